@@ -1,0 +1,94 @@
+"""Deep learning from one config file, tracked in MLflow, deployed as one artifact.
+
+The public names are loaded when they are first used: importing the package imports neither
+TensorFlow nor MLflow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from barrage_mlflow.barrage_model import BarrageModel
+    from barrage_mlflow.config import resolve_config
+    from barrage_mlflow.dataset import (
+        IdentityTransformer,
+        KeySelector,
+        RecordLoader,
+        RecordMode,
+        Records,
+        RecordTransformer,
+    )
+    from barrage_mlflow.errors import (
+        ArtifactError,
+        BarrageError,
+        ComponentError,
+        ConfigError,
+        Fault,
+        ImportPathError,
+        RecordError,
+        TrainingError,
+    )
+    from barrage_mlflow.scoring import Scorer
+    from barrage_mlflow.training import TrainingResult, train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "barrage_model": ("BarrageModel",),
+    "config": ("resolve_config",),
+    "dataset": (
+        "IdentityTransformer",
+        "KeySelector",
+        "RecordLoader",
+        "RecordMode",
+        "RecordTransformer",
+        "Records",
+    ),
+    "errors": (
+        "ArtifactError",
+        "BarrageError",
+        "ComponentError",
+        "ConfigError",
+        "Fault",
+        "ImportPathError",
+        "RecordError",
+        "TrainingError",
+    ),
+    "scoring": ("Scorer",),
+    "training": ("TrainingResult", "train"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ArtifactError",
+    "BarrageError",
+    "BarrageModel",
+    "ComponentError",
+    "ConfigError",
+    "Fault",
+    "IdentityTransformer",
+    "ImportPathError",
+    "KeySelector",
+    "RecordError",
+    "RecordLoader",
+    "RecordMode",
+    "RecordTransformer",
+    "Records",
+    "Scorer",
+    "TrainingError",
+    "TrainingResult",
+    "resolve_config",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,254 @@
+"""The ``barrage-mlflow`` command: reads arguments, calls one function, prints.
+
+Exit status: 0 all is well, 1 ``check`` found faults, 2 bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from barrage_mlflow import __version__
+from barrage_mlflow.errors import BarrageError, ConfigError
+
+_PACKAGE = str(Path(__file__).parent)
+
+_EXAMPLE = "\b\nExample:\n  "
+
+
+class _Commands(click.Group):
+    """Ends every command that fails with a message and without a traceback of ours."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            _fail("interrupted; checkpoints up to here are kept in the artifact folder", 130)
+        except BrokenPipeError:
+            # Whoever read our output has gone; nothing is left to say it to.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except Exception as error:
+            if os.environ.get("BARRAGE_TRACEBACK"):
+                raise
+            _fail(describe_error(error), 2)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="barrage-mlflow")
+def main() -> None:
+    """Deep learning from one config file, tracked in MLflow, deployed as one artifact."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("barrage_mlflow").setLevel(logging.INFO)
+
+
+@main.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    epilog=_EXAMPLE + "barrage-mlflow train config.json train.csv validation.csv --solver.epochs 3",
+)
+@click.argument("config", type=click.Path())
+@click.argument("train")
+@click.argument("validation")
+@click.option("--artifact-dir", type=click.Path(), help="New folder for all that the run leaves.")
+@click.option("--experiment", help="MLflow experiment; made if it is not there.")
+@click.option("--run-name", help="Name of the MLflow run.")
+@click.option("--register", metavar="NAME", help="Add the model to this registered model.")
+@click.pass_context
+def train(ctx: click.Context, config: str, train: str, validation: str, **options: Any) -> None:
+    """Train as CONFIG says on the records in TRAIN, and validate on those in VALIDATION.
+
+    TRAIN and VALIDATION are CSV, JSON, JSON Lines or Parquet. Any value of the config can be
+    set here: --section.key VALUE.
+    """
+    from barrage_mlflow.training import train as run_training
+
+    _load_tensorflow()
+    # SIGTERM ends a training as Ctrl-C does: the run KILLED, its checkpoints kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    result = run_training(
+        config,
+        train,
+        validation,
+        overrides=_parse_overrides(ctx.args),
+        progress=sys.stderr,
+        **options,
+    )
+    best = "  ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
+    click.echo(f"best epoch {result.best_epoch}: {best}")
+    click.echo(f"artifacts: {result.artifact_dir}")
+    click.echo(f"run:       {result.run_id}")
+    click.echo(f"model:     {result.model_uri}")
+
+
+@main.command(
+    epilog=_EXAMPLE + "barrage-mlflow predict validation.csv models:/iris/1 -o scores.csv"
+)
+@click.argument("records")
+@click.argument("model")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False),
+    help="File to write: .json, .jsonl, .csv or .parquet; JSON Lines on the terminal if left out.",
+)
+def predict(records: str, model: str, output: str | None) -> None:
+    """Score the records in the file RECORDS with MODEL.
+
+    MODEL is an artifact folder or any MLflow model URI.
+    """
+    write = _score_writer(output)
+    _load_tensorflow()
+
+    from barrage_mlflow import artifacts
+    from barrage_mlflow.dataset import Records
+    from barrage_mlflow.scoring import Scorer, to_frame
+
+    rows = Records.read(records)
+    if (Path(model) / artifacts.MODEL / artifacts.MODEL_SIGNATURE).exists():
+        scorer = Scorer.load(model)
+    else:
+        from barrage_mlflow.pyfunc import load_scorer
+
+        scorer = load_scorer(model)
+    write(to_frame(scorer.score(rows)))
+    if output:
+        click.echo(f"{len(rows)} scores in {output}")
+
+
+@main.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    epilog=_EXAMPLE + "barrage-mlflow check config.json --solver.epochs 3",
+)
+@click.argument("config", type=click.Path())
+@click.pass_context
+def check(ctx: click.Context, config: str) -> None:
+    """Find every fault of CONFIG: one line each and exit status 1, or say that all is well."""
+    from barrage_mlflow.config import add_project_path, apply_overrides, find_faults, read_config
+
+    _load_tensorflow()
+    try:
+        document = apply_overrides(read_config(config), _parse_overrides(ctx.args))
+        add_project_path(document)
+        faults = find_faults(document)
+    except ConfigError as error:
+        faults = error.faults
+    for fault in faults:
+        click.echo(str(fault))
+    if faults:
+        click.echo(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {config}", err=True)
+        sys.exit(1)
+    click.echo(f"{config}: all is well")
+
+
+def describe_error(error: BaseException) -> str:
+    """Say what went wrong: the message, its notes, and the frames of the project's own code.
+
+    Example:
+        >>> describe_error(BarrageError("train.csv: no such file"))
+        'error: train.csv: no such file'
+    """
+    name = "" if isinstance(error, BarrageError) else f"{type(error).__name__}: "
+    lines = [f"error: {name}{error}", *getattr(error, "__notes__", ())]
+    if isinstance(error, ConfigError):
+        lines = [str(fault) for fault in error.faults]
+    if not isinstance(error, BarrageError):
+        lines += [f"  at {frame}" for frame in _project_frames(error)]
+        lines.append("  (set BARRAGE_TRACEBACK=1 to see the whole traceback)")
+    return "\n".join(lines)
+
+
+def _project_frames(error: BaseException) -> list[str]:
+    """Frames outside the engine and outside installed packages, innermost last."""
+    return [
+        f"{frame.filename}:{frame.lineno} in {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((_PACKAGE, sys.prefix, sys.base_prefix, "<"))
+        and "site-packages" not in frame.filename
+    ]
+
+
+def _load_tensorflow() -> None:
+    """Load TensorFlow without its start-up notes, which no setting of its own silences.
+
+    They are written by native code before its log level is read, so the file descriptor itself
+    is turned away meanwhile. What goes wrong is an exception, and still seen.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        import keras  # noqa: F401 - for what loading it does
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _parse_overrides(arguments: list[str]) -> dict[str, str]:
+    """Read ``--section.key VALUE`` and ``--section.key=VALUE``.
+
+    Example:
+        >>> _parse_overrides(["--solver.epochs", "3", "--dataset.seed=7"])
+        {'solver.epochs': '3', 'dataset.seed': '7'}
+    """
+    overrides = {}
+    rest = iter(arguments)
+    for argument in rest:
+        key, equals, value = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or "." not in key:
+            raise click.UsageError(
+                f"unexpected argument {argument!r}; config values are set with "
+                "--section.key VALUE, such as --solver.epochs 3"
+            )
+        if not equals:
+            following = next(rest, None)
+            if following is None:
+                raise click.UsageError(f"--{key} has no value; write --{key} VALUE")
+            value = following
+        overrides[key] = value
+    return overrides
+
+
+def _score_writer(output: str | None) -> Callable[[Any], None]:
+    """Choose how scores are written, before any time is spent on scoring."""
+    if output is None:
+        return lambda frame: click.echo(_to_json_lines(frame), nl=False)
+    path = Path(output)
+    writers: Mapping[str, Callable[[Any], None]] = {
+        ".json": lambda frame: frame.to_json(path, orient="records", indent=2),
+        ".jsonl": lambda frame: path.write_text(_to_json_lines(frame), "utf-8"),
+        ".csv": lambda frame: frame.to_csv(path, index=False),
+        ".parquet": lambda frame: frame.to_parquet(path, index=False),
+    }
+    if path.suffix not in writers:
+        raise click.UsageError(
+            f"--output {output}: expected a file ending in {', '.join(writers)}, "
+            f"got {path.suffix or 'no ending'}"
+        )
+    if not path.parent.is_dir():
+        raise click.UsageError(f"--output {output}: no folder {path.parent}")
+    return writers[path.suffix]
+
+
+def _to_json_lines(frame: Any) -> str:
+    text: str = frame.to_json(orient="records", lines=True)
+    return text
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(status)

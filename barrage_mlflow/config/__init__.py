@@ -1,0 +1,39 @@
+"""The config: a whole recipe as data.
+
+Read it, override it, find every fault of it, fill its defaults in, and build the components
+that its import blocks name. Importing this package imports neither TensorFlow, Keras, MLflow nor
+pandas; Keras and the project's own code are loaded by name when a config asks for them.
+"""
+
+from barrage_mlflow.config.components import build_import
+from barrage_mlflow.config.document import Document
+from barrage_mlflow.config.imports import load_import
+from barrage_mlflow.config.monitors import metric_names, monitor_names
+from barrage_mlflow.config.overrides import apply_overrides
+from barrage_mlflow.config.placeholders import (
+    fill_placeholders,
+    placeholder_names,
+    placeholder_values,
+)
+from barrage_mlflow.config.project import add_project_path, code_modules
+from barrage_mlflow.config.read import read_config
+from barrage_mlflow.config.resolve import find_faults, resolve_config
+from barrage_mlflow.config.schema import schema
+
+__all__ = [
+    "Document",
+    "add_project_path",
+    "apply_overrides",
+    "build_import",
+    "code_modules",
+    "fill_placeholders",
+    "find_faults",
+    "load_import",
+    "metric_names",
+    "monitor_names",
+    "placeholder_names",
+    "placeholder_values",
+    "read_config",
+    "resolve_config",
+    "schema",
+]

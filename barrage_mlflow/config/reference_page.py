@@ -1,0 +1,85 @@
+"""Writes the reference page of the config from the schema.
+
+::
+
+    python -m barrage_mlflow.config.reference_page docs/config.md
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from barrage_mlflow.config.schema import dereferenced, schema
+from barrage_mlflow.config.shape import expected
+
+_HEAD = """<!-- Generated from barrage_mlflow/config/schema.json; change that file, then run
+     python -m barrage_mlflow.config.reference_page docs/config.md -->
+
+# Config
+"""
+
+
+def render() -> str:
+    """The page, as Markdown.
+
+    Example:
+        >>> "`batch_size`" in render()
+        True
+    """
+    root = schema()
+    parts = [_HEAD, root["description"], *_section("", root)]
+    block = root["$defs"]["importBlock"]
+    parts += ["## Import blocks", block["description"], _table(block)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _section(path: str, node: dict[str, Any]) -> list[str]:
+    parts = [_table(node)]
+    for key, child in node["properties"].items():
+        child = dereferenced(child)
+        here = f"{path}.{key}" if path else key
+        if child.get("type") == "array" and "properties" in dereferenced(child["items"]):
+            child, here = {**dereferenced(child["items"])}, f"{here}[]"
+        if "examples" in child:
+            parts += [f"Example of `{here}`:", *[_code(example) for example in child["examples"]]]
+        if "properties" in child and child.get("title") != "import block":
+            heading = "##" + "#" * here.count(".")
+            parts += [f"{heading} `{here}`", child["description"], *_section(here, child)]
+    return parts
+
+
+def _table(node: dict[str, Any]) -> str:
+    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    for key, child in node["properties"].items():
+        child = dereferenced(child)
+        default = "required" if key in node.get("required", ()) else "none"
+        if "default" in child:
+            default = f"`{json.dumps(child['default'])}`"
+        description = child["description"].replace("|", "\\|")
+        rows.append(f"| `{key}` | {expected(child)} | {default} | {description} |")
+    return "\n".join(rows)
+
+
+def _code(example: Any) -> str:
+    return f"```json\n{json.dumps(example, indent=2)}\n```"
+
+
+def main(argv: list[str]) -> int:
+    """Writes the page to the path given, or prints it.
+
+    Example:
+        >>> main([]) if False else 0
+        0
+    """
+    if argv:
+        Path(argv[0]).write_text(render(), encoding="utf-8")
+    else:
+        sys.stdout.write(render())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

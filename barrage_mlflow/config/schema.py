@@ -1,0 +1,80 @@
+"""The schema: the single source of the config's keys, types, defaults and descriptions."""
+
+from __future__ import annotations
+
+import copy
+import json
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from barrage_mlflow.config.paths import Path
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a config, as a fresh copy.
+
+    Example:
+        >>> schema()["properties"]["solver"]["properties"]["epochs"]["default"]
+        10
+    """
+    return copy.deepcopy(_schema())
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    text = resources.files("barrage_mlflow.config").joinpath("schema.json").read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def dereferenced(node: dict[str, Any]) -> dict[str, Any]:
+    """A schema node with its ``$ref`` followed; the node's own words win over the target's.
+
+    Example:
+        >>> dereferenced({"$ref": "#/$defs/mode", "description": "own"})["enum"]
+        ['min', 'max']
+    """
+    if "$ref" not in node:
+        return node
+    target = _schema()["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return {**target, **{key: value for key, value in node.items() if key != "$ref"}}
+
+
+def object_form(node: dict[str, Any]) -> dict[str, Any]:
+    """Of a schema that allows a plain value or an object, the object's.
+
+    Example:
+        >>> object_form(schema_at(("solver", "optimizer", "learning_rate")))["required"]
+        ['import']
+    """
+    node = dereferenced(node)
+    for choice in node.get("anyOf", ()):
+        if dereferenced(choice).get("type") == "object":
+            return dereferenced(choice)
+    return node
+
+
+def schema_at(path: Path) -> dict[str, Any] | None:
+    """The schema of the value at a path; ``{}`` where anything goes, None for an unknown key.
+
+    Example:
+        >>> schema_at(("solver", "epochs"))["type"]
+        'integer'
+        >>> schema_at(("solver", "optimizer", "params", "beta_1"))
+        {}
+        >>> schema_at(("solver", "epoch")) is None
+        True
+    """
+    node = _schema()
+    for part in path:
+        node = object_form(node)
+        if isinstance(part, int):
+            node = node.get("items", {})
+        elif part in node.get("properties", {}):
+            node = node["properties"][part]
+        elif node.get("additionalProperties") is False:
+            return None
+        else:
+            node = {}
+    return dereferenced(node)

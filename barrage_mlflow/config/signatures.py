@@ -1,0 +1,117 @@
+"""What a class or function accepts, and what is wrong with the params that a config gives it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from barrage_mlflow.config.paths import show_names, suggest
+
+_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+@dataclass(frozen=True)
+class ParamProblem:
+    """One thing that is wrong with params: `name` is the param at fault, None for a missing one."""
+
+    name: str | None
+    message: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return self.message + (f"; {self.remedy}" if self.remedy else "")
+
+
+@dataclass(frozen=True)
+class Accepts:
+    """The arguments that a class or function takes.
+
+    Attributes:
+        positional: names that can be filled by position, in order.
+        names: names that can be given by keyword.
+        required: names without a default.
+        any_count: it takes any number of positional arguments.
+        any_name: it takes any keyword.
+
+    Example:
+        >>> Accepts.of(lambda units, rate=0.5: None)
+        Accepts(positional=('units', 'rate'), names=('units', 'rate'), required=('units',), \
+any_count=False, any_name=False)
+    """
+
+    positional: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    any_count: bool = False
+    any_name: bool = False
+
+    @classmethod
+    def of(cls, target: Callable[..., Any]) -> Accepts:
+        """Reads a signature; where there is none to read, everything is accepted."""
+        try:
+            parameters = inspect.signature(target).parameters.values()
+        except (ValueError, TypeError):
+            return cls(any_count=True, any_name=True)
+        fixed = [p for p in parameters if p.kind in (*_BY_POSITION, *_BY_NAME)]
+        return cls(
+            positional=tuple(p.name for p in fixed if p.kind in _BY_POSITION),
+            names=tuple(p.name for p in fixed if p.kind in _BY_NAME),
+            required=tuple(p.name for p in fixed if p.default is inspect.Parameter.empty),
+            any_count=any(p.kind is p.VAR_POSITIONAL for p in parameters),
+            any_name=any(p.kind is p.VAR_KEYWORD for p in parameters),
+        )
+
+    def problems(
+        self, params: Iterable[str], passed: tuple[str, ...] = (), also: tuple[str, ...] = ()
+    ) -> list[ParamProblem]:
+        """What is wrong with a call that passes `passed` by position and `params` by name.
+
+        Args:
+            params: the names that the config gives.
+            passed: what Barrage itself passes by position, in words for messages.
+            also: names that Barrage itself passes by keyword if they are accepted.
+
+        Example:
+            >>> accepts = Accepts.of(lambda mode, inputs, outputs=None: None)
+            >>> [str(p) for p in accepts.problems(["input", "mode"], ("mode",))]
+            ["unknown param 'input'; did you mean 'inputs'?", "param 'mode' is passed by Barrage; \
+remove it"]
+        """
+        params = list(params)
+        taken = {*self.positional[: len(passed)], *also}
+        found: list[ParamProblem] = []
+        if len(passed) > len(self.positional) and not self.any_count:
+            given = ", ".join(passed)
+            message = f"it must accept ({given}) by position, but accepts {self.shown()}"
+            found.append(ParamProblem(None, message))
+        open_names = [name for name in self.names if name not in taken]
+        unknown: set[str] = set()
+        for name in params:
+            if name in taken:
+                message = f"param {name!r} is passed by Barrage"
+                found.append(ParamProblem(name, message, "remove it"))
+            elif name not in open_names and not self.any_name:
+                remedy = suggest(name, [n for n in open_names if n not in params], "params")
+                unknown.add(remedy)
+                found.append(ParamProblem(name, f"unknown param {name!a}", remedy))
+        missing = [name for name in self.required if name not in taken and name not in params]
+        # A mistyped param is one fault, not also the lack of the right one.
+        missing = [name for name in missing if f"did you mean {name!r}?" not in unknown]
+        if missing:
+            plural = "s" if len(missing) > 1 else ""
+            found.append(ParamProblem(None, f"missing param{plural} {show_names(missing)}"))
+        return found
+
+    def shown(self) -> str:
+        """The arguments as a message shows them.
+
+        Example:
+            >>> Accepts.of(lambda mode, *, rate=1, **rest: None).shown()
+            '(mode, rate, **)'
+        """
+        names = list(dict.fromkeys((*self.positional, *self.names)))
+        stars = ["*"] * self.any_count + ["**"] * self.any_name
+        return f"({', '.join([*names, *stars])})"

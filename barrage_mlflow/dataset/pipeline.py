@@ -1,0 +1,276 @@
+"""The pipeline: load → transform → augment on the way in, postprocess on the way out.
+
+It uses a component's batch form where there is one, its record form where there is none, and
+sees to it that whatever goes wrong in a component says in which record, stage and component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from barrage_mlflow.errors import ComponentError, RecordError
+
+from .augmentors import Augmentor, augment
+from .loader import RecordLoader
+from .records import Records, UnevenRecordsError
+from .stacking import (
+    add_place,
+    check_batch,
+    check_data_record,
+    component_name,
+    noted,
+    slice_record,
+    stack_records,
+    stack_scores,
+)
+from .tables import no_such_column
+from .transformer import RecordTransformer
+from .types import Array, DataRecord, RecordMode, RecordScore, as_array
+
+_T = TypeVar("_T")
+
+
+class Pipeline:
+    """A loader, a transformer and augmentors, put to work on batches of records.
+
+    Args:
+        loader: loads; its mode says what a data record must hold.
+        transformer: transforms, and postprocesses scores.
+        augmentors: applied where ``batch`` is given an epoch.
+
+    Raises:
+        ComponentError: the loader or transformer is of another kind, or its constructor did
+            not call that of its base class.
+
+    Example:
+        >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector
+        >>> loader = KeySelector(RecordMode.SCORE, {"x": ["a", "b"]}, {"y": "c"})
+        >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.SCORE, loader))
+        >>> pipeline.load_and_transform(Records.read([{"a": 1, "b": 2}, {"a": 3, "b": 4}]))
+        ({'x': array([[1, 2],
+               [3, 4]])},)
+    """
+
+    def __init__(
+        self,
+        loader: RecordLoader,
+        transformer: RecordTransformer,
+        augmentors: Sequence[Augmentor] = (),
+    ) -> None:
+        _check_component(loader, RecordLoader, "mode")
+        _check_component(transformer, RecordTransformer, "network_params")
+        self.loader = loader
+        self.transformer = transformer
+        self.augmentors = tuple(augmentors)
+        self._loader_name = component_name(loader)
+        self._transformer_name = component_name(transformer)
+        self._lengths = (1,) if loader.mode is RecordMode.SCORE else (2, 3)
+        kind, fitted = type(loader), type(transformer)
+        self._loads_batches = kind.load_batch is not RecordLoader.load_batch
+        self._transforms_batches = fitted.transform_batch is not RecordTransformer.transform_batch
+        self._postprocesses_batches = (
+            fitted.postprocess_batch is not RecordTransformer.postprocess_batch
+        )
+
+    def load_and_transform(self, records: Records) -> DataRecord:
+        """The transformed batch that records make: arrays ``(batch, ...)``.
+
+        Raises:
+            RecordError: there are no records, or they differ in names or shapes.
+            ComponentError: a component returned something else than its contract says.
+        """
+        if not len(records):
+            raise RecordError(f"{records.name or 'the records'} holds no records to load")
+        if self._loads_batches:
+            try:
+                return self._transform_batch(self._load_batch(records), records)
+            except UnevenRecordsError:
+                # Lists of differing length make no batch, but a transformer that works by the
+                # record may yet even them out (pad, cut, pool).
+                if self._transforms_batches:
+                    raise
+        loaded = [self._load(records, index) for index in range(len(records))]
+        if self._transforms_batches:
+            what = f"{self._loader_name}.load"
+            with noted("", "load", self._loader_name):
+                batch = stack_records(loaded, records.place, what)
+            return self._transform_batch(batch, records)
+        return self._transform_each(loaded, records)
+
+    def batch(
+        self,
+        records: Records,
+        positions: Array | None = None,
+        epoch: int | None = None,
+        seed: int | None = None,
+    ) -> DataRecord:
+        """The batch that records make, augmented if an epoch is given.
+
+        Args:
+            records: what the batch holds.
+            positions: ``(batch,) int64``: which draw of the epoch each record is; left out,
+                0, 1, 2 …
+            epoch: the epoch, from 0; None where nothing is to be augmented.
+            seed: seeds the augmentors.
+
+        Raises:
+            RecordError: records differ in names or shapes.
+            ComponentError: a component returned something else than its contract says.
+        """
+        data = self.load_and_transform(records)
+        if not self.augmentors or epoch is None:
+            return data
+        draws = np.arange(len(records)) if positions is None else np.asarray(positions)
+        return augment(data, self.augmentors, records, seed=seed or 0, epoch=epoch, positions=draws)
+
+    def postprocess(
+        self, scores: Mapping[str, Array], records: Records | None = None
+    ) -> dict[str, Array]:
+        """The scores of a batch as the transformer hands them to the user.
+
+        Args:
+            scores: output name → ``(batch, ...)``.
+            records: what was scored, for messages.
+
+        Returns:
+            Output name → ``(batch, ...)``; of objects where a score is no number, or where
+            shapes differ between records.
+
+        Raises:
+            ComponentError: the transformer returns something other than its contract says.
+        """
+        arrays = dict(scores)
+        size = len(next(iter(arrays.values())))
+
+        def place(index: int) -> str:
+            return f"record {index}" if records is None else records.place(index)
+
+        def alone(index: int) -> Any:
+            return self.transformer.postprocess_batch(
+                {name: array[index : index + 1] for name, array in arrays.items()}
+            )
+
+        if self._postprocesses_batches:
+            what = f"{self._transformer_name}.postprocess_batch"
+            result = self._found(
+                lambda: self.transformer.postprocess_batch(dict(arrays)),
+                alone, size, place, "postprocess", self._transformer_name,
+            )  # fmt: skip
+            with noted("", "postprocess", self._transformer_name):
+                return _checked_scores(result, size, what)
+        processed: list[RecordScore] = []
+        for index in range(size):
+            with noted(place(index), "postprocess", self._transformer_name):
+                processed.append(self.transformer.postprocess(slice_record((arrays,), index)[0]))
+        with noted("", "postprocess", self._transformer_name):
+            return stack_scores(processed, place, f"{self._transformer_name}.postprocess")
+
+    def _load(self, records: Records, index: int) -> DataRecord:
+        try:
+            data = self.loader.load(records[index])
+            check_data_record(data, f"{self._loader_name}.load", self._lengths)
+        except Exception as error:
+            add_place(error, records.place(index), "load", self._loader_name)
+            key = error.args[0] if isinstance(error, KeyError) and error.args else None
+            if isinstance(key, str) and key not in records.columns:
+                owner = records.name or "the records"
+                error.add_note(no_such_column(key, records.columns, owner))
+            raise
+        return data
+
+    def _load_batch(self, records: Records) -> DataRecord:
+        data = self._found(
+            lambda: self.loader.load_batch(records),
+            lambda index: self.loader.load_batch(records.take([index])),
+            len(records), records.place, "load", self._loader_name,
+        )  # fmt: skip
+        with noted(records.name, "load", self._loader_name):
+            what = f"{self._loader_name}.load_batch"
+            check_data_record(data, what, self._lengths)
+            return check_batch(data, len(records), what)
+
+    def _transform_batch(self, loaded: DataRecord, records: Records) -> DataRecord:
+        if not self._transforms_batches:
+            each = [slice_record(loaded, index) for index in range(len(records))]
+            return self._transform_each(each, records)
+
+        def alone(index: int) -> DataRecord:
+            return self.transformer.transform_batch(
+                tuple({k: a[index : index + 1] for k, a in part.items()} for part in loaded)
+            )
+
+        data = self._found(
+            lambda: self.transformer.transform_batch(loaded),
+            alone, len(records), records.place, "transform", self._transformer_name,
+        )  # fmt: skip
+        with noted(records.name, "transform", self._transformer_name):
+            what = f"{self._transformer_name}.transform_batch"
+            check_data_record(data, what, self._lengths)
+            return check_batch(data, len(records), what)
+
+    def _transform_each(self, loaded: Sequence[DataRecord], records: Records) -> DataRecord:
+        what = f"{self._transformer_name}.transform"
+        transformed = []
+        for index, data in enumerate(loaded):
+            # The record form is promised arrays, also where a loader gives bare numbers.
+            arrays = tuple({k: as_array(v) for k, v in part.items()} for part in data)
+            try:
+                result = self.transformer.transform(arrays)
+                check_data_record(result, what, self._lengths)
+            except Exception as error:
+                add_place(error, records.place(index), "transform", self._transformer_name)
+                raise
+            transformed.append(result)
+        with noted("", "transform", self._transformer_name):
+            return stack_records(transformed, records.place, what)
+
+    def _found(
+        self,
+        call: Callable[[], _T],
+        alone: Callable[[int], Any],
+        size: int,
+        place: Callable[[int], str],
+        stage: str,
+        component: str,
+    ) -> _T:
+        """What ``call`` returns; if it raises, the first record that also fails alone is named."""
+        try:
+            return call()
+        except UnevenRecordsError as error:
+            add_place(error, "", stage, component)  # its message names the record
+            raise
+        except Exception as error:
+            where = f"a batch of {size} records"
+            for index in range(size):
+                try:
+                    alone(index)
+                except Exception:
+                    where = place(index)
+                    break
+            add_place(error, where, stage, component)
+            raise
+
+
+def _check_component(component: Any, base: type, attribute: str) -> None:
+    name = component_name(component)
+    if not isinstance(component, base):
+        raise ComponentError(f"{name}: expected an object of a class derived from {base.__name__}")
+    if not hasattr(component, attribute):
+        arguments = "mode" if base is RecordLoader else "mode, loader"
+        raise ComponentError(f"{name}: its __init__ must call super().__init__({arguments})")
+
+
+def _checked_scores(result: Any, size: int, what: str) -> dict[str, Array]:
+    if not isinstance(result, Mapping):
+        raise ComponentError(f"{what}: expected a dict of arrays, got {type(result).__name__}")
+    arrays = {name: as_array(value) for name, value in result.items()}
+    for name, array in arrays.items():
+        if array.ndim == 0 or len(array) != size:
+            raise ComponentError(
+                f"{what}: expected '{name}' to be (batch, ...) with batch {size}, "
+                f"got shape {array.shape}"
+            )
+    return arrays

@@ -1,0 +1,220 @@
+"""Reads record files: CSV, JSON, JSON Lines and Parquet, from disk or through fsspec.
+
+Every way in which a file can be unfit ends in a RecordError that names the file, what was
+expected of it and what to do.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
+
+from barrage_mlflow.errors import RecordError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Lines: TypeAlias = Callable[[], "list[int] | None"]
+"""Gives the line on which each record starts, or None where that cannot be told."""
+
+_KINDS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_KINDS |= {".parquet": "parquet", ".pq": "parquet"}
+_COMPRESSIONS = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
+_WANTED = "a CSV (.csv), JSON (.json), JSON Lines (.jsonl, .ndjson) or Parquet (.parquet) file"
+_HEAD = 1 << 16
+_UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
+
+
+def read_file(source: str) -> tuple[pd.DataFrame | list[dict[str, Any]], Lines]:
+    """The records of a file or Parquet folder, and how to find the line of each.
+
+    Args:
+        source: a path, or a URL that fsspec opens.
+
+    Raises:
+        RecordError: the file is missing, empty, not of the kind that its name says, or holds
+            no records.
+    """
+    kind = _kind(source)
+    rows: pd.DataFrame | list[dict[str, Any]]
+    lines: Lines = _unknown_lines
+    if kind == "csv":
+        rows, lines = _read_csv(source), lambda: _csv_lines(source)
+    elif kind == "jsonl":
+        rows, starts = _read_jsonl(source)
+        lines = starts.copy
+    elif kind == "json":
+        rows = _read_json(source)
+    else:
+        rows = _read_parquet(source)
+    if not len(rows):
+        raise RecordError(f"{source} holds no records; give a file with at least one record")
+    return rows, lines
+
+
+def _unknown_lines() -> list[int] | None:
+    return None
+
+
+def _kind(source: str) -> str:
+    """What a file is by its name; that it is there."""
+    import fsspec
+
+    try:
+        files, path = fsspec.core.url_to_fs(source)
+        is_folder, is_there = files.isdir(path), files.exists(path)
+    except (ValueError, ImportError, OSError) as error:
+        raise RecordError(f"{source} cannot be opened: {error}") from error
+    if not is_there:
+        raise RecordError(
+            f"{source}: no such file; expected {_WANTED}, or a folder of Parquet files"
+        )
+    if is_folder:
+        if not files.glob(path.rstrip("/") + "/**/*.parquet"):
+            raise RecordError(f"{source} is a folder without .parquet files; expected {_WANTED}")
+        return "parquet"
+    name = PurePath(urlsplit(source).path if "://" in source else source)
+    if name.suffix.lower() in _COMPRESSIONS:
+        name = name.with_suffix("")
+    extension = name.suffix.lower()
+    if extension not in _KINDS:
+        shown = f"the extension '{name.suffix}'" if extension else "no extension"
+        raise RecordError(f"{source} has {shown}; expected {_WANTED}")
+    return _KINDS[extension]
+
+
+def _open(source: str) -> IO[bytes]:
+    import fsspec
+
+    handle: IO[bytes] = fsspec.open(source, "rb", compression="infer").open()
+    return handle
+
+
+def _broken(source: str, kind: str, error: Exception) -> RecordError:
+    if isinstance(error, UnicodeDecodeError):
+        return RecordError(f"{source} is not {kind}: it is not UTF-8 text; save it as UTF-8")
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return RecordError(f"{source} is not {kind}: {reason}; mend the file, or give {_WANTED}")
+
+
+def _read_text(source: str, kind: str) -> str:
+    try:
+        with _open(source) as handle:
+            text = handle.read().decode("utf-8-sig")
+    except _UNREADABLE as error:
+        raise _broken(source, kind, error) from error
+    if not text.strip():
+        raise RecordError(f"{source} is empty; expected {kind} with at least one record")
+    return text
+
+
+def _read_json(source: str) -> list[dict[str, Any]]:
+    text = _read_text(source, "JSON")
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _broken(source, "JSON", error) from error
+    if not isinstance(rows, list):
+        raise RecordError(
+            f"{source} holds {_json_name(rows)}; expected a list of objects, one for each record"
+        )
+    for position, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise RecordError(
+                f"{source}, record {position}: expected an object, got {_json_name(row)}"
+            )
+    return rows
+
+
+def _read_jsonl(source: str) -> tuple[list[dict[str, Any]], list[int]]:
+    rows: list[dict[str, Any]] = []
+    starts: list[int] = []
+    # Not str.splitlines: it breaks at characters that JSON allows inside a string.
+    for number, line in enumerate(_read_text(source, "JSON Lines").split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise RecordError(
+                f"{source}, line {number}: not JSON: {error}; expected one object on each line"
+            ) from error
+        if not isinstance(row, dict):
+            raise RecordError(f"{source}, line {number}: expected an object, got {_json_name(row)}")
+        rows.append(row)
+        starts.append(number)
+    return rows, starts
+
+
+def _json_name(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a truth value"}
+    return names.get(type(value), "null" if value is None else "a number")
+
+
+def _read_csv(source: str) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        with _open(source) as handle:
+            _check_csv_head(source, handle.read(_HEAD))
+        with _open(source) as handle, warnings.catch_warnings():
+            # Rows that are longer than the header would be cut with a warning.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # Types are judged over the whole column, not over chunks of it.
+            return pd.read_csv(handle, index_col=False, low_memory=False)
+    except pd.errors.ParserWarning as error:
+        raise RecordError(
+            f"{source} is not CSV: rows hold more fields than the header names; name every column"
+        ) from error
+    except _UNREADABLE as error:
+        raise _broken(source, "CSV", error) from error
+
+
+def _check_csv_head(source: str, head: bytes) -> None:
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not start:
+        raise RecordError(f"{source} is empty; expected CSV with a header and one record or more")
+    other = {b"PAR1": "Parquet", b"[{": "JSON", b"{": "JSON", b"<!": "HTML", b"<html": "HTML"}
+    for mark, name in other.items():
+        if start.lower().startswith(mark.lower()):
+            raise RecordError(f"{source} is not CSV but looks like {name}; expected {_WANTED}")
+    if b"\0" in head:
+        raise RecordError(f"{source} is not CSV but a binary file; expected {_WANTED}")
+    text = start.decode("utf-8", "replace")
+    header = next(csv.reader(io.StringIO(text, newline="")))
+    twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
+    if twice:
+        raise RecordError(f"{source} names the column '{twice[0]}' twice; rename one of them")
+
+
+def _csv_lines(source: str) -> list[int] | None:
+    """The line of each record of a CSV file: read again, and only when an error wants it."""
+    starts: list[int] = []
+    try:
+        with _open(source) as handle:
+            reader = csv.reader(io.TextIOWrapper(handle, "utf-8-sig", newline=""))
+            line = 1
+            for row in reader:
+                if row:
+                    starts.append(line)
+                line = reader.line_num + 1
+    except (*_UNREADABLE, csv.Error):
+        return None
+    return starts[1:]
+
+
+def _read_parquet(source: str) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        return pd.read_parquet(source)
+    except (pa.ArrowException, *_UNREADABLE) as error:
+        raise _broken(source, "Parquet", error) from error

@@ -1,0 +1,231 @@
+"""Between the record form and the batch form: stack, slice, check, and name components."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from barrage_mlflow.errors import ComponentError, RecordError
+
+from .columns import objects
+from .types import PARTS, Array, DataRecord, as_array
+
+Place = Callable[[int], str]
+"""Gives the place of a record of the batch, for messages."""
+
+
+_NUMBERS = {int, float}
+
+
+def component_name(component: Any) -> str:
+    """What messages call a component: its class's path; built-in ones by their short name.
+
+    Example:
+        >>> import fractions
+        >>> component_name(fractions.Fraction(1))
+        'fractions.Fraction'
+    """
+    kind = component if hasattr(component, "__qualname__") else type(component)
+    module = kind.__module__ or "builtins"
+    if module.startswith("barrage_mlflow.dataset."):
+        return str(kind.__qualname__)
+    return f"{module}.{kind.__qualname__}"
+
+
+def note(place: str, stage: str, component: str) -> str:
+    """What is added to an exception to say where it happened.
+
+    Example:
+        >>> note("train.csv, record 5 (line 7)", "load", "my.Loader")
+        'in train.csv, record 5 (line 7), stage load, component my.Loader'
+    """
+    return f"in {place}, stage {stage}, component {component}".replace("in , ", "in ")
+
+
+def add_place(error: BaseException, place: str, stage: str, component: str) -> None:
+    """Note where an exception happened, unless one further in has noted it already."""
+    if not any(", stage " in text for text in getattr(error, "__notes__", ())):
+        error.add_note(note(place, stage, component))
+
+
+@contextmanager
+def noted(place: str, stage: str, component: str) -> Iterator[None]:
+    """Adds the note to every exception that passes; leaves its type alone."""
+    try:
+        yield
+    except Exception as error:
+        add_place(error, place, stage, component)
+        raise
+
+
+def keep_forms_together(cls: type, base: type, record_form: str, batch_form: str) -> None:
+    """Undo an inherited batch form where a subclass overrides the record form alone.
+
+    A subclass of a built-in component that overrides only ``load`` would else be passed over:
+    the engine prefers ``load_batch``, which the built-in one brings along.
+    """
+    for parent in cls.__mro__:
+        if batch_form in vars(parent):
+            return
+        if record_form in vars(parent):
+            setattr(cls, batch_form, getattr(base, batch_form))
+            return
+
+
+def check_data_record(data: Any, what: str, lengths: Sequence[int] = (1, 2, 3)) -> None:
+    """Check that ``data`` is a tuple of dicts whose keys are strings.
+
+    Args:
+        data: what a component returned.
+        what: who returned it, ``"my.Loader.load"``.
+        lengths: how many dicts it may hold.
+
+    Raises:
+        ComponentError: it is something else.
+    """
+    forms = ["(x,)", "(x, y)", "(x, y, w)"]
+    wanted = " or ".join(forms[length - 1] for length in lengths)
+    if not isinstance(data, tuple):
+        raise ComponentError(
+            f"{what}: expected a tuple of dicts, {wanted}, got {type(data).__name__}"
+        )
+    if len(data) not in lengths:
+        raise ComponentError(f"{what}: expected {wanted}, got a tuple of length {len(data)}")
+    for part, name in zip(data, PARTS, strict=False):
+        if not isinstance(part, dict):
+            raise ComponentError(
+                f"{what}: expected a dict of arrays as its {name}, got {type(part).__name__}"
+            )
+        for key in part:
+            if not isinstance(key, str):
+                raise ComponentError(f"{what}: expected strings as names of {name}, got {key!r}")
+    if not data[0]:
+        raise ComponentError(f"{what}: it gives no inputs")
+
+
+def check_batch(data: DataRecord, size: int, what: str) -> DataRecord:
+    """The arrays of a batch, checked to hold ``size`` records each.
+
+    Args:
+        data: arrays ``(batch, ...)``.
+        size: records in the batch.
+        what: who returned it.
+
+    Raises:
+        ComponentError: an array has another length.
+    """
+    arrays = []
+    for part, name in zip(data, PARTS, strict=False):
+        checked = {}
+        for key, value in part.items():
+            array = value if type(value) is np.ndarray else as_array(value)
+            if array.ndim == 0 or len(array) != size:
+                raise ComponentError(
+                    f"{what}: expected '{key}' of its {name} to be (batch, ...) with batch "
+                    f"{size}, got shape {array.shape}"
+                )
+            checked[key] = array
+        arrays.append(checked)
+    return tuple(arrays)
+
+
+def slice_record(data: DataRecord, index: int) -> DataRecord:
+    """One record of a batch: arrays ``(...)``, copied.
+
+    Example:
+        >>> import numpy as np
+        >>> slice_record(({"x": np.array([[1, 2], [3, 4]])},), 1)
+        ({'x': array([3, 4])},)
+    """
+    # The Ellipsis keeps a scalar an array, and a string in it an object.
+    return tuple({k: array[index, ...].copy() for k, array in part.items()} for part in data)
+
+
+def stack_records(data: Sequence[DataRecord], place: Place, what: str) -> DataRecord:
+    """The batch that data records make: arrays ``(batch, ...)``.
+
+    Args:
+        data: checked data records of arrays ``(...)``.
+        place: the place of record i, for messages.
+        what: who returned them.
+
+    Raises:
+        RecordError: a record differs from the first in its names or in a shape.
+
+    Example:
+        >>> stack_records([({"x": 1.0},), ({"x": 2.0},)], str, "load")
+        ({'x': array([1., 2.])},)
+    """
+    first = data[0]
+    for index, record in enumerate(data):
+        if len(record) != len(first):
+            raise RecordError(
+                f"{place(index)}: {what} gives a tuple of length {len(record)}, where the "
+                f"records before it have {len(first)}"
+            )
+        for part, part_0, name in zip(record, first, PARTS, strict=False):
+            if part.keys() != part_0.keys():
+                raise RecordError(
+                    f"{place(index)}: {what} gives the {name} {listed(part)}, where the records "
+                    f"before it have {listed(part_0)}"
+                )
+    return tuple(
+        {key: _stack([record[number][key] for record in data], key, place, what) for key in part}
+        for number, part in enumerate(first)
+    )
+
+
+def listed(part: Mapping[str, Any]) -> str:
+    """The names in a dict, for messages."""
+    return ", ".join(sorted(part)) or "(none)"
+
+
+def _stack(values: list[Any], key: str, place: Place, what: str) -> Array:
+    if set(map(type, values)) <= _NUMBERS:
+        return np.array(values)
+    arrays = [as_array(value) for value in values]
+    shape = arrays[0].shape
+    for index, array in enumerate(arrays):
+        if array.shape != shape:
+            raise RecordError(
+                f"{place(index)}: {what} gives '{key}' the shape {array.shape}, where the records "
+                f"before it have {shape}"
+            )
+    # What np.stack makes, without its work for each array.
+    return np.concatenate(arrays).reshape(-1, *shape) if all(shape) and shape else np.stack(arrays)
+
+
+def stack_scores(scores: Sequence[Mapping[str, Any]], place: Place, what: str) -> dict[str, Array]:
+    """The scores of a batch: arrays ``(batch, ...)``; of objects where shapes differ.
+
+    Raises:
+        ComponentError: a score is no dict, or has other names than the first.
+
+    Example:
+        >>> stack_scores([{"s": "cat"}, {"s": "dog"}], str, "postprocess")
+        {'s': array(['cat', 'dog'], dtype=object)}
+    """
+    for index, score in enumerate(scores):
+        if not isinstance(score, Mapping):
+            raise ComponentError(
+                f"{place(index)}: {what}: expected a dict, got {type(score).__name__}"
+            )
+        if score.keys() != scores[0].keys():
+            raise ComponentError(
+                f"{place(index)}: {what} gives {listed(score)}, where the records before it have "
+                f"{listed(scores[0])}"
+            )
+    return {key: _stack_values([score[key] for score in scores]) for key in scores[0]}
+
+
+def _stack_values(values: list[Any]) -> Array:
+    try:
+        arrays = [as_array(value) for value in values]
+    except ValueError:  # a list of lists that differ in length
+        return objects(values)
+    if len({array.shape for array in arrays}) > 1:
+        return objects(values)
+    return np.stack(arrays)

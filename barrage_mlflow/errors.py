@@ -1,0 +1,89 @@
+"""The exceptions that Barrage raises for what its user can mend.
+
+::
+
+    BarrageError
+    ├── ConfigError      the config is faulty; holds every fault
+    ├── ImportPathError  an import path leads nowhere
+    ├── ComponentError   a loader, transformer, network … broke its contract
+    ├── RecordError      a record, or a whole set of them, cannot be used
+    ├── ArtifactError    an artifact folder or packaged model cannot be read or written
+    └── TrainingError    training ended without a usable model
+
+An exception that a user's own component raises keeps its type; the place where it happened
+is added as a note (``BaseException.add_note``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class BarrageError(Exception):
+    """Root of every error that Barrage raises on purpose."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a config.
+
+    Attributes:
+        path: JSON path of the value at fault, ``"$.solver.epochs"``.
+        message: what was expected and what came.
+        remedy: what to write instead; empty where there is no better word.
+        place: where the value stands, ``"config.json:14:7"`` or ``"--solver.epochs"``;
+            empty for a config that was given as a dict.
+
+    Example:
+        >>> str(Fault("$.solver.epochs", "expected an integer ≥ 1, got 0"))
+        '$.solver.epochs: expected an integer ≥ 1, got 0'
+        >>> str(Fault("$.solver", "unknown key 'epoch'", "did you mean 'epochs'?", "c.json:3:5"))
+        "c.json:3:5  $.solver: unknown key 'epoch'; did you mean 'epochs'?"
+    """
+
+    path: str
+    message: str
+    remedy: str = ""
+    place: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.place}  {self.path}" if self.place else self.path
+        return f"{where}: {self.message}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+class ConfigError(BarrageError):
+    """A config has faults.
+
+    Attributes:
+        faults: every fault of the config, in the order of the config.
+
+    Example:
+        >>> print(ConfigError([Fault("$.model", "missing"), Fault("$.solver", "not an object")]))
+        $.model: missing
+        $.solver: not an object
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = list(faults)
+
+
+class ImportPathError(BarrageError):
+    """An import path names nothing that can be imported, or the wrong kind of thing."""
+
+
+class ComponentError(BarrageError):
+    """A component (loader, transformer, augmentor, network, …) broke its contract."""
+
+
+class RecordError(BarrageError):
+    """A record, or a set of records, cannot be read, loaded or fed to the network."""
+
+
+class ArtifactError(BarrageError):
+    """An artifact folder or a packaged model cannot be read or written."""
+
+
+class TrainingError(BarrageError):
+    """Training ended without a usable model: the loss became NaN, or no epoch was the best."""

@@ -1,0 +1,17 @@
+"""The ``model`` section of a config: network and objective.
+
+Example:
+    >>> from barrage_mlflow.model import sequential_from_config
+    >>> layers = [
+    ...     {"import": "Input", "params": {"shape": 4, "name": "flower"}},
+    ...     {"import": "Dense", "params": {"units": 3, "name": "species"}},
+    ... ]
+    >>> sequential_from_config(layers).output_names
+    ['species']
+"""
+
+from barrage_mlflow.model.network import build_network, input_specs
+from barrage_mlflow.model.objective import Objective
+from barrage_mlflow.model.sequential import sequential_from_config
+
+__all__ = ["Objective", "build_network", "input_specs", "sequential_from_config"]

@@ -1,0 +1,151 @@
+"""Losses and metrics as a config names them, averaged over records and named without counters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from barrage_mlflow.config import build_import
+from barrage_mlflow.model.names import automatic_number, snake_case, unique_names
+
+_KERAS = {"keras", "tf", "tensorflow"}
+
+
+def build_loss(block: Mapping[str, Any], path: str) -> keras.losses.Loss:
+    """Builds the loss of one output.
+
+    Args:
+        block: import block without placeholders.
+        path: JSON path of the block, for messages.
+
+    Example:
+        >>> build_loss({"import": "mse"}, "$.model.outputs[0].loss").name
+        'mean_squared_error'
+    """
+    built = build_import(block, "loss", path)
+    # Keras has no class for "crossentropy" and "ce": they depend on the shapes.
+    return Crossentropy(name=built) if isinstance(built, str) else built
+
+
+def build_metrics(blocks: Sequence[Mapping[str, Any]], path: str) -> list[keras.metrics.Metric]:
+    """Builds the metrics of one output.
+
+    A metric's name is its ``name`` param, else the alias or short name as written, else Keras's
+    name for it without a counter; a repeat gets ``_1``. A loss class becomes the average of the
+    loss over records, weighted by their sample weights.
+
+    Args:
+        blocks: import blocks without placeholders.
+        path: JSON path of the blocks, for messages.
+
+    Example:
+        >>> blocks = [{"import": "accuracy"}, {"import": "keras.metrics.AUC"}, {"import": "AUC"}]
+        >>> [metric.name for metric in build_metrics(blocks, "$.model.outputs[0].metrics")]
+        ['accuracy', 'auc', 'AUC']
+    """
+    built = [build_import(block, "metric", f"{path}[{i}]") for i, block in enumerate(blocks)]
+    names = unique_names([_name(block, one) for block, one in zip(blocks, built, strict=True)])
+    return [_as_metric(one, name) for one, name in zip(built, names, strict=True)]
+
+
+def unreduced(loss: keras.losses.Loss) -> Callable[[Any, Any], Any]:
+    """Returns the function that gives a loss's values before they are averaged.
+
+    Its values are float32: usually ``(batch,)`` or ``(batch, time)``; a loss that joins the
+    records of a batch gives fewer.
+
+    Args:
+        loss: any loss.
+
+    Example:
+        >>> values = unreduced(keras.losses.MeanSquaredError())
+        >>> values([[1.0, 1.0], [2.0, 2.0]], [[1.0, 3.0], [2.0, 2.0]]).numpy().tolist()
+        [2.0, 0.0]
+    """
+
+    def values(y_true: Any, y_pred: Any) -> Any:
+        y_true = ops.convert_to_tensor(y_true, dtype=loss.dtype)
+        y_pred = ops.convert_to_tensor(y_pred, dtype=loss.dtype)
+        return loss.call(y_true, y_pred)
+
+    return values
+
+
+def _averaged(loss: keras.losses.Loss) -> Callable[[Any, Any], Any]:
+    """The function whose mean over records is the loss; a joint value counts for each record."""
+    values_of = unreduced(loss)
+
+    def values(y_true: Any, y_pred: Any) -> Any:
+        values = values_of(y_true, y_pred)
+        return values if len(values.shape) else ops.broadcast_to(values, ops.shape(y_pred)[:1])
+
+    return values
+
+
+def _name(block: Mapping[str, Any], built: Any) -> str:
+    params = block.get("params") or {}
+    if params.get("name"):
+        return str(params["name"])
+    package, _, last = block["import"].rpartition(".")
+    if not package:
+        return str(last)
+    class_name = type(built).__name__
+    if package.partition(".")[0] in _KERAS:
+        return snake_case(last)
+    # A project's own metric: the name that its code gives it, unless Keras made it up.
+    automatic = automatic_number(built.name, class_name) is not None
+    return snake_case(class_name) if automatic else str(built.name)
+
+
+def _as_metric(built: Any, name: str) -> keras.metrics.Metric:
+    if isinstance(built, str):
+        return keras.metrics.MeanMetricWrapper(_accuracy, name=name)
+    if isinstance(built, keras.losses.Loss):
+        return keras.metrics.MeanMetricWrapper(_averaged(built), name=name)
+    built.name = name
+    return built
+
+
+def _accuracy(y_true: Any, y_pred: Any) -> Any:
+    """What Keras means by "accuracy": the binary, sparse or categorical form, by the shapes."""
+    if _is_binary(y_pred):
+        return keras.metrics.binary_accuracy(y_true, y_pred)
+    if _is_sparse(y_true, y_pred):
+        return keras.metrics.sparse_categorical_accuracy(y_true, y_pred)
+    return keras.metrics.categorical_accuracy(y_true, y_pred)
+
+
+class Crossentropy(keras.losses.Loss):  # type: ignore[misc]
+    """What Keras means by "crossentropy": the form is chosen as for "accuracy".
+
+    Example:
+        >>> loss = Crossentropy(name="ce")
+        >>> round(float(loss([[1.0], [0.0]], [[0.5], [0.5]])), 3)
+        0.693
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss's values, ``(batch, ...) float32``.
+
+        Args:
+            y_true: classes or their probabilities, ``(batch, ...)``.
+            y_pred: probabilities, ``(batch, ..., classes)``.
+        """
+        if _is_binary(y_pred):
+            loss = keras.losses.BinaryCrossentropy()
+        elif _is_sparse(y_true, y_pred):
+            loss = keras.losses.SparseCategoricalCrossentropy()
+        else:
+            loss = keras.losses.CategoricalCrossentropy()
+        return loss.call(y_true, y_pred)
+
+
+def _is_binary(y_pred: Any) -> bool:
+    return bool(y_pred.shape[-1] == 1)
+
+
+def _is_sparse(y_true: Any, y_pred: Any) -> bool:
+    return len(y_true.shape) < len(y_pred.shape) or y_true.shape[-1] == 1

@@ -1,0 +1,269 @@
+"""Builds the network that a config names, and gives it dicts for inputs and outputs."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from barrage_mlflow.config import build_import
+from barrage_mlflow.dataset import ArraySpec, DataRecord
+from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.model.dict_network import DictNetwork
+from barrage_mlflow.model.names import automatic_number, listed, stable_names
+from barrage_mlflow.model.placeholders import fill_model
+
+_PATH = "$.model.network"
+_STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics")
+
+
+def build_network(
+    config: Mapping[str, Any], network_params: Mapping[str, Any], example: DataRecord
+) -> keras.Model:
+    """Builds the config's network as one that takes and gives dicts.
+
+    A functional or sequential network is rewired from its own tensors: layers and weights are
+    the same, nothing is nested. A subclassed one is called once, on inputs of the example's
+    names, shapes and dtypes, and becomes the single layer of the wrapping network.
+
+    An output is called by its key in the returned dict, else by the layer that makes it; an
+    input by its key, else by its ``Input``. Names that Keras made up (``dense_7``) are counted
+    anew within the network, so that they do not depend on what the process built before. The
+    only input of a network, if nobody named it, takes the name that the loader gives.
+
+    Args:
+        config: a resolved config.
+        network_params: the fitted transformer's, for placeholders.
+        example: some transformed records, ``(batch, ...)`` arrays by input and output.
+
+    Raises:
+        ConfigError: placeholders cannot be filled.
+        ComponentError: what was built is no network that can be trained: its names cannot be
+            told, it is not callable on the example, or it brings its own training step.
+
+    Example:
+        >>> layers = [{"import": "Dense", "params": {"units": "{{classes}}", "name": "species"}}]
+        >>> config = {"model": {
+        ...     "network": {
+        ...         "import": "barrage_mlflow.model.sequential_from_config",
+        ...         "params": {"layers": layers},
+        ...     },
+        ...     "outputs": [{"name": "species", "loss": {"import": "mse"}}],
+        ... }}
+        >>> x = {"flower": np.zeros((2, 4), "float32")}
+        >>> network = build_network(config, {"classes": 3}, (x,))
+        >>> list(network.input), network.output["species"].shape
+        (['flower'], (None, 3))
+    """
+    model = fill_model(config, network_params)
+    network = build_import(model["network"], "network", _PATH)
+    _check_methods(network)
+    wanted = [output["name"] for output in model["outputs"]]
+    return as_dict_network(network, example[0], wanted)
+
+
+def input_specs(network: keras.Model) -> dict[str, ArraySpec]:
+    """Tells what arrays the inputs of a network take, without the batch axis.
+
+    Args:
+        network: as :func:`build_network` gives it.
+
+    Example:
+        >>> x = keras.Input((4,), name="flower")
+        >>> input_specs(keras.Model({"flower": x}, {"species": keras.layers.Dense(3)(x)}))
+        {'flower': ArraySpec(shape=(4,), dtype='float32')}
+    """
+    return {
+        name: ArraySpec(tuple(tensor.shape[1:]), str(tensor.dtype))
+        for name, tensor in network.input.items()
+    }
+
+
+def as_dict_network(
+    network: keras.Model, x: Mapping[str, np.ndarray], wanted: Iterable[str]
+) -> DictNetwork:
+    """Wraps a network as dict-in, dict-out.
+
+    Args:
+        network: functional, sequential or subclassed.
+        x: arrays by input, ``(batch, ...)``.
+        wanted: output names of the config; where they are the names that Keras made up, these
+            are taken as they are.
+
+    Raises:
+        ComponentError: its names cannot be told, or it is not callable on ``x``.
+
+    Example:
+        >>> network = keras.Sequential([keras.layers.Dense(3, name="species")])
+        >>> as_dict_network(network, {"flower": np.zeros((2, 4))}, ["species"]).output.keys()
+        dict_keys(['species'])
+    """
+    if isinstance(network, keras.Sequential):
+        inputs, outputs = _sequential_tensors(network, x)
+    elif isinstance(network, keras.Function):
+        inputs, outputs = _functional_tensors(network, x, set(wanted))
+    else:
+        inputs, outputs = _traced_tensors(network, x)
+    name = stable_names([(network.name, type(network).__name__)])[network.name]
+    with warnings.catch_warnings():
+        # Keras wants the keys of a dict to be the names of its tensors; the keys are what counts.
+        warnings.filterwarnings("ignore", "When providing `inputs` as a dict")
+        return DictNetwork(inputs=inputs, outputs=outputs, name=name)
+
+
+Tensors = dict[str, keras.KerasTensor]
+
+
+def _sequential_tensors(
+    network: keras.Sequential, x: Mapping[str, np.ndarray]
+) -> tuple[Tensors, Tensors]:
+    if network.layers and not network.built and len(x) == 1:
+        (array,) = x.values()
+        try:
+            network.build((None, *array.shape[1:]))
+        except Exception as error:
+            error.add_note(f"in {_PATH}, on an input of {_shown(x)}")
+            raise
+    if not network.built:
+        raise ComponentError(
+            f"{_PATH}: expected a network with one input and at least one layer, got a Sequential "
+            f"of {len(network.layers)} layers and the loader's inputs {listed(x)}; "
+            "start it with an Input layer"
+        )
+    layers = [(layer.name, type(layer).__name__) for layer in network.layers]
+    output = stable_names(layers)[layers[-1][0]]
+    return {_only_input(_tensor_name(network.inputs[0]), x): network.inputs[0]}, {
+        output: network.outputs[0]
+    }
+
+
+def _functional_tensors(
+    network: keras.Model, x: Mapping[str, np.ndarray], wanted: set[str]
+) -> tuple[Tensors, Tensors]:
+    stable = stable_names((op.name, type(op).__name__) for op in network.operations)
+    if isinstance(network.input, dict):
+        inputs = _flat_dict(network.input, "inputs")
+    else:
+        layers = {id(layer.output): layer for layer in network.layers if _is_input(layer)}
+        raw = [_tensor_name(tensor) or layers[id(tensor)].name for tensor in network.inputs]
+        names = raw if set(raw) == set(x) else [stable.get(name, name) for name in raw]
+        if len(names) == 1 and automatic_number(raw[0], "InputLayer") is not None:
+            names = [_only_input(None, x)]
+        inputs = _named(names, network.inputs, "inputs")
+    if isinstance(network.output, dict):
+        return inputs, _flat_dict(network.output, "outputs")
+    raw = list(network.output_names)
+    names = raw if set(raw) == wanted else [stable[name] for name in raw]
+    return inputs, _named(names, network.outputs, "outputs")
+
+
+def _traced_tensors(network: keras.Model, x: Mapping[str, np.ndarray]) -> tuple[Tensors, Tensors]:
+    inputs = {
+        name: keras.Input(array.shape[1:], dtype=_dtype(array), name=name)
+        for name, array in x.items()
+    }
+    outputs = _call(network, inputs)
+    if not isinstance(outputs, dict):
+        raise ComponentError(
+            f"{_PATH}: expected named outputs, got {type(outputs).__name__} from the call of "
+            f"{type(network).__name__}; return a dict by output name, "
+            'such as {"species": tensor}'
+        )
+    return inputs, _flat_dict(outputs, "outputs")
+
+
+def _call(network: keras.Model, inputs: Tensors) -> Any:
+    """Calls a subclassed network on its inputs; one with a single input may take it bare."""
+    try:
+        with warnings.catch_warnings():
+            # Keras gives them when a call breaks; the call's own error says more.
+            warnings.filterwarnings("ignore", ".*it has unbuilt state", UserWarning)
+            try:
+                return network(inputs)
+            except Exception:
+                if len(inputs) > 1:
+                    raise
+                return network(next(iter(inputs.values())))
+    except Exception as error:
+        how = "" if len(inputs) > 1 else ", as a dict and bare"
+        error.add_note(
+            f"in {_PATH}, call of {type(network).__name__} on inputs {listed(inputs)}{how}"
+        )
+        raise
+
+
+def _check_methods(network: keras.Model) -> None:
+    rewired = isinstance(network, (keras.Sequential, keras.Function))
+    passed_over = (*_STEPS, "call") if rewired else _STEPS
+    own = [name for name in passed_over if not _is_kerass(type(network), name)]
+    if own:
+        raise ComponentError(
+            f"{_PATH}: expected a network that leaves training to its config, "
+            f"got {type(network).__name__}, whose own {', '.join(own)} would never be called; "
+            "write it as a loss, a metric or a layer (which may call add_loss)"
+        )
+    if not rewired and type(network).call is keras.Model.call:
+        raise ComponentError(
+            f"{_PATH}: expected a network that can be called, got {type(network).__name__}, "
+            "which has no call method; write one that returns a dict by output name"
+        )
+
+
+def _is_kerass(cls: type, method: str) -> bool:
+    """Whether a method is Keras's (or this package's) own and not overridden by a project."""
+    owner = next(base for base in cls.__mro__ if method in vars(base))
+    return owner.__module__.partition(".")[0] == "keras" or owner is DictNetwork
+
+
+def _is_input(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, keras.layers.InputLayer)
+
+
+def _tensor_name(tensor: keras.KerasTensor) -> str | None:
+    """The name given to an ``Input``, or None if it has none."""
+    return None if re.fullmatch(r"keras_tensor(_\d+)?", tensor.name) else str(tensor.name)
+
+
+def _only_input(name: str | None, x: Mapping[str, np.ndarray]) -> str:
+    if name is not None:
+        return name
+    return next(iter(x)) if len(x) == 1 else "input_layer"
+
+
+def _flat_dict(tensors: Mapping[Any, Any], what: str) -> Tensors:
+    odd = [
+        key
+        for key, value in tensors.items()
+        if not isinstance(key, str) or not keras.utils.is_keras_tensor(value)
+    ]
+    if odd or not tensors:
+        raise ComponentError(
+            f"{_PATH}: expected a dict of one tensor each as {what}, "
+            f"got {', '.join(f'{key!r}: {type(tensors[key]).__name__}' for key in odd) or '{}'}; "
+            "return {name: tensor}"
+        )
+    return dict(tensors)
+
+
+def _named(names: Sequence[str], tensors: Sequence[keras.KerasTensor], what: str) -> Tensors:
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise ComponentError(
+            f"{_PATH}: expected {what} of different names, got {listed(repeated)} more than once; "
+            f"give the {what} as a dict by name"
+        )
+    return dict(zip(names, tensors, strict=True))
+
+
+def _dtype(array: np.ndarray) -> str:
+    if array.dtype.kind in "OSUT":
+        return "string"
+    return "float32" if array.dtype == np.float64 else array.dtype.name
+
+
+def _shown(x: Mapping[str, np.ndarray]) -> str:
+    return ", ".join(f"'{name}' {array.shape} {array.dtype}" for name, array in x.items())

@@ -1,0 +1,248 @@
+"""Fits targets and sample weights to one output, and finds early what does not fit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.model.metrics import unreduced
+
+_BATCH = 7919
+"""Records in a traced batch: a number that no other axis is likely to have."""
+
+_INDEX_LOSSES = ("SparseCategoricalCrossentropy", "Circle", "CTC", "Crossentropy")
+"""Keras's losses whose targets need not be of the output's shape."""
+
+
+class OutputTargets:
+    """What the targets and weights of one output must look like.
+
+    Args:
+        name: of the output.
+        path: JSON path of its config.
+        shape: of the output, without the batch axis; None for an open axis.
+        dtype: of the output.
+        loss: of the output.
+        metrics: of the output.
+        temporal: whether there is a weight for each timestep.
+
+    Example:
+        >>> mse = keras.losses.MeanSquaredError()
+        >>> mass = OutputTargets("mass", "$.model.outputs[0]", (1,), "float32", mse, [], False)
+        >>> mass.check(np.zeros(5, "float32"))
+        >>> y = mass.conform(np.zeros(5, "float32"))
+        >>> y.shape, mass.weights(np.ones((5, 1)), y).shape
+        ((5, 1), (5,))
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        shape: Sequence[int | None],
+        dtype: str,
+        loss: keras.losses.Loss,
+        metrics: Sequence[keras.metrics.Metric],
+        temporal: bool,
+    ) -> None:
+        self.name = name
+        self.path = path
+        self.shape = tuple(shape)
+        self.dtype = dtype
+        self.loss = loss
+        self._metrics_by_key = {f"metrics[{i}]": metric for i, metric in enumerate(metrics)}
+        self.temporal = temporal
+        self._value_shape: tuple[int | None, ...] | None = None
+        self._joint = False
+
+    def conform(self, y: np.ndarray) -> np.ndarray:
+        """Gives targets the last axis of an output of one number per record or timestep.
+
+        Without it, a loss that subtracts (batch,) from (batch, 1) compares every record with
+        every other.
+
+        Args:
+            y: ``(batch, ...)``.
+        """
+        if self.shape[-1:] == (1,) and y.ndim == len(self.shape):
+            return y[..., np.newaxis]
+        return y
+
+    def check(self, y: np.ndarray, weighted: bool = False) -> None:
+        """Tries loss and metrics on the shapes of a batch, computing nothing.
+
+        Args:
+            y: targets of the output, ``(batch, ...)``.
+            weighted: whether the metrics will be given weights.
+
+        Raises:
+            ComponentError: they cannot be compared with the output.
+            Exception: whatever a project's own loss or metric raises, with the place as a note.
+        """
+        if y.dtype.kind not in "biuf":
+            raise ComponentError(
+                f"{self.path}: expected targets of '{self.name}' that are numbers, "
+                f"got {y.dtype}; let the transformer encode them"
+            )
+        # As feeding will hand them over.
+        y = self.conform(y).astype("int64" if y.dtype.kind in "iu" else "float32")
+        fits_output = _fit(y.shape[1:], self.shape)
+        of_indices = type(self.loss).__name__ in _INDEX_LOSSES
+        if _is_kerass(self.loss) and not fits_output and not of_indices:
+            raise self._misfit(y, "the shapes differ")
+        values = self._trace("loss", unreduced(self.loss), y)
+        shape = tuple(values.shape)
+        self._joint = shape[:1] != (_BATCH,)
+        self._value_shape = () if self._joint else shape[1:]
+        if self._joint and weighted:
+            raise ComponentError(
+                f"{self.path}.loss: expected a value for each record, to weigh it with the "
+                f"loader's sample weights of '{self.name}', got {type(self.loss).__name__}, "
+                "which joins the records of a batch; leave the weights out or choose another loss"
+            )
+        if self.temporal and not self._value_shape:
+            raise ComponentError(
+                f"{self.path}.sample_weight_mode: expected an output with a time axis for "
+                f"'temporal', got '{self.name}' {_shown(self.shape)}, "
+                "whose loss has one value per record; leave sample_weight_mode out"
+            )
+        weights = self._ones(y).shape[1:] if weighted else None
+        for key, metric in self._metrics_by_key.items():
+            self._trace(key, metric.update_state, y, weights)
+
+    def weights(self, w: np.ndarray | None, y: np.ndarray) -> np.ndarray:
+        """Fits the sample weights of a batch to the values of the loss.
+
+        Args:
+            w: ``(batch,)`` or ``(batch, 1)``, or with ``temporal`` also ``(batch, time)``; None
+                for ones.
+            y: targets of the batch, conformed.
+
+        Returns:
+            float32, of the shape of the loss's values: ``(batch,)``, ``(batch, time)`` ….
+
+        Raises:
+            ComponentError: the weights have another shape.
+        """
+        if self._value_shape is None:
+            self.check(y)
+        ones = self._ones(y)
+        if w is None:
+            return ones
+        given = np.asarray(w)
+        if given.dtype.kind not in "biuf":
+            raise ComponentError(
+                f"{self.path}: expected sample weights of '{self.name}' that are numbers, "
+                f"got {given.dtype}; see what the loader gives as weights"
+            )
+        # Axes of the weights that say something; those behind them must be of length 1.
+        depth = 2 if self.temporal and given.shape[:2] == ones.shape[:2] else 1
+        meaning = given.shape[:depth]
+        if meaning != ones.shape[:depth] or given.size != np.prod(meaning, dtype=int):
+            raise self._wrong_weights(given, ones)
+        fitted = given.reshape(meaning + (1,) * (ones.ndim - depth))
+        return np.ascontiguousarray(np.broadcast_to(fitted, ones.shape), dtype=np.float32)
+
+    def _ones(self, y: np.ndarray) -> np.ndarray:
+        """Weights of 1 in the shape of the loss's values; open axes are as long as in ``y``."""
+        axes = self._value_shape or ()
+        lengths = y.shape[1 : 1 + len(axes)] + (1,) * len(axes)
+        known = [
+            length if axis is None else axis for axis, length in zip(axes, lengths, strict=False)
+        ]
+        return np.ones((1 if self._joint else len(y), *known), np.float32)
+
+    def _trace(
+        self,
+        key: str,
+        function: Callable[..., Any],
+        y: np.ndarray,
+        weights: Sequence[int] | None = None,
+    ) -> Any:
+        import tensorflow as tf
+
+        specs = [
+            tf.TensorSpec((_BATCH, *y.shape[1:]), y.dtype),
+            tf.TensorSpec((_BATCH, *self.shape), self.dtype),
+        ]
+        if weights is not None:
+            specs.append(tf.TensorSpec((_BATCH, *weights), "float32"))
+        try:
+            with warnings.catch_warnings():
+                # They come again, and once only, when training traces the same functions.
+                warnings.simplefilter("ignore")
+                traced = tf.function(function, autograph=False).get_concrete_function(*specs)
+        except Exception as error:
+            component = self._component(key)
+            if _is_kerass(component):
+                raise self._misfit(y, _first_line(error), key) from error
+            error.add_note(
+                f"in {self.path}.{key}, {type(component).__name__} on targets "
+                f"{_shown(y.shape[1:])} {y.dtype} and the network's output '{self.name}' "
+                f"{_shown(self.shape)} {self.dtype}"
+            )
+            raise
+        return traced.structured_outputs
+
+    def _component(self, key: str) -> Any:
+        return {"loss": self.loss, **self._metrics_by_key}[key]
+
+    def _misfit(self, y: np.ndarray, why: str, key: str = "loss") -> ComponentError:
+        component = self._component(key)
+        kind = type(component).__name__
+        # Classes that stand for an alias tell a reader nothing.
+        if kind in {"MeanMetricWrapper", "Crossentropy"}:
+            kind = f"'{component.name}'"
+        remedy = "make the targets the shape of the output, or choose another loss or metric"
+        if kind.startswith("Categorical") and y.ndim == len(self.shape):
+            remedy = f"class indices as targets need Sparse{kind}"
+        elif kind.startswith("SparseCategorical") and _fit(y.shape[1:], self.shape):
+            remedy = f"one-hot targets need {kind.removeprefix('Sparse')}"
+        return ComponentError(
+            f"{self.path}.{key}: expected targets that {kind} can compare with the network's "
+            f"output '{self.name}' {_shown(self.shape)} {self.dtype}, got {_shown(y.shape[1:])} "
+            f"{y.dtype} from the loader ({why}); {remedy}"
+        )
+
+    def _wrong_weights(self, given: np.ndarray, ones: np.ndarray) -> ComponentError:
+        batch, *rest = ones.shape
+        expected = f"({batch},)"
+        remedy = "give one weight per record"
+        if self.temporal:
+            expected += f" or ({batch}, {rest[0]})"
+            remedy = "give one weight per record or per timestep"
+        elif rest and given.shape[:2] == ones.shape[:2]:
+            remedy = "set sample_weight_mode to 'temporal' for one weight per timestep"
+        return ComponentError(
+            f"{self.path}: expected sample weights of '{self.name}' of shape {expected}, "
+            f"got {given.shape}; {remedy}"
+        )
+
+
+def _fit(y: Sequence[int], output: Sequence[int | None]) -> bool:
+    """Whether shapes without the batch are equal, but for a last axis of length 1."""
+    short, long = sorted([tuple(y), tuple(output)], key=len)
+    if len(long) == len(short) + 1 and long[-1] == 1:
+        long = long[:-1]
+    return len(short) == len(long) and all(
+        a is None or b is None or a == b for a, b in zip(short, long, strict=True)
+    )
+
+
+def _shown(shape: Sequence[int | None]) -> str:
+    axes = ["batch", *("any" if axis is None else str(axis) for axis in shape)]
+    return f"({', '.join(axes)})"
+
+
+def _is_kerass(component: Any) -> bool:
+    keras_or_alias = {"keras", "barrage_mlflow"}
+    return type(component).__module__.partition(".")[0] in keras_or_alias
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

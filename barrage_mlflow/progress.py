@@ -1,0 +1,137 @@
+"""Shows how far a training is: a live line under a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    import keras
+
+_QUIET_SECONDS = 10.0
+"""Least time between two lines where the output is not a terminal."""
+
+
+_REFRESH_SECONDS = 0.1
+"""Least time between two updates of the live line: a batch may take far less."""
+
+
+def progress_callback(stream: TextIO) -> keras.callbacks.Callback:
+    """Make the callback that shows epochs, metrics and the time left.
+
+    Under a terminal one line is updated in place within an epoch, and each epoch leaves its
+    line. Elsewhere plain lines are written, the first and last epoch's and at most one every
+    ten seconds between them.
+
+    Args:
+        stream: where to write, ``sys.stderr``.
+    """
+    return _terminal_progress(stream) if stream.isatty() else _plain_progress(stream)
+
+
+def format_logs(logs: dict[str, Any]) -> str:
+    """Write metrics on one line, four digits each.
+
+    Example:
+        >>> format_logs({"loss": 0.123456, "val_accuracy": 1.0})
+        'loss 0.1235  val_accuracy 1'
+    """
+    return "  ".join(f"{name} {float(value):.4g}" for name, value in logs.items())
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a duration as ``h:mm:ss``.
+
+    Example:
+        >>> format_seconds(3725.4)
+        '1:02:05'
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"
+
+
+class _Clock:
+    """Measures epochs, to tell the time that the ones to come will take."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._done = 0
+
+    def tick(self) -> None:
+        self._done += 1
+
+    def left(self, epochs: int) -> str:
+        elapsed = time.monotonic() - self._start
+        return format_seconds(elapsed / max(self._done, 1) * epochs)
+
+
+def _plain_progress(stream: TextIO) -> keras.callbacks.Callback:
+    import keras
+
+    class PlainProgress(keras.callbacks.Callback):
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.clock, self.shown, self.line = _Clock(), float("-inf"), ""
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.clock.tick()
+            epochs = self.params["epochs"]
+            left = self.clock.left(epochs - epoch - 1)
+            self.line = f"epoch {epoch + 1}/{epochs}  {format_logs(logs)}  {left} left"
+            if time.monotonic() - self.shown >= _QUIET_SECONDS:
+                self.show()
+
+        def on_train_end(self, logs: Any = None) -> None:
+            self.show()
+
+        def show(self) -> None:
+            if self.line:
+                print(self.line, file=stream, flush=True)
+            self.shown, self.line = time.monotonic(), ""
+
+    return PlainProgress()
+
+
+def _terminal_progress(stream: TextIO) -> keras.callbacks.Callback:
+    import keras
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    class TerminalProgress(keras.callbacks.Callback):
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.clock, self.shown = _Clock(), 0.0
+            self.progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("batches  {task.fields[metrics]}"),
+                console=Console(file=stream),
+                transient=True,
+            )
+            self.task = self.progress.add_task("", total=self.params["steps"], metrics="")
+            self.progress.start()
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            description = f"epoch {epoch + 1}/{self.params['epochs']}"
+            self.progress.reset(self.task, description=description)
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if time.monotonic() - self.shown >= _REFRESH_SECONDS:
+                self.progress.update(
+                    self.task, completed=batch + 1, metrics=format_logs(logs or {})
+                )
+                self.shown = time.monotonic()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.clock.tick()
+            epochs = self.params["epochs"]
+            left = self.clock.left(epochs - epoch - 1)
+            self.progress.console.print(
+                f"[bold]epoch {epoch + 1}/{epochs}[/]  {format_logs(logs)}  [dim]{left} left[/]",
+                highlight=False,
+            )
+
+        def on_train_end(self, logs: Any = None) -> None:
+            self.progress.stop()
+
+    return TerminalProgress()

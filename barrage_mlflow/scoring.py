@@ -1,0 +1,338 @@
+"""Records in, scores out: the one scoring path behind ``predict``, the pyfunc and serving.
+
+A :class:`Scorer` reads the ``model`` folder that training leaves in an artifact folder and
+that is packed into the MLflow model as it stands. Nothing else passes from training to
+scoring.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from barrage_mlflow import artifacts
+from barrage_mlflow.dataset import (
+    ArraySpec,
+    Pipeline,
+    RecordLoader,
+    RecordMode,
+    Records,
+    RecordScore,
+    RecordTransformer,
+    build_loader,
+    build_transformer,
+    columns_read,
+    conform_inputs,
+)
+from barrage_mlflow.errors import ArtifactError, RecordError
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+BATCH_SIZE = 256
+"""Records that are scored at once: enough to fill the cores, few enough for images."""
+
+_SAMPLE = 256
+"""Records that are loaded to learn which columns scoring reads."""
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the records that scoring reads.
+
+    Attributes:
+        name: the record key.
+        type: ``"integer"``, ``"double"``, ``"boolean"``, ``"string"``, or ``"other"`` for
+            lists, arrays and whatever else a record may hold.
+        required: whether every training record had a value.
+
+    Example:
+        >>> Column("bill_length_mm", "double", required=False).name
+        'bill_length_mm'
+    """
+
+    name: str
+    type: str
+    required: bool
+
+
+class Scorer:
+    """Scores records with a trained network and its fitted transformer.
+
+    Safe to call from several threads, as far as the project's loader and transformer are.
+
+    Attributes:
+        columns: the columns of the records that scoring reads.
+        outputs: names of the network's outputs.
+
+    Example:
+        >>> scorer = Scorer.load("artifacts/2026-11-23-10-15-00-1f0c")  # doctest: +SKIP
+        >>> scorer.score([{"sepal_length": 5.1}])["species"].shape  # doctest: +SKIP
+        (1, 3)
+    """
+
+    def __init__(
+        self,
+        loader: RecordLoader,
+        transformer: RecordTransformer,
+        network: Callable[[Arrays], Arrays],
+        input_specs: Mapping[str, ArraySpec],
+        outputs: list[str],
+        columns: list[Column],
+    ) -> None:
+        self.columns = columns
+        self.outputs = outputs
+        self._loader = loader
+        self._pipeline = Pipeline(loader, transformer)
+        self._network = network
+        self._input_specs = dict(input_specs)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Scorer:
+        """Load from an artifact folder, or from the ``model`` folder inside one.
+
+        Args:
+            folder: the folder. An artifact folder brings the project's code along.
+
+        Raises:
+            ArtifactError: the folder is not there or holds no trained model.
+
+        Example:
+            >>> Scorer.load("/nowhere")
+            Traceback (most recent call last):
+                ...
+            barrage_mlflow.errors.ArtifactError: /nowhere: no trained model here; expected an \
+artifact folder of a finished training
+        """
+        folder = Path(folder)
+        if (folder / artifacts.MODEL).is_dir():
+            code = (folder / artifacts.CODE).resolve()
+            # The code that the model was trained with goes before whatever else has its name.
+            if code.is_dir() and str(code) not in sys.path:
+                sys.path.insert(0, str(code))
+            folder = folder / artifacts.MODEL
+        try:
+            config = json.loads((folder / artifacts.MODEL_CONFIG).read_text("utf-8"))
+            signature = json.loads((folder / artifacts.MODEL_SIGNATURE).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise ArtifactError(
+                f"{folder}: no trained model here; expected an artifact folder of a finished "
+                "training"
+            ) from error
+        loader = build_loader(config, RecordMode.SCORE)
+        transformer = build_transformer(config, RecordMode.SCORE, loader)
+        transformer.load(folder / artifacts.MODEL_TRANSFORMER)
+        input_specs = {
+            spec["name"]: ArraySpec(tuple(spec["shape"]), spec["dtype"])
+            for spec in signature["inputs"]
+        }
+        return cls(
+            loader,
+            transformer,
+            load_network(folder / artifacts.MODEL_NETWORK, list(input_specs), signature["outputs"]),
+            input_specs,
+            signature["outputs"],
+            [Column(**column) for column in signature["columns"]],
+        )
+
+    def score(self, records: Any, batch_size: int = BATCH_SIZE) -> Arrays:
+        """Score records: load → transform → network → postprocess.
+
+        Args:
+            records: whatever :meth:`Records.read` takes: a DataFrame, dicts or a file.
+            batch_size: records that go through the network at once.
+
+        Returns:
+            One array ``(records, ...)`` for each output, in the order of the records.
+
+        Raises:
+            RecordError: a record cannot be loaded or fed to the network.
+
+        Example:
+            >>> Scorer.load(folder).score("validation.csv")  # doctest: +SKIP
+            {'species': array([[0.99, 0.01, 0.  ], ...], dtype=float32)}
+        """
+        records = Records.read(records)
+        if not len(records):
+            raise RecordError(f"{records.name}: no records to score")
+        batches = [
+            self._score_batch(records[start : start + batch_size])
+            for start in range(0, len(records), batch_size)
+        ]
+        return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+    def _score_batch(self, records: Records) -> Arrays:
+        (x, *_) = self._pipeline.load_and_transform(records)
+        x = conform_inputs(x, self._input_specs, records, self._loader)
+        return self._pipeline.postprocess(self._network(x), records)
+
+
+def to_record_scores(scores: Arrays) -> list[RecordScore]:
+    """Turn columns of scores into one dict for each record.
+
+    Args:
+        scores: arrays ``(records, ...)``.
+
+    Example:
+        >>> to_record_scores({"species": np.array(["Gentoo", "Adelie"], dtype=object)})
+        [{'species': 'Gentoo'}, {'species': 'Adelie'}]
+    """
+    rows = zip(*scores.values(), strict=True)
+    return [dict(zip(scores, row, strict=True)) for row in rows]
+
+
+def to_frame(scores: Arrays) -> pd.DataFrame:
+    """Turn columns of scores into a DataFrame; a vector of a record becomes a list.
+
+    Args:
+        scores: arrays ``(records, ...)``.
+
+    Example:
+        >>> to_frame({"p": np.array([[0.25, 0.75]], dtype=np.float32)})["p"].tolist()
+        [[0.25, 0.75]]
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            name: pd.Series(array.tolist(), dtype=object) if array.ndim > 1 else array
+            for name, array in scores.items()
+        }
+    )
+
+
+def save_model(
+    folder: Path,
+    config: Mapping[str, Any],
+    network: keras.Model,
+    input_specs: Mapping[str, ArraySpec],
+    records: Records,
+) -> None:
+    """Write what :meth:`Scorer.load` reads, the transformer's own files apart.
+
+    Args:
+        folder: the ``model`` folder; the transformer has been saved in it already.
+        config: the resolved config.
+        network: dict-in, dict-out, holding the weights to keep.
+        input_specs: of the network's inputs, in its order.
+        records: train records, to learn the columns from.
+    """
+    loader = build_loader(config, RecordMode.SCORE)
+    outputs = [output["name"] for output in config["model"]["outputs"]]
+    signature = {
+        "columns": [asdict(column) for column in describe_columns(loader, records)],
+        "inputs": [
+            {"name": name, "shape": list(spec.shape), "dtype": spec.dtype}
+            for name, spec in input_specs.items()
+        ],
+        "outputs": outputs,
+    }
+    save_network(network, folder / artifacts.MODEL_NETWORK, input_specs, outputs)
+    _write_json(folder / artifacts.MODEL_SIGNATURE, signature)
+    _write_json(folder / artifacts.MODEL_CONFIG, config)
+
+
+def describe_columns(loader: RecordLoader, records: Records) -> list[Column]:
+    """Tell which columns loading reads in the loader's mode, and what they hold.
+
+    Args:
+        loader: in SCORE mode.
+        records: train records; all are looked at for missing values.
+
+    Example:
+        >>> from barrage_mlflow.dataset import KeySelector
+        >>> loader = KeySelector(RecordMode.SCORE, {"x": "a"}, {"y": "b"})
+        >>> describe_columns(loader, Records.read([{"a": 1, "b": 0}]))
+        [Column(name='a', type='integer', required=True)]
+    """
+    return [_describe(name, records[name]) for name in columns_read(loader, records[:_SAMPLE])]
+
+
+def _describe(name: str, values: np.ndarray) -> Column:
+    if values.dtype.kind == "b":
+        return Column(name, "boolean", required=True)
+    if values.dtype.kind in "iu":
+        return Column(name, "integer", required=True)
+    if values.dtype.kind == "f":
+        return Column(name, "double", required=not np.isnan(values).any())
+    present = [value for value in values if value is not None]
+    kind = "string" if all(isinstance(value, str) for value in present) else "other"
+    return Column(name, kind, required=len(present) == len(values))
+
+
+def save_network(
+    network: keras.Model, folder: Path, input_specs: Mapping[str, ArraySpec], outputs: Iterable[str]
+) -> None:
+    """Export a network as a SavedModel, which loads without the code that built it.
+
+    Names of inputs and outputs are replaced by their positions, since a SavedModel alters
+    names that hold blanks or slashes.
+    """
+    import keras
+    import tensorflow as tf
+
+    inputs, outputs = list(input_specs), list(outputs)
+
+    def serve(*arrays: Any) -> dict[str, Any]:
+        scores = network(dict(zip(inputs, arrays, strict=True)), training=False)
+        return {f"output_{i}": scores[name] for i, name in enumerate(outputs)}
+
+    archive = keras.export.ExportArchive()
+    archive.track(network)
+    archive.add_endpoint(
+        "serve",
+        serve,
+        input_signature=[
+            tf.TensorSpec((None, *spec.shape), spec.dtype, name=f"input_{i}")
+            for i, spec in enumerate(input_specs.values())
+        ],
+    )
+    archive.write_out(str(folder), verbose=False)
+
+
+def load_network(folder: Path, inputs: list[str], outputs: list[str]) -> Callable[[Arrays], Arrays]:
+    """Load what :func:`save_network` wrote, as one compiled function.
+
+    The function is traced with an open batch size: it never retraces for another one.
+
+    Args:
+        folder: the SavedModel.
+        inputs: names in the order in which they were saved.
+        outputs: likewise.
+
+    Returns:
+        A function from arrays ``(batch, ...)`` by input to arrays ``(batch, ...)`` by output.
+
+    Raises:
+        ArtifactError: the folder holds no SavedModel.
+    """
+    import tensorflow as tf
+
+    try:
+        saved = tf.saved_model.load(str(folder))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{folder}: no network here that TensorFlow can load") from error
+    serve = saved.signatures["serving_default"]
+
+    def run(x: Arrays) -> Arrays:
+        # `saved` is named here to keep its variables alive as long as the function.
+        assert saved is not None
+        tensors = {f"input_{i}": tf.convert_to_tensor(x[name]) for i, name in enumerate(inputs)}
+        scores = serve(**tensors)
+        return {name: scores[f"output_{i}"].numpy() for i, name in enumerate(outputs)}
+
+    return run
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -1,0 +1,32 @@
+"""The services section of a config: what watches over a training, always on.
+
+Best checkpoint, resume checkpoint, TensorBoard, report, early stopping on train and on
+validation, and a stop on a loss that is no number.
+"""
+
+from barrage_mlflow.services.best import BestCheckpoint
+from barrage_mlflow.services.build import build_callbacks
+from barrage_mlflow.services.checkpoint import (
+    Checkpoint,
+    ResumeCheckpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from barrage_mlflow.services.curves import write_learning_curves
+from barrage_mlflow.services.loss_guard import LossGuard
+from barrage_mlflow.services.monitors import check_monitors
+from barrage_mlflow.services.report import TrainingReport, read_report
+
+__all__ = [
+    "BestCheckpoint",
+    "Checkpoint",
+    "LossGuard",
+    "ResumeCheckpoint",
+    "TrainingReport",
+    "build_callbacks",
+    "check_monitors",
+    "load_checkpoint",
+    "read_report",
+    "save_checkpoint",
+    "write_learning_curves",
+]

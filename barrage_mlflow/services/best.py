@@ -1,0 +1,88 @@
+"""Keeps the weights of the best epoch."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from barrage_mlflow.errors import TrainingError
+from barrage_mlflow.services.files import written_whole
+
+
+class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes the network's weights whenever a metric is better than ever before.
+
+    The file holds the weights alone, without the optimizer's state, and is replaced as a
+    whole. A NaN or infinite value is never the best. Load it with ``network.load_weights``.
+
+    Args:
+        path: where to write; ends in ``.weights.h5``.
+        monitor: name of the metric.
+        mode: ``"min"`` or ``"max"``: which way is better.
+
+    Attributes:
+        best: value of the metric at the best epoch; ``None`` before there is one.
+        best_epoch: that epoch, counted from 1; ``None`` before there is one.
+
+    Raises:
+        TrainingError: the training gives no metric of that name.
+
+    Example:
+        >>> checkpoint = BestCheckpoint(Path("best.weights.h5"), "val_loss", "min")
+        >>> checkpoint.best_epoch is None
+        True
+        >>> checkpoint.on_epoch_end(0, {"val_loss": float("nan")})
+        >>> checkpoint.best_epoch is None
+        True
+    """
+
+    def __init__(self, path: Path, monitor: str, mode: str) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self.monitor = monitor
+        self.mode = mode
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+
+    def set_model(self, model: keras.Model) -> None:
+        """Take the network to save."""
+        super().set_model(model)
+        # Keras writes a compiled model's optimizer too, which is two thirds of the file
+        # with Adam. An uncompiled model over the same layers has none.
+        self._weights = keras.Model(model.input, model.output)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Forget an earlier training."""
+        self.best = self.best_epoch = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save the weights if the metric is the best so far."""
+        logs = logs or {}
+        if self.monitor not in logs:
+            raise TrainingError(
+                f"best checkpoint: expected a metric {self.monitor!r}, got {', '.join(logs)}"
+            )
+        value = float(logs[self.monitor])
+        if not self._improves(value):
+            return
+        with written_whole(self.path) as partial:
+            self._weights.save_weights(partial)
+        self.best, self.best_epoch = value, epoch + 1
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a resumed training must know."""
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`get_state` returned."""
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+
+    def _improves(self, value: float) -> bool:
+        if not math.isfinite(value):
+            return False
+        if self.best is None:
+            return True
+        return value < self.best if self.mode == "min" else value > self.best

@@ -1,0 +1,69 @@
+"""Builds the callbacks of the services section."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from barrage_mlflow import artifacts
+from barrage_mlflow.config import build_import
+from barrage_mlflow.services.best import BestCheckpoint
+from barrage_mlflow.services.checkpoint import ResumeCheckpoint
+from barrage_mlflow.services.loss_guard import LossGuard
+from barrage_mlflow.services.report import TrainingReport
+
+_SERVICES = "$.services"
+
+
+def build_callbacks(config: Mapping[str, Any], folder: Path) -> list[keras.callbacks.Callback]:
+    """Build every service, in the order in which they are called.
+
+    The loss guard comes first, so that nothing is written of a training that is lost; the
+    resume checkpoint last, so that it holds what the others became in the epoch.
+
+    Args:
+        config: a resolved config.
+        folder: the artifact folder.
+
+    Raises:
+        ComponentError: params that a Keras callback refuses, with their path in the config.
+
+    Example:
+        >>> stopping = {"mode": "min", "patience": 10, "min_delta": 1e-5}
+        >>> services = {
+        ...     "best_checkpoint": {"monitor": "val_loss", "mode": "min"},
+        ...     "tensorboard": {},
+        ...     "train_early_stopping": {"monitor": "loss", **stopping},
+        ...     "validation_early_stopping": {"monitor": "val_loss", **stopping},
+        ... }
+        >>> for callback in build_callbacks({"services": services}, Path("artifacts")):
+        ...     print(type(callback).__name__)
+        LossGuard
+        TensorBoard
+        BestCheckpoint
+        EarlyStopping
+        EarlyStopping
+        TrainingReport
+        ResumeCheckpoint
+    """
+    services = config["services"]
+    checkpoints = folder / artifacts.CHECKPOINTS
+    tensorboard = {"log_dir": str(folder / artifacts.TENSORBOARD), **services["tensorboard"]}
+    return [
+        LossGuard(),
+        _build("TensorBoard", "tensorboard", tensorboard),
+        BestCheckpoint(checkpoints / artifacts.BEST_WEIGHTS, **services["best_checkpoint"]),
+        *(
+            _build("EarlyStopping", name, services[name])
+            for name in ("train_early_stopping", "validation_early_stopping")
+        ),
+        TrainingReport(folder / artifacts.REPORT),
+        ResumeCheckpoint(checkpoints / artifacts.RESUME),
+    ]
+
+
+def _build(callback: str, name: str, params: Mapping[str, Any]) -> keras.callbacks.Callback:
+    return build_import({"import": callback, "params": params}, "callback", f"{_SERVICES}.{name}")

@@ -1,0 +1,139 @@
+"""Draws the learning curves of a training."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from barrage_mlflow.services.files import written_whole
+from barrage_mlflow.services.report import read_report
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_Rows = Sequence[Mapping[str, float]]
+
+_VALIDATION = "val_"
+_LEARNING_RATE = "learning_rate"
+_COLUMNS = 3
+_PANEL = (4.4, 3.1)
+_PAD = 0.12
+"""Width and height of a panel, and the room around it, in inches."""
+_DPI = 144
+_TRAIN_COLOR, _VALIDATION_COLOR, _PLAIN_COLOR = "#2a6f97", "#d1495b", "#52616b"
+_MUTED = "#6b7280"
+_MARKED_EPOCHS = 30
+"""Up to so many epochs, each one has its dot."""
+
+
+def write_learning_curves(report: Path | _Rows, path: Path) -> None:
+    """Draw each metric over the epochs as a PNG, train against validation, a panel each.
+
+    The learning rate comes last. Where a value is NaN or infinite the line has a gap.
+    Without any epoch nothing is written.
+
+    Args:
+        report: the training report, or its rows: dicts of metrics, one an epoch.
+        path: the PNG file.
+
+    Raises:
+        OSError: the report cannot be read or the picture not be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> rows = [{"loss": 0.9, "val_loss": 1.0}, {"loss": 0.5, "val_loss": 0.7}]
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "curves.png")
+        ...     write_learning_curves(rows, path)
+        ...     path.read_bytes()[1:4]
+        b'PNG'
+    """
+    rows = read_report(Path(report)) if isinstance(report, str | os.PathLike) else report
+    if not rows:
+        return
+    # Figure and canvas without pyplot: no window system, no state shared with the caller's own
+    # figures, and nothing of it imported until a picture is drawn.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    metrics = _metrics(rows)
+    columns = 2 if len(metrics) == 4 else min(_COLUMNS, len(metrics))
+    lines = -(-len(metrics) // columns)
+    figure = Figure(
+        figsize=(_PANEL[0] * columns, _PANEL[1] * lines),
+        layout=ConstrainedLayoutEngine(w_pad=_PAD, h_pad=_PAD),
+    )
+    panels = list(figure.subplots(lines, columns, squeeze=False).flat)
+    epochs = [int(row.get("epoch", number)) for number, row in enumerate(rows, 1)]
+    for panel, metric in zip(panels, metrics, strict=False):
+        _draw(panel, metric, epochs, rows)
+    for panel in panels[len(metrics) :]:
+        panel.set_axis_off()
+    with written_whole(Path(path)) as partial:
+        FigureCanvasAgg(figure).print_figure(partial, dpi=_DPI, facecolor="white", format="png")
+
+
+def _metrics(rows: _Rows) -> list[str]:
+    """Names of the panels: the loss first, the learning rate last."""
+    names = dict.fromkeys(
+        name.removeprefix(_VALIDATION) for row in rows for name in row if name != "epoch"
+    )
+    rank = {"loss": -1, _LEARNING_RATE: 1}
+    return sorted(names, key=lambda name: (rank.get(name, 0), name))
+
+
+def _draw(axes: Axes, metric: str, epochs: list[int], rows: _Rows) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    paired = any(_VALIDATION + metric in row for row in rows)
+    series = [
+        (metric, "train", _TRAIN_COLOR if paired else _PLAIN_COLOR, 3),
+        (_VALIDATION + metric, "validation", _VALIDATION_COLOR, 2),
+    ]
+    for name, label, color, order in series:
+        axes.plot(
+            epochs,
+            _finite(rows, name),
+            color=color,
+            linewidth=1.8,
+            marker="o" if len(rows) <= _MARKED_EPOCHS else "",
+            markersize=3.5,
+            drawstyle="steps-mid" if metric == _LEARNING_RATE else "default",
+            label=label,
+            zorder=order,
+        )
+    if paired:
+        axes.legend(frameon=False, fontsize=9, labelcolor="linecolor")
+    if metric == _LEARNING_RATE:
+        _scale_learning_rate(axes, _finite(rows, metric))
+    axes.set_title(metric, loc="left", fontsize=11, fontweight="bold", parse_math=False)
+    axes.set_xlabel("epoch", fontsize=9, color=_MUTED)
+    room = max(0.5, 0.02 * len(rows))
+    axes.set_xlim(epochs[0] - min(room, 0.9), epochs[-1] + room)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(which="both", colors=_MUTED, labelsize=9, length=0)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color("#c7ccd3")
+
+
+def _finite(rows: _Rows, name: str) -> list[float]:
+    values = [float(row.get(name, math.nan)) for row in rows]
+    return [value if math.isfinite(value) else math.nan for value in values]
+
+
+def _scale_learning_rate(axes: Axes, values: list[float]) -> None:
+    """Take a logarithmic axis where the rate crosses decades, else one from zero up."""
+    positive = [value for value in values if value > 0]
+    if positive and max(positive) >= 10 * min(positive):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+        axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
+        axes.yaxis.get_offset_text().set(fontsize=9, color=_MUTED)

@@ -1,0 +1,107 @@
+"""The solver section of a config: optimizer, learning rate schedule and reducer."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from barrage_mlflow.config import build_import
+from barrage_mlflow.errors import ConfigError, Fault
+
+if TYPE_CHECKING:
+    import keras
+
+_OPTIMIZER = "$.solver.optimizer"
+_REDUCER = "$.solver.learning_rate_reducer"
+
+
+def build_optimizer(config: Mapping[str, Any]) -> keras.optimizers.Optimizer:
+    """Build the optimizer, with its learning rate or schedule.
+
+    Args:
+        config: a resolved config. ``solver.optimizer.learning_rate`` is a number or an import
+            block of a schedule.
+
+    Raises:
+        ConfigError: ``params`` holds a second ``learning_rate``.
+        ImportPathError: the import of the optimizer or the schedule leads nowhere.
+        ComponentError: their params do not fit, or what they make is of another kind.
+
+    Example:
+        >>> optimizer = build_optimizer(
+        ...     {"solver": {"optimizer": {"import": "Adam", "learning_rate": 0.5, "params": {}}}}
+        ... )
+        >>> float(optimizer.learning_rate)
+        0.5
+    """
+    block = config["solver"]["optimizer"]
+    params = block.get("params", {})
+    if "learning_rate" in params:
+        raise ConfigError(
+            [
+                Fault(
+                    f"{_OPTIMIZER}.params.learning_rate",
+                    "the learning rate is given twice",
+                    f"write it as {_OPTIMIZER}.learning_rate only",
+                )
+            ]
+        )
+    rate = block["learning_rate"]
+    if isinstance(rate, Mapping):
+        rate = build_import(rate, "schedule", f"{_OPTIMIZER}.learning_rate")
+    else:
+        # Keras refuses an integer, and JSON makes 1 out of 1.0 in many a tool.
+        rate = float(rate)
+    return build_import(
+        {"import": block["import"], "params": {**params, "learning_rate": rate}},
+        "optimizer",
+        _OPTIMIZER,
+    )
+
+
+def build_learning_rate_reducer(
+    config: Mapping[str, Any],
+) -> keras.callbacks.ReduceLROnPlateau | None:
+    """Build the callback that lowers the learning rate when a metric stands still.
+
+    Args:
+        config: a resolved config. The keys of ``solver.learning_rate_reducer`` are the
+            arguments of ``keras.callbacks.ReduceLROnPlateau``.
+
+    Returns:
+        ``None`` if the config asks for none.
+
+    Raises:
+        ConfigError: a key that the callback does not know. (Keras itself would take it and
+            say nothing.)
+        ComponentError: values that the callback refuses.
+
+    Example:
+        >>> build_learning_rate_reducer({"solver": {}}) is None
+        True
+        >>> reducer = {"monitor": "val_loss", "mode": "min", "patience": 3, "factor": 0.5}
+        >>> build_learning_rate_reducer({"solver": {"learning_rate_reducer": reducer}}).patience
+        3
+    """
+    params = config["solver"].get("learning_rate_reducer")
+    if params is None:
+        return None
+    import keras
+
+    arguments = inspect.signature(keras.callbacks.ReduceLROnPlateau).parameters.values()
+    known = [argument.name for argument in arguments if argument.kind is not argument.VAR_KEYWORD]
+    faults = [
+        Fault(f"{_REDUCER}.{key}", f"unknown key {key!r}", _nearest(key, known))
+        for key in params
+        if key not in known
+    ]
+    if faults:
+        raise ConfigError(faults)
+    return build_import({"import": "ReduceLROnPlateau", "params": params}, "callback", _REDUCER)
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

@@ -1,0 +1,114 @@
+"""Fits names and texts to what MLflow stores, so that nothing a user writes breaks logging."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_NAME_LIMIT = 250
+PARAM_LIMIT = 6_000
+"""Characters of a param's value."""
+TAG_LIMIT = 5_000
+"""Characters of a tag's value; MLflow takes 8,000 today, servers of older releases 5,000."""
+
+_DIGEST = 8
+_REQUEST_LIMIT = 500_000
+"""Bytes of a request's items; a server refuses more than 1,000,000 in all."""
+
+
+def legal_name(name: str) -> str:
+    """Return the name that MLflow takes for a param, metric or tag.
+
+    A legal name is returned as it is. Any other is mended and gets a short hash of itself, so
+    that different names stay different and one name is the same in every run.
+
+    Example:
+        >>> legal_name("model.outputs.0.name")
+        'model.outputs.0.name'
+        >>> legal_name("units[0]")
+        'units_0__a6d4d120'
+    """
+    # A colon is legal, but not for a server on Windows.
+    legal = re.sub(r"[^\w.\- /]", "_", plain_text(name))
+    if posixpath.normpath(legal) != legal or legal.startswith("/"):
+        legal = legal.replace("/", "_")
+    if legal.startswith("..") or legal in ("", "."):
+        legal = "_" + legal.lstrip(".")
+    if legal == name and len(legal) <= _NAME_LIMIT:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+    return f"{legal[: _NAME_LIMIT - _DIGEST - 1]}_{digest}"
+
+
+def legal_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags as MLflow takes them.
+
+    Example:
+        >>> legal_tags({"team": "birds"})
+        {'team': 'birds'}
+    """
+    return {legal_name(name): shorten(str(value), TAG_LIMIT) for name, value in tags.items()}
+
+
+def plain_text(text: str) -> str:
+    r"""Escape what a database cannot hold: lone surrogates and NUL.
+
+    Example:
+        >>> plain_text("caf\u00e9 \ud800")
+        'café \\ud800'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def shorten(text: str, limit: int, where: str = "") -> str:
+    """Cut a text to a number of characters, with a note of how much is missing.
+
+    Args:
+        text: any text; what a database cannot hold is escaped.
+        limit: characters of the result.
+        where: the file that holds the whole.
+
+    Example:
+        >>> shorten("a" * 100, 40, "all.json")
+        'aaaaa… (95 more characters in all.json)'
+    """
+    text = plain_text(text)
+    if len(text) <= limit:
+        return text
+    place = f" in {where}" if where else ""
+    note = f"… ({len(text)} more characters{place})"
+    kept = limit - len(note)
+    note = f"… ({len(text) - kept} more characters{place})"
+    return text[:kept] + note
+
+
+def batches(items: Iterable[T], most: int, text: Callable[[T], str]) -> Iterator[list[T]]:
+    """Split items so that each batch fits into one request.
+
+    Args:
+        items: what is sent.
+        most: items in a batch.
+        text: the part of an item that can be long.
+
+    Example:
+        >>> list(batches("abcde", 2, str))
+        [['a', 'b'], ['c', 'd'], ['e']]
+    """
+    batch: list[T] = []
+    room = _REQUEST_LIMIT
+    for item in items:
+        # Requests escape all that is not ASCII: up to 12 bytes a character.
+        size = len(json.dumps(text(item))) + 150
+        if batch and (len(batch) == most or size > room):
+            yield batch
+            batch, room = [], _REQUEST_LIMIT
+        batch.append(item)
+        room -= size
+    if batch:
+        yield batch

@@ -1,0 +1,128 @@
+"""Opens the MLflow run of a training: a new one, or the one that ``mlflow run`` opened."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from barrage_mlflow.tracking.names import legal_tags
+from barrage_mlflow.tracking.run import TrackedRun, report
+from barrage_mlflow.tracking.server import TrackingError, call
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
+
+_RUN_ID = "MLFLOW_RUN_ID"
+
+_opening = threading.Lock()
+"""Two threads that open runs at once would make the store's tables, or the experiment, twice."""
+
+
+def open_run(
+    experiment: str | None = None,
+    run_name: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> TrackedRun:
+    """Open the MLflow run of a training.
+
+    Under ``mlflow run`` that is the run which MLflow opened. Otherwise it is a new one, a child
+    if the caller has an active run. Until it is ended it is the active run of this thread, so
+    that ``mlflow.log_…`` in a project's own components writes to it.
+
+    Args:
+        experiment: name of the experiment, made if it is not there; MLflow's own choice if left
+            out. Under ``mlflow run`` the run is in an experiment already.
+        run_name: name of the run; MLflow makes one up if left out.
+        tags: tags of the run.
+
+    Raises:
+        TrackingError: the store cannot be reached, the experiment is deleted, or there is no run
+            of the id that ``mlflow run`` gave.
+
+    Example:
+        >>> run = open_run("penguins", "wider network")  # doctest: +SKIP
+        >>> run.log_metrics({"loss": 0.5}, step=1)  # doctest: +SKIP
+        >>> run.finish("FINISHED")  # doctest: +SKIP
+    """
+    import mlflow
+    from mlflow import MlflowClient
+
+    uri = mlflow.get_tracking_uri()
+    with _opening:
+        client = call(uri, "open its store", lambda: MlflowClient(uri))
+        given = os.environ.get(_RUN_ID)
+        parent = mlflow.active_run()
+        experiment_id = None
+        if experiment is not None and not given:
+            experiment_id = call(
+                uri, "open the experiment", partial(_find_experiment, client, experiment)
+            )
+        run = call(
+            uri,
+            f"take up run {given}" if given else "open a run",
+            # The id is handed over, because MLflow would forget it if the call failed.
+            lambda: mlflow.start_run(
+                run_id=given,
+                experiment_id=experiment_id,
+                run_name=run_name,
+                nested=True,
+                tags=legal_tags(tags or {}),
+            ),
+        )
+        if given:
+            del os.environ[_RUN_ID]  # else a later run of this process would take it up again
+            if experiment is not None:
+                logger.warning(
+                    "the experiment %r is left aside: the run was opened by `mlflow run`, whose "
+                    "--experiment-name says where",
+                    experiment,
+                )
+    return TrackedRun(client, run, uri, parent.info.run_id if parent else None)
+
+
+def fail_project_run(error: BaseException) -> None:
+    """Under ``mlflow run``, end the run that MLflow opened as failed; else do nothing.
+
+    For what goes wrong before the engine has opened its run. Nothing is raised: the error that
+    is at hand matters more.
+
+    Args:
+        error: why; its message becomes a tag.
+
+    Example:
+        >>> fail_project_run(ValueError("no run is open here"))
+    """
+    if not os.environ.get(_RUN_ID):
+        return
+    try:
+        open_run().finish("FAILED", error)
+    except TrackingError as problem:
+        report(problem, error)
+
+
+def _find_experiment(client: MlflowClient, name: str) -> str:
+    """Return the id of an experiment, which is made if it is not there."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return client.create_experiment(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)  # another process was faster
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        raise ValueError(
+            f"experiment {name!r} is deleted: choose another name, or bring it back with "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
+        )
+    return found.experiment_id

@@ -1,0 +1,56 @@
+"""A resolved config as the flat params of an MLflow run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def flatten_config(resolved: Mapping[str, Any]) -> dict[str, str]:
+    """Flatten a config to one param for each value.
+
+    Objects and lists of objects are walked, their keys and positions joined by dots. Strings
+    stay bare; every other value, a list of plain values too, is JSON text.
+
+    Example:
+        >>> flatten_config(
+        ...     {
+        ...         "solver": {"epochs": 10, "optimizer": {"import": "Adam", "params": {}}},
+        ...         "model": {"outputs": [{"name": "species"}], "shape": [64, 64]},
+        ...     }
+        ... )
+        {'solver.epochs': '10', 'solver.optimizer.import': 'Adam', 'solver.optimizer.params': '{}',
+         'model.outputs.0.name': 'species', 'model.shape': '[64, 64]'}
+    """
+    flat: dict[str, str] = {}
+    for path, value in _walk("", resolved):
+        key, count = path, 1
+        while key in flat:  # {"a.b": 1, "a": {"b": 2}}
+            count += 1
+            key = f"{path}__{count}"
+        flat[key] = value
+    return flat
+
+
+def _walk(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        items = [(str(key), item) for key, item in value.items()]
+    elif _holds_object(value):
+        items = [(str(index), item) for index, item in enumerate(value)]
+    else:
+        text = value if isinstance(value, str) else _json(value)
+        yield path, text
+        return
+    for key, item in items:
+        yield from _walk(f"{path}.{key}" if path else key, item)
+
+
+def _holds_object(value: Any) -> bool:
+    return isinstance(value, list | tuple) and any(
+        isinstance(item, Mapping) or _holds_object(item) for item in value
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,383 @@
+"""One MLflow run of one training: opened, written to, ended with its true status."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from barrage_mlflow import artifacts
+from barrage_mlflow.errors import ArtifactError, BarrageError
+from barrage_mlflow.tracking.environment import GIT_COMMIT
+from barrage_mlflow.tracking.metrics import MetricQueue, Point
+from barrage_mlflow.tracking.names import PARAM_LIMIT, batches, legal_name, legal_tags, shorten
+from barrage_mlflow.tracking.server import TrackingError, call, no_patience, shown_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+ERROR_TAG = "barrage.error"
+PARAMS_PER_REQUEST = 100
+
+_FLUSH_TIMEOUTS: dict[Status, float] = {"FINISHED": 60, "FAILED": 30, "KILLED": 15}
+"""Seconds to wait for metrics at the end; who presses Ctrl-C does not want to wait."""
+
+
+class TrackedRun:
+    """An MLflow run that is open; :func:`open_run` makes it.
+
+    Metrics are sent by a thread of its own; everything else is written when it is called. A
+    process that ends without :meth:`finish` leaves a run that is FAILED, not RUNNING.
+
+    Attributes:
+        run_id: MLflow's id of the run.
+        experiment_id: the experiment that it is in.
+        artifact_uri: where its artifacts lie.
+        tracking_uri: the store, without user and password.
+
+    Example:
+        >>> run = open_run()  # doctest: +SKIP
+        >>> try:  # doctest: +SKIP
+        ...     train(run)
+        ... except KeyboardInterrupt as error:
+        ...     run.finish("KILLED", error)
+        ...     raise
+        ... except BaseException as error:
+        ...     run.finish("FAILED", error)
+        ...     raise
+        ... else:
+        ...     run.finish("FINISHED")
+    """
+
+    def __init__(self, client: MlflowClient, run: Run, uri: str, parent_id: str | None) -> None:
+        self.run_id: str = run.info.run_id
+        self.experiment_id: str = run.info.experiment_id
+        self.artifact_uri: str = run.info.artifact_uri
+        self.tracking_uri = shown_uri(uri)
+        self._uri = uri
+        self._client = client
+        self._parent_id = parent_id
+        self._has_commit = GIT_COMMIT in run.data.tags
+        self._metrics = MetricQueue(self._send_metrics)
+        self._status: Status | None = None
+        self._home = (os.getpid(), threading.get_ident())
+        # MLflow's own hook, which runs after this one, would call the run FINISHED.
+        atexit.register(self._at_exit)
+
+    def log_params(self, flat: Mapping[str, str]) -> None:
+        """Write params, except those that the run already holds.
+
+        Names that MLflow refuses are mended, values over 6,000 characters are shortened.
+
+        Args:
+            flat: names and values, as :func:`flatten_config` makes them.
+
+        Raises:
+            TrackingError: MLflow cannot be reached, or refuses them.
+        """
+        from mlflow.entities import Param
+
+        held = self._call("read the params", lambda: self._client.get_run(self.run_id)).data.params
+        params = {
+            legal_name(name): shorten(value, PARAM_LIMIT, artifacts.RESOLVED_CONFIG)
+            for name, value in flat.items()
+        }
+        new = [Param(name, value) for name, value in params.items() if name not in held]
+        for batch in batches(new, PARAMS_PER_REQUEST, lambda param: param.key + param.value):
+            self._call("write params", partial(self._client.log_batch, self.run_id, params=batch))
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Hand metrics over to be sent; returns at once.
+
+        Where the server is gone they are kept, and sent when it is back.
+
+        Args:
+            metrics: names and values; NaN and infinity are numbers here.
+            step: the epoch.
+
+        Raises:
+            TrackingError: the run has been ended.
+        """
+        if self._status is not None:
+            raise TrackingError(f"run {self.run_id} has been ended: it takes no more metrics")
+        self._metrics.put(_points(metrics, step))
+
+    def flush(self, timeout: float = _FLUSH_TIMEOUTS["FINISHED"]) -> None:
+        """Wait until all metrics have been written.
+
+        Args:
+            timeout: seconds to wait at most.
+
+        Raises:
+            TrackingError: MLflow cannot be reached or refuses them; they are kept.
+        """
+        self._metrics.flush(timeout)
+
+    def log_model_metrics(self, model_id: str, metrics: Mapping[str, float], step: int) -> None:
+        """Link metrics of this run to a LoggedModel.
+
+        A value that the run holds for this step is linked, not written a second time.
+
+        Args:
+            model_id: MLflow's id of the LoggedModel.
+            metrics: names and values.
+            step: the epoch that the model is of.
+
+        Raises:
+            TrackingError: MLflow cannot be reached, or knows no such model.
+        """
+        from mlflow.entities import Metric
+
+        self.flush()
+
+        def link() -> None:
+            linked = []
+            for point in _points(metrics, step):
+                history = self._client.get_metric_history(self.run_id, point.key)
+                times = [metric.timestamp for metric in history if metric.step == point.step]
+                timestamp = times[-1] if times else point.timestamp
+                linked.append(
+                    Metric(point.key, point.value, timestamp, point.step, model_id=model_id)
+                )
+            self._client.log_batch(self.run_id, metrics=linked)
+
+        self._call("write the model's metrics", link)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags; values over 5,000 characters are shortened.
+
+        The commit that MLflow itself found, ``mlflow.source.git.commit``, is left as it is.
+
+        Raises:
+            TrackingError: MLflow cannot be reached.
+        """
+        from mlflow.entities import RunTag
+
+        legal = legal_tags(tags)
+        if self._has_commit:
+            legal.pop(GIT_COMMIT, None)
+        entities = [RunTag(name, value) for name, value in legal.items()]
+        for batch in batches(entities, PARAMS_PER_REQUEST, lambda tag: tag.key + tag.value):
+            self._call("set tags", partial(self._client.log_batch, self.run_id, tags=batch))
+
+    def log_dataset(
+        self,
+        name: str,
+        context: str,
+        digest: str,
+        source: str,
+        columns: Mapping[str, str],
+        rows: int,
+    ) -> None:
+        """Name a dataset as an input of the run.
+
+        Args:
+            name: shown in the UI.
+            context: what it is used for: ``"train"``, ``"validation"``.
+            digest: hash of its whole content; MLflow keeps 36 characters.
+            source: path or URL; empty for records that were handed over in memory.
+            columns: dtype of each column, ``{"age": "int64"}``.
+            rows: number of records.
+
+        Raises:
+            TrackingError: MLflow cannot be reached.
+        """
+        from barrage_mlflow.tracking.datasets import dataset_input
+
+        entity = dataset_input(name, context, digest, source, columns, rows)
+        self._call(
+            "log the dataset", lambda: self._client.log_inputs(self.run_id, datasets=[entity])
+        )
+
+    def log_artifact(self, path: str | os.PathLike[str], folder: str | None = None) -> None:
+        """Copy a file, or a folder with all that it holds, into the run's artifacts.
+
+        Args:
+            path: the file or folder; it keeps its name.
+            folder: folder among the artifacts to put it in.
+
+        Raises:
+            ArtifactError: there is no such file.
+            TrackingError: MLflow cannot be reached, or cannot store it.
+        """
+        local = Path(path).resolve()
+        if not local.exists():
+            raise ArtifactError(f"{path}: no such file or folder to log")
+        self._call(
+            f"store {local.name}",
+            lambda: self._client.log_artifact(self.run_id, str(local), folder),
+        )
+
+    def log_text(self, text: str, file: str) -> None:
+        """Write a text as an artifact.
+
+        Args:
+            text: what to write.
+            file: its path among the artifacts, ``"notes/epoch.txt"``.
+
+        Raises:
+            TrackingError: MLflow cannot be reached, or cannot store it.
+        """
+        self._call(f"store {file}", lambda: self._client.log_text(self.run_id, text, file))
+
+    def finish(self, status: Status, error: BaseException | None = None) -> None:
+        """Write what waits, and end the run. A run that has been ended stays as it is.
+
+        Where ``error`` is given nothing is raised, because the caller is about to raise that
+        one: what goes wrong here is added to it as a note.
+
+        Args:
+            status: how it ended.
+            error: why; its message and notes become the tag ``barrage.error``.
+
+        Raises:
+            TrackingError: metrics or the status could not be written. A run whose metrics are
+                not complete ends FAILED.
+            KeyboardInterrupt: Ctrl-C while metrics were being written; the run ends KILLED.
+        """
+        if self._status is not None:
+            return
+        self._status = status
+        problems: list[TrackingError] = []
+        if status == "KILLED":
+            # First, because whoever interrupts may soon kill: `mlflow run` does.
+            problems += _problems(self._end)
+        interrupt = None
+        try:
+            self._metrics.close(_FLUSH_TIMEOUTS[status])
+        except TrackingError as unsent:
+            problems.append(unsent)
+            if status == "FINISHED":
+                self._status = "FAILED"
+        except KeyboardInterrupt as raised:
+            self._status, interrupt = "KILLED", raised
+        cause = interrupt or error or next(iter(problems), None)
+        if cause is not None:
+            problems += _problems(partial(self.set_tags, {ERROR_TAG: describe_error(cause)}))
+        if status != "KILLED":
+            problems += _problems(self._end)
+        cause = cause or next(iter(problems), None)
+        if cause is None:
+            return
+        for problem in problems:
+            if problem is not cause:
+                report(problem, cause)
+        if cause is not error:
+            raise cause
+
+    def _call(self, act: str, function: Callable[[], T]) -> T:
+        return call(self._uri, act, function)
+
+    def _send_metrics(self, points: Sequence[Point]) -> None:
+        from mlflow.entities import Metric
+
+        metrics = [Metric(*point) for point in points]
+        call(
+            self._uri,
+            "write metrics",
+            lambda: self._client.log_batch(self.run_id, metrics=metrics),
+            attempts=1,
+        )
+
+    def _end(self) -> None:
+        def end() -> None:
+            import mlflow
+
+            if mlflow.get_tracking_uri() == self._uri and self._leave():
+                return
+            self._client.set_terminated(self.run_id, self._status)
+            # A component may have pointed MLflow at another store, which has no such run.
+            with suppress(Exception):
+                self._leave()
+
+        try:
+            self._call(f"end run {self.run_id} as {self._status}", end)
+        except TrackingError:
+            with no_patience():
+                self._leave()
+            raise
+
+    def _leave(self) -> bool:
+        """Take the run off this thread's active runs, ending it; tells whether it was there."""
+        import mlflow
+
+        if self._home != (os.getpid(), threading.get_ident()):
+            return False
+        status, left = self._status or "FAILED", False
+        while not left and (active := mlflow.active_run()) is not None:
+            if active.info.run_id == self._parent_id:
+                break
+            left = active.info.run_id == self.run_id
+            mlflow.end_run(status)  # this run, or one that a component left open in it
+        atexit.unregister(self._at_exit)
+        return left
+
+    def _at_exit(self) -> None:
+        if os.getpid() != self._home[0]:  # pragma: no cover - in a forked child
+            return
+        if self._status is None:
+            error = BarrageError("the process ended before its training did")
+            self.finish("FAILED", error)
+        else:  # ended by another thread, while this one still holds the run as active
+            with suppress(Exception):
+                self._leave()
+
+
+def describe_error(error: BaseException) -> str:
+    """Return what the user reads about an error: type, message and notes.
+
+    Example:
+        >>> describe_error(BarrageError("train.csv holds no records"))
+        'train.csv holds no records'
+        >>> describe_error(KeyError("age"))
+        "KeyError: 'age'"
+    """
+    name = type(error).__name__
+    try:
+        message = str(error)
+    except Exception:  # a project's own exception may be broken too
+        message = ""
+    if not message:
+        message = name
+    elif not isinstance(error, BarrageError):
+        message = f"{name}: {message}"
+    return "\n".join([message, *getattr(error, "__notes__", ())])
+
+
+def _points(metrics: Mapping[str, float], step: int) -> list[Point]:
+    now = time.time_ns() // 1_000_000
+    return [Point(legal_name(name), float(v), now, int(step)) for name, v in metrics.items()]
+
+
+def _problems(act: Callable[[], None]) -> list[TrackingError]:
+    try:
+        act()
+    except TrackingError as problem:
+        return [problem]
+    return []
+
+
+def report(problem: TrackingError, error: BaseException) -> None:
+    """Tell of a problem that must not hide the error that is being raised.
+
+    Example:
+        >>> error = ValueError("bad record")
+        >>> report(TrackingError("no answer"), error)
+        >>> error.__notes__
+        ['besides: no answer']
+    """
+    logger.warning("%s", problem)
+    error.add_note(f"besides: {problem}")

@@ -1,0 +1,202 @@
+"""Asks whether the tracking store can be reached, before MLflow waits for it for minutes.
+
+By MLflow's own settings one call to a server that is gone takes four minutes to fail, and a
+database that is not one takes two. A short question first makes that seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+from barrage_mlflow.errors import BarrageError
+
+T = TypeVar("T")
+
+_ATTEMPTS = 3
+_TIMEOUT = 3
+_PAUSE = 1
+"""Seconds; so that a server that hangs is known after 3 * 3 + 2 * 1."""
+
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_SQLITE_MAGIC = b"SQLite format 3\0"
+
+_RETRIES = (0.2, 1.0, 3.0)
+"""Seconds before a call is made again after a database said that it was busy."""
+
+
+class TrackingError(BarrageError):
+    """MLflow cannot be reached, or refuses what is written to it.
+
+    Attributes:
+        error_code: MLflow's code of a refusal, ``"INVALID_PARAMETER_VALUE"``; else empty.
+    """
+
+    def __init__(self, message: str, error_code: str = "") -> None:
+        super().__init__(message)
+        self.error_code = error_code
+
+
+def shown_uri(uri: str) -> str:
+    """Return a tracking URI without its user and password, fit for a message.
+
+    Example:
+        >>> shown_uri("https://ann:secret@mlflow.example.org:8080/team")
+        'https://mlflow.example.org:8080/team'
+    """
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
+
+
+def check_store(uri: str, attempts: int | None = None) -> None:
+    """Check that a tracking store answers.
+
+    A server gets three attempts of 3 s each, unless the user's own settings of MLflow's
+    (``MLFLOW_HTTP_REQUEST_TIMEOUT``, ``MLFLOW_HTTP_REQUEST_MAX_RETRIES``) say otherwise. Any
+    answer will do: one that asks for a login is MLflow's to explain.
+
+    Args:
+        uri: the tracking URI.
+        attempts: how often to ask; by the settings if left out.
+
+    Raises:
+        TrackingError: it does not answer, or is not a store.
+
+    Example:
+        >>> check_store("sqlite:///a-new-file.db")
+    """
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if scheme in ("http", "https"):
+        _check_server(uri, attempts)
+    elif scheme == "sqlite":
+        _check_sqlite(uri)
+    elif scheme in _PORTS:
+        _check_database(uri, _PORTS[scheme])
+
+
+def call(uri: str, act: str, function: Callable[[], T], attempts: int | None = None) -> T:
+    """Make one call to MLflow, when its store answers.
+
+    Args:
+        uri: the tracking URI.
+        act: what the call does, for the message: ``"write params"``.
+        function: the call.
+        attempts: how often to ask whether the store answers, as for :func:`check_store`.
+
+    Raises:
+        TrackingError: the store does not answer, or the call failed.
+
+    Example:
+        >>> call("sqlite:///a-new-file.db", "add", lambda: 1 + 1)
+        2
+    """
+    check_store(uri, attempts)
+    for pause in (*_RETRIES, None):
+        try:
+            return function()
+        except Exception as error:
+            code = getattr(error, "error_code", "")
+            if pause is None or code != "TEMPORARILY_UNAVAILABLE":
+                shown = shown_uri(uri)
+                reason = str(error).replace(uri, shown)  # no password in a message
+                raise TrackingError(f"MLflow at {shown} could not {act}: {reason}", code) from error
+            time.sleep(pause)
+    raise AssertionError  # pragma: no cover
+
+
+@contextmanager
+def no_patience() -> Iterator[None]:
+    """Let calls to a server that is known to be gone fail at once, and in silence.
+
+    Example:
+        >>> with no_patience():
+        ...     raise OSError("gone")
+    """
+    hasty = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "1"}
+    before = {name: os.environ.get(name) for name in hasty}
+    os.environ.update(hasty)
+    try:
+        with suppress(Exception):
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _check_server(uri: str, attempts: int | None) -> None:
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    if attempts is None:
+        attempts = _setting("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _ATTEMPTS - 1) + 1
+    timeout = _setting("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT)
+    reason = ""
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(_PAUSE)
+        try:
+            response = http_request(  # type: ignore[no-untyped-call]
+                get_default_host_creds(uri),  # type: ignore[no-untyped-call]
+                "/health",
+                "GET",
+                max_retries=0,
+                timeout=timeout,
+                raise_on_status=False,
+            )
+        except Exception as error:
+            reason = _reason(error)
+        else:
+            if response.status_code < 500:
+                return
+            reason = f"status {response.status_code}"
+    raise TrackingError(
+        f"the MLflow server {shown_uri(uri)} does not answer ({reason}): start it, correct "
+        "MLFLOW_TRACKING_URI, or unset it to log to mlflow.db in the working folder"
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return the heart of what MLflow says, "[Errno 111] Connection refused"."""
+    cause = error.__cause__ or error.__context__ or error
+    inner = getattr(cause.args[0], "reason", cause) if cause.args else cause
+    return str(inner).rpartition(": ")[2]
+
+
+def _setting(name: str, default: int) -> int:
+    text = os.environ.get(name, "")
+    return int(text) if text.isdigit() else default
+
+
+def _check_sqlite(uri: str) -> None:
+    path = Path(unquote(urlsplit(uri).path).removeprefix("/"))
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb") as file:
+        if file.read(len(_SQLITE_MAGIC)) != _SQLITE_MAGIC:
+            raise TrackingError(
+                f"{path} is not an SQLite database, but the tracking URI is {uri}: correct "
+                "MLFLOW_TRACKING_URI, or move the file away"
+            )
+
+
+def _check_database(uri: str, port: int) -> None:
+    parts = urlsplit(uri)
+    if not parts.hostname:
+        return
+    address = (parts.hostname, parts.port or port)
+    try:
+        socket.create_connection(address, _TIMEOUT).close()
+    except OSError as error:
+        raise TrackingError(
+            f"the tracking database {shown_uri(uri)} does not answer ({error}): start it, or "
+            "correct MLFLOW_TRACKING_URI"
+        ) from error

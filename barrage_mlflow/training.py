@@ -1,0 +1,403 @@
+"""The whole recipe of a training, from the config to the packaged model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+
+from barrage_mlflow import artifacts, pyfunc, tracking
+from barrage_mlflow.config import (
+    Document,
+    add_project_path,
+    apply_overrides,
+    code_modules,
+    read_config,
+    resolve_config,
+)
+from barrage_mlflow.dataset import (
+    DataRecord,
+    Pipeline,
+    RecordMode,
+    Records,
+    RecordTransformer,
+    TrainBatches,
+    ValidationBatches,
+    build_augmentors,
+    build_loader,
+    build_transformer,
+)
+from barrage_mlflow.errors import (
+    ArtifactError,
+    BarrageError,
+    ComponentError,
+    RecordError,
+    TrainingError,
+)
+from barrage_mlflow.progress import progress_callback
+from barrage_mlflow.scoring import Scorer, save_model
+
+if TYPE_CHECKING:
+    import keras
+
+Config = dict[str, Any]
+
+logger = logging.getLogger(__name__)
+
+_SEEDS = 2**31
+_EXAMPLE_RECORDS = 5
+"""Records in the packaged model's input example."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a finished training leaves.
+
+    Attributes:
+        artifact_dir: the artifact folder.
+        run_id: the MLflow run.
+        model_uri: the packaged model, for ``mlflow models serve -m`` and the like.
+        best_epoch: the epoch whose weights were packaged, counted from 1.
+        metrics: every metric at that epoch.
+    """
+
+    artifact_dir: Path
+    run_id: str
+    model_uri: str
+    best_epoch: int
+    metrics: dict[str, float]
+
+
+def train(
+    config: str | os.PathLike[str] | Mapping[str, Any],
+    records_train: Any,
+    records_validation: Any,
+    *,
+    artifact_dir: str | os.PathLike[str] | None = None,
+    experiment: str | None = None,
+    run_name: str | None = None,
+    register: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    progress: TextIO | None = None,
+) -> TrainingResult:
+    """Train a network as a config says, in one MLflow run, and package the best of it.
+
+    Args:
+        config: a JSON or YAML file, or a dict.
+        records_train: whatever :meth:`Records.read` takes: a DataFrame, dicts or a file.
+        records_validation: likewise.
+        artifact_dir: a new or empty folder; ``artifacts/<time>-<run id>`` if left out.
+        experiment: MLflow experiment, made if it is not there.
+        run_name: name of the MLflow run.
+        register: registered model to add the packaged model to, as a new version.
+        overrides: config values by dotted path, ``{"solver.epochs": 3}``.
+        callbacks: further Keras callbacks; they come after the config's services.
+        progress: where to show epochs, metrics and the time left; nowhere if left out.
+
+    Raises:
+        ConfigError: with every fault of the config; no run is opened.
+        ArtifactError: the artifact folder is in use.
+        RecordError: records cannot be read, loaded or fed to the network.
+        ComponentError: a component broke its contract.
+        TrainingError: the loss became NaN, or there was no best epoch.
+        Exception: whatever the project's own components raise, with the place as a note.
+
+    Example:
+        >>> result = train(  # doctest: +SKIP
+        ...     "config.json", "train.csv", "validation.csv", overrides={"solver.epochs": 3}
+        ... )
+        >>> result.metrics["val_loss"]  # doctest: +SKIP
+        0.0813
+    """
+    try:
+        document = _seeded(apply_overrides(read_config(config), overrides or {}))
+        add_project_path(document)
+        resolved = resolve_config(document)
+        check_artifact_dir(artifact_dir)
+    except BarrageError as error:
+        tracking.fail_project_run(error)
+        raise
+    run = tracking.open_run(experiment, run_name)
+    try:
+        folder = _make_artifact_folder(artifact_dir, run)
+        logger.info("MLflow run %s of %s", run.run_id, run.tracking_uri)
+        logger.info("artifacts in %s", folder)
+        try:
+            _log_recipe(run, folder, document, resolved)
+            result = _train(
+                run,
+                folder,
+                resolved,
+                _read_dataset(run, records_train, "train"),
+                _read_dataset(run, records_validation, "validation"),
+                register,
+                [*callbacks, *([progress_callback(progress)] if progress else [])],
+            )
+        finally:
+            _log_artifacts(run, folder)
+    except KeyboardInterrupt as error:
+        run.finish("KILLED", error)
+        raise
+    except BaseException as error:
+        run.finish("FAILED", error)
+        raise
+    run.finish("FINISHED")
+    return result
+
+
+def _train(
+    run: tracking.TrackedRun,
+    folder: Path,
+    config: Config,
+    train_records: Records,
+    validation_records: Records,
+    register: str | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> TrainingResult:
+    import keras
+
+    from barrage_mlflow.fitting import fit
+    from barrage_mlflow.model import Objective, build_network, input_specs
+    from barrage_mlflow.services import BestCheckpoint, build_callbacks, check_monitors
+    from barrage_mlflow.solver import build_learning_rate_reducer, build_optimizer
+
+    solver, seed = config["solver"], config["dataset"]["seed"]
+    keras.utils.set_random_seed(seed)
+
+    transformer = _fit_transformer(config, train_records, folder / artifacts.MODEL)
+    train_pipeline = Pipeline(transformer.loader, transformer, build_augmentors(config))
+    validation_pipeline = _reload_pipeline(config, folder / artifacts.MODEL, RecordMode.VALIDATION)
+
+    example = train_pipeline.load_and_transform(train_records[: solver["batch_size"]])
+    network = build_network(config, transformer.network_params, example)
+    objective = Objective(config, network, transformer.network_params)
+    objective.check_targets(*_targets(example))
+    check_monitors(config, objective.monitors())
+    objective.compile(network, build_optimizer(config))
+    _write_summary(network, folder / artifacts.NETWORK_SUMMARY)
+
+    specs = input_specs(network)
+    train_batches = TrainBatches(
+        train_records,
+        train_pipeline,
+        specs,
+        solver["batch_size"],
+        seed,
+        steps=solver.get("steps"),
+        sample_count=config["dataset"].get("sample_count"),
+    )
+    validation_batches = ValidationBatches(
+        validation_records, validation_pipeline, specs, solver["batch_size"]
+    )
+    services = build_callbacks(config, folder)
+    reducer = build_learning_rate_reducer(config)
+    history = fit(
+        network,
+        train_batches,
+        validation_batches,
+        solver["epochs"],
+        [*services, *([reducer] if reducer else []), _metric_logger(run), *callbacks],
+        objective,
+    )
+
+    best = next(callback for callback in services if isinstance(callback, BestCheckpoint))
+    if best.best_epoch is None:
+        monitor = config["services"]["best_checkpoint"]["monitor"]
+        raise TrainingError(
+            f"no best checkpoint: {monitor} was NaN at every epoch; check the validation records "
+            "and the network for what makes NaN. The resume checkpoint is kept"
+        )
+    # The same layers without the optimizer, which neither the file nor scoring has.
+    best_network = keras.Model(network.input, network.output)
+    best_network.load_weights(folder / artifacts.CHECKPOINTS / artifacts.BEST_WEIGHTS)
+    save_model(folder / artifacts.MODEL, config, best_network, specs, train_records)
+    metrics = history[best.best_epoch - 1]
+    model = pyfunc.log_model(
+        run.run_id,
+        folder / artifacts.MODEL,
+        Scorer.load(folder),
+        validation_records[:_EXAMPLE_RECORDS],
+        code_paths=[str(path) for path in sorted((folder / artifacts.CODE).glob("*"))],
+        requirements=tracking.requirements(code_modules(config)),
+        registered_name=register,
+    )
+    run.log_model_metrics(model.model_id, metrics, step=best.best_epoch)
+    return TrainingResult(folder, run.run_id, model.model_uri, best.best_epoch, metrics)
+
+
+def check_artifact_dir(artifact_dir: str | os.PathLike[str] | None) -> None:
+    """Refuse an artifact folder that is in use.
+
+    Raises:
+        ArtifactError: it is a file, or a folder that holds something.
+
+    Example:
+        >>> check_artifact_dir(None)
+    """
+    if artifact_dir is None:
+        return
+    folder = Path(artifact_dir)
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(f"{folder}: expected a new or empty folder, got a file")
+    if folder.is_dir() and any(folder.iterdir()):
+        holds = "already holds a run" if (folder / artifacts.RUN).exists() else "is not empty"
+        raise ArtifactError(f"{folder} {holds}; nothing is overwritten: name a new folder")
+
+
+def _make_artifact_folder(
+    artifact_dir: str | os.PathLike[str] | None, run: tracking.TrackedRun
+) -> Path:
+    name = f"{datetime.now():%Y-%m-%d-%H-%M-%S}-{run.run_id}"
+    folder = Path(artifact_dir) if artifact_dir is not None else Path("artifacts", name)
+    for part in (artifacts.MODEL, artifacts.CODE, artifacts.CHECKPOINTS):
+        (folder / part).mkdir(parents=True)
+    _write_json(
+        folder / artifacts.RUN,
+        {
+            "run_id": run.run_id,
+            "experiment_id": run.experiment_id,
+            "tracking_uri": run.tracking_uri,
+        },
+    )
+    return folder
+
+
+def _seeded(document: Document) -> Document:
+    """Draw a seed where the config has none, so that every run can be repeated."""
+    dataset = document.data.get("dataset") if isinstance(document.data, dict) else None
+    if not isinstance(dataset, dict) or "seed" in dataset:
+        return document
+    return apply_overrides(document, {"dataset.seed": secrets.randbelow(_SEEDS)})
+
+
+def _log_recipe(run: tracking.TrackedRun, folder: Path, document: Document, config: Config) -> None:
+    suffix = Path(document.source).suffix or ".json"
+    (folder / f"{artifacts.CONFIG}{suffix}").write_text(document.text, "utf-8")
+    _write_json(folder / artifacts.RESOLVED_CONFIG, config)
+    modules = code_modules(config)
+    for path in map(Path, tracking.project_code(modules)):
+        copy = folder / artifacts.CODE / path.name
+        if path.is_dir():
+            shutil.copytree(path, copy, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        else:
+            shutil.copy2(path, copy)
+    project = Path(document.source).parent if document.source else Path.cwd()
+    run.set_tags(tracking.environment_tags(project))
+    run.log_params(tracking.flatten_config(config))
+
+
+def _read_dataset(run: tracking.TrackedRun, source: Any, context: str) -> Records:
+    records = Records.read(source, name=None if _is_path(source) else context)
+    if not len(records):
+        raise RecordError(f"{records.name}: no records to {context}")
+    run.log_dataset(
+        name=context,
+        context=context,
+        digest=records.digest(),
+        source=records.source,
+        columns=records.dtypes(),
+        rows=len(records),
+    )
+    return records
+
+
+def _fit_transformer(config: Config, records: Records, model_folder: Path) -> RecordTransformer:
+    """Fit, save and reload the transformer; return the reloaded one.
+
+    A transformer whose ``save`` or ``load`` loses something is found here, before an hour of
+    training is spent, by comparing what both make of the first records.
+    """
+    loader = build_loader(config, RecordMode.TRAIN)
+    fitted = build_transformer(config, RecordMode.TRAIN, loader)
+    fitted.fit(records)
+    folder = model_folder / artifacts.MODEL_TRANSFORMER
+    folder.mkdir()
+    fitted.save(folder)
+    pipeline = _reload_pipeline(config, model_folder, RecordMode.TRAIN)
+    reloaded = pipeline.transformer
+    name = config["dataset"]["transformer"]["import"]
+    if not _same(fitted.network_params, reloaded.network_params):
+        raise ComponentError(
+            f"transformer {name}: network_params differ after save and load: "
+            f"{fitted.network_params} became {reloaded.network_params}; "
+            "save and load must restore them"
+        )
+    sample = records[: config["solver"]["batch_size"]]
+    before = Pipeline(loader, fitted).load_and_transform(sample)
+    after = pipeline.load_and_transform(sample)
+    if not _same(before, after):
+        raise ComponentError(
+            f"transformer {name}: transform gives other arrays after save and load; "
+            "save must write all that fit learnt, and load must restore it"
+        )
+    return reloaded
+
+
+def _targets(data: DataRecord) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    if len(data) < 2:
+        raise ComponentError(
+            "the loader gives no targets in train mode: expected (x, y) or (x, y, w), got (x,)"
+        )
+    return data[1], data[2] if len(data) > 2 else {}
+
+
+def _reload_pipeline(config: Config, model_folder: Path, mode: RecordMode) -> Pipeline:
+    loader = build_loader(config, mode)
+    transformer = build_transformer(config, mode, loader)
+    transformer.load(model_folder / artifacts.MODEL_TRANSFORMER)
+    return Pipeline(loader, transformer)
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(_same(left[k], right[k]) for k in left)
+    if isinstance(left, tuple | list) and isinstance(right, tuple | list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
+        left, right = np.asarray(left), np.asarray(right)
+        nan_aware = left.dtype.kind in "fc" and right.dtype.kind in "fc"
+        return left.dtype == right.dtype and np.array_equal(left, right, equal_nan=nan_aware)
+    return bool(left == right)
+
+
+def _metric_logger(run: tracking.TrackedRun) -> keras.callbacks.Callback:
+    import keras
+
+    return keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: run.log_metrics(logs, step=epoch + 1)
+    )
+
+
+def _write_summary(network: keras.Model, path: Path) -> None:
+    lines: list[str] = []
+    network.summary(print_fn=lambda line, **_: lines.append(line), line_length=100)
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _log_artifacts(run: tracking.TrackedRun, folder: Path) -> None:
+    """Log whatever the artifact folder holds by now, the packaged model apart."""
+    from barrage_mlflow.services import write_learning_curves
+
+    if (folder / artifacts.REPORT).exists():
+        write_learning_curves(folder / artifacts.REPORT, folder / artifacts.LEARNING_CURVES)
+    for path in sorted(folder.iterdir()):
+        if path.name != artifacts.MODEL:
+            run.log_artifact(path)
+
+
+def _is_path(source: Any) -> bool:
+    return isinstance(source, str | os.PathLike)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -1,0 +1,34 @@
+"""What every test stands on: a folder of its own, and an MLflow store in it."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+# Before TensorFlow is imported anywhere: its notes about the CPU are no test's business.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test in an empty folder, with nothing of the caller's MLflow settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.fixture(autouse=True)
+def _own_modules(monkeypatch: pytest.MonkeyPatch):
+    """Forget a project's modules after the test: the next may bring others of the same name."""
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    installed = (sys.prefix, sys.base_prefix, str(ROOT / "barrage_mlflow"), str(ROOT / "tests"))
+    for name in set(sys.modules) - before:
+        source = getattr(sys.modules[name], "__file__", None)
+        if source and not source.startswith(installed):
+            del sys.modules[name]

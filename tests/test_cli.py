@@ -1,0 +1,191 @@
+"""The command line: what it prints, its exit status, and that no traceback of ours shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import mlflow
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from small import small_config, small_frame
+
+from barrage_mlflow.cli import _parse_overrides, describe_error, main
+from barrage_mlflow.errors import ConfigError, Fault, RecordError
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    def call(*arguments: object) -> Result:
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    return call
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> None:
+    """config.json, train.csv and validation.csv in the working folder."""
+    Path("config.json").write_text(json.dumps(small_config(solver__epochs=1)), "utf-8")
+    small_frame(60, seed=0).to_csv("train.csv", index=False)
+    small_frame(20, seed=1).to_csv("validation.csv", index=False)
+
+
+def test_train_then_predict_in_every_format(run, files) -> None:
+    trained = run(
+        "train", "config.json", "train.csv", "validation.csv", "--artifact-dir", "out",
+        "--experiment", "e", "--run-name", "r", "--register", "small", "--solver.epochs", "2",
+    )  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+    (found,) = mlflow.search_runs(experiment_names=["e"], output_format="list")
+    assert (found.info.run_name, found.info.status) == ("r", "FINISHED")
+    assert found.data.params["solver.epochs"] == "2"
+    out = trained.stdout.splitlines()
+    assert out[0].startswith("best epoch ")
+    assert out[1:3] == ["artifacts: out", f"run:       {found.info.run_id}"]
+    assert out[3].startswith("model:     models:/m-")
+    lines = trained.stderr.splitlines()
+    assert lines[0] == f"MLflow run {found.info.run_id} of {mlflow.get_tracking_uri()}"
+    assert lines[1] == "artifacts in out"
+    assert lines[2].startswith("epoch 1/2  loss ")
+    assert lines[-1].startswith("epoch 2/2  loss ")
+
+    printed = run("predict", "validation.csv", "out")
+    assert printed.exit_code == 0, printed.output
+    expected = [json.loads(line) for line in printed.stdout.splitlines()]
+    assert len(expected) == 20
+    assert all(sum(score["label"]) == pytest.approx(1) for score in expected)
+
+    for model in ("out", "models:/small/1", out[3].split()[1]):
+        written = run("predict", "validation.csv", model, "-o", "scores.json")
+        assert written.exit_code == 0, written.output
+        assert written.stdout == "20 scores in scores.json\n"
+        assert json.loads(Path("scores.json").read_text("utf-8")) == expected
+    for suffix in ("jsonl", "csv", "parquet"):
+        assert run("predict", "validation.csv", "out", "-o", f"scores.{suffix}").exit_code == 0
+    assert pd.read_json("scores.jsonl", lines=True).to_dict("records") == expected
+    csv = pd.read_csv("scores.csv")
+    assert [json.loads(text) for text in csv["label"]] == [
+        pytest.approx(score["label"]) for score in expected
+    ]
+    parquet = pd.read_parquet("scores.parquet")
+    assert [list(value) for value in parquet["label"]] == [
+        pytest.approx(score["label"]) for score in expected
+    ]
+
+
+def test_ten_faults_print_ten_lines_and_train_nothing(run, files) -> None:
+    config = small_config(
+        solver={
+            "batch_size": 0,
+            "epochs": "ten",
+            "epoch": 3,
+            "optimizer": {"import": "Adm", "learning_rate": 0.1},
+            "learning_rate_reducer": {"monitor": "val_loss", "mode": "auto", "patience": 1},
+        },
+        services={
+            "best_checkpoint": {"monitor": "loss", "mode": "min"},
+            "tensorboard": {"log_dir": "x"},
+            "train_early_stopping": {"monitor": "loss"},
+        },
+        dataset__seed=-1,
+    )
+    Path("config.json").write_text(json.dumps(config), "utf-8")
+    checked = run("check", "config.json")
+    assert checked.exit_code == 1
+    assert len(checked.stdout.splitlines()) == 10
+    assert all(line.startswith("config.json:1:") for line in checked.stdout.splitlines())
+    assert checked.stderr == "10 faults in config.json\n"
+    trained = run("train", "config.json", "train.csv", "validation.csv")
+    assert trained.exit_code == 2
+    assert trained.stderr == checked.stdout
+    assert mlflow.search_runs(search_all_experiments=True, output_format="list") == []
+
+
+def test_check_says_that_all_is_well(run, files) -> None:
+    checked = run("check", "config.json", "--solver.epochs", "5")
+    assert (checked.exit_code, checked.output) == (0, "config.json: all is well\n")
+
+
+def test_check_places_a_fault_of_an_override_at_its_option(run, files) -> None:
+    checked = run("check", "config.json", "--solver.epochs", "0")
+    assert checked.exit_code == 1
+    assert checked.stdout == "--solver.epochs  $.solver.epochs: expected an integer ≥ 1, got 0\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "config.json", "missing.csv", "validation.csv"], "error: missing.csv: no such"),
+        (["train", "missing.json", "train.csv", "validation.csv"], "missing.json"),
+        (["predict", "missing.csv", "out"], "error: missing.csv: no such file"),
+        (["predict", "train.csv", "nowhere"], "error: nowhere: MLflow finds no model there"),
+        (["predict", "train.csv", "models:/none/1"], "error: models:/none/1: MLflow finds no"),
+        (["predict", "train.csv", "out", "-o", "scores.txt"], ".json, .jsonl, .csv, .parquet"),
+        (["predict", "train.csv", "out", "-o", "no/where.csv"], "no folder no"),
+        (["train", "config.json", "train.csv", "validation.csv", "extra"], "unexpected argument"),
+        (["check", "config.json", "--solver.epochs"], "--solver.epochs has no value"),
+    ],
+)
+def test_bad_input_exits_2_with_one_message(run, files, arguments, message) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_config_faults_under_mlflow_run_fail_the_run_that_mlflow_opened(
+    run, files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mlflow.start_run() as opened:
+        pass
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
+    result = run("train", "config.json", "train.csv", "validation.csv", "--solver.epochs", "0")
+    assert result.exit_code == 2
+    found = mlflow.get_run(opened.info.run_id)
+    assert found.info.status == "FAILED"
+    assert found.data.tags["barrage.error"] == (
+        "--solver.epochs  $.solver.epochs: expected an integer ≥ 1, got 0"
+    )
+
+
+def test_describe_error_shows_the_projects_frames_alone(tmp_path: Path) -> None:
+    code = compile("def load():\n    return {}['a']\n", str(tmp_path / "loader.py"), "exec")
+    names: dict[str, object] = {}
+    exec(code, names)
+    with pytest.raises(KeyError, match="a") as error:
+        names["load"]()  # type: ignore[operator]
+    error.value.add_note("in train, record 3")
+    assert describe_error(error.value).splitlines() == [
+        "error: KeyError: 'a'",
+        "in train, record 3",
+        f"  at {__file__}:{error.tb.tb_lineno} in {test_describe_error_shows_the_projects_frames_alone.__name__}",
+        f"  at {tmp_path / 'loader.py'}:2 in load",
+        "  (set BARRAGE_TRACEBACK=1 to see the whole traceback)",
+    ]
+
+
+def test_describe_error_of_our_own_errors() -> None:
+    faults = [Fault("$.a", "missing"), Fault("$.b", "unknown", "did you mean 'c'?")]
+    assert describe_error(ConfigError(faults)) == "$.a: missing\n$.b: unknown; did you mean 'c'?"
+    assert describe_error(RecordError("x.csv: empty")) == "error: x.csv: empty"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], {}),
+        (["--solver.epochs", "3"], {"solver.epochs": "3"}),
+        (["--a.b=c=d", "--e.f", "--g"], {"a.b": "c=d", "e.f": "--g"}),
+        (["--a.b", "-1"], {"a.b": "-1"}),
+    ],
+)
+def test_parse_overrides(arguments, expected) -> None:
+    assert _parse_overrides(arguments) == expected
+
+
+@pytest.mark.parametrize("arguments", [["solver.epochs", "3"], ["--epochs", "3"], ["-x"]])
+def test_parse_overrides_refuses_what_is_no_config_value(arguments) -> None:
+    with pytest.raises(click.UsageError, match="config values are set with --section.key VALUE"):
+        _parse_overrides(arguments)

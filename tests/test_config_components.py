@@ -1,0 +1,224 @@
+"""Building components from import blocks, and what is said when that fails."""
+
+import keras
+import pytest
+
+from barrage_mlflow.config import build_import
+from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
+from barrage_mlflow.errors import ComponentError, ImportPathError
+
+PARTS = """
+import keras
+from barrage_mlflow.dataset import RecordLoader
+
+class Loader(RecordLoader):
+    def __init__(self, mode, size=1):
+        super().__init__(mode)
+        if size < 0:
+            raise OverflowError("too small")
+        self.size = size
+    def load(self, record): ...
+
+def make_loader(mode, size):
+    return Loader(mode, size)
+
+def make_nothing(mode): ...
+
+def flip(data_record, axis=0): ...
+def jitter(data_record, scale, rng): ...
+
+class Loss(keras.losses.Loss):
+    def call(self, y_true, y_pred): ...
+
+def factory(name):
+    return Loss(name=name)
+
+def function_factory():
+    return plain
+
+def plain(y_true, y_pred): ...
+def plain_with_default(y_true, y_pred, delta=1.0): ...
+def plain_of_other_names(truth, guess): ...
+"""
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path, monkeypatch):
+    (tmp_path / "parts.py").write_text(PARTS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def build(name, kind, *args, **params):
+    return build_import({"import": name, "params": params}, kind, "$.here", *args)
+
+
+def refusal(name, kind, *args, error=ComponentError, **params):
+    with pytest.raises(error, match=r"^\$\.here") as caught:
+        build(name, kind, *args, **params)
+    return str(caught.value)
+
+
+def test_a_class_is_called_with_what_the_engine_passes_and_its_params():
+    selector = build("KeySelector", "loader", RecordMode.TRAIN, inputs={"x": "a"}, outputs={})
+    assert type(selector) is KeySelector
+    assert selector.mode is RecordMode.TRAIN
+    transformer = build("IdentityTransformer", "transformer", RecordMode.TRAIN, selector)
+    assert type(transformer) is IdentityTransformer
+    assert build("parts.Loader", "loader", RecordMode.SCORE, size=3).size == 3
+
+
+def test_params_may_be_left_out():
+    assert build_import({"import": "parts.Loader"}, "loader", "$", RecordMode.TRAIN).size == 1
+
+
+def test_a_function_is_called_too():
+    assert build("parts.make_loader", "loader", RecordMode.TRAIN, size=2).size == 2
+
+
+def test_an_augmentor_is_the_function_itself():
+    import parts
+
+    assert build("parts.flip", "augmentor", axis=1) is parts.flip
+    assert build("parts.jitter", "augmentor", scale=1) is parts.jitter
+
+
+def test_a_loss_alias_becomes_the_loss_object():
+    loss = build("mse", "loss", reduction="sum")
+    assert (type(loss), loss.reduction) == (keras.losses.MeanSquaredError, "sum")
+
+
+def test_an_alias_that_depends_on_the_shapes_stays_one():
+    assert build("accuracy", "metric", name="mine") == "accuracy"
+    assert build("ce", "loss") == "ce"
+
+
+def test_a_metric_may_be_a_loss():
+    assert type(build("huber", "metric")) is keras.losses.Huber
+    assert type(build("AUC", "metric")) is keras.metrics.AUC
+
+
+def test_a_factory_of_losses_is_accepted():
+    assert build("parts.factory", "loss", name="mine").name == "mine"
+    assert build("parts.Loss", "metric").name == "loss"
+
+
+def test_an_input_takes_an_integer_shape():
+    assert build("Input", "layer", shape=4).batch_shape == (None, 4)
+    assert build("tf.keras.Input", "layer", shape=[4, 2]).batch_shape == (None, 4, 2)
+
+
+def test_optimizers_schedules_and_callbacks():
+    schedule = build("CosineDecay", "schedule", initial_learning_rate=0.5, decay_steps=3)
+    optimizer = build("adam", "optimizer", learning_rate=schedule, beta_1=0.5)
+    assert (type(optimizer), optimizer.beta_1) == (keras.optimizers.Adam, 0.5)
+    assert build("EarlyStopping", "callback", patience=3).patience == 3
+
+
+def test_the_block_is_not_changed():
+    block = {"import": "Input", "params": {"shape": 4}}
+    build_import(block, "layer", "$")
+    assert block == {"import": "Input", "params": {"shape": 4}}
+
+
+def test_an_import_that_leads_nowhere():
+    assert refusal("parts.Loadr", "loader", error=ImportPathError) == (
+        "$.here.import: 'parts.Loadr' leads nowhere: module 'parts' has no 'Loadr'; "
+        "did you mean 'Loader'?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "args", "params", "expected"),
+    [
+        (
+            "parts.Loader",
+            "loader",
+            (RecordMode.TRAIN,),
+            {"sise": 3, "mode": 1},
+            "$.here: parts.Loader: unknown param 'sise'; did you mean 'size'?; "
+            "param 'mode' is passed by Barrage; remove it (it accepts (mode, size))",
+        ),
+        (
+            "parts.make_loader",
+            "loader",
+            (RecordMode.TRAIN,),
+            {},
+            "$.here: parts.make_loader: missing param 'size' (it accepts (mode, size))",
+        ),
+        (
+            "parts.jitter",
+            "augmentor",
+            (),
+            {"rng": 1, "scale": 1},
+            "$.here: parts.jitter: param 'rng' is passed by Barrage; remove it "
+            "(it accepts (data_record, scale, rng))",
+        ),
+        (
+            "accuracy",
+            "metric",
+            (),
+            {"threshold": 0.5},
+            "$.here: accuracy: unknown param 'threshold'; known params: 'name' (it accepts (name))",
+        ),
+        (
+            "parts.plain",
+            "loss",
+            (),
+            {},
+            "$.here: parts.plain: a plain function 'plain' of (y_true, y_pred) is no loss; "
+            "give a class derived from keras.losses.Loss (it accepts (y_true, y_pred))",
+        ),
+        (
+            "keras.losses.mean_squared_error",
+            "metric",
+            (),
+            {},
+            "$.here: keras.losses.mean_squared_error: a plain function 'mean_squared_error' of "
+            "(y_true, y_pred) is no metric; write 'mean_squared_error', or give a class "
+            "(it accepts (y_true, y_pred))",
+        ),
+        (
+            "parts.function_factory",
+            "loss",
+            (),
+            {},
+            "$.here: parts.function_factory gave a function, expected a keras.losses.Loss",
+        ),
+        (
+            "parts.make_nothing",
+            "loader",
+            (RecordMode.TRAIN,),
+            {},
+            "$.here: parts.make_nothing gave a NoneType, expected a "
+            "barrage_mlflow.dataset.RecordLoader",
+        ),
+        (
+            "CosineDecay",
+            "schedule",
+            (),
+            {},
+            "$.here: CosineDecay: missing params 'initial_learning_rate', 'decay_steps' "
+            "(it accepts (initial_learning_rate, decay_steps, alpha, name, warmup_target, "
+            "warmup_steps))",
+        ),
+    ],
+)
+def test_what_a_component_is_told(name, kind, args, params, expected):
+    assert refusal(name, kind, *args, **params) == expected
+
+
+@pytest.mark.parametrize("name", ["parts.plain_with_default", "parts.plain_of_other_names"])
+def test_plain_functions_of_any_make(name):
+    assert "is no loss; give a class derived from keras.losses.Loss" in refusal(name, "loss")
+
+
+def test_what_keras_turns_down():
+    text = refusal("MeanSquaredError", "loss", reduction="summ")
+    assert text.startswith("$.here: keras.losses.MeanSquaredError turned its params down: Invalid")
+    assert len(text.splitlines()) == 1
+
+
+def test_an_exception_of_the_users_own_keeps_its_type():
+    with pytest.raises(OverflowError, match=r"^too small$") as caught:
+        build("parts.Loader", "loader", RecordMode.TRAIN, size=-1)
+    assert caught.value.__notes__ == ["in $.here, import 'parts.Loader'"]

@@ -1,0 +1,75 @@
+"""Golden configs: each folder holds a config and its resolved form, or every fault of it."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from barrage_mlflow.config import find_faults, read_config, resolve_config
+from barrage_mlflow.errors import ConfigError
+
+GOLDEN = Path(__file__).parent / "golden"
+VALID = sorted(path.parent for path in GOLDEN.glob("*/resolved.json"))
+FAULTY = sorted(path.parent for path in GOLDEN.glob("*/faults.txt"))
+
+
+def config_in(folder):
+    (path,) = folder.glob("config.*")
+    return path.name
+
+
+@pytest.fixture(autouse=True)
+def _project(monkeypatch):
+    monkeypatch.syspath_prepend(str(GOLDEN))
+
+
+def test_every_golden_folder_says_what_is_expected_of_it():
+    folders = {path for path in GOLDEN.iterdir() if any(path.glob("config.*"))}
+    assert folders == {*VALID, *FAULTY}
+    assert len(VALID) >= 4
+    assert len(FAULTY) >= 8
+
+
+@pytest.mark.parametrize("folder", VALID, ids=lambda folder: folder.name)
+def test_resolves(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    expected = json.loads((folder / "resolved.json").read_text("utf-8"))
+    resolved = resolve_config(config_in(folder))
+    assert resolved == expected
+    assert resolve_config(config_in(folder)) == expected
+
+
+@pytest.mark.parametrize("folder", VALID, ids=lambda folder: folder.name)
+def test_a_resolved_config_resolves_to_itself(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    resolved = resolve_config(config_in(folder))
+    before = copy.deepcopy(resolved)
+    again = resolve_config(resolved)
+    assert again == resolved == before
+    assert json.dumps(again) == json.dumps(resolved)
+
+
+@pytest.mark.parametrize("folder", FAULTY, ids=lambda folder: folder.name)
+def test_finds_every_fault_in_the_order_of_the_text(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigError, match=r"config\.json:") as caught:
+        resolve_config(config_in(folder))
+    expected = (folder / "faults.txt").read_text("utf-8")
+    assert str(caught.value) + "\n" == expected
+    assert all(len(str(fault).splitlines()) == 1 for fault in caught.value.faults)
+
+
+def test_ten_faults_give_ten_lines(monkeypatch):
+    monkeypatch.chdir(GOLDEN / "ten_faults")
+    assert len(find_faults(read_config("config.json"))) == 10
+
+
+def test_a_dict_has_the_same_faults_without_places():
+    data = json.loads((GOLDEN / "ten_faults" / "config.json").read_text("utf-8"))
+    lines = (GOLDEN / "ten_faults" / "faults.txt").read_text("utf-8").splitlines()
+    before = copy.deepcopy(data)
+    with pytest.raises(ConfigError, match="KeySelecter") as caught:
+        resolve_config(data)
+    assert str(caught.value).splitlines() == [line.split("  ", 1)[1] for line in lines]
+    assert data == before

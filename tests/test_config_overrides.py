@@ -1,0 +1,183 @@
+"""Overrides: typed by the schema, started from defaults, faults at their own place."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrage_mlflow.config import apply_overrides, find_faults, read_config, resolve_config
+from barrage_mlflow.config.json_reader import read_json
+from barrage_mlflow.errors import ConfigError
+
+CONFIG = {
+    "dataset": {
+        "loader": {"import": "KeySelector", "params": {"inputs": {"x": "x"}, "outputs": {"y": "y"}}}
+    },
+    "model": {
+        "network": {"import": "keras.applications.MobileNetV2"},
+        "outputs": [{"name": "y", "loss": {"import": "mse"}}],
+    },
+}
+
+
+def changed(overrides, data=None):
+    document = apply_overrides(read_config(CONFIG if data is None else data), overrides)
+    assert document.faults == ()
+    return document.data
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("solver.epochs", "3", 3),
+        ("solver.epochs", "three", "three"),
+        ("solver.epochs", "3.5", 3.5),
+        ("solver.epochs", "true", True),
+        ("solver.optimizer.learning_rate", "1e-3", 1e-3),
+        ("solver.optimizer.learning_rate", ".5", 0.5),
+        ("solver.optimizer.learning_rate", "nan", "nan"),
+        ("solver.optimizer.learning_rate", "inf", "inf"),
+        ("solver.optimizer.learning_rate", "[1]", [1]),
+        ("solver.optimizer.learning_rate", '{"import": "CosineDecay"}', {"import": "CosineDecay"}),
+        ("solver.optimizer.params", '{"beta_1": 0.5}', {"beta_1": 0.5}),
+        ("solver.optimizer.params", "fast", "fast"),
+        ("solver.optimizer.params.nesterov", "true", True),
+        ("solver.optimizer.params.name", "mine", "mine"),
+        ("solver.optimizer.params.name", '"3"', "3"),
+        ("dataset.sample_count", "3", "3"),
+        ("dataset.sample_count", "null", "null"),
+        ("dataset.augmentor", "[]", []),
+        ("model.outputs.0.sample_weight_mode", "null", None),
+        ("model.outputs.0.sample_weight_mode", "temporal", "temporal"),
+        ("model.outputs.0.loss_weight", "2", 2),
+        ("model.outputs.0.name", "7", "7"),
+        ("model.network.params.weights", "null", None),
+        ("model.network.params.alpha", "NaN", "NaN"),
+        ("services.tensorboard.write_graph", "false", False),
+        ("services.best_checkpoint.mode", "max", "max"),
+        ("no.such.key", "3", "3"),
+    ],
+)
+def test_text_is_read_as_what_the_schema_wants(key, text, value):
+    data = changed({key: text})
+    for part in key.split("."):
+        data = data[int(part) if isinstance(data, list) else part]
+    assert data == value
+    assert type(data) is type(value)
+
+
+def test_other_values_are_taken_as_they_are():
+    assert changed({"solver": {"epochs": 3, "x": (1, 2)}})["solver"] == {"epochs": 3, "x": [1, 2]}
+    value = [1]
+    data = changed({"model.network.params.a": value})
+    value.append(2)
+    assert data["model"]["network"]["params"] == {"a": [1]}
+
+
+def test_the_config_itself_is_not_changed():
+    document = read_config(CONFIG)
+    before = copy.deepcopy(document.data)
+    apply_overrides(document, {"solver.epochs": 3, "model.outputs.0.name": "z"})
+    assert document.data == before == CONFIG
+
+
+def test_no_overrides_give_the_document_itself():
+    document = read_config(CONFIG)
+    assert apply_overrides(document, {}) is document
+
+
+def test_a_left_out_block_starts_from_its_default():
+    assert changed({"services.best_checkpoint.mode": "max"})["services"] == {
+        "best_checkpoint": {"monitor": "val_loss", "mode": "max"}
+    }
+    assert changed({"solver.optimizer.learning_rate": "0.5"})["solver"] == {
+        "optimizer": {"import": "Adam", "learning_rate": 0.5, "params": {}}
+    }
+    assert changed({"solver.learning_rate_reducer.factor": "0.5"})["solver"] == {
+        "learning_rate_reducer": {"factor": 0.5}
+    }
+
+
+def test_the_index_after_the_last_adds_an_item():
+    overrides = {
+        "model.outputs.0.metrics.0.import": "mae",
+        "model.outputs.0.metrics.1.import": "AUC",
+        "model.outputs.0.metrics.1.params.num_thresholds": "3",
+    }
+    assert changed(overrides)["model"]["outputs"][0]["metrics"] == [
+        {"import": "mae"},
+        {"import": "AUC", "params": {"num_thresholds": 3}},
+    ]
+
+
+def test_an_overridden_value_stands_at_its_override():
+    text = json.dumps({**CONFIG, "solver": {"optimizer": {"import": "Adam"}, "steps": 2}})
+    document = read_json(text, "c.json")
+    document = apply_overrides(
+        document, {"solver.optimizer": {"import": 3}, "solver.epochs": "0", "solver.stps": 1}
+    )
+    assert document.place(("solver", "optimizer", "import")) == "--solver.optimizer"
+    assert document.place(("solver", "steps")).startswith("c.json:1:")
+    assert [str(fault) for fault in find_faults(document)] == [
+        "--solver.optimizer  $.solver.optimizer: missing key 'learning_rate'; "
+        "give all of 'import', 'learning_rate', or leave the block out",
+        "--solver.optimizer  $.solver.optimizer.import: expected a non-empty string, got 3",
+        "--solver.epochs  $.solver.epochs: expected an integer ≥ 1, got 0",
+        "--solver.stps  $.solver: unknown key 'stps'; known keys: 'optimizer', 'batch_size', "
+        "'epochs', 'steps', 'learning_rate_reducer'",
+    ]
+
+
+def test_an_unknown_key_suggests_the_nearest():
+    with pytest.raises(ConfigError, match="epoch") as caught:
+        resolve_config(CONFIG, {"solver.epoch": "3"})
+    assert str(caught.value) == (
+        "--solver.epoch  $.solver: unknown key 'epoch'; did you mean 'epochs'?"
+    )
+
+
+def test_overrides_that_lead_nowhere_are_reported_with_the_other_faults():
+    overrides = {
+        "solver.epochs": 0,
+        "solver.epochs.more": 1,
+        "solver..epochs": 1,
+        "": 1,
+        "model.outputs.2.name": "z",
+        "model.outputs.first.name": "z",
+        "dataset.seed": np.int64(3),
+    }
+    with pytest.raises(ConfigError, match="epochs") as caught:
+        resolve_config(CONFIG, overrides)
+    assert str(caught.value).splitlines() == [
+        "--dataset.seed  $.dataset.seed: expected an integer ≥ 0 and ≤ 4294967295, got null",
+        "--solver.epochs  $.solver.epochs: expected an integer ≥ 1, got 0",
+        "--solver.epochs.more  $.solver.epochs: holds no keys, it is 0; 'more' cannot be set in it",
+        "--solver..epochs  $: 'solver..epochs' is not a key; "
+        "write it as section.key, like solver.epochs",
+        "--  $: '' is not a key; write it as section.key, like solver.epochs",
+        "--model.outputs.2.name  $.model.outputs: expected an index from 0 to 1, got '2'",
+        "--model.outputs.first.name  $.model.outputs: expected an index from 0 to 1, got 'first'",
+        "--dataset.seed  $.dataset.seed: expected a JSON value, got a Python int64; "
+        "convert it with .item() or .tolist()",
+    ]
+
+
+def test_a_config_that_is_no_object_is_left_to_the_checks():
+    document = apply_overrides(read_json("[]", "c.json"), {"solver.epochs": 3})
+    assert document.data == []
+    assert [str(fault) for fault in find_faults(document)] == [
+        "c.json:1:1  $: expected an object, got a list"
+    ]
+
+
+KEYS = st.lists(st.sampled_from(["solver", "epochs", "model", "outputs", "0", "x", ""]), max_size=5)
+
+
+@given(st.dictionaries(KEYS.map(".".join), st.text() | st.integers(), max_size=4))
+def test_any_override_is_taken_or_reported(overrides):
+    document = apply_overrides(read_config(CONFIG), overrides)
+    assert all(fault.place.startswith("--") for fault in document.faults)
+    json.dumps(document.data)

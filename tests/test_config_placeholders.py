@@ -1,0 +1,160 @@
+"""Placeholders: found, filled with their type kept, checked as far as they are known."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from barrage_mlflow.config import (
+    fill_placeholders,
+    find_faults,
+    placeholder_names,
+    placeholder_values,
+    read_config,
+)
+from barrage_mlflow.errors import ConfigError
+
+TRANSFORMER = """
+from barrage_mlflow.dataset import RecordTransformer
+
+class Silent(RecordTransformer):
+    fit = transform = postprocess = save = load = lambda self, *args: None
+
+class Speaking(Silent):
+    network_param_names = ["vocabulary"]
+
+class Odd(Silent):
+    network_param_names = "vocabulary"
+
+def factory(mode, loader):
+    return Speaking(mode, loader)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path, monkeypatch):
+    (tmp_path / "speakers.py").write_text(TRANSFORMER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def faults(transformer, params, **output):
+    data = {
+        "dataset": {
+            "loader": {"import": "KeySelector", "params": {"inputs": {}, "outputs": {}}},
+        },
+        "model": {
+            "network": {"import": "keras.applications.MobileNetV2", "params": params},
+            "outputs": [{"name": "y", "loss": {"import": "mse"}, **output}],
+        },
+    }
+    if transformer:
+        data["dataset"]["transformer"] = {"import": transformer}
+    return [str(fault) for fault in find_faults(read_config(data))]
+
+
+@pytest.mark.parametrize("text", ["{{n}}", "{{ n }}", "{{n }}", "{{\tn\n}}"])
+def test_is_a_placeholder(text):
+    assert placeholder_names([text]) == ["n"]
+
+
+@pytest.mark.parametrize(
+    "text", ["{n}", "{{n}} ", "a{{n}}", "{{n}}{{n}}", "{{}}", "{{a b}}", "{{1}}"]
+)
+def test_is_no_placeholder(text):
+    assert placeholder_names({"a": text, text: 1}) == []
+
+
+def test_values_keep_their_type():
+    table = np.arange(3)
+    value = {
+        "a": "{{table}}",
+        "b": ["{{ n }}", {"c": "{{none}}"}],
+        "d": ("{{n}}", 1),
+        "e": "{{n}} x",
+    }
+    before = copy.deepcopy(value)
+    filled = fill_placeholders(value, {"table": table, "n": 3, "none": None}, "$.model")
+    assert filled["a"] is table
+    assert {**filled, "a": 0} == {"a": 0, "b": [3, {"c": None}], "d": [3, 1], "e": "{{n}} x"}
+    assert value == before
+
+
+def test_filled_values_are_not_looked_at_again():
+    assert fill_placeholders("{{a}}", {"a": "{{b}}"}, "$") == "{{b}}"
+
+
+def test_every_unknown_name_is_listed():
+    with pytest.raises(ConfigError, match="unknown placeholder") as caught:
+        fill_placeholders(["{{unit}}", {"a b": "{{zzz}}"}], {"units": 1}, "$.model.outputs")
+    assert str(caught.value) == (
+        "$.model.outputs[0]: unknown placeholder 'unit', known: 'units'; did you mean 'units'?\n"
+        "$.model.outputs[1][\"a b\"]: unknown placeholder 'zzz', known: 'units'; "
+        "define it in model.network.params"
+    )
+    with pytest.raises(ConfigError, match="known: none"):
+        fill_placeholders("{{a}}", {}, "$")
+
+
+def test_a_name_in_both_sources_is_a_fault():
+    assert placeholder_values({"a": 1, "b": "{{b}}"}, {"b": 2}) == {"a": 1, "b": 2}
+    with pytest.raises(ConfigError, match="network_params") as caught:
+        placeholder_values({"a": 1, "b": "{{a}}", "c": 1}, {"a": 2, "b": 3})
+    assert [str(fault) for fault in caught.value.faults] == [
+        f"$.model.network.params.{name}: the transformer's network_params hold '{name}' too; "
+        f"rename it, or write '{{{{{name}}}}}' to hand the transformer's on"
+        for name in "ab"
+    ]
+
+
+UNKNOWN = "$.model.network.params.alpha: unknown placeholder 'vocabulry', known: {known}; {remedy}"
+
+
+@pytest.mark.parametrize("transformer", [None, "IdentityTransformer"])
+def test_without_a_transformer_only_the_networks_own_params_are_known(transformer):
+    assert faults(transformer, {"alpha": "{{vocabulry}}"}) == [
+        UNKNOWN.format(known="'alpha'", remedy="define it in model.network.params")
+    ]
+
+
+def test_a_transformer_that_declares_its_names_is_checked():
+    assert faults("speakers.Speaking", {"alpha": "{{vocabulary}}"}) == []
+    assert faults("speakers.Speaking", {"alpha": "{{vocabulry}}"}) == [
+        UNKNOWN.format(known="'alpha', 'vocabulary'", remedy="did you mean 'vocabulary'?")
+    ]
+
+
+@pytest.mark.parametrize("transformer", ["Silent", "Odd", "factory", "NoSuch"])
+def test_names_of_a_transformer_that_declares_none_are_not_known_yet(transformer):
+    found = faults(f"speakers.{transformer}", {"alpha": "{{anything}}"})
+    assert [fault for fault in found if "placeholder" in fault] == []
+
+
+def test_placeholders_may_stand_for_plain_values_of_the_model_section():
+    params = {"alpha": 1, "name": "{{name}}"}
+    output = {
+        "name": "{{alpha}}",
+        "loss": {"import": "{{alpha}}"},
+        "loss_weight": "{{alpha}}",
+        "sample_weight_mode": "{{alpha}}",
+        "metrics": [{"import": "{{alpha}}"}],
+    }
+    assert faults("speakers.Silent", params, **output) == []
+
+
+def test_placeholders_stand_for_no_blocks():
+    found = faults("speakers.Silent", {"alpha": 1}, loss="{{alpha}}", metrics="{{alpha}}")
+    assert found == [
+        '$.model.outputs[0].loss: expected an import block {"import": …}, got "{{alpha}}"; '
+        'write {"import": "{{alpha}}"}',
+        '$.model.outputs[0].metrics: expected a list, got "{{alpha}}"',
+    ]
+
+
+def test_a_param_may_be_there_for_placeholders_alone():
+    assert faults(None, {"depth": 3, "alpha": "{{depth}}"}) == []
+    assert faults(None, {"depth": 3, "alpa": 1}) == [
+        "$.model.network.params: unknown param 'depth'; known params: 'input_shape', 'alpha', "
+        "'include_top', 'weights', 'input_tensor', 'pooling', 'classes', "
+        "'classifier_activation', 'name'",
+        "$.model.network.params: unknown param 'alpa'; did you mean 'alpha'?",
+    ]

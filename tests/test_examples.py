@@ -1,0 +1,360 @@
+"""The examples: their data, their components, and how well they do on rows held out."""
+
+from __future__ import annotations
+
+import copy
+import doctest
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import barrage_mlflow
+from barrage_mlflow.config import find_faults, read_config
+from barrage_mlflow.dataset import RecordMode, Records
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "year"]
+
+
+@pytest.fixture
+def prepare(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return importlib.import_module("prepare")
+
+
+@pytest.fixture
+def penguins(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES / "penguins")
+    return importlib.import_module("penguins")
+
+
+@pytest.fixture
+def fitted(penguins):
+    def make(mode, records=None):
+        records = read_penguins("train") if records is None else records
+        loader = penguins.PenguinLoader(RecordMode.TRAIN)
+        transformer = penguins.PenguinTransformer(mode, loader)
+        transformer.fit(records)
+        return transformer
+
+    return make
+
+
+def read_penguins(part: str) -> Records:
+    return Records.read(EXAMPLES / "penguins" / f"{part}.csv")
+
+
+def assert_same(left, right):
+    """Compare data records or scores: names, dtypes, and every value."""
+    left, right = ([part] if isinstance(part, dict) else list(part) for part in (left, right))
+    assert len(left) == len(right)
+    for part, other in zip(left, right, strict=True):
+        assert part.keys() == other.keys()
+        for name in part:
+            assert part[name].dtype == other[name].dtype, name
+            np.testing.assert_array_equal(part[name], other[name], err_msg=name)
+
+
+def stacked(data_records):
+    return [
+        {name: np.stack([record[number][name] for record in data_records]) for name in part}
+        for number, part in enumerate(data_records[0])
+    ]
+
+
+# The data
+
+
+def test_iris_files_are_the_raw_file_split(prepare, tmp_path, monkeypatch, capsys):
+    sklearn = pytest.importorskip("sklearn.datasets")
+    raw = Path(sklearn.__file__).parent / "data" / "iris.csv"
+    monkeypatch.setattr(sys, "argv", ["prepare.py", "iris", str(raw), "--folder", str(tmp_path)])
+    prepare.main()
+    assert capsys.readouterr().out == (
+        f"{tmp_path}/train.csv: 105 rows\n{tmp_path}/validation.csv: 45 rows\n"
+    )
+    for name in ("train.csv", "validation.csv"):
+        assert (tmp_path / name).read_bytes() == (EXAMPLES / "iris" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("example", "counts"),
+    [
+        ("iris", {"train": {0: 35, 1: 35, 2: 35}, "validation": {0: 15, 1: 15, 2: 15}}),
+        (
+            "penguins",
+            {
+                "train": {"Adelie": 106, "Chinstrap": 48, "Gentoo": 87},
+                "validation": {"Adelie": 46, "Chinstrap": 20, "Gentoo": 37},
+            },
+        ),
+    ],
+)
+def test_splits_are_stratified(example, counts):
+    for part, expected in counts.items():
+        frame = pd.read_csv(EXAMPLES / example / f"{part}.csv")
+        assert frame["species"].value_counts().sort_index().to_dict() == expected
+
+
+def test_penguins_raw_file_is_split_again_alike(prepare, tmp_path):
+    raw = tmp_path / "penguins.csv"
+    raw.write_text("species,sex\n" + "Adelie,NA\nGentoo,male\n" * 10)
+    train, validation = prepare.split(prepare.read_raw("penguins", raw), seed=0)
+    again, _ = prepare.split(prepare.read_raw("penguins", raw), seed=0)
+    other, _ = prepare.split(prepare.read_raw("penguins", raw), seed=1)
+    assert train["species"].value_counts().to_dict() == {"Adelie": 7, "Gentoo": 7}
+    assert sorted([*train.index, *validation.index]) == list(range(20))
+    assert list(train.index) == list(again.index) != list(other.index)
+    assert set(train["sex"]) == {"", "male"}
+
+
+def test_penguins_keep_the_rows_with_missing_values():
+    for part, unweighed in (("train", 1), ("validation", 1)):
+        assert np.isnan(read_penguins(part)["body_mass_g"]).sum() == unweighed
+    sexes = [*read_penguins("train")["sex"], *read_penguins("validation")["sex"]]
+    assert sexes.count(None) == 11
+
+
+@pytest.mark.parametrize("example", ["iris", "penguins"])
+def test_configs_have_no_fault(example, monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES / example)
+    assert find_faults(read_config(EXAMPLES / example / "config.json")) == []
+
+
+# The penguins' components
+
+
+@pytest.mark.parametrize("mode", RecordMode)
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_batch_forms_give_what_record_forms_give(penguins, fitted, mode, part):
+    records = read_penguins(part)
+    loader, transformer = penguins.PenguinLoader(mode), fitted(mode)
+    loaded = [loader.load(record) for record in records]
+    batch = loader.load_batch(records)
+    assert_same(stacked(loaded), batch)
+    before = copy.deepcopy(batch)
+    assert_same(
+        stacked([transformer.transform(one) for one in loaded]), transformer.transform_batch(batch)
+    )
+    assert_same(before, batch)
+
+
+def test_postprocess_forms_agree(fitted):
+    rng = np.random.default_rng(0)
+    scores = {
+        "species": rng.dirichlet([1, 1, 1], 20).astype(np.float32),
+        "body_mass": rng.normal(size=(20, 1)).astype(np.float32),
+    }
+    transformer = fitted(RecordMode.SCORE)
+    batch = transformer.postprocess_batch(scores)
+    single = [transformer.postprocess({k: v[i] for k, v in scores.items()}) for i in range(20)]
+    assert [
+        dict(zip(batch, row, strict=True))
+        for row in zip(*(v.tolist() for v in batch.values()), strict=True)
+    ] == single
+    assert {name: type(value) for name, value in single[0].items()} == {
+        "species": str,
+        "species_probability": float,
+        "body_mass_g": float,
+    }
+
+
+def test_postprocess_undoes_transform(penguins, fitted):
+    records = read_penguins("validation")
+    transformer = fitted(RecordMode.VALIDATION)
+    _, y, weights = transformer.transform_batch(
+        penguins.PenguinLoader(RecordMode.VALIDATION).load_batch(records)
+    )
+    undone = transformer.postprocess_batch(
+        {"species": np.eye(3, dtype=np.float32)[y["species"]], "body_mass": y["body_mass"][:, None]}
+    )
+    assert undone["species"].tolist() == records["species"].tolist()
+    weighed = weights["body_mass"] > 0
+    np.testing.assert_allclose(
+        undone["body_mass_g"][weighed], records["body_mass_g"][weighed], rtol=1e-6
+    )
+
+
+def test_save_and_load_restore_the_transformer(penguins, fitted, tmp_path):
+    before = fitted(RecordMode.SCORE)
+    before.save(tmp_path)
+    after = penguins.PenguinTransformer(RecordMode.SCORE, before.loader)
+    after.load(tmp_path)
+    assert after.network_params == before.network_params
+    batch = penguins.PenguinLoader(RecordMode.SCORE).load_batch(read_penguins("validation"))
+    assert_same(after.transform_batch(batch), before.transform_batch(batch))
+    assert json.loads((tmp_path / "penguins.json").read_text())["categories"]["sex"] == [
+        "female",
+        "male",
+    ]
+
+
+def test_network_params_are_those_declared(penguins, fitted):
+    transformer = fitted(RecordMode.TRAIN)
+    assert transformer.network_params == {"island_count": 4, "sex_count": 3, "species_count": 3}
+    assert set(transformer.network_params) == set(penguins.PenguinTransformer.network_param_names)
+
+
+def test_missing_and_unseen_values(penguins, fitted):
+    bird = {**dict.fromkeys(NUMBERS, None), "island": "Elephant", "sex": float("nan")}
+    (x,) = fitted(RecordMode.SCORE).transform(penguins.PenguinLoader(RecordMode.SCORE).load(bird))
+    assert {name: array.tolist() for name, array in x.items()} == {
+        "measurements": [0.0, 0.0, 0.0, 0.0],
+        "missing": [1.0, 1.0, 1.0, 1.0],
+        "island": 0,
+        "sex": 0,
+    }
+
+
+def test_a_bird_that_was_not_weighed_has_weight_0_and_a_finite_target(penguins, fitted):
+    records = read_penguins("train")
+    x, y, weights = fitted(RecordMode.TRAIN).transform_batch(
+        penguins.PenguinLoader(RecordMode.TRAIN).load_batch(records)
+    )
+    unweighed = np.isnan(records["body_mass_g"])
+    assert weights["body_mass"].tolist() == (~unweighed).astype(float).tolist()
+    assert y["body_mass"][unweighed].tolist() == [0.0]
+    assert all(np.isfinite(array).all() for array in [*x.values(), *y.values()])
+    assert y["body_mass"][~unweighed].std() == pytest.approx(1.0)
+
+
+def test_an_unseen_species_is_refused_in_both_forms(penguins, fitted):
+    bird = {**dict.fromkeys(NUMBERS, 1.0), "island": "Dream", "sex": "male"}
+    records = Records.read([{**bird, "species": "Emperor", "body_mass_g": 30000}])
+    loader, transformer = (
+        penguins.PenguinLoader(RecordMode.VALIDATION),
+        fitted(RecordMode.VALIDATION),
+    )
+    message = (
+        r"^species 'Emperor' is in no train record; "
+        r"the train records hold Adelie, Chinstrap, Gentoo$"
+    )
+    with pytest.raises(ValueError, match=message):
+        transformer.transform(loader.load(records[0]))
+    with pytest.raises(ValueError, match=message):
+        transformer.transform_batch(loader.load_batch(records))
+
+
+def test_fit_refuses_a_column_without_any_value(fitted):
+    frame = pd.read_csv(EXAMPLES / "penguins" / "train.csv")
+    frame["year"] = np.nan
+    with pytest.raises(ValueError, match=r"^no train record has a value in year$"):
+        fitted(RecordMode.TRAIN, Records.read(frame))
+
+
+def test_fit_bears_a_column_that_never_varies(penguins, fitted):
+    frame = pd.read_csv(EXAMPLES / "penguins" / "train.csv").assign(year=2007)
+    records = Records.read(frame)
+    transformer = fitted(RecordMode.TRAIN, records)
+    x, *_ = transformer.transform_batch(
+        penguins.PenguinLoader(RecordMode.TRAIN).load_batch(records)
+    )
+    assert (x["measurements"][:, 3] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("measurements", NUMBERS),
+        ("missing", NUMBERS),
+        ("sex", ["sex"]),
+        ("body_mass", ["body_mass_g"]),
+    ],
+)
+def test_columns_of(penguins, name, columns):
+    assert penguins.PenguinLoader(RecordMode.TRAIN).columns_of(name) == columns
+
+
+def test_jitter_is_repeatable_and_leaves_the_rest_alone(penguins):
+    x = {
+        "measurements": np.ones(4, np.float32),
+        "missing": np.array([0, 0, 0, 1], np.float32),
+        "island": np.array(1, np.int32),
+    }
+    data_record = (x, {"species": np.array(0)})
+    before = copy.deepcopy(data_record)
+    first, second = (penguins.jitter(data_record, np.random.default_rng(7)) for _ in range(2))
+    assert_same(first, second)
+    assert_same(data_record, before)
+    noise = first[0]["measurements"] - x["measurements"]
+    assert (noise[:3] != 0).all()
+    assert noise[3] == 0
+    assert first[0]["measurements"].dtype == np.float32
+    assert first[0]["island"] is x["island"]
+    assert first[1] is data_record[1]
+
+
+def test_network_gives_the_outputs_that_the_config_names(penguins):
+    network = penguins.build_network(islands=4, sexes=3, species=3, units=8)
+    x = {
+        "measurements": np.zeros((2, 4), np.float32),
+        "missing": np.zeros((2, 4), np.float32),
+        "island": np.array([0, 3], np.int32),
+        "sex": np.array([0, 2], np.int32),
+    }
+    scores = {name: score.shape for name, score in network(x).items()}
+    assert scores == {"species": (2, 3), "body_mass": (2, 1)}
+
+
+def test_examples_in_docstrings(penguins):
+    assert doctest.testmod(penguins).failed == 0
+
+
+# How well they do
+
+
+def train(name: str, **overrides) -> barrage_mlflow.BarrageModel:
+    folder = EXAMPLES / name
+    model = barrage_mlflow.BarrageModel("artifacts")
+    model.train(
+        folder / "config.json", folder / "train.csv", folder / "validation.csv", overrides=overrides
+    )
+    return model
+
+
+def test_iris_accuracy_on_held_out_rows():
+    model = train("iris")
+    records = Records.read(EXAMPLES / "iris" / "validation.csv")
+    told = [int(np.argmax(score["species"])) for score in model.predict(records)]
+    assert np.mean(told == records["species"]) >= 0.93
+
+
+def test_penguins_on_held_out_rows():
+    model = train("penguins")
+    records = read_penguins("validation")
+    scores = pd.DataFrame(model.predict(records))
+    assert np.mean(scores["species"] == records["species"]) >= 0.97
+    error = mean_error(scores["body_mass_g"], records["body_mass_g"])
+    assert error <= 300
+    assert error <= 1.05 * mean_error(regress(), records["body_mass_g"])
+
+
+def mean_error(told, masses) -> float:
+    return float(np.nanmean(np.abs(np.asarray(told) - masses)))
+
+
+def regress() -> np.ndarray:
+    """Fit a linear regression to the train rows; return the masses it tells of the others."""
+    train, validation = (
+        pd.read_csv(EXAMPLES / "penguins" / f"{part}.csv") for part in ("train", "validation")
+    )
+    means, deviations = train[NUMBERS].mean(), train[NUMBERS].std()
+
+    def design(frame):
+        categories = {
+            f"{name}={value}": frame[name] == value
+            for name in ("island", "sex")
+            for value in train[name].dropna().unique()
+        }
+        numbers = ((frame[NUMBERS] - means) / deviations).fillna(0)
+        return numbers.assign(one=1, **categories).to_numpy(float)
+
+    weighed = train["body_mass_g"].notna()
+    masses = train.loc[weighed, "body_mass_g"].to_numpy()
+    weights, *_ = np.linalg.lstsq(design(train[weighed]), masses)
+    return design(validation) @ weights

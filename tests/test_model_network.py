@@ -1,0 +1,361 @@
+"""Networks as dict-in, dict-out."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from barrage_mlflow.errors import ComponentError, ConfigError
+from barrage_mlflow.model import build_network, input_specs
+from barrage_mlflow.model.network import as_dict_network
+
+HERE = __name__
+X = {"flower": np.arange(8, dtype="float32").reshape(2, 4)}
+TWO = {"a": np.ones((2, 3), "float32"), "b": np.ones((2, 2), "float32")}
+
+
+def config(function, outputs=("species",), **params):
+    outputs = [{"name": name, "loss": {"import": "mse"}} for name in outputs]
+    network = {"import": f"{HERE}.{function}", "params": params}
+    return {"model": {"network": network, "outputs": outputs}}
+
+
+def build(function, outputs=("species",), x=X, network_params=None, **params):
+    return build_network(config(function, outputs, **params), network_params or {}, (x,))
+
+
+def shapes(tensors):
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+# Networks of a project.
+
+
+def functional(units=3):
+    x = keras.Input((4,), name="flower")
+    return keras.Model(x, layers.Dense(units, name="species")(layers.Dense(8)(x)))
+
+
+def two_by_two():
+    a, b = keras.Input((3,), name="a"), keras.Input((2,), name="b")
+    joined = layers.Concatenate()([a, b])
+    return keras.Model(
+        [a, b], [layers.Dense(3, name="u")(joined), layers.Dense(1, name="v")(joined)]
+    )
+
+
+def dicts():
+    x = {"a": keras.Input((3,), name="first"), "b": keras.Input((2,), name="second")}
+    joined = layers.Concatenate()([x["a"], x["b"]])
+    return keras.Model(x, {"v": layers.Dense(3, name="u")(joined), "u": layers.Dense(1)(joined)})
+
+
+def unnamed():
+    x = keras.Input((4,))
+    x_hidden = layers.Dense(8)(x)
+    return keras.Model(x, [layers.Dense(3)(x_hidden), layers.Dense(1)(x_hidden)])
+
+
+def unnamed_inputs():
+    a, b = keras.Input((3,)), keras.Input((2,))
+    return keras.Model([a, b], layers.Dense(3, name="species")(layers.Concatenate()([a, b])))
+
+
+def with_operation():
+    x = keras.Input((4,), name="flower")
+    return keras.Model(x, ops.relu(layers.Dense(3)(x)))
+
+
+def sequential():
+    return keras.Sequential([keras.Input((4,), name="flower"), layers.Dense(3, name="species")])
+
+
+def open_sequential():
+    return keras.Sequential([layers.Dense(8), layers.Dense(3, name="species")], name="iris")
+
+
+def empty_sequential():
+    return keras.Sequential()
+
+
+def nested_sequential():
+    return keras.Sequential(
+        [keras.Input((4,)), keras.Sequential([layers.Dense(3)], name="species")]
+    )
+
+
+def same_names():
+    x = keras.Input((4, 1), name="flower")
+    _, *states = layers.LSTM(3, return_state=True, name="species")(x)
+    return keras.Model(x, states)
+
+
+def deep_dict():
+    x = keras.Input((4,), name="flower")
+    return keras.Model(x, {"species": [layers.Dense(3)(x), layers.Dense(3)(x)]})
+
+
+def dict_by_number():
+    x = keras.Input((4,), name="flower")
+    return keras.Model(x, {1: layers.Dense(3)(x)})
+
+
+class Subclassed(keras.Model):
+    def __init__(self, returns="dict", takes="dict"):
+        super().__init__()
+        self.dense = layers.Dense(3)
+        self.dropout = layers.Dropout(0.5)
+        self.returns, self.takes = returns, takes
+
+    def call(self, x, training=False):
+        if self.takes == "broken":
+            raise RuntimeError("broken call")
+        y = self.dropout(self.dense(x["flower"] if self.takes == "dict" else x), training=training)
+        y = ops.tanh(y)
+        return {"dict": {"species": y}, "tensor": y, "list": {"species": [y]}, "none": {}}[
+            self.returns
+        ]
+
+
+class Typed(keras.Model):
+    def call(self, x):
+        joined = ops.concatenate([ops.cast(x["n"], "float32"), x["f"]])
+        return {"n": joined, "s": x["s"]}
+
+
+class OwnCall(keras.Model):
+    """Built as a functional network, with a call of its own."""
+
+    def __init__(self):
+        x = keras.Input((4,), name="flower")
+        super().__init__(inputs=x, outputs=layers.Dense(3)(x))
+
+    def call(self, inputs, training=None):
+        y = super().call(inputs["flower"], training=training)
+        return {"species": y}
+
+
+class Callless(keras.Model):
+    pass
+
+
+class OwnStep(keras.Model):
+    def train_step(self, data):
+        raise NotImplementedError
+
+    def compute_loss(self, *args, **kwargs):
+        raise NotImplementedError
+
+
+# What comes of them.
+
+
+def test_a_functional_network_is_rewired_not_nested():
+    network = build("functional", units=5)
+    assert [type(layer).__name__ for layer in network.layers] == ["InputLayer", "Dense", "Dense"]
+    assert shapes(network.input) == {"flower": (None, 4)}
+    assert shapes(network.output) == {"species": (None, 5)}
+
+
+def test_rewiring_keeps_layers_and_weights():
+    original = functional()
+    network = as_dict_network(original, X, ["species"])
+    assert network.layers[1] is original.layers[1]
+    scores = network(X)["species"]
+    np.testing.assert_array_equal(scores, original(X["flower"]))
+
+
+def test_several_inputs_and_outputs_are_called_by_their_layers():
+    network = build("two_by_two", ("u", "v"), TWO)
+    assert shapes(network.input) == {"a": (None, 3), "b": (None, 2)}
+    assert shapes(network(TWO)) == {"u": (2, 3), "v": (2, 1)}
+
+
+@pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict")
+def test_keys_go_before_layer_names():
+    network = build("dicts", ("u", "v"), TWO)
+    assert shapes(network.input) == {"a": (None, 3), "b": (None, 2)}
+    assert shapes(network(TWO)) == {"u": (2, 1), "v": (2, 3)}
+
+
+def test_made_up_names_do_not_count_what_was_built_before():
+    layers.Dense(1)
+    for _ in range(2):
+        network = build("unnamed", ("dense_1", "dense_2"))
+        assert shapes(network.output) == {"dense_1": (None, 3), "dense_2": (None, 1)}
+        assert network.name == "functional"
+
+
+def test_made_up_names_are_taken_where_the_config_has_them():
+    made = unnamed()
+    network = as_dict_network(made, X, made.output_names)
+    assert list(network.output) == made.output_names
+
+
+def test_made_up_input_names_do_not_count_either():
+    for _ in range(2):
+        assert list(build("unnamed_inputs", x=TWO).input) == ["input_layer", "input_layer_1"]
+
+
+def test_made_up_input_names_are_taken_where_the_loader_has_them():
+    made = unnamed_inputs()
+    names = [layer.name for layer in made.layers if isinstance(layer, layers.InputLayer)]
+    network = as_dict_network(made, dict(zip(names, TWO.values(), strict=True)), ["species"])
+    assert list(network.input) == names
+
+
+@pytest.mark.parametrize("function", ["unnamed", "open_sequential", "nested_sequential"])
+def test_the_only_input_without_a_name_takes_the_loaders(function):
+    network = build(function, ("dense_1", "dense_2") if function == "unnamed" else ("species",))
+    assert shapes(network.input) == {"flower": (None, 4)}
+
+
+def test_an_operation_can_be_an_output():
+    assert list(build("with_operation", ("relu",)).output) == ["relu"]
+    assert list(build("with_operation", ("relu",)).output) == ["relu"]
+
+
+def test_sequential_networks():
+    network = build("sequential")
+    assert [layer.name for layer in network.layers] == ["flower", "species"]
+    assert shapes(network(X)) == {"species": (2, 3)}
+    assert build("open_sequential").name == "iris"
+
+
+@pytest.mark.parametrize("takes", ["dict", "tensor"])
+def test_a_subclassed_network_is_traced_from_the_example(takes):
+    network = build("Subclassed", takes=takes)
+    assert shapes(network.input) == {"flower": (None, 4)}
+    assert shapes(network.output) == {"species": (None, 3)}
+    assert len(network.trainable_weights) == 2
+    np.testing.assert_array_equal(network(X)["species"], network(X, training=False)["species"])
+    assert not np.array_equal(network(X)["species"], network(X, training=True)["species"])
+
+
+def test_a_subclassed_network_gets_the_examples_dtypes():
+    x = {
+        "n": np.ones((2, 1), "int64"),
+        "f": np.ones((2, 1), "float64"),
+        "s": np.array([["a"], ["b"]], object),
+    }
+    network = build("Typed", ("n", "s"), x)
+    assert {name: spec.dtype for name, spec in input_specs(network).items()} == {
+        "n": "int64",
+        "f": "float32",
+        "s": "string",
+    }
+
+
+def test_input_specs():
+    specs = input_specs(build("functional"))
+    assert {name: (spec.shape, spec.dtype) for name, spec in specs.items()} == {
+        "flower": ((4,), "float32")
+    }
+
+
+def test_placeholders_reach_the_builder():
+    network = build("functional", network_params={"classes": 7}, units="{{classes}}")
+    assert network.output["species"].shape == (None, 7)
+    with pytest.raises(ConfigError, match="clases"):
+        build("functional", network_params={"classes": 7}, units="{{clases}}")
+
+
+@pytest.mark.parametrize(
+    ("function", "params", "message"),
+    [
+        (
+            "same_names",
+            {},
+            "$.model.network: expected outputs of different names, got 'species' more than once; "
+            "give the outputs as a dict by name",
+        ),
+        (
+            "deep_dict",
+            {},
+            "$.model.network: expected a dict of one tensor each as outputs, "
+            "got 'species': list; return {name: tensor}",
+        ),
+        (
+            "dict_by_number",
+            {},
+            "$.model.network: expected a dict of one tensor each as outputs, "
+            "got 1: KerasTensor; return {name: tensor}",
+        ),
+        (
+            "empty_sequential",
+            {},
+            "$.model.network: expected a network with one input and at least one layer, "
+            "got a Sequential of 0 layers and the loader's inputs 'flower'; "
+            "start it with an Input layer",
+        ),
+        (
+            "Subclassed",
+            {"returns": "tensor"},
+            "$.model.network: expected named outputs, got KerasTensor from the call of "
+            'Subclassed; return a dict by output name, such as {"species": tensor}',
+        ),
+        (
+            "Subclassed",
+            {"returns": "list"},
+            "$.model.network: expected a dict of one tensor each as outputs, "
+            "got 'species': list; return {name: tensor}",
+        ),
+        (
+            "Callless",
+            {},
+            "$.model.network: expected a network that can be called, got Callless, "
+            "which has no call method; write one that returns a dict by output name",
+        ),
+        (
+            "OwnCall",
+            {},
+            "$.model.network: expected a network that leaves training to its config, got OwnCall, "
+            "whose own call would never be called; "
+            "write it as a loss, a metric or a layer (which may call add_loss)",
+        ),
+        (
+            "OwnStep",
+            {},
+            "$.model.network: expected a network that leaves training to its config, got OwnStep, "
+            "whose own train_step, compute_loss would never be called; "
+            "write it as a loss, a metric or a layer (which may call add_loss)",
+        ),
+    ],
+)
+def test_networks_that_cannot_be_trained(function, params, message):
+    with pytest.raises(ComponentError, match=r"\$\.model\.network") as caught:
+        build(function, **params)
+    assert str(caught.value) == message
+
+
+def test_a_sequential_without_an_input_needs_a_single_one_from_the_loader():
+    with pytest.raises(ComponentError, match="start it with an Input layer"):
+        build("open_sequential", x=TWO)
+
+
+def test_a_sequential_that_does_not_take_the_example_keeps_the_error():
+    image = keras.Sequential([layers.Conv2D(1, 3)])
+    with pytest.raises(ValueError, match="ndim") as caught:
+        as_dict_network(image, X, [])
+    assert caught.value.__notes__ == ["in $.model.network, on an input of 'flower' (2, 4) float32"]
+
+
+def test_a_call_that_breaks_keeps_the_error():
+    with pytest.raises(RuntimeError, match="broken call") as caught:
+        build("Subclassed", takes="broken")
+    assert caught.value.__notes__[-1] == (
+        "in $.model.network, call of Subclassed on inputs 'flower', as a dict and bare"
+    )
+    with pytest.raises(RuntimeError, match="broken call") as caught:
+        build("Subclassed", x=TWO, takes="broken")
+    assert caught.value.__notes__[-1] == (
+        "in $.model.network, call of Subclassed on inputs 'a', 'b'"
+    )
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+def test_weights_saved_by_one_build_load_into_the_next(tmp_path):
+    first, second = build("functional"), build("functional")
+    first.save_weights(tmp_path / "best.weights.h5")
+    second.load_weights(tmp_path / "best.weights.h5")
+    np.testing.assert_array_equal(first(X)["species"], second(X)["species"])

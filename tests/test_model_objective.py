@@ -1,0 +1,484 @@
+"""Losses, weights, metrics and their names, against networks that really train."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from barrage_mlflow.config import monitor_names
+from barrage_mlflow.errors import ComponentError, ConfigError
+from barrage_mlflow.model import Objective, build_network
+
+HERE = __name__
+GENERATOR = np.random.default_rng(7)
+X = {"x": GENERATOR.normal(size=(10, 4)).astype("float32")}
+
+
+class Holding(layers.Layer):
+    """A layer with a metric of its own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.size = keras.metrics.Mean(name="activity")
+
+    def call(self, x):
+        self.size.update_state(ops.abs(x))
+        return x
+
+
+class Half(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return ops.mean(ops.abs(y_true - y_pred), axis=-1) / 2
+
+
+class Averaging(keras.losses.Loss):
+    """Averages by itself."""
+
+    def call(self, y_true, y_pred):
+        return ops.mean(ops.square(y_true - y_pred))
+
+
+class Hits(keras.metrics.Mean):
+    """A metric that Keras names by its counter."""
+
+    def __init__(self, name=None):
+        super().__init__(name=name or "hits")
+        if name is None:
+            self.name = keras.metrics.AUC().name.replace("auc", "hits")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(ops.ones(ops.shape(y_pred)[:1]), sample_weight)
+
+
+def make_hits():
+    return Hits(name="made")
+
+
+def species_and_mass():
+    x = keras.Input((4,), name="x")
+    return keras.Model(
+        x,
+        {
+            "species": layers.Dense(3, "softmax", kernel_regularizer="l2")(x),
+            "mass": layers.Dense(1)(x),
+        },
+    )
+
+
+def one(units=3, activation=None, holding=False):
+    x = keras.Input((4,), name="x")
+    y = Holding()(x) if holding else x
+    nested = keras.Sequential([layers.Dense(4), Holding()]) if holding else layers.Identity()
+    return keras.Model(x, layers.Dense(units, activation, name="y")(nested(y)))
+
+
+def config(function, *outputs, **params):
+    return {
+        "model": {
+            "network": {"import": f"{HERE}.{function}", "params": params},
+            "outputs": list(outputs),
+        }
+    }
+
+
+def output(name, loss, *metrics, **keys):
+    block = {"name": name, "loss": {"import": loss}, **keys}
+    return {**block, "metrics": [_block(metric) for metric in metrics]} if metrics else block
+
+
+def _block(metric):
+    return {"import": metric} if isinstance(metric, str) else metric
+
+
+def prepared(given, network_params=None):
+    keras.utils.set_random_seed(3)
+    network = build_network(given, network_params or {}, (X,))
+    return network, Objective(given, network, network_params)
+
+
+def trained(given, y, w=None, optimizer=None, batch=4):
+    """One epoch of ours: logs of training and of validation on the same rows."""
+    network, objective = prepared(given)
+    objective.check_targets(y, w)
+    objective.compile(network, optimizer or keras.optimizers.SGD(0.0))
+    logs = {}
+    for prefix, step in (("", network.train_step), ("val_", network.test_step)):
+        network.reset_metrics()
+        for start in range(0, 10, batch):
+            rows = slice(start, start + batch)
+            y_, w_ = objective.conform(
+                {name: array[rows] for name, array in y.items()},
+                None if w is None else {name: array[rows] for name, array in w.items()},
+            )
+            data = ({"x": X["x"][rows]}, y_) if w_ is None else ({"x": X["x"][rows]}, y_, w_)
+            step(data)
+        results = network.get_metrics_result()
+        logs.update({f"{prefix}{name}": float(value) for name, value in results.items()})
+    return network, objective, logs
+
+
+BOTH = config(
+    "species_and_mass",
+    output("species", "sparse_categorical_crossentropy", "accuracy", "AUC", loss_weight=1),
+    output("mass", "mse", "mae", loss_weight=0.5),
+)
+BOTH["model"]["outputs"][0]["metrics"].pop()
+Y = {
+    "species": GENERATOR.integers(0, 3, 10),
+    "mass": GENERATOR.normal(size=10).astype("float32"),
+}
+
+
+# Names.
+
+
+def test_logs_of_several_outputs_are_named_after_them():
+    _, objective, logs = trained(BOTH, Y)
+    assert objective.monitors() == {*logs, "learning_rate"}
+    assert set(logs) == {
+        f"{val}{name}"
+        for val in ("", "val_")
+        for name in ("loss", "species_loss", "species_accuracy", "mass_loss", "mass_mae")
+    }
+
+
+def test_logs_of_one_output_are_bare():
+    given = config("one", output("y", "mse", "mae", "mae", {"import": "keras.metrics.R2Score"}))
+    _, objective, logs = trained(given, {"y": GENERATOR.normal(size=(10, 3))})
+    assert objective.monitors() == {*logs, "learning_rate"}
+    assert set(logs) == {
+        f"{val}{name}" for val in ("", "val_") for name in ("loss", "mae", "mae_1", "r2_score")
+    }
+
+
+def test_metrics_of_layers_are_logged_but_not_those_of_nested_networks():
+    given = config("one", output("y", "mse"), holding=True)
+    _, objective, logs = trained(given, {"y": np.ones((10, 3))})
+    assert objective.monitors() == {*logs, "learning_rate"}
+    assert "val_activity" in logs
+
+
+def test_keras_fit_gives_the_same_names():
+    network, objective = prepared(BOTH)
+    objective.check_targets(Y)
+    objective.compile(network, keras.optimizers.SGD(0.01))
+    y, _ = objective.conform(Y)
+    history = network.fit(X, y, validation_data=(X, y), verbose=0).history
+    assert objective.monitors() == {*history, "learning_rate"}
+
+
+def test_names_are_the_same_when_built_again():
+    given = config(
+        "one",
+        output(
+            "y",
+            "mse",
+            "AUC",
+            "AUC",
+            "keras.metrics.AUC",
+            "tf.keras.metrics.LogCoshError",
+            {"import": "AUC", "params": {"name": "roc"}},
+            f"{HERE}.Hits",
+            f"{HERE}.make_hits",
+            f"{HERE}.Half",
+        ),
+    )
+    names = ["AUC", "AUC_1", "auc", "log_cosh_error", "roc", "hits", "made", "half"]
+    for _ in range(2):
+        _, objective = prepared(given)
+        assert [metric.name for metric in objective.metrics["y"]] == names
+
+
+def test_names_agree_with_the_configs_own_check():
+    _, objective = prepared(BOTH)
+    assert monitor_names(BOTH) >= {
+        name for name in objective.monitors() if not name.startswith("val_")
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        (
+            config("one", output("z", "mse")),
+            [
+                "$.model.outputs[0].name: expected an output of the network ('y'), got 'z'; "
+                "name the layer, or return the outputs as a dict",
+                "$.model.outputs: expected an entry for each output of the network ('y'), "
+                "got none for 'y'; add it, or build the network without it",
+            ],
+        ),
+        (
+            config(
+                "species_and_mass",
+                output("specie", "mse", loss_weight=1),
+                output("mass", "mse", loss_weight=1),
+                output("mass", "mse", loss_weight=1),
+            ),
+            [
+                "$.model.outputs[0].name: expected an output of the network "
+                "('mass', 'species'), got 'specie'; did you mean 'species'?",
+                "$.model.outputs[1].name: expected each name once, got 'mass' again; remove one",
+                "$.model.outputs[2].name: expected each name once, got 'mass' again; remove one",
+                "$.model.outputs: expected an entry for each output of the network "
+                "('mass', 'species'), got none for 'species'; "
+                "add it, or build the network without it",
+            ],
+        ),
+        (
+            config(
+                "one",
+                output(
+                    "y",
+                    "mse",
+                    {"import": "mae", "params": {"name": "loss"}},
+                    {"import": "mae", "params": {"name": "learning_rate"}},
+                    {"import": "mae", "params": {"name": "val_loss"}},
+                    {"import": "mae", "params": {"name": "val_mae"}},
+                    "mae",
+                ),
+            ),
+            [
+                "$.model.outputs[0].metrics[0]: expected a log name of its own, got 'loss', "
+                'which is that of $.model; give the metric another "name" in its params',
+                "$.model.outputs[0].metrics[1]: expected a log name of its own, got "
+                "'learning_rate', which is that of the learning rate; "
+                'give the metric another "name" in its params',
+                "$.model.outputs[0].metrics[2]: expected a log name of its own, got 'val_loss', "
+                'which is that of $.model; give the metric another "name" in its params',
+                "$.model.outputs[0].metrics[4]: expected a log name of its own, got 'mae', "
+                "which is that of $.model.outputs[0].metrics[3]; "
+                'give the metric another "name" in its params',
+            ],
+        ),
+        (
+            config(
+                "one",
+                output("y", "mse", {"import": "mae", "params": {"name": "activity"}}),
+                holding=True,
+            ),
+            [
+                "$.model.outputs[0].metrics[0]: expected a log name of its own, got 'activity', "
+                "which is that of a layer's metric; "
+                'give the metric another "name" in its params',
+            ],
+        ),
+    ],
+)
+def test_names_that_cannot_stand(given, lines):
+    with pytest.raises(ConfigError, match="expected") as caught:
+        prepared(given)
+    assert str(caught.value).splitlines() == lines
+
+
+def test_placeholders_reach_losses_and_metrics():
+    metric = {"import": "TopKCategoricalAccuracy", "params": {"k": "{{ k }}"}}
+    given = config("one", output("y", "categorical_crossentropy", metric))
+    _, objective = prepared(given, {"k": 2})
+    assert objective.metrics["y"][0].get_config()["k"] == 2
+
+
+# Values.
+
+
+def mean_squares(network, y):
+    return np.mean((network(X)["y"].numpy() - y) ** 2, axis=-1)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("path", ["keras.losses.MeanSquaredError", f"{HERE}.Half"])
+def test_a_loss_class_as_a_metric_averages_over_records(path, weighted):
+    # Batches of 4, 4 and 2 rows; the last two rows are far off.
+    y = np.concatenate([np.zeros((8, 3)), np.full((2, 3), 10.0)]).astype("float32")
+    w = {"y": np.array([1, 2, 0, 1, 0, 0, 0, 0, 3, 0.5])} if weighted else None
+    network, _, logs = trained(config("one", output("y", "mse", path)), {"y": y}, w)
+    distance = network(X)["y"].numpy() - y
+    per_record = {
+        "mean_squared_error": np.mean(distance**2, -1),
+        "half": np.mean(np.abs(distance), -1) / 2,
+    }
+    name = "half" if "Half" in path else "mean_squared_error"
+    expected = np.average(per_record[name], weights=w["y"] if weighted else None)
+    assert logs[name] == pytest.approx(expected, rel=1e-5)
+    assert logs[f"val_{name}"] == pytest.approx(expected, rel=1e-5)
+    batches = [
+        per_record[name][:4].mean(),
+        per_record[name][4:8].mean(),
+        per_record[name][8:].mean(),
+    ]
+    assert abs(np.mean(batches) - expected) > 0.1
+
+
+def test_a_loss_that_averages_by_itself_counts_batches_by_their_records():
+    y = np.concatenate([np.zeros((8, 3)), np.full((2, 3), 10.0)]).astype("float32")
+    network, _, logs = trained(config("one", output("y", "mse", f"{HERE}.Averaging")), {"y": y})
+    assert logs["averaging"] == pytest.approx(mean_squares(network, y).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", [None, {"mass": np.arange(10.0)}])
+def test_the_losses_of_several_outputs_average_over_records(weights):
+    y = {**Y, "mass": np.concatenate([np.zeros(8), np.full(2, 10.0)]).astype("float32")}
+    network, _, logs = trained(BOTH, y, weights)
+    squares = (network(X)["mass"].numpy()[:, 0] - y["mass"]) ** 2
+    expected = np.mean(squares * (1 if weights is None else weights["mass"]))
+    assert logs["mass_loss"] == pytest.approx(expected, rel=1e-5)
+    regularisation = float(sum(network.losses))
+    total = logs["species_loss"] + 0.5 * logs["mass_loss"] + regularisation
+    assert logs["loss"] == pytest.approx(total, rel=1e-5)
+    assert logs["val_loss"] == pytest.approx(total, rel=1e-5)
+
+
+def test_a_record_of_weight_0_counts_nowhere():
+    y = {"species": Y["species"], "mass": Y["mass"].copy()}
+    y["mass"][3:] = 1e6
+    w = {"mass": np.array([1.0] * 3 + [0.0] * 7)}
+    network, _, logs = trained(BOTH, y, w)
+    distances = np.abs(network(X)["mass"].numpy()[:3, 0] - y["mass"][:3])
+    assert logs["mass_mae"] == pytest.approx(distances.mean(), rel=1e-5)
+    hits = np.argmax(network(X)["species"], axis=-1) == y["species"]
+    assert logs["species_accuracy"] == pytest.approx(hits.mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("units", "activation", "y"),
+    [
+        (1, "sigmoid", np.array([0, 1] * 5)),
+        (3, "softmax", np.array([0, 1, 2, 0, 1] * 2)),
+        (3, "softmax", np.array([[0], [1], [2], [0], [1]] * 2)),
+        (3, "softmax", np.eye(3, dtype="float32")[[0, 1, 2, 0, 1] * 2]),
+    ],
+    ids=["binary", "sparse", "sparse column", "categorical"],
+)
+@pytest.mark.parametrize("names", [("crossentropy", "accuracy"), ("CE", "ACC")])
+def test_aliases_that_depend_on_shapes_mean_what_they_mean_to_keras(units, activation, y, names):
+    loss, metric = names
+    given = config("one", output("y", loss, metric, metric), units=units, activation=activation)
+    network, _, logs = trained(given, {"y": y}, batch=10)
+    assert logs[metric] == logs[f"{metric}_1"]
+    plain = one(units, activation)
+    plain.set_weights(network.get_weights())
+    plain.compile(loss=loss.lower(), metrics=[metric])
+    y = y[:, None] if units == 1 else y
+    expected = plain.evaluate(X["x"], y, verbose=0, return_dict=True, batch_size=10)
+    assert logs["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert logs[metric] == pytest.approx(expected[metric])
+
+
+def test_a_network_of_one_output_trains_as_keras_does_with_its_weight():
+    given = config("one", output("y", "mse", loss_weight=0.25))
+    network, _, logs = trained(given, {"y": np.ones((10, 3), "float32")})
+    assert logs["loss"] == pytest.approx(mean_squares(network, 1).mean() / 4, rel=1e-5)
+
+
+def test_compiling_again_keeps_the_names():
+    network, objective = prepared(BOTH)
+    for _ in range(2):
+        objective.compile(network, keras.optimizers.SGD(0.0))
+        network.train_step((X, *objective.conform(Y)))
+        assert {*network.get_metrics_result()} == {
+            name for name in objective.monitors() if not name.startswith(("val_", "learning_rate"))
+        }
+
+
+def test_a_dict_network_takes_what_keras_takes():
+    network, _ = prepared(BOTH)
+    network.compile("sgd", loss={"species": "sparse_categorical_crossentropy", "mass": "mse"})
+    results = network.evaluate(X, {**Y, "mass": Y["mass"][:, None]}, verbose=0, return_dict=True)
+    assert {*results} == {"loss", "species_loss", "mass_loss"}
+
+
+def test_training_is_repeatable_and_learns():
+    runs = [trained(BOTH, Y, optimizer=keras.optimizers.SGD(0.1)) for _ in range(2)]
+    for first, second in itertools.pairwise(network.get_weights() for network, _, _ in runs):
+        for a, b in zip(first, second, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert runs[0][2]["val_loss"] < runs[0][2]["loss"]
+
+
+# What the loader gives.
+
+
+def test_conform_without_weights_gives_none():
+    _, objective = prepared(BOTH)
+    y, w = objective.conform(Y)
+    assert w is None
+    assert {name: array.shape for name, array in y.items()} == {"species": (10,), "mass": (10, 1)}
+
+
+def test_outputs_without_weights_get_ones():
+    _, objective = prepared(BOTH)
+    _, w = objective.conform(Y, {"mass": np.arange(10)[:, None]})
+    np.testing.assert_array_equal(w["species"], np.ones(10, "float32"))
+    np.testing.assert_array_equal(w["mass"], np.arange(10, dtype="float32"))
+    assert {array.dtype.name for array in w.values()} == {"float32"}
+
+
+def test_metrics_that_take_no_weights_work_where_there_are_none():
+    metric = {"import": "BinaryIoU", "params": {"threshold": 0.5}}
+    given = config("one", output("y", "binary_crossentropy", metric), activation="sigmoid")
+    y = GENERATOR.integers(0, 2, (10, 3))
+    _, _, logs = trained(given, {"y": y})
+    assert 0 < logs["BinaryIoU"] < 1
+    with pytest.raises(ComponentError, match=r"outputs\[0\]\.metrics\[0\]: .*BinaryIoU"):
+        trained(given, {"y": y}, {"y": np.ones(10)})
+
+
+@pytest.mark.parametrize(
+    ("y", "w", "message"),
+    [
+        (
+            None,
+            None,
+            "$.dataset.loader: expected targets for 'mass', 'species', got inputs alone; "
+            "let the loader give (x, y) or (x, y, w) unless it is in SCORE mode",
+        ),
+        (
+            {"species": Y["species"], "mas": Y["mass"]},
+            None,
+            "$.dataset.loader: expected targets for the outputs 'mass', 'species', "
+            "got 'mas', 'species'; did you mean 'mass'?",
+        ),
+        (
+            {"species": Y["species"]},
+            None,
+            "$.dataset.loader: expected targets for the outputs 'mass', 'species', "
+            "got 'species'; name the loader's targets after the outputs",
+        ),
+        (
+            Y,
+            {"weight": np.ones(10)},
+            "$.dataset.loader: expected sample weights for the outputs 'mass', 'species', "
+            "got 'weight'; name the weights after the outputs",
+        ),
+        (
+            Y,
+            {"species": np.ones((10, 2))},
+            "$.model.outputs[0]: expected sample weights of 'species' of shape (10,), "
+            "got (10, 2); give one weight per record",
+        ),
+    ],
+)
+def test_what_the_loader_gives_must_match(y, w, message):
+    _, objective = prepared(BOTH)
+    with pytest.raises(ComponentError, match="expected") as caught:
+        objective.check_targets(y, w)
+    assert str(caught.value) == message
+
+
+def test_weights_that_come_late_are_refused():
+    _, objective = prepared(BOTH)
+    objective.check_targets(Y, {"mass": np.ones(10)})
+    with pytest.raises(ComponentError, match="weights for 'species'") as caught:
+        objective.conform(Y, {"species": np.ones(10)})
+    assert str(caught.value) == (
+        "$.model.outputs: expected no sample weights for 'species', of which the first train "
+        "records had none, got some; let the loader give them for train records too"
+    )
+
+
+def test_targets_that_are_no_numbers_are_left_to_feeding():
+    _, objective = prepared(BOTH)
+    objective.check_targets({**Y, "species": np.array(["a"] * 10, object)})
+    objective.check_targets(Y, {"mass": np.array([None] * 10, object)})

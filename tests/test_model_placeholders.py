@@ -1,0 +1,76 @@
+"""Placeholders of the model section."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from barrage_mlflow.errors import ConfigError
+from barrage_mlflow.model.placeholders import fill_model
+
+
+def config(params, outputs=()):
+    return {
+        "model": {"network": {"import": "my.network", "params": params}, "outputs": list(outputs)}
+    }
+
+
+def test_values_of_both_sources_keep_their_type_everywhere_in_the_model():
+    table = np.arange(3)
+    outputs = [{"name": "y", "metrics": [{"import": "MeanIoU", "params": {"n": "{{ classes }}"}}]}]
+    given = config({"classes": 3, "layers": [{"table": "{{table}}", "k": "{{classes}}"}]}, outputs)
+    before = copy.deepcopy(given)
+    filled = fill_model(given, {"table": table})
+    assert filled["network"]["params"]["classes"] == 3
+    assert filled["network"]["params"]["layers"][0]["k"] == 3
+    assert filled["network"]["params"]["layers"][0]["table"] is table
+    assert filled["outputs"][0]["metrics"][0]["params"] == {"n": 3}
+    assert given == before
+
+
+def test_params_may_be_left_out():
+    model = {"network": {"import": "my.network"}, "outputs": []}
+    assert fill_model({"model": model}, {})["network"]["params"] == {}
+
+
+def test_a_param_hands_a_value_on_under_its_own_name():
+    assert fill_model(config({"size": "{{size}}"}), {"size": 7})["network"]["params"] == {"size": 7}
+
+
+def test_params_that_use_each_other_are_worked_out_in_turn():
+    params = {"whole": ["{{half}}", 2], "half": ["{{unit}}"], "copy": ["{{whole}}"]}
+    filled = fill_model(config(params), {"unit": 1})
+    assert filled["network"]["params"] == {"whole": [[1], 2], "half": [1], "copy": [[[1], 2]]}
+
+
+def test_a_name_in_both_is_a_fault():
+    with pytest.raises(ConfigError, match="stands in both") as caught:
+        fill_model(config({"size": 3, "units": 2}), {"size": 7, "units": 1})
+    assert [str(fault) for fault in caught.value.faults] == [
+        "$.model.network.params.size: expected a name that the transformer's network_params do "
+        "not hold, got 'size', which stands in both; rename one of them, or write '{{size}}' to "
+        "use the transformer's",
+        "$.model.network.params.units: expected a name that the transformer's network_params do "
+        "not hold, got 'units', which stands in both; rename one of them, or write '{{units}}' "
+        "to use the transformer's",
+    ]
+
+
+@pytest.mark.parametrize("params", [{"size": "{{sise}}"}, {"size": ["{{sise}}"]}])
+def test_an_unknown_name_lists_the_known(params):
+    with pytest.raises(ConfigError, match=r"network\.params\.size.*'sise'.*'vocabulary'"):
+        fill_model(config(params), {"vocabulary": 7})
+
+
+def test_an_unknown_name_in_an_output_says_where():
+    with pytest.raises(ConfigError, match=r"model\.outputs\[0\]\.name.*'which'"):
+        fill_model(config({}, [{"name": "{{which}}"}]), {})
+
+
+def test_a_circle_is_a_fault():
+    with pytest.raises(ConfigError, match="circle") as caught:
+        fill_model(config({"a": ["{{b}}"], "b": ["{{a}}"]}), {})
+    assert str(caught.value.faults[0]) == (
+        "$.model.network.params.a: expected a value that can be worked out, got placeholders in a "
+        "circle; give one of the params as a plain value"
+    )

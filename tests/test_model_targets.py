@@ -1,0 +1,286 @@
+"""Shapes of targets and sample weights, checked before training."""
+
+import keras
+import numpy as np
+import pytest
+from keras import losses, metrics, ops
+
+from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.model.metrics import Crossentropy, build_metrics
+from barrage_mlflow.model.targets import OutputTargets
+
+
+class Raw(losses.Loss):
+    """Subtracts without a look at the shapes."""
+
+    def call(self, y_true, y_pred):
+        return (y_true - y_pred) ** 2
+
+
+class Total(losses.Loss):
+    def call(self, y_true, y_pred):
+        return ops.sum(y_true) - ops.sum(y_pred)
+
+
+class Broken(losses.Loss):
+    def call(self, y_true, y_pred):
+        raise RuntimeError("broken loss")
+
+
+def targets(shape, loss, metrics=(), temporal=False):
+    path = "$.model.outputs[0]"
+    return OutputTargets("tags", path, shape, "float32", loss, metrics, temporal)
+
+
+def floats(*shape):
+    return np.zeros(shape, "float32")
+
+
+def whole(*shape):
+    return np.zeros(shape, "int64")
+
+
+@pytest.mark.parametrize(
+    ("shape", "loss", "y"),
+    [
+        ((1,), losses.MeanSquaredError(), floats(5)),
+        ((1,), losses.MeanSquaredError(), floats(5, 1)),
+        ((1,), losses.BinaryCrossentropy(), whole(5)),
+        ((1,), Raw(), floats(5)),
+        ((1,), Total(), floats(5)),
+        ((), losses.MeanAbsoluteError(), floats(5, 1)),
+        ((3,), losses.CategoricalCrossentropy(), whole(5, 3)),
+        ((3,), losses.SparseCategoricalCrossentropy(), whole(5)),
+        ((3,), losses.SparseCategoricalCrossentropy(), whole(5, 1)),
+        ((7, 3), losses.SparseCategoricalCrossentropy(), whole(5, 7)),
+        ((None, 3), losses.SparseCategoricalCrossentropy(), whole(5, 7)),
+        ((None, 3), losses.MeanSquaredError(), floats(5, 7, 3)),
+        ((7, 1), losses.MeanSquaredError(), floats(5, 7)),
+        ((8, 8, 3), losses.Dice(), floats(5, 8, 8, 3)),
+        ((8, 8, 3), losses.Dice(axis=(0, 1, 2)), floats(5, 8, 8, 3)),
+        ((3,), losses.Circle(), whole(5)),
+        ((7, 4), losses.CTC(), whole(5, 3)),
+    ],
+)
+def test_shapes_that_fit(shape, loss, y):
+    output = targets(shape, loss)
+    output.check(y)
+    y = output.conform(y)
+    y_pred = np.full((5, *(n or 7 for n in shape)), 0.5, "float32")
+    np.testing.assert_allclose(loss(y, y_pred), loss(y, y_pred, output.weights(None, y)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "loss", "y", "message"),
+    [
+        (
+            (3,),
+            losses.CategoricalCrossentropy(),
+            whole(5),
+            "$.model.outputs[0].loss: expected targets that CategoricalCrossentropy can compare "
+            "with the network's output 'tags' (batch, 3) float32, got (batch) int64 from the "
+            "loader (the shapes differ); class indices as targets need "
+            "SparseCategoricalCrossentropy",
+        ),
+        (
+            (3,),
+            losses.SparseCategoricalCrossentropy(),
+            floats(5, 3),
+            "$.model.outputs[0].loss: expected targets that SparseCategoricalCrossentropy can "
+            "compare with the network's output 'tags' (batch, 3) float32, got (batch, 3) float32 "
+            "from the loader (Argument `output` must have rank (ndim) `target.ndim - 1`. Received: "
+            "target.shape=(7919, 3), output.shape=(7919, 3)); one-hot targets need "
+            "CategoricalCrossentropy",
+        ),
+        (
+            (3,),
+            losses.MeanSquaredError(),
+            floats(5),
+            "$.model.outputs[0].loss: expected targets that MeanSquaredError can compare with the "
+            "network's output 'tags' (batch, 3) float32, got (batch) float32 from the loader "
+            "(the shapes differ); make the targets the shape of the output, or choose another "
+            "loss or metric",
+        ),
+        (
+            (None, 2),
+            losses.MeanSquaredError(),
+            floats(5, 7, 3),
+            "$.model.outputs[0].loss: expected targets that MeanSquaredError can compare with the "
+            "network's output 'tags' (batch, any, 2) float32, got (batch, 7, 3) float32 from the "
+            "loader (the shapes differ); make the targets the shape of the output, or choose "
+            "another loss or metric",
+        ),
+    ],
+)
+def test_shapes_that_do_not_fit(shape, loss, y, message):
+    with pytest.raises(ComponentError, match="expected targets") as caught:
+        targets(shape, loss).check(y)
+    assert str(caught.value) == message
+
+
+def test_the_wider_axis_is_never_spread():
+    with pytest.raises(ComponentError, match="shapes differ"):
+        targets((1,), losses.MeanSquaredError()).check(floats(5, 3))
+
+
+@pytest.mark.parametrize("loss", [losses.Dice(axis=(0, 1)), Total()])
+def test_a_loss_that_joins_records_cannot_weigh_them(loss):
+    with pytest.raises(ComponentError, match="joins the records") as caught:
+        targets((3,), loss).check(floats(5, 3), weighted=True)
+    assert str(caught.value) == (
+        "$.model.outputs[0].loss: expected a value for each record, to weigh it with the loader's "
+        f"sample weights of 'tags', got {type(loss).__name__}, which joins the records of a "
+        "batch; leave the weights out or choose another loss"
+    )
+
+
+class Faulty(metrics.Metric):
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        raise ValueError("says no")
+
+
+def test_a_projects_own_loss_that_breaks_keeps_its_error():
+    with pytest.raises(RuntimeError, match="broken loss") as caught:
+        targets((1,), Broken()).check(floats(5))
+    assert caught.value.__notes__ == [
+        "in $.model.outputs[0].loss, Broken on targets (batch, 1) float32 and the network's "
+        "output 'tags' (batch, 1) float32"
+    ]
+
+
+def test_a_projects_own_metric_that_breaks_keeps_its_error():
+    output = targets((3,), losses.MeanSquaredError(), [metrics.R2Score(), Faulty()])
+    with pytest.raises(ValueError, match="says no") as caught:
+        output.check(floats(5, 3))
+    assert caught.value.__notes__ == [
+        "in $.model.outputs[0].metrics[1], Faulty on targets (batch, 3) float32 and the network's "
+        "output 'tags' (batch, 3) float32"
+    ]
+
+
+def test_a_metric_of_keras_that_does_not_fit_is_named():
+    output = targets((7, 3), losses.MeanSquaredError(), [metrics.R2Score()])
+    with pytest.raises(ComponentError, match=r"outputs\[0\]\.metrics\[0\]: .* R2Score can "):
+        output.check(floats(5, 7, 3))
+
+
+def test_aliases_that_depend_on_shapes_are_named_as_written():
+    crossentropy = Crossentropy(name="ce")
+    targets((3,), crossentropy).check(whole(5))
+    with pytest.raises(ComponentError, match=r"targets that 'ce' can compare"):
+        targets((3,), crossentropy).check(whole(5, 2))
+    (accuracy,) = build_metrics([{"import": "acc"}], "$")
+    with pytest.raises(ComponentError, match=r"metrics\[0\]: .* 'acc' can compare"):
+        targets((3,), Total(), [accuracy]).check(floats(5, 2))
+
+
+def test_checking_leaves_metrics_as_they_were():
+    measured = [metrics.MeanAbsoluteError(), metrics.AUC(), metrics.F1Score()]
+    output = targets((2,), losses.BinaryCrossentropy(), measured)
+    output.check(np.ones((5, 2), "float32"), weighted=True)
+    for metric in measured:
+        assert all(not np.any(variable.numpy()) for variable in metric.variables[:1])
+
+
+def test_targets_that_are_no_numbers():
+    with pytest.raises(ComponentError, match="expected") as caught:
+        targets((1,), losses.MeanSquaredError()).check(np.array(["a"], object))
+    assert str(caught.value) == (
+        "$.model.outputs[0]: expected targets of 'tags' that are numbers, got object; "
+        "let the transformer encode them"
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "temporal", "given", "expected"),
+    [
+        ((3,), False, [1, 2], [1, 2]),
+        ((3,), False, [[1], [2]], [1, 2]),
+        ((2, 3), False, [1, 2], [[1, 1], [2, 2]]),
+        ((2, 3), False, [[1], [2]], [[1, 1], [2, 2]]),
+        ((2, 3), True, [1, 2], [[1, 1], [2, 2]]),
+        ((2, 3), True, [[1], [2]], [[1, 1], [2, 2]]),
+        ((2, 3), True, [[1, 2], [3, 4]], [[1, 2], [3, 4]]),
+        ((2, 3), True, [[[1], [2]], [[3], [4]]], [[1, 2], [3, 4]]),
+        ((None, 3), True, [[1, 2], [3, 4]], [[1, 2], [3, 4]]),
+        ((None, 3), True, None, [[1, 1], [1, 1]]),
+        ((2, 2, 3), False, [1, 2], [[[1, 1], [1, 1]], [[2, 2], [2, 2]]]),
+        ((2, 2, 3), True, [[1, 2], [3, 4]], [[[1, 1], [2, 2]], [[3, 3], [4, 4]]]),
+        ((2, 3), False, None, [[1, 1], [1, 1]]),
+    ],
+)
+def test_weights_that_fit(shape, temporal, given, expected):
+    output = targets(shape, losses.MeanSquaredError(), temporal=temporal)
+    y = np.zeros((2, *(n or 2 for n in shape)), "float32")
+    fitted = output.weights(None if given is None else np.array(given), y)
+    assert fitted.dtype == np.float32
+    assert fitted.tolist() == expected
+    loss = losses.MeanSquaredError()(y, y + 1, fitted)
+    assert float(loss) == pytest.approx(np.mean(expected))
+
+
+@pytest.mark.parametrize(
+    ("shape", "temporal", "given", "message"),
+    [
+        (
+            (7, 3),
+            False,
+            floats(5, 7),
+            "$.model.outputs[0]: expected sample weights of 'tags' of shape (5,), got (5, 7); "
+            "set sample_weight_mode to 'temporal' for one weight per timestep",
+        ),
+        (
+            (7, 3),
+            True,
+            floats(5, 6),
+            "$.model.outputs[0]: expected sample weights of 'tags' of shape (5,) or (5, 7), "
+            "got (5, 6); give one weight per record or per timestep",
+        ),
+        (
+            (3,),
+            False,
+            floats(4),
+            "$.model.outputs[0]: expected sample weights of 'tags' of shape (5,), got (4,); "
+            "give one weight per record",
+        ),
+        (
+            (3,),
+            False,
+            floats(),
+            "$.model.outputs[0]: expected sample weights of 'tags' of shape (5,), got (); "
+            "give one weight per record",
+        ),
+        (
+            (3,),
+            False,
+            np.array(["much"] * 5),
+            "$.model.outputs[0]: expected sample weights of 'tags' that are numbers, got <U4; "
+            "see what the loader gives as weights",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit(shape, temporal, given, message):
+    output = targets(shape, losses.MeanSquaredError(), temporal=temporal)
+    with pytest.raises(ComponentError, match="expected sample weights") as caught:
+        output.weights(given, np.zeros((5, *shape), "float32"))
+    assert str(caught.value) == message
+
+
+def test_temporal_weights_need_a_time_axis():
+    with pytest.raises(ComponentError, match="temporal") as caught:
+        targets((3,), losses.MeanSquaredError(), temporal=True).check(floats(5, 3))
+    assert str(caught.value) == (
+        "$.model.outputs[0].sample_weight_mode: expected an output with a time axis for "
+        "'temporal', got 'tags' (batch, 3), whose loss has one value per record; "
+        "leave sample_weight_mode out"
+    )
+
+
+def test_temporal_weights_reach_metrics():
+    accuracy = metrics.SparseCategoricalAccuracy()
+    output = targets((2, 3), losses.SparseCategoricalCrossentropy(), [accuracy], temporal=True)
+    y = np.array([[0, 1], [2, 2]])
+    output.check(y, weighted=True)
+    scores = keras.utils.to_categorical([[0, 2], [2, 0]], 3)
+    accuracy.update_state(y, scores, output.weights(np.array([[1, 0], [1, 0]]), y))
+    assert float(accuracy.result()) == 1.0

@@ -1,0 +1,112 @@
+"""The packaged model: signature, input example, code, and answers equal to the Scorer's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from mlflow.exceptions import MlflowException
+from small import small_config, small_frame
+
+from barrage_mlflow import ArtifactError, Scorer, TrainingResult, train
+from barrage_mlflow.pyfunc import ScoringModel, load_scorer
+from barrage_mlflow.scoring import Column
+
+TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the store and of a finished training."""
+    return tmp_path_factory.mktemp("trained")
+
+
+@pytest.fixture(scope="module")
+def result(home: Path) -> TrainingResult:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        return train(
+            small_config(solver__epochs=1), TRAIN, VALIDATION, artifact_dir="out", register="small"
+        )
+
+
+@pytest.fixture
+def trained(home: Path, result: TrainingResult, monkeypatch: pytest.MonkeyPatch) -> TrainingResult:
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+    return result
+
+
+def test_every_way_to_load_gives_the_scorers_numbers(trained: TrainingResult) -> None:
+    expected = Scorer.load(trained.artifact_dir).score(VALIDATION)["label"]
+    for uri in (trained.model_uri, "models:/small/1", f"runs:/{trained.run_id}/model"):
+        frame = mlflow.pyfunc.load_model(uri).predict(VALIDATION)
+        assert list(frame) == ["label"]
+        np.testing.assert_array_equal(np.array(frame["label"].tolist(), np.float32), expected)
+        np.testing.assert_array_equal(load_scorer(uri).score(VALIDATION)["label"], expected)
+
+
+def test_the_signature_is_what_scoring_reads_and_gives(trained: TrainingResult) -> None:
+    signature = mlflow.models.get_model_info(trained.model_uri).signature
+    assert signature.inputs.to_dict() == [
+        {"type": "double", "name": "a", "required": True},
+        {"type": "double", "name": "b", "required": True},
+    ]
+    assert signature.outputs.to_dict() == [
+        {"type": "array", "items": {"type": "double"}, "name": "label", "required": True}
+    ]
+
+
+def test_the_model_holds_code_example_and_pinned_requirements(trained: TrainingResult) -> None:
+    folder = Path(mlflow.artifacts.download_artifacts(trained.model_uri))
+    assert {path.name for path in (folder / "code").iterdir()} == {"barrage_mlflow"}
+    assert not list(folder.rglob("*.pkl"))
+    example = mlflow.pyfunc.load_model(trained.model_uri).input_example
+    pd.testing.assert_frame_equal(example, VALIDATION[["a", "b"]][:5])
+    requirements = (folder / "requirements.txt").read_text("utf-8").split()
+    assert {line.partition("==")[0] for line in requirements} >= {"tensorflow", "keras", "mlflow"}
+    assert all("==" in line for line in requirements)
+    model = yaml.safe_load((folder / "MLmodel").read_text("utf-8"))
+    assert model["flavors"]["python_function"]["loader_module"] == "barrage_mlflow.pyfunc"
+
+
+def test_a_bad_record_is_the_callers_fault(trained: TrainingResult) -> None:
+    model = ScoringModel(Scorer.load(trained.artifact_dir))
+    broken = pd.DataFrame({"a": [0.0, np.nan], "b": [0.0, 0.0]})
+    with pytest.raises(MlflowException, match=r"input, record 1.*'a'.*nan") as error:
+        model.predict(broken)
+    assert error.value.error_code == "INVALID_PARAMETER_VALUE"
+
+
+def test_integers_reach_the_loader_as_integers() -> None:
+    seen = {}
+
+    class Spy:
+        columns = (
+            Column("whole", "integer", required=True),
+            Column("half", "integer", required=True),
+            Column("real", "double", required=True),
+            Column("gone", "integer", required=False),
+        )
+
+        def score(self, records):
+            seen.update({name: records[name].dtype.kind for name in records.columns})
+            return {"y": np.zeros(len(records))}
+
+    frame = pd.DataFrame({"whole": [1.0, 2.0], "half": [1.0, 2.5], "real": [1.0, 2.0]})
+    ScoringModel(Spy()).predict(frame)  # type: ignore[arg-type]
+    assert seen == {"whole": "i", "half": "f", "real": "f"}
+    assert frame.dtypes.map(str).unique().tolist() == ["float64"]
+
+
+def test_another_tools_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("another_tool.py").write_text("def _load_pyfunc(path):\n    return object()\n", "utf-8")
+    mlflow.pyfunc.save_model("other", loader_module="another_tool", pip_requirements=["mlflow"])
+    with pytest.raises(ArtifactError, match="^other: not a model that barrage-mlflow packaged$"):
+        load_scorer("other")

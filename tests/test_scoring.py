@@ -1,0 +1,163 @@
+"""One scoring path: order, batches, columns, names, and what a broken folder says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small import small_config, small_frame
+
+from barrage_mlflow import (
+    ArtifactError,
+    BarrageModel,
+    KeySelector,
+    RecordError,
+    RecordMode,
+    Records,
+    Scorer,
+    train,
+)
+from barrage_mlflow.dataset import ArraySpec
+from barrage_mlflow.scoring import (
+    Column,
+    describe_columns,
+    load_network,
+    save_network,
+    to_frame,
+    to_record_scores,
+)
+
+TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(300, seed=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifact folder of a finished training."""
+    home = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        return train(small_config(), TRAIN, VALIDATION, artifact_dir=home / "out").artifact_dir
+
+
+def test_scores_come_in_the_order_of_the_records(folder: Path) -> None:
+    scorer = Scorer.load(folder)
+    scores = scorer.score(VALIDATION)["label"]
+    assert (scores.shape, scores.dtype) == ((300, 2), np.float32)
+    order = np.random.default_rng(0).permutation(300)
+    shuffled = scorer.score(VALIDATION.iloc[order])["label"]
+    np.testing.assert_allclose(shuffled, scores[order], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 256, 1000])
+def test_the_batch_size_does_not_matter(folder: Path, batch_size: int) -> None:
+    scorer = Scorer.load(folder)
+    one = scorer.score(VALIDATION)["label"]
+    other = scorer.score(VALIDATION, batch_size=batch_size)["label"]
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_targets_are_not_needed_to_score(folder: Path) -> None:
+    scorer = Scorer.load(folder)
+    assert scorer.columns == [
+        Column("a", "double", required=True),
+        Column("b", "double", required=True),
+    ]
+    without = scorer.score(VALIDATION[["b", "a"]].to_dict("records"))
+    assert np.array_equal(without["label"], scorer.score(VALIDATION)["label"])
+
+
+def test_a_model_folder_loads_by_itself(folder: Path) -> None:
+    one = Scorer.load(folder / "model").score(VALIDATION)
+    assert np.array_equal(one["label"], Scorer.load(folder).score(VALIDATION)["label"])
+
+
+def test_predict_gives_a_dict_for_each_record(folder: Path) -> None:
+    model = BarrageModel(folder)
+    scores = model.predict(VALIDATION[:3])
+    expected = Scorer.load(folder).score(VALIDATION[:3])["label"]
+    assert [list(score) for score in scores] == [["label"]] * 3
+    assert all(np.array_equal(s["label"], row) for s, row in zip(scores, expected, strict=True))
+    assert model.load().predict(VALIDATION[:1])[0]["label"].shape == (2,)
+
+
+def test_no_records_is_an_error(folder: Path) -> None:
+    with pytest.raises(RecordError, match="no records to score"):
+        Scorer.load(folder).score(VALIDATION[:0])
+
+
+def test_a_missing_column_names_itself(folder: Path) -> None:
+    with pytest.raises(RecordError, match=r"no column 'b'"):
+        Scorer.load(folder).score(VALIDATION[["a"]])
+
+
+@pytest.mark.parametrize("missing", ["model/config.json", "model/signature.json"])
+def test_a_folder_without_a_model_says_so(tmp_path: Path, folder: Path, missing: str) -> None:
+    copy = tmp_path / "copy"
+    (copy / "model").mkdir(parents=True)
+    for name in ("config.json", "signature.json"):
+        (copy / "model" / name).write_text((folder / "model" / name).read_text("utf-8"), "utf-8")
+    (copy / missing).unlink()
+    with pytest.raises(ArtifactError, match="no trained model here; expected an artifact folder"):
+        Scorer.load(copy)
+
+
+def test_a_folder_without_a_network_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="no network here that TensorFlow can load"):
+        load_network(tmp_path / "network", ["x"], ["y"])
+
+
+def test_names_that_a_saved_model_would_alter_survive(tmp_path: Path) -> None:
+    import keras
+
+    first, second = keras.Input((2,), name="a b"), keras.Input((1,), name="c")
+    joined = keras.layers.Concatenate()([second, first])
+    network = keras.Model(
+        {"a b": first, "c": second},
+        {"y/1": keras.layers.Dense(3)(joined), "z": keras.layers.Dense(1)(joined)},
+    )
+    specs = {"a b": ArraySpec((2,), "float32"), "c": ArraySpec((1,), "float32")}
+    save_network(network, tmp_path / "network", specs, ["y/1", "z"])
+    x = {"a b": np.eye(2, dtype=np.float32), "c": np.ones((2, 1), np.float32)}
+    scores = load_network(tmp_path / "network", ["a b", "c"], ["y/1", "z"])(x)
+    expected = network(x, training=False)
+    assert list(scores) == ["y/1", "z"]
+    assert all(np.array_equal(scores[name], expected[name].numpy()) for name in scores)
+
+
+def test_columns_are_described_by_what_they_hold() -> None:
+    records = Records.read(
+        [
+            {"i": 1, "d": 0.5, "n": None, "b": True, "s": "x", "o": None, "l": [1, 2], "t": 1},
+            {"i": 2, "d": 1.5, "n": 2, "b": False, "s": "y", "o": "z", "l": [3, 4], "t": 0},
+        ]
+    )
+    loader = KeySelector(RecordMode.SCORE, {name: name for name in "idnbsol"}, {"y": "t"})
+    assert {column.name: column for column in describe_columns(loader, records)} == {
+        "i": Column("i", "integer", required=True),
+        "d": Column("d", "double", required=True),
+        "n": Column("n", "double", required=False),
+        "b": Column("b", "boolean", required=True),
+        "s": Column("s", "string", required=True),
+        "o": Column("o", "string", required=False),
+        "l": Column("l", "other", required=True),
+    }
+
+
+def test_scores_as_records_and_as_a_frame() -> None:
+    scores = {
+        "name": np.array(["p", "q"], dtype=object),
+        "vector": np.array([[1.0, 2.0], [3.0, 4.0]], np.float32),
+        "number": np.array([0.5, 1.5], np.float32),
+    }
+    first, second = to_record_scores(scores)
+    assert (first["name"], first["number"], first["vector"].tolist()) == ("p", 0.5, [1.0, 2.0])
+    assert second["vector"].tolist() == [3.0, 4.0]
+    frame = to_frame(scores)
+    expected = {"name": ["p", "q"], "vector": [[1.0, 2.0], [3.0, 4.0]], "number": [0.5, 1.5]}
+    assert {name: frame[name].tolist() for name in frame} == expected
+    assert json.loads(frame.to_json(orient="records"))[0]["vector"] == [1.0, 2.0]
+    assert isinstance(frame, pd.DataFrame)

@@ -1,0 +1,186 @@
+"""What is fitted to MLflow's limits: names, values, batches, flattened configs, datasets."""
+
+import json
+import string
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from barrage_mlflow.tracking import flatten_config
+from barrage_mlflow.tracking.datasets import dataset_input, mlflow_type
+from barrage_mlflow.tracking.names import batches, legal_name, legal_tags, plain_text, shorten
+
+
+@pytest.mark.parametrize(
+    "name", ["loss", "model.outputs.0.name", "val_body mass-g", "a/b", "größe", "x" * 250, ".hid"]
+)
+def test_a_legal_name_stays(name):
+    assert legal_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("units[0]", "units_0__a6d4d120"),
+        ("a:b", "a_b_6783a31e"),
+        ("a//b", "a__b_7a9acf33"),
+        ("/a", "_a_6a50dc85"),
+        ("", "__e3b0c442"),
+        (".", "__cdb4ee2a"),
+        ("../x", "_/x_d6b96a97"),
+        ("a\n", "a__87428fc5"),
+    ],
+)
+def test_any_other_name_is_mended_and_marked(name, expected):
+    assert legal_name(name) == expected
+
+
+def test_long_names_with_one_beginning_stay_different():
+    names = {legal_name("x" * 300 + end) for end in string.ascii_letters}
+    assert len(names) == 52
+    assert {len(name) for name in names} == {250}
+
+
+@settings(deadline=None)  # the first example imports MLflow
+@given(st.lists(st.text(max_size=300), unique=True, max_size=20))
+def test_mlflow_takes_every_mended_name(names):
+    from mlflow.utils.validation import _validate_metric, _validate_param, _validate_tag
+
+    mended = [legal_name(name) for name in names]
+    for name in mended:
+        _validate_param(name, "v")
+        _validate_tag(name, "v")
+        _validate_metric(name, 1.0, 1, 1)
+    assert len(set(mended)) == len(names)
+
+
+def test_shorten_keeps_what_fits():
+    assert shorten("a" * 6_000, 6_000) == "a" * 6_000
+
+
+def test_shorten_says_how_much_is_missing_and_where():
+    short = shorten("a" * 7_000, 6_000, "resolved_config.json")
+    kept, note = short.split("… ")
+    assert len(short) <= 6_000
+    assert note == f"({7_000 - len(kept)} more characters in resolved_config.json)"
+    assert shorten("a" * 100, 40) == "a" * 17 + "… (83 more characters)"
+
+
+@given(st.text(alphabet=st.characters(), max_size=50))
+def test_plain_text_can_be_stored(text):
+    assert b"\0" not in plain_text(text).encode("utf-8")
+
+
+def test_legal_tags_takes_values_of_any_kind():
+    assert legal_tags({"n": 3}) == {"n": "3"}
+
+
+def test_batches_are_as_full_as_allowed():
+    assert [len(batch) for batch in batches(range(250), 100, str)] == [100, 100, 50]
+    assert list(batches([], 100, str)) == []
+
+
+def test_batches_stay_below_the_size_of_a_request():
+    values = ["é" * 6_000] * 100
+    sizes = [sum(len(json.dumps(value)) for value in batch) for batch in batches(values, 100, str)]
+    assert sum(sizes) == sum(len(json.dumps(value)) for value in values)
+    assert max(sizes) <= 500_000
+
+
+def test_flatten_config_writes_each_value_once():
+    config = {
+        "solver": {
+            "optimizer": {"import": "Adam", "learning_rate": 1e-3, "params": {}},
+            "epochs": 3,
+        },
+        "model": {
+            "outputs": [{"name": "a", "loss_weight": 1.0}, {"name": "b", "metrics": []}],
+            "mixed": [1, {"x": None}],
+            "deep": [[{"y": True}]],
+            "grid": [[1, 2], [3, 4]],
+            "words": ["é", "3"],
+        },
+        "augmentor": (),
+    }
+    assert flatten_config(config) == {
+        "solver.optimizer.import": "Adam",
+        "solver.optimizer.learning_rate": "0.001",
+        "solver.optimizer.params": "{}",
+        "solver.epochs": "3",
+        "model.outputs.0.name": "a",
+        "model.outputs.0.loss_weight": "1.0",
+        "model.outputs.1.name": "b",
+        "model.outputs.1.metrics": "[]",
+        "model.mixed.0": "1",
+        "model.mixed.1.x": "null",
+        "model.deep.0.0.y": "true",
+        "model.grid": "[[1, 2], [3, 4]]",
+        "model.words": '["é", "3"]',
+        "augmentor": "[]",
+    }
+
+
+def test_flatten_config_loses_no_value_to_a_dotted_key():
+    assert flatten_config({"a.b": 1, "a": {"b": 2}}) == {"a.b": "1", "a.b__2": "2"}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        ("int64", "long"),
+        ("Int64", "long"),
+        ("uint32", "long"),
+        ("int32", "integer"),
+        ("uint8", "integer"),
+        ("float32", "float"),
+        ("float64", "double"),
+        ("bool", "boolean"),
+        ("datetime64[ns]", "datetime"),
+        ("bytes", "binary"),
+        ("str", "string"),
+        ("object", "string"),
+    ],
+)
+def test_a_dtype_has_a_type_of_mlflow(dtype, expected):
+    assert mlflow_type(dtype) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "attribute"),
+    [
+        ("data/train.csv", "local", "uri"),
+        ("C:/data/train.csv", "local", "uri"),
+        ("file:///data/train.csv", "local", "uri"),
+        ("https://example.org/train.csv", "http", "url"),
+        ("s3://bucket/train.parquet", "s3", "uri"),
+    ],
+)
+def test_mlflow_reads_a_dataset_source_back(source, kind, attribute):
+    import mlflow.data
+
+    entity = dataset_input("train", "train", "0", source, {}, 1)
+    assert entity.dataset.source_type == kind
+    assert getattr(mlflow.data.get_source(entity), attribute) == source
+
+
+def test_a_dataset_without_a_source_comes_from_code():
+    entity = dataset_input("x" * 600, "train", "d" * 64, "", {"age": "float64"}, 7)
+    assert entity.to_dictionary() == {
+        "dataset": {
+            "name": "x" * (500 - 23) + "… (123 more characters)",
+            "digest": "d" * 36,
+            "source_type": "code",
+            "source": '{"tags": {}}',
+            "schema": '{"mlflow_colspec": [{"type": "double", "name": "age", "required": true}]}',
+            "profile": '{"num_rows": 7, "num_columns": 1}',
+        },
+        "tags": {"mlflow.data.context": "train"},
+    }
+
+
+def test_a_schema_past_mlflows_limit_is_left_out():
+    columns = {f"column_{number:06}": "float64" for number in range(20_000)}
+    dataset = dataset_input("train", "train", "0", "", columns, 1).dataset
+    assert dataset.schema is None
+    assert dataset.profile == '{"num_rows": 1, "num_columns": 20000}'

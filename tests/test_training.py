@@ -1,0 +1,369 @@
+"""What a training leaves: files, the MLflow run, and how each way to fail ends."""
+
+from __future__ import annotations
+
+import json
+import math
+import textwrap
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from small import small_config, small_frame
+
+from barrage_mlflow import (
+    ArtifactError,
+    BarrageModel,
+    ComponentError,
+    ConfigError,
+    RecordError,
+    TrainingError,
+    train,
+)
+
+TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
+
+
+def files(folder: Path) -> set[str]:
+    """Names of all files below a folder; those of TensorFlow's own making by folder alone."""
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {
+        next((own for own in ("model/network", "tensorboard") if name.startswith(own)), name)
+        for name in found
+    }
+
+
+def only_run() -> mlflow.entities.Run:
+    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    return run
+
+
+def test_a_training_leaves_exactly_these_files(tmp_path: Path) -> None:
+    result = train(small_config(), TRAIN, VALIDATION, artifact_dir="out")
+    assert files(result.artifact_dir) == {
+        "config.json",
+        "resolved_config.json",
+        "run.json",
+        "model/config.json",
+        "model/signature.json",
+        "model/network",
+        "checkpoints/best.weights.h5",
+        "checkpoints/resume/epoch-00002.npz",
+        "checkpoints/resume/epoch-00003.npz",
+        "tensorboard",
+        "training_report.csv",
+        "network_summary.txt",
+        "learning_curves.png",
+    }
+    assert json.loads((result.artifact_dir / "config.json").read_text("utf-8")) == small_config()
+    identity = json.loads((result.artifact_dir / "run.json").read_text("utf-8"))
+    assert identity == {
+        "run_id": result.run_id,
+        "experiment_id": only_run().info.experiment_id,
+        "tracking_uri": mlflow.get_tracking_uri(),
+    }
+
+
+def test_the_artifact_folder_has_a_default_name(tmp_path: Path) -> None:
+    result = train(small_config(solver__epochs=1), TRAIN, VALIDATION)
+    assert result.artifact_dir.parent == Path("artifacts")
+    assert result.artifact_dir.name.endswith(f"-{result.run_id}")
+
+
+def test_the_run_holds_what_was_trained(tmp_path: Path) -> None:
+    result = train(
+        small_config(), TRAIN, VALIDATION, experiment="small", run_name="first", register="small"
+    )
+    run = only_run()
+    assert (run.info.run_id, run.info.status) == (result.run_id, "FINISHED")
+    assert run.info.run_name == "first"
+    assert mlflow.get_experiment(run.info.experiment_id).name == "small"
+    assert run.data.params["solver.epochs"] == "3"
+    assert run.data.params["solver.optimizer.import"] == "Adam"
+    assert run.data.params["dataset.seed"] == "7"
+    assert run.data.params["dataset.loader.params.inputs.x"] == '["a", "b"]'
+    assert {(i.dataset.name, i.dataset.digest) for i in run.inputs.dataset_inputs} == {
+        ("train", _digest(TRAIN)),
+        ("validation", _digest(VALIDATION)),
+    }
+    logged = {item.path for item in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
+    assert logged == {
+        "config.json",
+        "resolved_config.json",
+        "run.json",
+        "checkpoints",
+        "tensorboard",
+        "training_report.csv",
+        "network_summary.txt",
+        "learning_curves.png",
+    }
+    model = mlflow.get_logged_model(result.model_uri.removeprefix("models:/"))
+    assert (model.name, model.source_run_id) == ("model", run.info.run_id)
+    assert {m.key: m.value for m in model.metrics} == pytest.approx(result.metrics)
+    assert mlflow.MlflowClient().get_model_version("small", "1").run_id == run.info.run_id
+
+
+def _digest(frame: pd.DataFrame) -> str:
+    from barrage_mlflow import Records
+
+    return Records.read(frame).digest()
+
+
+def test_every_metric_of_every_epoch_is_logged_and_reported(tmp_path: Path) -> None:
+    result = train(small_config(), TRAIN, VALIDATION)
+    report = pd.read_csv(result.artifact_dir / "training_report.csv", index_col="epoch")
+    assert list(report.index) == [1, 2, 3]
+    assert sorted(report.columns) == [
+        "accuracy",
+        "learning_rate",
+        "loss",
+        "val_accuracy",
+        "val_loss",
+    ]
+    for name in report.columns:
+        history = mlflow.MlflowClient().get_metric_history(result.run_id, name)
+        logged = {point.step: point.value for point in history if not point.model_id}
+        assert logged == pytest.approx(dict(report[name])), name
+    assert result.best_epoch == report["val_loss"].idxmin()
+    assert result.metrics == pytest.approx(dict(report.loc[result.best_epoch]))
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
+    scores = []
+    for name in ("first", "second"):
+        model = BarrageModel(name)
+        model.train(small_config(), TRAIN, VALIDATION)
+        scores.append(np.stack([score["label"] for score in model.predict(VALIDATION)]))
+        checkpoints = Path(name, "checkpoints", "resume", "epoch-00003.npz")
+        assert checkpoints.exists()
+    assert np.array_equal(*scores)
+    first, second = (
+        np.load(Path(name, "checkpoints", "resume", "epoch-00003.npz")) for name in ("first", "second")
+    )
+    weights = [key for key in first.files if first[key].dtype.kind == "f"]
+    assert weights
+    assert all(np.array_equal(first[key], second[key]) for key in weights)
+
+
+def test_a_seed_is_drawn_and_kept_where_the_config_has_none(tmp_path: Path) -> None:
+    config = small_config(solver__epochs=1)
+    del config["dataset"]["seed"]
+    result = train(config, TRAIN, VALIDATION)
+    resolved = json.loads((result.artifact_dir / "resolved_config.json").read_text("utf-8"))
+    seed = resolved["dataset"]["seed"]
+    assert 0 <= seed < 2**31
+    assert only_run().data.params["dataset.seed"] == str(seed)
+    assert "seed" not in json.loads((result.artifact_dir / "config.json").read_text("utf-8"))["dataset"]
+
+
+def test_what_the_caller_gave_is_not_changed(tmp_path: Path) -> None:
+    config, train_frame, validation = small_config(solver__epochs=1), TRAIN.copy(), VALIDATION.copy()
+    train(config, train_frame, validation, overrides={"solver.batch_size": 8})
+    assert config == small_config(solver__epochs=1)
+    pd.testing.assert_frame_equal(train_frame, TRAIN)
+    pd.testing.assert_frame_equal(validation, VALIDATION)
+
+
+def test_a_faulty_config_opens_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^\$\.solver\.epochs: expected an integer ≥ 1, got 0$"):
+        train(small_config(solver__epochs=0), TRAIN, VALIDATION)
+    assert mlflow.search_runs(search_all_experiments=True, output_format="list") == []
+    assert not Path("artifacts").exists()
+
+
+def test_a_used_artifact_folder_is_never_overwritten(tmp_path: Path) -> None:
+    train(small_config(solver__epochs=1), TRAIN, VALIDATION, artifact_dir="out")
+    before = files(Path("out"))
+    message = r"^out already holds a run; nothing is overwritten: name a new folder$"
+    with pytest.raises(ArtifactError, match=message):
+        train(small_config(), TRAIN, VALIDATION, artifact_dir="out")
+    assert files(Path("out")) == before
+    assert only_run().info.status == "FINISHED"
+    Path("other").mkdir()
+    Path("other", "notes.txt").touch()
+    with pytest.raises(ArtifactError, match=r"^other is not empty; nothing is overwritten"):
+        train(small_config(), TRAIN, VALIDATION, artifact_dir="other")
+    with pytest.raises(ArtifactError, match="expected a new or empty folder, got a file"):
+        train(small_config(), TRAIN, VALIDATION, artifact_dir="other/notes.txt")
+
+
+def assert_failed(error: pytest.ExceptionInfo[BaseException]) -> None:
+    run = only_run()
+    assert run.info.status == "FAILED"
+    assert str(error.value) in run.data.tags["barrage.error"]
+
+
+def test_records_that_cannot_be_read_fail_the_run(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"missing\.csv: no such file") as error:
+        train(small_config(), "missing.csv", VALIDATION)
+    assert_failed(error)
+
+
+def test_a_missing_column_fails_the_run(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"train: no column 'b'") as error:
+        train(small_config(), TRAIN.drop(columns="b"), VALIDATION)
+    assert_failed(error)
+
+
+def test_an_empty_validation_set_fails_the_run(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="validation: no records") as error:
+        train(small_config(), TRAIN, VALIDATION[:0])
+    assert_failed(error)
+
+
+def test_nan_in_a_record_fails_the_run(tmp_path: Path) -> None:
+    broken = TRAIN.copy()
+    broken.loc[5, "b"] = math.nan
+    with pytest.raises(RecordError, match=r"train, record 5.*'b'.*nan") as error:
+        train(small_config(), broken, VALIDATION)
+    assert_failed(error)
+
+
+def test_a_loss_that_becomes_nan_fails_the_run(tmp_path: Path) -> None:
+    config = small_config(
+        solver__optimizer={"import": "SGD", "learning_rate": 1e38},
+        model__outputs=[{"name": "label", "loss": {"import": "mse"}}],
+        dataset__loader={
+            "import": "KeySelector",
+            "params": {"inputs": {"x": ["a", "b"]}, "outputs": {"label": ["a", "b"]}},
+        },
+    )
+    with pytest.raises(TrainingError, match=r"epoch 1.*batch [12]") as error:
+        train(config, TRAIN, VALIDATION, artifact_dir="out")
+    assert_failed(error)
+
+
+def write_project(folder: Path, name: str, text: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.py").write_text(textwrap.dedent(text), "utf-8")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on sys.path for modules of a test's own, each with a name of its own."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+FORGETFUL = """
+    from barrage_mlflow.dataset import RecordTransformer
+
+    class Forgetful(RecordTransformer):
+        def fit(self, records):
+            self.mean = float(sum(r["a"] for r in records)) / len(records)
+
+        def transform(self, data_record):
+            x, *rest = data_record
+            return ({"x": x["x"] - getattr(self, "mean", 0.0)}, *rest)
+
+        def save(self, path):
+            pass
+
+        def load(self, path):
+            pass
+"""
+
+
+def test_a_transformer_that_forgets_is_found_before_training(project: Path) -> None:
+    write_project(project, "forgetful", FORGETFUL)
+    message = (
+        r"^transformer forgetful\.Forgetful: transform gives other arrays after save and load; "
+        r"save must write all that fit learnt, and load must restore it$"
+    )
+    config = small_config(dataset__transformer={"import": "forgetful.Forgetful"})
+    with pytest.raises(ComponentError, match=message) as error:
+        train(config, TRAIN, VALIDATION, artifact_dir="out")
+    assert_failed(error)
+    assert not Path("out", "training_report.csv").exists()
+
+
+def test_the_projects_code_is_kept_beside_the_model(project: Path) -> None:
+    text = FORGETFUL.replace("        def save(self, path):\n            pass", KEEPING_SAVE)
+    text = text.replace("        def load(self, path):\n            pass", KEEPING_LOAD)
+    write_project(project, "keeping", text)
+    config = small_config(dataset__transformer={"import": "keeping.Forgetful"}, solver__epochs=1)
+    result = train(config, TRAIN, VALIDATION, artifact_dir="out")
+    assert files(Path("out", "code")) == {"keeping.py"}
+    assert Path("out", "model", "transformer", "mean.txt").exists()
+    assert result.best_epoch == 1
+
+
+KEEPING_SAVE = """\
+        def save(self, path):
+            (path / "mean.txt").write_text(repr(self.mean))"""
+KEEPING_LOAD = """\
+        def load(self, path):
+            self.mean = float((path / "mean.txt").read_text())"""
+
+
+NAN_METRIC = """
+    import keras
+
+    class NanOutsideTraining(keras.layers.Layer):
+        def call(self, x, training=False):
+            return x if training else x * float("nan")
+
+    def network():
+        x = keras.Input((2,), name="x")
+        hidden = NanOutsideTraining()(keras.layers.Dense(2, activation="softmax")(x))
+        return keras.Model({"x": x}, {"label": hidden})
+"""
+
+
+def test_a_validation_metric_that_is_always_nan_fails_and_keeps_the_checkpoint(
+    project: Path,
+) -> None:
+    write_project(project, "nan_metric", NAN_METRIC)
+    config = small_config(model__network={"import": "nan_metric.network"})
+    with pytest.raises(TrainingError, match=r"^no best checkpoint: val_loss was NaN") as error:
+        train(config, TRAIN, VALIDATION, artifact_dir="out")
+    assert_failed(error)
+    assert Path("out", "checkpoints", "resume", "epoch-00003.npz").exists()
+    logged = mlflow.MlflowClient().list_artifacts(only_run().info.run_id, "checkpoints/resume")
+    assert "checkpoints/resume/epoch-00003.npz" in {item.path for item in logged}
+
+
+def test_an_interrupted_run_is_killed_and_keeps_its_checkpoints(tmp_path: Path) -> None:
+    import keras
+
+    def interrupt(epoch: int, logs: object) -> None:
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the callback raises it
+        train(
+            small_config(),
+            TRAIN,
+            VALIDATION,
+            artifact_dir="out",
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=interrupt)],
+        )
+    assert only_run().info.status == "KILLED"
+    assert Path("out", "checkpoints", "resume", "epoch-00002.npz").exists()
+
+
+def test_a_component_keeps_its_own_exception(project: Path) -> None:
+    write_project(
+        project,
+        "picky",
+        """
+        from barrage_mlflow.dataset import RecordLoader
+
+        class Picky(RecordLoader):
+            def load(self, record):
+                if record["a"] > 2:
+                    raise ZeroDivisionError("too large")
+                return {"x": [record["a"], record["b"]]}, {"label": record["label"]}
+        """,
+    )
+    data = small_frame(10)
+    data.loc[4, "a"] = 3.0
+    config = small_config(dataset__loader={"import": "picky.Picky"})
+    with pytest.raises(ZeroDivisionError, match=r"^too large$") as error:
+        train(config, data, VALIDATION)
+    assert error.value.__notes__ == ["in train, record 4, stage load, component picky.Picky"]
+    assert_failed(error)
