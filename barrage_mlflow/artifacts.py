@@ -19,6 +19,16 @@
       learning_curves.png
 """
 
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from barrage_mlflow.errors import ArtifactError
+
 CONFIG = "config"
 RESOLVED_CONFIG = "resolved_config.json"
 RUN = "run.json"
@@ -39,3 +49,37 @@ TENSORBOARD = "tensorboard"
 REPORT = "training_report.csv"
 NETWORK_SUMMARY = "network_summary.txt"
 LEARNING_CURVES = "learning_curves.png"
+
+
+def default_folder(run_id: str) -> Path:
+    """Name the artifact folder of a run whose user named none.
+
+    Example:
+        >>> default_folder("1f0c").name.endswith("-1f0c")
+        True
+    """
+    return Path("artifacts", f"{datetime.now():%Y-%m-%d-%H-%M-%S}-{run_id}")
+
+
+def check_free(folder: str | os.PathLike[str] | None) -> None:
+    """Refuse an artifact folder that is in use; ``None`` stands for a new one.
+
+    Raises:
+        ArtifactError: it is a file, or a folder that holds something.
+
+    Example:
+        >>> check_free(None)
+    """
+    if folder is None:
+        return
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(f"{folder}: expected a new or empty folder, got a file")
+    if folder.is_dir() and any(folder.iterdir()):
+        holds = "already holds a run" if (folder / RUN).exists() else "is not empty"
+        raise ArtifactError(f"{folder} {holds}; nothing is overwritten: name a new folder")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, in UTF-8."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")

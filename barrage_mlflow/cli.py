@@ -65,7 +65,7 @@ def main() -> None:
 @click.option("--run-name", help="Name of the MLflow run.")
 @click.option("--register", metavar="NAME", help="Add the model to this registered model.")
 @click.pass_context
-def train(ctx: click.Context, config: str, train: str, validation: str, **options: Any) -> None:
+def train(ctx: click.Context, /, config: str, train: str, validation: str, **options: Any) -> None:
     """Train as CONFIG says on the records in TRAIN, and validate on those in VALIDATION.
 
     TRAIN and VALIDATION are CSV, JSON, JSON Lines or Parquet. Any value of the config can be
@@ -132,7 +132,7 @@ def predict(records: str, model: str, output: str | None) -> None:
 )
 @click.argument("config", type=click.Path())
 @click.pass_context
-def check(ctx: click.Context, config: str) -> None:
+def check(ctx: click.Context, /, config: str) -> None:
     """Find every fault of CONFIG: one line each and exit status 1, or say that all is well."""
     from barrage_mlflow.config import add_project_path, apply_overrides, find_faults, read_config
 
@@ -223,12 +223,12 @@ def _parse_overrides(arguments: list[str]) -> dict[str, str]:
     return overrides
 
 
-def _score_writer(output: str | None) -> Callable[[Any], None]:
+def _score_writer(output: str | None) -> Callable[[Any], object]:
     """Choose how scores are written, before any time is spent on scoring."""
     if output is None:
         return lambda frame: click.echo(_to_json_lines(frame), nl=False)
     path = Path(output)
-    writers: Mapping[str, Callable[[Any], None]] = {
+    writers: Mapping[str, Callable[[Any], object]] = {
         ".json": lambda frame: frame.to_json(path, orient="records", indent=2),
         ".jsonl": lambda frame: path.write_text(_to_json_lines(frame), "utf-8"),
         ".csv": lambda frame: frame.to_csv(path, index=False),

@@ -69,7 +69,7 @@ class _Clock:
 def _plain_progress(stream: TextIO) -> keras.callbacks.Callback:
     import keras
 
-    class PlainProgress(keras.callbacks.Callback):
+    class PlainProgress(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_begin(self, logs: Any = None) -> None:
             self.clock, self.shown, self.line = _Clock(), float("-inf"), ""
 
@@ -97,7 +97,7 @@ def _terminal_progress(stream: TextIO) -> keras.callbacks.Callback:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    class TerminalProgress(keras.callbacks.Callback):
+    class TerminalProgress(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_begin(self, logs: Any = None) -> None:
             self.clock, self.shown = _Clock(), 0.0
             self.progress = Progress(

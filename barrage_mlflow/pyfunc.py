@@ -109,9 +109,9 @@ def log_model(
         {column.name: record.get(column.name) for column in scorer.columns} for record in example
     ]
     inputs = [{name: _to_native(value) for name, value in row.items()} for row in rows]
-    scores = to_frame(scorer.score(example)).to_dict("records")
+    scores: list[Any] = to_frame(scorer.score(example)).to_dict("records")
     engine = str(Path(__file__).parent)
-    return Model.log(
+    logged: ModelInfo = Model.log(
         artifact_path=None,
         name=MODEL_NAME,
         flavor=mlflow.pyfunc,
@@ -124,6 +124,7 @@ def log_model(
         input_example=_example_frame(inputs, scorer.columns),
         pip_requirements=list(requirements),
     )
+    return logged
 
 
 def load_scorer(model_uri: str) -> Scorer:
@@ -153,12 +154,12 @@ def load_scorer(model_uri: str) -> Scorer:
 
 
 def _signature(
-    columns: Sequence[Column], inputs: list[dict[str, Any]], scores: list[dict[str, Any]]
+    columns: Sequence[Column], inputs: list[dict[str, Any]], scores: list[Any]
 ) -> ModelSignature:
     from mlflow.models import ModelSignature, infer_signature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, Schema, TensorSpec
 
-    specs = []
+    specs: list[ColSpec | TensorSpec] = []
     for column in columns:
         kind = _MLFLOW_TYPES.get(column.type)
         if kind is None:

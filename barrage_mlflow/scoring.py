@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,13 +25,13 @@ from barrage_mlflow.dataset import (
     RecordMode,
     Records,
     RecordScore,
-    RecordTransformer,
     build_loader,
-    build_transformer,
     columns_read,
     conform_inputs,
+    load_pipeline,
 )
 from barrage_mlflow.errors import ArtifactError, RecordError
+from barrage_mlflow.saved_network import Arrays, load_network, save_network
 
 if TYPE_CHECKING:
     import keras
@@ -42,8 +42,6 @@ BATCH_SIZE = 256
 
 _SAMPLE = 256
 """Records that are loaded to learn which columns scoring reads."""
-
-Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,7 @@ class Scorer:
 
     def __init__(
         self,
-        loader: RecordLoader,
-        transformer: RecordTransformer,
+        pipeline: Pipeline,
         network: Callable[[Arrays], Arrays],
         input_specs: Mapping[str, ArraySpec],
         outputs: list[str],
@@ -92,8 +89,7 @@ class Scorer:
     ) -> None:
         self.columns = columns
         self.outputs = outputs
-        self._loader = loader
-        self._pipeline = Pipeline(loader, transformer)
+        self._pipeline = pipeline
         self._network = network
         self._input_specs = dict(input_specs)
 
@@ -129,16 +125,12 @@ artifact folder of a finished training
                 f"{folder}: no trained model here; expected an artifact folder of a finished "
                 "training"
             ) from error
-        loader = build_loader(config, RecordMode.SCORE)
-        transformer = build_transformer(config, RecordMode.SCORE, loader)
-        transformer.load(folder / artifacts.MODEL_TRANSFORMER)
         input_specs = {
             spec["name"]: ArraySpec(tuple(spec["shape"]), spec["dtype"])
             for spec in signature["inputs"]
         }
         return cls(
-            loader,
-            transformer,
+            load_pipeline(config, RecordMode.SCORE, folder / artifacts.MODEL_TRANSFORMER),
             load_network(folder / artifacts.MODEL_NETWORK, list(input_specs), signature["outputs"]),
             input_specs,
             signature["outputs"],
@@ -172,9 +164,10 @@ artifact folder of a finished training
         return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
     def _score_batch(self, records: Records) -> Arrays:
-        (x, *_) = self._pipeline.load_and_transform(records)
-        x = conform_inputs(x, self._input_specs, records, self._loader)
-        return self._pipeline.postprocess(self._network(x), records)
+        pipeline = self._pipeline
+        (x, *_) = pipeline.load_and_transform(records)
+        x = conform_inputs(x, self._input_specs, records, pipeline.loader, pipeline.transformer)
+        return pipeline.postprocess(self._network(x), records)
 
 
 def to_record_scores(scores: Arrays) -> list[RecordScore]:
@@ -238,8 +231,8 @@ def save_model(
         "outputs": outputs,
     }
     save_network(network, folder / artifacts.MODEL_NETWORK, input_specs, outputs)
-    _write_json(folder / artifacts.MODEL_SIGNATURE, signature)
-    _write_json(folder / artifacts.MODEL_CONFIG, config)
+    artifacts.write_json(folder / artifacts.MODEL_SIGNATURE, signature)
+    artifacts.write_json(folder / artifacts.MODEL_CONFIG, config)
 
 
 def describe_columns(loader: RecordLoader, records: Records) -> list[Column]:
@@ -259,6 +252,8 @@ def describe_columns(loader: RecordLoader, records: Records) -> list[Column]:
 
 
 def _describe(name: str, values: np.ndarray) -> Column:
+    if values.ndim > 1:
+        return Column(name, "other", required=True)
     if values.dtype.kind == "b":
         return Column(name, "boolean", required=True)
     if values.dtype.kind in "iu":
@@ -268,71 +263,3 @@ def _describe(name: str, values: np.ndarray) -> Column:
     present = [value for value in values if value is not None]
     kind = "string" if all(isinstance(value, str) for value in present) else "other"
     return Column(name, kind, required=len(present) == len(values))
-
-
-def save_network(
-    network: keras.Model, folder: Path, input_specs: Mapping[str, ArraySpec], outputs: Iterable[str]
-) -> None:
-    """Export a network as a SavedModel, which loads without the code that built it.
-
-    Names of inputs and outputs are replaced by their positions, since a SavedModel alters
-    names that hold blanks or slashes.
-    """
-    import keras
-    import tensorflow as tf
-
-    inputs, outputs = list(input_specs), list(outputs)
-
-    def serve(*arrays: Any) -> dict[str, Any]:
-        scores = network(dict(zip(inputs, arrays, strict=True)), training=False)
-        return {f"output_{i}": scores[name] for i, name in enumerate(outputs)}
-
-    archive = keras.export.ExportArchive()
-    archive.track(network)
-    archive.add_endpoint(
-        "serve",
-        serve,
-        input_signature=[
-            tf.TensorSpec((None, *spec.shape), spec.dtype, name=f"input_{i}")
-            for i, spec in enumerate(input_specs.values())
-        ],
-    )
-    archive.write_out(str(folder), verbose=False)
-
-
-def load_network(folder: Path, inputs: list[str], outputs: list[str]) -> Callable[[Arrays], Arrays]:
-    """Load what :func:`save_network` wrote, as one compiled function.
-
-    The function is traced with an open batch size: it never retraces for another one.
-
-    Args:
-        folder: the SavedModel.
-        inputs: names in the order in which they were saved.
-        outputs: likewise.
-
-    Returns:
-        A function from arrays ``(batch, ...)`` by input to arrays ``(batch, ...)`` by output.
-
-    Raises:
-        ArtifactError: the folder holds no SavedModel.
-    """
-    import tensorflow as tf
-
-    try:
-        saved = tf.saved_model.load(str(folder))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{folder}: no network here that TensorFlow can load") from error
-    serve = saved.signatures["serving_default"]
-
-    def run(x: Arrays) -> Arrays:
-        # `saved` is named here to keep its variables alive as long as the function.
-        assert saved is not None
-        tensors = {f"input_{i}": tf.convert_to_tensor(x[name]) for i, name in enumerate(inputs)}
-        scores = serve(**tensors)
-        return {name: scores[f"output_{i}"].numpy() for i, name in enumerate(outputs)}
-
-    return run
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
-
-import numpy as np
 
 from barrage_mlflow import artifacts, pyfunc, tracking
 from barrage_mlflow.config import (
@@ -25,24 +21,15 @@ from barrage_mlflow.config import (
     resolve_config,
 )
 from barrage_mlflow.dataset import (
-    DataRecord,
-    Pipeline,
     RecordMode,
     Records,
-    RecordTransformer,
     TrainBatches,
     ValidationBatches,
     build_augmentors,
-    build_loader,
-    build_transformer,
+    fit_and_save,
+    load_pipeline,
 )
-from barrage_mlflow.errors import (
-    ArtifactError,
-    BarrageError,
-    ComponentError,
-    RecordError,
-    TrainingError,
-)
+from barrage_mlflow.errors import BarrageError, RecordError, TrainingError
 from barrage_mlflow.progress import progress_callback
 from barrage_mlflow.scoring import Scorer, save_model
 
@@ -123,32 +110,31 @@ def train(
         document = _seeded(apply_overrides(read_config(config), overrides or {}))
         add_project_path(document)
         resolved = resolve_config(document)
-        check_artifact_dir(artifact_dir)
+        artifacts.check_free(artifact_dir)
     except BarrageError as error:
         tracking.fail_project_run(error)
         raise
     run = tracking.open_run(experiment, run_name)
+    folder = artifacts.default_folder(run.run_id) if artifact_dir is None else Path(artifact_dir)
     try:
-        folder = _make_artifact_folder(artifact_dir, run)
-        logger.info("MLflow run %s of %s", run.run_id, run.tracking_uri)
-        logger.info("artifacts in %s", folder)
-        try:
-            _log_recipe(run, folder, document, resolved)
-            result = _train(
-                run,
-                folder,
-                resolved,
-                _read_dataset(run, records_train, "train"),
-                _read_dataset(run, records_validation, "validation"),
-                register,
-                [*callbacks, *([progress_callback(progress)] if progress else [])],
-            )
-        finally:
-            _log_artifacts(run, folder)
+        _begin(run, folder, document, resolved)
+        result = _train(
+            run,
+            folder,
+            resolved,
+            _read_dataset(run, records_train, "train"),
+            _read_dataset(run, records_validation, "validation"),
+            register,
+            [*callbacks, *([progress_callback(progress)] if progress else [])],
+        )
+        _log_artifacts(run, folder)
     except KeyboardInterrupt as error:
+        # The status goes first: whoever interrupts may soon kill.
         run.finish("KILLED", error)
+        _log_artifacts(run, folder, error)
         raise
     except BaseException as error:
+        _log_artifacts(run, folder, error)
         run.finish("FAILED", error)
         raise
     run.finish("FINISHED")
@@ -174,14 +160,16 @@ def _train(
     solver, seed = config["solver"], config["dataset"]["seed"]
     keras.utils.set_random_seed(seed)
 
-    transformer = _fit_transformer(config, train_records, folder / artifacts.MODEL)
-    train_pipeline = Pipeline(transformer.loader, transformer, build_augmentors(config))
-    validation_pipeline = _reload_pipeline(config, folder / artifacts.MODEL, RecordMode.VALIDATION)
+    fitted = folder / artifacts.MODEL / artifacts.MODEL_TRANSFORMER
+    fit_and_save(config, train_records, fitted)
+    train_pipeline = load_pipeline(config, RecordMode.TRAIN, fitted, build_augmentors(config))
+    validation_pipeline = load_pipeline(config, RecordMode.VALIDATION, fitted)
+    network_params = train_pipeline.transformer.network_params
 
     example = train_pipeline.load_and_transform(train_records[: solver["batch_size"]])
-    network = build_network(config, transformer.network_params, example)
-    objective = Objective(config, network, transformer.network_params)
-    objective.check_targets(*_targets(example))
+    network = build_network(config, network_params, example)
+    objective = Objective(config, network, network_params)
+    objective.check_targets(*example[1:])
     check_monitors(config, objective.monitors())
     objective.compile(network, build_optimizer(config))
     _write_summary(network, folder / artifacts.NETWORK_SUMMARY)
@@ -235,43 +223,6 @@ def _train(
     return TrainingResult(folder, run.run_id, model.model_uri, best.best_epoch, metrics)
 
 
-def check_artifact_dir(artifact_dir: str | os.PathLike[str] | None) -> None:
-    """Refuse an artifact folder that is in use.
-
-    Raises:
-        ArtifactError: it is a file, or a folder that holds something.
-
-    Example:
-        >>> check_artifact_dir(None)
-    """
-    if artifact_dir is None:
-        return
-    folder = Path(artifact_dir)
-    if folder.exists() and not folder.is_dir():
-        raise ArtifactError(f"{folder}: expected a new or empty folder, got a file")
-    if folder.is_dir() and any(folder.iterdir()):
-        holds = "already holds a run" if (folder / artifacts.RUN).exists() else "is not empty"
-        raise ArtifactError(f"{folder} {holds}; nothing is overwritten: name a new folder")
-
-
-def _make_artifact_folder(
-    artifact_dir: str | os.PathLike[str] | None, run: tracking.TrackedRun
-) -> Path:
-    name = f"{datetime.now():%Y-%m-%d-%H-%M-%S}-{run.run_id}"
-    folder = Path(artifact_dir) if artifact_dir is not None else Path("artifacts", name)
-    for part in (artifacts.MODEL, artifacts.CODE, artifacts.CHECKPOINTS):
-        (folder / part).mkdir(parents=True)
-    _write_json(
-        folder / artifacts.RUN,
-        {
-            "run_id": run.run_id,
-            "experiment_id": run.experiment_id,
-            "tracking_uri": run.tracking_uri,
-        },
-    )
-    return folder
-
-
 def _seeded(document: Document) -> Document:
     """Draw a seed where the config has none, so that every run can be repeated."""
     dataset = document.data.get("dataset") if isinstance(document.data, dict) else None
@@ -280,16 +231,23 @@ def _seeded(document: Document) -> Document:
     return apply_overrides(document, {"dataset.seed": secrets.randbelow(_SEEDS)})
 
 
-def _log_recipe(run: tracking.TrackedRun, folder: Path, document: Document, config: Config) -> None:
+def _begin(run: tracking.TrackedRun, folder: Path, document: Document, config: Config) -> None:
+    """Make the artifact folder and write down what is about to be trained."""
+    logger.info("MLflow run %s of %s", run.run_id, run.tracking_uri)
+    logger.info("artifacts in %s", folder)
+    for part in (artifacts.MODEL, artifacts.CHECKPOINTS):
+        (folder / part).mkdir(parents=True)
+    identity = {name: getattr(run, name) for name in ("run_id", "experiment_id", "tracking_uri")}
+    artifacts.write_json(folder / artifacts.RUN, identity)
     suffix = Path(document.source).suffix or ".json"
     (folder / f"{artifacts.CONFIG}{suffix}").write_text(document.text, "utf-8")
-    _write_json(folder / artifacts.RESOLVED_CONFIG, config)
-    modules = code_modules(config)
-    for path in map(Path, tracking.project_code(modules)):
+    artifacts.write_json(folder / artifacts.RESOLVED_CONFIG, config)
+    for path in map(Path, tracking.project_code(code_modules(config))):
         copy = folder / artifacts.CODE / path.name
         if path.is_dir():
             shutil.copytree(path, copy, ignore=shutil.ignore_patterns("__pycache__", ".*"))
         else:
+            copy.parent.mkdir(exist_ok=True)
             shutil.copy2(path, copy)
     project = Path(document.source).parent if document.source else Path.cwd()
     run.set_tags(tracking.environment_tags(project))
@@ -311,65 +269,6 @@ def _read_dataset(run: tracking.TrackedRun, source: Any, context: str) -> Record
     return records
 
 
-def _fit_transformer(config: Config, records: Records, model_folder: Path) -> RecordTransformer:
-    """Fit, save and reload the transformer; return the reloaded one.
-
-    A transformer whose ``save`` or ``load`` loses something is found here, before an hour of
-    training is spent, by comparing what both make of the first records.
-    """
-    loader = build_loader(config, RecordMode.TRAIN)
-    fitted = build_transformer(config, RecordMode.TRAIN, loader)
-    fitted.fit(records)
-    folder = model_folder / artifacts.MODEL_TRANSFORMER
-    folder.mkdir()
-    fitted.save(folder)
-    pipeline = _reload_pipeline(config, model_folder, RecordMode.TRAIN)
-    reloaded = pipeline.transformer
-    name = config["dataset"]["transformer"]["import"]
-    if not _same(fitted.network_params, reloaded.network_params):
-        raise ComponentError(
-            f"transformer {name}: network_params differ after save and load: "
-            f"{fitted.network_params} became {reloaded.network_params}; "
-            "save and load must restore them"
-        )
-    sample = records[: config["solver"]["batch_size"]]
-    before = Pipeline(loader, fitted).load_and_transform(sample)
-    after = pipeline.load_and_transform(sample)
-    if not _same(before, after):
-        raise ComponentError(
-            f"transformer {name}: transform gives other arrays after save and load; "
-            "save must write all that fit learnt, and load must restore it"
-        )
-    return reloaded
-
-
-def _targets(data: DataRecord) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    if len(data) < 2:
-        raise ComponentError(
-            "the loader gives no targets in train mode: expected (x, y) or (x, y, w), got (x,)"
-        )
-    return data[1], data[2] if len(data) > 2 else {}
-
-
-def _reload_pipeline(config: Config, model_folder: Path, mode: RecordMode) -> Pipeline:
-    loader = build_loader(config, mode)
-    transformer = build_transformer(config, mode, loader)
-    transformer.load(model_folder / artifacts.MODEL_TRANSFORMER)
-    return Pipeline(loader, transformer)
-
-
-def _same(left: Any, right: Any) -> bool:
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(_same(left[k], right[k]) for k in left)
-    if isinstance(left, tuple | list) and isinstance(right, tuple | list):
-        return len(left) == len(right) and all(map(_same, left, right))
-    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
-        left, right = np.asarray(left), np.asarray(right)
-        nan_aware = left.dtype.kind in "fc" and right.dtype.kind in "fc"
-        return left.dtype == right.dtype and np.array_equal(left, right, equal_nan=nan_aware)
-    return bool(left == right)
-
-
 def _metric_logger(run: tracking.TrackedRun) -> keras.callbacks.Callback:
     import keras
 
@@ -384,20 +283,26 @@ def _write_summary(network: keras.Model, path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
-def _log_artifacts(run: tracking.TrackedRun, folder: Path) -> None:
-    """Log whatever the artifact folder holds by now, the packaged model apart."""
+def _log_artifacts(
+    run: tracking.TrackedRun, folder: Path, failure: BaseException | None = None
+) -> None:
+    """Log whatever the artifact folder holds by now, the packaged model apart.
+
+    After a failure what goes wrong here is a note on it, so that it does not hide it.
+    """
     from barrage_mlflow.services import write_learning_curves
 
-    if (folder / artifacts.REPORT).exists():
-        write_learning_curves(folder / artifacts.REPORT, folder / artifacts.LEARNING_CURVES)
-    for path in sorted(folder.iterdir()):
-        if path.name != artifacts.MODEL:
-            run.log_artifact(path)
+    try:
+        if (folder / artifacts.REPORT).exists():
+            write_learning_curves(folder / artifacts.REPORT, folder / artifacts.LEARNING_CURVES)
+        for path in sorted(folder.iterdir()):
+            if path.name != artifacts.MODEL:
+                run.log_artifact(path)
+    except (BarrageError, OSError) as error:
+        if failure is None:
+            raise
+        failure.add_note(f"besides: {error}")
 
 
 def _is_path(source: Any) -> bool:
     return isinstance(source, str | os.PathLike)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")

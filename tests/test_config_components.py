@@ -48,18 +48,20 @@ def _project(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
-def build(name, kind, *args, **params):
+def build(name, kind, /, *args, **params):
     return build_import({"import": name, "params": params}, kind, "$.here", *args)
 
 
-def refusal(name, kind, *args, error=ComponentError, **params):
+def refusal(name, kind, /, *args, error=ComponentError, **params):
     with pytest.raises(error, match=r"^\$\.here") as caught:
         build(name, kind, *args, **params)
     return str(caught.value)
 
 
 def test_a_class_is_called_with_what_the_engine_passes_and_its_params():
-    selector = build("KeySelector", "loader", RecordMode.TRAIN, inputs={"x": "a"}, outputs={})
+    selector = build(
+        "KeySelector", "loader", RecordMode.TRAIN, inputs={"x": "a"}, outputs={"y": "b"}
+    )
     assert type(selector) is KeySelector
     assert selector.mode is RecordMode.TRAIN
     transformer = build("IdentityTransformer", "transformer", RecordMode.TRAIN, selector)
@@ -219,6 +221,6 @@ def test_what_keras_turns_down():
 
 
 def test_an_exception_of_the_users_own_keeps_its_type():
-    with pytest.raises(OverflowError, match=r"^too small$") as caught:
+    with pytest.raises(OverflowError, match=r"^too small\nin ") as caught:
         build("parts.Loader", "loader", RecordMode.TRAIN, size=-1)
     assert caught.value.__notes__ == ["in $.here, import 'parts.Loader'"]

@@ -1,5 +1,6 @@
 """Import strings: aliases, short names, old paths, the project's own code, and bad ones."""
 
+import importlib
 import sys
 
 import keras
@@ -24,7 +25,7 @@ def project(tmp_path, monkeypatch):
     def write(**modules):
         for name, text in modules.items():
             path = tmp_path / f"{name.replace('__', '/')}.py"
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
     return write
@@ -58,6 +59,8 @@ def test_every_metric_that_keras_resolves(alias):
 
 @pytest.mark.parametrize("alias", sorted(KERAS_OPTIMIZERS))
 def test_every_optimizer_that_keras_resolves(alias):
+    if alias == "optimizermap":
+        pytest.skip("it is listed among the optimizers but is none")
     assert load_import(alias, "optimizer") is KERAS_OPTIMIZERS[alias]
 
 
@@ -138,10 +141,16 @@ def test_paths_into_barrage():
         assert load_import(path, "network") is model.sequential_from_config
 
 
-def test_old_paths_import_nothing_old():
+def test_old_paths_are_mapped_before_anything_is_imported(monkeypatch):
+    imported = []
+    real = importlib.import_module
+    monkeypatch.setattr(
+        importlib, "import_module", lambda name: imported.append(name) or real(name)
+    )
+    keras_index.at.cache_clear()
     load_import("tensorflow.python.keras.optimizer_v2.adam.Adam", "optimizer")
-    assert "tensorflow.python.keras.optimizer_v2.adam" not in sys.modules
-    assert "barrage" not in sys.modules
+    load_import("barrage.dataset.KeySelector", "loader")
+    assert set(imported) == {"keras", "barrage_mlflow", "barrage_mlflow.dataset"}
 
 
 def test_paths_into_the_project(project):
@@ -162,7 +171,7 @@ def test_paths_into_the_project(project):
 @pytest.mark.parametrize(
     ("kind", "path", "expected"),
     [
-        ("loss", "ms", "'ms' is not the name of a loss in Keras; did you mean 'mse'?"),
+        ("loss", "msee", "'msee' is not the name of a loss in Keras; did you mean 'mse'?"),
         (
             "optimizer",
             "zzz",
@@ -246,7 +255,7 @@ def test_paths_into_the_project(project):
             "loader",
             "shop.Loader.zzz",
             "'shop.Loader.zzz' leads nowhere: class 'shop.Loader' has no 'zzz'; "
-            "did you mean 'size'?",
+            "known names: 'size'",
         ),
         ("loader", "shop.Plain", "'shop.Plain' is no barrage_mlflow.dataset.RecordLoader"),
         ("augmentor", "shop.Plain", "'shop.Plain' is a class, expected a function "
@@ -260,7 +269,7 @@ def test_paths_into_the_project(project):
 )  # fmt: skip
 def test_paths_that_lead_nowhere(project, kind, path, expected):
     project(
-        shop="NUMBER = 3\nclass Plain: ...\ndef make(): ...\nclass Loader:\n    size = zz = 3\n",
+        shop="NUMBER = 3\nclass Plain: ...\ndef make(): ...\nclass Loader:\n    size = 3\n",
         store__parts="",
     )
     assert refusal(path, kind) == expected
@@ -365,8 +374,9 @@ def test_signatures():
     assert str(problem) == "it must accept (mode, loader) by position, but accepts ()"
 
 
-def test_code_modules_are_the_projects_own(project):
-    project(mine="", package____init__="", space__inner="")
+def test_code_modules_are_the_projects_own(project, tmp_path):
+    project(mine="", package__part="", space__inner="")
+    (tmp_path / "package" / "__init__.py").touch()
     config = {
         "a": {"import": "mine.Loader"},
         "b": [{"import": "package.sub.f", "params": {"layers": [{"import": "space.inner.L"}]}}],

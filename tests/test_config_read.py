@@ -212,7 +212,8 @@ BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
         ),
         (
             "a: !!int 3",
-            "config.yaml:1:4  $.a: tag 'tag:yaml.org,2002:int' is not supported; write a plain value",
+            "config.yaml:1:4  $.a: tag 'tag:yaml.org,2002:int' "
+            "is not supported; write a plain value",
         ),
         (
             "a: 1\n---\nb: 2",

@@ -359,3 +359,16 @@ def test_weights_saved_by_one_build_load_into_the_next(tmp_path):
     first.save_weights(tmp_path / "best.weights.h5")
     second.load_weights(tmp_path / "best.weights.h5")
     np.testing.assert_array_equal(first(X)["species"], second(X)["species"])
+
+
+def test_a_param_may_be_there_for_placeholders_alone() -> None:
+    layers = [{"import": "Dense", "params": {"units": "{{units}}", "name": "species"}}]
+    params = {"units": 3, "layers": layers}
+    config = {
+        "model": {
+            "network": {"import": "sequential_from_config", "params": params},
+            "outputs": [{"name": "species", "loss": {"import": "mse"}}],
+        }
+    }
+    network = build_network(config, {}, ({"flower": np.zeros((2, 4), "float32")},))
+    assert network.output["species"].shape == (None, 3)

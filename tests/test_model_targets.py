@@ -171,7 +171,7 @@ def test_aliases_that_depend_on_shapes_are_named_as_written():
         targets((3,), crossentropy).check(whole(5, 2))
     (accuracy,) = build_metrics([{"import": "acc"}], "$")
     with pytest.raises(ComponentError, match=r"metrics\[0\]: .* 'acc' can compare"):
-        targets((3,), Total(), [accuracy]).check(floats(5, 2))
+        targets((3,), Total(), [accuracy]).check(floats(5, 2, 3))
 
 
 def test_checking_leaves_metrics_as_they_were():

@@ -17,6 +17,7 @@ import sys
 import time
 import tomllib
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import click
@@ -54,7 +55,7 @@ def test_every_dependency_is_bounded_on_both_sides():
     groups = [PYPROJECT["build-system"]["requires"], PROJECT["dependencies"]]
     groups += PROJECT["optional-dependencies"].values()
     lines = [line for group in groups for line in group]
-    bounded = re.compile(r"[\w.-]+>=[\d.]+,<[\d.]+|barrage-mlflow\[test\]")
+    bounded = re.compile(r"[\w.-]+>=[\d.]+,<[\d.]+(; .+)?|barrage-mlflow\[test\]")
     assert [line for line in lines if not bounded.fullmatch(line)] == []
 
 
@@ -206,6 +207,27 @@ def test_no_machine_or_registry_is_named():
     hosts = re.compile(r"pypi\.org|pythonhosted|index-url|/root/|/home/")
     files = [path for pattern in patterns for path in ROOT.glob(pattern)]
     assert [str(path) for path in files if hosts.search(path.read_text("utf-8"))] == []
+
+
+@pytest.mark.slow
+def test_wheel_works_outside_the_checkout(tmp_path):
+    source, site = tmp_path / "source", tmp_path / "site"
+    shutil.copytree(ROOT / "barrage_mlflow", source / "barrage_mlflow")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    _run(f"{sys.executable} -m pip wheel --quiet --no-deps --wheel-dir {tmp_path} {source}")
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name == f"barrage_mlflow-{PROJECT['version']}-py3-none-any.whl"
+    zipfile.ZipFile(wheel).extractall(site)
+    assert (site / "barrage_mlflow" / "py.typed").exists()
+    config = ROOT / "examples" / "penguins" / "config.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "barrage_mlflow", "check", config],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == f"{config}: all is well\n", done.stderr
 
 
 @pytest.mark.slow

@@ -21,11 +21,10 @@ from barrage_mlflow import (
     train,
 )
 from barrage_mlflow.dataset import ArraySpec
+from barrage_mlflow.saved_network import load_network, save_network
 from barrage_mlflow.scoring import (
     Column,
     describe_columns,
-    load_network,
-    save_network,
     to_frame,
     to_record_scores,
 )

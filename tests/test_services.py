@@ -37,11 +37,12 @@ def services(**blocks):
     }
 
 
-def small_network():
+def small_network(compiled=True):
     x = keras.Input((2,), name="x")
     network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(x)})
-    network.compile("adam", loss={"y": "mse"})
-    network.optimizer.build(network.trainable_variables)
+    if compiled:
+        network.compile("adam", loss={"y": "mse"})
+        network.optimizer.build(network.trainable_variables)
     return network
 
 
@@ -187,7 +188,9 @@ def test_best_weights_are_those_of_the_best_epoch(tmp_path, mode, values, best_e
 
     assert (best.best_epoch, best.best) == (best_epoch, values[best_epoch - 1])
     assert [path.name for path in best.path.parent.iterdir()] == ["best.weights.h5"]
-    other = small_network()
+    best.restore()
+    assert all(np.all(weights == best_epoch) for weights in network.get_weights())
+    other = small_network(compiled=False)
     other.load_weights(best.path)
     assert all(np.all(weights == best_epoch) for weights in other.get_weights())
 
@@ -199,6 +202,8 @@ def test_no_best_where_no_value_is_a_number(tmp_path):
 
     assert (best.best, best.best_epoch) == (None, None)
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(TrainingError, match="no best checkpoint: m was a number at no epoch"):
+        best.restore()
 
 
 def test_best_starts_anew_with_each_training(tmp_path):

@@ -1,5 +1,6 @@
 """A run in a real SQLite store: opened, written to, ended with its true status."""
 
+import contextlib
 import logging
 import math
 import os
@@ -30,7 +31,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 def empty_store(tmp_path_factory):
     """Tables take seconds to make: once for all tests."""
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
+    with contextlib.chdir(path.parent):  # where the default experiment puts its artifacts
+        MlflowClient(f"sqlite:///{path}").search_experiments()
     return path.read_bytes()
 
 

@@ -1,5 +1,6 @@
 """Stores that do not answer, and a real server that goes and comes back."""
 
+import math
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ import mlflow
 import pytest
 
 from barrage_mlflow.tracking import TrackingError, open_run, server
-from barrage_mlflow.tracking.server import call, check_store, no_patience, shown_uri
+from barrage_mlflow.tracking.server import call, check_store, no_patience, post, shown_uri
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -92,9 +93,15 @@ def answering():
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
+            body = b'{"error_code": "INVALID_STATE", "message": "no"}'
             self.send_response(statuses.pop(0))
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
 
         def log_message(self, *_):
             pass
@@ -183,6 +190,34 @@ def test_a_database_that_stays_busy(quick):
     assert e.value.error_code == "TEMPORARILY_UNAVAILABLE"
 
 
+def test_a_request_is_made_once(port):
+    start = time.perf_counter()
+    with pytest.raises(
+        TrackingError, match=r"does not answer \(\[Errno \d+\] Connection refused\)"
+    ):
+        post(f"http://127.0.0.1:{port}", "write", "runs/log-batch", {})
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (200, None),
+        (400, "^MLflow at http.* could not write: INVALID_STATE: no$"),
+        (503, "does not answer .*503 error responses"),
+    ],
+)
+def test_a_request_is_answered(answering, status, message):
+    uri, statuses = answering
+    statuses.append(status)
+    if message is None:
+        post(uri, "write", "runs/log-batch", {})
+    else:
+        with pytest.raises(TrackingError, match=message):
+            post(uri, "write", "runs/log-batch", {})
+    assert statuses == []
+
+
 def test_no_password_in_what_mlflow_says(answering):
     uri, statuses = answering
     statuses.append(200)
@@ -262,13 +297,14 @@ def test_a_server_that_is_killed_and_restarted_loses_and_doubles_nothing(mlflow_
     (tmp_path / "logs" / "a.txt").write_text("a")
     run.log_artifact("logs")
 
+    odd = {"nan": float("nan"), "inf": float("inf"), "low": -float("inf")}
     slowest = 0.0
 
     def train(first):
         nonlocal slowest
         for step in range(first, first + 200):
             start = time.perf_counter()
-            run.log_metrics({"loss": 1 / (step + 1), "acc": 0.5, "nan": float("nan")}, step=step)
+            run.log_metrics({"loss": 1 / (step + 1), "acc": 0.5, **odd}, step=step)
             slowest = max(slowest, time.perf_counter() - start)
             time.sleep(0.01)
 
@@ -287,10 +323,12 @@ def test_a_server_that_is_killed_and_restarted_loses_and_doubles_nothing(mlflow_
     run.finish("FINISHED")
 
     client = mlflow.MlflowClient()
-    for key in ("loss", "acc", "nan"):
+    for key in ("loss", "acc", *odd):
         steps = [point.step for point in client.get_metric_history(run.run_id, key)]
         assert sorted(steps) == list(range(400))
     found = client.get_run(run.run_id)
+    assert math.isnan(found.data.metrics["nan"])
+    assert found.data.metrics["inf"] == -found.data.metrics["low"] == sys.float_info.max
     assert found.info.status == "FINISHED"
     assert len(found.data.params) == 150
     assert found.inputs.dataset_inputs[0].dataset.digest == "5f2b"
@@ -299,19 +337,30 @@ def test_a_server_that_is_killed_and_restarted_loses_and_doubles_nothing(mlflow_
 
 
 @pytest.mark.slow
+def test_a_server_refuses_metrics_of_a_deleted_run(mlflow_server):
+    run = open_run()
+    mlflow.delete_run(run.run_id)
+    run.log_metrics({"loss": 1.0}, step=1)
+    message = r"^1 metric values were not logged: MLflow at http.* could not write metrics: INVALID"
+    with pytest.raises(TrackingError, match=message):
+        run.finish("FINISHED")
+
+
+@pytest.mark.slow
 def test_a_server_that_is_gone_at_the_end_is_known_within_seconds(mlflow_server, monkeypatch):
-    kill, restart = mlflow_server
+    kill, _ = mlflow_server
     monkeypatch.setattr(
         "barrage_mlflow.tracking.run._FLUSH_TIMEOUTS", {"FINISHED": 2, "FAILED": 2, "KILLED": 2}
     )
-    with mlflow.start_run() as parent:
-        run = open_run()
-        kill()
-        run.log_metrics({"loss": 1.0}, step=1)
-        error = KeyboardInterrupt()
-        start = time.perf_counter()
-        run.finish("KILLED", error)
-        assert time.perf_counter() - start < 30
-        assert mlflow.active_run().info.run_id == parent.info.run_id
-        assert [note.partition(": ")[0] for note in error.__notes__] == ["besides"] * 3
-        restart()
+    parent = mlflow.start_run()
+    run = open_run()
+    kill()
+    run.log_metrics({"loss": 1.0}, step=1)
+    error = KeyboardInterrupt()
+    start = time.perf_counter()
+    run.finish("KILLED", error)
+    assert time.perf_counter() - start < 30
+    assert mlflow.active_run().info.run_id == parent.info.run_id
+    assert [note.partition(": ")[0] for note in error.__notes__] == ["besides"] * 3
+    with no_patience():
+        mlflow.end_run()

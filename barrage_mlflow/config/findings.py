@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from barrage_mlflow.config.document import Document
-from barrage_mlflow.config.paths import Path, show_path
+from barrage_mlflow.config.paths import Path, show_path, value_at
 from barrage_mlflow.errors import Fault
 
 
@@ -55,10 +55,7 @@ def _rank(path: Path, data: Any) -> tuple[int, ...]:
     for part in path:
         if isinstance(data, dict) and part in data:
             rank.append(list(data).index(part))
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+        elif isinstance(data, list) and isinstance(part, int):
             rank.append(part)
-            data = data[part]
-        else:
-            break
+        data = value_at(data, (part,))
     return tuple(rank)

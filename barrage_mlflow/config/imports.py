@@ -265,10 +265,11 @@ def _locate(path: str, today: str) -> Any:
     for i, part in enumerate(parts[1:], 1):
         here = ".".join(parts[:i])
         last = i == len(parts) - 1
-        inner = None
-        if isinstance(found, ModuleType) and not (last and hasattr(found, part)):
-            inner = _module(path, f"{here}.{part}") if hasattr(found, "__path__") else None
-        if inner is None:
+        # As in "from a.b import C": a module on the way, but rather what the module holds last.
+        inner = _attribute(path, found, part) if last else None
+        if inner is None and hasattr(found, "__path__"):
+            inner = _module(path, f"{here}.{part}")
+        if inner is None and not last:
             inner = _attribute(path, found, part)
         if inner is None:
             names = _public_names(found)

@@ -80,10 +80,18 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     Example:
         >>> nearest("epoch", ["batch_size", "epochs"]), nearest("zzz", ["epochs"])
         ('epochs', None)
+        >>> nearest("ADAM", ["Adam", "SGD"])
+        'Adam'
     """
-    by_lower = {known.lower(): known for known in sorted(names, reverse=True)}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else None
+    by_lower: dict[str, list[str]] = {}
+    for known in sorted(names):
+        by_lower.setdefault(known.lower(), []).append(known)
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    if not found:
+        return None
+    # Of names that differ in case alone ("Huber", "huber"), the one that is written alike.
+    alike = by_lower[found[0]]
+    return max(alike, key=lambda known: difflib.SequenceMatcher(None, name, known).ratio())
 
 
 def suggest(name: str, names: Iterable[str], what: str) -> str:

@@ -4,16 +4,17 @@ Importing it imports neither TensorFlow nor MLflow, and pandas only once records
 short names of a config's loaders and transformers (``"KeySelector"``) are looked up here.
 """
 
-from .augmentors import Augmentor
-from .build import build_augmentors, build_loader, build_transformer
-from .conform import ArraySpec, conform_inputs, conform_targets
-from .feeding import TrainBatches, ValidationBatches
-from .loader import KeySelector, RecordLoader, columns_read
-from .order import epoch_rows, sample_counts
-from .pipeline import Pipeline
-from .records import Records, RecordSource
-from .transformer import IdentityTransformer, RecordTransformer, fit_transformer
-from .types import DataRecord, Record, RecordMode, RecordScore
+from barrage_mlflow.dataset.augmentors import Augmentor
+from barrage_mlflow.dataset.build import build_augmentors, build_loader, build_transformer
+from barrage_mlflow.dataset.conform import ArraySpec, conform_inputs, conform_targets
+from barrage_mlflow.dataset.feeding import TrainBatches, ValidationBatches
+from barrage_mlflow.dataset.fitted import fit_and_save, load_pipeline
+from barrage_mlflow.dataset.loader import KeySelector, RecordLoader, columns_read
+from barrage_mlflow.dataset.order import epoch_rows, sample_counts
+from barrage_mlflow.dataset.pipeline import Pipeline
+from barrage_mlflow.dataset.records import Records, RecordSource
+from barrage_mlflow.dataset.transformer import IdentityTransformer, RecordTransformer
+from barrage_mlflow.dataset.types import DataRecord, Record, RecordMode, RecordScore
 
 __all__ = [
     "ArraySpec",
@@ -38,6 +39,7 @@ __all__ = [
     "conform_inputs",
     "conform_targets",
     "epoch_rows",
-    "fit_transformer",
+    "fit_and_save",
+    "load_pipeline",
     "sample_counts",
 ]

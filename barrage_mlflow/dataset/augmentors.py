@@ -15,10 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.errors import ComponentError
-
-from .records import Records
-from .stacking import (
+from barrage_mlflow.dataset.records import Records
+from barrage_mlflow.dataset.stacking import (
     add_place,
     check_batch,
     check_data_record,
@@ -28,7 +26,8 @@ from .stacking import (
     slice_record,
     stack_records,
 )
-from .types import PARTS, Array, DataRecord
+from barrage_mlflow.dataset.types import PARTS, Array, DataRecord
+from barrage_mlflow.errors import ComponentError
 
 _WORD = 1 << 64
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from .augmentors import Augmentor
-from .loader import RecordLoader
-from .transformer import RecordTransformer
-from .types import RecordMode
+from barrage_mlflow.dataset.augmentors import Augmentor
+from barrage_mlflow.dataset.loader import RecordLoader
+from barrage_mlflow.dataset.transformer import RecordTransformer
+from barrage_mlflow.dataset.types import RecordMode
 
 
 def build_loader(config: Mapping[str, Any], mode: RecordMode) -> RecordLoader:

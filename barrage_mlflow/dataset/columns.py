@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from .types import Array
+from barrage_mlflow.dataset.types import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.dataset.columns import is_missing
+from barrage_mlflow.dataset.loader import RecordLoader
+from barrage_mlflow.dataset.records import Records, find_word
+from barrage_mlflow.dataset.stacking import component_name, listed
+from barrage_mlflow.dataset.transformer import IdentityTransformer, RecordTransformer
+from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import ComponentError, RecordError
-
-from .columns import is_missing
-from .loader import RecordLoader
-from .records import Records, find_word
-from .stacking import component_name, listed
-from .transformer import IdentityTransformer, RecordTransformer
-from .types import Array
 
 _NO_VALUE = object()
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from barrage_mlflow.dataset.conform import ArraySpec, conform_inputs, conform_targets
+from barrage_mlflow.dataset.order import epoch_rows, epoch_steps, sample_counts
+from barrage_mlflow.dataset.pipeline import Pipeline
+from barrage_mlflow.dataset.records import Records
+from barrage_mlflow.dataset.types import Array, DataRecord
 from barrage_mlflow.errors import RecordError
-
-from .conform import ArraySpec, conform_inputs, conform_targets
-from .order import epoch_rows, epoch_steps, sample_counts
-from .pipeline import Pipeline
-from .records import Records
-from .types import Array, DataRecord
 
 
 class TrainBatches:

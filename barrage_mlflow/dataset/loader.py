@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.errors import ComponentError, RecordError
-
-from .columns import UnevenError, column_of_cells
-from .records import Records, UnevenRecordsError, join
-from .stacking import (
+from barrage_mlflow.dataset.columns import UnevenError, column_of_cells
+from barrage_mlflow.dataset.records import Records, UnevenRecordsError, join
+from barrage_mlflow.dataset.stacking import (
     add_place,
     check_data_record,
     component_name,
     keep_forms_together,
     stack_records,
 )
-from .tables import no_such_column
-from .types import Array, DataRecord, Record, RecordMode, as_array
+from barrage_mlflow.dataset.tables import no_such_column
+from barrage_mlflow.dataset.types import Array, DataRecord, Record, RecordMode, as_array
+from barrage_mlflow.errors import ComponentError, RecordError
 
 
 class RecordLoader(ABC):

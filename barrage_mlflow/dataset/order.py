@@ -10,11 +10,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from barrage_mlflow.dataset.columns import is_missing
+from barrage_mlflow.dataset.records import Records, find_word
+from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
-
-from .columns import is_missing
-from .records import Records, find_word
-from .types import Array
 
 _LIMIT = 2.0**63
 """Counts are held as int64."""

@@ -11,12 +11,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from barrage_mlflow.errors import ComponentError, RecordError
-
-from .augmentors import Augmentor, augment
-from .loader import RecordLoader
-from .records import Records, UnevenRecordsError
-from .stacking import (
+from barrage_mlflow.dataset.augmentors import Augmentor, augment
+from barrage_mlflow.dataset.loader import RecordLoader
+from barrage_mlflow.dataset.records import Records, UnevenRecordsError
+from barrage_mlflow.dataset.stacking import (
     add_place,
     check_batch,
     check_data_record,
@@ -26,9 +24,10 @@ from .stacking import (
     stack_records,
     stack_scores,
 )
-from .tables import no_such_column
-from .transformer import RecordTransformer
-from .types import Array, DataRecord, RecordMode, RecordScore, as_array
+from barrage_mlflow.dataset.tables import no_such_column
+from barrage_mlflow.dataset.transformer import RecordTransformer
+from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore, as_array
+from barrage_mlflow.errors import ComponentError, RecordError
 
 _T = TypeVar("_T")
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 
+from barrage_mlflow.dataset.columns import Column, UnevenError, native, objects
+from barrage_mlflow.dataset.readers import read_file
+from barrage_mlflow.dataset.tables import Table, make_table, no_such_column
+from barrage_mlflow.dataset.types import Array, Record
 from barrage_mlflow.errors import RecordError
-
-from .columns import Column, UnevenError, native, objects
-from .readers import read_file
-from .tables import Table, make_table, no_such_column
-from .types import Array, Record
 
 if TYPE_CHECKING:
     import pandas as pd

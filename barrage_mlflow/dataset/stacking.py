@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.dataset.columns import objects
+from barrage_mlflow.dataset.types import PARTS, Array, DataRecord, as_array
 from barrage_mlflow.errors import ComponentError, RecordError
-
-from .columns import objects
-from .types import PARTS, Array, DataRecord, as_array
 
 Place = Callable[[int], str]
 """Gives the place of a record of the batch, for messages."""

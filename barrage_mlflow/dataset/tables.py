@@ -8,11 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.dataset.columns import (
+    Column,
+    PlainColumn,
+    column_of_cells,
+    column_of_series,
+    native,
+)
+from barrage_mlflow.dataset.readers import Lines
+from barrage_mlflow.dataset.types import Array, Record
 from barrage_mlflow.errors import RecordError
-
-from .columns import Column, PlainColumn, column_of_cells, column_of_series, native
-from .readers import Lines
-from .types import Array, Record
 
 _NUMBERS = {np.dtype(np.int64), np.dtype(np.float64)}
 

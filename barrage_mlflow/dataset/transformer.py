@@ -6,11 +6,9 @@ import os
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from barrage_mlflow.errors import ComponentError
-
-from .loader import RecordLoader
-from .records import Records
-from .stacking import (
+from barrage_mlflow.dataset.loader import RecordLoader
+from barrage_mlflow.dataset.records import Records
+from barrage_mlflow.dataset.stacking import (
     check_data_record,
     component_name,
     keep_forms_together,
@@ -19,7 +17,8 @@ from .stacking import (
     stack_records,
     stack_scores,
 )
-from .types import Array, DataRecord, RecordMode, RecordScore
+from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore
+from barrage_mlflow.errors import ComponentError
 
 
 class RecordTransformer(ABC):

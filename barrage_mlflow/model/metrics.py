@@ -123,7 +123,7 @@ class Crossentropy(keras.losses.Loss):  # type: ignore[misc]
 
     Example:
         >>> loss = Crossentropy(name="ce")
-        >>> round(float(loss([[1.0], [0.0]], [[0.5], [0.5]])), 3)
+        >>> round(float(loss(ops.ones((2, 1)), ops.ones((2, 1)) / 2)), 3)
         0.693
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from barrage_mlflow.config import build_import
+from barrage_mlflow.config import build_import, load_import, placeholder_names
 from barrage_mlflow.dataset import ArraySpec, DataRecord
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model.dict_network import DictNetwork
@@ -60,10 +61,23 @@ def build_network(
         (['flower'], (None, 3))
     """
     model = fill_model(config, network_params)
-    network = build_import(model["network"], "network", _PATH)
+    read = set(placeholder_names(config["model"]))
+    network = build_import(_own_params(model["network"], read), "network", _PATH)
     _check_methods(network)
     wanted = [output["name"] for output in model["outputs"]]
     return as_dict_network(network, example[0], wanted)
+
+
+def _own_params(block: Mapping[str, Any], read: set[str]) -> dict[str, Any]:
+    """Leave out the params that are there for placeholders alone: the builder knows none such."""
+    accepted = inspect.signature(load_import(block["import"], "network")).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted):
+        return dict(block)
+    names = {parameter.name for parameter in accepted}
+    params = {
+        n: value for n, value in (block.get("params") or {}).items() if n in names or n not in read
+    }
+    return {**block, "params": params}
 
 
 def input_specs(network: keras.Model) -> dict[str, ArraySpec]:

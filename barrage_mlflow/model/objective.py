@@ -178,6 +178,8 @@ class Objective:
             loss_weights=dict(self.loss_weights),
             metrics={name: metrics[name] for name in metrics if name not in weighted} or None,
             weighted_metrics={name: metrics[name] for name in metrics if name in weighted} or None,
+            # Keras would choose XLA, which compiles anew for every batch size.
+            jit_compile=False,
         )
 
     def _logs(self) -> list[tuple[str, str]]:

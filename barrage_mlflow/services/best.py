@@ -16,7 +16,8 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes the network's weights whenever a metric is better than ever before.
 
     The file holds the weights alone, without the optimizer's state, and is replaced as a
-    whole. A NaN or infinite value is never the best. Load it with ``network.load_weights``.
+    whole. A NaN or infinite value is never the best. :meth:`restore` puts the weights back;
+    another network loads them with ``load_weights``, before it is compiled.
 
     Args:
         path: where to write; ends in ``.weights.h5``.
@@ -71,6 +72,16 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         with written_whole(self.path) as partial:
             self._weights.save_weights(partial)
         self.best, self.best_epoch = value, epoch + 1
+
+    def restore(self) -> None:
+        """Set the network's weights to those of the best epoch.
+
+        Raises:
+            TrainingError: there was no best epoch.
+        """
+        if self.best_epoch is None:
+            raise TrainingError(f"no best checkpoint: {self.monitor} was a number at no epoch")
+        self._weights.load_weights(self.path)
 
     def get_state(self) -> dict[str, Any]:
         """Return what a resumed training must know."""

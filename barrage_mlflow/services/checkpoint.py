@@ -194,7 +194,8 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Checkpoint:
-    with np.load(path, allow_pickle=False) as file:
+    # Opened here, since NumPy leaves a file that it cannot read open.
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         members = {name: file[name] for name in file.files}
     checksum = members.pop(_CHECKSUM, None)
     if checksum is None or not np.array_equal(checksum, _checksum(members)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import threading
 import time
@@ -11,14 +12,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from barrage_mlflow import artifacts
 from barrage_mlflow.errors import ArtifactError, BarrageError
 from barrage_mlflow.tracking.environment import GIT_COMMIT
 from barrage_mlflow.tracking.metrics import MetricQueue, Point
 from barrage_mlflow.tracking.names import PARAM_LIMIT, batches, legal_name, legal_tags, shorten
-from barrage_mlflow.tracking.server import TrackingError, call, no_patience, shown_uri
+from barrage_mlflow.tracking.server import (
+    TrackingError,
+    call,
+    is_server,
+    no_patience,
+    post,
+    shown_uri,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -284,13 +292,13 @@ class TrackedRun:
     def _send_metrics(self, points: Sequence[Point]) -> None:
         from mlflow.entities import Metric
 
-        metrics = [Metric(*point) for point in points]
-        call(
-            self._uri,
-            "write metrics",
-            lambda: self._client.log_batch(self.run_id, metrics=metrics),
-            attempts=1,
-        )
+        act = "write metrics"
+        if is_server(self._uri):
+            body = {"run_id": self.run_id, "metrics": [_to_json(point) for point in points]}
+            post(self._uri, act, "runs/log-batch", body)
+        else:
+            metrics = [Metric(*point) for point in points]
+            self._call(act, partial(self._client.log_batch, self.run_id, metrics=metrics))
 
     def _end(self) -> None:
         def end() -> None:
@@ -360,6 +368,13 @@ def describe_error(error: BaseException) -> str:
 def _points(metrics: Mapping[str, float], step: int) -> list[Point]:
     now = time.time_ns() // 1_000_000
     return [Point(legal_name(name), float(v), now, int(step)) for name, v in metrics.items()]
+
+
+def _to_json(point: Point) -> dict[str, Any]:
+    value: float | str = point.value
+    if not math.isfinite(point.value):
+        value = "NaN" if math.isnan(point.value) else f"{'-' * (point.value < 0)}Infinity"
+    return {**point._asdict(), "value": value}
 
 
 def _problems(act: Callable[[], None]) -> list[TrackingError]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from barrage_mlflow.errors import BarrageError
@@ -23,6 +23,9 @@ _ATTEMPTS = 3
 _TIMEOUT = 3
 _PAUSE = 1
 """Seconds; so that a server that hangs is known after 3 * 3 + 2 * 1."""
+
+_POST_TIMEOUT = 30
+"""Seconds that a request with a thousand metrics may take."""
 
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _SQLITE_MAGIC = b"SQLite format 3\0"
@@ -72,7 +75,7 @@ def check_store(uri: str, attempts: int | None = None) -> None:
         >>> check_store("sqlite:///a-new-file.db")
     """
     scheme = urlsplit(uri).scheme.partition("+")[0]
-    if scheme in ("http", "https"):
+    if is_server(uri):
         _check_server(uri, attempts)
     elif scheme == "sqlite":
         _check_sqlite(uri)
@@ -80,14 +83,13 @@ def check_store(uri: str, attempts: int | None = None) -> None:
         _check_database(uri, _PORTS[scheme])
 
 
-def call(uri: str, act: str, function: Callable[[], T], attempts: int | None = None) -> T:
+def call(uri: str, act: str, function: Callable[[], T]) -> T:
     """Make one call to MLflow, when its store answers.
 
     Args:
         uri: the tracking URI.
         act: what the call does, for the message: ``"write params"``.
         function: the call.
-        attempts: how often to ask whether the store answers, as for :func:`check_store`.
 
     Raises:
         TrackingError: the store does not answer, or the call failed.
@@ -96,7 +98,7 @@ def call(uri: str, act: str, function: Callable[[], T], attempts: int | None = N
         >>> call("sqlite:///a-new-file.db", "add", lambda: 1 + 1)
         2
     """
-    check_store(uri, attempts)
+    check_store(uri)
     for pause in (*_RETRIES, None):
         try:
             return function()
@@ -108,6 +110,54 @@ def call(uri: str, act: str, function: Callable[[], T], attempts: int | None = N
                 raise TrackingError(f"MLflow at {shown} could not {act}: {reason}", code) from error
             time.sleep(pause)
     raise AssertionError  # pragma: no cover
+
+
+def is_server(uri: str) -> bool:
+    """Tell whether a tracking URI is that of a server.
+
+    Example:
+        >>> is_server("https://mlflow.example.org"), is_server("sqlite:///mlflow.db")
+        (True, False)
+    """
+    return urlsplit(uri).scheme in ("http", "https")
+
+
+def post(uri: str, act: str, endpoint: str, body: Mapping[str, Any]) -> None:
+    """Make one request of MLflow's REST API, once.
+
+    MLflow's client would repeat it for four minutes, at ever longer intervals, and so come back
+    late to a server that was away for seconds.
+
+    Args:
+        uri: the tracking URI of a server.
+        act: what the request does, for the message.
+        endpoint: ``"runs/log-batch"``.
+        body: the request, as JSON values.
+
+    Raises:
+        TrackingError: the server does not answer, or refuses.
+
+    Example:
+        >>> post("http://127.0.0.1:5000", "tag", "runs/set-tag", {})  # doctest: +SKIP
+    """
+    from mlflow.exceptions import RestException
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request_safe
+
+    try:
+        http_request_safe(  # type: ignore[no-untyped-call]
+            get_default_host_creds(uri),  # type: ignore[no-untyped-call]
+            f"/api/2.0/mlflow/{endpoint}",
+            "POST",
+            json=body,
+            max_retries=0,
+            timeout=_setting("MLFLOW_HTTP_REQUEST_TIMEOUT", _POST_TIMEOUT),
+        )
+    except RestException as error:
+        text = f"MLflow at {shown_uri(uri)} could not {act}: {error}"
+        raise TrackingError(text, error.error_code) from error
+    except Exception as error:
+        raise _silence(uri, _reason(error)) from error
 
 
 @contextmanager
@@ -140,17 +190,13 @@ def _check_server(uri: str, attempts: int | None) -> None:
         attempts = _setting("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _ATTEMPTS - 1) + 1
     timeout = _setting("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT)
     reason = ""
+    host = get_default_host_creds(uri)  # type: ignore[no-untyped-call]
     for attempt in range(attempts):
         if attempt:
             time.sleep(_PAUSE)
         try:
             response = http_request(  # type: ignore[no-untyped-call]
-                get_default_host_creds(uri),  # type: ignore[no-untyped-call]
-                "/health",
-                "GET",
-                max_retries=0,
-                timeout=timeout,
-                raise_on_status=False,
+                host, "/health", "GET", max_retries=0, timeout=timeout, raise_on_status=False
             )
         except Exception as error:
             reason = _reason(error)
@@ -158,7 +204,11 @@ def _check_server(uri: str, attempts: int | None) -> None:
             if response.status_code < 500:
                 return
             reason = f"status {response.status_code}"
-    raise TrackingError(
+    raise _silence(uri, reason)
+
+
+def _silence(uri: str, reason: str) -> TrackingError:
+    return TrackingError(
         f"the MLflow server {shown_uri(uri)} does not answer ({reason}): start it, correct "
         "MLFLOW_TRACKING_URI, or unset it to log to mlflow.db in the working folder"
     )
