@@ -49,8 +49,9 @@ class _Commands(click.Group):
 def main() -> None:
     """Deep learning from one config file, tracked in MLflow, deployed as one artifact."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("barrage_mlflow").setLevel(logging.INFO)
+    logger = logging.getLogger("barrage_mlflow")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [logging.StreamHandler(sys.stderr)]
 
 
 @main.command(
@@ -71,6 +72,7 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
     TRAIN and VALIDATION are CSV, JSON, JSON Lines or Parquet. Any value of the config can be
     set here: --section.key VALUE.
     """
+    from barrage_mlflow.progress import format_logs
     from barrage_mlflow.training import train as run_training
 
     _load_tensorflow()
@@ -84,8 +86,7 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
         progress=sys.stderr,
         **options,
     )
-    best = "  ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
-    click.echo(f"best epoch {result.best_epoch}: {best}")
+    click.echo(f"best epoch {result.best_epoch}: {format_logs(result.metrics)}")
     click.echo(f"artifacts: {result.artifact_dir}")
     click.echo(f"run:       {result.run_id}")
     click.echo(f"model:     {result.model_uri}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -29,14 +30,18 @@ def progress_callback(stream: TextIO) -> keras.callbacks.Callback:
     return _terminal_progress(stream) if stream.isatty() else _plain_progress(stream)
 
 
-def format_logs(logs: dict[str, Any]) -> str:
-    """Write metrics on one line, four digits each.
+def format_logs(logs: Mapping[str, float]) -> str:
+    """Write metrics on one line, four digits each: losses first, validation after training.
 
     Example:
-        >>> format_logs({"loss": 0.123456, "val_accuracy": 1.0})
-        'loss 0.1235  val_accuracy 1'
+        >>> format_logs({"accuracy": 1.0, "learning_rate": 1e-3, "loss": 0.123456, "val_loss": 0.5})
+        'loss 0.1235  accuracy 1  val_loss 0.5  learning_rate 0.001'
     """
-    return "  ".join(f"{name} {float(value):.4g}" for name, value in logs.items())
+
+    def rank(name: str) -> tuple[bool, ...]:
+        return name == "learning_rate", name.startswith("val_"), not name.endswith("loss")
+
+    return "  ".join(f"{name} {float(logs[name]):.4g}" for name in sorted(logs, key=rank))
 
 
 def format_seconds(seconds: float) -> str:

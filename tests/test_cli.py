@@ -45,11 +45,17 @@ def test_train_then_predict_in_every_format(run, files) -> None:
     assert out[0].startswith("best epoch ")
     assert out[1:3] == ["artifacts: out", f"run:       {found.info.run_id}"]
     assert out[3].startswith("model:     models:/m-")
-    lines = [line for line in trained.stderr.splitlines() if " INFO mlflow" not in line]
-    assert lines[0] == f"MLflow run {found.info.run_id} of {mlflow.get_tracking_uri()}"
-    assert lines[1] == "artifacts in out"
-    assert lines[2].startswith("epoch 1/2  loss ")
-    assert lines[-1].startswith("epoch 2/2  loss ")
+    # MLflow's own messages stand between ours.
+    lines = [
+        line
+        for line in trained.stderr.splitlines()
+        if line.startswith(("MLflow run", "artifacts in", "epoch"))
+    ]
+    assert lines[:2] == [
+        f"MLflow run {found.info.run_id} of {mlflow.get_tracking_uri()}",
+        "artifacts in out",
+    ]
+    assert [line.split("  ")[0] for line in lines[2:]] == ["epoch 1/2", "epoch 2/2"]
 
     printed = run("predict", "validation.csv", "out")
     assert printed.exit_code == 0, printed.output
@@ -150,7 +156,7 @@ def test_config_faults_under_mlflow_run_fail_the_run_that_mlflow_opened(
     )
 
 
-def test_describe_error_shows_the_projects_frames_alone(tmp_path: Path) -> None:
+def test_describe_error_shows_project_frames(tmp_path: Path) -> None:
     code = compile("def load():\n    return {}['a']\n", str(tmp_path / "loader.py"), "exec")
     names: dict[str, object] = {}
     exec(code, names)
@@ -160,7 +166,7 @@ def test_describe_error_shows_the_projects_frames_alone(tmp_path: Path) -> None:
     assert describe_error(error.value).splitlines() == [
         "error: KeyError: 'a'",
         "in train, record 3",
-        f"  at {__file__}:{error.tb.tb_lineno} in {test_describe_error_shows_the_projects_frames_alone.__name__}",
+        f"  at {__file__}:{error.tb.tb_lineno} in test_describe_error_shows_project_frames",
         f"  at {tmp_path / 'loader.py'}:2 in load",
         "  (set BARRAGE_TRACEBACK=1 to see the whole traceback)",
     ]
@@ -187,5 +193,5 @@ def test_parse_overrides(arguments, expected) -> None:
 
 @pytest.mark.parametrize("arguments", [["solver.epochs", "3"], ["--epochs", "3"], ["-x"]])
 def test_parse_overrides_refuses_what_is_no_config_value(arguments) -> None:
-    with pytest.raises(click.UsageError, match="config values are set with --section.key VALUE"):
+    with pytest.raises(click.UsageError, match=r"config values are set with --section\.key VALUE"):
         _parse_overrides(arguments)

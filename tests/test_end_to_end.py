@@ -94,7 +94,7 @@ def only_run() -> mlflow.entities.Run:
 
 
 def test_the_run_is_finished_and_whole(trained) -> None:
-    example, home, run = trained
+    _, home, run = trained
     assert run.info.status == "FINISHED"
     assert run.data.params["solver.optimizer.import"]
     assert {item.dataset.name for item in run.inputs.dataset_inputs} == {"train", "validation"}

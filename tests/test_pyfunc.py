@@ -121,5 +121,5 @@ def test_another_tools_model_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(tmp_path)
     Path("another_tool.py").write_text(ANOTHER_TOOL, "utf-8")
     mlflow.pyfunc.save_model("other", loader_module="another_tool", pip_requirements=["mlflow"])
-    with pytest.raises(ArtifactError, match="^other: not a model that barrage-mlflow packaged$"):
+    with pytest.raises(ArtifactError, match=r"^other: not a model that barrage-mlflow packaged$"):
         load_scorer("other")

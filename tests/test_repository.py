@@ -144,7 +144,9 @@ def _check_call(arguments: list[str]) -> None:
 
 
 PAGES = sorted(
-    str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("*/**/*.md")]
+    str(path.relative_to(ROOT))
+    for pattern in ("*.md", "docs/*.md", "examples/**/*.md")
+    for path in ROOT.glob(pattern)
 )
 
 

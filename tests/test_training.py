@@ -352,7 +352,7 @@ def test_an_interrupted_run_is_killed_and_keeps_its_checkpoints(tmp_path: Path) 
         if epoch == 1:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the callback raises it
+    with pytest.raises(KeyboardInterrupt):
         train(
             small_config(),
             TRAIN,
