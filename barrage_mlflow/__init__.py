@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Fault,
         ImportPathError,
         RecordError,
+        TrackingError,
         TrainingError,
     )
     from barrage_mlflow.scoring import Scorer
@@ -54,6 +55,7 @@ _HOMES = {
         "Fault",
         "ImportPathError",
         "RecordError",
+        "TrackingError",
         "TrainingError",
     ),
     "scoring": ("Scorer",),
@@ -77,6 +79,7 @@ __all__ = [
     "RecordTransformer",
     "Records",
     "Scorer",
+    "TrackingError",
     "TrainingError",
     "TrainingResult",
     "resolve_config",

@@ -5,7 +5,9 @@ Exit status: 0 all is well, 1 ``check`` found faults, 2 bad input, 130 interrupt
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -227,11 +229,11 @@ def _parse_overrides(arguments: list[str]) -> dict[str, str]:
 def _score_writer(output: str | None) -> Callable[[Any], object]:
     """Choose how scores are written, before any time is spent on scoring."""
     if output is None:
-        return lambda frame: click.echo(_to_json_lines(frame), nl=False)
+        return lambda frame: click.echo("\n".join(_to_rows(frame)))
     path = Path(output)
     writers: Mapping[str, Callable[[Any], object]] = {
-        ".json": lambda frame: frame.to_json(path, orient="records", indent=2),
-        ".jsonl": lambda frame: path.write_text(_to_json_lines(frame), "utf-8"),
+        ".json": lambda frame: path.write_text("[" + ",\n".join(_to_rows(frame)) + "]\n", "utf-8"),
+        ".jsonl": lambda frame: path.write_text("\n".join(_to_rows(frame)) + "\n", "utf-8"),
         ".csv": lambda frame: frame.to_csv(path, index=False),
         ".parquet": lambda frame: frame.to_parquet(path, index=False),
     }
@@ -245,9 +247,20 @@ def _score_writer(output: str | None) -> Callable[[Any], object]:
     return writers[path.suffix]
 
 
-def _to_json_lines(frame: Any) -> str:
-    text: str = frame.to_json(orient="records", lines=True)
-    return text
+def _to_rows(frame: Any) -> list[str]:
+    """Write each row of scores as a JSON object, numbers to their last digit."""
+    columns = {name: frame[name].tolist() for name in frame}
+    return [
+        json.dumps(dict(zip(columns, map(_plain, row), strict=True)), ensure_ascii=False)
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no word for NaN and infinity: null takes their place."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -8,6 +8,7 @@
     ├── ComponentError   a loader, transformer, network … broke its contract
     ├── RecordError      a record, or a whole set of them, cannot be used
     ├── ArtifactError    an artifact folder or packaged model cannot be read or written
+    ├── TrackingError    MLflow cannot be reached, or refuses what is written to it
     └── TrainingError    training ended without a usable model
 
 An exception that a user's own component raises keeps its type; the place where it happened
@@ -83,6 +84,18 @@ class RecordError(BarrageError):
 
 class ArtifactError(BarrageError):
     """An artifact folder or a packaged model cannot be read or written."""
+
+
+class TrackingError(BarrageError):
+    """MLflow cannot be reached, or refuses what is written to it.
+
+    Attributes:
+        error_code: MLflow's code of a refusal, ``"INVALID_PARAMETER_VALUE"``; else empty.
+    """
+
+    def __init__(self, message: str, error_code: str = "") -> None:
+        super().__init__(message)
+        self.error_code = error_code
 
 
 class TrainingError(BarrageError):

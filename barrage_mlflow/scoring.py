@@ -167,7 +167,20 @@ artifact folder of a finished training
         pipeline = self._pipeline
         (x, *_) = pipeline.load_and_transform(records)
         x = conform_inputs(x, self._input_specs, records, pipeline.loader, pipeline.transformer)
-        return pipeline.postprocess(self._network(x), records)
+        scores = self._network(x)
+        _check_finite(scores, records)
+        return pipeline.postprocess(scores, records)
+
+
+def _check_finite(scores: Arrays, records: Records) -> None:
+    for name, array in scores.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            wrong = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+            raise RecordError(
+                f"{records.place(int(np.argmax(wrong)))}: expected finite scores, got NaN or "
+                f"infinity from the network for output {name!r}; look for inputs that are far "
+                "from those it was trained on"
+            )
 
 
 def to_record_scores(scores: Arrays) -> list[RecordScore]:

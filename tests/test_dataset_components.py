@@ -21,7 +21,6 @@ from barrage_mlflow.dataset import (
     build_loader,
     build_transformer,
     columns_read,
-    fit_transformer,
 )
 from barrage_mlflow.dataset.stacking import (
     check_batch,
@@ -31,6 +30,7 @@ from barrage_mlflow.dataset.stacking import (
     stack_scores,
 )
 from barrage_mlflow.dataset.transformer import RecordTransformer as Base
+from barrage_mlflow.dataset.transformer import fit_transformer
 from barrage_mlflow.errors import ComponentError, RecordError
 
 TRAIN, SCORE = RecordMode.TRAIN, RecordMode.SCORE

@@ -160,3 +160,20 @@ def test_scores_as_records_and_as_a_frame() -> None:
     assert {name: frame[name].tolist() for name in frame} == expected
     assert json.loads(frame.to_json(orient="records"))[0]["vector"] == [1.0, 2.0]
     assert isinstance(frame, pd.DataFrame)
+
+
+def test_a_score_that_is_no_number_names_its_record(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = Scorer.load(folder)
+    monkeypatch.setattr(
+        scorer,
+        "_network",
+        lambda x: {"label": np.where(np.arange(len(x["x"])) == 2, np.nan, 0.5)[:, None]},
+    )
+    message = (
+        r"^record 4: expected finite scores, got NaN or infinity from the network for output "
+        r"'label'; look for inputs that are far from those it was trained on$"
+    )
+    with pytest.raises(RecordError, match=message):
+        scorer.score(Records.read(VALIDATION)[2:6])

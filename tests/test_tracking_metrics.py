@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from barrage_mlflow.tracking import TrackingError, metrics
+from barrage_mlflow.errors import TrackingError
+from barrage_mlflow.tracking import metrics
 from barrage_mlflow.tracking.metrics import MetricQueue, Point
 
 

@@ -15,8 +15,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError
-from barrage_mlflow.tracking import TrackingError, environment_tags, fail_project_run, open_run
+from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError, TrackingError
+from barrage_mlflow.tracking import environment_tags, fail_project_run, open_run
 from barrage_mlflow.tracking import run as run_module
 from barrage_mlflow.tracking.metrics import MetricQueue
 from barrage_mlflow.tracking.run import TrackedRun, describe_error

@@ -13,7 +13,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import mlflow
 import pytest
 
-from barrage_mlflow.tracking import TrackingError, open_run, server
+from barrage_mlflow.errors import TrackingError
+from barrage_mlflow.tracking import open_run, server
 from barrage_mlflow.tracking.server import call, check_store, no_patience, post, shown_uri
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")

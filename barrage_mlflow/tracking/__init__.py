@@ -8,11 +8,9 @@ from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.opening import fail_project_run, open_run
 from barrage_mlflow.tracking.params import flatten_config
 from barrage_mlflow.tracking.run import TrackedRun
-from barrage_mlflow.tracking.server import TrackingError
 
 __all__ = [
     "TrackedRun",
-    "TrackingError",
     "environment_tags",
     "fail_project_run",
     "flatten_config",

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking.names import batches
-from barrage_mlflow.tracking.server import TrackingError
 
 METRICS_PER_REQUEST = 1_000
 _PAUSES = (0.5, 1.0, 2.0, 5.0)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking.names import legal_tags
 from barrage_mlflow.tracking.run import TrackedRun, report
-from barrage_mlflow.tracking.server import TrackingError, call
+from barrage_mlflow.tracking.server import call
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

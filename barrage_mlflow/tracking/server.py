@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from barrage_mlflow.errors import BarrageError
+from barrage_mlflow.errors import TrackingError
 
 T = TypeVar("T")
 
@@ -32,18 +32,6 @@ _SQLITE_MAGIC = b"SQLite format 3\0"
 
 _RETRIES = (0.2, 1.0, 3.0)
 """Seconds before a call is made again after a database said that it was busy."""
-
-
-class TrackingError(BarrageError):
-    """MLflow cannot be reached, or refuses what is written to it.
-
-    Attributes:
-        error_code: MLflow's code of a refusal, ``"INVALID_PARAMETER_VALUE"``; else empty.
-    """
-
-    def __init__(self, message: str, error_code: str = "") -> None:
-        super().__init__(message)
-        self.error_code = error_code
 
 
 def shown_uri(uri: str) -> str:
