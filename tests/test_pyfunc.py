@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import mlflow
@@ -10,11 +15,13 @@ import pandas as pd
 import pytest
 import yaml
 from mlflow.exceptions import MlflowException
+from packaging.requirements import Requirement
 from small import small_config, small_frame
 
 from barrage_mlflow import ArtifactError, Scorer, TrainingResult, train
 from barrage_mlflow.pyfunc import ScoringModel, load_scorer
 from barrage_mlflow.scoring import Column
+from barrage_mlflow.tracking import requirements
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
@@ -123,3 +130,43 @@ def test_another_tools_model_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     mlflow.pyfunc.save_model("other", loader_module="another_tool", pip_requirements=["mlflow"])
     with pytest.raises(ArtifactError, match=r"^other: not a model that barrage-mlflow packaged$"):
         load_scorer("other")
+
+
+LOADED_WHILE_SCORING = """
+import json, sys
+from importlib import metadata
+import mlflow, pandas
+
+before = set(sys.modules)
+mlflow.pyfunc.load_model(sys.argv[1]).predict(pandas.DataFrame({"a": [0.5], "b": [0.5]}))
+tops = {name.partition(".")[0] for name in set(sys.modules) - before}
+owners = metadata.packages_distributions()
+print(json.dumps(sorted({owner for top in tops for owner in owners.get(top, ())})))
+"""
+
+
+def test_the_requirements_bring_all_that_scoring_loads(trained: TrainingResult) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LOADED_WHILE_SCORING, trained.model_uri],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(json.loads(ended.stdout.splitlines()[-1])) - {"barrage-mlflow"}
+    assert loaded >= {"tensorflow", "keras"}
+    assert loaded <= _brought_along(requirements())
+
+
+def _brought_along(lines: list[str]) -> set[str]:
+    """The packages of requirement lines, with all that they need in turn."""
+    waiting, brought = [Requirement(line) for line in lines], set()
+    while waiting:
+        requirement = waiting.pop()
+        marker = requirement.marker
+        if requirement.name in brought or (marker and not marker.evaluate({"extra": ""})):
+            continue
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found = metadata.distribution(requirement.name)
+            brought |= {requirement.name, found.metadata["Name"]}
+            waiting += [Requirement(line) for line in found.requires or ()]
+    return brought

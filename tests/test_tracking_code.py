@@ -215,4 +215,5 @@ def test_a_shared_name_leads_to_the_distribution_that_holds_it(monkeypatch, name
         "mlflow": ["mlflow", "mlflow-skinny"],
         "yaml": ["PyYAML"],
     }
-    assert dependencies._distributions(name, installed) == expected
+    monkeypatch.setattr(dependencies, "_installed", lambda: installed)
+    assert dependencies._distributions(name) == expected

@@ -7,14 +7,15 @@ import importlib.util
 import json
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 _ENGINE = "barrage_mlflow"
-# Scoring reaches these parts of the engine, and so whatever they import.
-_ENGINE_PARTS = ("artifacts.py", "config", "dataset", "errors.py", "pyfunc.py", "scoring.py")
-_ALWAYS = ("keras", "mlflow", "numpy", "pandas", "tensorflow")
+# What scoring imports of its own; a test compares the list with what a scoring process loads.
+_SCORING = ("keras", "mlflow", "numpy", "pandas", "pyarrow", "tensorflow")
 
 # Several workers of MLflow's server answer twenty times slower without it. It is not on Windows,
 # where a model may be trained that is served elsewhere.
@@ -34,18 +35,14 @@ def requirements(modules: Sequence[str] = ()) -> list[str]:
         >>> [line for line in requirements() if line.startswith("keras==")]  # doctest: +ELLIPSIS
         ['keras==3...']
     """
-    installed = metadata.packages_distributions()
-    engine = Path(__file__).parents[1]
-    names = set(_ALWAYS)
-    for part in _ENGINE_PARTS:
-        names |= _imports(engine / part)
+    names = set(_SCORING)
     for source in _project_sources(modules).values():
-        names |= _imports(source)
+        names |= {name for name in _imports(source) if not _is_engine_or_standard(name)}
     pins = {}
     for name in sorted(names):
-        for distribution in _distributions(name, installed):
+        for distribution in _distributions(name):
             key = _canonical(distribution)
-            if key not in (_canonical(_ENGINE), _UVLOOP) and (pin := _pin(distribution)):
+            if key != _UVLOOP and (pin := _pin(distribution)):
                 pins[key] = pin
     pins[_UVLOOP] = _pin(_UVLOOP, otherwise=_UVLOOP + _UVLOOP_RANGE) + _NOT_WINDOWS
     return [pins[key] for key in sorted(pins)]
@@ -116,22 +113,35 @@ def _file_imports(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _distributions(name: str, installed: Mapping[str, Collection[str]]) -> list[str]:
+def _is_engine_or_standard(name: str) -> bool:
+    top = name.partition(".")[0]
+    return top in (_ENGINE, "barrage") or top in sys.stdlib_module_names
+
+
+def _distributions(name: str) -> list[str]:
     """Return the distributions that a dotted name comes from.
 
     Several may share a top-level name, ``google`` above all: then those count that hold the
     longest part of the dotted name.
     """
     top, *rest = name.split(".")
-    candidates = sorted(set(installed.get(top, ())))
-    if top in candidates or len(candidates) < 2:
-        return [top] if top in candidates else candidates
+    with suppress(metadata.PackageNotFoundError):
+        # Most are called like their module. The whole map takes seconds to make.
+        return [metadata.distribution(top).metadata["Name"]]
+    candidates = sorted(set(_installed().get(top, ())))
+    if len(candidates) < 2:
+        return candidates
     for length in range(len(rest), 0, -1):
         path = "/".join([top, *rest[:length]])
         held = [one for one in candidates if _holds(one, path)]
         if held:
             return held
     return candidates
+
+
+@cache
+def _installed() -> Mapping[str, Sequence[str]]:
+    return metadata.packages_distributions()
 
 
 def _holds(distribution: str, path: str) -> bool:

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from barrage_mlflow import artifacts
-from barrage_mlflow.errors import ArtifactError, BarrageError
+from barrage_mlflow.errors import ArtifactError, BarrageError, TrackingError
 from barrage_mlflow.tracking.environment import GIT_COMMIT
 from barrage_mlflow.tracking.metrics import MetricQueue, Point
 from barrage_mlflow.tracking.names import PARAM_LIMIT, batches, legal_name, legal_tags, shorten
 from barrage_mlflow.tracking.server import (
-    TrackingError,
     call,
     is_server,
     no_patience,
