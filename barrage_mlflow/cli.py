@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import click
 
 from barrage_mlflow import __version__
-from barrage_mlflow.errors import BarrageError, ConfigError
+from barrage_mlflow.errors import BarrageError, ConfigError, describe_error
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -34,8 +34,8 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except KeyboardInterrupt:
-            _fail("interrupted; checkpoints up to here are kept in the artifact folder", 130)
+        except KeyboardInterrupt as error:
+            _fail("\n".join(["interrupted", *getattr(error, "__notes__", ())]), 130)
         except BrokenPipeError:
             # Whoever read our output has gone; nothing is left to say it to.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -43,7 +43,7 @@ class _Commands(click.Group):
         except Exception as error:
             if os.environ.get("BARRAGE_TRACEBACK"):
                 raise
-            _fail(describe_error(error), 2)
+            _fail(explain_error(error), 2)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,14 +77,15 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
     from barrage_mlflow.progress import format_logs
     from barrage_mlflow.training import train as run_training
 
-    _load_tensorflow()
+    overrides = _parse_overrides(ctx.args)
     # SIGTERM ends a training as Ctrl-C does: the run KILLED, its checkpoints kept.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _load_tensorflow()
     result = run_training(
         config,
         train,
         validation,
-        overrides=_parse_overrides(ctx.args),
+        overrides=overrides,
         progress=sys.stderr,
         **options,
     )
@@ -139,10 +140,11 @@ def check(ctx: click.Context, /, config: str) -> None:
     """Find every fault of CONFIG: one line each and exit status 1, or say that all is well."""
     from barrage_mlflow.config import add_project_path, apply_overrides, find_faults, read_config
 
-    _load_tensorflow()
+    overrides = _parse_overrides(ctx.args)
     try:
-        document = apply_overrides(read_config(config), _parse_overrides(ctx.args))
+        document = apply_overrides(read_config(config), overrides)
         add_project_path(document)
+        _load_tensorflow()
         faults = find_faults(document)
     except ConfigError as error:
         faults = error.faults
@@ -154,17 +156,16 @@ def check(ctx: click.Context, /, config: str) -> None:
     click.echo(f"{config}: all is well")
 
 
-def describe_error(error: BaseException) -> str:
+def explain_error(error: BaseException) -> str:
     """Say what went wrong: the message, its notes, and the frames of the project's own code.
 
     Example:
-        >>> describe_error(BarrageError("train.csv: no such file"))
+        >>> explain_error(BarrageError("train.csv: no such file"))
         'error: train.csv: no such file'
     """
-    name = "" if isinstance(error, BarrageError) else f"{type(error).__name__}: "
-    lines = [f"error: {name}{error}", *getattr(error, "__notes__", ())]
     if isinstance(error, ConfigError):
-        lines = [str(fault) for fault in error.faults]
+        return describe_error(error)
+    lines = [f"error: {describe_error(error)}"]
     if not isinstance(error, BarrageError):
         lines += [f"  at {frame}" for frame in _project_frames(error)]
         lines.append("  (set BARRAGE_TRACEBACK=1 to see the whole traceback)")
@@ -251,7 +252,9 @@ def _to_rows(frame: Any) -> list[str]:
     """Write each row of scores as a JSON object, numbers to their last digit."""
     columns = {name: frame[name].tolist() for name in frame}
     return [
-        json.dumps(dict(zip(columns, map(_plain, row), strict=True)), ensure_ascii=False)
+        json.dumps(
+            dict(zip(columns, map(_plain, row), strict=True)), ensure_ascii=False, default=str
+        )
         for row in zip(*columns.values(), strict=True)
     ]
 

@@ -100,3 +100,24 @@ class TrackingError(BarrageError):
 
 class TrainingError(BarrageError):
     """Training ended without a usable model: the loss became NaN, or no epoch was the best."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Return what the user reads about an error: type, message and notes.
+
+    Example:
+        >>> describe_error(BarrageError("train.csv holds no records"))
+        'train.csv holds no records'
+        >>> describe_error(KeyError("age"))
+        "KeyError: 'age'"
+    """
+    name = type(error).__name__
+    try:
+        message = str(error)
+    except Exception:  # a project's own exception may be broken too
+        message = ""
+    if not message:
+        message = name
+    elif not isinstance(error, BarrageError):
+        message = f"{name}: {message}"
+    return "\n".join([message, *getattr(error, "__notes__", ())])

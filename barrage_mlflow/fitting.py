@@ -99,7 +99,7 @@ def fit(
                 break
             logs = loop.train_epoch(epoch, batches if epoch == first_epoch else train.epoch(epoch))
             logs |= {f"val_{name}": value for name, value in loop.validate(validation).items()}
-            logs["learning_rate"] = float(network.optimizer.learning_rate.numpy())
+            logs["learning_rate"] = _learning_rate(network)
             history.append(logs)
             callback_list.on_epoch_end(epoch, logs)
         network.optimizer.finalize_variable_values(network.trainable_variables)
@@ -328,6 +328,11 @@ def _again(first: DataRecord, rest: Iterator[DataRecord]) -> Iterator[DataRecord
 def _closing(batches: Any) -> AbstractContextManager[Any]:
     """Close a generator that is left early, for what it holds open."""
     return closing(batches) if hasattr(batches, "close") else nullcontext()
+
+
+def _learning_rate(network: keras.Model) -> float:
+    """Give it as the user wrote it, ``0.001``, not as float32 holds it, ``0.0010000000475``."""
+    return float(str(keras.ops.convert_to_numpy(network.optimizer.learning_rate)))
 
 
 def _results(network: keras.Model) -> Logs:

@@ -31,17 +31,24 @@ def progress_callback(stream: TextIO) -> keras.callbacks.Callback:
 
 
 def format_logs(logs: Mapping[str, float]) -> str:
-    """Write metrics on one line, four digits each: losses first, validation after training.
+    """Write metrics on one line, four digits each, with the validation's behind its own.
 
     Example:
-        >>> format_logs({"accuracy": 1.0, "learning_rate": 1e-3, "loss": 0.123456, "val_loss": 0.5})
-        'loss 0.1235  accuracy 1  val_loss 0.5  learning_rate 0.001'
+        >>> format_logs({"accuracy": 1.0, "loss": 0.123456, "val_accuracy": 0.5, "val_loss": 2})
+        'loss 0.1235 (val 2)  accuracy 1 (val 0.5)'
+        >>> format_logs({"learning_rate": 1e-3, "y_loss": 0.5, "loss": 0.25})
+        'loss 0.25  y_loss 0.5  learning_rate 0.001'
     """
 
     def rank(name: str) -> tuple[bool, ...]:
-        return name == "learning_rate", name.startswith("val_"), not name.endswith("loss")
+        return name == "learning_rate", name != "loss", not name.endswith("loss")
 
-    return "  ".join(f"{name} {float(logs[name]):.4g}" for name in sorted(logs, key=rank))
+    names = [name for name in logs if name.removeprefix("val_") == name or name[4:] not in logs]
+    texts = []
+    for name in sorted(names, key=rank):
+        validation = f" (val {logs[f'val_{name}']:.4g})" if f"val_{name}" in logs else ""
+        texts.append(f"{name} {logs[name]:.4g}{validation}")
+    return "  ".join(texts)
 
 
 def format_seconds(seconds: float) -> str:
@@ -75,8 +82,10 @@ def _plain_progress(stream: TextIO) -> keras.callbacks.Callback:
     import keras
 
     class PlainProgress(keras.callbacks.Callback):  # type: ignore[misc]
+        shown, line = float("-inf"), ""
+
         def on_train_begin(self, logs: Any = None) -> None:
-            self.clock, self.shown, self.line = _Clock(), float("-inf"), ""
+            self.clock = _Clock()
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.clock.tick()
@@ -103,6 +112,8 @@ def _terminal_progress(stream: TextIO) -> keras.callbacks.Callback:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     class TerminalProgress(keras.callbacks.Callback):  # type: ignore[misc]
+        progress: Any = None
+
         def on_train_begin(self, logs: Any = None) -> None:
             self.clock, self.shown = _Clock(), 0.0
             self.progress = Progress(
@@ -137,6 +148,7 @@ def _terminal_progress(stream: TextIO) -> keras.callbacks.Callback:
             )
 
         def on_train_end(self, logs: Any = None) -> None:
-            self.progress.stop()
+            if self.progress:  # training may break off before it begins
+                self.progress.stop()
 
     return TerminalProgress()

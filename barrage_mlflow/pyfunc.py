@@ -6,14 +6,16 @@ engine and of the project beside it, and pinned requirements. Nothing is pickled
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.errors import ArtifactError, BarrageError
+from barrage_mlflow.errors import ArtifactError, BarrageError, describe_error
 from barrage_mlflow.scoring import Column, Scorer, to_frame
 
 if TYPE_CHECKING:
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
 MODEL_NAME = "model"
 """Name of the LoggedModel in its run."""
 
-# Integers are declared as doubles: MLflow's long cannot be missing, and Spark turns a missing
-# one into NaN. `_restore_integers` gives the loader back what it saw in training.
-_MLFLOW_TYPES = {"integer": "double", "double": "double", "boolean": "boolean", "string": "string"}
+# A column that is an integer here has no missing value, or it would hold doubles. MLflow takes
+# no int64 frame, which is what pandas reads from a CSV file, for a double.
+_MLFLOW_TYPES = {"integer": "long", "double": "double", "boolean": "boolean", "string": "string"}
 
 
 class ScoringModel:
@@ -56,24 +58,21 @@ class ScoringModel:
             mlflow.exceptions.MlflowException: a record cannot be scored; answered by
                 MLflow's server with status 400.
         """
+        import pandas as pd
         from mlflow.exceptions import MlflowException
         from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
         try:
-            return to_frame(self._scorer.score(self._read(model_input)))
+            records = Records.read(pd.DataFrame(model_input), name="input")
+            return to_frame(self._scorer.score(records))
         except BarrageError as error:
-            message = "\n".join([str(error), *getattr(error, "__notes__", ())])
-            raise MlflowException(message, error_code=INVALID_PARAMETER_VALUE) from error
+            raise MlflowException(
+                describe_error(error), error_code=INVALID_PARAMETER_VALUE
+            ) from error
 
     def get_raw_model(self) -> Scorer:
         """Return the :class:`Scorer` (``PyFuncModel.get_raw_model`` calls this)."""
         return self._scorer
-
-    def _read(self, model_input: Any) -> Records:
-        import pandas as pd
-
-        frame = pd.DataFrame(model_input)
-        return Records.read(_restore_integers(frame, self._scorer.columns), name="input")
 
 
 def _load_pyfunc(data_path: str) -> ScoringModel:
@@ -111,19 +110,20 @@ def log_model(
     inputs = [{name: _to_native(value) for name, value in row.items()} for row in rows]
     scores: list[Any] = to_frame(scorer.score(example)).to_dict("records")
     engine = str(Path(__file__).parent)
-    logged: ModelInfo = Model.log(
-        artifact_path=None,
-        name=MODEL_NAME,
-        flavor=mlflow.pyfunc,
-        run_id=run_id,
-        registered_model_name=registered_name,
-        loader_module=__name__,
-        data_path=str(model_folder),
-        code_paths=[engine, *code_paths],
-        signature=_signature(scorer.columns, inputs, scores),
-        input_example=_example_frame(inputs, scorer.columns),
-        pip_requirements=list(requirements),
-    )
+    with _kept_path():
+        logged: ModelInfo = Model.log(
+            artifact_path=None,
+            name=MODEL_NAME,
+            flavor=mlflow.pyfunc,
+            run_id=run_id,
+            registered_model_name=registered_name,
+            loader_module=__name__,
+            data_path=str(model_folder),
+            code_paths=[engine, *code_paths],
+            signature=_signature(scorer.columns, inputs, scores),
+            input_example=_example_frame(inputs, scorer.columns),
+            pip_requirements=list(requirements),
+        )
     return logged
 
 
@@ -153,19 +153,30 @@ def load_scorer(model_uri: str) -> Scorer:
     return scorer
 
 
+@contextmanager
+def _kept_path() -> Iterator[None]:
+    """Leave the Python path as it was: MLflow tries the model's code from a temporary folder."""
+    before = list(sys.path)
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
 def _signature(
     columns: Sequence[Column], inputs: list[dict[str, Any]], scores: list[Any]
 ) -> ModelSignature:
     from mlflow.models import ModelSignature, infer_signature
     from mlflow.types import ColSpec, Schema, TensorSpec
+    from mlflow.types.schema import AnyType
 
     specs: list[ColSpec | TensorSpec] = []
     for column in columns:
-        kind = _MLFLOW_TYPES.get(column.type)
+        kind: Any = _MLFLOW_TYPES.get(column.type)
         if kind is None:
             present = [row[column.name] for row in inputs if row[column.name] is not None]
             inferred = infer_signature([{column.name: value} for value in present])
-            kind = inferred.inputs.inputs[0].type
+            kind = inferred.inputs.inputs[0].type if present else AnyType()  # type: ignore[no-untyped-call]
         specs.append(ColSpec(kind, column.name, required=column.required))
     outputs = infer_signature(model_input=None, model_output=scores).outputs
     return ModelSignature(inputs=Schema(specs), outputs=outputs)
@@ -177,17 +188,6 @@ def _example_frame(inputs: list[dict[str, Any]], columns: Sequence[Column]) -> p
     frame = pd.DataFrame(inputs, columns=[column.name for column in columns])
     numbers = [c.name for c in columns if _MLFLOW_TYPES.get(c.type) == "double"]
     return frame.astype(dict.fromkeys(numbers, "float64"))
-
-
-def _restore_integers(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
-    """Give columns that held integers in training as integers, where their values are."""
-    integers = {}
-    for column in columns:
-        if column.type == "integer" and column.name in frame:
-            values = frame[column.name].to_numpy()
-            if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
-                integers[column.name] = "int64"
-    return frame.astype(integers)
 
 
 def _to_native(value: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,6 @@ from barrage_mlflow.dataset import (
     RecordMode,
     Records,
     RecordScore,
-    build_loader,
     columns_read,
     conform_inputs,
     load_pipeline,
@@ -42,6 +41,9 @@ BATCH_SIZE = 256
 
 _SAMPLE = 256
 """Records that are loaded to learn which columns scoring reads."""
+
+_REHEARSED = 5
+"""Records that are scored before the network is trained."""
 
 
 @dataclass(frozen=True)
@@ -165,11 +167,16 @@ artifact folder of a finished training
 
     def _score_batch(self, records: Records) -> Arrays:
         pipeline = self._pipeline
-        (x, *_) = pipeline.load_and_transform(records)
-        x = conform_inputs(x, self._input_specs, records, pipeline.loader, pipeline.transformer)
-        scores = self._network(x)
+        scores = self._network(_load_inputs(pipeline, records, self._input_specs))
         _check_finite(scores, records)
         return pipeline.postprocess(scores, records)
+
+
+def _load_inputs(
+    pipeline: Pipeline, records: Records, input_specs: Mapping[str, ArraySpec]
+) -> Arrays:
+    (x, *_) = pipeline.load_and_transform(records)
+    return conform_inputs(x, input_specs, records, pipeline.loader, pipeline.transformer)
 
 
 def _check_finite(scores: Arrays, records: Records) -> None:
@@ -217,12 +224,62 @@ def to_frame(scores: Arrays) -> pd.DataFrame:
     )
 
 
+def rehearse(
+    config: Mapping[str, Any],
+    network: keras.Model,
+    input_specs: Mapping[str, ArraySpec],
+    transformer_folder: Path,
+    records: Records,
+) -> list[Column]:
+    """Score a few records with the untrained network, to find now what would break at the end.
+
+    A loader that fails without targets or a ``postprocess`` that breaks is found here, before
+    an hour of training is spent. The network is left as it is.
+
+    Args:
+        config: the resolved config.
+        network: dict-in, dict-out.
+        input_specs: of the network's inputs.
+        transformer_folder: where the fitted transformer was saved.
+        records: train records.
+
+    Returns:
+        The columns that scoring reads.
+
+    Raises:
+        RecordError: a record cannot be loaded or fed to the network.
+        ComponentError: a component broke its contract.
+        Exception: whatever loader or transformer raise, with the place as a note.
+    """
+    import keras
+
+    pipeline = load_pipeline(config, RecordMode.SCORE, transformer_folder)
+    columns = describe_columns(pipeline.loader, records)
+    few = records[:_REHEARSED]
+    with keras.StatelessScope():
+        outputs = network(_load_inputs(pipeline, few, input_specs), training=False)
+    names = [output["name"] for output in config["model"]["outputs"]]
+    scores = {name: keras.ops.convert_to_numpy(outputs[name]) for name in names}
+    # An untrained network may give what a trained one does not and postprocess rightly refuses.
+    mild = {name: np.full_like(array, 0.5) for name, array in scores.items()}
+    failures = []
+    for attempt in (scores, mild):
+        try:
+            pipeline.postprocess(attempt, few)
+        except Exception as error:
+            failures.append(error)
+        else:
+            return columns
+    failures[0].add_note("found before training, on scores of the untrained network")
+    raise failures[0]
+
+
 def save_model(
     folder: Path,
     config: Mapping[str, Any],
     network: keras.Model,
     input_specs: Mapping[str, ArraySpec],
-    records: Records,
+    columns: Sequence[Column],
 ) -> None:
     """Write what :meth:`Scorer.load` reads, the transformer's own files apart.
 
@@ -231,12 +288,11 @@ def save_model(
         config: the resolved config.
         network: dict-in, dict-out, holding the weights to keep.
         input_specs: of the network's inputs, in its order.
-        records: train records, to learn the columns from.
+        columns: the columns that scoring reads, as :func:`rehearse` returned them.
     """
-    loader = build_loader(config, RecordMode.SCORE)
     outputs = [output["name"] for output in config["model"]["outputs"]]
     signature = {
-        "columns": [asdict(column) for column in describe_columns(loader, records)],
+        "columns": [asdict(column) for column in columns],
         "inputs": [
             {"name": name, "shape": list(spec.shape), "dtype": spec.dtype}
             for name, spec in input_specs.items()

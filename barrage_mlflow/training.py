@@ -29,9 +29,9 @@ from barrage_mlflow.dataset import (
     fit_and_save,
     load_pipeline,
 )
-from barrage_mlflow.errors import BarrageError, RecordError, TrainingError
+from barrage_mlflow.errors import ArtifactError, RecordError, describe_error
 from barrage_mlflow.progress import progress_callback
-from barrage_mlflow.scoring import Scorer, save_model
+from barrage_mlflow.scoring import Scorer, rehearse, save_model
 
 if TYPE_CHECKING:
     import keras
@@ -41,6 +41,7 @@ Config = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 _SEEDS = 2**31
+_SUMMARY_WIDTH = 120
 _EXAMPLE_RECORDS = 5
 """Records in the packaged model's input example."""
 
@@ -96,6 +97,7 @@ def train(
         ArtifactError: the artifact folder is in use.
         RecordError: records cannot be read, loaded or fed to the network.
         ComponentError: a component broke its contract.
+        TrackingError: MLflow cannot be reached, or refuses the name to register.
         TrainingError: the loss became NaN, or there was no best epoch.
         Exception: whatever the project's own components raise, with the place as a note.
 
@@ -111,8 +113,10 @@ def train(
         add_project_path(document)
         resolved = resolve_config(document)
         artifacts.check_free(artifact_dir)
-    except BarrageError as error:
-        tracking.fail_project_run(error)
+        if register is not None:
+            tracking.check_registrable(register)
+    except BaseException as error:
+        tracking.end_project_run(error)
         raise
     run = tracking.open_run(experiment, run_name)
     folder = artifacts.default_folder(run.run_id) if artifact_dir is None else Path(artifact_dir)
@@ -131,11 +135,15 @@ def train(
     except KeyboardInterrupt as error:
         # The status goes first: whoever interrupts may soon kill.
         run.finish("KILLED", error)
+        if any((folder / artifacts.CHECKPOINTS).rglob("*.npz")):
+            error.add_note(f"checkpoints up to here are kept in {folder}")
         _log_artifacts(run, folder, error)
         raise
     except BaseException as error:
-        _log_artifacts(run, folder, error)
-        run.finish("FAILED", error)
+        try:
+            _log_artifacts(run, folder, error)
+        finally:
+            run.finish("FAILED", error)
         raise
     run.finish("FINISHED")
     return result
@@ -175,6 +183,7 @@ def _train(
     _write_summary(network, folder / artifacts.NETWORK_SUMMARY)
 
     specs = input_specs(network)
+    columns = rehearse(config, network, specs, fitted, train_records)
     train_batches = TrainBatches(
         train_records,
         train_pipeline,
@@ -199,28 +208,21 @@ def _train(
     )
 
     best = next(callback for callback in services if isinstance(callback, BestCheckpoint))
-    if best.best_epoch is None:
-        monitor = config["services"]["best_checkpoint"]["monitor"]
-        raise TrainingError(
-            f"no best checkpoint: {monitor} was NaN at every epoch; check the validation records "
-            "and the network for what makes NaN. The resume checkpoint is kept"
-        )
-    # The same layers without the optimizer, which neither the file nor scoring has.
-    best_network = keras.Model(network.input, network.output)
-    best_network.load_weights(folder / artifacts.CHECKPOINTS / artifacts.BEST_WEIGHTS)
-    save_model(folder / artifacts.MODEL, config, best_network, specs, train_records)
-    metrics = history[best.best_epoch - 1]
+    best_epoch, best_network = best.restore()
+    save_model(folder / artifacts.MODEL, config, best_network, specs, columns)
+    metrics = history[best_epoch - 1]
     model = pyfunc.log_model(
         run.run_id,
         folder / artifacts.MODEL,
-        Scorer.load(folder),
+        # Not of the artifact folder, whose copy of the code would go on the Python path.
+        Scorer.load(folder / artifacts.MODEL),
         validation_records[:_EXAMPLE_RECORDS],
         code_paths=[str(path) for path in sorted((folder / artifacts.CODE).glob("*"))],
         requirements=tracking.requirements(code_modules(config)),
         registered_name=register,
     )
-    run.log_model_metrics(model.model_id, metrics, step=best.best_epoch)
-    return TrainingResult(folder, run.run_id, model.model_uri, best.best_epoch, metrics)
+    run.log_model_metrics(model.model_id, metrics, step=best_epoch)
+    return TrainingResult(folder, run.run_id, model.model_uri, best_epoch, metrics)
 
 
 def _seeded(document: Document) -> Document:
@@ -235,8 +237,13 @@ def _begin(run: tracking.TrackedRun, folder: Path, document: Document, config: C
     """Make the artifact folder and write down what is about to be trained."""
     logger.info("MLflow run %s of %s", run.run_id, run.tracking_uri)
     logger.info("artifacts in %s", folder)
-    for part in (artifacts.MODEL, artifacts.CHECKPOINTS):
-        (folder / part).mkdir(parents=True)
+    try:
+        for part in (artifacts.MODEL, artifacts.CHECKPOINTS):
+            (folder / part).mkdir(parents=True)
+    except OSError as error:
+        raise ArtifactError(
+            f"{folder}: the artifact folder cannot be made ({error}); name another one"
+        ) from error
     identity = {name: getattr(run, name) for name in ("run_id", "experiment_id", "tracking_uri")}
     artifacts.write_json(folder / artifacts.RUN, identity)
     suffix = Path(document.source).suffix or ".json"
@@ -257,7 +264,7 @@ def _begin(run: tracking.TrackedRun, folder: Path, document: Document, config: C
 def _read_dataset(run: tracking.TrackedRun, source: Any, context: str) -> Records:
     records = Records.read(source, name=None if _is_path(source) else context)
     if not len(records):
-        raise RecordError(f"{records.name}: no records to {context}")
+        raise RecordError(f"{records.name} holds no records; give at least one")
     run.log_dataset(
         name=context,
         context=context,
@@ -279,7 +286,15 @@ def _metric_logger(run: tracking.TrackedRun) -> keras.callbacks.Callback:
 
 def _write_summary(network: keras.Model, path: Path) -> None:
     lines: list[str] = []
-    network.summary(print_fn=lambda line, **_: lines.append(line), line_length=100)
+    # Keras cuts the table off at the width of the terminal, whatever length it is asked for.
+    columns = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(_SUMMARY_WIDTH)
+    try:
+        network.summary(print_fn=lambda line, **_: lines.append(line), line_length=_SUMMARY_WIDTH)
+    finally:
+        os.environ.pop("COLUMNS")
+        if columns is not None:
+            os.environ["COLUMNS"] = columns
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
@@ -292,16 +307,18 @@ def _log_artifacts(
     """
     from barrage_mlflow.services import write_learning_curves
 
+    if not folder.is_dir():
+        return
     try:
         if (folder / artifacts.REPORT).exists():
             write_learning_curves(folder / artifacts.REPORT, folder / artifacts.LEARNING_CURVES)
         for path in sorted(folder.iterdir()):
             if path.name != artifacts.MODEL:
                 run.log_artifact(path)
-    except (BarrageError, OSError) as error:
+    except Exception as error:
         if failure is None:
             raise
-        failure.add_note(f"besides: {error}")
+        failure.add_note(f"besides: {describe_error(error)}")
 
 
 def _is_path(source: Any) -> bool:

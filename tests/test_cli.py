@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from small import small_config, small_frame
 
-from barrage_mlflow.cli import _parse_overrides, describe_error, main
+from barrage_mlflow.cli import _parse_overrides, explain_error, main
 from barrage_mlflow.errors import ConfigError, Fault, RecordError
 
 
@@ -157,26 +157,26 @@ def test_config_faults_under_mlflow_run_fail_the_run_that_mlflow_opened(
     )
 
 
-def test_describe_error_shows_project_frames(tmp_path: Path) -> None:
+def test_explain_error_shows_project_frames(tmp_path: Path) -> None:
     code = compile("def load():\n    return {}['a']\n", str(tmp_path / "loader.py"), "exec")
     names: dict[str, object] = {}
     exec(code, names)
     with pytest.raises(KeyError, match="a") as error:
         names["load"]()  # type: ignore[operator]
     error.value.add_note("in train, record 3")
-    assert describe_error(error.value).splitlines() == [
+    assert explain_error(error.value).splitlines() == [
         "error: KeyError: 'a'",
         "in train, record 3",
-        f"  at {__file__}:{error.tb.tb_lineno} in test_describe_error_shows_project_frames",
+        f"  at {__file__}:{error.tb.tb_lineno} in test_explain_error_shows_project_frames",
         f"  at {tmp_path / 'loader.py'}:2 in load",
         "  (set BARRAGE_TRACEBACK=1 to see the whole traceback)",
     ]
 
 
-def test_describe_error_of_our_own_errors() -> None:
+def test_explain_error_of_our_own_errors() -> None:
     faults = [Fault("$.a", "missing"), Fault("$.b", "unknown", "did you mean 'c'?")]
-    assert describe_error(ConfigError(faults)) == "$.a: missing\n$.b: unknown; did you mean 'c'?"
-    assert describe_error(RecordError("x.csv: empty")) == "error: x.csv: empty"
+    assert explain_error(ConfigError(faults)) == "$.a: missing\n$.b: unknown; did you mean 'c'?"
+    assert explain_error(RecordError("x.csv: empty")) == "error: x.csv: empty"
 
 
 @pytest.mark.parametrize(

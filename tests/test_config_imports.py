@@ -176,7 +176,7 @@ def test_paths_into_the_project(project):
             "optimizer",
             "zzz",
             "'zzz' is not the name of an optimizer in Keras; "
-            "give the whole path of a class of your own",
+            "give the whole path of one of your own",
         ),
         (
             "loss",
@@ -188,7 +188,7 @@ def test_paths_into_the_project(project):
             "network",
             "tensorflow.python.keras.models.Nothing",
             "'tensorflow.python.keras.models.Nothing' is not the name of a network in Keras; "
-            "give the whole path of a class of your own",
+            "give the whole path of one of your own",
         ),
         (
             "layer",
@@ -228,8 +228,26 @@ def test_paths_into_the_project(project):
         (
             "loader",
             "KeySelectr",
-            "'KeySelectr' leads nowhere: module 'barrage_mlflow.dataset' has no 'KeySelectr'; "
+            "'KeySelectr' is not the name of a loader in barrage_mlflow.dataset; "
             "did you mean 'KeySelector'?",
+        ),
+        (
+            "augmentor",
+            "jitter",
+            "'jitter' is not the name of an augmentor in barrage_mlflow.dataset; "
+            "give the whole path of one of your own",
+        ),
+        (
+            "network",
+            "sequentialfromconfig",
+            "'sequentialfromconfig' is not the name of a network in barrage_mlflow.model; "
+            "did you mean 'sequential_from_config'?",
+        ),
+        (
+            "transformer",
+            "RecordTransformer",
+            "'RecordTransformer' is abstract: it does not define fit, load, postprocess, save, "
+            "transform",
         ),
         (
             "loader",

@@ -40,7 +40,10 @@ def _project(tmp_path, monkeypatch):
 def faults(transformer, params, **output):
     data = {
         "dataset": {
-            "loader": {"import": "KeySelector", "params": {"inputs": {}, "outputs": {}}},
+            "loader": {
+                "import": "KeySelector",
+                "params": {"inputs": {"x": "a"}, "outputs": {"y": "b"}},
+            },
         },
         "model": {
             "network": {"import": "keras.applications.MobileNetV2", "params": params},

@@ -3,6 +3,7 @@
 import enum
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,7 +74,8 @@ def test_takes_no_text_that_the_standard_library_refuses(text):
         with pytest.raises(ConfigError, match="not JSON"):
             read_json(text, "c.json")
     else:
-        if not any(word in text for word in ("NaN", "Infinity", "\\u")):
+        # What is JSON to the standard library alone, or a number that may be out of range.
+        if not re.search(r"NaN|Infinity|\\u|[0-9]{19}|[0-9][eE]", text):
             assert read_json(text, "c.json").data == expected
 
 

@@ -79,8 +79,31 @@ def test_what_is_allowed(path, value):
         (
             "services.best_checkpoint",
             {"monitor": "val_los", "mode": "min"},
-            ".monitor: no output produces 'val_los'; produced are 'learning_rate', 'loss', 'mae', "
-            "'y_loss', 'y_mae'; did you mean \"val_loss\"?",
+            ".monitor: no output produces 'val_los'; produced are 'val_loss', 'val_mae', "
+            "'val_y_loss', 'val_y_mae'; did you mean \"val_loss\"?",
+        ),
+        (
+            "services.best_checkpoint",
+            {"monitor": "val_learning_rate", "mode": "min"},
+            ".monitor: no output produces 'val_learning_rate'; produced are 'val_loss', 'val_mae', "
+            "'val_y_loss', 'val_y_mae'",
+        ),
+        (
+            "services.best_checkpoint",
+            {"monitor": "learning_rate", "mode": "min"},
+            '.monitor: expected a validation metric (val_…), got "learning_rate"; produced are '
+            "'val_loss', 'val_mae', 'val_y_loss', 'val_y_mae'",
+        ),
+        (
+            "services.train_early_stopping",
+            {**STOPPING, "monitor": "val_los"},
+            '.monitor: expected a train metric, got "val_los"; write "loss"',
+        ),
+        (
+            "dataset.loader",
+            {"import": "KeySelector", "params": {"inputs": "x", "outputs": {"y": "y"}}},
+            ".params: KeySelector: inputs: expected a dict from a network name to a record key or "
+            "a list of keys, got 'x'",
         ),
         (
             "services.best_checkpoint",

@@ -183,8 +183,8 @@ def test_key_selector_names_a_missing_key():
     records = Records.read([{"a": 1, "b": 2}], name="t.csv")
     with pytest.raises(RecordError, match="no column") as error:
         loader.load_batch(records)
-    assert str(error.value) == "t.csv: no column 'c'; The columns are: a, b"
-    with pytest.raises(RecordError, match=r"^the record: no column 'c'; The columns are: a, b$"):
+    assert str(error.value) == "t.csv: no column 'c'; the columns are 'a', 'b'"
+    with pytest.raises(RecordError, match=r"^the record: no column 'c'; the columns are 'a', 'b'$"):
         loader.load(records[0])
 
 
@@ -387,7 +387,8 @@ def test_columns_read_says_which_record_does_not_load():
     with pytest.raises(KeyError, match="gone") as error:
         columns_read(loader, RECORDS)
     assert error.value.__notes__ == [
-        f"in train.csv, record 0, stage load, component {component_name(loader)}"
+        f"in train.csv, record 0, stage load, component {component_name(loader)}",
+        "train.csv: no column 'gone'; the columns are 'a', 'b', 's', 't', 'u', 'y', 'w', 'k'",
     ]
 
 

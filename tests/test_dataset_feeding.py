@@ -128,7 +128,14 @@ def test_sample_counts_that_leave_nothing_say_so():
         "train.csv: column 'n' is 0 in every record: sample_count leaves nothing to train on; "
         "give at least one record a count of 1 or more"
     )
-    with pytest.raises(RecordError, match=r"^the records: no column 'm'; The columns are: n$"):
+    huge = Records.read([{"n": 2**62}, {"n": 2**62}], name="train.csv")
+    with pytest.raises(RecordError, match="add up") as error:
+        sample_counts(huge, "n")
+    assert str(error.value) == (
+        "train.csv: column 'n': expected sample counts that add up to 4,294,967,296 or less, got "
+        "9,223,372,036,854,775,808"
+    )
+    with pytest.raises(RecordError, match=r"^the records: no column 'm'; the columns are 'n'$"):
         sample_counts(Records.read([{"n": 0}]), "m")
 
 
@@ -356,6 +363,16 @@ def test_an_epoch_gives_every_record_once_conformed():
     assert (x["x"].dtype, y["y"].dtype, w["y"].dtype) == (np.float32, np.int64, np.float32)
     np.testing.assert_array_equal(x["x"][:, 0], y["y"])
     assert drawn(train.epoch(0)) == drawn(data) != drawn(train.epoch(1))
+
+
+def test_a_validation_set_that_does_not_fit_is_found_before_training():
+    lacking = Records.read([{"a": 1, "y": 0}], name="validation.csv")
+    with pytest.raises(RecordError, match="no column") as error:
+        batches(mode=RecordMode.VALIDATION, records=lacking)
+    assert str(error.value) == "validation.csv: no column 'b'; the columns are 'a', 'y'"
+    assert error.value.__notes__ == [
+        "in validation.csv, record 0, stage load, component KeySelector"
+    ]
 
 
 def test_with_steps_every_batch_is_full_and_no_record_is_starved():

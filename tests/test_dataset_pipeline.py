@@ -17,6 +17,7 @@ from barrage_mlflow.dataset import (
 )
 from barrage_mlflow.dataset.augmentors import Draws
 from barrage_mlflow.dataset.stacking import component_name
+from barrage_mlflow.dataset.transformer import fit_transformer
 from barrage_mlflow.errors import ComponentError, RecordError
 
 TRAIN, SCORE = RecordMode.TRAIN, RecordMode.SCORE
@@ -178,7 +179,7 @@ def test_a_key_that_a_loader_of_the_user_misses_is_explained():
         pipeline(Misses(TRAIN), Doubles).load_and_transform(RECORDS)
     assert notes(error) == [
         f"in train.csv, record 0, stage load, component {component_name(Misses(TRAIN))}",
-        "train.csv: no column 'aa'; did you mean 'a'? The columns are: a, b, t, y",
+        "train.csv: no column 'aa'; did you mean 'a'? The columns are 'a', 'b', 't', 'y'",
     ]
 
 
@@ -473,3 +474,93 @@ def test_params_reach_the_function_and_may_fix_its_rng():
     assert augmentor(record, Draws(0).at(0, 0, 0))[0]["x"].tolist() == [1, 1]
     assert not Augmentor(noise, {"rng": Draws(0).at(0, 0, 0)}).takes_rng
     assert not Augmentor(min).takes_rng  # a function in C tells no signature
+
+
+# Which column ------------------------------------------------------------------------------
+
+CELLS = Records.read([{"a": 1.5, "s": "ok"}, {"a": None, "s": "many"}], name="train.csv")
+
+
+class Reads(RecordLoader):
+    """Reads numbers from one column, and says no more than Python does."""
+
+    column = "s"
+
+    def load(self, record):
+        if record["s"] == "ok":
+            return {"x": np.zeros(1)}, {"y": 0}
+        return {"x": np.array([int(record[self.column])])}, {"y": 0}
+
+
+class ReadsBatches(Reads):
+    def load_batch(self, records):
+        for record in records:
+            self.load(record)
+        return {"x": np.zeros((len(records), 1))}, {"y": np.zeros(len(records))}
+
+
+class ReadsMissing(Reads):
+    column = "a"
+
+
+class Fits(IdentityTransformer):
+    def fit(self, records):
+        for record in records:
+            self.loader.load(record)
+
+
+@pytest.mark.parametrize(
+    ("loader", "column"),
+    [
+        (Reads, "column 's' holds 'many'"),
+        (ReadsBatches, "column 's' holds 'many'"),
+        (ReadsMissing, "column 'a' holds no value"),
+    ],
+)
+def test_an_error_of_a_loader_names_the_column_whose_cell_it_shows(loader, column):
+    place = [
+        f"in train.csv, record 1, stage load, component {component_name(loader)}",
+        column,
+    ]
+    with pytest.raises(ValueError, match=r"many|NaN") as error:
+        pipeline(loader(TRAIN)).load_and_transform(CELLS)
+    assert notes(error) == place
+    with pytest.raises(ValueError, match=r"many|NaN") as error:
+        RecordLoader.load_batch(loader(TRAIN), CELLS)
+    assert notes(error) == place
+
+
+def test_an_error_without_a_message_still_names_the_record():
+    class BrokenError(ValueError):
+        def __str__(self):
+            raise RuntimeError
+
+    class Breaks(ByRecord):
+        def check(self, record):
+            raise BrokenError
+
+    with pytest.raises(BrokenError) as error:
+        pipeline(Breaks(TRAIN)).load_and_transform(RECORDS)
+    assert notes(error) == [
+        f"in train.csv, record 0, stage load, component {component_name(Breaks)}"
+    ]
+
+
+def test_a_fit_that_cannot_load_a_record_names_it():
+    with pytest.raises(ValueError, match="many") as error:
+        fit_transformer(Fits(TRAIN, Reads(TRAIN)), CELLS)
+    assert notes(error) == [
+        f"in train.csv, record 1, stage load, component {component_name(Reads)}",
+        "column 's' holds 'many'",
+    ]
+
+
+def test_a_fit_that_fails_on_its_own_names_the_set():
+    class Fails(IdentityTransformer):
+        def fit(self, records):
+            raise ZeroDivisionError("nothing varies")
+
+    for loader in (Reads(TRAIN), selector(x="a")):
+        with pytest.raises(ZeroDivisionError, match="nothing varies") as error:
+            fit_transformer(Fails(TRAIN, loader), CELLS)
+        assert notes(error) == [f"in train.csv, stage fit, component {component_name(Fails)}"]

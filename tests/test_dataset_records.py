@@ -310,9 +310,10 @@ def test_a_missing_column_is_named_with_the_nearest():
         with pytest.raises(RecordError, match="no column") as error:
             read("speces")
         assert message(error) == (
-            "train.csv: no column 'speces'; did you mean 'species'? The columns are: species, sex"
+            "train.csv: no column 'speces'; did you mean 'species'? "
+            "The columns are 'species', 'sex'"
         )
-    with pytest.raises(RecordError, match=r"^the records: no column 'q'; The columns are: a$"):
+    with pytest.raises(RecordError, match=r"^the records: no column 'q'; the columns are 'a'$"):
         Records.read([{"a": 1}])["q"]
 
 

@@ -30,8 +30,8 @@ def show(stream: io.StringIO, epochs: int = 3) -> str:
 
 def test_elsewhere_the_first_and_the_last_epoch_are_plain_lines() -> None:
     first, last = show(io.StringIO()).splitlines()
-    assert re.fullmatch(r"epoch 1/3  loss 0\.25  val_loss 0\.3333  0:00:00 left", first)
-    assert re.fullmatch(r"epoch 3/3  loss 0\.25  val_loss 0\.3333  0:00:00 left", last)
+    assert re.fullmatch(r"epoch 1/3  loss 0\.25 \(val 0\.3333\)  0:00:00 left", first)
+    assert re.fullmatch(r"epoch 3/3  loss 0\.25 \(val 0\.3333\)  0:00:00 left", last)
 
 
 def test_elsewhere_a_line_is_due_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,8 +43,15 @@ def test_elsewhere_a_line_is_due_after_a_while(monkeypatch: pytest.MonkeyPatch) 
 def test_training_that_ends_before_an_epoch_shows_nothing() -> None:
     stream = io.StringIO()
     callback = progress.progress_callback(stream)
+    callback.on_train_end()
     callback.on_train_begin()
     callback.on_train_end()
+    assert stream.getvalue() == ""
+
+
+def test_a_terminal_is_left_alone_by_training_that_does_not_begin() -> None:
+    stream = Terminal()
+    progress.progress_callback(stream).on_train_end()
     assert stream.getvalue() == ""
 
 
@@ -52,7 +59,7 @@ def test_a_terminal_gets_a_line_for_each_epoch_and_a_live_bar() -> None:
     shown = show(Terminal())
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     for epoch in (1, 2, 3):
-        assert f"epoch {epoch}/3  loss 0.25  val_loss 0.3333  0:00:00 left" in plain
+        assert f"epoch {epoch}/3  loss 0.25 (val 0.3333)  0:00:00 left" in plain
     assert "batches" in plain
 
 

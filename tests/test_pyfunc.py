@@ -20,7 +20,6 @@ from small import small_config, small_frame
 
 from barrage_mlflow import ArtifactError, Scorer, TrainingResult, train
 from barrage_mlflow.pyfunc import ScoringModel, load_scorer
-from barrage_mlflow.scoring import Column
 from barrage_mlflow.tracking import requirements
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
@@ -93,25 +92,15 @@ def test_a_bad_record_is_the_callers_fault(trained: TrainingResult) -> None:
     assert error.value.error_code == "INVALID_PARAMETER_VALUE"
 
 
-def test_integers_reach_the_loader_as_integers() -> None:
-    seen = {}
-
-    class Spy:
-        columns = (
-            Column("whole", "integer", required=True),
-            Column("half", "integer", required=True),
-            Column("real", "double", required=True),
-            Column("gone", "integer", required=False),
-        )
-
-        def score(self, records):
-            seen.update({name: records[name].dtype.kind for name in records.columns})
-            return {"y": np.zeros(len(records))}
-
-    frame = pd.DataFrame({"whole": [1.0, 2.0], "half": [1.0, 2.5], "real": [1.0, 2.0]})
-    ScoringModel(Spy()).predict(frame)  # type: ignore[arg-type]
-    assert seen == {"whole": "i", "half": "f", "real": "f"}
-    assert frame.dtypes.map(str).unique().tolist() == ["float64"]
+def test_whole_numbers_are_taken_as_pandas_reads_them(tmp_path: Path) -> None:
+    whole = TRAIN.assign(a=(TRAIN["a"] * 10).astype("int64"))
+    result = train(small_config(solver__epochs=1), whole, whole)
+    signature = mlflow.models.get_model_info(result.model_uri).signature
+    assert [str(spec.type) for spec in signature.inputs] == ["DataType.long", "DataType.double"]
+    whole.to_csv("whole.csv", index=False)
+    frame = mlflow.pyfunc.load_model(result.model_uri).predict(pd.read_csv("whole.csv"))
+    expected = Scorer.load(result.artifact_dir).score("whole.csv")["label"]
+    np.testing.assert_array_equal(np.array(frame["label"].tolist(), np.float32), expected)
 
 
 ANOTHER_TOOL = """

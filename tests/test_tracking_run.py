@@ -15,11 +15,22 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError, TrackingError
-from barrage_mlflow.tracking import environment_tags, fail_project_run, open_run
+from barrage_mlflow.errors import (
+    ArtifactError,
+    BarrageError,
+    RecordError,
+    TrackingError,
+    describe_error,
+)
+from barrage_mlflow.tracking import (
+    check_registrable,
+    end_project_run,
+    environment_tags,
+    open_run,
+)
 from barrage_mlflow.tracking import run as run_module
 from barrage_mlflow.tracking.metrics import MetricQueue
-from barrage_mlflow.tracking.run import TrackedRun, describe_error
+from barrage_mlflow.tracking.run import TrackedRun
 
 ROOT = Path(__file__).parents[1]
 
@@ -74,7 +85,6 @@ def test_a_run_holds_what_was_written(tmp_path):
     run.log_metrics({"loss": 0.4}, step=2)
     run.set_tags({"note": "x" * 9_000})
     run.log_dataset("train", "train", "5f2b", "train.csv", {"age": "int64"}, 3)
-    run.log_text("hello", "notes/hello.txt")
     run.finish("FINISHED")
 
     found = stored(run)
@@ -88,7 +98,6 @@ def test_a_run_holds_what_was_written(tmp_path):
     (entry,) = found.inputs.dataset_inputs
     assert (entry.dataset.name, entry.dataset.digest) == ("train", "5f2b")
     assert MlflowClient().get_experiment(run.experiment_id).name == "birds"
-    assert (Path(run.artifact_uri) / "notes/hello.txt").read_text() == "hello"
     assert run.tracking_uri == f"sqlite:///{tmp_path}/mlflow.db"
     assert mlflow.active_run() is None
 
@@ -195,16 +204,46 @@ def test_a_run_that_is_not_there(monkeypatch):
 
 
 def test_an_error_before_the_run_is_opened_fails_the_project_run(project_run):
-    fail_project_run(BarrageError("config.json:3:5  $.solver: unknown key 'epoch'"))
+    end_project_run(BarrageError("config.json:3:5  $.solver: unknown key 'epoch'"))
     found = mlflow.get_run(project_run.info.run_id)
     assert found.info.status == "FAILED"
     assert found.data.tags["barrage.error"] == "config.json:3:5  $.solver: unknown key 'epoch'"
 
 
+def test_an_interrupt_before_the_run_is_opened_kills_the_project_run(project_run):
+    end_project_run(KeyboardInterrupt())
+    found = mlflow.get_run(project_run.info.run_id)
+    assert found.info.status == "KILLED"
+    assert found.data.tags["barrage.error"] == "KeyboardInterrupt"
+
+
+def test_an_interrupt_while_the_run_is_opened_kills_it(monkeypatch):
+    start = mlflow.start_run
+
+    def interrupted(**options):
+        start(**options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mlflow, "start_run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        open_run()
+    (found,) = mlflow.search_runs(output_format="list")
+    assert (found.info.status, mlflow.active_run()) == ("KILLED", None)
+
+
+def test_names_that_the_registry_refuses_are_told():
+    check_registrable("new")
+    MlflowClient().create_registered_model("known")
+    check_registrable("known")
+    with pytest.raises(TrackingError, match=r"could not register a model 'a/b': .*name") as error:
+        check_registrable("a/b")
+    assert error.value.error_code == "INVALID_PARAMETER_VALUE"
+
+
 def test_an_error_before_the_run_is_not_hidden_by_the_next(monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_RUN_ID", "abc")
     error = BarrageError("bad config")
-    fail_project_run(error)
+    end_project_run(error)
     assert error.__notes__ == [f"besides: {caplog.messages[0]}"]
 
 

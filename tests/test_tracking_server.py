@@ -293,7 +293,6 @@ def test_a_server_that_is_killed_and_restarted_loses_and_doubles_nothing(mlflow_
     run = open_run("birds", tags={"team": "a"})
     run.log_params({f"long.{number}": "é" * 6_000 for number in range(150)})
     run.log_dataset("train", "train", "5f2b", "train.csv", {"age": "int64"}, 3)
-    run.log_text("hello", "notes/hello.txt")
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "a.txt").write_text("a")
     run.log_artifact("logs")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import mlflow
@@ -19,6 +22,7 @@ from barrage_mlflow import (
     ComponentError,
     ConfigError,
     RecordError,
+    TrackingError,
     TrainingError,
     train,
 )
@@ -216,7 +220,9 @@ def test_a_missing_column_fails_the_run(tmp_path: Path) -> None:
 
 
 def test_an_empty_validation_set_fails_the_run(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="validation: no records") as error:
+    with pytest.raises(
+        RecordError, match="^validation holds no records; give at least one$"
+    ) as error:
         train(small_config(), TRAIN, VALIDATION[:0])
     assert_failed(error)
 
@@ -299,6 +305,88 @@ def test_a_transformer_that_forgets_is_found_before_training(project: Path) -> N
     assert not Path("out", "training_report.csv").exists()
 
 
+BREAKS_AT_THE_END = """
+    from barrage_mlflow.dataset import IdentityTransformer, RecordLoader, RecordMode
+
+    class NeedsTargets(RecordLoader):
+        def load(self, record):
+            x = {"x": [record["a"], record["b"]]}
+            if self.mode is RecordMode.SCORE:
+                raise ZeroDivisionError("no targets")
+            return x, {"label": record["label"]}
+
+    class BrokenPostprocess(IdentityTransformer):
+        def postprocess_batch(self, scores):
+            raise ZeroDivisionError("no scores")
+
+    class RefusesUntrained(IdentityTransformer):
+        calls = 0
+
+        def postprocess_batch(self, scores):
+            RefusesUntrained.calls += 1
+            if RefusesUntrained.calls <= 2:  # the batch, then its first record alone
+                raise OverflowError("exp of a huge number")
+            return scores
+"""
+
+
+@pytest.mark.parametrize(
+    ("component", "place"),
+    [
+        ("loader", "in train, record 0, stage load, component late.NeedsTargets"),
+        (
+            "transformer",
+            "in train, record 0, stage postprocess, component late.BrokenPostprocess\n"
+            "found before training, on scores of the untrained network",
+        ),
+    ],
+)
+def test_what_would_break_after_training_is_found_before(
+    project: Path, component: str, place: str
+) -> None:
+    write_project(project, "late", BREAKS_AT_THE_END)
+    name = place.splitlines()[0].split()[-1]
+    config = small_config(**{f"dataset__{component}": {"import": name}})
+    with pytest.raises(ZeroDivisionError) as error:
+        train(config, TRAIN, VALIDATION, artifact_dir="out")
+    assert "\n".join(error.value.__notes__) == place
+    assert only_run().data.tags["barrage.error"] == f"ZeroDivisionError: {error.value}\n{place}"
+    assert only_run().info.status == "FAILED"
+    assert not Path("out", "training_report.csv").exists()
+
+
+def test_a_postprocess_may_refuse_what_only_an_untrained_network_gives(project: Path) -> None:
+    write_project(project, "refusing", BREAKS_AT_THE_END)
+    config = small_config(
+        dataset__transformer={"import": "refusing.RefusesUntrained"}, solver__epochs=1
+    )
+    assert train(config, TRAIN, VALIDATION).best_epoch == 1
+
+
+def test_an_artifact_folder_that_cannot_be_made_fails_the_run(tmp_path: Path) -> None:
+    Path("file").touch()
+    message = r"^file/out: the artifact folder cannot be made \(.*Not a directory.*\); name another"
+    with pytest.raises(ArtifactError, match=message) as error:
+        train(small_config(), TRAIN, VALIDATION, artifact_dir="file/out")
+    assert_failed(error)
+    assert not hasattr(error.value, "__notes__")
+
+
+def test_a_name_that_cannot_be_registered_opens_no_run(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match=r"could not register a model 'a/b'"):
+        train(small_config(), TRAIN, VALIDATION, register="a/b")
+    assert mlflow.search_runs(search_all_experiments=True, output_format="list") == []
+
+
+def test_training_leaves_the_process_as_it_was(tmp_path: Path) -> None:
+    train(small_config(solver__epochs=1), TRAIN, VALIDATION)
+    before = list(sys.path), dict(os.environ), {thread.name for thread in threading.enumerate()}
+    train(small_config(solver__epochs=1), TRAIN, VALIDATION)
+    after = list(sys.path), dict(os.environ), {thread.name for thread in threading.enumerate()}
+    assert after == before
+    assert mlflow.active_run() is None
+
+
 def test_the_projects_code_is_kept_beside_the_model(project: Path) -> None:
     text = FORGETFUL.replace("        def save(self, path):\n            pass", KEEPING_SAVE)
     text = text.replace("        def load(self, path):\n            pass", KEEPING_LOAD)
@@ -337,7 +425,7 @@ def test_a_validation_metric_that_is_always_nan_fails_and_keeps_the_checkpoint(
 ) -> None:
     write_project(project, "nan_metric", NAN_METRIC)
     config = small_config(model__network={"import": "nan_metric.network"})
-    with pytest.raises(TrainingError, match=r"^no best checkpoint: val_loss was NaN") as error:
+    with pytest.raises(TrainingError, match=r"^no best checkpoint: val_loss was a fin") as error:
         train(config, TRAIN, VALIDATION, artifact_dir="out")
     assert_failed(error)
     assert Path("out", "checkpoints", "resume", "epoch-00003.npz").exists()
@@ -352,7 +440,7 @@ def test_an_interrupted_run_is_killed_and_keeps_its_checkpoints(tmp_path: Path) 
         if epoch == 1:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as error:
         train(
             small_config(),
             TRAIN,
@@ -360,8 +448,22 @@ def test_an_interrupted_run_is_killed_and_keeps_its_checkpoints(tmp_path: Path) 
             artifact_dir="out",
             callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=interrupt)],
         )
+    assert error.value.__notes__ == ["checkpoints up to here are kept in out"]
     assert only_run().info.status == "KILLED"
     assert Path("out", "checkpoints", "resume", "epoch-00001.npz").exists()
+
+
+def test_an_interrupt_while_a_failure_is_logged_ends_the_run_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("barrage_mlflow.training._log_artifacts", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(small_config(), "missing.csv", VALIDATION)
+    assert only_run().info.status == "FAILED"
+    assert only_run().data.tags["barrage.error"].startswith("missing.csv: no such file")
 
 
 def test_a_component_keeps_its_own_exception(project: Path) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from barrage_mlflow.config.components import param_problems
+from barrage_mlflow.config.components import build_import, param_problems
 from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.imports import NotImportableError, Target, current_path, find_target
-from barrage_mlflow.config.paths import Path, show_value, value_at
+from barrage_mlflow.config.paths import Path, show_path, show_value, value_at
 from barrage_mlflow.config.placeholders import (
     given_values,
     name_in_both,
@@ -19,10 +19,12 @@ from barrage_mlflow.config.placeholders import (
 )
 from barrage_mlflow.config.schema import schema_at
 from barrage_mlflow.config.shape import missing_keys, unknown_key
+from barrage_mlflow.errors import ComponentError
 
 _NETWORK = ("model", "network")
 _TRANSFORMER = ("dataset", "transformer")
 _SEQUENTIAL = "barrage_mlflow.model.sequential_from_config"
+_KEY_SELECTOR = "barrage_mlflow.dataset.KeySelector"
 _IDENTITY = "barrage_mlflow.dataset.IdentityTransformer"
 
 
@@ -49,7 +51,10 @@ def import_findings(data: Any) -> Iterator[Finding]:
     for path, block, kind in _blocks(data):
         params = block.get("params", {})
         if path in targets and isinstance(params, dict):
-            yield from _param_findings(path, params, kind, targets[path], data)
+            found = list(_param_findings(path, params, kind, targets[path], data))
+            yield from found
+            if not found and targets[path].path == _KEY_SELECTOR:
+                yield from _selector_findings(path, block)
     yield from _sequential_findings(data, targets.get(_NETWORK))
     yield from _placeholder_findings(data, names)
 
@@ -128,6 +133,14 @@ def _param_findings(
             yield Finding(key, problem.message, problem.remedy, True)
         else:
             yield Finding(path, problem.message, problem.remedy)
+
+
+def _selector_findings(path: Path, block: dict[str, Any]) -> Iterator[Finding]:
+    """What the built-in loader, which is cheap to build, says of the values of its params."""
+    try:
+        build_import(block, "loader", show_path(path), "train")
+    except ComponentError as fault:
+        yield Finding((*path, "params"), str(fault))
 
 
 def _sequential_findings(data: Any, network: Target | None) -> Iterator[Finding]:

@@ -13,24 +13,26 @@ from types import ModuleType
 from typing import Any
 
 from barrage_mlflow.config import keras_index
-from barrage_mlflow.config.paths import nearest, suggest
+from barrage_mlflow.config.paths import did_you_mean, suggest
 from barrage_mlflow.config.project import own_modules
 from barrage_mlflow.config.signatures import Accepts
 from barrage_mlflow.errors import ImportPathError
 
 _DATASET = "barrage_mlflow.dataset"
-_BARRAGE_NAMESPACES = {
-    "loader": _DATASET,
-    "transformer": _DATASET,
-    "augmentor": _DATASET,
-    "network": "barrage_mlflow.model",
+_BARRAGE_NAMES = {
+    "loader": (_DATASET, ("KeySelector",)),
+    "transformer": (_DATASET, ("IdentityTransformer",)),
+    "augmentor": (_DATASET, ()),
+    "network": ("barrage_mlflow.model", ("sequential_from_config",)),
 }
+"""Of each kind, the package that short names are searched in, and what is built in."""
 _BARRAGE_BASES = {
     "loader": f"{_DATASET}.RecordLoader",
     "transformer": f"{_DATASET}.RecordTransformer",
 }
 _KERAS_ROOTS = ("tensorflow.python.keras", "tensorflow.keras", "tf.keras", "keras")
 _BYGONE = ("legacy", "experimental")
+_GIVE_PATH = "give the whole path of one of your own"
 
 
 class NotImportableError(ImportPathError):
@@ -105,8 +107,8 @@ def find_target(path: str, kind: str) -> Target:
         return _keras_target(path, today.removeprefix("keras."), kind)
     if "." in today:
         return _python_target(path, today, kind)
-    if kind in _BARRAGE_NAMESPACES:
-        return _python_target(path, f"{_BARRAGE_NAMESPACES[kind]}.{path}", kind)
+    if kind in _BARRAGE_NAMES:
+        return _barrage_target(path, kind)
     if keras_index.is_shape_alias(kind, path):
         return Target(path, "alias", Accepts(names=("name",)), lambda: path)
     entry = _ask_keras(keras_index.short, kind, path)
@@ -159,8 +161,7 @@ def _keras_target(path: str, rest: str, kind: str) -> Target:
     if entry is None:
         known = _ask_keras(keras_index.members, ".".join(parts[:-1]))
         message = f"{path!r} leads nowhere: the installed Keras has no 'keras.{rest}'"
-        near = nearest(parts[-1], known)
-        raise NotImportableError(message, f"did you mean {near!r}?" if near else "")
+        raise NotImportableError(message, did_you_mean(parts[-1], known))
     if entry.form == "class" and kind in keras_index.BASES and kind not in entry.kinds:
         raise NotImportableError(f"{path!r} is no {wanted(kind)}", _elsewhere(parts[-1], kind))
     if entry.form == "other" or (kind not in keras_index.BASES and entry.form == "class"):
@@ -181,14 +182,21 @@ def _unknown_keras_name(name: str, kind: str, path: str | None = None) -> NotImp
     article = "an" if kind == "optimizer" else "a"
     message = f"{path or name!r} is not the name of {article} {kind} in Keras"
     known = _ask_keras(keras_index.names, kind) if kind in keras_index.NAMESPACES else ()
-    near = nearest(name, known)
-    own = "give the whole path of a class of your own"
-    return NotImportableError(message, f"did you mean {near!r}?" if near else own)
+    return NotImportableError(message, did_you_mean(name, known) or _GIVE_PATH)
 
 
 def _elsewhere(name: str, kind: str) -> str:
     near = keras_index.short(kind, name) if kind in keras_index.NAMESPACES else None
     return f"did you mean 'keras.{near.path}'?" if near else ""
+
+
+def _barrage_target(name: str, kind: str) -> Target:
+    package, known = _BARRAGE_NAMES[kind]
+    if name not in getattr(_module(name, package), "__all__", ()):
+        article = "an" if kind == "augmentor" else "a"
+        message = f"{name!r} is not the name of {article} {kind} in {package}"
+        raise NotImportableError(message, did_you_mean(name, known) or _GIVE_PATH)
+    return _python_target(name, f"{package}.{name}", kind)
 
 
 def _python_target(path: str, today: str, kind: str) -> Target:
@@ -211,6 +219,9 @@ def _check_base(path: str, found: type, kind: str) -> None:
             f"{path!r} is a class, expected a function f(data_record, **params)"
         )
     if issubclass(found, base_classes(kind)):
+        if inspect.isabstract(found):
+            lacking = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
+            raise NotImportableError(f"{path!r} is abstract: it does not define {lacking}")
         return
     message = f"{path!r} is no {wanted(kind)}"
     modules = {base.__module__ for base in found.__mro__}
@@ -259,9 +270,8 @@ def _locate(path: str, today: str) -> Any:
     parts = today.split(".")
     found: Any = _module(path, parts[0])
     if found is None:
-        near = nearest(parts[0], own_modules())
         message = f"{path!r} leads nowhere: no module {parts[0]!r} on the Python path"
-        raise NotImportableError(message, f"did you mean {near!r}?" if near else "")
+        raise NotImportableError(message, did_you_mean(parts[0], own_modules()))
     for i, part in enumerate(parts[1:], 1):
         here = ".".join(parts[:i])
         last = i == len(parts) - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from barrage_mlflow.config import keras_index
@@ -34,6 +34,16 @@ def metric_names(output: Mapping[str, Any]) -> list[str] | None:
         if name is None:
             return None
         names.append(name)
+    return unique_names(names)
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Tells repeated names apart by ``_1``, ``_2`` …; the first of each keeps its name.
+
+    Example:
+        >>> unique_names(["AUC", "mae", "AUC", "AUC_1", "AUC"])
+        ['AUC', 'mae', 'AUC_2', 'AUC_1', 'AUC_3']
+    """
     unique: list[str] = []
     for name in names:
         repeats, free = 0, name

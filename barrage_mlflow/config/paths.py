@@ -94,6 +94,17 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return max(alike, key=lambda known: difflib.SequenceMatcher(None, name, known).ratio())
 
 
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The remedy that the nearest known name makes; empty where none is near.
+
+    Example:
+        >>> did_you_mean("epoch", ["epochs"]), did_you_mean("zzz", ["epochs"])
+        ("did you mean 'epochs'?", '')
+    """
+    near = nearest(name, names)
+    return "" if near is None else f"did you mean {near!r}?"
+
+
 def suggest(name: str, names: Iterable[str], what: str) -> str:
     """The remedy for an unknown name: the nearest known one, else the known ones.
 
@@ -104,10 +115,7 @@ def suggest(name: str, names: Iterable[str], what: str) -> str:
         "known keys: 'epochs', 'steps'"
     """
     names = list(names)
-    near = nearest(name, names)
-    if near is not None:
-        return f"did you mean {near!r}?"
-    return f"known {what}: {show_names(names)}" if names else ""
+    return did_you_mean(name, names) or (f"known {what}: {show_names(names)}" if names else "")
 
 
 def show_names(names: Iterable[str]) -> str:

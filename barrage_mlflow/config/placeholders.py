@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from barrage_mlflow.config.paths import Path, nearest, show_names, show_path
+from barrage_mlflow.config.paths import Path, did_you_mean, show_names, show_path
 from barrage_mlflow.errors import ConfigError, Fault
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
@@ -149,8 +149,5 @@ def unknown_placeholder(name: str, known: Mapping[str, object]) -> tuple[str, st
         ("unknown placeholder 'unit', known: 'units'", "did you mean 'units'?")
     """
     listed = show_names(known) if known else "none"
-    near = nearest(name, known)
-    return (
-        f"unknown placeholder {name!r}, known: {listed}",
-        f"did you mean {near!r}?" if near else "define it in model.network.params",
-    )
+    remedy = did_you_mean(name, known) or "define it in model.network.params"
+    return f"unknown placeholder {name!r}, known: {listed}", remedy

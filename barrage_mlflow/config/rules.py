@@ -106,31 +106,34 @@ def _callback_names(callback: str) -> tuple[str, ...]:
     return entry.accepts.names if entry else ()
 
 
-def _monitor_kinds(data: Any) -> Iterator[Finding]:
-    for path in _VALIDATION_MONITORS:
-        monitor = value_at(data, path)
-        if isinstance(monitor, str) and monitor and not monitor.startswith("val_"):
-            message = f'expected a validation metric (val_…), got "{monitor}"'
-            yield Finding(path, message, f'write "val_{monitor}"')
-    for path in _TRAIN_MONITORS:
-        monitor = value_at(data, path)
-        if isinstance(monitor, str) and monitor.startswith("val_"):
-            message = f'expected a train metric, got "{monitor}"'
-            yield Finding(path, message, f'write "{monitor.removeprefix("val_")}"')
-
-
-def _monitors_produced(data: Any) -> Iterator[Finding]:
+def _monitors(data: Any) -> Iterator[Finding]:
+    """A monitor of the wrong kind, or that nothing produces; of one monitor, the first of both."""
     known = monitor_names(data)
-    if known is None:
-        return
     for path in (*_VALIDATION_MONITORS, *_TRAIN_MONITORS, *_ANY_MONITORS):
         monitor = value_at(data, path)
-        if isinstance(monitor, str) and monitor and monitor.removeprefix("val_") not in known:
-            bare = nearest(monitor.removeprefix("val_"), known)
-            prefix = "" if path in _TRAIN_MONITORS else "val_"
-            remedy = f'did you mean "{prefix}{bare}"?' if bare else ""
-            message = f"no output produces {monitor!a}; produced are {show_names(sorted(known))}"
+        if not isinstance(monitor, str) or not monitor:
+            continue
+        of_validation = monitor.startswith("val_")
+        bare = monitor.removeprefix("val_")
+        if path in _ANY_MONITORS:
+            prefix = "val_" if of_validation else ""
+        else:
+            prefix = "val_" if path in _VALIDATION_MONITORS else ""
+        # Validation has no learning rate.
+        names = None if known is None else known - ({"learning_rate"} if prefix else set())
+        right = bare if names is None or bare in names else nearest(bare, names)
+        if of_validation is not bool(prefix):
+            wanted = "a validation metric (val_…)" if prefix else "a train metric"
+            remedy = f'write "{prefix}{right}"' if right else _produced(prefix, names)
+            yield Finding(path, f'expected {wanted}, got "{monitor}"', remedy)
+        elif right != bare:
+            remedy = f'did you mean "{prefix}{right}"?' if right else ""
+            message = f"no output produces {monitor!a}; {_produced(prefix, names)}"
             yield Finding(path, message, remedy)
+
+
+def _produced(prefix: str, names: set[str] | None) -> str:
+    return f"produced are {show_names(sorted(prefix + name for name in names or ()))}"
 
 
 _RULES: tuple[Callable[[Any], Iterator[Finding]], ...] = (
@@ -138,6 +141,5 @@ _RULES: tuple[Callable[[Any], Iterator[Finding]], ...] = (
     _loss_weights,
     _schedule_and_reducer,
     _callback_params,
-    _monitor_kinds,
-    _monitors_produced,
+    _monitors,
 )

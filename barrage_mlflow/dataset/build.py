@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from barrage_mlflow.config import build_import
 from barrage_mlflow.dataset.augmentors import Augmentor
 from barrage_mlflow.dataset.loader import RecordLoader
 from barrage_mlflow.dataset.transformer import RecordTransformer
@@ -28,8 +29,6 @@ def build_loader(config: Mapping[str, Any], mode: RecordMode) -> RecordLoader:
         >>> build_loader(config, RecordMode.SCORE).columns_of("x")
         ['a']
     """
-    from barrage_mlflow.config import build_import
-
     block = config["dataset"]["loader"]
     return cast(RecordLoader, build_import(block, "loader", "$.dataset.loader", mode))
 
@@ -53,8 +52,6 @@ def build_transformer(
         >>> build_transformer(config, RecordMode.SCORE, None).network_params
         {}
     """
-    from barrage_mlflow.config import build_import
-
     block = config["dataset"]["transformer"]
     built = build_import(block, "transformer", "$.dataset.transformer", mode, loader)
     return cast(RecordTransformer, built)
@@ -74,8 +71,6 @@ def build_augmentors(config: Mapping[str, Any]) -> list[Augmentor]:
         >>> build_augmentors({"dataset": {"augmentor": []}})
         []
     """
-    from barrage_mlflow.config import build_import
-
     return [
         Augmentor(
             build_import(block, "augmentor", f"$.dataset.augmentor[{index}]"),

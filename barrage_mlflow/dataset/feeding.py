@@ -89,6 +89,9 @@ class TrainBatches:
 class ValidationBatches:
     """The validation batches, in the order of the records; the last one may be short.
 
+    The first is made at once, so that a set which does not fit the network (a column that it
+    lacks, a shape that differs) is found before an epoch is trained.
+
     Args:
         records: the validation records.
         pipeline: loads and transforms them.
@@ -96,7 +99,8 @@ class ValidationBatches:
         batch_size: records in a batch, at least 1.
 
     Raises:
-        RecordError: there are no records.
+        RecordError: there are no records, or one of the first batch cannot be fed.
+        ComponentError: a component broke its contract.
 
     Example:
         >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
@@ -120,6 +124,7 @@ class ValidationBatches:
         self.pipeline = pipeline
         self.specs = dict(specs)
         self.batch_size = batch_size
+        next(iter(self))
 
     def __len__(self) -> int:
         return epoch_steps(len(self.records), None, self.batch_size)

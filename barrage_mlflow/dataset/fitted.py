@@ -106,4 +106,5 @@ def _same(left: Any, right: Any) -> bool:
         left, right = np.asarray(left), np.asarray(right)
         floats = left.dtype.kind in "fc" and right.dtype.kind in "fc"
         return left.dtype == right.dtype and np.array_equal(left, right, equal_nan=floats)
-    return bool(left == right)
+    both_nan = left != left and right != right
+    return bool(left == right or both_nan)

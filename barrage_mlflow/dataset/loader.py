@@ -11,7 +11,7 @@ import numpy as np
 from barrage_mlflow.dataset.columns import UnevenError, column_of_cells
 from barrage_mlflow.dataset.records import Records, UnevenRecordsError, join
 from barrage_mlflow.dataset.stacking import (
-    add_place,
+    add_record,
     check_data_record,
     component_name,
     keep_forms_together,
@@ -67,7 +67,7 @@ class RecordLoader(ABC):
                 loaded.append(self.load(records[index]))
                 check_data_record(loaded[-1], what)
             except Exception as error:
-                add_place(error, records.place(index), "load", component_name(self))
+                add_record(error, records, index, "load", component_name(self))
                 raise
         return stack_records(loaded, records.place, what)
 
@@ -267,6 +267,6 @@ def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> l
         try:
             loader.load(_Tracked(records[position], read))
         except Exception as error:
-            add_place(error, records.place(position), "load", component_name(loader))
+            add_record(error, records, position, "load", component_name(loader))
             raise
     return [name for name in records.columns if name in read]

@@ -17,6 +17,8 @@ from barrage_mlflow.errors import RecordError
 
 _LIMIT = 2.0**63
 """Counts are held as int64."""
+_MOST_DRAWS = 2**32
+"""In one pass: their order is held in memory."""
 
 
 def epoch_rows(
@@ -102,7 +104,7 @@ def sample_counts(records: Records, key: str) -> NDArray[np.int64]:
 
     Raises:
         RecordError: there is no such column, a count is missing, negative, fractional or no
-            number, or all are 0.
+            number, all are 0, or they add up to more draws than memory holds.
 
     Example:
         >>> sample_counts(Records.read([{"n": 2}, {"n": 0}]), "n")
@@ -131,9 +133,16 @@ def sample_counts(records: Records, key: str) -> NDArray[np.int64]:
             f"{place}: column '{key}': expected an integer ≥ 0 as sample_count, got {shown}"
         )
     counts = column.astype(np.int64)
+    owner = records.name or "the records"
+    draws = counts.sum(dtype=float)  # as int64 the sum might go round
+    if draws > _MOST_DRAWS:
+        raise RecordError(
+            f"{owner}: column '{key}': expected sample counts that add up to {_MOST_DRAWS:,} or "
+            f"less, got {draws:,.0f}"
+        )
     if not counts.any():
         raise RecordError(
-            f"{records.name or 'the records'}: column '{key}' is 0 in every record: sample_count "
+            f"{owner}: column '{key}' is 0 in every record: sample_count "
             "leaves nothing to train on; give at least one record a count of 1 or more"
         )
     return counts

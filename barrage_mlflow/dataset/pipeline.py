@@ -16,6 +16,7 @@ from barrage_mlflow.dataset.loader import RecordLoader
 from barrage_mlflow.dataset.records import Records, UnevenRecordsError
 from barrage_mlflow.dataset.stacking import (
     add_place,
+    add_record,
     check_batch,
     check_data_record,
     component_name,
@@ -24,7 +25,6 @@ from barrage_mlflow.dataset.stacking import (
     stack_records,
     stack_scores,
 )
-from barrage_mlflow.dataset.tables import no_such_column
 from barrage_mlflow.dataset.transformer import RecordTransformer
 from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore, as_array
 from barrage_mlflow.errors import ComponentError, RecordError
@@ -156,7 +156,7 @@ class Pipeline:
             what = f"{self._transformer_name}.postprocess_batch"
             result = self._found(
                 lambda: self.transformer.postprocess_batch(dict(arrays)),
-                alone, size, place, "postprocess", self._transformer_name,
+                alone, size, records, "postprocess", self._transformer_name,
             )  # fmt: skip
             with noted("", "postprocess", self._transformer_name):
                 return _checked_scores(result, size, what)
@@ -172,11 +172,7 @@ class Pipeline:
             data = self.loader.load(records[index])
             check_data_record(data, f"{self._loader_name}.load", self._lengths)
         except Exception as error:
-            add_place(error, records.place(index), "load", self._loader_name)
-            key = error.args[0] if isinstance(error, KeyError) and error.args else None
-            if isinstance(key, str) and key not in records.columns:
-                owner = records.name or "the records"
-                error.add_note(no_such_column(key, records.columns, owner))
+            add_record(error, records, index, "load", self._loader_name)
             raise
         return data
 
@@ -184,7 +180,7 @@ class Pipeline:
         data = self._found(
             lambda: self.loader.load_batch(records),
             lambda index: self.loader.load_batch(records.take([index])),
-            len(records), records.place, "load", self._loader_name,
+            len(records), records, "load", self._loader_name,
         )  # fmt: skip
         with noted(records.name, "load", self._loader_name):
             what = f"{self._loader_name}.load_batch"
@@ -203,7 +199,7 @@ class Pipeline:
 
         data = self._found(
             lambda: self.transformer.transform_batch(loaded),
-            alone, len(records), records.place, "transform", self._transformer_name,
+            alone, len(records), records, "transform", self._transformer_name,
         )  # fmt: skip
         with noted(records.name, "transform", self._transformer_name):
             what = f"{self._transformer_name}.transform_batch"
@@ -220,7 +216,7 @@ class Pipeline:
                 result = self.transformer.transform(arrays)
                 check_data_record(result, what, self._lengths)
             except Exception as error:
-                add_place(error, records.place(index), "transform", self._transformer_name)
+                add_record(error, records, index, "transform", self._transformer_name)
                 raise
             transformed.append(result)
         with noted("", "transform", self._transformer_name):
@@ -231,7 +227,7 @@ class Pipeline:
         call: Callable[[], _T],
         alone: Callable[[int], Any],
         size: int,
-        place: Callable[[int], str],
+        records: Records | None,
         stage: str,
         component: str,
     ) -> _T:
@@ -242,14 +238,16 @@ class Pipeline:
             add_place(error, "", stage, component)  # its message names the record
             raise
         except Exception as error:
-            where = f"a batch of {size} records"
             for index in range(size):
                 try:
                     alone(index)
                 except Exception:
-                    where = place(index)
+                    if records is None:
+                        add_place(error, f"record {index}", stage, component)
+                    else:
+                        add_record(error, records, index, stage, component)
                     break
-            add_place(error, where, stage, component)
+            add_place(error, f"a batch of {size} records", stage, component)
             raise
 
 

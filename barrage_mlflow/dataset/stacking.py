@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from barrage_mlflow.dataset.columns import objects
-from barrage_mlflow.dataset.types import PARTS, Array, DataRecord, as_array
-from barrage_mlflow.errors import ComponentError, RecordError
+from barrage_mlflow.dataset.columns import is_missing, objects
+from barrage_mlflow.dataset.tables import no_such_column
+from barrage_mlflow.dataset.types import PARTS, Array, DataRecord, Record, as_array
+from barrage_mlflow.errors import BarrageError, ComponentError, RecordError
+
+if TYPE_CHECKING:
+    from barrage_mlflow.dataset.records import Records
 
 Place = Callable[[int], str]
 """Gives the place of a record of the batch, for messages."""
@@ -46,8 +50,51 @@ def note(place: str, stage: str, component: str) -> str:
 
 def add_place(error: BaseException, place: str, stage: str, component: str) -> None:
     """Note where an exception happened, unless one further in has noted it already."""
-    if not any(", stage " in text for text in getattr(error, "__notes__", ())):
+    if not _has_place(error):
         error.add_note(note(place, stage, component))
+
+
+def _has_place(error: BaseException) -> bool:
+    return any(", stage " in text for text in getattr(error, "__notes__", ()))
+
+
+def add_record(
+    error: BaseException, records: Records, index: int, stage: str, component: str
+) -> None:
+    """Note at which record an exception happened, and in which column, where that shows.
+
+    A component's own exception seldom names the column. It often holds the cell: "could not
+    convert string to float: 'many'".
+    """
+    if _has_place(error):
+        return
+    add_place(error, records.place(index), stage, component)
+    key = error.args[0] if isinstance(error, KeyError) and error.args else None
+    if isinstance(key, str) and key not in records.columns:
+        error.add_note(no_such_column(key, records.columns, records.name or "the records"))
+    elif not isinstance(error, BarrageError):
+        record = records[index]
+        for column in _told(record, _message(error)):
+            shown = "no value" if is_missing(record[column]) else repr(record[column])
+            error.add_note(f"column '{column}' holds {shown}")
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a project's own exception may be broken too
+        return ""
+
+
+def _told(record: Record, text: str) -> list[str]:
+    """The columns whose cell a message shows: a word in quotes, or that a value is missing."""
+    tells_missing = "NaN" in text or "None" in text
+    return [
+        column
+        for column, cell in record.items()
+        if (isinstance(cell, str) and cell and repr(cell) in text)
+        or (tells_missing and is_missing(cell))
+    ]
 
 
 @contextmanager

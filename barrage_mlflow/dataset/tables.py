@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.config.paths import did_you_mean, show_names
 from barrage_mlflow.dataset.columns import (
     Column,
     PlainColumn,
@@ -27,11 +27,11 @@ def no_such_column(name: str, columns: Sequence[str], owner: str) -> str:
 
     Example:
         >>> no_such_column("speces", ["species", "sex"], "train.csv")
-        "train.csv: no column 'speces'; did you mean 'species'? The columns are: species, sex"
+        "train.csv: no column 'speces'; did you mean 'species'? The columns are 'species', 'sex'"
     """
-    near = difflib.get_close_matches(name, columns, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"{owner}: no column '{name}'; {hint}The columns are: {', '.join(columns)}"
+    hint = did_you_mean(name, columns)
+    hint = f"{hint} The" if hint else "the"
+    return f"{owner}: no column '{name}'; {hint} columns are {show_names(columns)}"
 
 
 class Table:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from barrage_mlflow.dataset.loader import RecordLoader
 from barrage_mlflow.dataset.records import Records
 from barrage_mlflow.dataset.stacking import (
+    add_record,
     check_data_record,
     component_name,
     keep_forms_together,
@@ -147,6 +148,10 @@ class IdentityTransformer(RecordTransformer):
         """Nothing to read."""
 
 
+_BLAMED = 10_000
+"""Records looked at for the one that a fit failed at, at most."""
+
+
 def fit_transformer(transformer: RecordTransformer, records: Records) -> None:
     """Fit a transformer; whatever goes wrong says in which set and component.
 
@@ -163,9 +168,24 @@ def fit_transformer(transformer: RecordTransformer, records: Records) -> None:
     """
     name = component_name(transformer)
     with noted(records.name or "the records", "fit", name):
-        transformer.fit(records)
+        try:
+            transformer.fit(records)
+        except Exception as error:
+            _add_record_of_fit(error, transformer.loader, records)
+            raise
         params = transformer.network_params
         if not isinstance(params, dict):
             raise ComponentError(
                 f"{name}.network_params: expected a dict, got {type(params).__name__}"
             )
+
+
+def _add_record_of_fit(error: Exception, loader: RecordLoader, records: Records) -> None:
+    """Where a fit failed at loading, note the record that the loader cannot load."""
+    for index in range(min(len(records), _BLAMED)):
+        try:
+            loader.load(records[index])
+        except Exception as again:
+            if type(again) is type(error):
+                add_record(error, records, index, "load", component_name(loader))
+            return

@@ -7,21 +7,21 @@ network, so that they are those which a fresh process would give.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-_WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])")
+from barrage_mlflow.config.keras_index import snake_name as snake_case
+from barrage_mlflow.config.monitors import unique_names
+from barrage_mlflow.config.paths import did_you_mean as nearest
 
-
-def snake_case(class_name: str) -> str:
-    """Returns the name that Keras derives from a class, without a counter.
-
-    Example:
-        >>> snake_case("MeanSquaredError"), snake_case("AUC"), snake_case("Conv2D")
-        ('mean_squared_error', 'auc', 'conv2d')
-    """
-    return _WORD_START.sub("_", class_name).lower()
+__all__ = [
+    "automatic_number",
+    "listed",
+    "nearest",
+    "snake_case",
+    "stable_names",
+    "unique_names",
+]
 
 
 def automatic_number(name: str, class_name: str) -> int | None:
@@ -63,23 +63,6 @@ def stable_names(named: Iterable[tuple[str, str]]) -> dict[str, str]:
     return stable
 
 
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Tells repeated names apart by ``_1``, ``_2`` …; the first keeps its name.
-
-    Example:
-        >>> unique_names(["AUC", "mae", "AUC", "AUC"])
-        ['AUC', 'mae', 'AUC_1', 'AUC_2']
-    """
-    unique: list[str] = []
-    for name in names:
-        number, candidate = 0, name
-        while candidate in unique:
-            number += 1
-            candidate = f"{name}_{number}"
-        unique.append(candidate)
-    return unique
-
-
 def listed(names: Iterable[str]) -> str:
     """Returns names for a message, sorted and quoted.
 
@@ -88,16 +71,3 @@ def listed(names: Iterable[str]) -> str:
         ("'mass', 'species'", 'none')
     """
     return ", ".join(repr(name) for name in sorted(names)) or "none"
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Returns ``"did you mean 'species'?"``, or nothing where no known name is near.
-
-    Example:
-        >>> nearest("specie", ["mass", "species"])
-        "did you mean 'species'?"
-        >>> nearest("colour", ["mass", "species"])
-        ''
-    """
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean '{close[0]}'?" if close else ""

@@ -16,8 +16,7 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes the network's weights whenever a metric is better than ever before.
 
     The file holds the weights alone, without the optimizer's state, and is replaced as a
-    whole. A NaN or infinite value is never the best. :meth:`restore` puts the weights back;
-    another network loads them with ``load_weights``, before it is compiled.
+    whole. A NaN or infinite value is never the best. :meth:`restore` puts the weights back.
 
     Args:
         path: where to write; ends in ``.weights.h5``.
@@ -73,15 +72,23 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             self._weights.save_weights(partial)
         self.best, self.best_epoch = value, epoch + 1
 
-    def restore(self) -> None:
+    def restore(self) -> tuple[int, keras.Model]:
         """Set the network's weights to those of the best epoch.
+
+        Returns:
+            The best epoch, counted from 1, and the network without its optimizer.
 
         Raises:
             TrainingError: there was no best epoch.
         """
         if self.best_epoch is None:
-            raise TrainingError(f"no best checkpoint: {self.monitor} was a number at no epoch")
+            raise TrainingError(
+                f"no best checkpoint: {self.monitor} was a finite number at no epoch; check the "
+                "validation records and the network for what makes NaN. The resume checkpoint is "
+                "kept"
+            )
         self._weights.load_weights(self.path)
+        return self.best_epoch, self._weights
 
     def get_state(self) -> dict[str, Any]:
         """Return what a resumed training must know."""

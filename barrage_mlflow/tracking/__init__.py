@@ -5,14 +5,15 @@ MLflow itself is imported when a run is opened, not before.
 
 from barrage_mlflow.tracking.dependencies import project_code, requirements
 from barrage_mlflow.tracking.environment import environment_tags
-from barrage_mlflow.tracking.opening import fail_project_run, open_run
+from barrage_mlflow.tracking.opening import check_registrable, end_project_run, open_run
 from barrage_mlflow.tracking.params import flatten_config
 from barrage_mlflow.tracking.run import TrackedRun
 
 __all__ = [
     "TrackedRun",
+    "check_registrable",
+    "end_project_run",
     "environment_tags",
-    "fail_project_run",
     "flatten_config",
     "open_run",
     "project_code",

@@ -64,18 +64,24 @@ def open_run(
             experiment_id = call(
                 uri, "open the experiment", partial(_find_experiment, client, experiment)
             )
-        run = call(
-            uri,
-            f"take up run {given}" if given else "open a run",
-            # The id is handed over, because MLflow would forget it if the call failed.
-            lambda: mlflow.start_run(
-                run_id=given,
-                experiment_id=experiment_id,
-                run_name=run_name,
-                nested=True,
-                tags=legal_tags(tags or {}),
-            ),
-        )
+        try:
+            run = call(
+                uri,
+                f"take up run {given}" if given else "open a run",
+                # The id is handed over, because MLflow would forget it if the call failed.
+                lambda: mlflow.start_run(
+                    run_id=given,
+                    experiment_id=experiment_id,
+                    run_name=run_name,
+                    nested=True,
+                    tags=legal_tags(tags or {}),
+                ),
+            )
+        except KeyboardInterrupt:
+            # MLflow would end a run that is half open as FINISHED when the process ends.
+            if mlflow.active_run() is not parent:
+                mlflow.end_run("KILLED")
+            raise
         if given:
             del os.environ[_RUN_ID]  # else a later run of this process would take it up again
             if experiment is not None:
@@ -87,24 +93,46 @@ def open_run(
     return TrackedRun(client, run, uri, parent.info.run_id if parent else None)
 
 
-def fail_project_run(error: BaseException) -> None:
-    """Under ``mlflow run``, end the run that MLflow opened as failed; else do nothing.
+def end_project_run(error: BaseException) -> None:
+    """Under ``mlflow run``, end the run that MLflow opened; else do nothing.
 
     For what goes wrong before the engine has opened its run. Nothing is raised: the error that
     is at hand matters more.
 
     Args:
-        error: why; its message becomes a tag.
+        error: why; its message becomes a tag. The run is KILLED by a KeyboardInterrupt, FAILED
+            by anything else.
 
     Example:
-        >>> fail_project_run(ValueError("no run is open here"))
+        >>> end_project_run(ValueError("no run is open here"))
     """
     if not os.environ.get(_RUN_ID):
         return
     try:
-        open_run().finish("FAILED", error)
+        open_run().finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
     except TrackingError as problem:
         report(problem, error)
+
+
+def check_registrable(name: str) -> None:
+    """Check that MLflow's registry takes a model of this name, known or new.
+
+    Raises:
+        TrackingError: it does not answer, or refuses the name.
+
+    Example:
+        >>> check_registrable("penguins")  # doctest: +SKIP
+    """
+    import mlflow
+    from mlflow import MlflowClient
+
+    uri = mlflow.get_tracking_uri()
+    client = call(uri, "open its store", lambda: MlflowClient(uri))
+    try:
+        call(uri, f"register a model {name!r}", lambda: client.get_registered_model(name))
+    except TrackingError as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
 
 
 def _find_experiment(client: MlflowClient, name: str) -> str:

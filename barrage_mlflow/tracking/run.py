@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from barrage_mlflow import artifacts
-from barrage_mlflow.errors import ArtifactError, BarrageError, TrackingError
+from barrage_mlflow.errors import ArtifactError, BarrageError, TrackingError, describe_error
 from barrage_mlflow.tracking.environment import GIT_COMMIT
 from barrage_mlflow.tracking.metrics import MetricQueue, Point
 from barrage_mlflow.tracking.names import PARAM_LIMIT, batches, legal_name, legal_tags, shorten
@@ -228,18 +228,6 @@ class TrackedRun:
             lambda: self._client.log_artifact(self.run_id, str(local), folder),
         )
 
-    def log_text(self, text: str, file: str) -> None:
-        """Write a text as an artifact.
-
-        Args:
-            text: what to write.
-            file: its path among the artifacts, ``"notes/epoch.txt"``.
-
-        Raises:
-            TrackingError: MLflow cannot be reached, or cannot store it.
-        """
-        self._call(f"store {file}", lambda: self._client.log_text(self.run_id, text, file))
-
     def finish(self, status: Status, error: BaseException | None = None) -> None:
         """Write what waits, and end the run. A run that has been ended stays as it is.
 
@@ -341,27 +329,6 @@ class TrackedRun:
         else:  # ended by another thread, while this one still holds the run as active
             with suppress(Exception):
                 self._leave()
-
-
-def describe_error(error: BaseException) -> str:
-    """Return what the user reads about an error: type, message and notes.
-
-    Example:
-        >>> describe_error(BarrageError("train.csv holds no records"))
-        'train.csv holds no records'
-        >>> describe_error(KeyError("age"))
-        "KeyError: 'age'"
-    """
-    name = type(error).__name__
-    try:
-        message = str(error)
-    except Exception:  # a project's own exception may be broken too
-        message = ""
-    if not message:
-        message = name
-    elif not isinstance(error, BarrageError):
-        message = f"{name}: {message}"
-    return "\n".join([message, *getattr(error, "__notes__", ())])
 
 
 def _points(metrics: Mapping[str, float], step: int) -> list[Point]:

@@ -144,7 +144,7 @@ class PenguinTransformer(RecordTransformer):
         """Transform one record.
 
         Raises:
-            ValueError: no train record is of this species.
+            ValueError: no train record is of this species, or the record has none.
         """
         x, *targets = data_record
         measurements, missing = self._normalise(x["measurements"])
@@ -190,6 +190,8 @@ class PenguinTransformer(RecordTransformer):
             return code
         if name in CATEGORIES:
             return 0
+        if not value:
+            raise ValueError(f"no {name}, which every train and validation record must have")
         known = ", ".join(self._codes[name])
         raise ValueError(f"{name} {value!r} is in no train record; the train records hold {known}")
 
