@@ -147,7 +147,7 @@ def test_equals_keras_bit_for_bit(weights):
     logs = fit(network, train, validation, 3, [ours], Objective())
 
     assert same_weights(expected, network)
-    rates = {"learning_rate": [float(np.float32(0.01))] * 3}
+    rates = {"learning_rate": [0.01] * 3}
     assert {name: [epoch[name] for epoch in logs] for name in logs[0]} == {**history, **rates}
     assert [call[:-1] for call in theirs.calls] == [call[:-1] for call in ours.calls]
     for one, other in zip(theirs.calls, ours.calls, strict=True):

@@ -221,7 +221,7 @@ def test_a_missing_column_fails_the_run(tmp_path: Path) -> None:
 
 def test_an_empty_validation_set_fails_the_run(tmp_path: Path) -> None:
     with pytest.raises(
-        RecordError, match="^validation holds no records; give at least one$"
+        RecordError, match=r"^validation holds no records; give at least one$"
     ) as error:
         train(small_config(), TRAIN, VALIDATION[:0])
     assert_failed(error)
