@@ -284,3 +284,34 @@ def test_temporal_weights_reach_metrics():
     scores = keras.utils.to_categorical([[0, 2], [2, 0]], 3)
     accuracy.update_state(y, scores, output.weights(np.array([[1, 0], [1, 0]]), y))
     assert float(accuracy.result()) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("y", "got"), [([0, 3], "3"), ([-1, 0], "-1"), ([0.5, 1.0], "0.5"), ([[2], [7]], "7")]
+)
+def test_a_label_without_a_class(y, got):
+    species = targets((3,), losses.SparseCategoricalCrossentropy())
+    message = (
+        r"^\$\.model\.outputs\[0\]: expected class labels of 'tags' that are whole numbers "
+        rf"from 0 to 2, got {got}; encode them in the transformer, or give the output a unit for "
+        r"each class$"
+    )
+    with pytest.raises(ComponentError, match=message):
+        species.conform(np.array(y))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        losses.SparseCategoricalCrossentropy(ignore_class=255),
+        losses.MeanSquaredError(),
+    ],
+)
+def test_targets_that_are_no_plain_labels_may_be_any_number(loss):
+    y = np.array([255, -1])
+    assert targets((3,), loss).conform(y) is y
+
+
+def test_a_missing_label_is_left_to_feeding():
+    y = np.array([np.nan, 2.0])
+    assert targets((3,), losses.SparseCategoricalCrossentropy()).conform(y) is y

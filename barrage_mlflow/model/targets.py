@@ -59,6 +59,7 @@ class OutputTargets:
         self.temporal = temporal
         self._value_shape: tuple[int | None, ...] | None = None
         self._joint = False
+        self._classes = _classes(loss, self.shape)
 
     def conform(self, y: np.ndarray) -> np.ndarray:
         """Gives targets the last axis of an output of one number per record or timestep.
@@ -68,10 +69,26 @@ class OutputTargets:
 
         Args:
             y: ``(batch, ...)``.
+
+        Raises:
+            ComponentError: a class label that the output has no class for.
         """
+        if self._classes is not None and y.dtype.kind in "iuf":
+            self._check_labels(y, self._classes)
         if self.shape[-1:] == (1,) and y.ndim == len(self.shape):
             return y[..., np.newaxis]
         return y
+
+    def _check_labels(self, y: np.ndarray, classes: int) -> None:
+        """TensorFlow itself answers a label out of range with a page that names nothing."""
+        # NaN is left to feeding, which can name its record.
+        wrong = y[((y < 0) | (y >= classes) | (y % 1 != 0)) & ~np.isnan(y)]
+        if wrong.size:
+            raise ComponentError(
+                f"{self.path}: expected class labels of '{self.name}' that are whole numbers from "
+                f"0 to {classes - 1}, got {wrong.flat[0]}; encode them in the transformer, or give "
+                "the output a unit for each class"
+            )
 
     def check(self, y: np.ndarray, weighted: bool = False) -> None:
         """Tries loss and metrics on the shapes of a batch, computing nothing.
@@ -222,6 +239,14 @@ class OutputTargets:
             f"{self.path}: expected sample weights of '{self.name}' of shape {expected}, "
             f"got {given.shape}; {remedy}"
         )
+
+
+def _classes(loss: keras.losses.Loss, shape: Sequence[int | None]) -> int | None:
+    """How many classes the labels may name; None where the loss takes no labels or skips some."""
+    if not isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
+        return None
+    skips = loss.get_config().get("ignore_class") is not None
+    return None if skips or not shape else shape[-1]
 
 
 def _fit(y: Sequence[int], output: Sequence[int | None]) -> bool:
