@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from contract import check_loader, check_transformer
 
 import barrage_mlflow
 from barrage_mlflow.config import find_faults, read_config
@@ -127,6 +128,21 @@ def test_configs_have_no_fault(example, monkeypatch):
 
 
 # The penguins' components
+
+
+def test_penguins_pass_the_contract(penguins, tmp_path):
+    check_loader(penguins.PenguinLoader, read_penguins("train"))
+    scores = {
+        "species": np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]], np.float32),
+        "body_mass": np.array([[0.5], [-1.0]], np.float32),
+    }
+    check_transformer(
+        penguins.PenguinLoader,
+        penguins.PenguinTransformer,
+        read_penguins("train"),
+        tmp_path,
+        scores,
+    )
 
 
 @pytest.mark.parametrize("mode", RecordMode)
