@@ -243,6 +243,16 @@ def test_key_selector_refuses_params_that_it_cannot_use(params, fault):
     assert str(error.value) == fault
 
 
+def test_a_string_keeps_its_last_character_whatever_it_is():
+    loader = KeySelector(RecordMode.SCORE, {"s": "s", "t": "t"}, {"y": "s"})
+    check_loader(
+        lambda mode: KeySelector(mode, {"s": "s", "t": "t"}, {"y": "s"}),
+        Records.read([{"s": "a\x00", "t": ["b\x00", ""]}, {"s": "", "t": ["", "c"]}]),
+    )
+    (x,) = loader.load({"s": "a\x00", "t": ["b\x00", ""]})
+    assert (x["s"].item(), x["t"].tolist()) == ("a\x00", ["b\x00", ""])
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(

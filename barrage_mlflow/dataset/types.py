@@ -52,4 +52,5 @@ def as_array(value: Any) -> Array:
         ()
     """
     array = np.asarray(value)
-    return array.astype(object) if array.dtype.kind in "US" else array
+    # Made anew of the value itself: fixed-width text has lost a NUL at the end of a string.
+    return np.asarray(value, dtype=object) if array.dtype.kind in "US" else array
