@@ -1,6 +1,7 @@
 """The ``barrage-mlflow`` command: reads arguments, calls one function, prints.
 
-Exit status: 0 all is well, 1 ``check`` found faults, 2 bad input, 130 interrupted.
+Exit status: 0 all is well, 1 ``check`` found faults or ``diff`` differences, 2 bad input,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, NoReturn
 import click
 
 from barrage_mlflow import __version__
-from barrage_mlflow.errors import BarrageError, ConfigError, describe_error
+from barrage_mlflow.errors import BarrageError, ConfigError, Fault, describe_error
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -132,28 +133,98 @@ def predict(records: str, model: str, output: str | None) -> None:
 
 @main.command(
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-    epilog=_EXAMPLE + "barrage-mlflow check config.json --solver.epochs 3",
+    epilog=_EXAMPLE + "barrage-mlflow check config.json train.csv --solver.epochs 3",
 )
 @click.argument("config", type=click.Path())
+@click.argument("train", required=False)
+@click.argument("validation", required=False)
+@click.option(
+    "--records",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="How many records of each file a dry run reads.",
+)
 @click.pass_context
-def check(ctx: click.Context, /, config: str) -> None:
-    """Find every fault of CONFIG: one line each and exit status 1, or say that all is well."""
-    from barrage_mlflow.config import add_project_path, apply_overrides, find_faults, read_config
+def check(
+    ctx: click.Context,
+    /,
+    config: str,
+    train: str | None,
+    validation: str | None,
+    records: int,
+) -> None:
+    """Find every fault of CONFIG: one line each and exit status 1, or say that all is well.
+
+    With TRAIN it goes on to a dry run: it reads the first records, fits the transformer on them,
+    builds the network and runs a batch of training, validation and scoring. Nothing is kept.
+    """
+    from barrage_mlflow.config import (
+        add_project_path,
+        apply_overrides,
+        find_faults,
+        find_warnings,
+        read_config,
+        resolve_config,
+    )
 
     overrides = _parse_overrides(ctx.args)
+    warnings: list[Fault] = []
     try:
         document = apply_overrides(read_config(config), overrides)
         add_project_path(document)
-        _load_tensorflow()
         faults = find_faults(document)
+        warnings = find_warnings(document)
     except ConfigError as error:
         faults = error.faults
-    for fault in faults:
+    for fault in (*faults, *warnings):
         click.echo(str(fault))
     if faults:
         click.echo(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {config}", err=True)
         sys.exit(1)
+    if train is not None:
+        _load_tensorflow()
+
+        from barrage_mlflow.dry_run import dry_run
+
+        run = dry_run(resolve_config(document, run_code=True), train, validation, records)
+        click.echo(run.report)
+        if run.error is not None:
+            _fail(explain_error(run.error), 1)
     click.echo(f"{config}: all is well")
+
+
+@main.command(epilog=_EXAMPLE + "barrage-mlflow schema --project my_project > schema.json")
+@click.option(
+    "--project",
+    metavar="PACKAGE",
+    help="Add the names and params of this package's components, and of Keras's.",
+)
+def schema(project: str | None) -> None:
+    """Print the JSON Schema of a config, which lets an editor complete and check it."""
+    from barrage_mlflow.config import add_project_path, read_config
+    from barrage_mlflow.config.editor_schema import editor_schema
+
+    add_project_path(read_config({}))
+    click.echo(json.dumps(editor_schema(project), indent=1, ensure_ascii=False))
+
+
+@main.command(epilog=_EXAMPLE + "barrage-mlflow diff config.json runs:/5b8c1f0e1d7a4c1f8a3b")
+@click.argument("a")
+@click.argument("b")
+def diff(a: str, b: str) -> None:
+    """Show by path how two configs differ: exit status 1 if they do, 0 if they do not.
+
+    A and B are each a config file, an artifact folder, or an MLflow run: its ID or runs:/ID.
+    Defaults are filled in first, so that it is told what would be trained otherwise.
+    """
+    from barrage_mlflow.config.diff import diff_configs
+    from barrage_mlflow.tracking.configs import load_config_for_diff
+
+    differences = diff_configs(load_config_for_diff(a), load_config_for_diff(b))
+    for difference in differences:
+        click.echo(str(difference))
+    sys.exit(1 if differences else 0)
 
 
 def explain_error(error: BaseException) -> str:

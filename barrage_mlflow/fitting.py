@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.services import Checkpoint, ResumeCheckpoint
 
 if TYPE_CHECKING:
-    from barrage_mlflow.dataset import DataRecord, TrainBatches, ValidationBatches
+    from barrage_mlflow.dataset import DataRecord
     from barrage_mlflow.model import Objective
 
 Logs = dict[str, float]
@@ -28,10 +28,23 @@ Logs = dict[str, float]
 _PARTS = ("input", "target", "sample weight")
 
 
+class Epochs(Protocol):
+    """The train batches of every epoch, in the form of :class:`TrainBatches`.
+
+    Attributes:
+        steps: batches in an epoch.
+    """
+
+    steps: int
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[DataRecord]:
+        """Give the batches of one epoch, from the batch ``start`` on."""
+
+
 def fit(
     network: keras.Model,
-    train: TrainBatches,
-    validation: ValidationBatches,
+    train: Epochs,
+    validation: Iterable[DataRecord],
     epochs: int,
     callbacks: Sequence[keras.callbacks.Callback],
     objective: Objective,

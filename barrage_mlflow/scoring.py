@@ -66,6 +66,23 @@ class Column:
     required: bool
 
 
+@dataclass(frozen=True)
+class Rehearsal:
+    """What scoring a few records with the untrained network has shown.
+
+    Attributes:
+        columns: the columns that scoring reads.
+        scores: what ``postprocess`` handed out, arrays ``(records, ...)`` by output.
+
+    Example:
+        >>> Rehearsal([], {"y": np.zeros((5, 1))}).scores["y"].shape
+        (5, 1)
+    """
+
+    columns: list[Column]
+    scores: Arrays
+
+
 class Scorer:
     """Scores records with a trained network and its fitted transformer.
 
@@ -230,7 +247,8 @@ def rehearse(
     input_specs: Mapping[str, ArraySpec],
     transformer_folder: Path,
     records: Records,
-) -> list[Column]:
+    count: int = _REHEARSED,
+) -> Rehearsal:
     """Score a few records with the untrained network, to find now what would break at the end.
 
     A loader that fails without targets or a ``postprocess`` that breaks is found here, before
@@ -242,9 +260,7 @@ def rehearse(
         input_specs: of the network's inputs.
         transformer_folder: where the fitted transformer was saved.
         records: train records.
-
-    Returns:
-        The columns that scoring reads.
+        count: how many of them to score.
 
     Raises:
         RecordError: a record cannot be loaded or fed to the network.
@@ -255,7 +271,7 @@ def rehearse(
 
     pipeline = load_pipeline(config, RecordMode.SCORE, transformer_folder)
     columns = describe_columns(pipeline.loader, records)
-    few = records[:_REHEARSED]
+    few = records[:count]
     with keras.StatelessScope():
         outputs = network(_load_inputs(pipeline, few, input_specs), training=False)
     names = [output["name"] for output in config["model"]["outputs"]]
@@ -265,11 +281,9 @@ def rehearse(
     failures = []
     for attempt in (scores, mild):
         try:
-            pipeline.postprocess(attempt, few)
+            return Rehearsal(columns, pipeline.postprocess(attempt, few))
         except Exception as error:
             failures.append(error)
-        else:
-            return columns
     failures[0].add_note("found before training, on scores of the untrained network")
     raise failures[0]
 
@@ -288,7 +302,7 @@ def save_model(
         config: the resolved config.
         network: dict-in, dict-out, holding the weights to keep.
         input_specs: of the network's inputs, in its order.
-        columns: the columns that scoring reads, as :func:`rehearse` returned them.
+        columns: the columns that scoring reads, as :func:`rehearse` found them.
     """
     outputs = [output["name"] for output in config["model"]["outputs"]]
     signature = {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.config import build_import
+from barrage_mlflow.config.paths import suggest
 from barrage_mlflow.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
@@ -93,15 +93,10 @@ def build_learning_rate_reducer(
     arguments = inspect.signature(keras.callbacks.ReduceLROnPlateau).parameters.values()
     known = [argument.name for argument in arguments if argument.kind is not argument.VAR_KEYWORD]
     faults = [
-        Fault(f"{_REDUCER}.{key}", f"unknown key {key!r}", _nearest(key, known))
+        Fault(f"{_REDUCER}.{key}", f"unknown key {key!r}", suggest(key, known, "keys"))
         for key in params
         if key not in known
     ]
     if faults:
         raise ConfigError(faults)
     return build_import({"import": "ReduceLROnPlateau", "params": params}, "callback", _REDUCER)
-
-
-def _nearest(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

@@ -17,18 +17,11 @@ from barrage_mlflow.config import (
     add_project_path,
     apply_overrides,
     code_modules,
+    find_warnings,
     read_config,
     resolve_config,
 )
-from barrage_mlflow.dataset import (
-    RecordMode,
-    Records,
-    TrainBatches,
-    ValidationBatches,
-    build_augmentors,
-    fit_and_save,
-    load_pipeline,
-)
+from barrage_mlflow.dataset import Records, ValidationBatches
 from barrage_mlflow.errors import ArtifactError, RecordError, describe_error
 from barrage_mlflow.progress import progress_callback
 from barrage_mlflow.scoring import Scorer, rehearse, save_model
@@ -111,7 +104,9 @@ def train(
     try:
         document = _seeded(apply_overrides(read_config(config), overrides or {}))
         add_project_path(document)
-        resolved = resolve_config(document)
+        resolved = resolve_config(document, run_code=True)
+        for warning in find_warnings(document):
+            logger.warning("%s", warning)
         artifacts.check_free(artifact_dir)
         if register is not None:
             tracking.check_registrable(register)
@@ -161,49 +156,38 @@ def _train(
     import keras
 
     from barrage_mlflow.fitting import fit
-    from barrage_mlflow.model import Objective, build_network, input_specs
-    from barrage_mlflow.services import BestCheckpoint, build_callbacks, check_monitors
-    from barrage_mlflow.solver import build_learning_rate_reducer, build_optimizer
+    from barrage_mlflow.model import build_network, input_specs
+    from barrage_mlflow.preparing import (
+        build_objective,
+        build_services,
+        fit_pipelines,
+        train_batches,
+    )
+    from barrage_mlflow.services import BestCheckpoint
 
-    solver, seed = config["solver"], config["dataset"]["seed"]
-    keras.utils.set_random_seed(seed)
+    batch_size = config["solver"]["batch_size"]
+    keras.utils.set_random_seed(config["dataset"]["seed"])
 
     fitted = folder / artifacts.MODEL / artifacts.MODEL_TRANSFORMER
-    fit_and_save(config, train_records, fitted)
-    train_pipeline = load_pipeline(config, RecordMode.TRAIN, fitted, build_augmentors(config))
-    validation_pipeline = load_pipeline(config, RecordMode.VALIDATION, fitted)
+    train_pipeline, validation_pipeline = fit_pipelines(config, train_records, fitted)
     network_params = train_pipeline.transformer.network_params
 
-    example = train_pipeline.load_and_transform(train_records[: solver["batch_size"]])
+    example = train_pipeline.load_and_transform(train_records[:batch_size])
     network = build_network(config, network_params, example)
-    objective = Objective(config, network, network_params)
-    objective.check_targets(*example[1:])
-    check_monitors(config, objective.monitors())
-    objective.compile(network, build_optimizer(config))
+    objective = build_objective(config, network, network_params, example)
     _write_summary(network, folder / artifacts.NETWORK_SUMMARY)
 
     specs = input_specs(network)
-    columns = rehearse(config, network, specs, fitted, train_records)
-    train_batches = TrainBatches(
-        train_records,
-        train_pipeline,
-        specs,
-        solver["batch_size"],
-        seed,
-        steps=solver.get("steps"),
-        sample_count=config["dataset"].get("sample_count"),
-    )
-    validation_batches = ValidationBatches(
-        validation_records, validation_pipeline, specs, solver["batch_size"]
-    )
-    services = build_callbacks(config, folder)
-    reducer = build_learning_rate_reducer(config)
+    columns = rehearse(config, network, specs, fitted, train_records).columns
+    batches = train_batches(config, train_records, train_pipeline, specs)
+    validation = ValidationBatches(validation_records, validation_pipeline, specs, batch_size)
+    services = build_services(config, folder)
     history = fit(
         network,
-        train_batches,
-        validation_batches,
-        solver["epochs"],
-        [*services, *([reducer] if reducer else []), _metric_logger(run), *callbacks],
+        batches,
+        validation,
+        config["solver"]["epochs"],
+        [*services, _metric_logger(run), *callbacks],
         objective,
     )
 

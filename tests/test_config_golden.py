@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from barrage_mlflow.cli import main
 from barrage_mlflow.config import find_faults, read_config, resolve_config
 from barrage_mlflow.errors import ConfigError
 
@@ -38,6 +40,24 @@ def test_resolves(folder, monkeypatch):
     resolved = resolve_config(config_in(folder))
     assert resolved == expected
     assert resolve_config(config_in(folder)) == expected
+
+
+@pytest.mark.parametrize("folder", [*VALID, *FAULTY], ids=lambda folder: folder.name)
+def test_check_prints_just_that(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    name = config_in(folder)
+    ran = CliRunner().invoke(main, ["check", name])
+    if folder in FAULTY:
+        expected = (folder / "faults.txt").read_text("utf-8")
+        count = len(expected.splitlines())
+        assert ran.stdout == expected
+        assert ran.stderr == f"{count} fault{'s' if count > 1 else ''} in {name}\n"
+        assert ran.exit_code == 1
+    else:
+        warnings = folder / "warnings.txt"
+        expected = warnings.read_text("utf-8") if warnings.exists() else ""
+        assert ran.stdout == f"{expected}{name}: all is well\n"
+        assert (ran.stderr, ran.exit_code) == ("", 0)
 
 
 @pytest.mark.parametrize("folder", VALID, ids=lambda folder: folder.name)

@@ -11,9 +11,9 @@ from keras.src.optimizers import ALL_OBJECTS_DICT as KERAS_OPTIMIZERS
 
 from barrage_mlflow.config import add_project_path, code_modules, keras_index, load_import
 from barrage_mlflow.config.document import Document
-from barrage_mlflow.config.imports import base_classes, wanted
 from barrage_mlflow.config.project import own_modules
 from barrage_mlflow.config.signatures import Accepts
+from barrage_mlflow.config.targets import base_classes, wanted
 from barrage_mlflow.errors import ImportPathError
 
 

@@ -58,7 +58,7 @@ def changed(overrides, data=None):
         ("model.network.params.alpha", "NaN", "NaN"),
         ("services.tensorboard.write_graph", "false", False),
         ("services.best_checkpoint.mode", "max", "max"),
-        ("no.such.key", "3", "3"),
+        ("no.such.key", "3", 3),
     ],
 )
 def test_text_is_read_as_what_the_schema_wants(key, text, value):

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from barrage_mlflow.model.names import (
     automatic_number,
     listed,
-    nearest,
     snake_case,
     stable_names,
     unique_names,
@@ -55,5 +54,3 @@ def test_unique_names_are_unique_and_first_ones_stay(names):
 def test_messages():
     assert listed([]) == "none"
     assert listed(["b", "a"]) == "'a', 'b'"
-    assert nearest("specie", ["species"]) == "did you mean 'species'?"
-    assert nearest("zzz", ["species"]) == ""

@@ -437,20 +437,20 @@ def test_metrics_that_take_no_weights_work_where_there_are_none():
         (
             {"species": Y["species"], "mas": Y["mass"]},
             None,
-            "$.dataset.loader: expected targets for the outputs 'mass', 'species', "
-            "got 'mas', 'species'; did you mean 'mass'?",
+            "$.dataset: expected targets for the outputs 'mass', 'species' from loader and "
+            "transformer, got 'mas', 'species'; did you mean 'mass'?",
         ),
         (
             {"species": Y["species"]},
             None,
-            "$.dataset.loader: expected targets for the outputs 'mass', 'species', "
-            "got 'species'; name the loader's targets after the outputs",
+            "$.dataset: expected targets for the outputs 'mass', 'species' from loader and "
+            "transformer, got 'species'; name the targets after the outputs",
         ),
         (
             Y,
             {"weight": np.ones(10)},
-            "$.dataset.loader: expected sample weights for the outputs 'mass', 'species', "
-            "got 'weight'; name the weights after the outputs",
+            "$.dataset: expected sample weights for the outputs 'mass', 'species' from loader and "
+            "transformer, got 'weight'; name the weights after the outputs",
         ),
         (
             Y,

@@ -78,8 +78,8 @@ def test_shapes_that_fit(shape, loss, y):
             losses.CategoricalCrossentropy(),
             whole(5),
             "$.model.outputs[0].loss: expected targets that CategoricalCrossentropy can compare "
-            "with the network's output 'tags' (batch, 3) float32, got (batch) int64 from the "
-            "loader (the shapes differ); class indices as targets need "
+            "with the network's output 'tags' (batch, 3) float32, got (batch) int64 from "
+            "loader and transformer (the shapes differ); class indices as targets need "
             "SparseCategoricalCrossentropy",
         ),
         (
@@ -88,17 +88,17 @@ def test_shapes_that_fit(shape, loss, y):
             floats(5, 3),
             "$.model.outputs[0].loss: expected targets that SparseCategoricalCrossentropy can "
             "compare with the network's output 'tags' (batch, 3) float32, got (batch, 3) float32 "
-            "from the loader (Argument `output` must have rank (ndim) `target.ndim - 1`. Received: "
-            "target.shape=(7919, 3), output.shape=(7919, 3)); one-hot targets need "
-            "CategoricalCrossentropy",
+            "from loader and transformer (Argument `output` must have rank (ndim) "
+            "`target.ndim - 1`. Received: target.shape=(7919, 3), output.shape=(7919, 3)); "
+            "one-hot targets need CategoricalCrossentropy",
         ),
         (
             (3,),
             losses.MeanSquaredError(),
             floats(5),
             "$.model.outputs[0].loss: expected targets that MeanSquaredError can compare with the "
-            "network's output 'tags' (batch, 3) float32, got (batch) float32 from the loader "
-            "(the shapes differ); make the targets the shape of the output, or choose another "
+            "network's output 'tags' (batch, 3) float32, got (batch) float32 from loader and "
+            "transformer (the shapes differ); make the targets the shape of the output, or choose another "
             "loss or metric",
         ),
         (
@@ -106,8 +106,8 @@ def test_shapes_that_fit(shape, loss, y):
             losses.MeanSquaredError(),
             floats(5, 7, 3),
             "$.model.outputs[0].loss: expected targets that MeanSquaredError can compare with the "
-            "network's output 'tags' (batch, any, 2) float32, got (batch, 7, 3) float32 from the "
-            "loader (the shapes differ); make the targets the shape of the output, or choose "
+            "network's output 'tags' (batch, any, 2) float32, got (batch, 7, 3) float32 from loader "
+            "and transformer (the shapes differ); make the targets the shape of the output, or choose "
             "another loss or metric",
         ),
     ],

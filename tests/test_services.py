@@ -105,9 +105,9 @@ def test_every_monitor_at_fault_is_told():
         "$.services.best_checkpoint.monitor: no output produces the metric 'val_acuracy'; "
         "did you mean 'val_accuracy'?",
         "$.services.train_early_stopping.monitor: no output produces the metric 'acc'; "
-        "known: accuracy, loss",
+        "did you mean 'accuracy'?",
         "$.services.validation_early_stopping.monitor: no output produces the metric "
-        "'val_zzzzzzzzz'; known: val_accuracy, val_loss",
+        "'val_zzzzzzzzz'; known metrics: 'val_accuracy', 'val_loss'",
     ]
 
 

@@ -105,8 +105,8 @@ def test_reducer_refuses_the_keys_that_keras_swallows():
 
     assert str(caught.value).splitlines() == [
         "$.solver.learning_rate_reducer.cooldwon: unknown key 'cooldwon'; did you mean 'cooldown'?",
-        "$.solver.learning_rate_reducer.zzz: unknown key 'zzz'; known: monitor, factor, patience, "
-        "verbose, mode, min_delta, cooldown, min_lr",
+        "$.solver.learning_rate_reducer.zzz: unknown key 'zzz'; known keys: 'monitor', 'factor', "
+        "'patience', 'verbose', 'mode', 'min_delta', 'cooldown', 'min_lr'",
     ]
 
 

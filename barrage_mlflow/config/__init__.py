@@ -17,7 +17,7 @@ from barrage_mlflow.config.placeholders import (
 )
 from barrage_mlflow.config.project import add_project_path, code_modules
 from barrage_mlflow.config.read import read_config
-from barrage_mlflow.config.resolve import find_faults, resolve_config
+from barrage_mlflow.config.resolve import find_faults, find_warnings, resolve_config
 from barrage_mlflow.config.schema import schema
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "code_modules",
     "fill_placeholders",
     "find_faults",
+    "find_warnings",
     "load_import",
     "metric_names",
     "monitor_names",

@@ -37,7 +37,11 @@ def as_faults(findings: Iterable[Finding], document: Document) -> list[Fault]:
         >>> [str(fault) for fault in as_faults(found, document)]
         ['$: first', '$.b: second']
     """
-    in_order = sorted(dict.fromkeys(findings), key=lambda found: _rank(found.path, document.data))
+    in_order = sorted(
+        dict.fromkeys(findings),
+        # A key stands before its value.
+        key=lambda found: (_rank(found.path, document.data), not found.is_key),
+    )
     return [
         Fault(
             show_path(found.path[:-1] if found.is_key else found.path),

@@ -130,9 +130,8 @@ def _start(path: Path) -> Any:
 
 
 def _typed(text: str, path: Path) -> Any:
-    node = schema_at(path)
-    if node is None:
-        return text
+    # Of an unknown key nothing is known; the right one may want what this looks like.
+    node = schema_at(path) or {}
     types = {dict_type for choice in (node, *node.get("anyOf", ())) for dict_type in _types(choice)}
     if types == {"string"} or (types == {"string", "null"} and text != "null"):
         return text

@@ -55,7 +55,7 @@ def code_modules(config: Mapping[str, Any]) -> list[str]:
         []
     """
     tops = {name.split(".")[0] for name in _import_strings(config) if "." in name}
-    return sorted(top for top in tops if top not in _ENGINE and _is_own(top))
+    return sorted(top for top in tops if is_own(top))
 
 
 def own_modules() -> set[str]:
@@ -79,8 +79,14 @@ def _import_strings(value: Any) -> Iterator[str]:
             yield from _import_strings(item)
 
 
-def _is_own(top: str) -> bool:
-    if top in sys.stdlib_module_names:
+def is_own(top: str) -> bool:
+    """Whether a top-level module is the project's: neither installed, built in nor the engine.
+
+    Example:
+        >>> is_own("json"), is_own("keras")
+        (False, False)
+    """
+    if top in _ENGINE or top in sys.stdlib_module_names:
         return False
     try:
         spec = importlib.util.find_spec(top)

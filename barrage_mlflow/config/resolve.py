@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from barrage_mlflow.config.defaults import filled
 from barrage_mlflow.config.document import Document, plain_faults
 from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.import_checks import import_findings
-from barrage_mlflow.config.imports import NotImportableError
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.read import read_config
-from barrage_mlflow.config.rules import rule_findings
+from barrage_mlflow.config.repair import Repaired, repair_keys
+from barrage_mlflow.config.rules import mode_warnings, rule_findings
 from barrage_mlflow.config.shape import shape_findings
+from barrage_mlflow.config.targets import NotImportableError
 from barrage_mlflow.errors import ConfigError, Fault
 
 
-def find_faults(document: Document) -> list[Fault]:
+def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
     """Finds every fault of a config in one pass.
 
-    The schema, the rules between keys, import strings (project code is imported, not called),
-    params against signatures, and placeholders as far as they are known before training.
+    The schema, the rules between keys, import strings, params against signatures, and
+    placeholders as far as they are known before training. Keras is asked through its index,
+    and the project's modules are read, not run, as far as their source tells.
 
     Args:
         document: a config; any JSON value is taken and nothing is raised.
+        run_code: whether the project's modules are imported besides, once the rest is well.
+            Nothing in them is called.
 
     Returns:
         The faults in the order of the config's text; empty if there is none.
@@ -41,27 +48,61 @@ def find_faults(document: Document) -> list[Fault]:
     """
     faults = plain_faults(document)
     if not faults:
-        faults = as_faults(_findings(document.data), document)
+        faults = _faults(document, shape_findings, rule_findings, import_findings)
+    if not faults and run_code:
+        faults = _faults(document, functools.partial(import_findings, run_code=True))
     return [*faults, *document.faults]
 
 
-def _findings(data: Any) -> Iterator[Finding]:
-    checks: tuple[Callable[[Any], Iterator[Finding]], ...] = (
-        shape_findings,
-        rule_findings,
-        import_findings,
-    )
+def find_warnings(document: Document) -> list[Fault]:
+    """Finds what is no fault of a config, but hardly meant: a mode against its monitor's sense.
+
+    Args:
+        document: a config; any JSON value is taken and nothing is raised.
+
+    Example:
+        >>> stopping = {"monitor": "loss", "mode": "max", "patience": 3, "min_delta": 0}
+        >>> outputs = [{"name": "y", "loss": {"import": "mse"}}]
+        >>> services = {"train_early_stopping": stopping}
+        >>> for warning in find_warnings(
+        ...     read_config({"model": {"outputs": outputs}, "services": services})
+        ... ):
+        ...     print(warning)
+        $.services.train_early_stopping.mode: warning: "loss" is better the lower it is, but the \
+mode is "max"; write "min"
+    """
+    if plain_faults(document):
+        return []
+    found = _faults(document, mode_warnings)
+    return [replace(warning, message=f"warning: {warning.message}") for warning in found]
+
+
+def _faults(document: Document, *checks: Callable[[Any], Iterator[Finding]]) -> list[Fault]:
+    repaired = Repaired(document.data)
+    findings: list[Finding] = []
+    with contextlib.suppress(NotImportableError):  # the checks say it
+        repaired = repair_keys(document.data)
     for check in checks:
         try:
-            yield from check(data)
+            findings += check(repaired.data)
         except NotImportableError as fault:
             # Keras, which the check had to ask, cannot be imported: a fault like any other.
-            yield Finding((), fault.message, fault.remedy)
+            findings.append(Finding((), fault.message, fault.remedy))
+    placed = [
+        replace(finding, path=repaired.given(finding.path))
+        for finding in findings
+        if not repaired.is_guess(finding.path)
+    ]
+    if shape_findings in checks:
+        placed += repaired.findings
+    return as_faults(placed, document)
 
 
 def resolve_config(
     config: str | os.PathLike[str] | Mapping[str, object] | Document,
     overrides: Mapping[str, object] | None = None,
+    *,
+    run_code: bool = False,
 ) -> dict[str, Any]:
     """The full config: what was given, overridden, checked, with every default filled in.
 
@@ -72,6 +113,7 @@ def resolve_config(
     Args:
         config: a JSON or YAML file, or a dict.
         overrides: values by dotted key, as `apply_overrides` takes them.
+        run_code: as `find_faults` takes it.
 
     Raises:
         ConfigError: the config cannot be read, or has faults; it holds every one of them.
@@ -89,7 +131,7 @@ def resolve_config(
         3
     """
     document = apply_overrides(read_config(config), overrides or {})
-    faults = find_faults(document)
+    faults = find_faults(document, run_code=run_code)
     if faults:
         raise ConfigError(faults)
     return filled(document.data)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding
-from barrage_mlflow.config.imports import NotImportableError
-from barrage_mlflow.config.monitors import monitor_names
+from barrage_mlflow.config.monitors import monitor_directions, monitor_names
+from barrage_mlflow.config.output_names import output_name_findings
 from barrage_mlflow.config.paths import Path, nearest, show_names, value_at
-from barrage_mlflow.config.placeholders import placeholder_name
+from barrage_mlflow.config.repair import known_keys
 from barrage_mlflow.config.schema import schema_at
 from barrage_mlflow.config.shape import missing_keys, unknown_key
 
@@ -40,34 +39,13 @@ def rule_findings(data: Any) -> Iterator[Finding]:
         yield from rule(data)
 
 
-def _output_names(data: Any) -> Iterator[Finding]:
-    first: dict[str, int] = {}
-    for i, output in _outputs(data):
-        name = output.get("name")
-        if not isinstance(name, str) or placeholder_name(name) is not None:
-            continue
-        if name in first:
-            message = f"output name {name!a} stands twice, first in outputs[{first[name]}]"
-            yield Finding(("model", "outputs", i, "name"), message, "every output needs its own")
-        first.setdefault(name, i)
-
-
 def _loss_weights(data: Any) -> Iterator[Finding]:
     outputs = value_at(data, ("model", "outputs"))
     if isinstance(outputs, list) and len(outputs) > 1:
-        for i, output in _outputs(data):
-            known = (schema_at(("model", "outputs", i)) or {})["properties"]
-            mistyped = any(key not in known and nearest(key, ["loss_weight"]) for key in output)
-            if "loss_weight" not in output and not mistyped:
+        for i, output in enumerate(outputs):
+            if isinstance(output, dict) and "loss_weight" not in output:
                 remedy = f"it is required on each of {len(outputs)} outputs"
                 yield Finding(("model", "outputs", i), "missing key 'loss_weight'", remedy)
-
-
-def _outputs(data: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-    outputs = value_at(data, ("model", "outputs"))
-    for i, output in enumerate(outputs if isinstance(outputs, list) else []):
-        if isinstance(output, dict):
-            yield i, output
 
 
 def _schedule_and_reducer(data: Any) -> Iterator[Finding]:
@@ -84,26 +62,14 @@ def _callback_params(data: Any) -> Iterator[Finding]:
         node = schema_at(path)
         if not isinstance(block, dict) or node is None:
             continue
-        unknown: list[Finding] = []
-        extra = [key for key in block if key not in node.get("required", ())]
-        if path[-1] == "tensorboard" and "log_dir" in block:
-            yield Finding((*path, "log_dir"), "key 'log_dir' is set by Barrage", "remove it", True)
-            extra.remove("log_dir")
-        known = _callback_names(node["x-callback"]) if extra else ()
-        for key in extra:
-            if key not in known:
-                offered = [name for name in known if name != "log_dir"]
-                unknown.append(unknown_key((*path, key), offered, block))
-        yield from unknown
-        yield from missing_keys(path, node, block, unknown)
-
-
-def _callback_names(callback: str) -> tuple[str, ...]:
-    try:
-        entry = keras_index.short("callback", callback)
-    except ImportError as error:
-        raise NotImportableError(f"Keras cannot be imported: {error}") from error
-    return entry.accepts.names if entry else ()
+        known = list(known_keys(node)) if block.keys() - set(node.get("properties", ())) else ()
+        for key in block:
+            if path[-1] == "tensorboard" and key == "log_dir":
+                message = "key 'log_dir' is set by Barrage"
+                yield Finding((*path, key), message, "remove it", True)
+            elif key not in known and key not in node.get("properties", ()):
+                yield unknown_key((*path, key), known, block)
+        yield from missing_keys(path, node, block)
 
 
 def _monitors(data: Any) -> Iterator[Finding]:
@@ -136,8 +102,32 @@ def _produced(prefix: str, names: set[str] | None) -> str:
     return f"produced are {show_names(sorted(prefix + name for name in names or ()))}"
 
 
+def mode_warnings(data: Any) -> Iterator[Finding]:
+    """Modes that contradict what is known of their monitor.
+
+    Example:
+        >>> outputs = [{"name": "y", "metrics": [{"import": "accuracy"}]}]
+        >>> best = {"monitor": "val_accuracy", "mode": "min"}
+        >>> data = {"model": {"outputs": outputs}, "services": {"best_checkpoint": best}}
+        >>> for warning in mode_warnings(data):
+        ...     print(warning.message)
+        "val_accuracy" is better the higher it is, but the mode is "min"
+    """
+    directions = monitor_directions(data) or {}
+    for path in (*_VALIDATION_MONITORS, *_TRAIN_MONITORS, *_ANY_MONITORS):
+        block = value_at(data, path[:-1])
+        monitor, mode = value_at(block, ("monitor",)), value_at(block, ("mode",))
+        if not isinstance(monitor, str) or mode not in ("min", "max"):
+            continue
+        right = directions.get(monitor.removeprefix("val_"), "")
+        if right and right != mode:
+            better = "higher" if right == "max" else "lower"
+            message = f'"{monitor}" is better the {better} it is, but the mode is "{mode}"'
+            yield Finding((*path[:-1], "mode"), message, f'write "{right}"')
+
+
 _RULES: tuple[Callable[[Any], Iterator[Finding]], ...] = (
-    _output_names,
+    output_name_findings,
     _loss_weights,
     _schedule_and_reducer,
     _callback_params,

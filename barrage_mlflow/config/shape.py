@@ -1,9 +1,12 @@
-"""Checks a config against the schema and says what is wrong in our own words."""
+"""Checks values against the schema, or a part of it, and says what is wrong in our own words.
+
+It knows the few words of JSON Schema that `schema.json` and annotations use; a test holds it
+against a validator of JSON Schema. Loading that would take half of the time that checking has.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from barrage_mlflow.config.findings import Finding
@@ -11,15 +14,23 @@ from barrage_mlflow.config.paths import Path, nearest, show_names, show_value
 from barrage_mlflow.config.placeholders import placeholder_name
 from barrage_mlflow.config.schema import dereferenced, schema
 
+Node = dict[str, Any]
+
 _NOUNS = {
-    "object": "an object",
-    "array": "a list",
-    "string": "a string",
-    "integer": "an integer",
-    "number": "a number",
-    "null": "null",
-    "boolean": "true or false",
+    "object": ("an object", "objects"),
+    "array": ("a list", "lists"),
+    "string": ("a string", "strings"),
+    "integer": ("an integer", "integers"),
+    "number": ("a number", "numbers"),
+    "null": ("null", "nulls"),
+    "boolean": ("true or false", "true or false"),
 }
+_BOUNDS: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
+    ("minimum", "≥", lambda value, bound: value >= bound),
+    ("exclusiveMinimum", ">", lambda value, bound: value > bound),
+    ("maximum", "≤", lambda value, bound: value <= bound),
+    ("exclusiveMaximum", "<", lambda value, bound: value < bound),
+)
 
 
 def shape_findings(data: Any) -> Iterator[Finding]:
@@ -35,52 +46,99 @@ def shape_findings(data: Any) -> Iterator[Finding]:
         ('model', 'network') missing key 'import'
         ('model', 'outputs') expected a list with at least 1 item, got an empty one
     """
-    seen: set[Path] = set()
-    for error in _validator().iter_errors(data):
-        path = tuple(error.absolute_path)
-        if error.validator == "additionalProperties":
-            yield from _unknown_keys(error, path)
-        elif error.validator == "required":
-            if (*path, "") not in seen:
-                seen.add((*path, ""))
-                yield from _missing_keys(error, path)
-        elif error.validator == "anyOf" and isinstance(error.instance, dict):
-            yield from _of_object_form(error, path)
-        elif path not in seen and not _is_filled_later(error, path):
-            seen.add(path)
-            yield _unexpected(error, path)
+    yield from value_findings(data, schema(), ())
 
 
-@cache
-def _validator() -> Any:
-    import jsonschema
+def value_findings(
+    value: Any, node: Node, path: Path, *, is_param: bool = False
+) -> Iterator[Finding]:
+    """Where a value departs from a schema node.
 
-    kind = jsonschema.Draft202012Validator
+    Args:
+        value: any JSON value.
+        node: a part of the config's schema, or an annotation as a schema.
+        path: where the value stands in the config.
+        is_param: whether it is a component's param, for which a placeholder may stand whatever
+            it wants; else only for a plain value.
+
+    Example:
+        >>> node = {"type": "array", "items": {"type": "integer", "minimum": 1}}
+        >>> [finding.message for finding in value_findings([1, 0, "a"], node, ("shape",))]
+        ['expected an integer ≥ 1, got 0', 'expected an integer ≥ 1, got "a"']
+    """
+    node = dereferenced(node)
+    may_stand = is_param or not {"object", "array"} & set(types_of(node))
+    if may_stand and path[:1] == ("model",) and placeholder_name(value) is not None:
+        return
+    if "anyOf" in node:
+        yield from _any_of(value, node, path, is_param)
+    elif not _fits(value, node):
+        yield _unexpected(value, node, path)
+    elif isinstance(value, dict):
+        yield from _object_findings(value, node, path, is_param)
+    elif isinstance(value, list) and node.get("items"):
+        for i, item in enumerate(value):
+            yield from value_findings(item, node["items"], (*path, i), is_param=is_param)
+
+
+def _any_of(value: Any, node: Node, path: Path, is_param: bool) -> Iterator[Finding]:
+    """The findings of the form that the value has, where it has one of them."""
+    choices = [dereferenced(choice) for choice in node["anyOf"]]
+    found = [list(value_findings(value, one, path, is_param=is_param)) for one in choices]
+    if all(found):
+        alike = [
+            findings
+            for choice, findings in zip(choices, found, strict=True)
+            if isinstance(value, dict | list) and _has_type(value, types_of(choice))
+        ]
+        yield from alike[0] if alike else [_unexpected(value, node, path)]
+
+
+def _object_findings(
+    value: dict[str, Any], node: Node, path: Path, is_param: bool
+) -> Iterator[Finding]:
+    # The params of a callback are checked as a whole elsewhere, with what Keras knows of them.
+    if "x-callback" not in node:
+        if node.get("additionalProperties") is False:
+            known = node.get("properties", {})
+            for key in value:
+                if key not in known:
+                    yield unknown_key((*path, key), known, value)
+        yield from missing_keys(path, node, value)
+    others = node.get("additionalProperties")
+    for key, item in value.items():
+        child = node.get("properties", {}).get(key, others)
+        if isinstance(child, dict):
+            yield from value_findings(item, child, (*path, key), is_param=is_param)
+
+
+def _fits(value: Any, node: Node) -> bool:
+    """Whether a value is of the type and in the range of a node; what it holds is not looked at."""
+    types = types_of(node)
+    if types and not _has_type(value, types):
+        return False
+    if "enum" in node and not any(_same(value, choice) for choice in node["enum"]):
+        return False
+    if isinstance(value, str | list):
+        least = node.get("minLength" if isinstance(value, str) else "minItems", 0)
+        return bool(least <= len(value) <= node.get("maxItems", len(value)))
+    if isinstance(value, int | float):
+        return all(holds(value, node[bound]) for bound, _, holds in _BOUNDS if bound in node)
+    return True
+
+
+def _same(value: Any, choice: Any) -> bool:
+    return bool(value == choice) and isinstance(value, bool) is isinstance(choice, bool)
+
+
+def _has_type(value: Any, types: list[str]) -> bool:
+    if isinstance(value, bool) or value is None:
+        return ("null" if value is None else "boolean") in types
+    if isinstance(value, int):
+        return "integer" in types or "number" in types
     # JSON Schema takes 10.0 for an integer; batch_size=10.0 would fail far from here.
-    checker = kind.TYPE_CHECKER.redefine(
-        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
-    )
-    extend: Any = jsonschema.validators.extend  # typed in part only
-    return extend(kind, type_checker=checker)(schema())
-
-
-def _of_object_form(error: Any, path: Path) -> Iterator[Finding]:
-    """Of the forms that a value may have, it has the object's: what is wrong with it there."""
-    for inner in error.context:
-        below = (*path, *inner.relative_path)
-        if inner.validator == "additionalProperties":
-            yield from _unknown_keys(inner, below)
-        elif inner.validator == "required":
-            yield from _missing_keys(inner, below)
-        elif below != path:
-            yield _unexpected(inner, below)
-
-
-def _unknown_keys(error: Any, path: Path) -> Iterator[Finding]:
-    known = error.schema["properties"]
-    for key in error.instance:
-        if key not in known:
-            yield unknown_key((*path, key), known, error.instance)
+    names = {float: "number", str: "string", list: "array", dict: "object"}
+    return names[type(value)] in types
 
 
 def unknown_key(path: Path, known: Iterable[str], block: dict[str, Any]) -> Finding:
@@ -109,35 +167,20 @@ def unknown_key(path: Path, known: Iterable[str], block: dict[str, Any]) -> Find
     return Finding(path, f"unknown key {key!a}", remedy, True)
 
 
-def _missing_keys(error: Any, path: Path) -> Iterator[Finding]:
-    # The params of a callback are checked as a whole elsewhere, with what Keras knows of them.
-    if "x-callback" not in error.schema:
-        unknown = list(_unknown_keys(error, path))
-        yield from missing_keys(path, error.schema, error.instance, unknown)
-
-
-def missing_keys(
-    path: Path, node: dict[str, Any], block: dict[str, Any], unknown: list[Finding]
-) -> Iterator[Finding]:
+def missing_keys(path: Path, node: Node, block: dict[str, Any]) -> Iterator[Finding]:
     """The finding, if any, for keys that a block must hold and does not.
 
     Args:
         path: of the block.
         node: the block's schema.
         block: the block.
-        unknown: its unknown keys; a mistyped key is not also the lack of the right one.
 
     Example:
         >>> node = {"required": ["network", "outputs"]}
-        >>> [found.message for found in missing_keys(("model",), node, {}, [])]
+        >>> [found.message for found in missing_keys(("model",), node, {})]
         ["missing keys 'network', 'outputs'"]
     """
-    remedies = {found.remedy for found in unknown}
-    missing = [
-        key
-        for key in node.get("required", ())
-        if key not in block and f"did you mean {key!r}?" not in remedies
-    ]
+    missing = [key for key in node.get("required", ()) if key not in block]
     if missing:
         remedy = ""
         if node.get("x-all-or-none"):
@@ -146,29 +189,34 @@ def missing_keys(
         yield Finding(path, f"missing key{plural} {show_names(missing)}", remedy)
 
 
-def _is_filled_later(error: Any, path: Path) -> bool:
-    plain = not {"object", "array"} & set(_types(error.schema))
-    return path[:1] == ("model",) and plain and placeholder_name(error.instance) is not None
-
-
-def _unexpected(error: Any, path: Path) -> Finding:
-    value = error.instance
+def _unexpected(value: Any, node: Node, path: Path) -> Finding:
     got = show_value(value)
-    if error.validator in ("minItems", "minLength"):
+    if value in ("", []) and _has_type(value, types_of(node)):
         got = "an empty one"
+    elif isinstance(value, list) and types_of(node) == ["array"]:
+        got = f"{len(value)}"
     remedy = ""
     if value == "auto" and path[-1:] == ("mode",):
         remedy = '"auto" is not supported'
-    elif isinstance(value, str) and _is_import_block(error.schema):
+    elif isinstance(value, str) and is_import_block(node):
         remedy = f'write {{"import": {got}}}'
-    return Finding(path, f"expected {expected(error.schema)}, got {got}", remedy)
+    elif isinstance(value, str) and "enum" in node:
+        near = nearest(value, [choice for choice in node["enum"] if isinstance(choice, str)])
+        remedy = f"did you mean {show_value(near)}?" if near else ""
+    return Finding(path, f"expected {expected(node)}, got {got}", remedy)
 
 
-def _is_import_block(node: dict[str, Any]) -> bool:
+def is_import_block(node: Node) -> bool:
+    """Whether a schema node is that of an import block.
+
+    Example:
+        >>> is_import_block({"$ref": "#/$defs/importBlock"}), is_import_block({"type": "object"})
+        (True, False)
+    """
     return dereferenced(node).get("title") == "import block"
 
 
-def expected(node: dict[str, Any]) -> str:
+def expected(node: Node) -> str:
     """What a schema node wants, in words.
 
     Example:
@@ -176,32 +224,36 @@ def expected(node: dict[str, Any]) -> str:
         'an integer ≥ 1'
         >>> expected({"$ref": "#/$defs/mode"})
         '"min" or "max"'
+        >>> expected({"type": "array", "items": {"type": ["string", "null"]}})
+        'a list of strings or nulls'
     """
     node = dereferenced(node)
     if "anyOf" in node:
         return " or ".join(expected(choice) for choice in node["anyOf"])
     if "enum" in node:
         return " or ".join(show_value(value) for value in node["enum"])
-    if _is_import_block(node):
+    if is_import_block(node):
         return 'an import block {"import": …}'
-    text = " or ".join(_NOUNS[name] for name in _types(node))
-    if node.get("minItems"):
+    text = " or ".join(_NOUNS[name][0] for name in types_of(node))
+    items = [name for name in types_of(node.get("items", {})) if name not in ("object", "array")]
+    if items:
+        text += " of " + " or ".join(_NOUNS[name][1] for name in items)
+    if "maxItems" in node:
+        text += f" with {node['maxItems']} items"
+    elif node.get("minItems"):
         text += " with at least 1 item"
     if node.get("minLength"):
         text = f"a non-empty {text.removeprefix('a ')}"
-    bounds = [
-        f"{sign} {node[bound]}"
-        for bound, sign in (
-            ("minimum", "≥"),
-            ("exclusiveMinimum", ">"),
-            ("maximum", "≤"),
-            ("exclusiveMaximum", "<"),
-        )
-        if bound in node
-    ]
+    bounds = [f"{sign} {node[bound]}" for bound, sign, _ in _BOUNDS if bound in node]
     return " ".join([text, " and ".join(bounds)]).strip()
 
 
-def _types(node: dict[str, Any]) -> list[str]:
+def types_of(node: Node) -> list[str]:
+    """The JSON types that a schema node allows; empty where it names none.
+
+    Example:
+        >>> types_of({"type": "integer"}), types_of({"enum": [1]})
+        (['integer'], [])
+    """
     found = dereferenced(node).get("type", [])
     return [found] if isinstance(found, str) else list(found)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from barrage_mlflow.config.paths import show_names, suggest
@@ -35,11 +35,13 @@ class Accepts:
         required: names without a default.
         any_count: it takes any number of positional arguments.
         any_name: it takes any keyword.
+        types: of each annotated name, the annotation as it is written.
+        defaults: of each name whose default is a JSON value, the default.
 
     Example:
-        >>> Accepts.of(lambda units, rate=0.5: None)
-        Accepts(positional=('units', 'rate'), names=('units', 'rate'), required=('units',), \
-any_count=False, any_name=False)
+        >>> accepts = Accepts.of(lambda units, rate=0.5: None)
+        >>> accepts.names, accepts.required, accepts.defaults
+        (('units', 'rate'), ('units',), {'rate': 0.5})
     """
 
     positional: tuple[str, ...] = ()
@@ -47,6 +49,8 @@ any_count=False, any_name=False)
     required: tuple[str, ...] = ()
     any_count: bool = False
     any_name: bool = False
+    types: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, target: Callable[..., Any]) -> Accepts:
@@ -62,6 +66,14 @@ any_count=False, any_name=False)
             required=tuple(p.name for p in fixed if p.default is inspect.Parameter.empty),
             any_count=any(p.kind is p.VAR_POSITIONAL for p in parameters),
             any_name=any(p.kind is p.VAR_KEYWORD for p in parameters),
+            types={
+                p.name: inspect.formatannotation(p.annotation)
+                if not isinstance(p.annotation, str)
+                else p.annotation
+                for p in fixed
+                if p.annotation is not inspect.Parameter.empty
+            },
+            defaults={p.name: p.default for p in fixed if is_json(p.default)},
         )
 
     def problems(
@@ -115,3 +127,17 @@ remove it"]
         names = list(dict.fromkeys((*self.positional, *self.names)))
         stars = ["*"] * self.any_count + ["**"] * self.any_name
         return f"({', '.join([*names, *stars])})"
+
+
+def is_json(value: object) -> bool:
+    """Whether a default can be written in a config: null, a plain value, or a list of such.
+
+    Example:
+        >>> is_json([1, None]), is_json((1, 2)), is_json(float)
+        (True, False, False)
+    """
+    if isinstance(value, list):
+        return all(map(is_json, value))
+    if isinstance(value, float):
+        return value - value == 0
+    return value is None or type(value) in (bool, int, str)

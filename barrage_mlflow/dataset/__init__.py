@@ -6,7 +6,12 @@ short names of a config's loaders and transformers (``"KeySelector"``) are looke
 
 from barrage_mlflow.dataset.augmentors import Augmentor
 from barrage_mlflow.dataset.build import build_augmentors, build_loader, build_transformer
-from barrage_mlflow.dataset.conform import ArraySpec, conform_inputs, conform_targets
+from barrage_mlflow.dataset.conform import (
+    ArraySpec,
+    conform_inputs,
+    conform_targets,
+    show_shape,
+)
 from barrage_mlflow.dataset.feeding import TrainBatches, ValidationBatches
 from barrage_mlflow.dataset.fitted import fit_and_save, load_pipeline
 from barrage_mlflow.dataset.loader import KeySelector, RecordLoader, columns_read
@@ -42,4 +47,5 @@ __all__ = [
     "fit_and_save",
     "load_pipeline",
     "sample_counts",
+    "show_shape",
 ]

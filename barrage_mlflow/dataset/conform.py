@@ -6,13 +6,14 @@ Whatever does not fit is named with its record, column and value before TensorFl
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.config.paths import did_you_mean
 from barrage_mlflow.dataset.columns import is_missing
 from barrage_mlflow.dataset.loader import RecordLoader
 from barrage_mlflow.dataset.records import Records, find_word
@@ -81,9 +82,11 @@ def conform_inputs(
     """
     place = _Place(records, loader, transformer)
     if x.keys() != specs.keys():
+        strange = [name for name in x if name not in specs]
+        hint = did_you_mean(strange[0], specs) if len(strange) == 1 else ""
         raise ComponentError(
             f"the inputs do not match: {place.component} gives {listed(x)}; "
-            f"the network takes {listed(specs)} (stage feed)"
+            f"the network takes {listed(specs)}{f'; {hint}' if hint else ''} (stage feed)"
         )
     return {name: _input(name, x[name], specs[name], place) for name in specs}
 
@@ -219,12 +222,18 @@ def _input(name: str, array: Array, spec: ArraySpec, place: _Place) -> Array:
             return array[:, np.newaxis]
         if shape == (1,) and spec.shape == ():
             return array[:, 0]
-        message = f"expected the shape {_shape(spec.shape)}, got {_shape(shape)}"
+        message = f"expected the shape {show_shape(spec.shape)}, got {show_shape(shape)}"
         raise place.error(0, name, what, message)
     return array
 
 
-def _shape(shape: tuple[int | None, ...]) -> str:
+def show_shape(shape: Sequence[int | None]) -> str:
+    """Write the shape of a batch, given that of one record.
+
+    Example:
+        >>> show_shape((None, 3)), show_shape(())
+        ('(batch, any, 3)', '(batch)')
+    """
     return "(" + ", ".join(["batch", *("any" if n is None else str(n) for n in shape)]) + ")"
 
 

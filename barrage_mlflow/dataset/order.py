@@ -133,7 +133,7 @@ def sample_counts(records: Records, key: str) -> NDArray[np.int64]:
             f"{place}: column '{key}': expected an integer ≥ 0 as sample_count, got {shown}"
         )
     counts = column.astype(np.int64)
-    owner = records.name or "the records"
+    owner = records.owner
     draws = counts.sum(dtype=float)  # as int64 the sum might go round
     if draws > _MOST_DRAWS:
         raise RecordError(

@@ -81,23 +81,49 @@ class Pipeline:
             RecordError: there are no records, or they differ in names or shapes.
             ComponentError: a component returned something else than its contract says.
         """
+        return self.transform(self.load(records), records)
+
+    def load(self, records: Records) -> DataRecord | list[DataRecord]:
+        """The loaded batch that records make, not yet transformed.
+
+        Returns:
+            Arrays ``(batch, ...)``; or, where they make no batch and the transformer works by
+            the record, the arrays ``(...)`` of each record.
+
+        Raises:
+            RecordError: there are no records, or they differ in names or shapes.
+            ComponentError: the loader returned something else than its contract says.
+        """
         if not len(records):
             raise RecordError(f"{records.name or 'the records'} holds no records to load")
         if self._loads_batches:
             try:
-                return self._transform_batch(self._load_batch(records), records)
+                return self._load_batch(records)
             except UnevenRecordsError:
                 # Lists of differing length make no batch, but a transformer that works by the
                 # record may yet even them out (pad, cut, pool).
                 if self._transforms_batches:
                     raise
         loaded = [self._load(records, index) for index in range(len(records))]
-        if self._transforms_batches:
-            what = f"{self._loader_name}.load"
-            with noted("", "load", self._loader_name):
-                batch = stack_records(loaded, records.place, what)
-            return self._transform_batch(batch, records)
-        return self._transform_each(loaded, records)
+        if not self._transforms_batches:
+            return loaded
+        with noted("", "load", self._loader_name):
+            return stack_records(loaded, records.place, f"{self._loader_name}.load")
+
+    def transform(self, loaded: DataRecord | list[DataRecord], records: Records) -> DataRecord:
+        """The transformed batch of what :meth:`load` returned: arrays ``(batch, ...)``.
+
+        Args:
+            loaded: the loaded batch or records.
+            records: what was loaded, for messages.
+
+        Raises:
+            RecordError: records differ in names or shapes.
+            ComponentError: the transformer returned something else than its contract says.
+        """
+        if isinstance(loaded, list):
+            return self._transform_each(loaded, records)
+        return self._transform_batch(loaded, records)
 
     def batch(
         self,

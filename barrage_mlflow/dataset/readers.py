@@ -12,10 +12,12 @@ import json
 import warnings
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
+from barrage_mlflow.dataset import parquet
 from barrage_mlflow.errors import RecordError
 
 if TYPE_CHECKING:
@@ -29,14 +31,22 @@ _KINDS |= {".parquet": "parquet", ".pq": "parquet"}
 _COMPRESSIONS = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
 _WANTED = "a CSV (.csv), JSON (.json), JSON Lines (.jsonl, .ndjson) or Parquet (.parquet) file"
 _HEAD = 1 << 16
+"""Bytes that are read at once where little of a file is wanted."""
 _UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
 
 
-def read_file(source: str) -> tuple[pd.DataFrame | list[dict[str, Any]], Lines]:
+def read_file(
+    source: str, limit: int | None = None
+) -> tuple[pd.DataFrame | list[dict[str, Any]], Lines, bool]:
     """The records of a file or Parquet folder, and how to find the line of each.
 
     Args:
         source: a path, or a URL that fsspec opens.
+        limit: of a large file, read this many records and little more than their bytes. A JSON
+            list can only be read whole.
+
+    Returns:
+        The records; the line of each; and whether the limit left some unread.
 
     Raises:
         RecordError: the file is missing, empty, not of the kind that its name says, or holds
@@ -45,18 +55,20 @@ def read_file(source: str) -> tuple[pd.DataFrame | list[dict[str, Any]], Lines]:
     kind = _kind(source)
     rows: pd.DataFrame | list[dict[str, Any]]
     lines: Lines = _unknown_lines
+    more = False
     if kind == "csv":
-        rows, lines = _read_csv(source), lambda: _csv_lines(source)
+        rows, more = _read_csv(source, limit)
+        lines = partial(_csv_lines, source, limit)
     elif kind == "jsonl":
-        rows, starts = _read_jsonl(source)
+        rows, starts, more = _read_jsonl(source, limit)
         lines = starts.copy
     elif kind == "json":
         rows = _read_json(source)
     else:
-        rows = _read_parquet(source)
+        rows, more = _read_parquet(source, limit)
     if not len(rows):
         raise RecordError(f"{source} holds no records; give a file with at least one record")
-    return rows, lines
+    return rows, lines, more
 
 
 def _unknown_lines() -> list[int] | None:
@@ -104,19 +116,18 @@ def _broken(source: str, kind: str, error: Exception) -> RecordError:
     return RecordError(f"{source} is not {kind}: {reason}; mend the file, or give {_WANTED}")
 
 
-def _read_text(source: str, kind: str) -> str:
+def _empty(source: str, kind: str) -> RecordError:
+    return RecordError(f"{source} is empty; expected {kind} with at least one record")
+
+
+def _read_json(source: str) -> list[dict[str, Any]]:
     try:
         with _open(source) as handle:
             text = handle.read().decode("utf-8-sig")
     except _UNREADABLE as error:
-        raise _broken(source, kind, error) from error
+        raise _broken(source, "JSON", error) from error
     if not text.strip():
-        raise RecordError(f"{source} is empty; expected {kind} with at least one record")
-    return text
-
-
-def _read_json(source: str) -> list[dict[str, Any]]:
-    text = _read_text(source, "JSON")
+        raise _empty(source, "JSON")
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -133,24 +144,47 @@ def _read_json(source: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _read_jsonl(source: str) -> tuple[list[dict[str, Any]], list[int]]:
+def _read_jsonl(source: str, limit: int | None) -> tuple[list[dict[str, Any]], list[int], bool]:
     rows: list[dict[str, Any]] = []
     starts: list[int] = []
-    # Not str.splitlines: it breaks at characters that JSON allows inside a string.
-    for number, line in enumerate(_read_text(source, "JSON Lines").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise RecordError(
-                f"{source}, line {number}: not JSON: {error}; expected one object on each line"
-            ) from error
-        if not isinstance(row, dict):
-            raise RecordError(f"{source}, line {number}: expected an object, got {_json_name(row)}")
-        rows.append(row)
-        starts.append(number)
-    return rows, starts
+    try:
+        with _open(source) as handle:
+            # By bytes, not by str.splitlines: it breaks at characters that JSON allows in a string.
+            for number, line in enumerate(handle, start=1):
+                text = line.removesuffix(b"\n").decode("utf-8-sig" if number == 1 else "utf-8")
+                if text.strip():
+                    rows.append(_jsonl_row(source, number, text))
+                    starts.append(number)
+                    if len(rows) == limit:
+                        return rows, starts, _holds_more(handle)
+    except _UNREADABLE as error:
+        raise _broken(source, "JSON Lines", error) from error
+    if not rows:
+        raise _empty(source, "JSON Lines")
+    return rows, starts, False
+
+
+def _jsonl_row(source: str, number: int, text: str) -> dict[str, Any]:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(
+            f"{source}, line {number}: not JSON: {error}; expected one object on each line"
+        ) from error
+    if not isinstance(row, dict):
+        raise RecordError(f"{source}, line {number}: expected an object, got {_json_name(row)}")
+    return row
+
+
+def _holds_more(handle: IO[bytes]) -> bool:
+    """Whether anything but blanks follows, be it broken or a line without end."""
+    try:
+        while part := handle.read(_HEAD):
+            if part.strip():
+                return True
+    except _UNREADABLE:
+        return True
+    return False
 
 
 def _json_name(value: Any) -> str:
@@ -158,7 +192,7 @@ def _json_name(value: Any) -> str:
     return names.get(type(value), "null" if value is None else "a number")
 
 
-def _read_csv(source: str) -> pd.DataFrame:
+def _read_csv(source: str, limit: int | None) -> tuple[pd.DataFrame, bool]:
     import pandas as pd
 
     try:
@@ -168,13 +202,25 @@ def _read_csv(source: str) -> pd.DataFrame:
             # Rows that are longer than the header would be cut with a warning.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             # Types are judged over the whole column, not over chunks of it.
-            return pd.read_csv(handle, index_col=False, low_memory=False)
+            with pd.read_csv(handle, index_col=False, low_memory=False, iterator=True) as rows:
+                return rows.read(limit), limit is not None and _is_cut(rows)
     except pd.errors.ParserWarning as error:
         raise RecordError(
             f"{source} is not CSV: rows hold more fields than the header names; name every column"
         ) from error
     except _UNREADABLE as error:
         raise _broken(source, "CSV", error) from error
+
+
+def _is_cut(rows: Any) -> bool:
+    """Whether another row follows those that were read, be it a broken one."""
+    try:
+        rows.read(1)
+    except StopIteration:
+        return False
+    except (Warning, *_UNREADABLE):
+        return True
+    return True
 
 
 def _check_csv_head(source: str, head: bytes) -> None:
@@ -194,27 +240,33 @@ def _check_csv_head(source: str, head: bytes) -> None:
         raise RecordError(f"{source} names the column '{twice[0]}' twice; rename one of them")
 
 
-def _csv_lines(source: str) -> list[int] | None:
-    """The line of each record of a CSV file: read again, and only when an error wants it."""
+def _csv_lines(source: str, limit: int | None) -> list[int] | None:
+    """The line of each record that was read of a CSV file.
+
+    The file is read again for it, and only when an error wants it.
+    """
     starts: list[int] = []
     try:
         with _open(source) as handle:
             reader = csv.reader(io.TextIOWrapper(handle, "utf-8-sig", newline=""))
             line = 1
             for row in reader:
+                if len(row) == 1 and row[0].isspace():
+                    return None  # pandas skips a line of blanks, but not blanks in quotes
                 if row:
                     starts.append(line)
+                if limit is not None and len(starts) > limit:
+                    break
                 line = reader.line_num + 1
     except (*_UNREADABLE, csv.Error):
         return None
     return starts[1:]
 
 
-def _read_parquet(source: str) -> pd.DataFrame:
-    import pandas as pd
+def _read_parquet(source: str, limit: int | None) -> tuple[pd.DataFrame, bool]:
     import pyarrow as pa
 
     try:
-        return pd.read_parquet(source)
+        return parquet.read(source, limit)
     except (pa.ArrowException, *_UNREADABLE) as error:
         raise _broken(source, "Parquet", error) from error

@@ -42,6 +42,7 @@ class Records(Sequence[Record]):
         columns: the column names.
         name: what messages call the set, ``"train.csv"``; may be empty.
         source: the path or URL that it was read from; else empty.
+        cut_at: how many records were read, where the source holds more; else None.
 
     Example:
         >>> records = Records.read([{"a": 1, "s": "x"}, {"a": None, "s": "y"}])
@@ -54,22 +55,32 @@ class Records(Sequence[Record]):
     """
 
     def __init__(
-        self, table: Table, rows: Array | None = None, name: str = "", source: str = ""
+        self,
+        table: Table,
+        rows: Array | None = None,
+        name: str = "",
+        source: str = "",
+        cut_at: int | None = None,
     ) -> None:
         self._table = table
         self._rows = rows
         self.columns = list(table.columns)
         self.name = name
         self.source = source
+        self.cut_at = cut_at
 
     @classmethod
-    def read(cls, source: RecordSource, name: str | None = None) -> Records:
+    def read(
+        cls, source: RecordSource, name: str | None = None, limit: int | None = None
+    ) -> Records:
         """Records from a DataFrame, a sequence of dicts, Records, or a file.
 
         Args:
             source: a DataFrame, dicts, Records, or the path or URL of a CSV, JSON (a list of
                 objects), JSON Lines or Parquet file (plain or compressed) or Parquet folder.
             name: what messages call it; left out, the file's name.
+            limit: take this many records, at least 1, from the start; of a large file, little
+                more is read. All if left out.
 
         Raises:
             RecordError: the file is missing, empty or not of its kind; a record is not a dict;
@@ -79,17 +90,27 @@ class Records(Sequence[Record]):
             >>> import pandas as pd
             >>> len(Records.read(pd.DataFrame({"a": [1, 2, 3]})))
             3
+            >>> records = Records.read([{"a": 1}, {"a": 2}, {"a": 3}], limit=2)
+            >>> len(records), records.cut_at
+            (2, 2)
         """
+        more = False
         if isinstance(source, Records):
-            if name is None or name == source.name:
-                return source
-            return cls(source._table, source._rows, name, source.source)
-        if isinstance(source, (str, os.PathLike)):
+            records = source
+            if name is not None and name != source.name:
+                records = cls(source._table, source._rows, name, source.source, source.cut_at)
+        elif isinstance(source, (str, os.PathLike)):
             path = os.fspath(source)
-            data, lines = read_file(path)
+            data, lines, more = read_file(path, limit)
             shown = path.rstrip("/").rpartition("/")[2] if name is None else name
-            return cls(make_table(data, shown, lines), None, shown, path)
-        return cls(make_table(source, name or "", None), None, name or "")
+            records = cls(make_table(data, shown, lines), None, shown, path)
+        else:
+            records = cls(make_table(source, name or "", None), None, name or "")
+        if limit is not None and (more or len(records) > limit):
+            # Columns keep the types of all that was read.
+            records = records[:limit]
+            records.cut_at = limit
+        return records
 
     def __len__(self) -> int:
         return self._table.length if self._rows is None else len(self._rows)
@@ -123,6 +144,17 @@ class Records(Sequence[Record]):
         name = f"{self.name}: " if self.name else ""
         return f"<Records {name}{len(self)} records, columns {', '.join(self.columns)}>"
 
+    @property
+    def owner(self) -> str:
+        """What messages call the set where they speak of the whole of it.
+
+        Example:
+            >>> Records.read([{"a": 1}, {"a": 2}], name="train.csv", limit=1).owner
+            'the first 1 records of train.csv'
+        """
+        name = self.name or "the records"
+        return name if self.cut_at is None else f"the first {self.cut_at} records of {name}"
+
     def _row(self, index: int) -> int:
         length = len(self)
         position = index + length if index < 0 else index
@@ -132,7 +164,7 @@ class Records(Sequence[Record]):
 
     def _checked(self, name: str) -> Column:
         if not self._table.holds(name):
-            raise RecordError(no_such_column(name, self.columns, self.name or "the records"))
+            raise RecordError(no_such_column(name, self.columns, self.owner))
         return self._table.column(name)
 
     def stacked(self, name: str) -> Array:
@@ -218,7 +250,7 @@ class Records(Sequence[Record]):
             raise IndexError(f"rows {chosen.min()} to {chosen.max()} of {length} records")
         if self._rows is not None:
             chosen = self._rows[chosen]
-        return Records(self._table, chosen, self.name, self.source)
+        return Records(self._table, chosen, self.name, self.source, self.cut_at)
 
     def whole(self) -> Records:
         """The whole set that these records were taken from, in its own order.
@@ -227,7 +259,7 @@ class Records(Sequence[Record]):
             >>> len(Records.read([{"a": 1}, {"a": 2}])[1:].whole())
             2
         """
-        return Records(self._table, None, self.name, self.source)
+        return Records(self._table, None, self.name, self.source, self.cut_at)
 
     def place(self, index: int) -> str:
         """Where a record stands in what was read, for messages: counted from 0.

@@ -71,7 +71,7 @@ def add_record(
     add_place(error, records.place(index), stage, component)
     key = error.args[0] if isinstance(error, KeyError) and error.args else None
     if isinstance(key, str) and key not in records.columns:
-        error.add_note(no_such_column(key, records.columns, records.name or "the records"))
+        error.add_note(no_such_column(key, records.columns, records.owner))
     elif not isinstance(error, BarrageError):
         record = records[index]
         for column in _told(record, _message(error)):

@@ -167,7 +167,7 @@ def fit_transformer(transformer: RecordTransformer, records: Records) -> None:
         >>> fit_transformer(IdentityTransformer(RecordMode.TRAIN, loader), Records.read([{"a": 1}]))
     """
     name = component_name(transformer)
-    with noted(records.name or "the records", "fit", name):
+    with noted(records.owner, "fit", name):
         try:
             transformer.fit(records)
         except Exception as error:

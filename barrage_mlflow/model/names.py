@@ -12,12 +12,10 @@ from collections.abc import Iterable
 
 from barrage_mlflow.config.keras_index import snake_name as snake_case
 from barrage_mlflow.config.monitors import unique_names
-from barrage_mlflow.config.paths import did_you_mean as nearest
 
 __all__ = [
     "automatic_number",
     "listed",
-    "nearest",
     "snake_case",
     "stable_names",
     "unique_names",

@@ -9,9 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from barrage_mlflow.config.paths import did_you_mean
 from barrage_mlflow.errors import ComponentError, ConfigError, Fault
 from barrage_mlflow.model.metrics import build_loss, build_metrics
-from barrage_mlflow.model.names import listed, nearest
+from barrage_mlflow.model.names import listed
 from barrage_mlflow.model.placeholders import fill_model
 from barrage_mlflow.model.targets import OutputTargets
 
@@ -112,12 +113,27 @@ class Objective:
         self._check_loader_names(y, w)
         assert y is not None
         w = w or {}
-        for name, targets in self._targets.items():
-            # What is no number at all is left to feeding, which can name its record.
-            if all(np.asarray(one[name]).dtype.kind in "biuf" for one in (y, w) if name in one):
-                targets.check(np.asarray(y[name]), name in w)
-                targets.weights(w.get(name), targets.conform(np.asarray(y[name])))
+        for name in self._targets:
+            self.check_output(name, y[name], w.get(name))
         self._weighted = set(w) | (self._weighted or set())
+
+    def check_output(self, name: str, y: np.ndarray, w: np.ndarray | None = None) -> None:
+        """Finds out whether the targets and weights of one output can be used.
+
+        Args:
+            name: of the output.
+            y: its targets, ``(batch, ...)``.
+            w: its sample weights, if it has any.
+
+        Raises:
+            ComponentError: a shape does not fit, or a target is out of range.
+        """
+        given = [np.asarray(array) for array in (y, w) if array is not None]
+        # What is no number at all is left to feeding, which can name its record.
+        if all(array.dtype.kind in "biuf" for array in given):
+            targets = self._targets[name]
+            targets.check(given[0], w is not None)
+            targets.weights(w, targets.conform(given[0]))
 
     def conform(
         self, y: Arrays | None, w: Arrays | None = None
@@ -204,18 +220,18 @@ class Objective:
             )
         unknown = [name for name in y if name not in self.losses]
         if unknown or len(y) < len(self.losses):
-            hints = [nearest(name, self.losses) for name in unknown]
-            remedy = next(filter(None, hints), "name the loader's targets after the outputs")
+            hints = [did_you_mean(name, self.losses) for name in unknown]
+            remedy = next(filter(None, hints), "name the targets after the outputs")
             raise ComponentError(
-                f"$.dataset.loader: expected targets for the outputs {listed(self.losses)}, "
-                f"got {listed(y)}; {remedy}"
+                f"$.dataset: expected targets for the outputs {listed(self.losses)} from loader "
+                f"and transformer, got {listed(y)}; {remedy}"
             )
         unknown = [name for name in w or () if name not in self.losses]
         if unknown:
-            remedy = nearest(unknown[0], self.losses) or "name the weights after the outputs"
+            remedy = did_you_mean(unknown[0], self.losses) or "name the weights after the outputs"
             raise ComponentError(
-                f"$.dataset.loader: expected sample weights for the outputs {listed(self.losses)}, "
-                f"got {listed(w or ())}; {remedy}"
+                f"$.dataset: expected sample weights for the outputs {listed(self.losses)} from "
+                f"loader and transformer, got {listed(w or ())}; {remedy}"
             )
 
 
@@ -226,7 +242,7 @@ def _check_names(outputs: list[Mapping[str, Any]], network: keras.Model) -> None
     for place, output in enumerate(outputs):
         name, path = output["name"], f"{_PATH}[{place}].name"
         if name not in names:
-            remedy = nearest(name, names) or "name the layer, or return the outputs as a dict"
+            remedy = did_you_mean(name, names) or "name the layer, or return the outputs as a dict"
             message = f"expected an output of the network ({listed(names)}), got '{name}'"
             faults.append(Fault(path, message, remedy))
         elif counts[name] > 1:

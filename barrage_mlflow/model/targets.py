@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from barrage_mlflow.dataset import show_shape
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model.metrics import unreduced
 
@@ -125,7 +126,7 @@ class OutputTargets:
         if self.temporal and not self._value_shape:
             raise ComponentError(
                 f"{self.path}.sample_weight_mode: expected an output with a time axis for "
-                f"'temporal', got '{self.name}' {_shown(self.shape)}, "
+                f"'temporal', got '{self.name}' {show_shape(self.shape)}, "
                 "whose loss has one value per record; leave sample_weight_mode out"
             )
         weights = self._ones(y).shape[1:] if weighted else None
@@ -200,8 +201,8 @@ class OutputTargets:
                 raise self._misfit(y, _first_line(error), key) from error
             error.add_note(
                 f"in {self.path}.{key}, {type(component).__name__} on targets "
-                f"{_shown(y.shape[1:])} {y.dtype} and the network's output '{self.name}' "
-                f"{_shown(self.shape)} {self.dtype}"
+                f"{show_shape(y.shape[1:])} {y.dtype} and the network's output '{self.name}' "
+                f"{show_shape(self.shape)} {self.dtype}"
             )
             raise
         return traced.structured_outputs
@@ -222,8 +223,8 @@ class OutputTargets:
             remedy = f"one-hot targets need {kind.removeprefix('Sparse')}"
         return ComponentError(
             f"{self.path}.{key}: expected targets that {kind} can compare with the network's "
-            f"output '{self.name}' {_shown(self.shape)} {self.dtype}, got {_shown(y.shape[1:])} "
-            f"{y.dtype} from the loader ({why}); {remedy}"
+            f"output '{self.name}' {show_shape(self.shape)} {self.dtype}, got "
+            f"{show_shape(y.shape[1:])} {y.dtype} from loader and transformer ({why}); {remedy}"
         )
 
     def _wrong_weights(self, given: np.ndarray, ones: np.ndarray) -> ComponentError:
@@ -257,11 +258,6 @@ def _fit(y: Sequence[int], output: Sequence[int | None]) -> bool:
     return len(short) == len(long) and all(
         a is None or b is None or a == b for a, b in zip(short, long, strict=True)
     )
-
-
-def _shown(shape: Sequence[int | None]) -> str:
-    axes = ["batch", *("any" if axis is None else str(axis) for axis in shape)]
-    return f"({', '.join(axes)})"
 
 
 def _is_kerass(component: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,10 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         super().set_model(model)
         # Keras writes a compiled model's optimizer too, which is two thirds of the file
         # with Adam. An uncompiled model over the same layers has none.
-        self._weights = keras.Model(model.input, model.output)
+        with warnings.catch_warnings():
+            # Keras wants the keys to be the names of the tensors; it is the keys that count.
+            warnings.filterwarnings("ignore", "When providing `inputs` as a dict")
+            self._weights = keras.Model(model.input, model.output)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Forget an earlier training."""

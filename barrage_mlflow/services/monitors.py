@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from barrage_mlflow.config.paths import suggest
 from barrage_mlflow.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
@@ -65,12 +65,11 @@ def check_monitors(
         if monitor is None or monitor in known:
             continue
         choices = sorted(filter(suits, known))
-        near = difflib.get_close_matches(monitor, choices, n=1)
         faults.append(
             Fault(
                 f"$.{section}.{block}.monitor",
                 f"no output produces the metric {monitor!r}",
-                f"did you mean {near[0]!r}?" if near else f"known: {', '.join(choices)}",
+                suggest(monitor, choices, "metrics"),
                 document.place((section, block, "monitor")) if document else "",
             )
         )

@@ -1,12 +1,14 @@
 """The project code that the golden configs name."""
 
+from typing import Literal
+
 import keras
 
 from barrage_mlflow.dataset import RecordLoader, RecordTransformer
 
 
 class Loader(RecordLoader):
-    def __init__(self, mode, columns=()):
+    def __init__(self, mode, columns: list[str] = ()):
         super().__init__(mode)
         self.columns = columns
 
@@ -41,7 +43,7 @@ def flip(data_record, axis=0):
     return data_record
 
 
-def jitter(data_record, scale, rng):
+def jitter(data_record, scale: float, rng):
     return data_record
 
 
@@ -58,3 +60,13 @@ def loss_factory(delta=1.0):
 
 
 NUMBER = 3
+
+
+class Scaler(Transformer):
+    def __init__(self, mode, loader, how: Literal["min", "max"], size: tuple[int, int] = (1, 1)):
+        super().__init__(mode, loader)
+
+
+class Handing(keras.layers.Layer):
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)

@@ -1,0 +1,125 @@
+"""Annotations as JSON Schema: what a param's annotation says of the value that a config gives."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from typing import Any
+
+Node = dict[str, Any]
+
+_PLAIN = {
+    "int": "integer",
+    "float": "number",
+    "str": "string",
+    "bool": "boolean",
+    "None": "null",
+    "NoneType": "null",
+}
+_LISTS = ("list", "List", "tuple", "Tuple", "Sequence", "MutableSequence")
+_ITERABLES = ("Iterable", "Collection", "Container")
+_OBJECTS = ("dict", "Dict", "Mapping", "MutableMapping")
+
+
+@cache
+def annotation_schema(text: str) -> Node:
+    """An annotation, as it is written, as a JSON Schema node.
+
+    Only what is certain is told: a name that is not of Python's own types, of `typing` or of
+    `collections.abc` allows anything, and so does a union with such a name.
+
+    Args:
+        text: source text, ``"int | None"``.
+
+    Returns:
+        The node; ``{}`` where anything goes. It is shared: do not change it.
+
+    Example:
+        >>> annotation_schema("int | None")
+        {'type': ['integer', 'null']}
+        >>> annotation_schema("Mapping[str, str | list[str]]")["additionalProperties"]
+        {'anyOf': [{'type': 'string'}, {'type': 'array', 'items': {'type': 'string'}}]}
+        >>> annotation_schema("Literal['a', 'b']"), annotation_schema("Path | str")
+        ({'enum': ['a', 'b']}, {})
+    """
+    try:
+        return _node(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError, RecursionError):
+        return {}
+
+
+def _node(tree: ast.expr) -> Node:
+    if isinstance(tree, ast.Constant):
+        if tree.value is None:
+            return {"type": "null"}
+        return annotation_schema(tree.value) if isinstance(tree.value, str) else {}
+    if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.BitOr):
+        return _union([_node(tree.left), _node(tree.right)])
+    if isinstance(tree, ast.Subscript):
+        inner = tree.slice.elts if isinstance(tree.slice, ast.Tuple) else [tree.slice]
+        return _generic(_name(tree.value), inner)
+    name = _name(tree)
+    return {"type": _PLAIN[name]} if name in _PLAIN else _generic(name, [])
+
+
+def _name(tree: ast.expr) -> str:
+    if isinstance(tree, ast.Attribute):
+        return tree.attr
+    return tree.id if isinstance(tree, ast.Name) else ""
+
+
+def _generic(name: str, inner: list[ast.expr]) -> Node:
+    if name == "Literal":
+        values = [item.value for item in inner if isinstance(item, ast.Constant)]
+        return {"enum": values} if len(values) == len(inner) else {}
+    if name == "Optional" and inner:
+        return _union([_node(inner[0]), {"type": "null"}])
+    if name == "Union":
+        return _union([_node(item) for item in inner])
+    if name in ("Annotated", "Final") and inner:
+        return _node(inner[0])
+    if name in _OBJECTS:
+        held = _node(inner[1]) if len(inner) == 2 else {}
+        return {"type": "object"} | ({"additionalProperties": held} if held else {})
+    if name in _LISTS:
+        return _list(name, inner)
+    if name in _ITERABLES:
+        # A string holds strings too.
+        item = _node(inner[0]) if inner else {}
+        return {} if not item or item == {"type": "string"} else {"type": "array", "items": item}
+    return {}
+
+
+def _list(name: str, inner: list[ast.expr]) -> Node:
+    node: Node = {"type": "array"}
+    endless = name not in ("tuple", "Tuple") or any(
+        isinstance(item, ast.Constant) and item.value is ... for item in inner
+    )
+    if inner and endless:
+        items = _node(inner[0])
+        node |= {"items": items} if items else {}
+    elif inner:
+        node |= {"minItems": len(inner), "maxItems": len(inner)}
+        items = _union([_node(item) for item in inner])
+        node |= {"items": items} if items else {}
+    return node
+
+
+def _union(nodes: list[Node]) -> Node:
+    """Any of them; those that are a bare type are written as one."""
+    flat = [choice for node in nodes for choice in node.get("anyOf", [node])]
+    if not all(flat):
+        return {}
+    types: list[str] = []
+    choices: list[Node] = []
+    bare: Node = {}
+    for node in flat:
+        if node.keys() == {"type"}:
+            types += node["type"] if isinstance(node["type"], list) else [node["type"]]
+            node = bare
+        if not any(node is choice or node == choice for choice in choices):
+            choices.append(node)
+    # null reads best as the last of several.
+    types = sorted(dict.fromkeys(types), key=lambda name: name == "null")
+    bare |= {"type": types[0] if len(types) == 1 else types} if types else {}
+    return choices[0] if len(choices) == 1 else {"anyOf": choices}

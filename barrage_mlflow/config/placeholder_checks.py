@@ -1,0 +1,100 @@
+"""Checks the placeholders of a config, as far as their names are known before training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from barrage_mlflow.config.findings import Finding
+from barrage_mlflow.config.paths import Path, nearest, value_at
+from barrage_mlflow.config.placeholders import (
+    given_values,
+    name_in_both,
+    placeholder_names,
+    placeholders_in,
+    unknown_placeholder,
+)
+from barrage_mlflow.config.source_code import CannotTellError
+from barrage_mlflow.config.targets import Target
+
+_PARAMS: Path = ("model", "network", "params")
+_IDENTITY = "barrage_mlflow.dataset.IdentityTransformer"
+
+
+def placeholder_findings(
+    data: Any, transformer: Target | None, network: Target | None
+) -> Iterator[Finding]:
+    """Placeholders that have no value, and names that have two.
+
+    Args:
+        data: a config; any JSON value is taken.
+        transformer: what its transformer imports, None if that is not known.
+        network: what its network imports, None if that is not known.
+
+    Example:
+        >>> params = {"units": 3, "layers": ["{{unist}}"]}
+        >>> data = {"model": {"network": {"params": params}}}
+        >>> [finding.remedy for finding in placeholder_findings(data, None, None)]
+        ["did you mean 'units'?"]
+    """
+    own = _own(data)
+    learnt = _network_param_names(data, transformer)
+    for name in own:
+        if name in (learnt or ()):
+            yield Finding((*_PARAMS, name), *name_in_both(name))
+    known = {**own, **dict.fromkeys(learnt or ())}
+    accepted = network.accepts.names if network else ()
+    for path, name in placeholders_in(value_at(data, ("model",)), ("model",)):
+        if name in known:
+            continue
+        near = nearest(name, known)
+        # A param that is mistyped itself is a fault already, not also of what reads it.
+        meant = [own_name for own_name in own if nearest(own_name, accepted) == name]
+        # Where the transformer does not tell its names, any could be among them; but not one that
+        # is next to a param which nothing else reads.
+        unread = learnt is not None or (near in own and near not in (*accepted, *_read(data)))
+        if unread and not meant:
+            yield Finding(path, *unknown_placeholder(name, known))
+
+
+def names_in_use(data: Any) -> set[str]:
+    """The names that placeholders read, mistyped ones as what they mean.
+
+    Example:
+        >>> params = {"units": 3, "layers": ["{{unist}}"]}
+        >>> sorted(names_in_use({"model": {"network": {"params": params}}}))
+        ['unist', 'units']
+    """
+    read = _read(data)
+    own = _own(data)
+    meant = {nearest(name, own) for name in read if name not in own}
+    return read | {name for name in meant if name is not None and name not in read}
+
+
+def _read(data: Any) -> set[str]:
+    return set(placeholder_names(value_at(data, ("model",))))
+
+
+def _own(data: Any) -> dict[str, object]:
+    params = value_at(data, _PARAMS)
+    return given_values(params) if isinstance(params, dict) else {}
+
+
+def _network_param_names(data: Any, transformer: Target | None) -> tuple[str, ...] | None:
+    """What the transformer says its network params will be called; None if it does not say."""
+    if value_at(data, ("dataset", "transformer")) is None:
+        return ()
+    if transformer is None or transformer.form != "class":
+        return None
+    if transformer.definition is None:
+        declared = getattr(transformer.load(), "network_param_names", None)
+    else:
+        try:
+            declared = transformer.definition.literal("network_param_names")
+        except CannotTellError:
+            return None
+    if declared is None and transformer.path == _IDENTITY:
+        return ()
+    if isinstance(declared, list | tuple) and all(isinstance(name, str) for name in declared):
+        return tuple(declared)
+    return None

@@ -1,0 +1,367 @@
+"""Makes typos in configs: one slip of the fingers at one place, drawn from a seed.
+
+A typo leaves out, doubles, swaps, replaces (by a key beside it), inserts or shifts one letter of a
+word that the engine can know: a key, the name of a thing or of its param, a placeholder, an
+output, a monitor. Three rules keep it fair:
+
+* What gives another valid name (``Nadam`` → ``Adam``) is no typo and is drawn again.
+* The word has at least three letters; of a shorter one a typo leaves too little to tell by.
+* Something else in the config, or beside it, tells how the word is spelt. Hence an output's name
+  only where the loader, the network's last layer and the config's outputs all hold it, and not
+  the names that a network's params give to placeholders, which stand twice and no more.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from recipes import MODULES
+
+from barrage_mlflow.config import keras_index, monitor_names, schema
+from barrage_mlflow.config.imports import find_target
+from barrage_mlflow.config.placeholders import placeholder_name
+
+Path = tuple[str | int, ...]
+
+_KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_SHORTEST = 3
+_CALLBACKS = {
+    ("solver", "learning_rate_reducer"): "ReduceLROnPlateau",
+    ("services", "tensorboard"): "TensorBoard",
+    ("services", "train_early_stopping"): "EarlyStopping",
+    ("services", "validation_early_stopping"): "EarlyStopping",
+}
+_CHOICES = {"mode": ("min", "max"), "sample_weight_mode": ("samplewise", "temporal")}
+_PLACEHOLDERS = {
+    "my_project.transformers.Vocabulary": ("vocabulary_size", "shape"),
+    "penguins.PenguinTransformer": ("island_count", "sex_count", "species_count"),
+    "golden_parts.Transformer": ("classes", "vocabulary"),
+}
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a config that a typo can be made in.
+
+    Attributes:
+        kind: what it names, for the table of results.
+        path: where it stands; of a key, the path of the value under it.
+        is_key: it is the key.
+        text: the word itself.
+        before: what stands before it in the same string.
+        after: what stands after it in the same string.
+        taken: words that would be valid there as well.
+        option: it is mistyped in an override of this dotted key, not in the file.
+    """
+
+    kind: str
+    path: Path
+    is_key: bool
+    text: str
+    before: str = ""
+    after: str = ""
+    taken: frozenset[str] = frozenset()
+    option: str = ""
+
+
+@dataclass(frozen=True)
+class Typo:
+    """One typo: what was done to which word, and what became of it."""
+
+    recipe: str
+    word: Word
+    how: str
+    mistyped: str
+
+    def __str__(self) -> str:
+        where = self.word.option or ".".join(map(str, self.word.path))
+        return f"{self.recipe}: {where}: {self.word.text} → {self.mistyped}"
+
+
+def draw_typos(
+    recipes: Mapping[str, dict[str, Any]], seed: int, of_each_kind: int
+) -> Iterator[Typo]:
+    """Draws typos in recipes, as many of each kind of word; the same for the same seed."""
+    rng = random.Random(seed)
+    by_kind: dict[str, list[tuple[str, Word]]] = {}
+    for name, config in recipes.items():
+        for word in words_in(config):
+            by_kind.setdefault(word.kind, []).append((name, word))
+    for kind in sorted(by_kind):
+        for _ in range(of_each_kind):
+            name, word = rng.choice(by_kind[kind])
+            how, mistyped = slip(rng, word)
+            yield Typo(name, word, how, mistyped)
+
+
+def slip(rng: random.Random, word: Word) -> tuple[str, str]:
+    """Slips once in typing a word: the kind of slip and what is typed."""
+    while True:
+        how = rng.choice(("drop", "double", "swap", "replace", "insert", "case"))
+        at = rng.randrange(len(word.text))
+        mistyped = _slipped(rng, how, word.text, at)
+        if mistyped not in (word.text, *word.taken):
+            return how, mistyped
+
+
+def _slipped(rng: random.Random, how: str, word: str, at: int) -> str:
+    before, letter, after = word[:at], word[at], word[at + 1 :]
+    if how == "drop":
+        return before + after
+    if how == "double":
+        return before + letter * 2 + after
+    if how == "swap":
+        return before + after[:1] + letter + after[1:]
+    if how == "insert":
+        return before + rng.choice(_LETTERS) + letter + after
+    if how == "case":
+        return before + letter.swapcase() + after
+    neighbours = _neighbours(letter.lower())
+    chosen = rng.choice(neighbours) if neighbours else letter
+    return before + (chosen.upper() if letter.isupper() else chosen) + after
+
+
+def _neighbours(letter: str) -> list[str]:
+    """The letters whose keys touch that of a letter; none for what is no letter."""
+    for row, keys in enumerate(_KEYBOARD):
+        if letter in keys:
+            at = keys.index(letter)
+            around = [
+                keys[max(0, at - 1) : at + 2] for keys in _KEYBOARD[max(0, row - 1) : row + 2]
+            ]
+            return [key for keys in around for key in keys if key != letter]
+    return []
+
+
+def mistyped_config(config: dict[str, Any], typo: Typo) -> dict[str, Any]:
+    """A copy of a recipe with the typo in it."""
+    changed = copy.deepcopy(config)
+    word = typo.word
+    if word.option:
+        return changed
+    *parents, last = word.path
+    holder: Any = changed
+    for part in parents:
+        holder = holder[part]
+    text = word.before + typo.mistyped + word.after
+    if word.is_key:
+        pairs = [(text if key == last else key, value) for key, value in holder.items()]
+        holder.clear()
+        holder.update(pairs)
+    else:
+        holder[last] = text
+    return changed
+
+
+def words_in(config: dict[str, Any]) -> list[Word]:
+    """Every word of a config that a typo can be made in."""
+    words = [
+        *_schema_words(config, (), schema()),
+        *_callback_words(config),
+        *_import_words(config),
+        *_placeholder_words(config),
+        *_output_words(config),
+        *_monitor_words(config),
+    ]
+    words += list(_option_words(config, words))
+    return [word for word in words if len(word.text) >= _SHORTEST]
+
+
+def _schema_words(value: Any, path: Path, node: Mapping[str, Any]) -> Iterator[Word]:
+    """Keys that the schema holds, and values of which it lists all."""
+    if "$ref" in node:
+        node = schema()["$defs"][node["$ref"].rpartition("/")[2]]
+    if isinstance(value, dict):
+        for choice in node.get("anyOf", ()):
+            yield from _schema_words(value, path, choice)
+        known = node.get("properties", {})
+        taken = _params_of("callback", _CALLBACKS[path]) if path in _CALLBACKS else known
+        for key in value:
+            if key in known and key != "$schema":
+                kind = "key" if path not in _CALLBACKS else "callback param"
+                yield Word(kind, (*path, key), True, key, taken=frozenset(taken))
+                yield from _schema_words(value[key], (*path, key), known[key])
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _schema_words(item, (*path, i), node["items"])
+    elif path[-1] in _CHOICES and isinstance(value, str):
+        yield Word("choice", path, False, value, taken=frozenset(_CHOICES[str(path[-1])]))
+
+
+def _callback_words(config: dict[str, Any]) -> Iterator[Word]:
+    """The params of callbacks beyond those that the schema lists."""
+    for path, callback in _CALLBACKS.items():
+        taken = _params_of("callback", callback)
+        listed = schema()["properties"][path[0]]["properties"][path[1]].get("properties", {})
+        for key in config.get(path[0], {}).get(path[1], {}):
+            if key not in listed:
+                yield Word("callback param", (*path, key), True, key, taken=taken)
+
+
+def blocks_in(config: dict[str, Any]) -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    """Every import block: its path, the kind of component, the block."""
+    dataset, model = config["dataset"], config["model"]
+    for kind in ("loader", "transformer"):
+        if kind in dataset:
+            yield ("dataset", kind), kind, dataset[kind]
+    for i, block in enumerate(dataset.get("augmentor", ())):
+        yield ("dataset", "augmentor", i), "augmentor", block
+    yield ("model", "network"), "network", model["network"]
+    for i, block in enumerate(model["network"].get("params", {}).get("layers", ())):
+        yield ("model", "network", "params", "layers", i), "layer", block
+    for i, output in enumerate(model["outputs"]):
+        yield ("model", "outputs", i, "loss"), "loss", output["loss"]
+        for j, block in enumerate(output.get("metrics", ())):
+            yield ("model", "outputs", i, "metrics", j), "metric", block
+    optimizer = config.get("solver", {}).get("optimizer")
+    if optimizer:
+        yield ("solver", "optimizer"), "optimizer", optimizer
+        if isinstance(optimizer["learning_rate"], dict):
+            path: Path = ("solver", "optimizer", "learning_rate")
+            yield path, "schedule", optimizer["learning_rate"]
+
+
+def is_of_project(name: str) -> bool:
+    """Whether an import string names code that stands beside the recipes."""
+    return name.split(".")[0] in ("my_project", "penguins", "golden_parts")
+
+
+def _import_words(config: dict[str, Any]) -> Iterator[Word]:
+    for path, kind, block in blocks_in(config):
+        name = block["import"]
+        yield from _name_words((*path, "import"), kind, name)
+        accepts = find_target(name, kind).accepts
+        for key in block.get("params", {}):
+            if key in accepts.names:
+                which = "project param" if is_of_project(name) else "param"
+                taken = frozenset(accepts.names)
+                yield Word(which, (*path, "params", key), True, key, taken=taken)
+
+
+def _name_words(path: Path, kind: str, name: str) -> Iterator[Word]:
+    parts = name.split(".")
+    if len(parts) == 1 and kind in ("loader", "transformer", "network"):
+        yield Word("built-in name", path, False, name)
+    elif len(parts) == 1:
+        yield Word(f"{kind} name", path, False, name, taken=_near_names(kind, name))
+    elif is_of_project(name):
+        for i, part in enumerate(parts):
+            which = "class or function" if i == len(parts) - 1 else "module"
+            taken = frozenset(MODULES) if which == "module" else frozenset()
+            yield _part(Word(which, path, False, part, taken=taken), parts, i)
+    else:
+        # On the old private paths only the last part still counts.
+        first = len(parts) - 1 if "python" in parts else 0
+        for i in range(first, len(parts)):
+            taken = _near_names(kind, parts[i]) if i == len(parts) - 1 else frozenset()
+            yield _part(Word("long path", path, False, parts[i], taken=taken), parts, i)
+
+
+def _part(word: Word, parts: list[str], i: int) -> Word:
+    before = "".join(f"{part}." for part in parts[:i])
+    after = "".join(f".{part}" for part in parts[i + 1 :])
+    return replace(word, before=before, after=after)
+
+
+def _near_names(kind: str, name: str) -> frozenset[str]:
+    """Every name of the kind; of optimizers in any case, as they are found in any."""
+    if kind not in keras_index.NAMESPACES:
+        return frozenset()
+    known = set(keras_index.names(kind))
+    if kind == "optimizer":
+        known |= {name[:i] + name[i].swapcase() + name[i + 1 :] for i in range(len(name))}
+    return frozenset(known)
+
+
+def _params_of(kind: str, name: str) -> frozenset[str]:
+    entry = keras_index.short(kind, name)
+    assert entry is not None
+    return frozenset(entry.accepts.names)
+
+
+def _placeholder_words(config: dict[str, Any]) -> Iterator[Word]:
+    learnt = _PLACEHOLDERS.get(config["dataset"].get("transformer", {}).get("import"), ())
+    own = config["model"]["network"].get("params", {})
+    taken = frozenset({*own, *learnt})
+    for path, value in _strings(config["model"], ("model",)):
+        name = placeholder_name(value)
+        if name in learnt:
+            before, _, after = value.partition(name)
+            yield Word("placeholder", path, False, name, before, after, taken)
+
+
+def _strings(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str):
+        yield path, value
+    pairs = value.items() if isinstance(value, dict) else ()
+    for key, item in enumerate(value) if isinstance(value, list) else pairs:
+        yield from _strings(item, (*path, key))
+
+
+def _output_words(config: dict[str, Any]) -> Iterator[Word]:
+    """The name of an output that loader, network and outputs all hold: two tell of the third."""
+    layers = config["model"]["network"].get("params", {}).get("layers", [{}])
+    last = layers[-1].get("params", {}).get("name")
+    loaded = config["dataset"]["loader"].get("params", {}).get("outputs", {})
+    names = [output["name"] for output in config["model"]["outputs"]]
+    if names == [last] and list(loaded) == [last]:
+        at = len(layers) - 1
+        layer: Path = ("model", "network", "params", "layers", at, "params", "name")
+        for path in (("model", "outputs", 0, "name"), layer):
+            yield Word("output name", path, False, last)
+        for param in ("outputs", "sample_weights"):
+            if last in config["dataset"]["loader"]["params"].get(param, {}):
+                yield Word("output name", ("dataset", "loader", "params", param, last), True, last)
+
+
+def _monitor_words(config: dict[str, Any]) -> Iterator[Word]:
+    known = monitor_names(config) or set()
+    taken = frozenset({*known, *(f"val_{name}" for name in known)})
+    for section in ("solver", "services"):
+        for name, block in config.get(section, {}).items():
+            if isinstance(block, dict) and "monitor" in block:
+                path = (section, name, "monitor")
+                yield Word("monitor", path, False, block["monitor"], taken=taken)
+
+
+def _option_words(config: dict[str, Any], words: list[Word]) -> Iterator[Word]:
+    """The same keys once more, mistyped in an override of a value under them."""
+    leaves = [path for path, _ in _leaves(config, ())]
+    for word in words:
+        if not word.is_key or word.kind == "output name":
+            continue
+        length = len(word.path)
+        below = [path for path in leaves if path[:length] == word.path]
+        # A key with a dot in it cannot be given as an option.
+        if below and not any("." in str(part) for part in below[0]):
+            before = "".join(f"{part}." for part in below[0][: length - 1])
+            after = "".join(f".{part}" for part in below[0][length:])
+            option = ".".join(map(str, below[0]))
+            yield replace(
+                word, kind="override", path=below[0], before=before, after=after, option=option
+            )
+
+
+def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    if not isinstance(value, dict | list) or not value:
+        yield path, value
+        return
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        yield from _leaves(item, (*path, key))
+
+
+def override_of(config: dict[str, Any], typo: Typo) -> dict[str, str]:
+    """The override whose option is mistyped: it sets the value that the config holds already."""
+    if not typo.word.option:
+        return {}
+    value: Any = config
+    for part in typo.word.path:
+        value = value[part]
+    option = typo.word.before + typo.mistyped + typo.word.after
+    return {option: value if isinstance(value, str) else json.dumps(value)}
