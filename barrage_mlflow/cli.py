@@ -209,7 +209,7 @@ def schema(project: str | None) -> None:
     click.echo(json.dumps(editor_schema(project), indent=1, ensure_ascii=False))
 
 
-@main.command(epilog=_EXAMPLE + "barrage-mlflow diff config.json runs:/5b8c1f0e1d7a4c1f8a3b")
+@main.command(epilog=_EXAMPLE + "barrage-mlflow diff config.json runs:/RUN_ID")
 @click.argument("a")
 @click.argument("b")
 def diff(a: str, b: str) -> None:

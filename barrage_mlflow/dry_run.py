@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from barrage_mlflow.dataset import (
     load_pipeline,
 )
 from barrage_mlflow.dataset.types import PARTS
-from barrage_mlflow.errors import RecordError
+from barrage_mlflow.errors import BarrageError, RecordError
 from barrage_mlflow.progress import format_logs
 from barrage_mlflow.scoring import rehearse
 from barrage_mlflow.shape_table import ShapeTable, show_array, show_data
@@ -46,6 +47,10 @@ _SEED = 0
 """For a config without one: two dry runs of it shall say the same."""
 
 _WIDTH = 80
+
+_TRAIN = "the train batch"
+_VALIDATION = "the validation batch"
+_SERVICES = "services and learning rate reducer"
 
 _INPUTS, _OUTPUTS, _WEIGHTS = PARTS
 
@@ -244,39 +249,50 @@ class _Attempt:
         from barrage_mlflow.fitting import fit
         from barrage_mlflow.preparing import build_services, train_batches
 
-        self._stage = "services and learning rate reducer"
+        self._stage = _SERVICES
         folder = built.transformer.parent
         (folder / artifacts.CHECKPOINTS).mkdir()
         services = build_services(self._config, folder)
 
-        self._stage = "the train batch"
+        self._stage = _TRAIN
         network, specs = built.network, built.specs
         fed = next(train_batches(self._config, train, built.train, specs).epoch(0))
-
-        def note_train_step(logs: Any) -> None:
-            results = network.get_metrics_result().items()
-            self._note_batch("train", fed, {name: float(value) for name, value in results})
 
         def validate() -> Iterator[DataRecord]:
             # A generator, since it is to begin when the train step is done.
             nonlocal fed
-            self._stage = "the validation batch"
+            self._stage = _VALIDATION
             records = (train if validation is None else validation)[: self._batch_size]
             data = built.validation.load_and_transform(records)
             fed = self._feed(data, specs, records, built.validation)
             yield fed
 
-        watcher = keras.callbacks.LambdaCallback(on_test_begin=note_train_step)
-        callbacks = [*services, watcher]
+        def note(batch: str) -> None:
+            results = network.get_metrics_result().items()
+            words = format_logs({name: float(value) for name, value in results}).split("  ")
+            self._say(batch, len(next(iter(fed[0].values()))), words)
+
+        def end_epoch(epoch: int, logs: Any) -> None:
+            note("validation batch")
+            self._stage = _SERVICES
+
+        watcher = keras.callbacks.LambdaCallback(
+            on_train_begin=lambda logs: setattr(self, "_stage", _SERVICES),
+            on_epoch_begin=lambda epoch, logs: setattr(self, "_stage", _TRAIN),
+            on_test_begin=lambda logs: note("train batch"),
+            on_epoch_end=end_epoch,
+        )
+        callbacks = [watcher, *services]
         try:
-            (logs,) = fit(network, _OneBatch(fed), validate(), 1, callbacks, built.objective)
+            fit(network, _OneBatch(fed), validate(), 1, callbacks, built.objective)
         except Exception as error:
-            self._mark_misfits(lambda: built.objective, fed)
-            if validation is not None and self._stage == "the validation batch":
+            if not isinstance(error, BarrageError):
+                _add_part(error, [*services, network.optimizer])
+            if self._stage != _SERVICES:
+                self._mark_misfits(lambda: built.objective, fed)
+            if self._stage == _VALIDATION and validation is not None:
                 _add_hint(error, train)
             raise
-        logs = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
-        self._note_batch("validation", fed, logs)
 
     def _score(self, built: _Built, records: Records) -> None:
         self._stage = "the score batch"
@@ -287,19 +303,15 @@ class _Attempt:
             self._config, built.network, built.specs, built.transformer, records, self._batch_size
         )
         self._scores.fill("postprocess", "scores", *show_data((rehearsal.scores,)))
-        self._say("score", len(sample), list(rehearsal.scores))
+        self._say("score batch", len(sample), list(rehearsal.scores))
 
     def _fill(self, stage: str, parts: list[dict[str, str]]) -> None:
         for place, group in enumerate(PARTS):
             self._table.fill(stage, group, parts[place] if place < len(parts) else {})
 
-    def _note_batch(self, role: str, fed: DataRecord, logs: Mapping[str, float]) -> None:
-        size = len(next(iter(fed[0].values())))
-        self._say(role, size, format_logs(logs).split("  "))
-
-    def _say(self, role: str, size: int, words: Sequence[str]) -> None:
+    def _say(self, batch: str, size: int, words: Sequence[str]) -> None:
         """Add what came of a batch, in lines of a terminal's width."""
-        line = f"{role + ' batch':16}  {size} records:"
+        line = f"{batch:16}  {size} records:"
         for word in words:
             if len(line) + 2 + len(word) > _WIDTH:
                 self._batches.append(line)
@@ -371,6 +383,14 @@ def _passes(check: Callable[..., object], *args: Any) -> bool:
     except Exception:
         return False
     return True
+
+
+def _add_part(error: Exception, parts: Sequence[Any]) -> None:
+    """Say which of these an error came through: Keras finds many a bad param late."""
+    passed = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for part in parts:
+        if any(owner is part for owner in passed):
+            error.add_note(f"in {type(part).__name__}; look at its params in the config")
 
 
 def _add_hint(error: Exception, records: Records) -> None:

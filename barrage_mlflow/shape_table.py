@@ -67,9 +67,8 @@ class ShapeTable:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines, each column as wide as its widest cell."""
-    columns = range(max(map(len, rows), default=0))
-    widths = [max(len(row[column]) for row in rows if column < len(row)) for column in columns]
+    """Rows as lines, each column as wide as its widest cell; a group's name may stand out."""
+    widths = [max(map(len, column)) for column in zip(*(r for r in rows if r[1:]), strict=True)]
     return [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False)).rstrip()
         for row in rows

@@ -11,8 +11,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 
@@ -401,13 +399,8 @@ def _recipes() -> dict[str, dict[str, Any]]:
         text = (ROOT / "examples" / name / "config.json").read_text("utf-8")
         found[name] = json.loads(text)
     for path in sorted(GOLDEN.glob("*/resolved.json")):
-        (config,) = path.parent.glob("config.*")
-        text = config.read_text("utf-8")
-        as_json = config.suffix == ".json"
-        found[f"golden {path.parent.name}"] = json.loads(text) if as_json else yaml.safe_load(text)
-    # YAML 1.1 takes `yes` and 1e-3 for a truth value and a string; the engine does not.
-    found["golden yaml"]["model"]["outputs"][0]["name"] = "yes"
-    found["golden yaml"]["solver"]["optimizer"]["learning_rate"] = 0.001
+        for config in path.parent.glob("config.json"):
+            found[f"golden {path.parent.name}"] = json.loads(config.read_text("utf-8"))
     return found
 
 
@@ -422,6 +415,18 @@ def write_project(folder: Path) -> None:
         (package / f"{name}.py").write_text(source, "utf-8")
     shutil.copy(ROOT / "examples" / "penguins" / "penguins.py", folder)
     shutil.copy(GOLDEN / "golden_parts.py", folder)
+
+
+def write_penguins(folder: Path) -> None:
+    """Puts the penguins' project into a folder, with its config and one that holds four faults."""
+    for name in ("penguins.py", "config.json"):
+        shutil.copy(ROOT / "examples" / "penguins" / name, folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["dataset"]["loader"]["import"] = "penguins.PengiunLoader"
+    config["model"]["outputs"][0]["loss"]["import"] = "sparse_categorical_crossentrpy"
+    config["solver"]["epohcs"] = config["solver"].pop("epochs")
+    config["solver"]["learning_rate_reducer"]["monitor"] = "val_los"
+    (folder / "faulty.json").write_text(json.dumps(config, indent=2), "utf-8")
 
 
 def written(value: Any) -> tuple[str, dict[tuple[str | int, ...], tuple[int, int]]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import jsonschema
 import jsonschema_rs
 import pytest
+from recipes import RECIPES, write_project
 
 from barrage_mlflow.config import find_faults, read_config, schema
 from barrage_mlflow.config.editor_schema import editor_schema
@@ -75,10 +76,24 @@ def penguins():
         return Validators(editor_schema("penguins"))
 
 
+@pytest.fixture(scope="module")
+def code(tmp_path_factory):
+    """The folder with all the code that the configs name."""
+    folder = tmp_path_factory.mktemp("code")
+    write_project(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def my_project(code):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(code))
+        return Validators(editor_schema("my_project"))
+
+
 @pytest.fixture(autouse=True)
-def _project(monkeypatch):
-    monkeypatch.syspath_prepend(str(GOLDEN))
-    monkeypatch.syspath_prepend(str(EXAMPLES / "penguins"))
+def _project(monkeypatch, code):
+    monkeypatch.syspath_prepend(str(code))
 
 
 @pytest.mark.parametrize("name", ["plain", "golden", "penguins"])
@@ -141,6 +156,13 @@ def test_the_examples_are_valid(example, plain, golden, penguins):
     assert plain.accepts(data)
     assert golden.accepts(data)
     assert penguins.accepts(data)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_whole_configs_are_valid(name, plain, my_project):
+    assert find_faults(read_config(RECIPES[name])) == []
+    assert plain.accepts(RECIPES[name])
+    assert my_project.accepts(RECIPES[name])
 
 
 # What no schema can see of the golden configs: where an import leads, which placeholders there
@@ -303,8 +325,6 @@ def test_what_a_schema_can_see_is_invalid_for_it(name, plain, golden):
     for start in [*unseen, *extra]:
         assert any(begins(fault, [start]) for fault in faults), start
 
-
-FULL = json.loads((GOLDEN / "full" / "resolved.json").read_text("utf-8"))
 
 # Path, value, and whether it is valid for the engine, the plain schema and that of the project.
 PLANTED = [
@@ -473,16 +493,14 @@ def test_rules_between_keys(plain, golden):
         del two["model"]["outputs"][0]["loss_weight"]
 
 
-def test_random_changes_that_a_schema_refuses_are_faults_for_the_engine(plain, golden):
+def test_random_changes_that_a_schema_refuses_are_faults_for_the_engine(plain, my_project):
     """And so whatever is valid for the engine is valid for the schemas."""
-    sources = [*(json.loads((f / "resolved.json").read_text()) for f in VALID), base_config()]
     values = [None, True, 0, -1, 1.5, "", "{{units}}", "val_loss", "mse", [], ["a"], {}, {"a": 1}]
     rng = random.Random(5)
-    refused = {"plain": 0, "golden": 0}
+    refused = {"plain": 0, "my_project": 0}
     for _ in range(300):
-        data = copy.deepcopy(rng.choice(sources))
-        spots = [(holder, key) for holder in nodes_of(data) for key in keys_of(holder)]
-        holder, key = rng.choice(spots)
+        data = copy.deepcopy(rng.choice(list(RECIPES.values())))
+        holder, key = rng.choice([(node, key) for node in nodes_of(data) for key in keys_of(node)])
         change = rng.randrange(3)
         if change == 0:
             del holder[key]
@@ -491,12 +509,12 @@ def test_random_changes_that_a_schema_refuses_are_faults_for_the_engine(plain, g
         else:
             holder[key] = rng.choice(values)
         faults = find_faults(read_config(data))
-        for name, validators in (("plain", plain), ("golden", golden)):
+        for name, validators in (("plain", plain), ("my_project", my_project)):
             if not validators.accepts(data):
                 refused[name] += 1
                 assert faults != [], data
     # It is no test of nothing, and the project's schema sees more.
-    assert 100 < refused["plain"] < refused["golden"] < 300
+    assert 100 < refused["plain"] < refused["my_project"] < 300
 
 
 def nodes_of(value):

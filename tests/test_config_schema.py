@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import jsonschema
+import jsonschema_rs
 import pytest
 
 from barrage_mlflow.config import schema
@@ -26,6 +27,7 @@ def blocks(node, path="$"):
 
 def test_is_a_valid_schema():
     jsonschema.Draft202012Validator.check_schema(schema())
+    jsonschema_rs.meta.validate(schema())
 
 
 @pytest.mark.parametrize(("path", "node"), [(path, node) for path, node, _ in blocks(schema())])

@@ -117,6 +117,7 @@ PROJECT = {
 def project(tmp_path, monkeypatch):
     """Writes files of a project; those that are named are there from the start."""
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "barrage", raising=False)
 
     def write(files):
         for name, text in files.items():
@@ -307,6 +308,15 @@ def test_what_a_module_defines(project):
     with pytest.raises(NotThereError, match="Lion") as caught:
         find("zoo.loading.Lion")
     assert "Loader" in caught.value.names
+
+
+def test_packages_without_an_init_file(project):
+    project({"own/inner/deep.py": "def f(a): ...\n"})
+    assert define("own.inner.deep.f").accepts.names == ("a",)
+    assert told("own.inner.dep.f", "network", run_code=False) == (
+        "'own.inner.dep.f' leads nowhere: module 'own.inner' has no 'dep'; did you mean 'deep'?"
+    )
+    assert "own" not in sys.modules
 
 
 def test_a_circle_of_imports_ends(project):

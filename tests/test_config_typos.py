@@ -1,16 +1,19 @@
-"""A mistyped word gives one line, at its place, that names the right word first."""
+"""A mistyped word gives one line that names the right one, and k faults give exactly k lines."""
 
 from __future__ import annotations
 
+import random
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from planted import Planting, plant, planted_config
 from recipes import RECIPES, write_project, written
 from typos import Typo, draw_typos, mistyped_config, override_of
 
 from barrage_mlflow.config import add_project_path, apply_overrides, find_faults, read_config
+from barrage_mlflow.config.paths import did_you_mean, nearest, show_path, suggest
 from barrage_mlflow.errors import Fault
 
 SEED = 20
@@ -40,9 +43,11 @@ def faults_of(typo: Typo) -> tuple[list[Fault], str]:
     """The faults of a config with a typo, and the place where the mistyped word stands."""
     config = RECIPES[typo.recipe]
     text, spots = written(mistyped_config(config, typo))
-    Path("config.json").write_text(text, "utf-8")
+    # What is written here is YAML too.
+    name = "config.yaml" if len(typo.mistyped) % 2 else "config.json"
+    Path(name).write_text(text, "utf-8")
     overrides = override_of(config, typo)
-    document = read_config("config.json")
+    document = read_config(name)
     add_project_path(document)
     faults = find_faults(apply_overrides(document, overrides))
     if overrides:
@@ -51,7 +56,7 @@ def faults_of(typo: Typo) -> tuple[list[Fault], str]:
     if typo.word.is_key:
         path = (*path[:-1], typo.mistyped, "key")
     line, column = spots[path]
-    return faults, f"config.json:{line}:{column}"
+    return faults, f"{name}:{line}:{column}"
 
 
 def first_suggestion(fault: Fault) -> str:
@@ -91,3 +96,56 @@ def test_typos_are_drawn_alike_from_one_seed(in_project):
     first = list(map(str, draw_typos(RECIPES, SEED, 3)))
     assert first == list(map(str, draw_typos(RECIPES, SEED, 3)))
     assert first != list(map(str, draw_typos(RECIPES, SEED + 1, 3)))
+
+
+DRAWS_OF_EACH_COUNT = 60
+
+KINDS_OF_FAULTS = {
+    "key that is set by Barrage", "missing key", "missing loss_weight", "missing param",
+    "mistyped key", "monitor of nothing", "monitor of the wrong kind", "no import block",
+    "out of range", "output name that stands twice", "param that Barrage passes",
+    "params that are no object", "schedule and reducer", "unknown Keras name", "unknown choice",
+    "unknown key", "unknown param", "unknown placeholder", "unknown project class", "wrong type",
+    "wrong type of a param",
+}  # fmt: skip
+
+
+def expected_of(config, plantings: list[Planting]) -> tuple[str, list[tuple[str, str]]]:
+    """The config's text, and the place and path of each fault in the order of the text."""
+    changed, plantings = planted_config(config, plantings)
+    text, spots = written(changed)
+    faults = []
+    for planting in plantings:
+        path = planting.path[:-1] if planting.is_key else planting.path
+        spot = spots[(*planting.path, "key") if planting.is_key else planting.path]
+        faults.append((spot, show_path(path)))
+    return text, [(f"config.json:{line}:{column}", path) for (line, column), path in sorted(faults)]
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_so_many_faults_give_so_many_lines_in_the_order_of_the_text(in_project, count):
+    rng = random.Random(count)
+    draws, wrong = 0, []
+    kinds: Counter[str] = Counter()
+    while draws < DRAWS_OF_EACH_COUNT:
+        recipe = rng.choice(sorted(RECIPES))
+        plantings = plant(RECIPES[recipe], count, rng)
+        if len(plantings) < count:
+            continue  # a small recipe has no room for so many
+        draws += 1
+        kinds.update(planting.kind for planting in plantings)
+        text, expected = expected_of(RECIPES[recipe], plantings)
+        Path("config.json").write_text(text, "utf-8")
+        document = read_config("config.json")
+        add_project_path(document)
+        faults = find_faults(document)
+        if [(fault.place, fault.path) for fault in faults] != expected:
+            planted = [f"{p.kind}: {show_path(p.at)}: {p.value!r}" for p in plantings]
+            got = {(fault.place, fault.path): str(fault) for fault in faults}
+            lacking = [line for line in expected if line not in got]
+            extra = [line for at, line in got.items() if at not in expected]
+            wrong.append((recipe, planted, lacking, extra, len(faults)))
+    listed = "\n".join(map(str, wrong))
+    assert not wrong, f"{len(wrong)} of {draws} wrong\n{listed}"
+    assert sum(kinds.values()) == count * DRAWS_OF_EACH_COUNT
+    assert set(kinds) >= KINDS_OF_FAULTS if count > 2 else kinds

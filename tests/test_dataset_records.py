@@ -2,15 +2,20 @@
 
 import datetime
 import gzip
+import io
 import json
 import math
 import re
 import string
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -356,6 +361,178 @@ def test_the_line_of_a_json_lines_record_minds_blank_lines(tmp_path):
     path = tmp_path / "train.jsonl"
     path.write_text('{"a": "\u2028"}\n\n{"a": "y"}\n')
     assert Records.read(path).place(1) == "train.jsonl, record 1 (line 3)"
+
+
+# The first records of a file ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kind", ["csv", "csv.gz", "json", "jsonl", "ndjson", "jsonl.gz", "parquet"]
+)
+def test_the_first_records_of_a_file_of_each_kind(tmp_path, kind):
+    rows = [{"id": i, "mass": i / 2, "sex": "fm"[i % 2]} for i in range(5)]
+    path = write(tmp_path, rows, kind)
+    for limit, cut_at in ((1, 1), (4, 4), (5, None), (6, None), (None, None)):
+        records = Records.read(path, limit=limit)
+        assert (list(records), records.cut_at) == (rows[:limit], cut_at)
+        assert records.dtypes() == {"id": "int64", "mass": "float64", "sex": "object"}
+        assert (records[:1].cut_at, records.whole().cut_at) == (cut_at, cut_at)
+
+
+def test_the_first_of_records_that_are_there_already():
+    for source in (ROWS, pd.DataFrame(ROWS), Records.read(ROWS)):
+        records = Records.read(source, limit=1)
+        assert (list(records), records.cut_at) == ([ROWS[0]], 1)
+        assert Records.read(source, limit=2).cut_at is None
+    cut = Records.read(ROWS, limit=1)
+    assert Records.read(cut, name="other").cut_at == 1
+    assert Records.read(cut, limit=1) is cut
+
+
+def test_blank_lines_at_the_end_are_no_more_records():
+    Path("t.jsonl").write_text('{"a": 1}\n\n  \n' + "\n" * 100_000)
+    Path("t.csv").write_text("a,b\n1,2\n\n\n")
+    assert Records.read("t.jsonl", limit=1).cut_at is None
+    assert Records.read("t.csv", limit=1).cut_at is None
+
+
+def test_a_missing_column_is_said_to_be_so_in_the_first_records_alone():
+    Path("t.jsonl").write_text('{"a": 1}\n{"a": 2, "b": 3}\n')
+    with pytest.raises(RecordError, match="no column") as error:
+        Records.read("t.jsonl", limit=1)["b"]
+    assert message(error) == "the first 1 records of t.jsonl: no column 'b'; the columns are 'a'"
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "tail"),
+    [
+        ("t.csv", b"a,b\n1,x\n2,y\n", b'3\n4,5,6,7\n"open'),
+        ("t.csv", b"a,b\n1,x\n2,y\n", b"\xff\xfe\n"),
+        ("t.jsonl", b'{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}\n', b"\xff\n"),
+        ("t.jsonl", b'{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}\n', b"{" * 300_000),
+    ],
+)
+def test_what_is_broken_behind_the_first_records_does_not_matter(name, head, tail):
+    Path(name).write_bytes(head + tail)
+    records = Records.read(name, limit=2)
+    assert (list(records), records.cut_at) == ([{"a": 1, "b": "x"}, {"a": 2, "b": "y"}], 2)
+    assert [records.place(row) for row in range(2)] == [
+        f"{name}, record {row} (line {row + 1 + name.endswith('csv')})" for row in range(2)
+    ]
+    with pytest.raises(RecordError, match="not"):
+        Records.read(name)
+
+
+def test_lines_of_a_cut_csv_file_are_not_guessed():
+    # pandas skips a line of blanks, and keeps one of blanks in quotes.
+    Path("t.csv").write_text("a\n1\n   \n2\n3\n")
+    assert Records.read("t.csv", limit=2).place(1) == "t.csv, record 1"
+
+
+class CountingFiles(LocalFileSystem):
+    """Local files that count the bytes that are read of them."""
+
+    protocol = "counting"
+    total = 0
+
+    def _open(self, path, mode="rb", **options):
+        file = super()._open(path, mode, **options)
+        read = file.f.read
+
+        class Counted(io.RawIOBase):
+            def readable(self):
+                return True
+
+            def seekable(self):
+                return True
+
+            def seek(self, *where):
+                return file.seek(*where)
+
+            def tell(self):
+                return file.tell()
+
+            def read(self, size=-1):
+                data = read(size)
+                CountingFiles.total += len(data)
+                return data
+
+            def readinto(self, buffer):
+                data = self.read(len(buffer))
+                buffer[: len(data)] = data
+                return len(data)
+
+            def close(self):
+                file.close()
+                super().close()
+
+        return io.BufferedReader(Counted())
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """Files of each kind, of 4 MB or more."""
+    fsspec.register_implementation("counting", CountingFiles, clobber=True)
+    folder = tmp_path_factory.mktemp("large")
+    (folder / "parts").mkdir()
+    numbers = np.random.default_rng(0).normal(size=(2, 1_000_000))
+    # A single row group is the hardest to read a part of.
+    for path in (folder / "t.parquet", folder / "parts" / "0.parquet"):
+        table = pa.table({"a": numbers[0], "b": numbers[1]})
+        pq.write_table(table, path, row_group_size=len(table))
+    (folder / "t.csv").write_text("a,b\n" + "1.5,2.5\n" * 500_000)
+    (folder / "t.jsonl").write_text('{"a": 1.5, "b": 2.5}\n' * 200_000)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "parts", "t.csv", "t.jsonl"])
+def test_little_is_read_of_a_large_file(large, name):
+    path = large / name
+    size = sum(file.stat().st_size for file in [path, *path.glob("*")] if file.is_file())
+    CountingFiles.total = 0
+    records = Records.read(f"counting://{path}", limit=1000)
+    assert 0 < CountingFiles.total < size / 4
+    assert (len(records), records.cut_at) == (1000, 1000)
+
+
+def test_the_first_records_of_a_parquet_folder_are_those_of_its_files_in_order(tmp_path):
+    frame = pd.DataFrame({"a": range(10), "s": list("abcdefghij")})
+    for part, rows in enumerate((frame[:4], frame[4:4], frame[4:7], frame[7:])):
+        folder = tmp_path / f"year=202{part}"
+        folder.mkdir()
+        rows.to_parquet(folder / "rows.parquet", row_group_size=2, index=False)
+    whole = Records.read(tmp_path)
+    assert whole["year"].tolist() == [2020] * 4 + [2022] * 3 + [2023] * 3
+    for limit in (1, 3, 4, 5, 9, 10, 11):
+        records = Records.read(tmp_path, limit=limit)
+        assert list(records) == list(whole[:limit])
+        assert records.columns == whole.columns
+        assert records.cut_at == (limit if limit < 10 else None)
+
+
+def test_files_of_a_parquet_folder_may_lack_columns(tmp_path):
+    pd.DataFrame({"a": [1], "b": ["x"]}).to_parquet(tmp_path / "0.parquet")
+    pd.DataFrame({"a": [2], "c": [0]}).to_parquet(tmp_path / "1.parquet")
+    pd.DataFrame({"a": [3]}).to_parquet(tmp_path / "2.parquet")
+    records = Records.read(tmp_path, limit=2)
+    assert list(records) == list(Records.read(tmp_path)[:2])
+    assert list(records) == [{"a": 1, "b": "x"}, {"a": 2, "b": None}]
+
+
+def test_types_of_the_first_records_are_those_of_the_whole_where_that_can_be_told(tmp_path):
+    rows = [{"a": 1, "b": 1.5}, {"a": 2, "b": 2.5}, {"a": None, "b": None}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    (tmp_path / "t.json").write_text(json.dumps(rows))
+    for name in ("t.parquet", "t.json"):
+        first = Records.read(tmp_path / name, limit=2)
+        assert first.dtypes() == Records.read(tmp_path / name).dtypes()
+        assert first.dtypes() == {"a": "float64", "b": "float64"}
+
+
+def test_the_first_records_of_a_file_that_is_not_parquet_say_so():
+    Path("t.parquet").write_bytes(b"no parquet at all")
+    with pytest.raises(RecordError, match=r"^t\.parquet is not Parquet: "):
+        Records.read("t.parquet", limit=1)
 
 
 # Bad input --------------------------------------------------------------------------------

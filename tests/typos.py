@@ -237,6 +237,9 @@ def _import_words(config: dict[str, Any]) -> Iterator[Word]:
         name = block["import"]
         yield from _name_words((*path, "import"), kind, name)
         accepts = find_target(name, kind).accepts
+        # What a class of the project takes beside the names that it lists, only it knows.
+        if is_of_project(name) and accepts.any_name:
+            continue
         for key in block.get("params", {}):
             if key in accepts.names:
                 which = "project param" if is_of_project(name) else "param"
@@ -270,11 +273,11 @@ def _part(word: Word, parts: list[str], i: int) -> Word:
 
 
 def _near_names(kind: str, name: str) -> frozenset[str]:
-    """Every name of the kind; of optimizers in any case, as they are found in any."""
+    """Every name of the kind; in any case, where it is found in any."""
     if kind not in keras_index.NAMESPACES:
         return frozenset()
     known = set(keras_index.names(kind))
-    if kind == "optimizer":
+    if kind == "optimizer" or keras_index.is_shape_alias(kind, name):
         known |= {name[:i] + name[i].swapcase() + name[i + 1 :] for i in range(len(name))}
     return frozenset(known)
 

@@ -11,7 +11,8 @@ from barrage_mlflow.config.signatures import ParamProblem
 from barrage_mlflow.config.targets import NotImportableError, Target, base_classes, wanted
 from barrage_mlflow.errors import ComponentError, ImportPathError
 
-_PASSED = {"loader": ("mode",), "transformer": ("mode", "loader"), "augmentor": ("data_record",)}
+PASSED = {"loader": ("mode",), "transformer": ("mode", "loader"), "augmentor": ("data_record",)}
+"""What Barrage passes to a component by position."""
 _INPUT = "keras.layers.InputLayer"
 
 
@@ -46,7 +47,7 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
         target = find_target(name, kind)
     except NotImportableError as fault:
         raise ImportPathError(f"{path}.import: {fault}") from fault.__cause__
-    passed = ("",) * len(args) if args else _PASSED.get(kind, ())
+    passed = ("",) * len(args) if args else PASSED.get(kind, ())
     problems = param_problems(target, kind, params, passed)
     if problems:
         listed = "; ".join(str(problem) for problem in problems)
@@ -103,7 +104,7 @@ def param_problems(
     if kind == "augmentor" and "rng" in target.accepts.names:
         also = (*also, "rng")
     if passed is None:
-        passed = _PASSED.get(kind, ())
+        passed = PASSED.get(kind, ())
     return target.accepts.problems(params, passed, also)
 
 

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from barrage_mlflow.config.defaults import filled
-from barrage_mlflow.config.document import plain_faults
-from barrage_mlflow.config.findings import as_faults
 from barrage_mlflow.config.paths import show_path
 from barrage_mlflow.config.read import read_config
-from barrage_mlflow.config.shape import shape_findings
+from barrage_mlflow.config.resolve import find_shape_faults
 from barrage_mlflow.errors import ConfigError
 
 ABSENT: Final = object()
@@ -110,7 +108,7 @@ def read_for_diff(source: str | os.PathLike[str]) -> dict[str, Any]:
         10
     """
     document = read_config(source)
-    faults = plain_faults(document) or as_faults(shape_findings(document.data), document)
+    faults = find_shape_faults(document)
     if faults:
         raise ConfigError(faults)
     return filled(document.data)

@@ -148,7 +148,8 @@ def _keras_name_findings(path: Path, value: str) -> Iterator[Finding]:
 
 def _layer_findings(data: Any) -> Iterator[Finding]:
     """The layer blocks of `sequential_from_config`, which the schema sees as free params."""
-    layers = value_at(data, LAYERS)
-    if layers is not None and is_sequential(value_at(data, (*_NETWORK, "import"))):
+    params = value_at(data, LAYERS[:-1])
+    given = isinstance(params, dict) and LAYERS[-1] in params
+    if given and is_sequential(value_at(data, (*_NETWORK, "import"))):
         node = {"type": "array", "items": schema_at(_NETWORK)}
-        yield from value_findings(layers, node, LAYERS, is_param=True)
+        yield from value_findings(params[LAYERS[-1]], node, LAYERS, is_param=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from barrage_mlflow.config import keras_index, source_code
+from barrage_mlflow.config.components import PASSED
 from barrage_mlflow.config.definitions import Definition, define, defined_in
 from barrage_mlflow.config.imports import find_target
 from barrage_mlflow.config.paths import did_you_mean
@@ -37,8 +38,6 @@ _BUILT_IN = {
     "network": (SEQUENTIAL, "sequential_from_config"),
 }
 _KERAS_ROOTS = ("keras.", "tf.keras.", "tensorflow.keras.")
-_PASSED = {"loader": 1, "transformer": 2, "augmentor": 1}
-"""How many arguments Barrage passes by position."""
 _PASSED_BY_NAME = {"augmentor": ("rng",), "optimizer": ("learning_rate",)}
 
 
@@ -253,7 +252,7 @@ def _accepts(definition: Definition, kind: str) -> Accepts | None:
 
 def _open_params(accepts: Accepts, kind: str) -> Accepts:
     """What is left for a config to give, after what Barrage passes."""
-    passed = {*accepts.positional[: _PASSED.get(kind, 0)], *_PASSED_BY_NAME.get(kind, ())}
+    passed = {*accepts.positional[: len(PASSED.get(kind, ()))], *_PASSED_BY_NAME.get(kind, ())}
     names = tuple(name for name in accepts.names if name not in passed)
     required = tuple(name for name in accepts.required if name in names)
     return replace(accepts, names=names, required=required)

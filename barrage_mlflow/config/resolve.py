@@ -54,6 +54,22 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
     return [*faults, *document.faults]
 
 
+def find_shape_faults(document: Document) -> list[Fault]:
+    """Finds the faults that the schema alone tells, wherever the project's code may be.
+
+    Args:
+        document: a config; any JSON value is taken and nothing is raised.
+
+    Example:
+        >>> model = {"network": {"import": "my.net"}, "outputs": []}
+        >>> for fault in find_shape_faults(read_config({"dataset": {}, "model": model})):
+        ...     print(fault)
+        $.dataset: missing key 'loader'
+        $.model.outputs: expected a list with at least 1 item, got an empty one
+    """
+    return plain_faults(document) or _faults(document, shape_findings)
+
+
 def find_warnings(document: Document) -> list[Fault]:
     """Finds what is no fault of a config, but hardly meant: a mode against its monitor's sense.
 

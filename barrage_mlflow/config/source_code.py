@@ -225,7 +225,7 @@ def find_module(name: str) -> SourceModule | None:
         >>> find_module("json.decoder").name, find_module("json.no_such")
         ('json.decoder', None)
     """
-    parent = name.rpartition(".")[0]
+    parent, _, last = name.rpartition(".")
     folders: tuple[str, ...] | None = None
     if parent:
         package = find_module(parent)
@@ -238,14 +238,14 @@ def find_module(name: str) -> SourceModule | None:
             raise CannotTellError(name)
         return None
     places = spec.submodule_search_locations
-    inside = None if places is None else tuple(places)
-    if not spec.has_location or spec.origin is None:
-        if inside is None:
-            raise CannotTellError(name)
+    if places is not None and not spec.has_location:
+        # A package without __init__.py, whose own list of places needs the imported parent too.
+        beside = [Path(folder, last) for folder in (sys.path if folders is None else folders)]
+        inside = tuple(str(place) for place in beside if place.is_dir())
         return SourceModule(name, "", ast.Module([], []), "", inside)
-    if not spec.origin.endswith(".py"):
+    if not spec.has_location or spec.origin is None or not spec.origin.endswith(".py"):
         raise CannotTellError(name)
-    return _read(name, spec.origin, inside)
+    return _read(name, spec.origin, None if places is None else tuple(places))
 
 
 def find_spec(name: str, folders: Sequence[str] | None = None) -> ModuleSpec | None:
@@ -256,7 +256,11 @@ def find_spec(name: str, folders: Sequence[str] | None = None) -> ModuleSpec | N
         ('json', None)
     """
     for finder in sys.meta_path:
-        spec = finder.find_spec(name, None if folders is None else list(folders))
+        try:
+            spec = finder.find_spec(name, None if folders is None else list(folders))
+        except KeyError:
+            # Of a package without __init__.py within another, it asks for the imported parent.
+            spec = ModuleSpec(name, None, is_package=True)
         if spec is not None:
             return spec
     return None

@@ -83,7 +83,14 @@ class TrainBatches:
             records = self.records.take(chosen)
             positions = np.arange(first, first + len(chosen))
             data = self.pipeline.batch(records, positions, epoch, self.seed)
-            yield _fed(data, self.specs, records, self.pipeline)
+            try:
+                fed = _fed(data, self.specs, records, self.pipeline)
+            except RecordError as error:
+                if self.pipeline.augmentors:
+                    names = ", ".join(augmentor.name for augmentor in self.pipeline.augmentors)
+                    error.add_note(f"what was fed had come through the augmentors: {names}")
+                raise
+            yield fed
 
 
 class ValidationBatches:

@@ -248,7 +248,9 @@ def _csv_lines(source: str, limit: int | None) -> list[int] | None:
     starts: list[int] = []
     try:
         with _open(source) as handle:
-            reader = csv.reader(io.TextIOWrapper(handle, "utf-8-sig", newline=""))
+            # What is no text may stand behind the records that were read.
+            text = io.TextIOWrapper(handle, "utf-8-sig", errors="surrogateescape", newline="")
+            reader = csv.reader(text)
             line = 1
             for row in reader:
                 if len(row) == 1 and row[0].isspace():
