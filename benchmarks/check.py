@@ -15,9 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from bad_inputs import CONTENTS, write_bad_input  # noqa: E402 - it stands with the tests
-from fresh import Run, run  # noqa: E402
-from recipes import write_penguins  # noqa: E402
+from bad_inputs import CONTENTS, write_bad_input
+from fresh import Run, run
+from recipes import write_penguins
 
 ROUNDS = 21
 CHECK = [sys.executable, "-m", "barrage_mlflow", "check"]

@@ -385,12 +385,14 @@ def forecaster(units: int, window: int, ahead: int = 1, dropout: float = 0.0):
 }
 """The modules of the package ``my_project``."""
 
-NETWORK_PARAMS: dict[str, dict[str, Any]] = {
-    "text": {"vocabulary_size": 40, "shape": [5]},
-    "penguins": {"island_count": 3, "sex_count": 2, "species_count": 3},
-    "golden full": {"vocabulary": 40, "classes": 3},
+LEARNT: dict[str, Any] = {
+    "vocabulary_size": 40,
+    "shape": [5],
+    "island_count": 3,
+    "sex_count": 2,
+    "species_count": 3,
 }
-"""What the transformers of some recipes learn from the records, by the names they declare."""
+"""What the transformers could learn from records, by the names that they declare."""
 
 
 def _recipes() -> dict[str, dict[str, Any]]:

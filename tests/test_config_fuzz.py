@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from recipes import NETWORK_PARAMS, RECIPES, write_project
+from recipes import LEARNT, RECIPES, write_project
 
 from barrage_mlflow.config import add_project_path, read_config, resolve_config
-from barrage_mlflow.errors import BarrageError, ConfigError
+from barrage_mlflow.errors import ConfigError, describe_error
 
 SEED = 5
 ODD_TEXTS = (
     "", " ", "\u202e", "\ufeff", "e\u0301", "🦜" * 3, "a\nb", "\x00", "\ud800", "{{", "{{a}}",
     "{{ b }} ", "..", "a..b", ".a", "keras.", "keras.losses", "os.system", "__import__", "class",
-    "None", "val_", "x" * 5000, "$ref", "0", "-", "../../etc", "ｍｓｅ", "İ", "ß",
+    "None", "val_", "x" * 5000, "$ref", "0", "-", "../../etc", "\uff4dse", "İ", "ß",
 )  # fmt: skip
 ODD_VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2.0, 0.5, 1e300, -0.0, 5e-324, 2**63, 2**64, 10**40, float("nan"),
@@ -151,13 +150,15 @@ def resolved_or_faults(config: dict[str, Any], as_text: bool) -> dict[str, Any] 
         add_project_path(document)
         resolved = resolve_config(document)
     except ConfigError as error:
-        assert error.faults
-        lines = [str(fault) for fault in error.faults]
-        assert [line for line in lines if not line.isprintable()] == []
-        assert len(set(lines)) == len(lines)
-        return None
-    assert resolve_config(resolved) == resolved
-    return resolved
+        faults = error.faults
+    else:
+        assert resolve_config(resolved) == resolved
+        return resolved
+    lines = [str(fault) for fault in faults]
+    assert lines
+    assert [line for line in lines if not line.isprintable()] == []
+    assert len(set(lines)) == len(lines)
+    return None
 
 
 def fuzz(count: int, seed: int) -> int:
@@ -182,3 +183,87 @@ def test_a_mutated_config_resolves_or_has_faults(in_project):
 @pytest.mark.slow
 def test_twenty_thousand_mutated_configs_resolve_or_have_faults(in_project):
     assert fuzz(20_000, SEED + 1) > 1000
+
+
+BUILT = 200
+SHAPES = {
+    "image": {"image": (12, 12, 1)},
+    "text": {"tokens": (5,)},
+    "series": {"history": (6, 1)},
+    "table": {"features": (3,)},
+    "iris": {"flower": (4,)},
+    "penguins": {"measurements": (4,), "missing": (4,), "island": (), "sex": ()},
+}
+
+
+def build_all(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> tuple[bool, list[str]]:
+    """Builds all that a config names with the engine's own builders.
+
+    Returns:
+        Whether there is a network ready to be trained, and what is said by the exceptions that
+        do not name the component.
+    """
+    import numpy as np
+
+    from barrage_mlflow.dataset import RecordMode, build_augmentors, build_loader, build_transformer
+    from barrage_mlflow.model import Objective, build_network
+    from barrage_mlflow.services import build_callbacks
+    from barrage_mlflow.solver import build_learning_rate_reducer, build_optimizer
+
+    unclear: list[str] = []
+
+    def attempt(path: str, build: Callable[..., Any], *needed: Any) -> Any:
+        if any(part is None for part in needed):
+            return None
+        try:
+            return build(*needed)
+        except Exception as error:
+            if path not in describe_error(error):
+                unclear.append(f"{path}: {describe_error(error)}")
+            return None
+
+    mode = RecordMode.TRAIN
+    loader = attempt("$.dataset.loader", lambda: build_loader(config, mode))
+    transformer = attempt(
+        "$.dataset.transformer", lambda loader: build_transformer(config, mode, loader), loader
+    )
+    attempt("$.dataset.augmentor", lambda: build_augmentors(config))
+    names = getattr(transformer, "network_param_names", None) or ()
+    learnt = {name: LEARNT[name] for name in names}
+    example = ({name: np.zeros((2, *shape), "float32") for name, shape in shapes.items()},)
+    network = attempt("$.model", lambda _: build_network(config, learnt, example), transformer)
+    objective = attempt(
+        "$.model.outputs", lambda network: Objective(config, network, learnt), network
+    )
+    optimizer = attempt("$.solver.optimizer", lambda: build_optimizer(config))
+    compiled = attempt(
+        "$.model.outputs",
+        lambda objective, *parts: [objective.compile(*parts)],
+        objective,
+        network,
+        optimizer,
+    )
+    attempt("$.solver.learning_rate_reducer", lambda: build_learning_rate_reducer(config))
+    attempt("$.services", lambda: build_callbacks(config, Path("artifacts")))
+    return compiled is not None, unclear
+
+
+@pytest.mark.slow
+def test_what_is_valid_builds_or_the_component_is_named(in_project):
+    seen: set[str] = set()
+    unclear: list[str] = []
+    ready = 0
+    for name, config in mutants(20 * BUILT, SEED + 2, sorted(SHAPES)):
+        resolved = resolved_or_faults(config, as_text=False)
+        text = json.dumps(resolved)
+        if resolved is None or text in seen:
+            continue
+        seen.add(text)
+        is_ready, said = build_all(resolved, SHAPES[name])
+        ready += is_ready
+        unclear += [f"{name}: {what}: {text}" for what in said]
+        if len(seen) == BUILT:
+            break
+    assert len(seen) == BUILT
+    assert BUILT // 2 < ready < BUILT
+    assert not unclear, f"{len(unclear)}\n" + "\n".join(unclear)

@@ -96,6 +96,17 @@ class Heedless(RecordLoader):
         return {"x": np.array([record["a"], record["b"]])}, {"label": np.array(record["label"])}
 
 
+class Mistaken(RecordLoader):
+    def load(self, record):
+        x = {"x": np.array([record["a"], record["b"]])}
+        return (x,) if self.mode.value == "score" else (x, {"lable": np.array(record["label"])})
+
+
+def named_network():
+    x = keras.Input((2,), name="x")
+    return keras.Model(x, keras.layers.Dense(2, name="label")(x))
+
+
 def network(units):
     raise RuntimeError("no network today")
 
@@ -348,7 +359,7 @@ def test_a_transformer_that_makes_text():
 
 
 def test_an_output_that_the_loader_calls_otherwise():
-    result = run(small_config(dataset__loader__params__outputs={"lable": "label"}), TRAIN)
+    result = run(small_config(dataset__loader={"import": "own.Mistaken"}), TRAIN)
     assert shown(result) == text(
         """
         train       all 60 records of train
@@ -414,7 +425,12 @@ the network's output 'label' (batch, 2) float32, got (batch) int64 from loader a
 
 def test_an_output_that_the_network_calls_otherwise():
     outputs = [{"name": "lable", "loss": {"import": "mse"}}]
-    assert shown(run(small_config(model__outputs=outputs), TRAIN)) == text(
+    config = small_config(
+        dataset__loader={"import": "own.Mistaken"},
+        model__network={"import": "own.named_network"},
+        model__outputs=outputs,
+    )
+    assert shown(run(config, TRAIN)) == text(
         """
         train       all 60 records of train
         validation  none given: the train records stand in
@@ -423,7 +439,8 @@ def test_an_output_that_the_network_calls_otherwise():
         inputs
           x      (batch, 2) float64  (batch, 2) float64  (batch, 2) float32
         outputs
-        > label  (batch) int64       (batch) int64       (batch, 2) float32
+        > lable  (batch) int64       (batch) int64       -
+        > label  -                   -                   (batch, 2) float32
 
         stopped at losses, metrics, monitors and optimizer
         ---

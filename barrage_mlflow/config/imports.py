@@ -76,6 +76,10 @@ def find_target(path: str, kind: str, *, run_code: bool = True) -> Target:
     today = current_path(path)
     if today.startswith("keras."):
         return _keras_target(path, today.removeprefix("keras."), kind)
+    top, _, below = today.partition(".")
+    if top in ("tf", "tensorflow") and below:
+        message = f"{path!r} leads nowhere: of TensorFlow, only '{top}.keras' can be named"
+        raise NotImportableError(message, did_you_mean(below.partition(".")[0], ["keras"]))
     if "." in today:
         return project_target(path, today, kind, run_code)
     if kind in _BARRAGE_NAMES:
@@ -136,14 +140,22 @@ def _keras_target(path: str, rest: str, kind: str) -> Target:
     if entry is None and private:
         raise _unknown_keras_name(parts[-1], kind, path)
     if entry is None:
-        known = ask_keras(keras_index.members, ".".join(parts[:-1]))
         message = f"{path!r} leads nowhere: the installed Keras has no 'keras.{rest}'"
-        raise NotImportableError(message, did_you_mean(parts[-1], known))
+        raise NotImportableError(message, _nearest_part(parts))
     if entry.form == "class" and kind in keras_index.BASES and kind not in entry.kinds:
         raise NotImportableError(f"{path!r} is no {wanted(kind)}", _elsewhere(parts[-1], kind))
     if entry.form == "other" or (kind not in keras_index.BASES and entry.form == "class"):
         raise NotImportableError(f"{path!r} is no {wanted(kind)}")
     return _from_entry(entry)
+
+
+def _nearest_part(parts: list[str]) -> str:
+    """The remedy for the first part of a path below Keras that is not there."""
+    for i, part in enumerate(parts):
+        known = ask_keras(keras_index.members, ".".join(parts[:i]))
+        if part not in known:
+            return did_you_mean(part, known)
+    return ""
 
 
 def _from_entry(entry: keras_index.KerasEntry) -> Target:

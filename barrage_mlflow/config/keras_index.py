@@ -92,7 +92,12 @@ def names(kind: str) -> tuple[str, ...]:
         (True, True)
     """
     classes, aliases = _names(kind)
-    return (*classes, *aliases, *_SHAPE_ALIASES.get(kind, ()))
+    others: tuple[str, ...] = _SHAPE_ALIASES.get(kind, ())
+    if kind == "layer":
+        others = ("Input",)
+    if kind == "optimizer":
+        others = tuple(name.lower() for name in classes)
+    return (*classes, *aliases, *others)
 
 
 def _names(kind: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.imports import find_target, is_from_keras
-from barrage_mlflow.config.output_names import mistyped_output_names
+from barrage_mlflow.config.output_names import given_name, mistyped_output_names
 from barrage_mlflow.config.paths import nearest, value_at
-from barrage_mlflow.config.placeholders import placeholder_names
-from barrage_mlflow.config.targets import NotImportableError
+from barrage_mlflow.config.placeholders import placeholder_name
+from barrage_mlflow.config.targets import NotImportableError, ask_keras
 
 
 def metric_names(output: Mapping[str, Any]) -> list[str] | None:
@@ -30,13 +31,9 @@ def metric_names(output: Mapping[str, Any]) -> list[str] | None:
         >>> metric_names({"metrics": metrics})
         ['AUC', 'auc', 'AUC_1']
     """
-    names: list[str] = []
-    for block in output.get("metrics", ()):
-        name = _metric_name(block)
-        if name is None:
-            return None
-        names.append(name)
-    return unique_names(names)
+    names = [_metric_name(block) for block in output.get("metrics", ())]
+    known = [name for name in names if name is not None]
+    return unique_names(known) if len(known) == len(names) else None
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
@@ -57,16 +54,27 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 def _metric_name(block: Any) -> str | None:
-    path = block.get("import") if isinstance(block, dict) else None
-    if not isinstance(path, str) or placeholder_names(block):
+    path = value_at(block, ("import",))
+    if not isinstance(path, str) or placeholder_name(path) is not None:
         return None
-    given = value_at(block, ("params", "name"))
+    if not isinstance(block.get("params", {}), dict):
+        return None
+    given = given_name(block, "metric")
     if isinstance(given, str):
-        return given
+        return given if placeholder_name(given) is None else None
     if "." not in path:
         return path
     entry = _metric_entry(path)
     return entry.name if entry else None
+
+
+def _is_known(block: Any) -> bool:
+    path = block["import"]
+    return (
+        "." in path
+        or keras_index.is_shape_alias("metric", path)
+        or nearest(path, ask_keras(keras_index.names, "metric")) is not None
+    )
 
 
 def _metric_entry(path: str) -> keras_index.KerasEntry | None:
@@ -98,45 +106,59 @@ def monitor_names(data: Any) -> set[str] | None:
         >>> sorted(monitor_names({"model": {"outputs": [output]}}))
         ['learning_rate', 'loss', 'mae', 'y_loss', 'y_mae']
     """
-    directions = monitor_directions(data)
-    return None if directions is None else set(directions)
+    known = known_monitors(data)
+    return set(known.directions) if known.complete else None
 
 
-def monitor_directions(data: Any) -> dict[str, str] | None:
-    """As `monitor_names`, each with whether it is better the higher (``"max"``) or lower it is.
+@dataclass(frozen=True)
+class Monitors:
+    """What a config tells of the names that the training logs can hold.
 
-    Returns:
-        ``""`` for the direction of one that is neither, or of which only running code can tell;
-        None where the config alone does not tell the names.
+    Attributes:
+        directions: each name, without the ``val_`` of validation, with whether it is better the
+            higher (``"max"``) or lower (``"min"``) it is; ``""`` if neither or not known.
+        complete: whether there are no others.
+    """
+
+    directions: dict[str, str]
+    complete: bool
+
+
+def known_monitors(data: Any) -> Monitors:
+    """As `monitor_names`, with directions, and also where only some of the names are known.
 
     Example:
-        >>> metrics = [{"import": "accuracy"}, {"import": "mae"}]
+        >>> metrics = [{"import": "accuracy"}, {"import": "my_project.Metric"}]
         >>> output = {"name": "y", "metrics": metrics}
-        >>> directions = monitor_directions({"model": {"outputs": [output]}})
-        >>> directions["loss"], directions["accuracy"], directions["mae"]
-        ('min', 'max', 'min')
+        >>> known = known_monitors({"model": {"outputs": [output]}})
+        >>> known.directions["loss"], known.directions["accuracy"], known.complete
+        ('min', 'max', False)
     """
     outputs = value_at(data, ("model", "outputs"))
-    if not isinstance(outputs, list) or not outputs:
-        return None
-    known = {"loss": "min", "learning_rate": ""}
+    outputs = outputs if isinstance(outputs, list) else []
+    directions = {"loss": "min", "learning_rate": ""}
+    complete = bool(outputs)
     mistyped = mistyped_output_names(data)
     for output in outputs:
-        if not isinstance(output, dict) or not isinstance(output.get("name"), str):
-            return None
-        if placeholder_names(output["name"]) or not isinstance(output.get("metrics", []), list):
-            return None
-        names = metric_names(output)
-        if names is None:
-            return None
+        blocks = output.get("metrics", []) if isinstance(output, dict) else None
+        blocks = blocks if isinstance(blocks, list) else [None]
+        names = [_metric_name(block) for block in blocks]
+        # What an unknown metric is meant to be is not known either, and so not its name.
+        complete = complete and None not in names and all(map(_is_known, blocks))
+        known = [(n, block) for n, block in zip(names, blocks, strict=True) if n is not None]
+        unique = unique_names([name for name, _ in known])
         metrics = {"loss": "min"}
-        for name, block in zip(names, output.get("metrics", ()), strict=True):
+        for name, (_, block) in zip(unique, known, strict=True):
             metrics |= _directions(name, block)
-        for prefix in {output["name"], mistyped.get(output["name"], output["name"])}:
-            known |= {f"{prefix}_{name}": direction for name, direction in metrics.items()}
+        given = value_at(output, ("name",))
+        if isinstance(given, str) and placeholder_name(given) is None:
+            for prefix in {given, mistyped.get(given, given)}:
+                directions |= {f"{prefix}_{name}": way for name, way in metrics.items()}
+        else:
+            complete = False
         if len(outputs) == 1:
-            known |= metrics
-    return known
+            directions |= metrics
+    return Monitors(directions, complete)
 
 
 def _directions(name: str, block: dict[str, Any]) -> dict[str, str]:
@@ -150,5 +172,5 @@ def _directions(name: str, block: dict[str, Any]) -> dict[str, str]:
     entry = _metric_entry(path)
     if entry is not None:
         return {name: entry.direction}
-    near = nearest(path, keras_index.names("metric"))
+    near = nearest(path, ask_keras(keras_index.names, "metric"))
     return {name: ""} | ({near: ""} if near and name == path else {})

@@ -13,7 +13,7 @@ from typing import Any
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.imports import current_path, find_target, is_from_keras, is_sequential
-from barrage_mlflow.config.paths import Path, did_you_mean, nearest, show_names, value_at
+from barrage_mlflow.config.paths import Path, did_you_mean, is_slip, nearest, show_names, value_at
 from barrage_mlflow.config.placeholders import placeholder_name
 from barrage_mlflow.config.repair import LAYERS
 from barrage_mlflow.config.targets import NotImportableError
@@ -213,7 +213,9 @@ def _network_output(data: Any) -> tuple[str, Path | None] | None:
         return None
     if not is_sequential(value_at(data, ("model", "network", "import"))):
         return None
-    given = value_at(layers[-1], ("params", "name"))
+    if not isinstance(layers[-1], dict) or not isinstance(layers[-1].get("params", {}), dict):
+        return None
+    given = given_name(layers[-1], "layer")
     if given is not None:
         usual = isinstance(given, str) and placeholder_name(given) is None
         # Names like Keras's own ("dense_7") are counted anew within the network.
@@ -225,6 +227,26 @@ def _network_output(data: Any) -> tuple[str, Path | None] | None:
     if name is None or any(value_at(layer, ("params", "name")) for layer in alike):
         return None
     return (f"{name}_{len(alike)}" if alike else name), None
+
+
+def given_name(block: Any, kind: str) -> Any:
+    """The name that an import block gives what it builds, also where ``name`` is mistyped.
+
+    Example:
+        >>> given_name({"import": "AUC", "params": {"nmae": "area"}}, "metric")
+        'area'
+    """
+    params, path = value_at(block, ("params",)), value_at(block, ("import",))
+    if not isinstance(params, dict) or "name" in params or not isinstance(path, str):
+        return value_at(params, ("name",))
+    mistyped = [key for key in params if is_slip(key, "name")]
+    if not mistyped:
+        return None
+    try:
+        accepts = find_target(path, kind, run_code=False).accepts
+    except NotImportableError:
+        return None
+    return next((params[key] for key in mistyped if key not in accepts.names), None)
 
 
 def _snake(layer: Any) -> str | None:

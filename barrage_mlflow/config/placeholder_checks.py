@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from barrage_mlflow.config.findings import Finding
-from barrage_mlflow.config.paths import Path, nearest, value_at
+from barrage_mlflow.config.paths import Path, is_slip, nearest, value_at
 from barrage_mlflow.config.placeholders import (
     given_values,
     name_in_both,
@@ -49,7 +49,8 @@ def placeholder_findings(
             continue
         near = nearest(name, known)
         # A param that is mistyped itself is a fault already, not also of what reads it.
-        meant = [own_name for own_name in own if nearest(own_name, accepted) == name]
+        slips = [other for other in own if other not in accepted and is_slip(other, name)]
+        meant = slips if name in accepted else []
         # Where the transformer does not tell its names, any could be among them; but not one that
         # is next to a param which nothing else reads.
         unread = learnt is not None or (near in own and near not in (*accepted, *_read(data)))
@@ -67,8 +68,12 @@ def names_in_use(data: Any) -> set[str]:
     """
     read = _read(data)
     own = _own(data)
-    meant = {nearest(name, own) for name in read if name not in own}
-    return read | {name for name in meant if name is not None and name not in read}
+    meant = {
+        nearest(name, [other for other in own if is_slip(name, other)])
+        for name in read
+        if name not in own
+    }
+    return read | {name for name in meant if name is not None}
 
 
 def _read(data: Any) -> set[str]:

@@ -30,6 +30,9 @@ from barrage_mlflow.config.targets import (
     wanted,
 )
 
+_ROOTS = ("keras", "tensorflow", "barrage", "barrage_mlflow")
+"""First parts of paths that lead to Keras and to the engine."""
+
 
 def project_target(path: str, today: str, kind: str, run_code: bool) -> Target:
     """What a path into Python modules means.
@@ -163,7 +166,7 @@ def _leads_nowhere(
 ) -> NotImportableError:
     if not holder:
         message = f"{path!r} leads nowhere: no module {part!r} on the Python path"
-        return NotImportableError(message, did_you_mean(part, own_modules()))
+        return NotImportableError(message, did_you_mean(part, {*own_modules(), *_ROOTS}))
     message = f"{path!r} leads nowhere: {what} {holder!r} has no {part!r}"
     return NotImportableError(message, suggest(part, names, "names"))
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from barrage_mlflow.config.findings import Finding
-from barrage_mlflow.config.monitors import monitor_directions, monitor_names
+from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.config.output_names import output_name_findings
-from barrage_mlflow.config.paths import Path, nearest, show_names, value_at
+from barrage_mlflow.config.paths import Path, is_slip, nearest, show_names, value_at
 from barrage_mlflow.config.repair import known_keys
 from barrage_mlflow.config.schema import schema_at
 from barrage_mlflow.config.shape import missing_keys, unknown_key
@@ -74,32 +74,41 @@ def _callback_params(data: Any) -> Iterator[Finding]:
 
 def _monitors(data: Any) -> Iterator[Finding]:
     """A monitor of the wrong kind, or that nothing produces; of one monitor, the first of both."""
-    known = monitor_names(data)
+    known = known_monitors(data)
     for path in (*_VALIDATION_MONITORS, *_TRAIN_MONITORS, *_ANY_MONITORS):
         monitor = value_at(data, path)
         if not isinstance(monitor, str) or not monitor:
             continue
-        of_validation = monitor.startswith("val_")
-        bare = monitor.removeprefix("val_")
+        # Validation has no learning rate.
+        of_validation = [f"val_{name}" for name in known.directions if name != "learning_rate"]
         if path in _ANY_MONITORS:
-            prefix = "val_" if of_validation else ""
+            prefix = "val_" if monitor.startswith("val_") else ""
+            names = [*of_validation, *known.directions]
         else:
             prefix = "val_" if path in _VALIDATION_MONITORS else ""
-        # Validation has no learning rate.
-        names = None if known is None else known - ({"learning_rate"} if prefix else set())
-        right = bare if names is None or bare in names else nearest(bare, names)
-        if of_validation is not bool(prefix):
-            wanted = "a validation metric (val_…)" if prefix else "a train metric"
-            remedy = f'write "{prefix}{right}"' if right else _produced(prefix, names)
-            yield Finding(path, f'expected {wanted}, got "{monitor}"', remedy)
-        elif right != bare:
-            remedy = f'did you mean "{prefix}{right}"?' if right else ""
-            message = f"no output produces {monitor!a}; {_produced(prefix, names)}"
+            names = of_validation if prefix else list(known.directions)
+        if monitor in names:
+            continue
+        right = prefix + monitor.removeprefix("val_")
+        right_kind = right == monitor
+        if right not in names and (known.complete or not right_kind):
+            right = nearest(monitor, names) or nearest(right, names) or ""
+        elif right not in names:
+            # Any name may be that of a metric which is not known, but for one next to a known.
+            right = nearest(monitor, [name for name in names if is_slip(monitor, name)]) or ""
+        if right_kind and (known.complete or right):
+            remedy = f'did you mean "{right}"?' if right else ""
+            message = f"no output produces {monitor!a}; {_produced(names, prefix)}"
             yield Finding(path, message, remedy)
+        elif not right_kind:
+            wanted = "a validation metric (val_…)" if prefix else "a train metric"
+            remedy = f'write "{right}"' if right else _produced(names, prefix)
+            yield Finding(path, f'expected {wanted}, got "{monitor}"', remedy)
 
 
-def _produced(prefix: str, names: set[str] | None) -> str:
-    return f"produced are {show_names(sorted(prefix + name for name in names or ()))}"
+def _produced(names: list[str], prefix: str) -> str:
+    of_kind = {name for name in names if name.startswith("val_") is bool(prefix)}
+    return f"produced are {show_names(sorted(of_kind))}"
 
 
 def mode_warnings(data: Any) -> Iterator[Finding]:
@@ -113,7 +122,7 @@ def mode_warnings(data: Any) -> Iterator[Finding]:
         ...     print(warning.message)
         "val_accuracy" is better the higher it is, but the mode is "min"
     """
-    directions = monitor_directions(data) or {}
+    directions = known_monitors(data).directions
     for path in (*_VALIDATION_MONITORS, *_TRAIN_MONITORS, *_ANY_MONITORS):
         block = value_at(data, path[:-1])
         monitor, mode = value_at(block, ("monitor",)), value_at(block, ("mode",))

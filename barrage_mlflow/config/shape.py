@@ -147,7 +147,7 @@ def unknown_key(path: Path, known: Iterable[str], block: dict[str, Any]) -> Find
     Args:
         path: of the key.
         known: the keys that its block can hold.
-        block: the block; a key that it holds already is not what a mistyped one means.
+        block: the block; a key that it holds already is less likely what a mistyped one means.
 
     Example:
         >>> unknown_key(("solver", "epoch"), ["epochs", "steps"], {"epoch": 3}).remedy
@@ -157,7 +157,7 @@ def unknown_key(path: Path, known: Iterable[str], block: dict[str, Any]) -> Find
     known = list(known)
     sections = schema()["properties"] if len(path) == 1 else {}
     homes = [name for name, node in sections.items() if key in node.get("properties", ())]
-    near = nearest(key, [name for name in known if name not in block])
+    near = nearest(key, [name for name in known if name not in block]) or nearest(key, known)
     if homes:
         remedy = f"it belongs in {homes[0]!r}"
     elif near is not None:
