@@ -26,6 +26,8 @@ _PACKAGE = str(Path(__file__).parent)
 
 _EXAMPLE = "\b\nExample:\n  "
 
+_OVERRIDES = "overrides of the config"
+
 
 class _Commands(click.Group):
     """Ends every command that fails with a message and without a traceback of ours."""
@@ -47,6 +49,20 @@ class _Commands(click.Group):
             _fail(explain_error(error), 2)
 
 
+class _WithOverrides(click.Command):
+    """A command that takes a value of the config at any place: ``--section.key VALUE``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_OVERRIDES], args = _split_overrides(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(
+                f"no option {error.option_name}; config values are set with --section.key VALUE, "
+                "such as --solver.epochs 3"
+            ) from None
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="barrage-mlflow")
 def main() -> None:
@@ -58,7 +74,7 @@ def main() -> None:
 
 
 @main.command(
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    cls=_WithOverrides,
     epilog=_EXAMPLE + "barrage-mlflow train config.json train.csv validation.csv --solver.epochs 3",
 )
 @click.argument("config", type=click.Path())
@@ -78,7 +94,7 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
     from barrage_mlflow.progress import format_logs
     from barrage_mlflow.training import train as run_training
 
-    overrides = _parse_overrides(ctx.args)
+    overrides = ctx.meta[_OVERRIDES]
     # SIGTERM ends a training as Ctrl-C does: the run KILLED, its checkpoints kept.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _load_tensorflow()
@@ -132,7 +148,7 @@ def predict(records: str, model: str, output: str | None) -> None:
 
 
 @main.command(
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    cls=_WithOverrides,
     epilog=_EXAMPLE + "barrage-mlflow check config.json train.csv --solver.epochs 3",
 )
 @click.argument("config", type=click.Path())
@@ -168,7 +184,7 @@ def check(
         resolve_config,
     )
 
-    overrides = _parse_overrides(ctx.args)
+    overrides = ctx.meta[_OVERRIDES]
     warnings: list[Fault] = []
     try:
         document = apply_overrides(read_config(config), overrides)
@@ -183,14 +199,19 @@ def check(
         click.echo(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {config}", err=True)
         sys.exit(1)
     if train is not None:
+        from barrage_mlflow.dataset import Records
+
+        # Before TensorFlow is loaded, which takes seconds: a file name is soon mistyped.
+        train_head = Records.read(train, limit=records)
+        validation_head = validation and Records.read(validation, limit=records)
         _load_tensorflow()
 
         from barrage_mlflow.dry_run import dry_run
 
-        run = dry_run(resolve_config(document, run_code=True), train, validation, records)
+        run = dry_run(resolve_config(document, run_code=True), train_head, validation_head)
         click.echo(run.report)
         if run.error is not None:
-            _fail(explain_error(run.error), 1)
+            _fail(document.located(explain_error(run.error)), 1)
     click.echo(f"{config}: all is well")
 
 
@@ -273,29 +294,27 @@ def _load_tensorflow() -> None:
         os.close(kept)
 
 
-def _parse_overrides(arguments: list[str]) -> dict[str, str]:
-    """Read ``--section.key VALUE`` and ``--section.key=VALUE``.
+def _split_overrides(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Take ``--section.key VALUE`` and ``--section.key=VALUE`` out of a command's arguments.
 
     Example:
-        >>> _parse_overrides(["--solver.epochs", "3", "--dataset.seed=7"])
-        {'solver.epochs': '3', 'dataset.seed': '7'}
+        >>> _split_overrides(["--solver.epochs", "3", "config.json", "--dataset.seed=7"])
+        ({'solver.epochs': '3', 'dataset.seed': '7'}, ['config.json'])
     """
-    overrides = {}
+    overrides, others = {}, []
     rest = iter(arguments)
     for argument in rest:
         key, equals, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or "." not in key:
-            raise click.UsageError(
-                f"unexpected argument {argument!r}; config values are set with "
-                "--section.key VALUE, such as --solver.epochs 3"
-            )
+            others.append(argument)
+            continue
         if not equals:
             following = next(rest, None)
             if following is None:
                 raise click.UsageError(f"--{key} has no value; write --{key} VALUE")
             value = following
         overrides[key] = value
-    return overrides
+    return overrides, others
 
 
 def _score_writer(output: str | None) -> Callable[[Any], object]:

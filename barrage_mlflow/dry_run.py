@@ -186,7 +186,7 @@ class _Attempt:
 
     def _read(self, source: RecordSource, role: str) -> Records:
         self._stage = f"the {role} records"
-        name = None if isinstance(source, str | os.PathLike) else role
+        name = None if isinstance(source, str | os.PathLike | Records) else role
         records = Records.read(source, name, self._limit)
         if not len(records):
             raise RecordError(f"{records.name} holds no records; give at least one")

@@ -29,6 +29,8 @@ from barrage_mlflow.config.placeholders import placeholders_in
 
 _STRANGE = ("zebra", "quux", "waltz", "glyph", "fjord", "vortex", "jigsaw", "kayak")
 """Names that are near to nothing."""
+_STRANGE_VALUES = ("plover", "quince", "trellis")
+"""Likewise, for placeholders: the name of an unknown param would give them a value."""
 
 _OUT_OF_RANGE: dict[Path, Any] = {
     ("dataset", "seed"): -1,
@@ -331,5 +333,5 @@ def _placeholder_faults(config: dict[str, Any], rng: random.Random) -> Iterator[
         for name, value in block.get("params", {}).items() if kind in ("layer", "metric") else ():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 here = (*path, "params", name)
-                given = f"{{{{ {rng.choice(_STRANGE)} }}}}"
+                given = f"{{{{ {rng.choice(_STRANGE_VALUES)} }}}}"
                 yield _changed("unknown placeholder", here, given, needs=needs)

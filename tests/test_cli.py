@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import click
 import mlflow
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from small import small_config, small_frame
 
-from barrage_mlflow.cli import _parse_overrides, explain_error, main
+from barrage_mlflow.cli import _split_overrides, explain_error, main
 from barrage_mlflow.errors import ConfigError, Fault, RecordError
 
 
@@ -131,7 +130,10 @@ def test_check_places_a_fault_of_an_override_at_its_option(run, files) -> None:
         (["predict", "train.csv", "models:/none/1"], "error: models:/none/1: MLflow finds no"),
         (["predict", "train.csv", "out", "-o", "scores.txt"], ".json, .jsonl, .csv, .parquet"),
         (["predict", "train.csv", "out", "-o", "no/where.csv"], "no folder no"),
-        (["train", "config.json", "train.csv", "validation.csv", "extra"], "unexpected argument"),
+        (
+            ["train", "config.json", "train.csv", "validation.csv", "extra"],
+            "unexpected extra argument",
+        ),
         (["check", "config.json", "--solver.epochs"], "--solver.epochs has no value"),
     ],
 )
@@ -188,11 +190,128 @@ def test_explain_error_of_our_own_errors() -> None:
         (["--a.b", "-1"], {"a.b": "-1"}),
     ],
 )
-def test_parse_overrides(arguments, expected) -> None:
-    assert _parse_overrides(arguments) == expected
+def test_overrides_are_taken_out(arguments, expected) -> None:
+    assert _split_overrides(arguments) == (expected, [])
+    assert _split_overrides(["a.csv", *arguments, "-x", "--y"]) == (
+        expected,
+        ["a.csv", "-x", "--y"],
+    )
 
 
-@pytest.mark.parametrize("arguments", [["solver.epochs", "3"], ["--epochs", "3"], ["-x"]])
-def test_parse_overrides_refuses_what_is_no_config_value(arguments) -> None:
-    with pytest.raises(click.UsageError, match=r"config values are set with --section\.key VALUE"):
-        _parse_overrides(arguments)
+@pytest.mark.parametrize("command", ["train", "check"])
+def test_an_option_that_there_is_not(run, files, command) -> None:
+    refused = run(command, "config.json", "train.csv", "validation.csv", "--epochs", "3")
+    assert refused.exit_code == 2
+    assert refused.stderr.splitlines()[-1] == (
+        "Error: no option --epochs; config values are set with --section.key VALUE, such as "
+        "--solver.epochs 3"
+    )
+
+
+def test_overrides_may_stand_before_the_files(run, files) -> None:
+    checked = run("check", "--solver.epochs", "0", "config.json", "--solver.batch_size=0")
+    assert checked.exit_code == 1
+    assert checked.stdout.splitlines() == [
+        "--solver.batch_size  $.solver.batch_size: expected an integer ≥ 1, got 0",
+        "--solver.epochs  $.solver.epochs: expected an integer ≥ 1, got 0",
+    ]
+
+
+REPORT = """\
+train       all 60 records of train.csv
+validation  all 20 records of validation.csv
+"""
+
+
+def test_check_with_data_goes_on_to_a_dry_run(run, files) -> None:
+    before = sorted(Path().iterdir())
+    checked = run("check", "config.json", "train.csv", "validation.csv")
+    assert checked.exit_code == 0, checked.output
+    assert checked.stdout.startswith(REPORT)
+    assert checked.stdout.splitlines()[3].split() == ["loader", "transformer", "network"]
+    assert checked.stdout.endswith("\nconfig.json: all is well\n")
+    assert sorted(Path().iterdir()) == before
+    head = run("check", "config.json", "train.csv", "--records", "7")
+    assert head.stdout.splitlines()[:2] == [
+        "train       the first 7 records of train.csv",
+        "validation  none given: the train records stand in",
+    ]
+
+
+def test_a_dry_run_that_stops_says_where(run, files) -> None:
+    pd.read_csv("train.csv").rename(columns={"a": "aa"}).to_csv("train.csv", index=False)
+    stopped = run("check", "config.json", "train.csv")
+    assert stopped.exit_code == 1
+    assert stopped.stdout.endswith("\n\nstopped at the loader\n")
+    assert stopped.stderr.splitlines()[0].startswith(
+        "error: train.csv: no column 'a'; did you mean 'aa'?"
+    )
+
+
+def test_what_a_dry_run_finds_in_the_config_has_its_place_there(run, files) -> None:
+    config = small_config()
+    config["model"]["network"]["params"]["layers"][1]["params"]["units"] = -3
+    Path("config.json").write_text(json.dumps(config, indent=1), "utf-8")
+    place = next(
+        number
+        for number, line in enumerate(Path("config.json").read_text("utf-8").splitlines())
+        if '"Dense"' in line
+    )
+    stopped = run("check", "config.json", "train.csv")
+    assert stopped.exit_code == 1
+    assert stopped.stdout.endswith("\n\nstopped at the network\n")
+    assert stopped.stderr.splitlines() == [
+        f"error: config.json:{place}:6  $.model.network.params.layers[1]: keras.layers.Dense turned "
+        "its params down: Received an invalid value for `units`, expected a positive integer. "
+        "Received: units=-3",
+        "in $.model.network, import 'barrage_mlflow.model.sequential_from_config'",
+    ]
+
+
+def test_a_file_that_is_not_there_is_said_before_anything_is_loaded(run, files) -> None:
+    checked = run("check", "config.json", "trian.csv")
+    assert (checked.exit_code, checked.stdout) == (2, "")
+    assert checked.stderr.startswith("error: trian.csv: no such file")
+
+
+def test_warnings_leave_the_exit_status_alone(run, files) -> None:
+    best = {"monitor": "val_loss", "mode": "max"}
+    Path("config.json").write_text(json.dumps(small_config(services={"best_checkpoint": best})))
+    checked = run("check", "config.json")
+    assert checked.exit_code == 0
+    first, last = checked.stdout.splitlines()
+    assert first.endswith(
+        '$.services.best_checkpoint.mode: warning: "val_loss" is better the lower it is, but the '
+        'mode is "max"; write "min"'
+    )
+    assert last == "config.json: all is well"
+
+
+def test_schema_prints_a_schema(run, files) -> None:
+    plain = json.loads(run("schema").stdout)
+    assert plain["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    Path("parts.py").write_text(
+        "from barrage_mlflow.dataset import RecordLoader\n"
+        "class OwnLoader(RecordLoader):\n"
+        "    def load(self, record): ...\n",
+        "utf-8",
+    )
+    own = run("schema", "--project", "parts")
+    assert own.exit_code == 0, own.output
+    assert "parts.OwnLoader" in own.stdout
+    missing = run("schema", "--project", "prats")
+    assert missing.exit_code == 2
+    assert "prats" in missing.stderr
+
+
+def test_diff_of_two_configs(run, files) -> None:
+    other = small_config(solver__epochs=2, dataset__seed=7)
+    Path("other.json").write_text(json.dumps(other), "utf-8")
+    differs = run("diff", "config.json", "other.json")
+    assert differs.exit_code == 1
+    assert "$.solver.epochs: 1 → 2" in differs.stdout.splitlines()
+    same = run("diff", "config.json", "config.json")
+    assert (same.exit_code, same.output) == (0, "")
+    missing = run("diff", "config.json", "no_such.json")
+    assert missing.exit_code == 2
+    assert missing.stderr.startswith("no_such.json  $: no such file")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from barrage_mlflow.config.paths import Path, joined, show_path, show_value
+from barrage_mlflow.config.paths import JSON_PATH, Path, joined, read_path, show_path, show_value
 from barrage_mlflow.errors import Fault
 
 Spot = tuple[int, int] | str
@@ -53,6 +54,21 @@ class Document:
             if path[:length] in self.value_spots:
                 return self._shown(self.value_spots[path[:length]])
         return self.source
+
+    def located(self, message: str) -> str:
+        """A message with the place of each JSON path that begins one of its lines.
+
+        Example:
+            >>> document = Document({"a": 1}, "c.json", value_spots={("a",): (1, 7)})
+            >>> document.located("error: $.a: expected a string, got 1")
+            'error: c.json:1:7  $.a: expected a string, got 1'
+        """
+
+        def placed(match: re.Match[str]) -> str:
+            place = self.place(read_path(match[2]))
+            return f"{match[1]}{place}  {match[2]}" if place else match[0]
+
+        return re.sub(rf"^((?:error: )?)({JSON_PATH.pattern})(?=:)", placed, message, flags=re.M)
 
     def _shown(self, spot: Spot) -> str:
         return spot if isinstance(spot, str) else f"{self.source}:{spot[0]}:{spot[1]}"
