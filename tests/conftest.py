@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from barrage_mlflow.config import keras_index
+
 # In CI the same cases every time: a find there would stop a change that did not cause it.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
@@ -16,6 +18,12 @@ if os.environ.get("CI"):
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _index_of_keras() -> None:
+    """Have the index of Keras made before a test compares all that is printed."""
+    keras_index.names("loss")
 
 
 @pytest.fixture(autouse=True)

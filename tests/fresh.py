@@ -40,12 +40,12 @@ def run(command: Sequence[str], folder: Path) -> Run:
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
-        written = []
+        said = []
         for file in (stdout, stderr):
             file.seek(0)
-            written.append(file.read().decode("utf-8"))
+            said.append(file.read().decode("utf-8"))
     unit = 1 if sys.platform == "darwin" else 1024
-    return Run(process.returncode, *written, seconds, usage.ru_maxrss * unit)
+    return Run(process.returncode, said[0], said[1], seconds, usage.ru_maxrss * unit)
 
 
 def run_apart(command: Sequence[str], folder: Path) -> Run:

@@ -249,7 +249,7 @@ def _block_faults(config: dict[str, Any], rng: random.Random) -> Iterator[Planti
 def _param_faults(
     path: Path, kind: str, block: dict[str, Any], rng: random.Random
 ) -> Iterator[Planting]:
-    accepts = find_target(block["import"], kind).accepts
+    accepts = find_target(block["import"], kind, run_code=False).accepts
     at = (*path, "import")
     params = block.get("params")
     if not params:

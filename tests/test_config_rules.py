@@ -1,6 +1,7 @@
 """The settled points of the config, one by one: what is accepted and what is a fault."""
 
 import copy
+import importlib
 
 import pytest
 
@@ -310,3 +311,25 @@ def test_keras_that_cannot_be_imported_is_a_fault(monkeypatch):
     line = "Keras cannot be imported: No module named 'keras'"
     assert found[0] == f"$: {line}"
     assert all(line in fault for fault in found)
+
+
+@pytest.mark.parametrize(
+    ("module", "param", "mistyped", "meant"),
+    [
+        ("activations", "activation", "rleu", "relu"),
+        ("initializers", "kernel_initializer", "glorot_unifrom", "glorot_uniform"),
+        ("regularizers", "bias_regularizer", "l22", "l2"),
+        ("constraints", "kernel_constraint", "non_nge", "non_neg"),
+    ],
+)
+def test_names_that_keras_takes_for_params(module, param, mistyped, meant):
+    def found(name):
+        params = {"layers": [{"import": "Dense", "params": {"units": 1, "name": "y", param: name}}]}
+        return faults("model.network", {"import": "sequential_from_config", "params": params})
+
+    # Keras's own table, in which its layers look a name up.
+    for name in importlib.import_module(f"keras.src.{module}").ALL_OBJECTS_DICT:
+        assert found(name) == []
+    assert found("my_package>rleu") == found("far_from_all_of_them") == found("{{name}}")[1:] == []
+    (fault,) = found(mistyped)
+    assert fault.endswith(f"in Keras; did you mean '{meant}'?")

@@ -196,11 +196,16 @@ def post(url: str, payload: dict) -> dict:
         return answer
 
 
+INPUTS = {"flower": ["petal_width", "petal_length", "sepal_width", "sepal_length"]}
+
+
 def test_an_override_reaches_the_config_and_mlflows_params_stay(tmp_path: Path) -> None:
     ended = mlflow_run(
         tmp_path,
         *("-P", "solver.epochs=2"),
         *("-P", "solver.optimizer.learning_rate=1e-3"),
+        *("-P", f"dataset.loader.params.inputs={json.dumps(INPUTS)}"),
+        *("-P", "model.outputs.0.loss_weight=0.5"),
         *("-P", f"artifact-dir={tmp_path}/out"),
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -209,6 +214,8 @@ def test_an_override_reaches_the_config_and_mlflows_params_stay(tmp_path: Path) 
         2,
         0.001,
     )
+    assert resolved["dataset"]["loader"]["params"]["inputs"] == INPUTS
+    assert resolved["model"]["outputs"][0]["loss_weight"] == 0.5
     run = only_run()
     assert run.info.status == "FINISHED"
     assert run.data.params["solver.epochs"] == "2"

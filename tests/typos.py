@@ -236,7 +236,7 @@ def _import_words(config: dict[str, Any]) -> Iterator[Word]:
     for path, kind, block in blocks_in(config):
         name = block["import"]
         yield from _name_words((*path, "import"), kind, name)
-        accepts = find_target(name, kind).accepts
+        accepts = find_target(name, kind, run_code=False).accepts
         # What a class of the project takes beside the names that it lists, only it knows.
         if is_of_project(name) and accepts.any_name:
             continue

@@ -16,15 +16,12 @@ from barrage_mlflow.config.placeholders import placeholder_name
 from barrage_mlflow.config.repair import LAYERS
 from barrage_mlflow.config.schema import schema_at
 from barrage_mlflow.config.shape import value_findings
-from barrage_mlflow.config.targets import NotImportableError, Target
+from barrage_mlflow.config.targets import NotImportableError, Target, ask_keras
 
 Targets = dict[Path, Target]
 
 _NETWORK = ("model", "network")
 _TRANSFORMER = ("dataset", "transformer")
-_NAMED = ("activation", "initializer", "regularizer", "constraint")
-"""What Keras takes by name: params that are called so, or end so (``kernel_initializer``)."""
-_HELPERS = ("get", "serialize", "deserialize")
 
 
 def import_findings(data: Any, *, run_code: bool = False) -> Iterator[Finding]:
@@ -132,17 +129,17 @@ def _value_findings(path: Path, params: dict[str, Any], target: Target) -> Itera
 def _keras_name_findings(path: Path, value: str) -> Iterator[Finding]:
     """``"activation": "rleu"`` and the like.
 
-    Code may register further names with Keras, so only what is near to a known one is a fault.
+    Code may register further names with Keras (``"package>name"``), so only what is near to a
+    known one is a fault.
     """
-    word = str(path[-1]).rpartition("_")[2]
-    if word not in _NAMED or placeholder_name(value) is not None:
+    kind = str(path[-1]).rpartition("_")[2]
+    if kind not in keras_index.VALUES or ">" in value or placeholder_name(value) is not None:
         return
-    members = [name for name in keras_index.members(f"{word}s") if name not in _HELPERS]
-    known = {*members, *map(keras_index.snake_name, members)}
-    near = nearest(value, sorted(known))
+    known = ask_keras(keras_index.value_names, kind)
+    near = nearest(value, known)
     if value not in known and near is not None:
-        article = "an" if word[0] in "ai" else "a"
-        message = f"{value!a} is not the name of {article} {word} in Keras"
+        article = "an" if kind[0] in "ai" else "a"
+        message = f"{value!a} is not the name of {article} {kind} in Keras"
         yield Finding(path, message, f"did you mean {near!r}?")
 
 

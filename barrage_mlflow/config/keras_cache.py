@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.machinery
 import json
+import logging
 import os
 import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 _MAKERS = ("keras_scan.py", "keras_arguments.py", "keras_names.py", "signatures.py")
 """The modules that what is in the file depends on."""
@@ -34,6 +37,7 @@ def cached_scan() -> dict[str, Any]:
         # Not before: what it takes to look at Keras is not needed to read a file.
         from barrage_mlflow.config import keras_scan
 
+        logger.info("looking through Keras %s, once; this takes some seconds", keras_version())
         found = {"file": path.name if path else "", **keras_scan.scan()}
         if path:
             _write(path, found)

@@ -12,12 +12,13 @@ from functools import cache
 from typing import Any
 
 from barrage_mlflow.config.keras_cache import cached_scan
-from barrage_mlflow.config.keras_names import BASES, NAMESPACES, is_private, snake_name
+from barrage_mlflow.config.keras_names import BASES, NAMESPACES, VALUES, is_private, snake_name
 from barrage_mlflow.config.signatures import Accepts
 
 __all__ = [
     "BASES",
     "NAMESPACES",
+    "VALUES",
     "KerasEntry",
     "at",
     "is_shape_alias",
@@ -26,6 +27,7 @@ __all__ = [
     "names",
     "short",
     "snake_name",
+    "value_names",
 ]
 
 _SHAPE_ALIASES = {"loss": ("crossentropy", "ce"), "metric": ("accuracy", "acc")}
@@ -161,6 +163,19 @@ def members(path: str) -> tuple[str, ...]:
 
         return tuple(keras_scan.public_names(keras_scan.find(path)))
     return tuple(_index()["members"].get(path, ()))
+
+
+def value_names(kind: str) -> tuple[str, ...]:
+    """The names that params take for a kind of value, one of `VALUES`; empty if not known.
+
+    Raises:
+        ImportError: as `short`.
+
+    Example:
+        >>> "relu" in value_names("activation")
+        True
+    """
+    return tuple(_index()["values"][kind])
 
 
 def load(entry: KerasEntry) -> Any:

@@ -21,6 +21,8 @@ BASES: dict[str, tuple[str, ...]] = {
     "callback": ("callbacks.Callback",),
     "network": ("Model",),
 }
+VALUES = ("activation", "initializer", "regularizer", "constraint")
+"""What Keras takes by name in params that are called so, or end so: ``kernel_initializer``."""
 
 
 def snake_name(name: str) -> str:

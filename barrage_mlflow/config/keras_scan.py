@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from barrage_mlflow.config.keras_arguments import arguments
-from barrage_mlflow.config.keras_names import BASES, NAMESPACES, is_private, snake_name
+from barrage_mlflow.config.keras_names import BASES, NAMESPACES, VALUES, is_private, snake_name
 from barrage_mlflow.config.signatures import Accepts
 
 _ABBREVIATIONS = {
@@ -99,7 +99,8 @@ def scan() -> dict[str, Any]:
     Returns:
         ``paths``: of each path below ``keras``, the place in ``described`` of its description, as
         `describe` gives it; ``members``: of each module, its public names; ``classes`` and
-        ``aliases``: of each kind of component, the path that a name means.
+        ``aliases``: of each kind of component, the path that a name means; ``values``: of each
+        kind of value, the names that params take for it.
 
     Example:
         >>> data = scan()
@@ -121,7 +122,20 @@ def scan() -> dict[str, Any]:
         "members": members,
         "classes": classes,
         "aliases": {kind: _aliases(classes[kind]) for kind in ("loss", "metric")},
+        "values": {kind: _value_names(kind) for kind in VALUES},
     }
+
+
+def _value_names(kind: str) -> list[str]:
+    """The names in the table that Keras looks values of params up in, which is not public.
+
+    Of a Keras that keeps no such table, none: nothing is known then, and nothing checked.
+    """
+    try:
+        module = importlib.import_module(f"keras.src.{kind}s")
+    except ImportError:
+        return []
+    return sorted(getattr(module, "ALL_OBJECTS_DICT", ()))
 
 
 def _walk(
