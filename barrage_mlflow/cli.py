@@ -77,7 +77,7 @@ def main() -> None:
     cls=_WithOverrides,
     epilog=_EXAMPLE + "barrage-mlflow train config.json train.csv validation.csv --solver.epochs 3",
 )
-@click.argument("config", type=click.Path())
+@click.argument("config")
 @click.argument("train")
 @click.argument("validation")
 @click.option("--artifact-dir", type=click.Path(), help="New folder for all that the run leaves.")
@@ -151,7 +151,7 @@ def predict(records: str, model: str, output: str | None) -> None:
     cls=_WithOverrides,
     epilog=_EXAMPLE + "barrage-mlflow check config.json train.csv --solver.epochs 3",
 )
-@click.argument("config", type=click.Path())
+@click.argument("config")
 @click.argument("train", required=False)
 @click.argument("validation", required=False)
 @click.option(

@@ -262,8 +262,8 @@ def test_what_a_dry_run_finds_in_the_config_has_its_place_there(run, files) -> N
     assert stopped.stdout.endswith("\n\nstopped at the network\n")
     assert stopped.stderr.splitlines() == [
         f"error: config.json:{place}:6  $.model.network.params.layers[1]: keras.layers.Dense "
-        "turned its params down: Received an invalid value for `units`, expected a positive integer. "
-        "Received: units=-3",
+        "turned its params down: Received an invalid value for `units`, expected a positive "
+        "integer. Received: units=-3",
         "in $.model.network, import 'barrage_mlflow.model.sequential_from_config'",
     ]
 

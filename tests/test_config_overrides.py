@@ -126,8 +126,7 @@ def test_an_overridden_value_stands_at_its_override():
         "give all of 'import', 'learning_rate', or leave the block out",
         "--solver.optimizer  $.solver.optimizer.import: expected a non-empty string, got 3",
         "--solver.epochs  $.solver.epochs: expected an integer ≥ 1, got 0",
-        "--solver.stps  $.solver: unknown key 'stps'; known keys: 'optimizer', 'batch_size', "
-        "'epochs', 'steps', 'learning_rate_reducer'",
+        "--solver.stps  $.solver: unknown key 'stps'; did you mean 'steps'?",
     ]
 
 

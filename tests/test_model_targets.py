@@ -98,17 +98,17 @@ def test_shapes_that_fit(shape, loss, y):
             floats(5),
             "$.model.outputs[0].loss: expected targets that MeanSquaredError can compare with the "
             "network's output 'tags' (batch, 3) float32, got (batch) float32 from loader and "
-            "transformer (the shapes differ); make the targets the shape of the output, or choose another "
-            "loss or metric",
+            "transformer (the shapes differ); make the targets the shape of the output, or choose "
+            "another loss or metric",
         ),
         (
             (None, 2),
             losses.MeanSquaredError(),
             floats(5, 7, 3),
             "$.model.outputs[0].loss: expected targets that MeanSquaredError can compare with the "
-            "network's output 'tags' (batch, any, 2) float32, got (batch, 7, 3) float32 from loader "
-            "and transformer (the shapes differ); make the targets the shape of the output, or choose "
-            "another loss or metric",
+            "network's output 'tags' (batch, any, 2) float32, got (batch, 7, 3) float32 from "
+            "loader and transformer (the shapes differ); make the targets the shape of the output, "
+            "or choose another loss or metric",
         ),
     ],
 )

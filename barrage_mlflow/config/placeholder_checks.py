@@ -47,15 +47,23 @@ def placeholder_findings(
     for path, name in placeholders_in(value_at(data, ("model",)), ("model",)):
         if name in known:
             continue
-        near = nearest(name, known)
         # A param that is mistyped itself is a fault already, not also of what reads it.
         slips = [other for other in own if other not in accepted and is_slip(other, name)]
         meant = slips if name in accepted else []
-        # Where the transformer does not tell its names, any could be among them; but not one that
-        # is next to a param which nothing else reads.
-        unread = learnt is not None or (near in own and near not in (*accepted, *_read(data)))
-        if unread and not meant:
-            yield Finding(path, *unknown_placeholder(name, known))
+        if meant or not (learnt is not None or _means_unread(name, data, own, network)):
+            continue
+        yield Finding(path, *unknown_placeholder(name, known))
+
+
+def _means_unread(name: str, data: Any, own: dict[str, object], network: Target | None) -> bool:
+    """Whether an unknown name is next to a param that nothing else reads.
+
+    Where the transformer does not tell its names, any could be among them; but hardly that one.
+    """
+    if network is None:
+        return False
+    read = {*network.accepts.names, *_read(data)}
+    return any(is_slip(name, other) for other in own if other not in read)
 
 
 def names_in_use(data: Any) -> set[str]:
