@@ -55,14 +55,14 @@ OUTPUT = {"name": "y", "loss": {"import": "mse"}}
         ("solver.steps", 5),
         ("solver.learning_rate_reducer", REDUCER),
         ("solver.learning_rate_reducer", {**REDUCER, "monitor": "loss"}),
-        ("solver.learning_rate_reducer", {**REDUCER, "monitor": "y_mae", "cooldown": 3}),
+        ("solver.learning_rate_reducer", {**REDUCER, "monitor": "mae", "cooldown": 3}),
         ("services", {}),
         ("services.best_checkpoint", {"monitor": "val_mae", "mode": "min"}),
-        ("services.best_checkpoint", {"monitor": "val_y_mae", "mode": "max"}),
+        ("services.best_checkpoint", {"monitor": "val_mae", "mode": "min"}),
         ("services.tensorboard", {}),
         ("services.tensorboard", {"profile_batch": 2, "update_freq": "batch"}),
         ("services.train_early_stopping", {**STOPPING, "monitor": "mae", "baseline": 3}),
-        ("services.validation_early_stopping", {**STOPPING, "monitor": "val_y_loss"}),
+        ("services.validation_early_stopping", {**STOPPING, "monitor": "val_mae"}),
     ],
 )
 def test_what_is_allowed(path, value):
@@ -80,20 +80,19 @@ def test_what_is_allowed(path, value):
         (
             "services.best_checkpoint",
             {"monitor": "val_los", "mode": "min"},
-            ".monitor: no output produces 'val_los'; produced are 'val_loss', 'val_mae', "
-            "'val_y_loss', 'val_y_mae'; did you mean \"val_loss\"?",
+            ".monitor: no output produces 'val_los'; produced are 'val_loss', 'val_mae'; "
+            "did you mean \"val_loss\"?",
         ),
         (
             "services.best_checkpoint",
             {"monitor": "val_learning_rate", "mode": "min"},
-            ".monitor: no output produces 'val_learning_rate'; produced are 'val_loss', 'val_mae', "
-            "'val_y_loss', 'val_y_mae'",
+            ".monitor: no output produces 'val_learning_rate'; produced are 'val_loss', 'val_mae'",
         ),
         (
             "services.best_checkpoint",
             {"monitor": "learning_rate", "mode": "min"},
             '.monitor: expected a validation metric (val_…), got "learning_rate"; produced are '
-            "'val_loss', 'val_mae', 'val_y_loss', 'val_y_mae'",
+            "'val_loss', 'val_mae'",
         ),
         (
             "services.train_early_stopping",
@@ -123,8 +122,13 @@ def test_what_is_allowed(path, value):
         (
             "services.train_early_stopping",
             {**STOPPING, "monitor": "zzzzzz"},
-            ".monitor: no output produces 'zzzzzz'; produced are 'learning_rate', 'loss', 'mae', "
-            "'y_loss', 'y_mae'",
+            ".monitor: no output produces 'zzzzzz'; produced are 'learning_rate', 'loss', 'mae'",
+        ),
+        (
+            "services.best_checkpoint",
+            {"monitor": "val_y_mae", "mode": "min"},
+            ".monitor: no output produces 'val_y_mae'; produced are 'val_loss', 'val_mae'; "
+            'did you mean "val_mae"?',
         ),
         (
             "services.train_early_stopping",
@@ -288,7 +292,8 @@ def test_a_metric_can_be_given_its_name():
 
 @pytest.mark.parametrize(
     "outputs",
-    [None, [], 3, [3], [{}], [{"name": "{{n}}"}], [{"name": "y", "metrics": 3}],
+    [None, [], 3, [3], [{}, {"name": "y"}], [{"name": "{{n}}"}, {"name": "y"}],
+     [{"name": "y", "metrics": 3}],
      [{"name": "y", "metrics": [{"import": "my_project.Metric"}]}]],
 )  # fmt: skip
 def test_monitors_that_the_config_alone_does_not_tell(outputs):

@@ -91,9 +91,9 @@ def _metric_entry(path: str) -> keras_index.KerasEntry | None:
 def monitor_names(data: Any) -> set[str] | None:
     """Every name that the training logs can hold, without the ``val_`` of validation.
 
-    A metric of a single output is known by its own name and by ``<output>_<metric>``, since the
-    network decides which of the two it is. A mistyped metric or output is known by the right
-    name too: it is a fault of its own, and what reads it is none.
+    As Keras has it: a metric of a single output is logged by its own name, one of several
+    outputs as ``<output>_<metric>``. A mistyped metric or output is known by the right name too:
+    it is a fault of its own, and what reads it is none.
 
     Args:
         data: a config; any JSON value is taken.
@@ -104,7 +104,7 @@ def monitor_names(data: Any) -> set[str] | None:
     Example:
         >>> output = {"name": "y", "metrics": [{"import": "mae"}]}
         >>> sorted(monitor_names({"model": {"outputs": [output]}}))
-        ['learning_rate', 'loss', 'mae', 'y_loss', 'y_mae']
+        ['learning_rate', 'loss', 'mae']
     """
     known = known_monitors(data)
     return set(known.directions) if known.complete else None
@@ -151,13 +151,13 @@ def known_monitors(data: Any) -> Monitors:
         for name, (_, block) in zip(unique, known, strict=True):
             metrics |= _directions(name, block)
         given = value_at(output, ("name",))
-        if isinstance(given, str) and placeholder_name(given) is None:
+        if len(outputs) == 1:
+            directions |= metrics
+        elif isinstance(given, str) and placeholder_name(given) is None:
             for prefix in {given, mistyped.get(given, given)}:
                 directions |= {f"{prefix}_{name}": way for name, way in metrics.items()}
         else:
             complete = False
-        if len(outputs) == 1:
-            directions |= metrics
     return Monitors(directions, complete)
 
 
