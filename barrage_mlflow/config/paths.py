@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 Path = tuple[str | int, ...]
@@ -132,6 +132,26 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
             fewest = edits
     found = found or _short_forms(name, names)
     return max(sorted(found), key=lambda known: _likeness(name, known), default=None)
+
+
+def nearest_free(name: str, names: Iterable[str], taken: Collection[str]) -> str | None:
+    """As `nearest`, but what is taken already is less likely meant, unless by a slip.
+
+    Example:
+        >>> nearest_free("epoch", ["epochs", "steps"], ["epochs"])
+        'epochs'
+        >>> nearest_free("min", ["minimum", "minute"], ["minimum"])
+        'minute'
+    """
+    names = list(names)
+    free = [known for known in names if known not in taken]
+    slips = [known for known in names if is_slip(name, known)]
+    free_slips = [known for known in slips if known not in taken]
+    for among in (free_slips, slips, free, names):
+        near = nearest(name, among)
+        if near is not None:
+            return near
+    return None
 
 
 def is_slip(name: str, known: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.imports import is_sequential
-from barrage_mlflow.config.paths import Path, is_slip, nearest, value_at
+from barrage_mlflow.config.paths import Path, is_slip, nearest_free, value_at
 from barrage_mlflow.config.schema import dereferenced, object_form, schema, schema_at
 from barrage_mlflow.config.shape import unknown_key
 from barrage_mlflow.config.targets import NotImportableError
@@ -83,11 +83,11 @@ def _repair(value: Any, node: dict[str, Any], path: Path, repaired: Repaired) ->
     for key, item in value.items():
         right = key
         if closed and key not in known:
-            free = [name for name in known if name not in value and name not in mended]
             finding = unknown_key((*path, key), known, value)
-            near = nearest(key, free)
-            if near is not None and finding.remedy == f"did you mean {near!r}?":
-                right = near
+            near = nearest_free(key, known, value)
+            is_free = near is not None and near not in value and near not in mended
+            if is_free and finding.remedy == f"did you mean {near!r}?":
+                right = str(near)
                 repaired.findings.append(
                     Finding(repaired.given((*path, key)), finding.message, finding.remedy, True)
                 )

@@ -18,6 +18,7 @@ from barrage_mlflow.config.read import read_config
 from barrage_mlflow.config.repair import Repaired, repair_keys
 from barrage_mlflow.config.rules import mode_warnings, rule_findings
 from barrage_mlflow.config.shape import shape_findings
+from barrage_mlflow.config.source_code import one_look
 from barrage_mlflow.config.targets import NotImportableError
 from barrage_mlflow.errors import ConfigError, Fault
 
@@ -100,7 +101,8 @@ def _faults(document: Document, *checks: Callable[[Any], Iterator[Finding]]) -> 
         repaired = repair_keys(document.data)
     for check in checks:
         try:
-            findings += check(repaired.data)
+            with one_look():
+                findings += check(repaired.data)
         except NotImportableError as fault:
             # Keras, which the check had to ask, cannot be imported: a fault like any other.
             findings.append(Finding((), fault.message, fault.remedy))

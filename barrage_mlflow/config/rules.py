@@ -8,7 +8,7 @@ from typing import Any
 from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.config.output_names import output_name_findings
-from barrage_mlflow.config.paths import Path, is_slip, nearest, show_names, value_at
+from barrage_mlflow.config.paths import Path, is_slip, nearest, show_names, show_value, value_at
 from barrage_mlflow.config.repair import known_keys
 from barrage_mlflow.config.schema import schema_at
 from barrage_mlflow.config.shape import missing_keys, unknown_key
@@ -97,13 +97,13 @@ def _monitors(data: Any) -> Iterator[Finding]:
             # Any name may be that of a metric which is not known, but for one next to a known.
             right = nearest(monitor, [name for name in names if is_slip(monitor, name)]) or ""
         if right_kind and (known.complete or right):
-            remedy = f'did you mean "{right}"?' if right else ""
+            remedy = f"did you mean {show_value(right)}?" if right else ""
             message = f"no output produces {monitor!a}; {_produced(names, prefix)}"
             yield Finding(path, message, remedy)
         elif not right_kind:
             wanted = "a validation metric (val_…)" if prefix else "a train metric"
-            remedy = f'write "{right}"' if right else _produced(names, prefix)
-            yield Finding(path, f'expected {wanted}, got "{monitor}"', remedy)
+            remedy = f"write {show_value(right)}" if right else _produced(names, prefix)
+            yield Finding(path, f"expected {wanted}, got {show_value(monitor)}", remedy)
 
 
 def _produced(names: list[str], prefix: str) -> str:
@@ -131,7 +131,9 @@ def mode_warnings(data: Any) -> Iterator[Finding]:
         right = directions.get(monitor.removeprefix("val_"), "")
         if right and right != mode:
             better = "higher" if right == "max" else "lower"
-            message = f'"{monitor}" is better the {better} it is, but the mode is "{mode}"'
+            message = (
+                f'{show_value(monitor)} is better the {better} it is, but the mode is "{mode}"'
+            )
             yield Finding((*path[:-1], "mode"), message, f'write "{right}"')
 
 

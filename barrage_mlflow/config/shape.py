@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from barrage_mlflow.config.findings import Finding
-from barrage_mlflow.config.paths import Path, nearest, show_names, show_value
+from barrage_mlflow.config.paths import Path, nearest, nearest_free, show_names, show_value
 from barrage_mlflow.config.placeholders import placeholder_name
 from barrage_mlflow.config.schema import dereferenced, schema
 
@@ -157,7 +157,7 @@ def unknown_key(path: Path, known: Iterable[str], block: dict[str, Any]) -> Find
     known = list(known)
     sections = schema()["properties"] if len(path) == 1 else {}
     homes = [name for name, node in sections.items() if key in node.get("properties", ())]
-    near = nearest(key, [name for name in known if name not in block]) or nearest(key, known)
+    near = nearest_free(key, known, block)
     if homes:
         remedy = f"it belongs in {homes[0]!r}"
     elif near is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from barrage_mlflow.config.paths import did_you_mean, show_names, suggest
+from barrage_mlflow.config.paths import nearest_free, show_names, suggest
 
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -106,8 +106,8 @@ remove it"]
                 message = f"param {name!r} is passed by Barrage"
                 found.append(ParamProblem(name, message, "remove it"))
             elif name not in open_names and not self.any_name:
-                free = [known for known in open_names if known not in params]
-                remedy = did_you_mean(name, free) or suggest(name, open_names, "params")
+                near = nearest_free(name, open_names, params)
+                remedy = suggest(name, open_names if near is None else [near], "params")
                 unknown.add(remedy)
                 found.append(ParamProblem(name, f"unknown param {name!a}", remedy))
         missing = [name for name in self.required if name not in taken and name not in params]

@@ -10,7 +10,9 @@ from __future__ import annotations
 import ast
 import pkgutil
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.machinery import ModuleSpec
@@ -255,15 +257,46 @@ def find_spec(name: str, folders: Sequence[str] | None = None) -> ModuleSpec | N
         >>> find_spec("json").name, find_spec("no_such_module")
         ('json', None)
     """
+    key = (name, None if folders is None else tuple(folders))
+    if _SPECS.kept is not None and key in _SPECS.kept:
+        return _SPECS.kept[key]
+    found: ModuleSpec | None = None
     for finder in sys.meta_path:
         try:
-            spec = finder.find_spec(name, None if folders is None else list(folders))
+            found = finder.find_spec(name, None if folders is None else list(folders))
         except KeyError:
             # Of a package without __init__.py within another, it asks for the imported parent.
-            spec = ModuleSpec(name, None, is_package=True)
-        if spec is not None:
-            return spec
-    return None
+            found = ModuleSpec(name, None, is_package=True)
+        if found is not None:
+            break
+    if _SPECS.kept is not None:
+        _SPECS.kept[key] = found
+    return found
+
+
+class _Specs(threading.local):
+    """Where each module was found; None where that is not to be remembered."""
+
+    kept: dict[tuple[str, tuple[str, ...] | None], ModuleSpec | None] | None = None
+
+
+_SPECS = _Specs()
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Looks for each module once: while one config is checked, none comes or goes.
+
+    Example:
+        >>> with one_look():
+        ...     find_spec("json") is find_spec("json")
+        True
+    """
+    before, _SPECS.kept = _SPECS.kept, {}
+    try:
+        yield
+    finally:
+        _SPECS.kept = before
 
 
 _READ: dict[tuple[str, str], tuple[tuple[int, int], SourceModule]] = {}
