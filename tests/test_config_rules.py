@@ -58,7 +58,6 @@ OUTPUT = {"name": "y", "loss": {"import": "mse"}}
         ("solver.learning_rate_reducer", {**REDUCER, "monitor": "mae", "cooldown": 3}),
         ("services", {}),
         ("services.best_checkpoint", {"monitor": "val_mae", "mode": "min"}),
-        ("services.best_checkpoint", {"monitor": "val_mae", "mode": "min"}),
         ("services.tensorboard", {}),
         ("services.tensorboard", {"profile_batch": 2, "update_freq": "batch"}),
         ("services.train_early_stopping", {**STOPPING, "monitor": "mae", "baseline": 3}),
