@@ -13,6 +13,7 @@
         signature.json       the columns that scoring reads, the network's inputs and outputs
       code/                  the project's own modules, as they were when training began
       checkpoints/           best.weights.h5, and the last two resume checkpoints in resume/
+      cache/                 transformed records, while training with dataset.cache "disk" lasts
       tensorboard/           event files
       training_report.csv    every metric of every epoch
       network_summary.txt
@@ -44,6 +45,8 @@ CODE = "code"
 CHECKPOINTS = "checkpoints"
 BEST_WEIGHTS = "best.weights.h5"
 RESUME = "resume"
+
+CACHE = "cache"
 
 TENSORBOARD = "tensorboard"
 REPORT = "training_report.csv"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from barrage_mlflow import artifacts
 from barrage_mlflow.dataset import (
     ArraySpec,
+    Blocks,
     DataRecord,
     Pipeline,
     RecordMode,
@@ -27,6 +29,8 @@ from barrage_mlflow.dataset import (
     build_transformer,
     conform_inputs,
     conform_targets,
+    feeding_path,
+    length,
     load_pipeline,
 )
 from barrage_mlflow.dataset.types import PARTS
@@ -131,6 +135,7 @@ class _OneBatch:
 
     def __init__(self, data: DataRecord) -> None:
         self._data = data
+        self.batch_size = length(data)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[DataRecord]:
         yield self._data
@@ -160,12 +165,12 @@ class _Attempt:
         self._table = ShapeTable(("loader", "transformer", "network"))
         self._scores = ShapeTable(("postprocess",))
         self._batches: list[str] = []
+        self._feeding: list[str] = []
 
     def report(self, stopped: bool = False) -> str:
         """Write what has been seen so far."""
         parts = [self._heads, self._table.lines(), self._scores.lines(), self._batches]
-        if stopped:
-            parts.append([f"stopped at {self._stage}"])
+        parts.append([f"stopped at {self._stage}"] if stopped else self._feeding)
         return "\n\n".join("\n".join(part) for part in parts if part)
 
     def run(self, train: RecordSource, validation: RecordSource | None, folder: Path) -> None:
@@ -247,7 +252,7 @@ class _Attempt:
         import keras
 
         from barrage_mlflow.fitting import fit
-        from barrage_mlflow.preparing import build_services, train_batches
+        from barrage_mlflow.preparing import build_feeder, build_services, train_batches
 
         self._stage = _SERVICES
         folder = built.transformer.parent
@@ -256,7 +261,14 @@ class _Attempt:
 
         self._stage = _TRAIN
         network, specs = built.network, built.specs
-        fed = next(train_batches(self._config, train, built.train, specs).epoch(0))
+        feeder = build_feeder(self._config, folder)
+        for line in feeding_path(built.train, specs, feeder, train):
+            head = "feeding  " if not self._feeding else " " * 9
+            self._feeding += textwrap.wrap(
+                line, _WIDTH, initial_indent=head, subsequent_indent=" " * 11
+            )
+        batches = train_batches(self._config, train, built.train, specs)
+        fed = Blocks(batches.epoch(0)).take(self._batch_size) or ()
 
         def validate() -> Iterator[DataRecord]:
             # A generator, since it is to begin when the train step is done.

@@ -1,22 +1,26 @@
 """The training loop.
 
 It does what ``keras.Model.fit`` does, on public Keras calls: same order of callbacks, same
-metrics and same weights to the last bit. It differs where Barrage needs more: the step is
-traced once for every batch size; each batch reports its loss alone, and the other metrics are
-computed once an epoch; ``on_train_end`` reaches every callback also when training breaks off;
-and a training goes on from a resume checkpoint as if it had never stopped.
+metrics and same weights to the last bit. It differs where Barrage needs more: many steps run
+in one call of TensorFlow, yet each reports its own loss; the other metrics are computed once an
+epoch; ``on_train_end`` reaches every callback also when training breaks off; and a training
+goes on from a resume checkpoint as if it had never stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Protocol
 
 import keras
 import numpy as np
 
-from barrage_mlflow.errors import ComponentError, RecordError
+from barrage_mlflow.batch_hooks import BatchHooks
+from barrage_mlflow.dataset import Blocks, cut, length
+from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.execution import Pace, Steps
 from barrage_mlflow.services import Checkpoint, ResumeCheckpoint
 
 if TYPE_CHECKING:
@@ -25,20 +29,20 @@ if TYPE_CHECKING:
 
 Logs = dict[str, float]
 
-_PARTS = ("input", "target", "sample weight")
-
 
 class Epochs(Protocol):
-    """The train batches of every epoch, in the form of :class:`TrainBatches`.
+    """The train records of every epoch, in the form of :class:`TrainBatches`.
 
     Attributes:
         steps: batches in an epoch.
+        batch_size: records in a batch.
     """
 
     steps: int
+    batch_size: int
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[DataRecord]:
-        """Give the batches of one epoch, from the batch ``start`` on."""
+        """Give the blocks of one epoch, from the batch ``start`` on."""
 
 
 def fit(
@@ -49,10 +53,13 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback],
     objective: Objective,
     resume: Checkpoint | None = None,
+    steps_per_execution: int | None = None,
 ) -> list[Logs]:
     """Train a compiled network.
 
-    Callbacks are called in their order, the resume checkpoint after all others. At a batch's
+    Callbacks are called in their order, the resume checkpoint after all others. Batches run
+    many in one call of TensorFlow, and their hooks are called after it, batch by batch; a callback
+    that must see the network after every batch has it so (see :class:`BatchHooks`). At a batch's
     end their logs hold ``loss``, its mean over the epoch so far; at an epoch's end every
     train metric, every validation metric as ``val_…``, and ``learning_rate``: the one in force
     at the end of the epoch, before a learning rate reducer changes it (with a schedule, the
@@ -60,12 +67,14 @@ def fit(
 
     Args:
         network: a functional network, dict in and dict out, compiled by ``objective``.
-        train: batches of ``(x, y)`` or ``(x, y, w)``, dicts of arrays ``(batch, …)``.
-        validation: likewise.
+        train: blocks of ``(x, y)`` or ``(x, y, w)``, dicts of arrays ``(records, …)``.
+        validation: likewise; gone through after each epoch.
         epochs: how many epochs to train in all, those before ``resume`` included.
         callbacks: Keras callbacks.
         objective: fits targets and sample weights to the losses.
         resume: a checkpoint to go on from.
+        steps_per_execution: how many batches to run in one call of TensorFlow; found by
+            measuring if left out. What is trained does not depend on it.
 
     Returns:
         The logs of each epoch, those before ``resume`` included.
@@ -83,7 +92,9 @@ def fit(
         >>> network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(x)})
         >>> network.compile("sgd", loss={"y": "mse"})
         >>> batch = ({"x": np.ones((4, 2), "float32")}, {"y": np.ones((4, 1), "float32")})
-        >>> train = SimpleNamespace(steps=1, epoch=lambda epoch, start=0: iter([batch]))
+        >>> train = SimpleNamespace(
+        ...     steps=1, batch_size=4, epoch=lambda epoch, start=0: iter([batch])
+        ... )
         >>> objective = SimpleNamespace(conform=lambda y, w: (y, w))
         >>> logs = fit(network, train, [batch], 2, [], objective)
         >>> [list(epoch) for epoch in logs]
@@ -93,7 +104,7 @@ def fit(
     history: list[Logs] = list(resume.logs) if resume else []
     ordered = _ordered(callbacks, history)
     callback_list = keras.callbacks.CallbackList(
-        [_InOrder(), *ordered],
+        ordered,
         add_history=True,
         model=network,
         epochs=epochs,
@@ -101,16 +112,16 @@ def fit(
         verbose=0,
     )
     network.stop_training = False
-    loop = _Loop(network, callback_list, objective)
+    loop = _Loop(network, callback_list, objective, train.batch_size, steps_per_execution)
     try:
-        batches = loop.prepare(train.epoch(first_epoch)) if first_epoch < epochs else iter(())
+        blocks = loop.prepare(train.epoch(first_epoch)) if first_epoch < epochs else iter(())
         callback_list.on_train_begin()
         if resume:
             resume.restore(network, ordered)
         for epoch in range(first_epoch, epochs):
             if network.stop_training:
                 break
-            logs = loop.train_epoch(epoch, batches if epoch == first_epoch else train.epoch(epoch))
+            logs = loop.train_epoch(epoch, blocks if epoch == first_epoch else train.epoch(epoch))
             logs |= {f"val_{name}": value for name, value in loop.validate(validation).items()}
             logs["learning_rate"] = _learning_rate(network)
             history.append(logs)
@@ -121,16 +132,6 @@ def fit(
         raise
     callback_list.on_train_end(history[-1] if history else None)
     return history
-
-
-class _InOrder(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps Keras from handing batch ends to threads, as it does where none listens to them."""
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None: ...
-
-    def on_test_batch_end(self, batch: int, logs: Any = None) -> None: ...
-
-    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None: ...
 
 
 def _ordered(
@@ -148,54 +149,75 @@ class _Loop:
     """The steps of a training: the network, its traced functions and where the loop stands."""
 
     def __init__(
-        self, network: keras.Model, callbacks: keras.callbacks.CallbackList, objective: Objective
+        self,
+        network: keras.Model,
+        callbacks: keras.callbacks.CallbackList,
+        objective: Objective,
+        batch_size: int,
+        steps_per_execution: int | None,
     ) -> None:
         self._network = network
         self._callbacks = callbacks
         self._objective = objective
-        self._train_step = _Step(network, network.train_step, "train")
-        self._test_step = _Step(network, network.test_step, "validation")
+        self._batch_size = batch_size
+        self._train = Steps(network, network.train_step, "train", batch_size)
+        self._test = Steps(network, network.test_step, "validation", batch_size)
+        self._train_hooks = BatchHooks(callbacks.callbacks, "train")
+        self._test_hooks = BatchHooks(callbacks.callbacks, "test")
+        self._train_pace = Pace(steps_per_execution, self._train_hooks.periods)
+        self._test_pace = Pace(steps_per_execution, self._test_hooks.periods)
+        self._trained = 0
         self._testing = False
 
-    def prepare(self, batches: Iterator[DataRecord]) -> Iterator[DataRecord]:
+    def prepare(self, blocks: Iterator[DataRecord]) -> Iterator[DataRecord]:
         """Make the variables of metrics and optimizer, which Keras makes when they are first used.
 
         They must be there before the step is traced and before a checkpoint is restored.
 
         Returns:
-            All the batches, the first included.
+            All the blocks, the first included.
         """
-        first = next(batches)
-        _build(self._network, self._conform(first))
-        return _again(first, batches)
+        first = next(blocks)
+        _build(self._network, self._conform(cut(first, 0, self._batch_size)))
+        return _again(first, blocks)
 
-    def train_epoch(self, epoch: int, batches: Iterator[DataRecord]) -> Logs:
-        network, callbacks, step = self._network, self._callbacks, self._train_step
+    def train_epoch(self, epoch: int, blocks: Iterator[DataRecord]) -> Logs:
+        network, hooks, pace = self._network, self._train_hooks, self._train_pace
         network.reset_metrics()
-        callbacks.on_epoch_begin(epoch)
-        with _closing(batches):
-            for index, data in enumerate(batches):
-                callbacks.on_train_batch_begin(index)
-                logs = {"loss": step(self._conform(data))}
-                callbacks.on_train_batch_end(index, logs)
-                if network.stop_training:
+        self._callbacks.on_epoch_begin(epoch)
+        batch = 0
+        with closing(Blocks(blocks)) as records:
+            while not network.stop_training:
+                data = records.take(pace.steps(self._trained) * self._batch_size)
+                if data is None:
                     break
+                hooks.begin(batch)
+                began = time.perf_counter()
+                losses = self._run(self._train, data)
+                pace.measure(len(losses), began, data)
+                self._trained += len(losses)
+                batch = hooks.end(batch, losses)
         return _results(network)
 
-    def validate(self, batches: Iterable[DataRecord]) -> Logs:
-        network, callbacks, step = self._network, self._callbacks, self._test_step
+    def validate(self, blocks: Iterable[DataRecord]) -> Logs:
+        network, hooks, pace = self._network, self._test_hooks, self._test_pace
         network.stop_evaluating = False
         self._testing = True
-        callbacks.on_test_begin()
+        self._callbacks.on_test_begin()
         network.reset_metrics()
-        for index, data in enumerate(batches):
-            callbacks.on_test_batch_begin(index)
-            logs = {"loss": step(self._conform(data))}
-            callbacks.on_test_batch_end(index, logs)
-            if network.stop_evaluating:
-                break
+        batch = 0
+        with closing(Blocks(blocks)) as records:
+            while not network.stop_evaluating:
+                data = records.take(pace.steps(batch) * self._batch_size)
+                if data is None:
+                    break
+                hooks.begin(batch)
+                began = time.perf_counter()
+                losses = self._run(self._test, data)
+                pace.measure(len(losses), began, data)
+                batch = hooks.end(batch, losses)
         results = _results(network)
-        callbacks.on_test_end(results)
+        self._callbacks.on_test_end(results)
         self._testing = False
         return results
 
@@ -212,105 +234,20 @@ class _Loop:
                     f"{type(error).__name__}: {error}"
                 )
 
+    def _run(self, steps: Steps, data: DataRecord) -> np.ndarray:
+        conformed = self._conform(data)
+        lengths = {len(array) for part in conformed for array in part.values()}
+        if len(lengths) == 1:
+            return steps(conformed)
+        # The weights of a loss that joins the records of a batch are one to the batch.
+        batches = range(0, length(data), self._batch_size)
+        return np.concatenate(
+            [steps(self._conform(cut(data, start, start + self._batch_size))) for start in batches]
+        )
+
     def _conform(self, data: DataRecord) -> DataRecord:
         y, w = self._objective.conform(data[1], data[2] if len(data) > 2 else None)
         return (data[0], y) if w is None else (data[0], y, w)
-
-
-class _Step:
-    """Takes one batch through the network and returns the loss.
-
-    The function is traced for any number of records, on the first batch. It is a flat list of
-    tensors that it takes, and only the loss that it returns: packing dicts and computing
-    metrics would cost as much as the step itself in a small network.
-    """
-
-    def __init__(
-        self, network: keras.Model, step: Callable[[Any], dict[str, Any]], mode: str
-    ) -> None:
-        self._network = network
-        self._step = step
-        self._mode = mode
-        self._places: list[tuple[int, str]] = []
-        self._specs: list[tuple[tuple[int | None, ...], np.dtype]] = []
-        self._run: Callable[..., Any] | None = None
-
-    def __call__(self, data: DataRecord) -> float:
-        if self._run is None:
-            self._places = [(part, name) for part, arrays in enumerate(data) for name in arrays]
-            self._specs = [self._spec(data, *place) for place in self._places]
-            self._run = self._trace(len(data))
-        arrays = [data[part][name] for part, name in self._places]
-        if not all(map(_fits, arrays, self._specs)):
-            self._specs = list(map(self._relax, self._places, arrays, self._specs))
-            self._run = self._trace(len(data))
-        return float(self._run(*map(self._tensor, arrays)))
-
-    def _trace(self, parts: int) -> Callable[..., Any]:
-        import tensorflow as tf
-
-        self._tensor = tf.convert_to_tensor
-        places, step = self._places, self._step
-
-        def run(*tensors: Any) -> Any:
-            data: list[dict[str, Any]] = [{} for _ in range(parts)]
-            for (part, name), tensor in zip(places, tensors, strict=True):
-                data[part][name] = tensor
-            return step(tuple(data))["loss"]
-
-        function = tf.function(
-            run,
-            input_signature=[tf.TensorSpec([None, *dims], dtype) for dims, dtype in self._specs],
-            autograph=False,
-            jit_compile=self._network.jit_compile,
-        )
-        concrete: Callable[..., Any] = function.get_concrete_function()
-        return concrete
-
-    def _spec(
-        self, data: DataRecord, part: int, name: str
-    ) -> tuple[tuple[int | None, ...], np.dtype]:
-        """Shape without the batch, ``None`` where the network leaves it open; and dtype."""
-        tensors = self._network.output if part else self._network.input
-        known = dict(enumerate(tensors[name].shape))
-        array = data[part][name]
-        dims = tuple(
-            None if known.get(axis, dim) is None else dim
-            for axis, dim in enumerate(array.shape[1:], 1)
-        )
-        return dims, array.dtype
-
-    def _relax(
-        self,
-        place: tuple[int, str],
-        array: np.ndarray,
-        spec: tuple[tuple[int | None, ...], np.dtype],
-    ) -> tuple[tuple[int | None, ...], np.dtype]:
-        """Leave open the dimensions in which a batch differs from those before."""
-        dims, dtype = spec
-        if len(array.shape) != len(dims) + 1 or array.dtype != dtype:
-            part, name = place
-            raise RecordError(
-                f"{self._mode} {_PARTS[part]} {name!r}: expected "
-                f"({', '.join(map(str, ('batch', *dims)))}) {dtype} as in the first batch, "
-                f"got {array.shape} {array.dtype}; every record must give the same"
-            )
-        relaxed = (
-            dim if dim == now else None for dim, now in zip(dims, array.shape[1:], strict=True)
-        )
-        return tuple(relaxed), dtype
-
-
-def _fits(array: np.ndarray, spec: tuple[tuple[int | None, ...], np.dtype]) -> bool:
-    dims, dtype = spec
-    shape = array.shape[1:]
-    if shape == dims and array.dtype == dtype:
-        return True
-    return (
-        array.dtype == dtype
-        and len(array.shape) == len(dims) + 1
-        and all(dim is None or dim == now for dim, now in zip(dims, shape, strict=True))
-    )
 
 
 def _build(network: keras.Model, data: DataRecord) -> None:
@@ -336,11 +273,6 @@ def _build(network: keras.Model, data: DataRecord) -> None:
 def _again(first: DataRecord, rest: Iterator[DataRecord]) -> Iterator[DataRecord]:
     yield first
     yield from rest
-
-
-def _closing(batches: Any) -> AbstractContextManager[Any]:
-    """Close a generator that is left early, for what it holds open."""
-    return closing(batches) if hasattr(batches, "close") else nullcontext()
 
 
 def _learning_rate(network: keras.Model) -> float:

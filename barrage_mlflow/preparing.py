@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from barrage_mlflow.dataset import (
     ArraySpec,
     DataRecord,
+    Feeder,
     Pipeline,
     RecordMode,
     Records,
@@ -65,12 +66,29 @@ def build_objective(
     objective = Objective(config, network, network_params)
     objective.check_targets(*example[1:])
     check_monitors(config, objective.monitors())
-    objective.compile(network, build_optimizer(config))
+    objective.compile(network, build_optimizer(config), config["solver"].get("jit_compile", False))
     return objective
 
 
+def build_feeder(config: Config, folder: Path) -> Feeder:
+    """Make what feeds the network as the config says.
+
+    Args:
+        config: a resolved config.
+        folder: where a cache on disk goes, as long as the training lasts.
+    """
+    dataset = config["dataset"]
+    return Feeder(
+        dataset.get("workers"), dataset.get("cache"), dataset.get("shuffle_window"), folder
+    )
+
+
 def train_batches(
-    config: Config, records: Records, pipeline: Pipeline, specs: Mapping[str, ArraySpec]
+    config: Config,
+    records: Records,
+    pipeline: Pipeline,
+    specs: Mapping[str, ArraySpec],
+    feeder: Feeder | None = None,
 ) -> TrainBatches:
     """Make the train batches that a config asks for.
 
@@ -79,6 +97,7 @@ def train_batches(
         records: the train records.
         pipeline: in train mode.
         specs: of the network's inputs.
+        feeder: where blocks are made and what is kept; left out, on this thread.
 
     Raises:
         RecordError: there are no records, or the sample counts are not usable.
@@ -92,6 +111,7 @@ def train_batches(
         dataset["seed"],
         steps=solver.get("steps"),
         sample_count=dataset.get("sample_count"),
+        feeder=feeder,
     )
 
 

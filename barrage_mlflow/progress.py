@@ -112,6 +112,8 @@ def _terminal_progress(stream: TextIO) -> keras.callbacks.Callback:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     class TerminalProgress(keras.callbacks.Callback):  # type: ignore[misc]
+        # It shows what it is given, and need not see the network between two batches.
+        batch_period = None
         progress: Any = None
 
         def on_train_begin(self, logs: Any = None) -> None:

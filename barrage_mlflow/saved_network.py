@@ -51,7 +51,11 @@ def save_network(
     archive.write_out(str(folder), verbose=False)
 
 
-def load_network(folder: Path, inputs: list[str], outputs: list[str]) -> Callable[[Arrays], Arrays]:
+Network = Callable[[Arrays, int], Arrays]
+"""Scores arrays ``(records, ...)`` by input, so many records at once, to arrays by output."""
+
+
+def load_network(folder: Path, inputs: list[str], outputs: list[str]) -> Network:
     """Load what :func:`save_network` wrote, as one compiled function.
 
     The function is traced with an open batch size: it never retraces for another one.
@@ -62,7 +66,8 @@ def load_network(folder: Path, inputs: list[str], outputs: list[str]) -> Callabl
         outputs: likewise.
 
     Returns:
-        A function from arrays ``(batch, ...)`` by input to arrays ``(batch, ...)`` by output.
+        A function of arrays ``(records, ...)`` by input and the number of records that go through
+        the network at once, to arrays ``(records, ...)`` by output.
 
     Raises:
         ArtifactError: the folder holds no SavedModel.
@@ -75,11 +80,62 @@ def load_network(folder: Path, inputs: list[str], outputs: list[str]) -> Callabl
         raise ArtifactError(f"{folder}: no network here that TensorFlow can load") from error
     serve = saved.signatures["serving_default"]
 
-    def run(x: Arrays) -> Arrays:
+    def score_batch(*tensors: Any) -> list[Any]:
         # `saved` is named here to keep its variables alive as long as the function.
         assert saved is not None
-        tensors = {f"input_{i}": tf.convert_to_tensor(x[name]) for i, name in enumerate(inputs)}
-        scores = serve(**tensors)
-        return {name: scores[f"output_{i}"].numpy() for i, name in enumerate(outputs)}
+        scores = serve(**{f"input_{i}": tensor for i, tensor in enumerate(tensors)})
+        return [scores[f"output_{i}"] for i in range(len(outputs))]
+
+    score_batches = _batched(score_batch, serve, len(inputs), len(outputs))
+
+    def run(x: Arrays, batch_size: int) -> Arrays:
+        tensors = [tf.convert_to_tensor(x[name]) for name in inputs]
+        if len(x[inputs[0]]) <= batch_size:
+            scores = score_batch(*tensors)
+        else:
+            scores = score_batches(tf.constant(batch_size), *tensors)
+        return {name: score.numpy() for name, score in zip(outputs, scores, strict=True)}
 
     return run
+
+
+def _batched(
+    score_batch: Callable[..., list[Any]], serve: Any, inputs: int, outputs: int
+) -> Callable[..., list[Any]]:
+    """The batches of many records in one call of TensorFlow, which costs as much as a batch."""
+    import tensorflow as tf
+
+    takes = serve.structured_input_signature[1]
+    gives = serve.structured_outputs
+
+    specs = [takes[f"input_{i}"] for i in range(inputs)]
+
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[
+            tf.TensorSpec((), tf.int32),
+            *(tf.TensorSpec(spec.shape, spec.dtype) for spec in specs),
+        ],
+        autograph=False,
+    )
+    def score_batches(size: Any, *tensors: Any) -> list[Any]:
+        steps = (tf.shape(tensors[0])[0] + size - 1) // size
+        scores = [
+            tf.TensorArray(
+                gives[f"output_{i}"].dtype,
+                size=steps,
+                infer_shape=False,
+                element_shape=gives[f"output_{i}"].shape,
+            )
+            for i in range(outputs)
+        ]
+
+        def body(index: Any, scores: list[Any]) -> tuple[Any, list[Any]]:
+            batch = [tensor[index * size : (index + 1) * size] for tensor in tensors]
+            parts = zip(scores, score_batch(*batch), strict=True)
+            return index + 1, [array.write(index, part) for array, part in parts]
+
+        _, scores = tf.while_loop(lambda index, _: index < steps, body, [tf.constant(0), scores])
+        return [array.concat() for array in scores]
+
+    traced: Callable[..., list[Any]] = score_batches
+    return traced

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from barrage_mlflow.dataset import (
     load_pipeline,
 )
 from barrage_mlflow.errors import ArtifactError, RecordError
-from barrage_mlflow.saved_network import Arrays, load_network, save_network
+from barrage_mlflow.saved_network import Arrays, Network, load_network, save_network
 
 if TYPE_CHECKING:
     import keras
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 256
 """Records that are scored at once: enough to fill the cores, few enough for images."""
+
+_PIECE = 8192
+"""Records that are loaded, transformed and postprocessed at once by components on columns."""
 
 _SAMPLE = 256
 """Records that are loaded to learn which columns scoring reads."""
@@ -101,7 +104,7 @@ class Scorer:
     def __init__(
         self,
         pipeline: Pipeline,
-        network: Callable[[Arrays], Arrays],
+        network: Network,
         input_specs: Mapping[str, ArraySpec],
         outputs: list[str],
         columns: list[Column],
@@ -111,6 +114,8 @@ class Scorer:
         self._pipeline = pipeline
         self._network = network
         self._input_specs = dict(input_specs)
+        is_uniform = all(None not in spec.shape for spec in self._input_specs.values())
+        self._by_columns = pipeline.is_columnar and is_uniform
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Scorer:
@@ -176,15 +181,17 @@ artifact folder of a finished training
         records = Records.read(records)
         if not len(records):
             raise RecordError(f"{records.name}: no records to score")
-        batches = [
-            self._score_batch(records[start : start + batch_size])
-            for start in range(0, len(records), batch_size)
-        ]
-        return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+        # Components that work on columns take many batches as easily as one.
+        size = max(1, _PIECE // batch_size) * batch_size if self._by_columns else batch_size
+        pieces = [self._score_piece(piece, batch_size) for piece in records.pieces(size)]
+        if len(pieces) == 1:
+            return pieces[0]
+        return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
-    def _score_batch(self, records: Records) -> Arrays:
+    def _score_piece(self, records: Records, batch_size: int) -> Arrays:
         pipeline = self._pipeline
-        scores = self._network(_load_inputs(pipeline, records, self._input_specs))
+        inputs = _load_inputs(pipeline, records, self._input_specs)
+        scores = self._network(inputs, batch_size)
         _check_finite(scores, records)
         return pipeline.postprocess(scores, records)
 
@@ -331,18 +338,8 @@ def describe_columns(loader: RecordLoader, records: Records) -> list[Column]:
         >>> describe_columns(loader, Records.read([{"a": 1, "b": 0}]))
         [Column(name='a', type='integer', required=True)]
     """
-    return [_describe(name, records[name]) for name in columns_read(loader, records[:_SAMPLE])]
-
-
-def _describe(name: str, values: np.ndarray) -> Column:
-    if values.ndim > 1:
-        return Column(name, "other", required=True)
-    if values.dtype.kind == "b":
-        return Column(name, "boolean", required=True)
-    if values.dtype.kind in "iu":
-        return Column(name, "integer", required=True)
-    if values.dtype.kind == "f":
-        return Column(name, "double", required=not np.isnan(values).any())
-    present = [value for value in values if value is not None]
-    kind = "string" if all(isinstance(value, str) for value in present) else "other"
-    return Column(name, kind, required=len(present) == len(values))
+    scanned = records.scan().columns
+    return [
+        Column(name, scanned[name].type, required=not scanned[name].missing)
+        for name in columns_read(loader, records[:_SAMPLE])
+    ]

@@ -158,6 +158,7 @@ def _train(
     from barrage_mlflow.fitting import fit
     from barrage_mlflow.model import build_network, input_specs
     from barrage_mlflow.preparing import (
+        build_feeder,
         build_objective,
         build_services,
         fit_pipelines,
@@ -179,17 +180,21 @@ def _train(
 
     specs = input_specs(network)
     columns = rehearse(config, network, specs, fitted, train_records).columns
-    batches = train_batches(config, train_records, train_pipeline, specs)
-    validation = ValidationBatches(validation_records, validation_pipeline, specs, batch_size)
     services = build_services(config, folder)
-    history = fit(
-        network,
-        batches,
-        validation,
-        config["solver"]["epochs"],
-        [*services, _metric_logger(run), *callbacks],
-        objective,
-    )
+    with build_feeder(config, folder / artifacts.CACHE) as feeder:
+        batches = train_batches(config, train_records, train_pipeline, specs, feeder)
+        validation = ValidationBatches(
+            validation_records, validation_pipeline, specs, batch_size, feeder
+        )
+        history = fit(
+            network,
+            batches,
+            validation,
+            config["solver"]["epochs"],
+            [*services, _metric_logger(run), *callbacks],
+            objective,
+            steps_per_execution=config["solver"].get("steps_per_execution"),
+        )
 
     best = next(callback for callback in services if isinstance(callback, BestCheckpoint))
     best_epoch, best_network = best.restore()

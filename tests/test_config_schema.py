@@ -39,8 +39,14 @@ NO_DEFAULT = {
     "$.$schema",
     "$.dataset.sample_count",
     "$.dataset.seed",
+    "$.dataset.workers",
+    "$.dataset.cache",
+    "$.dataset.shuffle_window",
     "$.model.outputs[].loss_weight",
     "$.solver.steps",
+    "$.solver.steps_per_execution",
+    "$.solver.jit_compile",
+    "$.solver.dtype_policy",
     "$.solver.learning_rate_reducer",
 }
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from barrage_mlflow.dataset import (
     ArraySpec,
     Augmentor,
+    Blocks,
     IdentityTransformer,
     KeySelector,
     Pipeline,
@@ -349,6 +350,12 @@ def batches(weights=None, augmentors=(), mode=TRAIN, records=RECORDS, **options)
     return ValidationBatches(records, made, FLOAT, 4)
 
 
+def cut_batches(blocks, size=4):
+    """The batches that a training cuts from blocks."""
+    front = Blocks(blocks)
+    return list(iter(lambda: front.take(size), None))
+
+
 def drawn(epoch):
     return [row for data in epoch for row in data[1]["y"].tolist()]
 
@@ -356,7 +363,7 @@ def drawn(epoch):
 def test_an_epoch_gives_every_record_once_conformed():
     train = batches({"y": "w"})
     assert train.steps == 3
-    data = list(train.epoch(0))
+    data = cut_batches(train.epoch(0))
     assert [len(x["x"]) for x, _, _ in data] == [4, 4, 2]
     assert sorted(drawn(data)) == list(range(10))
     x, y, w = data[0]
@@ -378,7 +385,7 @@ def test_a_validation_set_that_does_not_fit_is_found_before_training():
 def test_with_steps_every_batch_is_full_and_no_record_is_starved():
     train = batches(steps=2)
     assert train.steps == 2
-    epochs = [list(train.epoch(e)) for e in range(5)]
+    epochs = [cut_batches(train.epoch(e)) for e in range(5)]
     assert {len(y["y"]) for epoch in epochs for _, y in epoch} == {4}
     stream = [row for epoch in epochs for row in drawn(epoch)]
     assert sorted(stream) == sorted([*range(10)] * 4)
@@ -393,8 +400,8 @@ def test_sample_counts_say_how_often_a_pass_draws_a_record():
 @pytest.mark.parametrize("start", [0, 1, 3])
 def test_an_epoch_resumes_at_any_batch(start):
     train = batches(augmentors=[Augmentor(noise)])
-    whole = list(train.epoch(3))
-    resumed = list(batches(augmentors=[Augmentor(noise)]).epoch(3, start))
+    whole = cut_batches(train.epoch(3))
+    resumed = cut_batches(batches(augmentors=[Augmentor(noise)]).epoch(3, start))
     assert len(resumed) == 3 - start
     for (x, y), (other_x, other_y) in zip(whole[start:], resumed, strict=True):
         np.testing.assert_array_equal(x["x"], other_x["x"])
@@ -411,9 +418,8 @@ def test_augmentation_does_not_depend_on_the_batch_size():
 
 def test_validation_keeps_the_order_of_the_records():
     validation = batches(mode=RecordMode.VALIDATION)
-    assert len(validation) == 3
     assert drawn(validation) == drawn(validation) == list(range(10))
-    assert [len(y["y"]) for _, y in validation] == [4, 4, 2]
+    assert [len(y["y"]) for _, y in cut_batches(validation)] == [4, 4, 2]
 
 
 def test_an_empty_set_says_so():

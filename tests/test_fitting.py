@@ -29,6 +29,8 @@ BATCH = 8
 
 
 class Batches:
+    batch_size = BATCH
+
     """Batches of fixed records in a fixed order; the last may be short."""
 
     def __init__(self, records, features=4, seed=0, weights=True):
@@ -227,6 +229,7 @@ def sequence_network(time):
 def sequences(*shapes, dtype="float32"):
     class Sequences:
         steps = len(shapes)
+        batch_size = 4
 
         def epoch(self, epoch, start=0):
             return iter(

@@ -121,10 +121,13 @@ def test_names_that_a_saved_model_would_alter_survive(tmp_path: Path) -> None:
     specs = {"a b": ArraySpec((2,), "float32"), "c": ArraySpec((1,), "float32")}
     save_network(network, tmp_path / "network", specs, ["y/1", "z"])
     x = {"a b": np.eye(2, dtype=np.float32), "c": np.ones((2, 1), np.float32)}
-    scores = load_network(tmp_path / "network", ["a b", "c"], ["y/1", "z"])(x)
+    score = load_network(tmp_path / "network", ["a b", "c"], ["y/1", "z"])
     expected = network(x, training=False)
-    assert list(scores) == ["y/1", "z"]
-    assert all(np.array_equal(scores[name], expected[name].numpy()) for name in scores)
+    for batch_size in (1, 2):  # several batches in one call of TensorFlow, and one
+        scores = score(x, batch_size)
+        assert list(scores) == ["y/1", "z"]
+        for name in scores:
+            np.testing.assert_allclose(scores[name], expected[name].numpy(), rtol=1e-6)
 
 
 def test_columns_are_described_by_what_they_hold() -> None:
@@ -169,7 +172,7 @@ def test_a_score_that_is_no_number_names_its_record(
     monkeypatch.setattr(
         scorer,
         "_network",
-        lambda x: {"label": np.where(np.arange(len(x["x"])) == 2, np.nan, 0.5)[:, None]},
+        lambda x, size: {"label": np.where(np.arange(len(x["x"])) == 2, np.nan, 0.5)[:, None]},
     )
     message = (
         r"^record 4: expected finite scores, got NaN or infinity from the network for output "

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import threading
 from types import SimpleNamespace
 
 import keras
@@ -20,6 +21,7 @@ from barrage_mlflow.services import (
     read_report,
 )
 from barrage_mlflow.services.files import written_whole
+from barrage_mlflow.services.writer import BackgroundWriter
 
 STOPPING = {"mode": "min", "patience": 10, "min_delta": 1e-5, "verbose": 1}
 
@@ -168,6 +170,7 @@ def run(callback, network, values):
     for epoch, value in enumerate(values):
         network.set_weights([np.full_like(w, epoch + 1) for w in network.get_weights()])
         callback.on_epoch_end(epoch, {"m": value})
+    callback.on_train_end()
 
 
 @pytest.mark.parametrize(
@@ -238,11 +241,49 @@ def test_best_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, 
         raise OSError("disk full")
 
     monkeypatch.setattr(keras.Model, "save_weights", save_half)
+    best.on_epoch_end(1, {"m": 0.5})
     with pytest.raises(OSError, match="disk full"):
-        best.on_epoch_end(1, {"m": 0.5})
+        best.on_train_end()
 
-    assert (best.path.read_bytes(), best.best) == (before, 1.0)
+    assert best.path.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["best.weights.h5"]
+
+
+class Uncopied(keras.layers.Dense):
+    """A layer that does not come back from its own config."""
+
+    @classmethod
+    def from_config(cls, config):
+        raise NotImplementedError
+
+
+def test_best_weights_of_a_network_that_cannot_be_copied(tmp_path):
+    x = keras.Input((2,), name="x")
+    network = keras.Model({"x": x}, {"y": Uncopied(1, name="y")(x)})
+    network.compile("sgd", "mse")
+    best = BestCheckpoint(tmp_path / "best.weights.h5", "m", "min")
+
+    run(best, network, [3.0, 1.0, 2.0])
+
+    assert best.restore()[0] == 2
+    assert all(np.all(weights == 2) for weights in network.get_weights())
+
+
+def test_writes_are_done_in_order_and_none_after_one_that_failed():
+    writer, written, gate = BackgroundWriter(), [], threading.Event()
+
+    def fail():
+        gate.wait(10)
+        raise OSError("disk full")
+
+    writer.submit(lambda: written.append("first"))
+    writer.submit(fail)
+    writer.submit(lambda: written.append("not done"))
+    gate.set()
+
+    with pytest.raises(OSError, match="disk full"):
+        writer.flush()
+    assert written == ["first"]
 
 
 def test_best_checkpoint_on_a_metric_that_is_not_there(tmp_path):

@@ -355,6 +355,7 @@ def test_the_callback_writes_after_each_epoch(tmp_path):
     resume.on_epoch_end(1, {"loss": 2.0})
     counter.state = {"count": 1}
     resume.on_epoch_end(2, {"loss": 1.0})
+    resume.on_train_end()
 
     checkpoint = load_checkpoint(tmp_path / "resume")
     assert (checkpoint.epoch, checkpoint.logs) == (3, [{"loss": 3.0}, {"loss": 2.0}, {"loss": 1.0}])

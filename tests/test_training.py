@@ -489,3 +489,67 @@ def test_a_component_keeps_its_own_exception(project: Path) -> None:
     ) as error:
         train(config, data, VALIDATION)
     assert_failed(error)
+
+
+def best_weights(folder: Path) -> list[np.ndarray]:
+    """All arrays of a best checkpoint, in the order of their paths in the file."""
+    import h5py
+
+    arrays: dict[str, np.ndarray] = {}
+    with h5py.File(folder / "checkpoints" / "best.weights.h5") as file:
+        file.visititems(
+            lambda path, item: (
+                arrays.update({path: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return [arrays[path] for path in sorted(arrays)]
+
+
+def test_how_it_is_run_does_not_change_what_is_trained(tmp_path: Path) -> None:
+    TRAIN.to_parquet("train.parquet", row_group_size=16)
+    ways = [
+        {},
+        {"solver.steps_per_execution": 2},
+        {"dataset.cache": "disk", "dataset.workers": 1},
+        {"services.tensorboard": {"update_freq": 3}},
+    ]
+    results = [
+        train(small_config(), source, VALIDATION, artifact_dir=f"out{n}", overrides=way)
+        for n, (way, source) in enumerate([*((way, TRAIN) for way in ways), ({}, "train.parquet")])
+    ]
+    expected = best_weights(results[0].artifact_dir)
+    for result in results[1:]:
+        assert result.metrics == results[0].metrics
+        for ours, theirs in zip(best_weights(result.artifact_dir), expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        assert not (result.artifact_dir / "cache").exists()
+
+
+def test_a_training_in_mixed_precision_compiled_by_xla(tmp_path: Path) -> None:
+    import keras
+
+    overrides = {"solver.dtype_policy": "mixed_bfloat16", "solver.jit_compile": True}
+    result = train(small_config(), TRAIN, VALIDATION, artifact_dir="out", overrides=overrides)
+    plain = train(small_config(), TRAIN, VALIDATION, artifact_dir="plain")
+    assert keras.config.dtype_policy().name == "float32"
+    assert abs(result.metrics["val_loss"] - plain.metrics["val_loss"]) < 0.02
+    summary = (result.artifact_dir / "network_summary.txt").read_text("utf-8")
+    assert "label_as_float32" in summary
+    scores = np.array([score["label"] for score in BarrageModel("out").load().predict(VALIDATION)])
+    assert scores.dtype == np.float32
+    assert np.allclose(scores.sum(axis=1), 1, atol=0.02)
+
+
+def test_larger_than_memory_in_windows(tmp_path: Path) -> None:
+    TRAIN.to_parquet("train.parquet", row_group_size=16)
+    VALIDATION.to_parquet("validation.parquet", row_group_size=16)
+    overrides = {"dataset.shuffle_window": 20, "solver.optimizer.learning_rate": 0.1}
+    results = [
+        train(
+            small_config(), "train.parquet", "validation.parquet", artifact_dir=out,
+            overrides=overrides,
+        )
+        for out in ("once", "again")
+    ]  # fmt: skip
+    assert results[0].metrics == results[1].metrics
+    assert results[0].metrics["val_accuracy"] >= 0.75

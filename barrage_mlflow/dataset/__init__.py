@@ -5,6 +5,7 @@ short names of a config's loaders and transformers (``"KeySelector"``) are looke
 """
 
 from barrage_mlflow.dataset.augmentors import Augmentor
+from barrage_mlflow.dataset.blocks import Blocks, cut, length
 from barrage_mlflow.dataset.build import build_augmentors, build_loader, build_transformer
 from barrage_mlflow.dataset.conform import (
     ArraySpec,
@@ -12,7 +13,9 @@ from barrage_mlflow.dataset.conform import (
     conform_targets,
     show_shape,
 )
+from barrage_mlflow.dataset.feeder import Feeder
 from barrage_mlflow.dataset.feeding import TrainBatches, ValidationBatches
+from barrage_mlflow.dataset.feeding_path import feeding_path
 from barrage_mlflow.dataset.fitted import fit_and_save, load_pipeline
 from barrage_mlflow.dataset.loader import KeySelector, RecordLoader, columns_read
 from barrage_mlflow.dataset.order import epoch_rows, sample_counts
@@ -24,7 +27,9 @@ from barrage_mlflow.dataset.types import DataRecord, Record, RecordMode, RecordS
 __all__ = [
     "ArraySpec",
     "Augmentor",
+    "Blocks",
     "DataRecord",
+    "Feeder",
     "IdentityTransformer",
     "KeySelector",
     "Pipeline",
@@ -43,8 +48,11 @@ __all__ = [
     "columns_read",
     "conform_inputs",
     "conform_targets",
+    "cut",
     "epoch_rows",
+    "feeding_path",
     "fit_and_save",
+    "length",
     "load_pipeline",
     "sample_counts",
     "show_shape",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -216,6 +216,16 @@ class Draws:
         return self._generator
 
 
+def seeds_globals(augmentors: Iterable[Augmentor]) -> bool:
+    """Whether an augmentor may draw from NumPy's and Python's global generators.
+
+    Example:
+        >>> seeds_globals([Augmentor(lambda data_record, rng: data_record)])
+        False
+    """
+    return any(not (augmentor.takes_rng or augmentor.batchwise) for augmentor in augmentors)
+
+
 def _seed_globals(seed: int, epoch: int, position: int, step: int) -> None:
     word = seed % _WORD
     np.random.seed([word & 0xFFFFFFFF, word >> 32, epoch, position, step])
@@ -225,7 +235,7 @@ def _seed_globals(seed: int, epoch: int, position: int, step: int) -> None:
 @contextmanager
 def _global_state(augmentors: Sequence[Augmentor]) -> Iterator[None]:
     """Puts the global generators back, if an augmentor may draw from them."""
-    if all(augmentor.takes_rng or augmentor.batchwise for augmentor in augmentors):
+    if not seeds_globals(augmentors):
         yield
         return
     numpy_state, python_state = np.random.get_state(), random.getstate()

@@ -26,17 +26,20 @@ _MISSING_NAMES = frozenset({"NAType", "NaTType"})
 _WIDE = {"i": np.dtype(np.int64), "u": np.dtype(np.int64), "f": np.dtype(np.float64)}
 _INT64_MAX = np.iinfo(np.int64).max
 
+Rows: TypeAlias = "Array | slice"
+"""Positions ``(rows,) int64``, or a consecutive part from ``start`` to ``stop``."""
+
 
 class UnevenError(Exception):
     """The cells of a nested column differ in shape, so that they make no array.
 
     Attributes:
-        row: the first row that differs.
+        row: the first row of the whole set that differs.
         message: how it differs.
     """
 
     def __init__(self, row: int, message: str) -> None:
-        super().__init__(message)
+        super().__init__(row, message)
         self.row = row
         self.message = message
 
@@ -96,61 +99,102 @@ class PlainColumn:
     Args:
         cells: ``(records,)`` numbers, truth values or objects.
         held: whether cells are containers, which are copied before they are handed out.
+        huge: whether there are integers beyond int64, also if not in these cells; left out,
+            the cells tell.
 
     Attributes:
+        cells: ``(records,)``; not to be changed.
         wide: the dtype that numbers are handed out in; None for all else.
     """
 
-    def __init__(self, cells: Array, held: bool = False) -> None:
-        if cells.dtype == np.uint64 and len(cells) and cells.max() > _INT64_MAX:
-            self.wide: np.dtype[Any] | None = None
-        else:
-            self.wide = _WIDE.get(cells.dtype.kind)
-        self._cells = cells
+    def __init__(self, cells: Array, held: bool = False, huge: bool | None = None) -> None:
+        if huge is None:
+            huge = cells.dtype == np.uint64 and bool(len(cells)) and cells.max() > _INT64_MAX
+        self.wide: np.dtype[Any] | None = None if huge else _WIDE.get(cells.dtype.kind)
+        self.cells = cells
         self.held = held
 
-    def array(self, rows: Array | None) -> Array:
+    def array(self, rows: Rows | None) -> Array:
         """A new array ``(rows,)`` of the cells: int64, float64, bool or object."""
-        cells = self._cells.copy() if rows is None else self._cells[rows]
+        cells = _chosen(self.cells, rows)
         if self.wide is not None and cells.dtype != self.wide:
             return cells.astype(self.wide)
-        return objects([native(cell) for cell in cells]) if self.held else cells
+        if self.held:
+            return objects([native(cell) for cell in cells])
+        return cells if isinstance(rows, np.ndarray) else cells.copy()
+
+    def part(self, rows: Rows) -> PlainColumn:
+        """The column of some of the rows, handed out as the whole is."""
+        return PlainColumn(_chosen(self.cells, rows), self.held, self.wide is None)
 
     def values(self) -> list[Any]:
         """The cells as native Python values."""
-        values: list[Any] = self._cells.tolist()
+        values: list[Any] = self.cells.tolist()
         return values
 
 
 class NestedColumn:
-    """A column of lists or arrays, one in each record."""
+    """A column of lists or arrays, one in each record.
+
+    Args:
+        cells: the lists; None where ``stacked`` is an array that says all.
+        stacked: the cells as one array ``(records, ...)``, or in what those of the whole column
+            are uneven; left out, the cells tell.
+    """
 
     held = True
 
-    def __init__(self, cells: list[Any]) -> None:
+    def __init__(self, cells: list[Any] | None, stacked: Array | UnevenError | None = None) -> None:
         self._cells = cells
-        self._stacked: Array | UnevenError | None = None
+        self._stacked = stacked
 
-    def array(self, rows: Array | None) -> Array:
+    def array(self, rows: Rows | None) -> Array:
         """A new array ``(rows, ...)`` of the cells: int64, float64, bool or object.
 
         Raises:
             UnevenError: the cells of the whole column differ in shape.
         """
-        if self._stacked is None:
-            self._stacked = _stacked(self._cells)
-        if isinstance(self._stacked, UnevenError):
-            raise self._stacked
-        cells = self._stacked.copy() if rows is None else self._stacked[rows]
+        cells = _chosen(self._array(), rows)
         wide = _WIDE.get(cells.dtype.kind)
-        return cells if wide is None or cells.dtype == wide else cells.astype(wide)
+        if wide is not None and cells.dtype != wide:
+            return cells.astype(wide)
+        return cells if isinstance(rows, np.ndarray) else cells.copy()
+
+    def part(self, rows: Rows) -> NestedColumn:
+        """The column of some of the rows, handed out as the whole is."""
+        stacked: Array | UnevenError
+        try:
+            stacked = _chosen(self._array(), rows)
+        except UnevenError as uneven:
+            stacked = uneven
+        cells = self._cells
+        if isinstance(rows, slice):
+            cells = cells and cells[rows]
+        else:
+            cells = cells and [cells[row] for row in rows]
+        return NestedColumn(cells, stacked)
 
     def values(self) -> list[Any]:
         """The cells as nested Python lists."""
+        if self._cells is None:
+            values: list[Any] = self._array().tolist()
+            return values
         return [native(cell) for cell in self._cells]
+
+    def _array(self) -> Array:
+        if self._stacked is None:
+            self._stacked = stack(self._cells or [])
+        if isinstance(self._stacked, UnevenError):
+            raise self._stacked
+        return self._stacked
 
 
 Column: TypeAlias = PlainColumn | NestedColumn
+
+
+def _chosen(cells: Array, rows: Rows | None) -> Array:
+    """Some of the cells: new where the rows are positions, else a view."""
+    return cells if rows is None else cells[rows]
 
 
 def objects(cells: list[Any]) -> Array:
@@ -209,15 +253,13 @@ def _numbers(cells: list[Any], whole: bool) -> Array | None:
         return None
 
 
-def _stacked(cells: list[Any]) -> Array | UnevenError:
-    """The cells as one array ``(cells, ...)``, or in what they are uneven."""
-    if any(isinstance(cell, np.ndarray) and cell.dtype.kind not in "iufb" for cell in cells):
-        # Lists that pyarrow nests in lists come as object arrays of arrays.
-        cells = [native(cell) for cell in cells]
+def stack(cells: list[Any]) -> Array | UnevenError:
+    """Lists as one array ``(cells, ...)``, or in what they are uneven."""
+    cells = unnested(cells)
     try:
         array = np.asarray(cells)
     except ValueError:
-        return _first_uneven(cells)
+        return first_uneven(cells)
     if array.dtype.kind in "iufb":
         return array
     # Strings, missing values, or both among numbers: judge the scalars as those of a column.
@@ -226,9 +268,15 @@ def _stacked(cells: list[Any]) -> Array | UnevenError:
     return flat.reshape(array.shape)
 
 
-def _first_uneven(cells: list[Any]) -> UnevenError:
-    """The first cell whose shape is not that of the cells before it."""
-    first: tuple[int, ...] | None = None
+def unnested(cells: list[Any]) -> list[Any]:
+    """The cells, without arrays in arrays, as which pyarrow has lists in lists."""
+    if any(isinstance(cell, np.ndarray) and cell.dtype.kind not in "iufb" for cell in cells):
+        return [native(cell) for cell in cells]
+    return cells
+
+
+def first_uneven(cells: list[Any], first: tuple[int, ...] | None = None) -> UnevenError:
+    """The first cell whose shape is not ``first``, or else that of the cells before it."""
     for row, cell in enumerate(cells):
         if cell is None:
             return UnevenError(row, "holds no list, where other records hold one")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from barrage_mlflow.dataset.augmentors import Augmentor
-from barrage_mlflow.dataset.build import build_loader, build_transformer
+from barrage_mlflow.dataset.build import build_augmentors, build_loader, build_transformer
 from barrage_mlflow.dataset.pipeline import Pipeline
 from barrage_mlflow.dataset.records import Records
 from barrage_mlflow.dataset.stacking import component_name, noted
@@ -90,11 +90,35 @@ def load_pipeline(
         ComponentError: a component does not take its params.
         Exception: whatever the transformer's ``load`` raises, with the stage as a note.
     """
-    loader = build_loader(config, mode)
-    transformer = build_transformer(config, mode, loader)
-    with noted(str(folder), "load", component_name(transformer)):
-        transformer.load(folder)
-    return Pipeline(loader, transformer, augmentors)
+    return _LoadedPipeline(config, mode, folder, augmentors)
+
+
+class _LoadedPipeline(Pipeline):
+    """A pipeline that goes to another process as what it was built from."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        mode: RecordMode,
+        folder: Path,
+        augmentors: Sequence[Augmentor],
+    ) -> None:
+        loader = build_loader(config, mode)
+        transformer = build_transformer(config, mode, loader)
+        with noted(str(folder), "load", component_name(transformer)):
+            transformer.load(folder)
+        super().__init__(loader, transformer, augmentors)
+        # Absolute: another process may work in another folder.
+        self._origin = (config, mode, folder.resolve(), bool(augmentors))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _load_again, self._origin
+
+
+def _load_again(
+    config: Mapping[str, Any], mode: RecordMode, folder: Path, augments: bool
+) -> Pipeline:
+    return load_pipeline(config, mode, folder, build_augmentors(config) if augments else ())
 
 
 def _same(left: Any, right: Any) -> bool:

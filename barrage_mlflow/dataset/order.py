@@ -6,6 +6,7 @@ So an epoch can be repeated, or resumed in its middle, from two integers.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ _LIMIT = 2.0**63
 """Counts are held as int64."""
 _MOST_DRAWS = 2**32
 """In one pass: their order is held in memory."""
+_MOST_STREAMED = 2**62
+"""In one pass whose order is not held."""
 
 
 def epoch_rows(
@@ -110,13 +113,72 @@ def sample_counts(records: Records, key: str) -> NDArray[np.int64]:
         >>> sample_counts(Records.read([{"n": 2}, {"n": 0}]), "n")
         array([2, 0])
     """
-    column = records[key]
+    return np.concatenate(list(_checked_counts(records, key, _MOST_DRAWS)))
+
+
+def group_draws(records: Records, key: str | None) -> list[int]:
+    """How many draws a pass makes of each row group of a Parquet file.
+
+    Args:
+        records: the train records, read from Parquet.
+        key: the column that holds the sample counts; None where each is drawn once.
+
+    Returns:
+        For each of ``records.row_groups``.
+
+    Raises:
+        RecordError: the counts are not usable; see :func:`sample_counts`.
+
+    Example:
+        >>> import tempfile
+        >>> import pandas as pd
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     frame = pd.DataFrame({"n": [2, 0, 1]})
+        ...     frame.to_parquet(f"{folder}/train.parquet", row_group_size=2)
+        ...     group_draws(Records.read(f"{folder}/train.parquet"), "n")
+        [2, 1]
+    """
+    sizes = records.row_groups or []
+    if key is None:
+        return sizes
+    ends = np.cumsum(sizes)
+    draws = np.zeros(len(sizes), dtype=np.int64)
+    row = 0
+    for counts in _checked_counts(records, key, _MOST_STREAMED):
+        groups = np.searchsorted(ends, np.arange(row, row + len(counts)), side="right")
+        np.add.at(draws, groups, counts)
+        row += len(counts)
+    return [int(count) for count in draws]
+
+
+def _checked_counts(records: Records, key: str, most: int) -> Iterator[NDArray[np.int64]]:
+    """The counts piece by piece; what is wrong with the sum of them is said after the last."""
+    draws = 0.0  # as int64 the sum might go round
+    for piece in records.pieces(columns=[key]):
+        counts = _checked(piece, key)
+        draws += counts.sum(dtype=float)
+        yield counts
+    owner = records.owner
+    if draws > most:
+        raise RecordError(
+            f"{owner}: column '{key}': expected sample counts that add up to {most:,} or less, "
+            f"got {draws:,.0f}"
+        )
+    if not draws:
+        raise RecordError(
+            f"{owner}: column '{key}' is 0 in every record: sample_count "
+            "leaves nothing to train on; give at least one record a count of 1 or more"
+        )
+
+
+def _checked(piece: Records, key: str) -> NDArray[np.int64]:
+    column = piece[key]
     if column.ndim == 1 and column.dtype.kind in "if":
         with np.errstate(invalid="ignore"):
             whole = (column >= 0) & (column < _LIMIT) & (column == np.floor(column))
         faulty = ~whole
     else:
-        faulty = np.ones(len(records), dtype=bool)
+        faulty = np.ones(len(piece), dtype=bool)
         if column.ndim == 1:
             faulty[:] = [
                 isinstance(v, bool)
@@ -127,22 +189,10 @@ def sample_counts(records: Records, key: str) -> NDArray[np.int64]:
             ]
     if faulty.any():
         index = int(np.argmax(faulty))
-        place, value = find_word(records, index, key)
+        place, value = find_word(piece, index, key)
         shown = "a missing value" if is_missing(value) else f"{value!r}"
         raise RecordError(
             f"{place}: column '{key}': expected an integer ≥ 0 as sample_count, got {shown}"
         )
-    counts = column.astype(np.int64)
-    owner = records.owner
-    draws = counts.sum(dtype=float)  # as int64 the sum might go round
-    if draws > _MOST_DRAWS:
-        raise RecordError(
-            f"{owner}: column '{key}': expected sample counts that add up to {_MOST_DRAWS:,} or "
-            f"less, got {draws:,.0f}"
-        )
-    if not counts.any():
-        raise RecordError(
-            f"{owner}: column '{key}' is 0 in every record: sample_count "
-            "leaves nothing to train on; give at least one record a count of 1 or more"
-        )
+    counts: NDArray[np.int64] = column.astype(np.int64)
     return counts

@@ -6,7 +6,7 @@ sees to it that whatever goes wrong in a component says in which record, stage a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,12 +15,16 @@ from barrage_mlflow.dataset.augmentors import Augmentor, augment
 from barrage_mlflow.dataset.loader import RecordLoader
 from barrage_mlflow.dataset.records import Records, UnevenRecordsError
 from barrage_mlflow.dataset.stacking import (
+    Columns,
     add_place,
     add_record,
+    as_arrays,
     check_batch,
     check_data_record,
     component_name,
+    hold_arrays,
     noted,
+    side_by_side,
     slice_record,
     stack_records,
     stack_scores,
@@ -74,6 +78,19 @@ class Pipeline:
             fitted.postprocess_batch is not RecordTransformer.postprocess_batch
         )
 
+    @property
+    def is_columnar(self) -> bool:
+        """Whether loader and transformer both have their batch form."""
+        return self._loads_batches and self._transforms_batches
+
+    @property
+    def batch_forms(self) -> tuple[str | None, str | None]:
+        """The loader and the transformer, by name, if it lacks its batch form; else None."""
+        return (
+            None if self._loads_batches else self._loader_name,
+            None if self._transforms_batches else self._transformer_name,
+        )
+
     def load_and_transform(self, records: Records) -> DataRecord:
         """The transformed batch that records make: arrays ``(batch, ...)``.
 
@@ -104,11 +121,14 @@ class Pipeline:
                 # record may yet even them out (pad, cut, pool).
                 if self._transforms_batches:
                     raise
-        loaded = [self._load(records, index) for index in range(len(records))]
-        if not self._transforms_batches:
+        loaded, columns = self._each(self.loader.load, records, records, "load", self._loader_name)
+        if self._transforms_batches:
+            with noted("", "load", self._loader_name):
+                return stack_records(loaded, records.place, f"{self._loader_name}.load", columns)
+        # The record form is promised arrays, also where a loader gives bare numbers.
+        if columns is not None and hold_arrays(columns):
             return loaded
-        with noted("", "load", self._loader_name):
-            return stack_records(loaded, records.place, f"{self._loader_name}.load")
+        return [as_arrays(data) for data in loaded]
 
     def transform(self, loaded: DataRecord | list[DataRecord], records: Records) -> DataRecord:
         """The transformed batch of what :meth:`load` returned: arrays ``(batch, ...)``.
@@ -193,15 +213,6 @@ class Pipeline:
         with noted("", "postprocess", self._transformer_name):
             return stack_scores(processed, place, f"{self._transformer_name}.postprocess")
 
-    def _load(self, records: Records, index: int) -> DataRecord:
-        try:
-            data = self.loader.load(records[index])
-            check_data_record(data, f"{self._loader_name}.load", self._lengths)
-        except Exception as error:
-            add_record(error, records, index, "load", self._loader_name)
-            raise
-        return data
-
     def _load_batch(self, records: Records) -> DataRecord:
         data = self._found(
             lambda: self.loader.load_batch(records),
@@ -233,20 +244,41 @@ class Pipeline:
             return check_batch(data, len(records), what)
 
     def _transform_each(self, loaded: Sequence[DataRecord], records: Records) -> DataRecord:
-        what = f"{self._transformer_name}.transform"
-        transformed = []
-        for index, data in enumerate(loaded):
-            # The record form is promised arrays, also where a loader gives bare numbers.
-            arrays = tuple({k: as_array(v) for k, v in part.items()} for part in data)
-            try:
-                result = self.transformer.transform(arrays)
-                check_data_record(result, what, self._lengths)
-            except Exception as error:
-                add_record(error, records, index, "transform", self._transformer_name)
-                raise
-            transformed.append(result)
+        transformed, columns = self._each(
+            self.transformer.transform, loaded, records, "transform", self._transformer_name
+        )
         with noted("", "transform", self._transformer_name):
-            return stack_records(transformed, records.place, what)
+            what = f"{self._transformer_name}.transform"
+            return stack_records(transformed, records.place, what, columns)
+
+    def _each(
+        self,
+        call: Callable[[Any], DataRecord],
+        given: Iterable[Any],
+        records: Records,
+        stage: str,
+        component: str,
+    ) -> tuple[list[DataRecord], Columns | None]:
+        """What a record form makes of each record, checked; and that side by side, if it can be."""
+        made: list[DataRecord] = []
+        failure = None
+        try:
+            for record in given:
+                made.append(call(record))  # noqa: PERF401 - how many there are tells where it failed
+        except Exception as error:
+            failure = error
+        columns = side_by_side(made)
+        # Where all are alike, the first stands for all.
+        for index, data in enumerate(made if columns is None else made[:1]):
+            try:
+                check_data_record(data, f"{component}.{stage}", self._lengths)
+            except ComponentError as error:
+                add_record(error, records, index, stage, component)
+                raise
+        if failure is not None:
+            add_record(failure, records, len(made), stage, component)
+            raise failure
+        return made, columns
 
     def _found(
         self,

@@ -17,11 +17,12 @@ from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
-from barrage_mlflow.dataset import parquet
 from barrage_mlflow.errors import RecordError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from barrage_mlflow.dataset.parquet import ParquetFiles
 
 Lines: TypeAlias = Callable[[], "list[int] | None"]
 """Gives the line on which each record starts, or None where that cannot be told."""
@@ -35,9 +36,11 @@ _HEAD = 1 << 16
 _UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
 
 
-def read_file(
-    source: str, limit: int | None = None
-) -> tuple[pd.DataFrame | list[dict[str, Any]], Lines, bool]:
+Read: TypeAlias = "pd.DataFrame | list[dict[str, Any]] | ParquetFiles"
+"""What reading a file gives; of Parquet no more than the footers are read."""
+
+
+def read_file(source: str, limit: int | None = None) -> tuple[Read, Lines, bool]:
     """The records of a file or Parquet folder, and how to find the line of each.
 
     Args:
@@ -53,7 +56,7 @@ def read_file(
             no records.
     """
     kind = _kind(source)
-    rows: pd.DataFrame | list[dict[str, Any]]
+    rows: Read
     lines: Lines = _unknown_lines
     more = False
     if kind == "csv":
@@ -65,7 +68,10 @@ def read_file(
     elif kind == "json":
         rows = _read_json(source)
     else:
-        rows, more = _read_parquet(source, limit)
+        from barrage_mlflow.dataset.parquet import ParquetFiles
+
+        rows = ParquetFiles(source, limit)
+        more = rows.more
     if not len(rows):
         raise RecordError(f"{source} holds no records; give a file with at least one record")
     return rows, lines, more
@@ -109,7 +115,13 @@ def _open(source: str) -> IO[bytes]:
     return handle
 
 
-def _broken(source: str, kind: str, error: Exception) -> RecordError:
+def broken(source: str, kind: str, error: Exception) -> RecordError:
+    """The error for a file that is not what its name says.
+
+    Example:
+        >>> str(broken("t.json", "JSON", ValueError("no"))).partition(";")[0]
+        't.json is not JSON: no'
+    """
     if isinstance(error, UnicodeDecodeError):
         return RecordError(f"{source} is not {kind}: it is not UTF-8 text; save it as UTF-8")
     reason = " ".join(str(error).split()) or type(error).__name__
@@ -125,13 +137,13 @@ def _read_json(source: str) -> list[dict[str, Any]]:
         with _open(source) as handle:
             text = handle.read().decode("utf-8-sig")
     except _UNREADABLE as error:
-        raise _broken(source, "JSON", error) from error
+        raise broken(source, "JSON", error) from error
     if not text.strip():
         raise _empty(source, "JSON")
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _broken(source, "JSON", error) from error
+        raise broken(source, "JSON", error) from error
     if not isinstance(rows, list):
         raise RecordError(
             f"{source} holds {_json_name(rows)}; expected a list of objects, one for each record"
@@ -158,7 +170,7 @@ def _read_jsonl(source: str, limit: int | None) -> tuple[list[dict[str, Any]], l
                     if len(rows) == limit:
                         return rows, starts, _holds_more(handle)
     except _UNREADABLE as error:
-        raise _broken(source, "JSON Lines", error) from error
+        raise broken(source, "JSON Lines", error) from error
     if not rows:
         raise _empty(source, "JSON Lines")
     return rows, starts, False
@@ -209,7 +221,7 @@ def _read_csv(source: str, limit: int | None) -> tuple[pd.DataFrame, bool]:
             f"{source} is not CSV: rows hold more fields than the header names; name every column"
         ) from error
     except _UNREADABLE as error:
-        raise _broken(source, "CSV", error) from error
+        raise broken(source, "CSV", error) from error
 
 
 def _is_cut(rows: Any) -> bool:
@@ -263,12 +275,3 @@ def _csv_lines(source: str, limit: int | None) -> list[int] | None:
     except (*_UNREADABLE, csv.Error):
         return None
     return starts[1:]
-
-
-def _read_parquet(source: str, limit: int | None) -> tuple[pd.DataFrame, bool]:
-    import pyarrow as pa
-
-    try:
-        return parquet.read(source, limit)
-    except (pa.ArrowException, *_UNREADABLE) as error:
-        raise _broken(source, "Parquet", error) from error

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 
-from barrage_mlflow.dataset.columns import Column, UnevenError, native, objects
+from barrage_mlflow.dataset.columns import Column, Rows, UnevenError, native, objects
 from barrage_mlflow.dataset.readers import read_file
-from barrage_mlflow.dataset.tables import Table, make_table, no_such_column
+from barrage_mlflow.dataset.scan import Scan, scan
+from barrage_mlflow.dataset.tables import PIECE, Table, choose, make_table, no_such_column
 from barrage_mlflow.dataset.types import Array, Record
 from barrage_mlflow.errors import RecordError
 
@@ -38,6 +38,10 @@ class Records(Sequence[Record]):
     dict lacks) is NaN in a column of numbers and None elsewhere; an array in a cell comes out
     as a list, as it would from JSON.
 
+    Of Parquet no more is read than is asked for. A column that is asked of the whole is read
+    whole, and kept, and so are all columns for a record (``records[3]``); ``records.pieces()``
+    and a short part, ``records[:32]``, read their records alone and leave nothing behind.
+
     Attributes:
         columns: the column names.
         name: what messages call the set, ``"train.csv"``; may be empty.
@@ -57,13 +61,13 @@ class Records(Sequence[Record]):
     def __init__(
         self,
         table: Table,
-        rows: Array | None = None,
+        rows: Rows | None = None,
         name: str = "",
         source: str = "",
         cut_at: int | None = None,
     ) -> None:
         self._table = table
-        self._rows = rows
+        self._rows: Rows = slice(0, table.length) if rows is None else rows
         self.columns = list(table.columns)
         self.name = name
         self.source = source
@@ -113,7 +117,13 @@ class Records(Sequence[Record]):
         return records
 
     def __len__(self) -> int:
-        return self._table.length if self._rows is None else len(self._rows)
+        rows = self._rows
+        return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+
+    def __iter__(self) -> Iterator[Record]:
+        for piece in self.pieces():
+            for index in range(len(piece)):
+                yield piece[index]
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
@@ -137,7 +147,12 @@ class Records(Sequence[Record]):
             except UnevenError:
                 return objects(self.values(index))
         if isinstance(index, slice):
-            return self.take(np.arange(len(self))[index])
+            start, stop, step = index.indices(len(self))
+            if step != 1:
+                return self.take(np.arange(len(self))[index])
+            rows = choose(self._rows, slice(start, max(start, stop)))
+            part = self._table.part(rows) if isinstance(rows, slice) else (self._table, rows)
+            return self._view(*part)
         return self._table.record(self._row(index))
 
     def __repr__(self) -> str:
@@ -155,17 +170,25 @@ class Records(Sequence[Record]):
         name = self.name or "the records"
         return name if self.cut_at is None else f"the first {self.cut_at} records of {name}"
 
+    def _view(self, table: Table, rows: Rows) -> Records:
+        return Records(table, rows, self.name, self.source, self.cut_at)
+
     def _row(self, index: int) -> int:
         length = len(self)
         position = index + length if index < 0 else index
         if not 0 <= position < length:
             raise IndexError(f"record {index} of {length} records")
-        return int(position if self._rows is None else self._rows[position])
+        rows = self._rows
+        return rows.start + position if isinstance(rows, slice) else int(rows[position])
 
     def _checked(self, name: str) -> Column:
-        if not self._table.holds(name):
-            raise RecordError(no_such_column(name, self.columns, self.owner))
+        self._check_names([name])
         return self._table.column(name)
+
+    def _check_names(self, names: Sequence[str]) -> None:
+        for name in names:
+            if not self._table.holds(name):
+                raise RecordError(no_such_column(name, self.columns, self.owner))
 
     def stacked(self, name: str) -> Array:
         """A column ``(records, ...)`` like ``records[name]``, but never one of uneven lists.
@@ -181,7 +204,7 @@ class Records(Sequence[Record]):
             return self._checked(name).array(self._rows)
         except UnevenError as uneven:
             raise UnevenRecordsError(
-                f"{self._place(uneven.row)}: column '{name}' {uneven.message}"
+                f"{self.whole().place(uneven.row)}: column '{name}' {uneven.message}"
             ) from None
 
     def joined(self, names: Sequence[str]) -> Array:
@@ -194,11 +217,10 @@ class Records(Sequence[Record]):
             >>> Records.read([{"a": 1, "b": 2}, {"a": 3, "b": 4}]).joined(["a", "b"]).tolist()
             [[1, 2], [3, 4]]
         """
-        for name in names:
-            self._checked(name)
-        numbers = self._table.joined(tuple(names))
+        self._check_names(names)
+        numbers = self._table.joined(tuple(names), self._rows)
         if numbers is not None:
-            return numbers.copy() if self._rows is None else numbers.take(self._rows, axis=0)
+            return numbers
         return join([self.stacked(name) for name in names])
 
     def values(self, name: str) -> list[Any]:
@@ -213,11 +235,11 @@ class Records(Sequence[Record]):
         """
         column = self._checked(name)
         values = self._table.values(name)
-        if self._rows is not None:
+        if isinstance(self._rows, slice):
+            values = values[self._rows]
+        else:
             values = [values[row] for row in self._rows]
-        if column.held:
-            return [native(value) for value in values]
-        return list(values) if self._rows is None else values
+        return [native(value) for value in values] if column.held else values
 
     def dtypes(self) -> dict[str, str]:
         """The dtype of each column: ``"int64"``, ``"float64"``, ``"bool"`` or ``"object"``.
@@ -226,8 +248,8 @@ class Records(Sequence[Record]):
             >>> Records.read([{"a": 1, "s": "x"}]).dtypes()
             {'a': 'int64', 's': 'object'}
         """
-        first = np.arange(min(1, len(self)))
-        return {name: str(self.take(first)[name].dtype) for name in self.columns}
+        first = self[:1]
+        return {name: str(first[name].dtype) for name in self.columns}
 
     def take(self, rows: Array | Sequence[int]) -> Records:
         """The records at these positions, in this order; repeats are allowed.
@@ -248,9 +270,86 @@ class Records(Sequence[Record]):
         # Read as unsigned, a negative position is a huge one: one look finds both.
         if chosen.size and chosen.view(np.uint64).max() >= length:
             raise IndexError(f"rows {chosen.min()} to {chosen.max()} of {length} records")
-        if self._rows is not None:
-            chosen = self._rows[chosen]
-        return Records(self._table, chosen, self.name, self.source, self.cut_at)
+        return self._view(self._table, choose(self._rows, chosen))
+
+    def pieces(self, size: int = PIECE, columns: Sequence[str] | None = None) -> Iterator[Records]:
+        """Consecutive parts of the set, in order; each is read when it is asked for.
+
+        Args:
+            size: records in a piece, at most; fewer where a record of a Parquet file takes
+                more than a kilobyte.
+            columns: what is read of Parquet at once, all if left out. Another column is read
+                when a piece is asked for it.
+
+        Raises:
+            RecordError: there is no such column, or a file is damaged.
+
+        Example:
+            >>> records = Records.read([{"a": 1}, {"a": 2}, {"a": 3}])
+            >>> [piece["a"].tolist() for piece in records.pieces(2)]
+            [[1, 2], [3]]
+        """
+        names = self.columns if columns is None else columns
+        self._check_names(names)
+        # No name holds on to a piece while the next one is read.
+        yield from itertools.starmap(
+            self._view, self._table.pieces(self._rows, len(self), size, names)
+        )
+
+    @property
+    def row_groups(self) -> list[int] | None:
+        """How many of the records each row group of a Parquet file holds, in order.
+
+        None where they are no consecutive records of a Parquet file or folder.
+
+        Example:
+            >>> Records.read([{"a": 1}]).row_groups
+        """
+        table, rows = self._table.origin(self._rows)
+        groups = table.groups(rows) if isinstance(rows, slice) else None
+        return None if groups is None else [last - first for first, last in groups]
+
+    def window(
+        self,
+        parts: Sequence[tuple[int, int, int]],
+        counts_key: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Records:
+        """The records of some draws, row group by row group; they are read at once and not kept.
+
+        What follows on from the last window of the same columns is read on from there.
+
+        Args:
+            parts: row group, first draw and the draw behind the last, both counted within the
+                group, as :meth:`Windows.parts` gives them.
+            counts_key: the column that says how often each record is drawn; left out, once.
+            columns: what is read; all if left out.
+
+        Raises:
+            RecordError: they are no consecutive records of Parquet, there is no such column, or
+                a file is damaged.
+            IndexError: there is no such row group or draw.
+
+        Example:
+            >>> import tempfile
+            >>> import pandas as pd
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     frame = pd.DataFrame({"a": [1, 2, 3], "n": [2, 0, 1]})
+            ...     frame.to_parquet(f"{folder}/train.parquet")
+            ...     window = Records.read(f"{folder}/train.parquet").window([(0, 1, 3)], "n")
+            >>> window["a"].tolist()
+            [1, 3]
+        """
+        names = self.columns if columns is None else columns
+        self._check_names([*names, *([counts_key] if counts_key else [])])
+        table, rows = self._table.origin(self._rows)
+        found = table.window(rows, parts, counts_key, names) if isinstance(rows, slice) else None
+        if found is None:
+            raise RecordError(
+                f"{self.owner}: expected consecutive records of a Parquet file, to be read by "
+                "its row groups"
+            )
+        return self._view(*found)
 
     def whole(self) -> Records:
         """The whole set that these records were taken from, in its own order.
@@ -259,7 +358,8 @@ class Records(Sequence[Record]):
             >>> len(Records.read([{"a": 1}, {"a": 2}])[1:].whole())
             2
         """
-        return Records(self._table, None, self.name, self.source, self.cut_at)
+        table, _ = self._table.origin(self._rows)
+        return self._view(table, slice(0, table.length))
 
     def place(self, index: int) -> str:
         """Where a record stands in what was read, for messages: counted from 0.
@@ -271,12 +371,46 @@ class Records(Sequence[Record]):
             >>> Records.read([{"a": 1}, {"a": 2}], name="train").place(1)
             'train, record 1'
         """
-        return self._place(self._row(index))
-
-    def _place(self, row: int) -> str:
-        line = self._table.line(row)
-        where = f"record {row}" + ("" if line is None else f" (line {line})")
+        row = self._row(index)
+        table, rows = self._table.origin(slice(row, row + 1))
+        number = rows.start if isinstance(rows, slice) else int(rows[0])
+        line = table.line(number)
+        where = f"record {number}" + ("" if line is None else f" (line {line})")
         return f"{self.name}, {where}" if self.name else where
+
+    def scan(self) -> Scan:
+        """What one look at every value shows: the digest, and what each column holds.
+
+        It takes little memory, however large the set is, and is remembered with the set.
+
+        Raises:
+            RecordError: a file is damaged.
+
+        Example:
+            >>> scanned = Records.read([{"a": 1, "s": "x"}, {"a": 2, "s": None}]).scan()
+            >>> scanned.columns["s"]
+            ScannedColumn(type='string', missing=True)
+        """
+        rows = self._rows
+        if not isinstance(rows, slice):
+            return scan(self)
+        ends = (rows.start, rows.stop)
+        if ends not in self._table.scans:
+            self._table.scans[ends] = scan(self)
+        return self._table.scans[ends]
+
+    def has_missing(self, name: str) -> bool:
+        """Whether a record lacks a value in a column.
+
+        Raises:
+            RecordError: there is no such column, or a file is damaged.
+
+        Example:
+            >>> Records.read([{"a": 1}, {"a": None}]).has_missing("a")
+            True
+        """
+        self._check_names([name])
+        return self.scan().columns[name].missing
 
     def digest(self) -> str:
         """A fingerprint of the whole content: equal for equal content, wherever it came from.
@@ -286,18 +420,16 @@ class Records(Sequence[Record]):
         Returns:
             32 hexadecimal digits (the first half of a SHA-256).
 
+        Raises:
+            RecordError: a file is damaged.
+
         Example:
             >>> import pandas as pd
             >>> frame = pd.DataFrame({"a": [1, 2]})
             >>> Records.read(frame).digest() == Records.read([{"a": 1}, {"a": 2}]).digest()
             True
         """
-        hashed = hashlib.sha256(f"{len(self)}\n".encode())
-        for name in sorted(self.columns):
-            kind, content = _canonical(self[name])
-            hashed.update(f"{json.dumps(name)} {kind} {len(content)}\n".encode())
-            hashed.update(content)
-        return hashed.hexdigest()[:32]
+        return self.scan().digest
 
     def to_frame(self) -> pd.DataFrame:
         """The records as a new pandas DataFrame.
@@ -341,12 +473,12 @@ def find_word(records: Records, index: int, column: str) -> tuple[str, Any]:
         >>> find_word(Records.read([{"a": "1"}, {"a": "many"}])[:1], 0, "a")
         ('record 1', 'many')
     """
-    cell = records[index][column]
+    cell = records[index : index + 1].values(column)[0]
     if _spells_number(cell):
-        whole = records.whole()
-        for row, other in enumerate(whole.values(column)):
-            if isinstance(other, str) and not _spells_number(other):
-                return whole.place(row), other
+        for piece in records.whole().pieces(columns=[column]):
+            for row, other in enumerate(piece.values(column)):
+                if isinstance(other, str) and not _spells_number(other):
+                    return piece.place(row), other
     return records.place(index), cell
 
 
@@ -358,19 +490,3 @@ def _spells_number(cell: Any) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _canonical(column: Array) -> tuple[str, bytes]:
-    """What a column holds, in bytes that do not depend on where it came from."""
-    if column.dtype.kind == "f":
-        gone = np.isnan(column)
-        if gone.all():
-            return "missing", b""
-        column[gone] = np.nan  # one of the many bit patterns that mean NaN
-    elif column.dtype == object:
-        if all(value is None for value in column.ravel()):
-            return "missing", b""
-        dump = json.JSONEncoder(sort_keys=True, default=str).encode
-        return "object", "\n".join(map(dump, column.tolist())).encode()
-    kind = f"{column.dtype.kind}{list(column.shape[1:])}"
-    return kind, column.astype(column.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 Place = Callable[[int], str]
 """Gives the place of a record of the batch, for messages."""
+
+Columns: TypeAlias = tuple[dict[str, list[Any]], ...]
+"""Data records side by side: a list of values, one for each record, in the place of each value."""
 
 
 _NUMBERS = {int, float}
@@ -190,13 +194,65 @@ def slice_record(data: DataRecord, index: int) -> DataRecord:
     return tuple({k: array[index, ...].copy() for k, array in part.items()} for part in data)
 
 
-def stack_records(data: Sequence[DataRecord], place: Place, what: str) -> DataRecord:
+def side_by_side(data: Sequence[Any]) -> Columns | None:
+    """The values of data records by their names; None if one is no data record like the first.
+
+    It takes as little time by the record as Python can, so it does not say what is amiss.
+
+    Example:
+        >>> side_by_side([({"x": 1}, {"y": 0}), ({"x": 2}, {"y": 1})])
+        ({'x': [1, 2]}, {'y': [0, 1]})
+        >>> side_by_side([({"x": 1},), ({"z": 2},)]) is None
+        True
+    """
+    if set(map(type, data)) - {tuple} or len(set(map(len, data))) > 1:
+        return None
+    columns = []
+    for parts in zip(*data, strict=True):
+        if set(map(type, parts)) != {dict} or len(set(map(len, parts))) > 1:
+            return None
+        try:
+            columns.append({name: list(map(itemgetter(name), parts)) for name in parts[0]})
+        except KeyError:
+            return None
+    return tuple(columns)
+
+
+def hold_arrays(columns: Columns) -> bool:
+    """Whether all values are arrays, and their strings Python strings.
+
+    Example:
+        >>> [hold_arrays(({"x": [value]},)) for value in (np.ones(2), np.array("a"), 1.0)]
+        [True, False, False]
+    """
+    return all(
+        set(map(type, values)) == {np.ndarray}
+        and not any(dtype.kind in "US" for dtype in _dtypes(values))
+        for part in columns
+        for values in part.values()
+    )
+
+
+def as_arrays(data: DataRecord) -> DataRecord:
+    """A data record of arrays alone: a loader may give bare numbers or strings.
+
+    Example:
+        >>> as_arrays(({"x": 1, "s": "a"},))
+        ({'x': array(1), 's': array('a', dtype=object)},)
+    """
+    return tuple({name: as_array(value) for name, value in part.items()} for part in data)
+
+
+def stack_records(
+    data: Sequence[DataRecord], place: Place, what: str, columns: Columns | None = None
+) -> DataRecord:
     """The batch that data records make: arrays ``(batch, ...)``.
 
     Args:
         data: checked data records of arrays ``(...)``.
         place: the place of record i, for messages.
         what: who returned them.
+        columns: what :func:`side_by_side` makes of them, where that is known.
 
     Raises:
         RecordError: a record differs from the first in its names or in a shape.
@@ -205,6 +261,16 @@ def stack_records(data: Sequence[DataRecord], place: Place, what: str) -> DataRe
         >>> stack_records([({"x": 1.0},), ({"x": 2.0},)], str, "load")
         ({'x': array([1., 2.])},)
     """
+    if columns is None:
+        columns = side_by_side(data) or _compared(data, place, what)
+    return tuple(
+        {name: _stack(values, name, place, what) for name, values in part.items()}
+        for part in columns
+    )
+
+
+def _compared(data: Sequence[DataRecord], place: Place, what: str) -> Columns:
+    """As :func:`side_by_side`, but says which record differs from the first."""
     first = data[0]
     for index, record in enumerate(data):
         if len(record) != len(first):
@@ -219,7 +285,7 @@ def stack_records(data: Sequence[DataRecord], place: Place, what: str) -> DataRe
                     f"before it have {listed(part_0)}"
                 )
     return tuple(
-        {key: _stack([record[number][key] for record in data], key, place, what) for key in part}
+        {name: [record[number][name] for record in data] for name in part}
         for number, part in enumerate(first)
     )
 
@@ -229,19 +295,29 @@ def listed(part: Mapping[str, Any]) -> str:
     return ", ".join(sorted(part)) or "(none)"
 
 
-def _stack(values: list[Any], key: str, place: Place, what: str) -> Array:
-    if set(map(type, values)) <= _NUMBERS:
+def _stack(values: list[Any], name: str, place: Place, what: str) -> Array:
+    kinds = set(map(type, values))
+    if kinds <= _NUMBERS:
         return np.array(values)
+    if kinds == {np.ndarray}:
+        dtype, *others = _dtypes(values)
+        if not others and dtype.kind in "biufc" and dtype.isnative:
+            # What np.stack makes, without its work for each array.
+            with suppress(ValueError):  # their shapes differ
+                return np.array(values, dtype)
     arrays = [as_array(value) for value in values]
     shape = arrays[0].shape
     for index, array in enumerate(arrays):
         if array.shape != shape:
             raise RecordError(
-                f"{place(index)}: {what} gives '{key}' the shape {array.shape}, where the records "
-                f"before it have {shape}"
+                f"{place(index)}: {what} gives '{name}' the shape {array.shape}, where the "
+                f"records before it have {shape}"
             )
-    # What np.stack makes, without its work for each array.
-    return np.concatenate(arrays).reshape(-1, *shape) if all(shape) and shape else np.stack(arrays)
+    return np.stack(arrays)
+
+
+def _dtypes(arrays: Sequence[Array]) -> set[np.dtype[Any]]:
+    return {array.dtype for array in arrays}
 
 
 def stack_scores(scores: Sequence[Mapping[str, Any]], place: Place, what: str) -> dict[str, Array]:

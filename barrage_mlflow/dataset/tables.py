@@ -1,9 +1,9 @@
-"""The whole set that records look at: columns over a DataFrame or over dicts."""
+"""The whole set that records look at: columns over a DataFrame, dicts or a Parquet file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from barrage_mlflow.config.paths import did_you_mean, show_names
 from barrage_mlflow.dataset.columns import (
     Column,
     PlainColumn,
+    Rows,
     column_of_cells,
     column_of_series,
     native,
@@ -19,7 +20,17 @@ from barrage_mlflow.dataset.readers import Lines
 from barrage_mlflow.dataset.types import Array, Record
 from barrage_mlflow.errors import RecordError
 
+if TYPE_CHECKING:
+    from barrage_mlflow.dataset.scan import Scan  # which in turn works on records
+
+PIECE = 1 << 16
+"""Records that are worked on at once where there may be more than memory holds."""
+
 _NUMBERS = {np.dtype(np.int64), np.dtype(np.float64)}
+_CACHED = 1 << 10
+"""Records that are joined at once."""
+_AT_ONCE = 1 << 12
+"""Records from which on columns are joined for a part of the set, and nothing is kept."""
 
 
 def no_such_column(name: str, columns: Sequence[str], owner: str) -> str:
@@ -35,15 +46,26 @@ def no_such_column(name: str, columns: Sequence[str], owner: str) -> str:
 
 
 class Table:
-    """The whole set that one or more Records look at; columns are converted once, late."""
+    """The whole set that one or more Records look at; columns are converted once, late.
+
+    Attributes:
+        columns: their names.
+        length: how many records there are.
+        scans: what one look at a part of it showed, by the part's ends.
+    """
 
     def __init__(
-        self, columns: list[str], length: int, make: Callable[[str], Column], lines: Lines | None
+        self,
+        columns: list[str],
+        length: int,
+        make: Callable[[str], Column] | None = None,
+        lines: Lines | None = None,
     ) -> None:
         self.columns = columns
+        self.length = length
+        self.scans: dict[tuple[int, int], Scan] = {}
         self._names = frozenset(columns)
         self._joined: dict[tuple[str, ...], Array | None] = {}
-        self.length = length
         self._make = make
         self._columns: dict[str, Column] = {}
         self._values: dict[str, list[Any]] = {}
@@ -52,31 +74,80 @@ class Table:
         self._read_lines = lines
         self._lines: list[int] | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        columns = {name: self.column(name) for name in self.columns}
+        return _unpickled, (columns, self.length, self._read_lines, self._lines)
+
     def holds(self, name: str) -> bool:
         """Whether there is such a column."""
         return name in self._names
-
-    def joined(self, names: tuple[str, ...]) -> Array | None:
-        """Columns of numbers side by side, ``(length, names)``, kept for the next batch.
-
-        None where they are not all of int64 or all of float64: these are joined by the batch.
-        """
-        if names not in self._joined:
-            columns = [self.column(name) for name in names]
-            wide = {column.wide for column in columns if isinstance(column, PlainColumn)}
-            fits = len(wide) == 1 and wide <= _NUMBERS
-            if fits and all(isinstance(column, PlainColumn) for column in columns):
-                self._joined[names] = np.stack([c.array(None) for c in columns], axis=1)
-            else:
-                self._joined[names] = None
-        return self._joined[names]
 
     def column(self, name: str) -> Column:
         """The column; the name must be one of ``columns``."""
         column = self._columns.get(name)
         if column is None:
-            column = self._columns[name] = self._make(name)
+            column = self._columns[name] = self._convert(name)
         return column
+
+    def _convert(self, name: str) -> Column:
+        assert self._make is not None
+        return self._make(name)
+
+    def need(self, names: Sequence[str]) -> None:
+        """Make ready the columns that will be asked for next, where that is worth a thing."""
+
+    def pieces(
+        self, rows: Rows, length: int, size: int, names: Sequence[str]
+    ) -> Iterator[tuple[Table, Rows]]:
+        """Consecutive parts of the ``length`` rows, of at most ``size`` each."""
+        for start in range(0, length, size):
+            yield self, choose(rows, slice(start, min(start + size, length)))
+
+    def part(self, rows: slice) -> tuple[Table, Rows]:
+        """A consecutive part, in the form in which the least of it has to be read."""
+        return self, rows
+
+    def origin(self, rows: Rows) -> tuple[Table, Rows]:
+        """The whole set that this table is, or is a part of, and where in it the rows stand."""
+        return self, rows
+
+    def groups(self, rows: slice) -> list[tuple[int, int]] | None:
+        """The parts of row groups that are among the rows; None where there are no row groups."""
+        return None
+
+    def window(
+        self,
+        rows: slice,
+        parts: Sequence[tuple[int, int, int]],
+        counts: str | None,
+        names: Sequence[str],
+    ) -> tuple[Table, Rows] | None:
+        """The records of some draws of row groups; None where there are no row groups."""
+        return None
+
+    def joined(self, names: tuple[str, ...], rows: Rows) -> Array | None:
+        """Columns of numbers side by side, ``(rows, names)``, as a new array.
+
+        None where they are not all of int64 or all of float64: these are joined by the batch.
+        """
+        if names in self._joined:
+            joined = self._joined[names]
+        else:
+            self.need(names)
+            columns = list(map(self.column, names))
+            plain = [column for column in columns if isinstance(column, PlainColumn)]
+            wide = {column.wide for column in plain}
+            if len(plain) < len(columns) or len(wide) != 1 or not wide <= _NUMBERS:
+                joined = None
+            elif isinstance(rows, slice) and rows.stop - rows.start >= _AT_ONCE:
+                return _join(plain, rows)
+            else:
+                # Kept for the next batch.
+                joined = _join(plain, slice(None))
+            self._joined[names] = joined
+        if joined is None:
+            return None
+        return joined.take(rows, axis=0) if isinstance(rows, np.ndarray) else joined[rows].copy()
 
     def values(self, name: str) -> list[Any]:
         """The native values of a column; not to be changed."""
@@ -88,6 +159,7 @@ class Table:
     def record(self, row: int) -> Record:
         """A row as a new dict, new also in what its values hold."""
         if self._all_values is None:
+            self.need(self.columns)
             self._all_values = [(name, self.values(name)) for name in self.columns]
             self._held = [name for name in self.columns if self.column(name).held]
         record = {name: values[row] for name, values in self._all_values}
@@ -105,9 +177,54 @@ class Table:
         return None if self._lines is None else self._lines[row]
 
 
+def choose(rows: Rows, chosen: Rows) -> Rows:
+    """The rows that stand at these positions among ``rows``.
+
+    Args:
+        rows: positions, or a consecutive part from ``start`` to ``stop``.
+        chosen: positions among them, or a consecutive part of them.
+
+    Example:
+        >>> choose(slice(10, 20), slice(2, 5)), choose(slice(10, 20), np.array([3, 3]))
+        (slice(12, 15, None), array([13, 13]))
+    """
+    if isinstance(rows, np.ndarray):
+        of_rows: Array = rows[chosen]
+        return of_rows
+    if isinstance(chosen, slice):
+        return slice(rows.start + chosen.start, rows.start + chosen.stop)
+    shifted: Array = chosen + rows.start
+    return shifted
+
+
+def _join(columns: Sequence[PlainColumn], rows: slice) -> Array:
+    cells = [column.cells[rows] for column in columns]
+    joined = np.empty((len(cells[0]), len(cells)), columns[0].wide)
+    # By as many rows as stay in the cache: each column touches every line of them.
+    for start in range(0, len(joined), _CACHED):
+        block = slice(start, start + _CACHED)
+        for place, of_column in enumerate(cells):
+            joined[block, place] = of_column[block]
+    return joined
+
+
+def _unpickled(
+    columns: dict[str, Column], length: int, lines: Lines | None, known: list[int] | None
+) -> Table:
+    table = Table(list(columns), length, columns.__getitem__, lines)
+    table._lines = known
+    return table
+
+
 def make_table(data: Any, name: str, lines: Lines | None) -> Table:
     """The table over a DataFrame or a sequence of dicts; neither is ever written to."""
     owner = name or "the records"
+    if hasattr(data, "groups") and hasattr(data, "schema"):
+        _check_names(data.columns, owner)
+        # Known for what it is without its module: that takes long to load.
+        from barrage_mlflow.dataset.parquet_tables import ParquetTable
+
+        return ParquetTable(data)
     if hasattr(data, "columns") and hasattr(data, "iloc"):
         names = list(data.columns)
         _check_names(names, owner)

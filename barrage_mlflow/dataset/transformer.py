@@ -182,7 +182,8 @@ def fit_transformer(transformer: RecordTransformer, records: Records) -> None:
 
 def _add_record_of_fit(error: Exception, loader: RecordLoader, records: Records) -> None:
     """Where a fit failed at loading, note the record that the loader cannot load."""
-    for index in range(min(len(records), _BLAMED)):
+    records = records[:_BLAMED]
+    for index in range(len(records)):
         try:
             loader.load(records[index])
         except Exception as again:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -62,10 +63,25 @@ def build_network(
     """
     model = fill_model(config, network_params)
     read = set(placeholder_names(config["model"]))
-    network = build_import(_own_params(model["network"], read), "network", _PATH)
-    _check_methods(network)
     wanted = [output["name"] for output in model["outputs"]]
-    return as_dict_network(network, example[0], wanted)
+    with _dtype_policy(config.get("solver", {}).get("dtype_policy")):
+        network = build_import(_own_params(model["network"], read), "network", _PATH)
+        _check_methods(network)
+        return as_dict_network(network, example[0], wanted)
+
+
+@contextmanager
+def _dtype_policy(name: str | None) -> Iterator[None]:
+    """Has layers made under a policy, and puts back the one there was."""
+    if name is None:
+        yield
+        return
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _own_params(block: Mapping[str, Any], read: set[str]) -> dict[str, Any]:
@@ -123,6 +139,7 @@ def as_dict_network(
     else:
         inputs, outputs = _traced_tensors(network, x)
     name = stable_names([(network.name, type(network).__name__)])[network.name]
+    outputs = {name: _as_float32(name, tensor) for name, tensor in outputs.items()}
     with warnings.catch_warnings():
         # Keras wants the keys of a dict to be the names of its tensors; the keys are what counts.
         warnings.filterwarnings("ignore", "When providing `inputs` as a dict")
@@ -130,6 +147,13 @@ def as_dict_network(
 
 
 Tensors = dict[str, keras.KerasTensor]
+
+
+def _as_float32(name: str, tensor: keras.KerasTensor) -> keras.KerasTensor:
+    """An output of mixed precision in what losses are computed in, and JSON can hold."""
+    if tensor.dtype not in ("float16", "bfloat16"):
+        return tensor
+    return keras.layers.Activation("linear", dtype="float32", name=f"{name}_as_float32")(tensor)
 
 
 def _sequential_tensors(

@@ -179,12 +179,19 @@ class Objective:
             name: targets.weights(w.get(name), y[name]) for name, targets in self._targets.items()
         }
 
-    def compile(self, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    def compile(
+        self,
+        network: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        jit_compile: bool = False,
+    ) -> None:
         """Sets losses, weights, metrics and optimizer on the network.
 
         Args:
             network: the one that the objective was made for.
             optimizer: as the solver builds it.
+            jit_compile: whether XLA compiles the step. Keras would choose it by itself, although
+                it compiles anew for every batch size.
         """
         weighted = set(self.losses) if self._weighted is None else self._weighted
         metrics = {name: list(metrics) for name, metrics in self.metrics.items() if metrics}
@@ -194,8 +201,7 @@ class Objective:
             loss_weights=dict(self.loss_weights),
             metrics={name: metrics[name] for name in metrics if name not in weighted} or None,
             weighted_metrics={name: metrics[name] for name in metrics if name in weighted} or None,
-            # Keras would choose XLA, which compiles anew for every batch size.
-            jit_compile=False,
+            jit_compile=jit_compile,
         )
 
     def _logs(self) -> list[tuple[str, str]]:

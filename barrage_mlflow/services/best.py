@@ -11,18 +11,21 @@ import keras
 
 from barrage_mlflow.errors import TrainingError
 from barrage_mlflow.services.files import written_whole
+from barrage_mlflow.services.writer import BackgroundWriter
 
 
 class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes the network's weights whenever a metric is better than ever before.
 
     The file holds the weights alone, without the optimizer's state, and is replaced as a
-    whole. A NaN or infinite value is never the best. :meth:`restore` puts the weights back.
+    whole, while the next epoch is trained. A NaN or infinite value is never the best.
+    :meth:`restore` puts the weights back.
 
     Args:
         path: where to write; ends in ``.weights.h5``.
         monitor: name of the metric.
         mode: ``"min"`` or ``"max"``: which way is better.
+        writer: writes it; one of its own if left out.
 
     Attributes:
         best: value of the metric at the best epoch; ``None`` before there is one.
@@ -40,11 +43,14 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         True
     """
 
-    def __init__(self, path: Path, monitor: str, mode: str) -> None:
+    def __init__(
+        self, path: Path, monitor: str, mode: str, writer: BackgroundWriter | None = None
+    ) -> None:
         super().__init__()
         self.path = Path(path)
         self.monitor = monitor
         self.mode = mode
+        self._writer = writer or BackgroundWriter()
         self.best: float | None = None
         self.best_epoch: int | None = None
 
@@ -57,6 +63,7 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             # Keras wants the keys to be the names of the tensors; it is the keys that count.
             warnings.filterwarnings("ignore", "When providing `inputs` as a dict")
             self._weights = keras.Model(model.input, model.output)
+            self._copy = _copied(self._weights)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Forget an earlier training."""
@@ -72,9 +79,22 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         value = float(logs[self.monitor])
         if not self._improves(value):
             return
-        with written_whole(self.path) as partial:
-            self._weights.save_weights(partial)
+        if self._copy is None:
+            self._write(self._weights)
+        else:
+            self._writer.flush()  # what it still writes is what is about to be overwritten
+            for kept, variable in zip(self._copy.variables, self._weights.variables, strict=True):
+                kept.assign(variable)
+            self._writer.submit(lambda: self._write(self._copy))
         self.best, self.best_epoch = value, epoch + 1
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Wait until the file is written."""
+        self._writer.flush()
+
+    def _write(self, network: keras.Model) -> None:
+        with written_whole(self.path) as partial:
+            network.save_weights(partial)
 
     def restore(self) -> tuple[int, keras.Model]:
         """Set the network's weights to those of the best epoch.
@@ -91,6 +111,7 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
                 "validation records and the network for what makes NaN. The resume checkpoint is "
                 "kept"
             )
+        self._writer.flush()
         self._weights.load_weights(self.path)
         return self.best_epoch, self._weights
 
@@ -108,3 +129,14 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         if self.best is None:
             return True
         return value < self.best if self.mode == "min" else value > self.best
+
+
+def _copied(network: keras.Model) -> keras.Model | None:
+    """A second network to write from while the first trains on; None where it cannot be copied."""
+    try:
+        copy = keras.models.clone_model(network)
+    except Exception:  # whatever a layer raises that does not come back from its own config
+        return None
+    kept = [(tuple(variable.shape), variable.dtype) for variable in copy.variables]
+    held = [(tuple(variable.shape), variable.dtype) for variable in network.variables]
+    return copy if kept == held else None

@@ -14,6 +14,7 @@ from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.checkpoint import ResumeCheckpoint
 from barrage_mlflow.services.loss_guard import LossGuard
 from barrage_mlflow.services.report import TrainingReport
+from barrage_mlflow.services.writer import BackgroundWriter
 
 _SERVICES = "$.services"
 
@@ -52,16 +53,20 @@ def build_callbacks(config: Mapping[str, Any], folder: Path) -> list[keras.callb
     services = config["services"]
     checkpoints = folder / artifacts.CHECKPOINTS
     tensorboard = {"log_dir": str(folder / artifacts.TENSORBOARD), **services["tensorboard"]}
+    # One for both: a resume checkpoint is to be found only together with the best it tells of.
+    writer = BackgroundWriter()
     return [
         LossGuard(),
         _build("TensorBoard", "tensorboard", tensorboard),
-        BestCheckpoint(checkpoints / artifacts.BEST_WEIGHTS, **services["best_checkpoint"]),
+        BestCheckpoint(
+            checkpoints / artifacts.BEST_WEIGHTS, **services["best_checkpoint"], writer=writer
+        ),
         *(
             _build("EarlyStopping", name, services[name])
             for name in ("train_early_stopping", "validation_early_stopping")
         ),
         TrainingReport(folder / artifacts.REPORT),
-        ResumeCheckpoint(checkpoints / artifacts.RESUME),
+        ResumeCheckpoint(checkpoints / artifacts.RESUME, writer),
     ]
 
 

@@ -27,6 +27,7 @@ from barrage_mlflow.services.state import (
     restore_callbacks,
     restore_variables,
 )
+from barrage_mlflow.services.writer import BackgroundWriter
 
 Logs = dict[str, float]
 
@@ -108,6 +109,16 @@ def save_checkpoint(
         >>> path.name, checkpoint.epoch, checkpoint.logs[-1]
         ('epoch-00003.npz', 3, {'loss': 0.5})
     """
+    return _write(folder, epoch, *_capture(network, epoch, logs, callbacks))
+
+
+def _capture(
+    network: keras.Model,
+    epoch: int,
+    logs: Sequence[Logs],
+    callbacks: Iterable[keras.callbacks.Callback],
+) -> tuple[dict[str, Any], Arrays]:
+    """Copy all that a checkpoint holds: the state, and the arrays apart from it."""
     shapes, arrays = capture_variables(network)
     states, callback_arrays = capture_callbacks(callbacks)
     state = {
@@ -119,7 +130,11 @@ def save_checkpoint(
         "callbacks": states,
         "generators": generator_states(),
     }
-    members = {**arrays, **callback_arrays, _STATE: _to_bytes(json.dumps(state))}
+    return state, {**arrays, **callback_arrays}
+
+
+def _write(folder: Path, epoch: int, state: dict[str, Any], arrays: Arrays) -> Path:
+    members = {**arrays, _STATE: _to_bytes(json.dumps(state))}
     content: dict[str, Any] = {**members, _CHECKSUM: _checksum(members)}
     path = folder / _NAME.format(epoch)
     with written_whole(path) as partial, partial.open("wb") as file:
@@ -159,17 +174,21 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes a resume checkpoint after each epoch.
 
+    What it holds is copied at once, and written while the next epoch is trained.
+
     Args:
         folder: where the checkpoints stand.
+        writer: writes them; one of its own if left out.
 
     Example:
         >>> ResumeCheckpoint(Path("checkpoints/resume")).folder.name
         'resume'
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, writer: BackgroundWriter | None = None) -> None:
         super().__init__()
         self.folder = Path(folder)
+        self._writer = writer or BackgroundWriter()
         self._callbacks: list[keras.callbacks.Callback] = []
         self._logs: list[Logs] = []
 
@@ -181,9 +200,14 @@ class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._logs = list(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write the checkpoint."""
+        """Have the checkpoint written."""
         self._logs.append(dict(logs or {}))
-        save_checkpoint(self.folder, self.model, epoch + 1, self._logs, self._callbacks)
+        state, arrays = _capture(self.model, epoch + 1, self._logs, self._callbacks)
+        self._writer.submit(lambda: _write(self.folder, epoch + 1, state, arrays))
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Wait until it is written."""
+        self._writer.flush()
 
 
 def _checkpoints(folder: Path) -> list[Path]:

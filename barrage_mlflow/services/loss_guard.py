@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -34,6 +34,9 @@ class LossGuard(keras.callbacks.Callback):  # type: ignore[misc]
         >>> guard.on_train_batch_end(0, {"loss": 0.5})
     """
 
+    # It looks at the loss alone, which each batch has of its own.
+    batch_period: ClassVar[int | None] = None
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note the epoch."""
         self._epoch = epoch
@@ -42,7 +45,7 @@ class LossGuard(keras.callbacks.Callback):  # type: ignore[misc]
         """Check the loss after one batch."""
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
-            first = int(self.model.optimizer.iterations) <= 1
+            first = self._epoch == batch == 0
             raise TrainingError(
                 f"epoch {self._epoch + 1}, batch {batch + 1}: expected a finite loss, "
                 f"got {loss}; {_FIRST if first else _LATER}"

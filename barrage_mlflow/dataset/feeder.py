@@ -1,0 +1,140 @@
+"""Where blocks are made: on this thread, or in worker processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from barrage_mlflow.dataset.maker import BlockMaker
+from barrage_mlflow.dataset.types import DataRecord
+from barrage_mlflow.dataset.workers import Workers
+
+Task = tuple[Any, ...]
+
+_SLOW_SECONDS = 5.0
+"""Spent on making blocks here, after which processes are worth what they cost to start."""
+_MOST_WORKERS = 8
+
+
+class Feeder:
+    """Makes the blocks of one or more sets, and says what is kept of them.
+
+    What comes out does not depend on how: neither on workers nor on the cache.
+
+    Args:
+        workers: how many processes load and transform by the record; 0 for none. Left out:
+            none, until that has taken this thread 5 seconds, then one for each core.
+        cache: keep transformed records ``"memory"`` or on ``"disk"``; left out, only those of
+            components that work by the batch are kept, in memory.
+        shuffle_window: how many draws of a Parquet source to shuffle and hold at once; left out,
+            the whole set.
+        folder: where a cache on disk goes.
+        paths: folders that the project's components are imported from.
+
+    Attributes:
+        workers: as given, like ``cache``, ``shuffle_window`` and ``folder``.
+
+    Example:
+        >>> with Feeder(workers=2) as feeder:
+        ...     feeder.cache is None
+        True
+    """
+
+    def __init__(
+        self,
+        workers: int | None = 0,
+        cache: Literal["memory", "disk"] | None = None,
+        shuffle_window: int | None = None,
+        folder: Path | None = None,
+        paths: Sequence[str] = (),
+    ) -> None:
+        self.cache = cache
+        self.shuffle_window = shuffle_window
+        self.folder = folder
+        self.workers = workers
+        self._paths = list(paths)
+        self._makers: list[BlockMaker] = []
+        self._pool: Workers | None = None
+        self._spent = 0.0
+
+    def add(self, maker: BlockMaker) -> Callable[[Iterable[Task]], Iterator[DataRecord]]:
+        """Take on a set; returned is what makes its blocks of tasks, in their order."""
+        place = len(self._makers)
+        self._makers.append(maker)
+        self._end_processes()  # they know the sets that there were when they started
+        return lambda tasks: self._make(place, tasks)
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether blocks are made in processes from the start."""
+        return bool(self.workers)
+
+    def _make(self, place: int, tasks: Iterable[Task]) -> Iterator[DataRecord]:
+        rest = iter(tasks)
+        if not self.workers and self._pool is None:
+            for task in rest:
+                if self._is_slow():
+                    rest = chain([task], rest)
+                    break
+                began = time.perf_counter()
+                block = self._makers[place](task)
+                self._spent += time.perf_counter() - began
+                yield block
+            else:
+                return
+        if self._pool is None:
+            count = self.workers or min(_cores(), _MOST_WORKERS)
+            job = _Job(self._makers)
+            self._pool = Workers(count, job, self._paths, describe=_describe)
+        yield from self._pool.map((place, task) for task in rest)
+
+    def _is_slow(self) -> bool:
+        return self.workers is None and self._spent > _SLOW_SECONDS and _cores() > 1
+
+    def close(self) -> None:
+        """End the processes, and remove a cache on disk."""
+        self._end_processes()
+        if self.cache == "disk" and self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end_processes(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def __enter__(self) -> Feeder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Job:
+    """What a worker process holds: the makers of all sets."""
+
+    def __init__(self, makers: list[BlockMaker]) -> None:
+        self._makers = makers
+
+    def __call__(self, task: tuple[int, Task]) -> DataRecord:
+        place, rest = task
+        return self._makers[place](rest)
+
+
+def _describe(task: tuple[int, Task]) -> str:
+    return f"records to {task[1][0]}"
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,0 +1,239 @@
+"""A worker process: it is sent a job, then tasks, and answers each with what the job makes of it.
+
+``workers`` starts it. Messages go both ways over one socket; what is large in them (the arrays of
+a batch) is received straight into the memory where it stays.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from barrage_mlflow.errors import ComponentError
+
+_HEAD = struct.Struct("=QQ")
+_SIZE = struct.Struct("=Q")
+_APART = 1 << 16
+"""Bytes from which a buffer goes by itself: below, another call costs more than a copy."""
+_GRACE = 1.0
+"""Seconds to end in good order once the one who sent the tasks is gone."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A pickled value, its large buffers apart.
+
+    Attributes:
+        body: the pickle.
+        buffers: what it does not hold, of one byte an item.
+    """
+
+    body: bytes | memoryview
+    buffers: Sequence[memoryview]
+
+    def value(self) -> Any:
+        """The value; its arrays stand in ``buffers``, nothing is copied.
+
+        Raises:
+            Exception: whatever unpickling raises.
+        """
+        return pickle.loads(self.body, buffers=self.buffers)
+
+
+def pack(value: Any) -> Message:
+    """The message that holds a value.
+
+    Raises:
+        Exception: whatever pickling raises.
+
+    Example:
+        >>> message = pack({"x": np.zeros(100_000, np.uint8), "y": np.zeros(2)})
+        >>> [len(buffer) for buffer in message.buffers]
+        [100000]
+        >>> message.value()["y"]
+        array([0., 0.])
+    """
+    buffers = []
+
+    def within(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < _APART:
+            return True
+        buffers.append(raw)
+        return False
+
+    return Message(pickle.dumps(value, pickle.HIGHEST_PROTOCOL, buffer_callback=within), buffers)
+
+
+def send(connection: socket.socket, message: Message) -> None:
+    """Send a message.
+
+    Raises:
+        OSError: the other side is gone.
+    """
+    sizes = b"".join(_SIZE.pack(len(buffer)) for buffer in message.buffers)
+    head = _HEAD.pack(len(message.body), len(message.buffers))
+    connection.sendall(head + sizes + message.body)
+    for buffer in message.buffers:
+        connection.sendall(buffer)
+
+
+def receive(connection: socket.socket) -> Message:
+    """Wait for a message.
+
+    Raises:
+        EOFError: the other side is gone.
+        OSError: likewise, in the midst of a message.
+
+    Example:
+        >>> here, there = socket.socketpair()
+        >>> with here, there:
+        ...     send(here, pack(["task", 1]))
+        ...     receive(there).value()
+        ['task', 1]
+    """
+    size, count = _HEAD.unpack(_exactly(connection, _HEAD.size))
+    rest = _exactly(connection, count * _SIZE.size + size)
+    sizes, body = rest[: count * _SIZE.size], rest[count * _SIZE.size :]
+    return Message(body, [_exactly(connection, size) for (size,) in _SIZE.iter_unpack(sizes)])
+
+
+def _exactly(connection: socket.socket, size: int) -> memoryview:
+    received = np.empty(size, np.uint8).data  # other than a bytearray, not filled with zeros first
+    rest = received
+    while rest:
+        # All in one call if it can be: after each, a thread queues for Python's lock again.
+        count = connection.recv_into(rest, 0, socket.MSG_WAITALL)
+        if not count:
+            raise EOFError("the other side is gone")
+        rest = rest[count:]
+    return received
+
+
+class Raised:
+    """An exception on its way to another process.
+
+    Args:
+        error: the exception; its notes go with it.
+
+    Example:
+        >>> error = Raised(KeyError("age")).error()
+        >>> error
+        KeyError('age')
+        >>> class OddError(Exception):
+        ...     def __init__(self, record, column):
+        ...         super().__init__(f"record {record} has no {column}")
+        >>> Raised(OddError(3, "age")).error()
+        ComponentError('OddError: record 3 has no age')
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        self._kind = type(error).__name__
+        self._text = _text(error)
+        self._notes = list(getattr(error, "__notes__", ()))
+        self._trace = "".join(traceback.format_exception(error))
+        try:
+            self._pickled = pickle.dumps(error)
+        except Exception:
+            self._pickled = b""
+
+    def error(self) -> BaseException:
+        """The exception, of its own type if that can be had; its cause shows its traceback."""
+        error = self._unpickled()
+        if error is None:
+            error = ComponentError(f"{self._kind}: {self._text}" if self._text else self._kind)
+        if self._notes:
+            error.__notes__ = self._notes
+        error.__cause__ = WorkerTraceback(self._trace)
+        return error
+
+    def _unpickled(self) -> BaseException | None:
+        try:
+            error = pickle.loads(self._pickled)
+        except Exception:
+            return None
+        # A constructor that takes something else than the message makes another error of it.
+        same = isinstance(error, BaseException) and _text(error) == self._text
+        return error if same else None
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a project's own exception may be broken too
+        return ""
+
+
+class WorkerTraceback(Exception):  # noqa: N818 - it tells of an error, and is none
+    """Where in a worker process the exception that it caused was raised."""
+
+    def __str__(self) -> str:
+        return f"\n\n{self.args[0]}"
+
+
+def main(descriptor: int) -> None:
+    """Work until the other side of the socket is closed.
+
+    Args:
+        descriptor: of the socket.
+    """
+    # Ctrl-C reaches every process of a terminal; the one that was started there ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    with socket.socket(fileno=descriptor) as connection:
+        threading.Thread(target=_watch, args=(descriptor,), daemon=True).start()
+        serve(connection)
+
+
+def _watch(descriptor: int) -> None:
+    """End the process, whatever the job is at, soon after the other side is gone."""
+    poll = select.poll()
+    poll.register(descriptor, 0)  # for no event but that one, which is always told
+    poll.poll()
+    time.sleep(_GRACE)
+    os._exit(0)
+
+
+def serve(connection: socket.socket) -> None:
+    """Answer the job, and then each task, until the other side is gone.
+
+    Args:
+        connection: the first message is the job, all others are tasks. Each is answered with a
+            result, None for the job, or a :class:`Raised`.
+    """
+    job: Any = None
+    while True:
+        try:
+            message = receive(connection)
+        except (EOFError, OSError):
+            return
+        try:
+            if job is None:
+                job, result = message.value(), None
+                gc.freeze()  # all that is there stays; it need not be looked through again
+            else:
+                result = job(message.value())
+            answer = pack(result)
+        except BaseException as error:  # also sys.exit(): it ends the training, as it would there
+            answer = pack(Raised(error))
+        del message
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            send(connection, answer)
+        except OSError:
+            return

@@ -1,0 +1,201 @@
+"""Runs steps on TensorFlow: several in one call, as many as keep it busy without being felt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from barrage_mlflow.dataset import DataRecord
+from barrage_mlflow.errors import RecordError
+
+if TYPE_CHECKING:
+    Spec = tuple[tuple[int | None, ...], np.dtype]
+
+_PARTS = ("input", "target", "sample weight")
+_ENOUGH_SECONDS = 0.05
+"""A call this long hides what it costs to make; callbacks and Ctrl-C need not wait longer."""
+_MOST_BYTES = 1 << 25
+"""What the records of one call may take."""
+_MOST_STEPS = 4096
+
+
+class Steps:
+    """Takes batches through the network, as many as it is given at once.
+
+    TensorFlow is called once for all of them. What they do to weights, optimizer and metrics
+    is the same to the last bit as if each were called by itself.
+
+    Args:
+        network: compiled.
+        step: its ``train_step`` or ``test_step``.
+        mode: what messages call it.
+        batch_size: records in a step.
+
+    Example:
+        >>> x = keras.Input((2,), name="x")
+        >>> network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(x)})
+        >>> network.compile("sgd", loss={"y": "mse"})
+        >>> steps = Steps(network, network.test_step, "validation", batch_size=2)
+        >>> steps(({"x": np.ones((5, 2), "float32")}, {"y": np.ones((5, 1), "float32")})).shape
+        (3,)
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        step: Callable[[Any], dict[str, Any]],
+        mode: str,
+        batch_size: int,
+    ) -> None:
+        self._network = network
+        self._step = step
+        self._mode = mode
+        self._batch_size = batch_size
+        self._places: list[tuple[int, str]] = []
+        self._specs: list[Spec] = []
+        self._run: Callable[..., Any] | None = None
+
+    def __call__(self, data: DataRecord) -> np.ndarray:
+        """Run the steps that the records make; the last may be short.
+
+        Args:
+            data: ``(x, y)`` or ``(x, y, w)``, dicts of arrays ``(records, ...)``.
+
+        Returns:
+            ``(steps,) float32``: the loss after each step, its mean over the epoch so far.
+
+        Raises:
+            RecordError: the records differ from the first in type or number of dimensions.
+        """
+        if self._run is None:
+            self._places = [(part, name) for part, arrays in enumerate(data) for name in arrays]
+            self._specs = [self._spec(data, *place) for place in self._places]
+            self._run = self._trace(len(data))
+        arrays = [data[part][name] for part, name in self._places]
+        if not all(map(_fits, arrays, self._specs)):
+            self._specs = list(map(self._relax, self._places, arrays, self._specs))
+            self._run = self._trace(len(data))
+        losses: np.ndarray = self._run(*map(self._tensor, arrays)).numpy()
+        return losses
+
+    def _trace(self, parts: int) -> Callable[..., Any]:
+        """Trace the steps for any number of records.
+
+        The function takes a flat list of tensors and returns the losses alone: packing dicts
+        and computing metrics would cost as much as the step itself in a small network.
+        """
+        import tensorflow as tf
+
+        self._tensor = tf.convert_to_tensor
+        places, size = self._places, self._batch_size
+
+        def step(*tensors: Any) -> Any:
+            data: list[dict[str, Any]] = [{} for _ in range(parts)]
+            for (part, name), tensor in zip(places, tensors, strict=True):
+                data[part][name] = tensor
+            return self._step(tuple(data))["loss"]
+
+        if self._network.jit_compile:
+            # The step alone: XLA compiles for shapes that are known when it is called.
+            step = tf.function(step, autograph=False, jit_compile=True)
+
+        def run(*tensors: Any) -> Any:
+            steps = (tf.shape(tensors[0])[0] + size - 1) // size
+
+            def body(index: Any, losses: Any) -> Any:
+                batch = [tensor[index * size : (index + 1) * size] for tensor in tensors]
+                return index + 1, losses.write(index, tf.cast(step(*batch), tf.float32))
+
+            _, losses = tf.while_loop(
+                lambda index, _: index < steps,
+                body,
+                [tf.constant(0), tf.TensorArray(tf.float32, size=steps)],
+                # One after the other: each step starts from what the one before has made.
+                parallel_iterations=1,
+            )
+            return losses.stack()
+
+        function = tf.function(
+            run,
+            input_signature=[tf.TensorSpec([None, *dims], dtype) for dims, dtype in self._specs],
+            autograph=False,
+        )
+        concrete: Callable[..., Any] = function.get_concrete_function()
+        return concrete
+
+    def _spec(self, data: DataRecord, part: int, name: str) -> Spec:
+        """Shape without the batch, ``None`` where the network leaves it open; and dtype."""
+        tensors = self._network.output if part else self._network.input
+        known = dict(enumerate(tensors[name].shape))
+        array = data[part][name]
+        dims = tuple(
+            None if known.get(axis, dim) is None else dim
+            for axis, dim in enumerate(array.shape[1:], 1)
+        )
+        return dims, array.dtype
+
+    def _relax(self, place: tuple[int, str], array: np.ndarray, spec: Spec) -> Spec:
+        """Leave open the dimensions in which records differ from those before."""
+        dims, dtype = spec
+        if len(array.shape) != len(dims) + 1 or array.dtype != dtype:
+            part, name = place
+            raise RecordError(
+                f"{self._mode} {_PARTS[part]} {name!r}: expected "
+                f"({', '.join(map(str, ('batch', *dims)))}) {dtype} as in the first batch, "
+                f"got {array.shape} {array.dtype}; every record must give the same"
+            )
+        relaxed = (
+            dim if dim == now else None for dim, now in zip(dims, array.shape[1:], strict=True)
+        )
+        return tuple(relaxed), dtype
+
+
+def _fits(array: np.ndarray, spec: Spec) -> bool:
+    dims, dtype = spec
+    shape = array.shape[1:]
+    return (
+        array.dtype == dtype
+        and len(shape) == len(dims)
+        and all(dim is None or dim == now for dim, now in zip(dims, shape, strict=True))
+    )
+
+
+class Pace:
+    """How many steps to run in one call of TensorFlow.
+
+    More with every call, until a call takes a twentieth of a second or its records 32 MiB. What
+    is trained does not depend on it.
+
+    Args:
+        given: ``solver.steps_per_execution``; if left out, found by measuring.
+        periods: after every so many steps a callback needs the network as it then is.
+
+    Example:
+        >>> pace = Pace(given=16, periods=[10])
+        >>> [pace.steps(done) for done in (0, 10, 15)]
+        [10, 10, 5]
+    """
+
+    def __init__(self, given: int | None = None, periods: Sequence[int] = ()) -> None:
+        self._steps = given or 1
+        self._grows = given is None
+        self._periods = periods
+
+    def steps(self, done: int) -> int:
+        """How many steps to run now, after ``done`` steps of the training."""
+        return min([self._steps, *(period - done % period for period in self._periods)])
+
+    def measure(self, steps: int, began: float, data: DataRecord) -> None:
+        """Take note of a call: its steps, when it began (``time.perf_counter``), its records."""
+        if not self._grows or steps < self._steps:
+            return
+        seconds = time.perf_counter() - began
+        size = sum(array.nbytes for part in data for array in part.values())
+        if seconds < _ENOUGH_SECONDS / 2 and size < _MOST_BYTES / 2:
+            self._steps = min(2 * steps, _MOST_STEPS)
+        elif seconds > 2 * _ENOUGH_SECONDS:
+            self._steps = max(1, steps // 2)

@@ -1,0 +1,67 @@
+"""Writes files while training goes on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+_WAITING = 2
+"""Writes that wait at most: what they write is held in memory."""
+
+
+class BackgroundWriter:
+    """Does writes one after the other on a thread of its own, in the order they were given.
+
+    What a write raises comes out of the next call; those that were waiting behind it are not
+    done, since they may tell of what it should have left.
+
+    Example:
+        >>> written = []
+        >>> writer = BackgroundWriter()
+        >>> writer.submit(lambda: written.append("best"))
+        >>> writer.submit(lambda: written.append("resume"))
+        >>> writer.flush()
+        >>> written
+        ['best', 'resume']
+    """
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._waiting: deque[Future[object]] = deque()
+        self._failed = False
+
+    def submit(self, write: Callable[[], object]) -> None:
+        """Hand over a write; waits only where two are before it.
+
+        Raises:
+            Exception: whatever an earlier write raised; this one is then not done.
+        """
+        while self._waiting and (self._waiting[0].done() or len(self._waiting) >= _WAITING):
+            self._waiting.popleft().result()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
+        self._waiting.append(self._pool.submit(self._do, write))
+
+    def _do(self, write: Callable[[], object]) -> None:
+        if self._failed:
+            return
+        try:
+            write()
+        except BaseException:
+            self._failed = True
+            raise
+
+    def flush(self) -> None:
+        """Wait until everything is written.
+
+        Raises:
+            Exception: whatever a write raised.
+        """
+        try:
+            while self._waiting:
+                self._waiting.popleft().result()
+        finally:
+            if not self._waiting and self._pool is not None:
+                self._pool.shutdown()
+                self._pool = None

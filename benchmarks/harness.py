@@ -1,0 +1,239 @@
+"""Measures sides in turn, each in a fresh process, and holds what came of it.
+
+This process imports nothing heavy: a child's peak of memory is never below what the process that
+started it held.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+sys.path.append(str(ROOT / "tests"))
+
+from fresh import Run, run  # noqa: E402 - it lies beside the tests, which use it too
+
+T = TypeVar("T")
+
+MB = 1e6
+"""Bytes."""
+_LAST_WORDS = 15
+"""Lines that are shown of what a failed process said."""
+
+
+class CaseError(Exception):
+    """A case could not be measured; the message says what its process said last."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a ratio must reach.
+
+    Attributes:
+        bound: the ratio.
+        at_most: whether it must stay below the bound; else it must reach it.
+
+    Example:
+        >>> str(Goal(0.95)), Goal(0.95).holds(0.96), Goal(0.7, at_most=True).holds(0.8)
+        ('≥ 0.95 ×', True, False)
+    """
+
+    bound: float
+    at_most: bool = False
+
+    def holds(self, ratio: float) -> bool:
+        """Whether a ratio is within the bound."""
+        return ratio <= self.bound if self.at_most else ratio >= self.bound
+
+    def __str__(self) -> str:
+        return f"{'≤' if self.at_most else '≥'} {self.bound} ×"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        case: name of the case, and of the part of it if it has several.
+        against: what a user would use instead.
+        unit: of ``ours`` and ``peer``.
+        ours: one figure a round.
+        peer: one figure a round, taken in turn with ours.
+        goal: what the ratio must reach.
+        note: what else is to be known of these figures.
+
+    Example:
+        >>> Row("mlp_32", "fit", "records/s", [3, 2, 9], [1, 1, 3], Goal(2.0)).ratio
+        3.0
+    """
+
+    case: str
+    against: str
+    unit: str
+    ours: Sequence[float]
+    peer: Sequence[float]
+    goal: Goal
+    note: str = ""
+
+    @property
+    def ratios(self) -> list[float]:
+        """Ours by the peer's, round by round."""
+        return [ours / peer for ours, peer in zip(self.ours, self.peer, strict=True)]
+
+    @property
+    def ratio(self) -> float:
+        """The median of the rounds' ratios: what slows a whole round down falls out of it."""
+        return statistics.median(self.ratios)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the goal is reached."""
+        return self.goal.holds(self.ratio)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something to measure.
+
+    Attributes:
+        name: what ``--case`` calls it.
+        about: what is measured, and what the peer is; for the page.
+        measure: does it.
+    """
+
+    name: str
+    about: str
+    measure: Callable[[Bench], list[Row]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a function said that ran in a process of its own.
+
+    Attributes:
+        value: what it returned.
+        peak: the most memory that the process held, in bytes.
+    """
+
+    value: Any
+    peak: int
+
+
+class Bench:
+    """What the cases are measured with.
+
+    Args:
+        data: folder of the data that the cases make; what lies there already is used again.
+        rounds: how often each side is measured.
+        short: whether to take sizes so small that the figures mean nothing.
+    """
+
+    def __init__(self, data: Path, rounds: int, short: bool = False) -> None:
+        self.rounds = rounds
+        self.short = short
+        self._data = data
+
+    def size(self, full: T, short: T) -> T:
+        """One of two sizes, by whether the run is short."""
+        return short if self.short else full
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A new folder, which goes away with all that was written to it."""
+        with tempfile.TemporaryDirectory(dir=self._data, prefix="run-") as name:
+            yield Path(name)
+
+    def made(self, name: str, make: Callable[..., Any], **arguments: Any) -> Path:
+        """A file or folder of data, made by ``make(path, **arguments)`` if it is not there.
+
+        Args:
+            name: of the file; it must tell its sizes, since data folders are kept.
+            make: see :meth:`call`.
+            arguments: handed on.
+        """
+        path = self._data / name
+        if not path.exists():
+            # A run that breaks off must not leave half of it under its name.
+            half = path.with_name(f"half-{name}")
+            if half.exists():
+                half.unlink() if half.is_file() else shutil.rmtree(half)
+            self.call(make, path=str(half), **arguments)
+            half.rename(path)
+        return path
+
+    def call(self, function: Callable[..., Any], **arguments: Any) -> Answer:
+        """Call a function in a fresh process, in a new folder.
+
+        Args:
+            function: a function of a module's top level; it imports what is heavy itself.
+            arguments: JSON values.
+
+        Returns:
+            What it returned, as JSON holds it.
+
+        Raises:
+            CaseError: the process failed.
+        """
+        name = f"{function.__module__}:{function.__qualname__}"
+        with self.folder() as folder:
+            answer = folder / "answer.json"
+            command = [str(HERE / "side.py"), name, json.dumps(arguments), str(answer)]
+            done = self.command([sys.executable, *command], folder)
+            return Answer(json.loads(answer.read_text("utf-8")), done.peak)
+
+    def command(self, command: Sequence[str], folder: Path) -> Run:
+        """Run a command in a folder.
+
+        Raises:
+            CaseError: it failed.
+        """
+        done = run(command, folder)
+        if done.status:
+            said = "\n".join(done.stderr.strip().splitlines()[-_LAST_WORDS:])
+            raise CaseError(f"{' '.join(command)}\nended with status {done.status}:\n{said}")
+        return done
+
+    def in_turn(self, **sides: Callable[[], T]) -> dict[str, list[T]]:
+        """Measure sides in turn, so that what else the machine does falls on all alike.
+
+        Every other round goes backwards, so that none is always the first.
+        """
+        taken: dict[str, list[T]] = {name: [] for name in sides}
+        for index in range(self.rounds):
+            for name in list(sides)[:: 1 if index % 2 == 0 else -1]:
+                taken[name].append(sides[name]())
+        return taken
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """The environment that every process is run in.
+
+    Nothing of the caller's MLflow settings counts, so that each process has a store of its own in
+    its folder.
+
+    Args:
+        given: the caller's.
+
+    Example:
+        >>> "MLFLOW_TRACKING_URI" in environment({"MLFLOW_TRACKING_URI": "http://host"})
+        False
+    """
+    kept = {name: value for name, value in given.items() if not name.startswith("MLFLOW_")}
+    paths = [str(HERE), str(ROOT), str(ROOT / "examples" / "penguins")]
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }

@@ -1,0 +1,88 @@
+"""Measures the engine against what a user would use instead, and prints one table.
+
+``python benchmarks/run.py --help`` tells the options. It ends with status 1 if a case could not be
+measured; a goal that is missed is only shown.
+"""
+
+# ruff: noqa: T201 - it is there to print
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+
+from cases import CASES
+from harness import ROOT, Bench, Case, CaseError, Row, environment
+from page import machine, markdown_page, text_table
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+ROUNDS = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--case", action="append", choices=CASES, metavar="NAME", help="only this")
+    parser.add_argument("--list", action="store_true", help="name the cases, and end")
+    parser.add_argument("--short", action="store_true", help="tiny sizes, one round")
+    parser.add_argument("--rounds", type=int, help=f"how often to measure each side: {ROUNDS}")
+    parser.add_argument("--data", type=Path, help="folder to keep the data in, for further runs")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
+    options = parser.parse_args(arguments)
+    if options.list:
+        print("\n".join(CASES))
+        return 0
+    if options.write and (options.short or options.case):
+        parser.error("--write needs a whole run: leave out --short and --case")
+    if options.rounds is not None and options.rounds < 1:
+        parser.error(f"--rounds: expected 1 or more, got {options.rounds}")
+    # What is started from here has it too.
+    given = environment(os.environ)
+    os.environ.clear()
+    os.environ.update(given)
+    rounds = options.rounds or (1 if options.short else ROUNDS)
+    cases = [CASES[name] for name in options.case or CASES]
+    with ExitStack() as stack:
+        if options.data:
+            options.data.mkdir(parents=True, exist_ok=True)
+        else:
+            options.data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        bench = Bench(options.data.resolve(), rounds, options.short)
+        rows, failed = measure(bench, cases)
+    print(text_table(rows))
+    if options.short:
+        print("sizes were tiny: the figures mean nothing")
+    if options.write and not failed:
+        PAGE.write_text(markdown_page(rows, cases, rounds, machine(), date.today()), "utf-8")
+    return 1 if failed else 0
+
+
+def measure(bench: Bench, cases: Sequence[Case]) -> tuple[list[Row], bool]:
+    """Measure cases; one that fails does not stop those after it.
+
+    Returns:
+        The rows, and whether a case failed.
+    """
+    rows: list[Row] = []
+    failed = False
+    for case in cases:
+        start = time.perf_counter()
+        try:
+            rows += case.measure(bench)
+        except CaseError as error:
+            failed = True
+            print(f"{case.name}: {error}", file=sys.stderr)
+        else:
+            print(f"{case.name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    return rows, failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,366 @@
+"""The benchmarks: that every case works from end to end, and how they count; never how fast."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RUN = str(ROOT / "benchmarks" / "run.py")
+ROWS = {
+    "mlp_32": ["mlp_32", "mlp_32"],
+    "mlp_256": ["mlp_256", "mlp_256"],
+    "memory_in": ["memory_in"],
+    "records": ["records, 1 worker", "records, 2 workers"],
+    "png": ["png"],
+    "stream": ["stream, speed", "stream, memory"],
+    "score": ["score"],
+    "iris": ["iris"],
+    "latency": ["latency"],
+}
+HEADS = ["case", "against", "ours", "peer", "unit", "ratio", "least–most", "goal", "holds"]
+
+
+@pytest.fixture(autouse=True)
+def bench_path(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+
+
+@pytest.fixture
+def harness():
+    return importlib.import_module("harness")
+
+
+@pytest.fixture
+def row(harness):
+    def make(case="a", goal=None, note=""):
+        goal = goal or harness.Goal(2.0)
+        return harness.Row(
+            case, "peer", "records/s", [3000, 2500, 900], [1000, 1250, 300], goal, note
+        )
+
+    return make
+
+
+@pytest.fixture
+def case(harness):
+    return lambda name, measure: harness.Case(name, f"What {name} is,\nin two lines.", measure)
+
+
+def bench(*arguments):
+    return subprocess.run(
+        [sys.executable, RUN, *arguments], capture_output=True, text=True, timeout=900
+    )
+
+
+def test_list_names_the_cases():
+    done = bench("--list")
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, list(ROWS), "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ROWS)
+def test_a_case_works_from_end_to_end(name):
+    done = bench("--short", "--case", name)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(rf"{name}: \d+ s\n", done.stderr)
+    head, *rows, last = done.stdout.splitlines()
+    assert head.split() == [
+        "case",
+        "against",
+        "ours",
+        "peer",
+        "unit",
+        "ratio",
+        "least–most",
+        "goal",
+        "holds",
+    ]
+    assert [re.split(r" {2,}", row)[0] for row in rows] == ROWS[name]
+    assert last == "sizes were tiny: the figures mean nothing"
+
+
+def test_the_page_tells_of_every_case():
+    page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    table = [line.split(" | ")[0][2:] for line in page.splitlines() if line.startswith("| ")]
+    rows = [name for names in ROWS.values() for name in names]
+    assert [name for name in table if name in rows] == rows
+    cases = importlib.import_module("cases").CASES
+    about = [f"**{case.name}.** {' '.join(case.about.split())}" for case in cases.values()]
+    assert re.findall(r"^\*\*.*", page, re.M) == about
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--write", "--short"], "--write needs a whole run: leave out --short and --case"),
+        (["--write", "--case", "iris"], "--write needs a whole run: leave out --short and --case"),
+        (["--rounds", "0"], "--rounds: expected 1 or more, got 0"),
+        (["--case", "nope"], "argument --case: invalid choice: 'nope' (choose from {})"),
+    ],
+)
+def test_options_that_make_no_sense(arguments, message):
+    done = bench(*arguments)
+    names = ", ".join(map(repr, ROWS))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == f"run.py: error: {message.format(names)}"
+
+
+def test_doctests(harness):
+    assert doctest.testmod(harness) == doctest.TestResults(failed=0, attempted=3)
+
+
+def test_a_row_is_judged_by_the_median_of_its_rounds(harness, row):
+    held = row()
+    assert (held.ratios, held.ratio, held.holds) == ([3.0, 2.0, 3.0], 3.0, True)
+    assert not row(goal=harness.Goal(2.9, at_most=True)).holds
+    assert row(goal=harness.Goal(3.0, at_most=True)).holds
+
+
+def test_sides_are_measured_in_turn(harness, tmp_path):
+    seen = []
+    taken = harness.Bench(tmp_path, rounds=3).in_turn(
+        a=lambda: seen.append("a") or len(seen), b=lambda: seen.append("b") or len(seen)
+    )
+    assert ("".join(seen), taken) == ("abbaab", {"a": [1, 4, 5], "b": [2, 3, 6]})
+
+
+def test_a_function_is_called_in_a_process_of_its_own(harness, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "import os, pathlib\n"
+        "def tell(word):\n"
+        "    pathlib.Path('left').touch()\n"
+        "    return [word, os.getcwd(), os.listdir()]\n"
+        "def fail():\n"
+        "    raise ValueError('so it is')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    mine = importlib.import_module("mine")
+    data = tmp_path / "data"
+    data.mkdir()
+    mine_bench = harness.Bench(data, rounds=1)
+    answer = mine_bench.call(mine.tell, word="hello")
+    word, folder, files = answer.value
+    assert (word, Path(folder).parent, files) == ("hello", data, ["left"])
+    assert answer.peak > 1e6
+    with pytest.raises(harness.CaseError, match=r"(?s)mine:fail.*status 1:.*ValueError: so it is$"):
+        mine_bench.call(mine.fail)
+    assert list(data.iterdir()) == []
+
+
+def test_data_is_made_once(harness, tmp_path):
+    makers = importlib.import_module("makers")
+    mine = harness.Bench(tmp_path, rounds=1)
+    made = []
+    mine.call = lambda make, **arguments: (made.append(1), make(**arguments))
+    paths = {mine.made("t.parquet", makers.make_table, records=10, seed=1) for _ in range(2)}
+    assert (paths, made) == ({tmp_path / "t.parquet"}, [1])
+    assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_what_broke_off_half_way_is_made_again(harness, tmp_path):
+    makers = importlib.import_module("makers")
+    mine = harness.Bench(tmp_path, rounds=1)
+    mine.call = lambda make, **arguments: make(**arguments)
+    (tmp_path / "half-images").mkdir()
+    folder = mine.made("images", makers.make_images, count=2, pixels=8)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "000000.png", "000001.png", "images.csv"
+    ]  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+def test_a_table_in_parts_holds_as_many_records(tmp_path):
+    import pyarrow.parquet as pq
+
+    makers = importlib.import_module("makers")
+    makers.make_table(str(tmp_path / "whole"), 70_000, seed=1)
+    makers.make_table(str(tmp_path / "parts"), 70_000, seed=1, in_parts=True)
+    whole, parts = (pq.ParquetFile(tmp_path / name) for name in ("whole", "parts"))
+    assert whole.schema_arrow == parts.schema_arrow
+    assert [whole.metadata.num_row_groups, parts.metadata.num_row_groups] == [1, 2]
+    assert [whole.metadata.num_rows, parts.metadata.num_rows] == [70_000, 70_000]
+
+
+def test_the_environment_holds_nothing_of_the_callers_mlflow(harness):
+    made = harness.environment({"MLFLOW_TRACKING_URI": "http://host", "HOME": "here"})
+    assert {name: made[name] for name in made if name.startswith(("MLFLOW", "HOME"))} == {
+        "HOME": "here",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+def test_a_case_that_fails_does_not_stop_the_next(harness, row, case, capsys, monkeypatch):
+    run = importlib.import_module("run")
+    monkeypatch.setattr(run.time, "perf_counter", lambda: 0)
+
+    def fail(_):
+        raise harness.CaseError("its process\nfell over")
+
+    good = row()
+    rows, failed = run.measure(None, [case("bad", fail), case("good", lambda _: [good])])
+    assert (rows, failed) == ([good], True)
+    assert capsys.readouterr().err == "bad: its process\nfell over\ngood: 0 s\n"
+
+
+def test_table_on_the_terminal(harness, row):
+    page = importlib.import_module("page")
+    rows = [row(note="as told"), row("longer", harness.Goal(0.95, at_most=True))]
+    assert page.text_table(rows).splitlines() == [
+        "case    against   ours   peer  unit       ratio  least–most      goal  holds",
+        "a       peer     2,500  1,000  records/s   3.00  2.00–3.00    ≥ 2.0 ×  yes    as told",
+        "longer  peer     2,500  1,000  records/s   3.00  2.00–3.00   ≤ 0.95 ×  NO",
+    ]
+
+
+def test_page(row, case):
+    page = importlib.import_module("page")
+    machine = {"processor": "fast, 2 cores", "versions": "Python 3"}
+    made = page.markdown_page(
+        [row(note="as told")], [case("a", None)], 3, machine, date(2026, 1, 2)
+    )
+    assert made == (
+        "# Benchmarks\n\n"
+        "<!-- made by: python benchmarks/run.py --write -->\n\n"
+        "Measured on 2026-01-02 by one run of `python benchmarks/run.py --write`. Each side runs "
+        "in a fresh process of its own, 3 times, ours and the peer's in turn. `ours` and `peer` "
+        "are medians over the rounds; `ratio`, ours by the peer's, is the median of the rounds' "
+        "ratios, and beside it stand the least and the most of them. Each peer is what a user "
+        "would use instead, at its best.\n\n"
+        "| case | against | ours | peer | unit | ratio | least–most | goal | holds | note |\n"
+        "| --- | --- | ---: | ---: | --- | ---: | --- | ---: | --- | --- |\n"
+        "| a | peer | 2,500 | 1,000 | records/s | 3.00 | 2.00–3.00 | ≥ 2.0 × | yes | as told |\n\n"
+        "## Machine and versions\n\n"
+        "| | |\n|---|---|\n| processor | fast, 2 cores |\n| versions | Python 3 |\n\n"
+        "## The cases\n\n"
+        "**a.** What a is, in two lines.\n\n"
+        "## Run it\n\n"
+        "From an environment that holds the engine and its test dependencies, on a machine that "
+        "does nothing else:\n\n"
+        "```bash\n"
+        "python benchmarks/run.py                        # all, 25 minutes\n"
+        "python benchmarks/run.py --case iris            # one of them; --list names them\n"
+        "python benchmarks/run.py --short                # does it work? sizes are tiny\n"
+        "python benchmarks/run.py --write                # all, and this page\n"
+        "```\n"
+    )
+
+
+def test_machine_names_cores_memory_and_versions():
+    machine = importlib.import_module("page").machine()
+    assert list(machine) == ["processor", "memory", "system", "versions"]
+    assert re.search(r"\S, \d+ cores$", machine["processor"])
+    assert re.fullmatch(r"\d+ GiB", machine["memory"])
+    assert re.match(r"Python 3\.\d+\.\d+, tensorflow \d", machine["versions"])
+
+
+def test_the_stopwatch_leaves_validation_aside(monkeypatch):
+    networks = importlib.import_module("networks")
+    ticks = iter(range(100))
+    monkeypatch.setattr(networks, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    stopwatch = networks.Stopwatch()
+    for epoch in range(3):
+        stopwatch.on_epoch_begin(epoch)
+        if epoch:
+            stopwatch.on_test_begin()
+        stopwatch.on_epoch_end(epoch)
+    assert (stopwatch.begins, stopwatch.ends, stopwatch.steady) == ([0, 2, 4], [1, 3, 5], [1, 1])
+
+
+def test_config_and_code_make_the_same_network():
+    import keras
+
+    from barrage_mlflow.config import find_faults, read_config
+    from barrage_mlflow.model import build_network
+
+    networks = importlib.import_module("networks")
+    config = networks.mlp_config(32, epochs=1)
+    assert find_faults(read_config(config)) == []
+    x, y = np.zeros((2, 20), "float32"), np.zeros(2, "float32")
+    network = build_network(config, {}, ({"x": x}, {"y": y}))
+    by_hand = networks.build_mlp()
+    assert [tuple(weight.shape) for weight in network.weights] == [
+        tuple(weight.shape) for weight in by_hand.weights
+    ]
+    assert isinstance(by_hand.optimizer, keras.optimizers.Adam)
+
+
+def test_what_an_epoch_holds_is_counted():
+    producing = importlib.import_module("producing")
+
+    def epoch(index):
+        return iter([({"x": np.zeros((2, 3))}, {"y": np.zeros(2)})] * (2 if index else 3))
+
+    assert producing.seconds_of(lambda _: epoch(0), 2, records=6) > 0
+    with pytest.raises(ValueError, match=r"^epoch 1: expected 6 records, got 4$"):
+        producing.seconds_of(epoch, 2, records=6)
+
+
+def test_components_by_the_record_have_no_batch_form(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "examples" / "penguins")
+    components = importlib.import_module("components")
+    from barrage_mlflow.dataset import RecordLoader, RecordTransformer
+
+    loader, transformer = components.OneBirdLoader, components.OneBirdTransformer
+    assert loader.load_batch is RecordLoader.load_batch
+    assert transformer.transform_batch is RecordTransformer.transform_batch
+
+
+@pytest.fixture
+def echo():
+    """A server that sends back what it gets, backwards, once all of it is there."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def serve():
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection:
+                    connection.sendall(receive(connection)[::-1])
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield port
+        thread.join()
+
+
+def receive(connection):
+    parts = []
+    while part := connection.recv(65_536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def test_the_slow_proxy_passes_on_all_bytes_in_order(echo):
+    slow_proxy = importlib.import_module("slow_proxy").slow_proxy
+    sent = [np.random.default_rng(seed).bytes(300_000) for seed in range(2)]
+    got = []
+    with slow_proxy(echo, latency=0.002) as port:
+        for data in sent:
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+                got.append(receive(connection)[::-1])
+    assert got == sent
+
+
+def test_iris_runs_all_its_epochs_with_the_services_on():
+    from barrage_mlflow.config import find_faults, read_config
+
+    config = json.loads(importlib.import_module("cases.iris").patient_config(50))
+    assert find_faults(read_config(config)) == []
+    services = config["services"]
+    assert [block["patience"] for block in services.values()] == [50, 50]
