@@ -169,6 +169,18 @@ def test_slow_components_get_processes_by_themselves(tmp_path, sources, monkeypa
     with Sets(tmp_path, sources, FORMS[0], AUGMENTORS, workers=None) as sets:
         assert_same(sets.batches(), expected)
         assert sets.feeder._pool is not None
+        assert_same(sets.batches(), expected)
+
+
+def test_slow_components_that_cannot_go_to_processes_stay_here(tmp_path, sources, monkeypatch):
+    monkeypatch.setattr("barrage_mlflow.dataset.feeder._SLOW_SECONDS", 0.0)
+    monkeypatch.setattr("barrage_mlflow.dataset.feeder._cores", lambda: 2)
+    with Sets(tmp_path, sources, FORMS[0], ()) as sets:
+        expected = sets.batches()
+    monkeypatch.setattr("barrage_mlflow.dataset.feeder._MOST_BYTES", 100)
+    with Sets(tmp_path, sources, FORMS[0], (), workers=None) as sets:
+        assert_same(sets.batches(), expected)
+        assert (sets.feeder._pool, sets.feeder.workers) == (None, 0)
 
 
 def test_a_cache_on_disk_is_removed(tmp_path, sources):

@@ -40,8 +40,8 @@ class Augmentor:
             (arrays ``(...)``, its own to change) and returns it varied. One that has a
             parameter ``rng`` gets a NumPy ``Generator``; the others may draw from NumPy's and
             Python's global generators, which are seeded for each record. With an attribute
-            ``batchwise = True`` it is called on whole batches (arrays ``(batch, ...)``), and
-            must draw nothing.
+            ``batchwise = True`` it is called on many records at once (arrays ``(batch, ...)``,
+            of any number); it must treat each by itself, and draw nothing.
         params: keyword arguments of every call.
         name: what messages call it; left out, the path of the function.
 

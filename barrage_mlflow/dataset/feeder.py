@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import pickle
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -14,12 +15,17 @@ from typing import Any, Literal
 from barrage_mlflow.dataset.maker import BlockMaker
 from barrage_mlflow.dataset.types import DataRecord
 from barrage_mlflow.dataset.workers import Workers
+from barrage_mlflow.errors import ComponentError
+
+logger = logging.getLogger(__name__)
 
 Task = tuple[Any, ...]
 
 _SLOW_SECONDS = 5.0
 """Spent on making blocks here, after which processes are worth what they cost to start."""
 _MOST_WORKERS = 8
+_MOST_BYTES = 1 << 28
+"""Of a job that processes are sent without being asked for: its records, if they are in memory."""
 
 
 class Feeder:
@@ -29,7 +35,8 @@ class Feeder:
 
     Args:
         workers: how many processes load and transform by the record; 0 for none. Left out:
-            none, until that has taken this thread 5 seconds, then one for each core.
+            none, until that has taken this thread 5 seconds; then one for each core, if components
+            and records can go there and take less than 256 MiB.
         cache: keep transformed records ``"memory"`` or on ``"disk"``; left out, only those of
             components that work by the batch are kept, in memory.
         shuffle_window: how many draws of a Parquet source to shuffle and hold at once; left out,
@@ -77,25 +84,38 @@ class Feeder:
 
     def _make(self, place: int, tasks: Iterable[Task]) -> Iterator[DataRecord]:
         rest = iter(tasks)
-        if not self.workers and self._pool is None:
+        if self._pool is None and not self.workers:
             for task in rest:
-                if self._is_slow():
-                    rest = chain([task], rest)
-                    break
                 began = time.perf_counter()
                 block = self._makers[place](task)
                 self._spent += time.perf_counter() - began
                 yield block
+                if self.workers is None and self._spent > _SLOW_SECONDS:
+                    self._start_if_possible()
+                if self._pool is not None:
+                    break
             else:
                 return
         if self._pool is None:
-            count = self.workers or min(_cores(), _MOST_WORKERS)
-            job = _Job(self._makers)
-            self._pool = Workers(count, job, self._paths, describe=_describe)
+            self._pool = self._start(self.workers or 0)
         yield from self._pool.map((place, task) for task in rest)
 
-    def _is_slow(self) -> bool:
-        return self.workers is None and self._spent > _SLOW_SECONDS and _cores() > 1
+    def _start(self, count: int) -> Workers:
+        return Workers(count, _Job(self._makers), self._paths, describe=_describe)
+
+    def _start_if_possible(self) -> None:
+        """Start processes that nobody asked for; what they cannot do goes on here."""
+        cores = min(_cores(), _MOST_WORKERS)
+        if cores > 1 and _is_small(_Job(self._makers)):
+            pool = self._start(cores)
+            try:
+                pool.wait()
+            except ComponentError as error:
+                logger.info("records are made on the training thread: %s", error)
+            else:
+                self._pool = pool
+                return
+        self.workers = 0
 
     def close(self) -> None:
         """End the processes, and remove a cache on disk."""
@@ -129,6 +149,27 @@ class _Job:
     def __call__(self, task: tuple[int, Task]) -> DataRecord:
         place, rest = task
         return self._makers[place](rest)
+
+
+class _Count:
+    """A file that only counts what is written to it, up to a limit."""
+
+    def __init__(self) -> None:
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        self._size += memoryview(data).nbytes
+        if self._size > _MOST_BYTES:
+            raise OverflowError
+
+
+def _is_small(job: _Job) -> bool:
+    """Whether a job can be sent to processes, and leaves memory enough if each holds it."""
+    try:
+        pickle.Pickler(_Count(), pickle.HIGHEST_PROTOCOL).dump(job)
+    except Exception:  # whatever a component raises that cannot be pickled
+        return False
+    return True
 
 
 def _describe(task: tuple[int, Task]) -> str:

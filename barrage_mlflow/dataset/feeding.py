@@ -92,7 +92,7 @@ class TrainBatches:
             self._counts = sample_counts(records, sample_count)
         drawn = self._counts if self._windows is None else self._windows.draws
         self.steps = epoch_steps(drawn, steps, batch_size)
-        maker = BlockMaker(records, pipeline, specs, batch_size, seed, sample_count)
+        maker = BlockMaker(records, pipeline, specs, seed, sample_count)
         self._set = _Set(maker, specs, batch_size, feeder, "train")
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[DataRecord]:
@@ -181,7 +181,7 @@ class ValidationBatches:
         feeder: Feeder | None = None,
     ) -> None:
         _check_not_empty(records, "validation")
-        self._maker = BlockMaker(records, pipeline, specs, batch_size)
+        self._maker = BlockMaker(records, pipeline, specs)
         self._set = _Set(self._maker, specs, batch_size, feeder or Feeder(), "validation")
         self._set.prepare()
         if self._set.kept is None:

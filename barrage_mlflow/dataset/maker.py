@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from barrage_mlflow.dataset.augmentors import augment
-from barrage_mlflow.dataset.blocks import cut, join_blocks, length, pick
+from barrage_mlflow.dataset.blocks import pick
 from barrage_mlflow.dataset.conform import ArraySpec, conform_inputs, conform_targets
 from barrage_mlflow.dataset.loader import columns_read
 from barrage_mlflow.dataset.pipeline import Pipeline
@@ -32,7 +32,6 @@ class BlockMaker:
         pipeline: loads, transforms and augments; made by ``load_pipeline`` if the maker is to
             go to another process.
         specs: what the network takes: input name → spec.
-        batch_size: records in a batch, which is what a batch-wise augmentor is given.
         seed: seeds the augmentors.
         counts: the column that says how often a window draws each record.
 
@@ -41,7 +40,7 @@ class BlockMaker:
         >>> loader = KeySelector(RecordMode.TRAIN, {"x": "a"}, {"y": "b"})
         >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.TRAIN, loader))
         >>> records = Records.read([{"a": 1, "b": 0}, {"a": 2, "b": 1}])
-        >>> maker = BlockMaker(records, pipeline, {"x": ArraySpec((), "float32")}, 2)
+        >>> maker = BlockMaker(records, pipeline, {"x": ArraySpec((), "float32")})
         >>> maker(("draw", np.array([1, 0]), 0, None))
         ({'x': array([2., 1.], dtype=float32)}, {'y': array([1, 0])})
     """
@@ -51,14 +50,12 @@ class BlockMaker:
         records: Records,
         pipeline: Pipeline,
         specs: Mapping[str, ArraySpec],
-        batch_size: int,
         seed: int = 0,
         counts: str | None = None,
     ) -> None:
         self.records = records
         self.pipeline = pipeline
         self._specs = dict(specs)
-        self._batch_size = batch_size
         self._seed = seed
         self._counts = counts
         self._window: tuple[Sequence[Part], Records] | None = None
@@ -130,19 +127,6 @@ class BlockMaker:
         augmentors = self.pipeline.augmentors
         if epoch is None or not augmentors:
             return self._feed(data, records)
-        if not any(augmentor.batchwise for augmentor in augmentors):
-            return self._vary(data, records, first, epoch)
-        starts = range(0, length(data), self._batch_size)
-        size = self._batch_size
-        return join_blocks(
-            [
-                self._vary(cut(data, a, a + size), records[a : a + size], first + a, epoch)
-                for a in starts
-            ]
-        )
-
-    def _vary(self, data: DataRecord, records: Records, first: int, epoch: int) -> DataRecord:
-        augmentors = self.pipeline.augmentors
         positions = np.arange(first, first + len(records))
         varied = augment(
             data, augmentors, records, seed=self._seed, epoch=epoch, positions=positions

@@ -57,7 +57,10 @@ class ParquetTable(Table):
         for first, last in [ends for ends in ranges if ends[0] < ends[1]]:
             # Taken out while in use: another thread then reads with one of its own.
             reader = self._take_reader(key)
-            if reader is None or not reader.reaches(first):
+            if reader is not None and not reader.reaches(first):
+                reader.close()
+                reader = None
+            if reader is None:
                 reader = Reader(self.files, key, first)
             tables.append(reader.read(first, last))
             with self._lock:

@@ -111,7 +111,7 @@ class Workers:
         rest = iter(tasks)
         more = True
         try:
-            self._await()
+            self.wait()
             while more or waiting:
                 while more and len(waiting) < limit:
                     try:
@@ -129,7 +129,12 @@ class Workers:
                 self.close()
             raise
 
-    def _await(self) -> None:
+    def wait(self) -> None:
+        """Wait until every process holds the job.
+
+        Raises:
+            ComponentError: a process died, or cannot unpickle the job; or ``close`` was called.
+        """
         if not self._workers:
             raise _closed()
         if self._awaited:
