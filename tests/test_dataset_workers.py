@@ -380,11 +380,12 @@ def test_a_process_that_does_not_end_is_killed(monkeypatch):
 
 
 SCRIPT = """\
+import signal
 import sys
-from pathlib import Path
 sys.path.insert(0, {here!r})
 import worker_jobs
 from barrage_mlflow.dataset.workers import Workers
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" has it ignored
 try:
     with Workers(2, worker_jobs.forever) as workers:
         for result in workers.map([0, 0, 1, 1]):
@@ -413,7 +414,7 @@ def test_the_processes_end_with_the_one_that_started_them(end, status, said):
         script.kill()
     # The pipes end when the last process that holds them does: the workers hold them too.
     out, err = script.communicate(timeout=60)
-    assert (out, err, script.returncode) == (said, "", status)
+    assert [out, err, script.returncode] == [said, "", status], err
 
 
 # The process itself -----------------------------------------------------------------------

@@ -16,7 +16,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
@@ -106,7 +106,7 @@ class Workers:
             ComponentError: a process died, or cannot unpickle the job; or ``close`` was called.
             Exception: whatever the job or the tasks raise, in the place of the result.
         """
-        waiting: deque[Future[Any]] = deque()
+        waiting: deque[_Answer] = deque()
         limit = 2 * len(self._workers) if ahead is None else ahead
         rest = iter(tasks)
         more = True
@@ -119,11 +119,10 @@ class Workers:
                     except StopIteration:
                         more = False
                     except Exception as error:
-                        waiting.append(Future())
-                        waiting[-1].set_exception(error)
+                        waiting.append(_Answer(error=error))
                         more = False
                 if waiting:
-                    yield waiting.popleft().result()
+                    yield waiting.popleft().wait()
         except BaseException:
             if any(worker.ended for worker in self._workers):
                 self.close()
@@ -141,14 +140,14 @@ class Workers:
             return
         for worker in self._workers:
             try:
-                worker.ready.result()
+                worker.ready.wait()
             except Exception as error:
                 failure = error if worker.ended else _not_loaded(error)
                 self.close()
                 raise failure from error.__cause__
         self._awaited = True
 
-    def _submit(self, task: Any) -> Future[Any]:
+    def _submit(self, task: Any) -> _Answer:
         if not self._workers:
             raise _closed()
         return min(self._workers, key=lambda worker: worker.busy).submit(task)
@@ -173,6 +172,41 @@ class Workers:
         self.close()
 
 
+class _Answer:
+    """What a process will answer: a result or an error.
+
+    A Future would do, but for Ctrl-C: that may leave its lock taken for ever. A queue of this
+    kind has no moment in which it can do harm.
+    """
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self._given: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        if error is not None:
+            self.give(error=error)
+
+    def give(self, result: Any = None, error: BaseException | None = None) -> None:
+        self._given.put((result, error))
+
+    def unpack(self, message: Message) -> None:
+        """Give what a message holds."""
+        try:
+            value = message.value()
+        except Exception as error:
+            self.give(error=error)
+            return
+        if isinstance(value, Raised):
+            self.give(error=value.error())
+        else:
+            self.give(value)
+
+    def wait(self) -> Any:
+        """The result, or the error raised; it can be had once."""
+        result, error = self._given.get()
+        if error is not None:
+            raise error
+        return result
+
+
 class _Worker:
     """One process: its socket, and the thread that takes in what it answers."""
 
@@ -181,9 +215,9 @@ class _Worker:
     ) -> None:
         self._title = title
         self._describe = describe
-        self.ready: Future[Any] = Future()
+        self.ready = _Answer()
         # What the process was sent and has not answered, oldest first.
-        self._pending: deque[tuple[Future[Any], Any]] = deque([(self.ready, None)])
+        self._pending: deque[tuple[_Answer, Any]] = deque([(self.ready, None)])
         self._failure: BaseException | None = None
         self._closing = False
         self._lock = threading.Lock()
@@ -209,14 +243,13 @@ class _Worker:
         """Whether it answers no more."""
         return self._failure is not None
 
-    def submit(self, task: Any) -> Future[Any]:
-        future: Future[Any] = Future()
+    def submit(self, task: Any) -> _Answer:
+        answer = _Answer()
         message = pack(task)
         with self._lock:
             if self._failure is not None:
-                future.set_exception(self._failure)
-                return future
-            self._pending.append((future, task))
+                return _Answer(error=self._failure)
+            self._pending.append((answer, task))
             try:
                 send(self._socket, message)
             except OSError:
@@ -224,7 +257,7 @@ class _Worker:
             except BaseException:  # Ctrl-C: half a message is sent, and no other can follow it
                 self.hang_up()
                 raise
-        return future
+        return answer
 
     def _take_in(self, job: Message) -> None:
         failure: BaseException
@@ -232,8 +265,8 @@ class _Worker:
             send(self._socket, job)
             del job
             while True:
-                answer = receive(self._socket)
-                _settle(self._pending.popleft()[0], answer)
+                message = receive(self._socket)
+                self._pending.popleft()[0].unpack(message)
         except (EOFError, OSError):
             failure = _closed() if self._closing else self._death()
         except BaseException as error:  # such as a MemoryError: nobody must wait for ever
@@ -241,15 +274,15 @@ class _Worker:
         with self._lock:
             self._failure = failure
             while self._pending:
-                self._pending.popleft()[0].set_exception(failure)
+                self._pending.popleft()[0].give(error=failure)
 
     def _death(self) -> ComponentError:
         """How the process ended, doing what, and what to do."""
         status = self._end()
         doing = "it waited for work"
         if self._pending:
-            future, task = self._pending[0]
-            doing = "it started" if future is self.ready else f"it worked on {self._describe(task)}"
+            answer, task = self._pending[0]
+            doing = "it started" if answer is self.ready else f"it worked on {self._describe(task)}"
         if status == -signal.SIGKILL:
             return ComponentError(
                 f"{self._title} was killed (SIGKILL) while {doing}; most often that is for want of "
@@ -279,7 +312,7 @@ class _Worker:
     def join(self) -> None:
         """Wait until the process has ended, and free what it took."""
         self._end()
-        self._thread.join()
+        self._thread.join(_PATIENCE)
         self._socket.close()
 
 
@@ -297,18 +330,6 @@ def _started(theirs: socket.socket, path: Sequence[str]) -> subprocess.Popen[byt
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held_back)
-
-
-def _settle(future: Future[Any], answer: Message) -> None:
-    try:
-        value = answer.value()
-    except Exception as error:
-        future.set_exception(error)
-        return
-    if isinstance(value, Raised):
-        future.set_exception(value.error())
-    else:
-        future.set_result(value)
 
 
 def _closed() -> ComponentError:
