@@ -1,5 +1,6 @@
 """Worker processes: order, bounds, failures of every kind, and that nothing is left behind."""
 
+import contextlib
 import os
 import re
 import signal
@@ -407,13 +408,17 @@ def test_the_processes_end_with_the_one_that_started_them(end, status, said):
         text=True,
         start_new_session=True,
     )
-    assert [script.stdout.readline(), script.stdout.readline()] == ["result 0\n"] * 2
-    if end == signal.SIGINT:
-        os.killpg(script.pid, end)  # as Ctrl-C does: to all of them
-    else:
-        script.kill()
-    # The pipes end when the last process that holds them does: the workers hold them too.
-    out, err = script.communicate(timeout=60)
+    try:
+        assert [script.stdout.readline(), script.stdout.readline()] == ["result 0\n"] * 2
+        if end == signal.SIGINT:
+            os.killpg(script.pid, end)  # as Ctrl-C does: to all of them
+        else:
+            script.kill()
+        # The pipes end when the last process that holds them does: the workers hold them too.
+        out, err = script.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(script.pid, signal.SIGKILL)
     assert [out, err, script.returncode] == [said, "", status], err
 
 
