@@ -176,21 +176,28 @@ class Pace:
 
     Example:
         >>> pace = Pace(given=16, periods=[10])
-        >>> [pace.steps(done) for done in (0, 10, 15)]
-        [10, 10, 5]
+        >>> steps = []
+        >>> for _ in range(3):
+        ...     steps.append(pace.steps())
+        ...     pace.measure(min(steps[-1], 7), 0.0, ())  # an epoch ended after 7
+        >>> steps
+        [10, 3, 10]
     """
 
     def __init__(self, given: int | None = None, periods: Sequence[int] = ()) -> None:
         self._steps = given or 1
         self._grows = given is None
         self._periods = periods
+        self._done = 0
 
-    def steps(self, done: int) -> int:
-        """How many steps to run now, after ``done`` steps of the training."""
+    def steps(self) -> int:
+        """How many steps to run now, at most."""
+        done = self._done
         return min([self._steps, *(period - done % period for period in self._periods)])
 
     def measure(self, steps: int, began: float, data: DataRecord) -> None:
         """Take note of a call: its steps, when it began (``time.perf_counter``), its records."""
+        self._done += steps
         if not self._grows or steps < self._steps:
             return
         seconds = time.perf_counter() - began

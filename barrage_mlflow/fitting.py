@@ -166,7 +166,6 @@ class _Loop:
         self._test_hooks = BatchHooks(callbacks.callbacks, "test")
         self._train_pace = Pace(steps_per_execution, self._train_hooks.periods)
         self._test_pace = Pace(steps_per_execution, self._test_hooks.periods)
-        self._trained = 0
         self._testing = False
 
     def prepare(self, blocks: Iterator[DataRecord]) -> Iterator[DataRecord]:
@@ -182,44 +181,40 @@ class _Loop:
         return _again(first, blocks)
 
     def train_epoch(self, epoch: int, blocks: Iterator[DataRecord]) -> Logs:
-        network, hooks, pace = self._network, self._train_hooks, self._train_pace
-        network.reset_metrics()
+        self._network.reset_metrics()
         self._callbacks.on_epoch_begin(epoch)
-        batch = 0
-        with closing(Blocks(blocks)) as records:
-            while not network.stop_training:
-                data = records.take(pace.steps(self._trained) * self._batch_size)
-                if data is None:
-                    break
-                hooks.begin(batch)
-                began = time.perf_counter()
-                losses = self._run(self._train, data)
-                pace.measure(len(losses), began, data)
-                self._trained += len(losses)
-                batch = hooks.end(batch, losses)
-        return _results(network)
+        for _ in self._go_through(blocks, self._train, self._train_hooks, self._train_pace):
+            if self._network.stop_training:
+                break
+        return _results(self._network)
 
     def validate(self, blocks: Iterable[DataRecord]) -> Logs:
-        network, hooks, pace = self._network, self._test_hooks, self._test_pace
+        network = self._network
         network.stop_evaluating = False
         self._testing = True
         self._callbacks.on_test_begin()
         network.reset_metrics()
-        batch = 0
-        with closing(Blocks(blocks)) as records:
-            while not network.stop_evaluating:
-                data = records.take(pace.steps(batch) * self._batch_size)
-                if data is None:
-                    break
-                hooks.begin(batch)
-                began = time.perf_counter()
-                losses = self._run(self._test, data)
-                pace.measure(len(losses), began, data)
-                batch = hooks.end(batch, losses)
+        for _ in self._go_through(blocks, self._test, self._test_hooks, self._test_pace):
+            if network.stop_evaluating:
+                break
         results = _results(network)
         self._callbacks.on_test_end(results)
         self._testing = False
         return results
+
+    def _go_through(
+        self, blocks: Iterable[DataRecord], steps: Steps, hooks: BatchHooks, pace: Pace
+    ) -> Iterator[None]:
+        """Run the batches that blocks hold, so many at once as the pace says."""
+        batch = 0
+        with closing(Blocks(blocks)) as records:
+            while data := records.take(pace.steps() * self._batch_size):
+                hooks.begin(batch)
+                began = time.perf_counter()
+                losses = self._run(steps, data)
+                pace.measure(len(losses), began, data)
+                batch = hooks.end(batch, losses)
+                yield
 
     def abandon(self, failure: BaseException) -> None:
         """Let every callback close its files; what breaks then is a note on the failure."""

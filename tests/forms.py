@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -66,6 +67,13 @@ class BothFormsTransformer(RecordFormTransformer):
         return self.transform(data_record)
 
     postprocess_batch = IdentityTransformer.postprocess_batch
+
+
+class DeadlyLoader(RecordFormLoader):
+    """Ends the process, as a library that crashes does."""
+
+    def load(self, record):
+        os._exit(3)
 
 
 def jitter(data_record, rng):

@@ -29,7 +29,7 @@ NOTES = ["in train.csv, record 5", "column 's' holds 'many'"]
 @pytest.fixture(scope="module")
 def crews():
     """Workers of 1 to 4 processes for ``worker_jobs.block``."""
-    made = {count: Workers(count, worker_jobs.block, [HERE]) for count in range(1, 5)}
+    made = {count: Workers(count, worker_jobs.block) for count in range(1, 5)}
     yield made
     for workers in made.values():
         workers.close()
@@ -37,7 +37,7 @@ def crews():
 
 @pytest.fixture(scope="module")
 def failing():
-    with Workers(2, worker_jobs.fails, [HERE]) as workers:
+    with Workers(2, worker_jobs.fails) as workers:
         yield workers
 
 
@@ -88,7 +88,7 @@ def test_tasks_are_read_as_far_as_they_are_worked_on(crews, ahead, out):
 
 
 def test_the_processes_stay_for_the_next_map():
-    with Workers(2, worker_jobs.pid, [HERE]) as workers:
+    with Workers(2, worker_jobs.pid) as workers:
         started = {made._process.pid for made in workers._workers}
         first = set(workers.map(range(8)))
         results = workers.map(range(8))
@@ -104,14 +104,14 @@ def test_the_processes_stay_for_the_next_map():
 
 def test_large_tasks_and_large_results_do_not_wait_for_each_other():
     tasks = [np.full(400_000, number) for number in range(12)]
-    with Workers(2, worker_jobs.echo, [HERE]) as workers:
+    with Workers(2, worker_jobs.echo) as workers:
         for task, result in zip(tasks, workers.map(tasks, ahead=12), strict=True):
             np.testing.assert_array_equal(result, task)
 
 
 def test_a_large_job_is_sent_whole():
     words = [np.arange(300_000), "x"]
-    with Workers(2, worker_jobs.Held(words), [HERE]) as workers:
+    with Workers(2, worker_jobs.Held(words)) as workers:
         assert list(workers.map([1, 2])) == [[300_000, 1]] * 2
 
 
@@ -224,7 +224,7 @@ def test_errors_at_any_task_come_in_the_place_of_its_result(failing, tasks, ahea
 )
 def test_a_process_that_dies_says_how_and_ends_the_others(task, fault):
     describe = "task {!r}".format
-    with Workers(2, worker_jobs.fails, [HERE], describe) as workers:
+    with Workers(2, worker_jobs.fails, describe) as workers:
         pids = [made._process.pid for made in workers._workers]
         results = workers.map(["a", task, "b", "c"])
         assert next(results) == "a"
@@ -237,7 +237,7 @@ def test_a_process_that_dies_says_how_and_ends_the_others(task, fault):
 
 
 def test_a_process_that_is_killed_between_two_maps_is_told(monkeypatch):
-    with Workers(1, worker_jobs.echo, [HERE]) as workers:
+    with Workers(1, worker_jobs.echo) as workers:
         assert list(workers.map("a")) == ["a"]
         (made,) = workers._workers
         os.kill(made._process.pid, signal.SIGKILL)
@@ -248,14 +248,14 @@ def test_a_process_that_is_killed_between_two_maps_is_told(monkeypatch):
 
 
 def test_a_process_that_dies_while_it_starts_says_so():
-    with Workers(1, worker_jobs.Dies(), [HERE]) as workers:
+    with Workers(1, worker_jobs.Dies()) as workers:
         fault = r"^worker process 1 of 1 ended with exit status 4 while it started; "
         with pytest.raises(ComponentError, match=fault):
             list(workers.map("a"))
 
 
 def test_want_of_memory_for_a_result_is_told(monkeypatch):
-    with Workers(1, worker_jobs.echo, [HERE]) as workers:
+    with Workers(1, worker_jobs.echo) as workers:
         assert list(workers.map("a")) == ["a"]
 
         def receive(connection):
@@ -313,7 +313,7 @@ def test_a_process_that_cannot_be_started_says_so_and_ends_those_that_were(monke
 
     monkeypatch.setattr(subprocess, "Popen", popen)
     with pytest.raises(ComponentError, match="cannot be started") as error:
-        Workers(3, worker_jobs.echo, [HERE])
+        Workers(3, worker_jobs.echo)
     assert str(error.value) == (
         "worker process 2 of 3 cannot be started: [Errno 11] Resource temporarily unavailable; "
         "set dataset.workers lower"
@@ -327,11 +327,12 @@ def test_a_process_that_cannot_be_started_says_so_and_ends_those_that_were(monke
 def test_the_processes_import_little_and_find_what_this_one_finds(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     monkeypatch.setenv("ANSWER", "42")
-    with Workers(1, worker_jobs.surroundings, ["/first", HERE, "/first"]) as workers:
+    monkeypatch.syspath_prepend("/first")
+    with Workers(1, worker_jobs.surroundings) as workers:
         (found,) = workers.map([0])
     heavy = {"tensorflow", "keras", "mlflow", "pandas", "pyarrow", "matplotlib", "click"}
     assert found["modules"] & heavy == set()
-    assert found["path"] == list(dict.fromkeys(["/first", HERE, *sys.path]))
+    assert found["path"] == sys.path
     environment = found["environment"]
     assert {environment[name] for name in environment if name.endswith("_NUM_THREADS")} == {"1"}
     assert (environment["ANSWER"], environment["CUDA_VISIBLE_DEVICES"]) == ("42", "-1")
@@ -340,7 +341,7 @@ def test_the_processes_import_little_and_find_what_this_one_finds(monkeypatch):
 
 
 def test_what_a_job_prints_reaches_the_output_of_this_process(capfd):
-    with Workers(1, worker_jobs.says, [HERE]) as workers:
+    with Workers(1, worker_jobs.says) as workers:
         for task in workers.map("ab", ahead=1):
             out, err = capfd.readouterr()
             assert (out, err) == (f"out {task}\n", f"err {task}\n")
@@ -357,7 +358,7 @@ def descriptors():
 @pytest.mark.parametrize("use", ["all", "some", "none", "fails"])
 def test_nothing_is_left_behind(use):
     before, threads = descriptors(), threading.active_count()
-    with Workers(3, worker_jobs.fails, [HERE]) as workers:
+    with Workers(3, worker_jobs.fails) as workers:
         pids = [made._process.pid for made in workers._workers]
         if use == "all":
             assert len(list(workers.map(range(9)))) == 9
@@ -373,7 +374,7 @@ def test_nothing_is_left_behind(use):
 
 def test_a_process_that_does_not_end_is_killed(monkeypatch):
     monkeypatch.setattr(workers_module, "_PATIENCE", 0.1)
-    with Workers(1, worker_jobs.forever, [HERE]) as workers:
+    with Workers(1, worker_jobs.forever) as workers:
         results = workers.map([0, 1])
         assert next(results) == 0
         (made,) = workers._workers

@@ -23,6 +23,7 @@ from barrage_mlflow.dataset import (
     fit_and_save,
     load_pipeline,
 )
+from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.fitting import fit
 
 # Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.
@@ -181,6 +182,39 @@ def test_slow_components_that_cannot_go_to_processes_stay_here(tmp_path, sources
     with Sets(tmp_path, sources, FORMS[0], (), workers=None) as sets:
         assert_same(sets.batches(), expected)
         assert (sets.feeder._pool, sets.feeder.workers) == (None, 0)
+
+
+DEATHS = [
+    ({}, "8 records of train, from draw 0 of epoch 1 on"),
+    ({"cache": "memory"}, "records 0 to 7 of train"),
+    ({"shuffle_window": 16}, "8 records of train, from draw 0 of epoch 1 on"),
+]
+
+
+@pytest.mark.parametrize(("way", "work"), DEATHS)
+def test_a_worker_that_dies_is_told_with_its_work(tmp_path, way, work):
+    frame(0).to_parquet(tmp_path / "train.parquet")
+    records = Records.read(tmp_path / "train.parquet", "train")
+    config = {
+        "dataset": {
+            "loader": {"import": "forms.DeadlyLoader"},
+            "transformer": {"import": "IdentityTransformer"},
+        },
+        "solver": {"batch_size": BATCH},
+    }
+    pipeline = load_pipeline(config, RecordMode.TRAIN, tmp_path)
+    specs = {**SPECS, "point": ArraySpec((None,), "float32")}  # one batch a task
+    with Feeder(workers=1, **way) as feeder:
+        train = TrainBatches(records, pipeline, specs, BATCH, seed=3, feeder=feeder)
+        if way.get("shuffle_window"):
+            train._set._maker._columns = ["a", "b", "word", "w"]  # not learnt by loading
+        with pytest.raises(ComponentError, match="worker process 1 of 1 ended with exit") as error:
+            next(train.epoch(0))
+    assert str(error.value) == (
+        f"worker process 1 of 1 ended with exit status 3 while it worked on {work}; a component, "
+        "or a library that it uses, ended it: set dataset.workers to 0 to see it happen in the "
+        "main process"
+    )
 
 
 def test_a_cache_on_disk_is_removed(tmp_path, sources):

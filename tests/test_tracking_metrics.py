@@ -61,6 +61,30 @@ def test_what_waits_goes_in_one_request_of_at_most_a_thousand():
     assert server.points == points(2_501)
 
 
+def test_points_are_gathered_unless_somebody_waits(monkeypatch):
+    monkeypatch.setattr(metrics, "_GATHERING", 60)
+    server = Server()
+    queue = MetricQueue(server)
+    queue.put(points(1))
+    while not server.requests:
+        time.sleep(0.01)
+    for number in range(1, 4):
+        queue.put(points(number + 1, number))
+    time.sleep(0.05)
+    assert server.points == points(1)
+    queue.flush(10)
+    for number in range(4, 7):
+        queue.put(points(number + 1, number))
+    time.sleep(0.05)
+    assert server.points == points(4)
+    queue.put(points(1_010, 7))
+    while len(server.requests) < 3:
+        time.sleep(0.01)
+    queue.close(10)
+    assert [len(request) for request in server.requests] == [1, 3, 1_000, 6]
+    assert server.points == points(1_010)
+
+
 def test_put_does_not_wait_for_a_server_that_hangs():
     server = Server()
     queue = MetricQueue(server)

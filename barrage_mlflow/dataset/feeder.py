@@ -7,9 +7,9 @@ import os
 import pickle
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 from barrage_mlflow.dataset.maker import BlockMaker
@@ -28,7 +28,7 @@ _MOST_BYTES = 1 << 28
 """Of a job that processes are sent without being asked for: its records, if they are in memory."""
 
 
-class Feeder:
+class Feeder(AbstractContextManager["Feeder"]):
     """Makes the blocks of one or more sets, and says what is kept of them.
 
     What comes out does not depend on how: neither on workers nor on the cache.
@@ -42,7 +42,6 @@ class Feeder:
         shuffle_window: how many draws of a Parquet source to shuffle and hold at once; left out,
             the whole set.
         folder: where a cache on disk goes.
-        paths: folders that the project's components are imported from.
 
     Attributes:
         workers: as given, like ``cache``, ``shuffle_window`` and ``folder``.
@@ -59,13 +58,11 @@ class Feeder:
         cache: Literal["memory", "disk"] | None = None,
         shuffle_window: int | None = None,
         folder: Path | None = None,
-        paths: Sequence[str] = (),
     ) -> None:
         self.cache = cache
         self.shuffle_window = shuffle_window
         self.folder = folder
         self.workers = workers
-        self._paths = list(paths)
         self._makers: list[BlockMaker] = []
         self._pool: Workers | None = None
         self._spent = 0.0
@@ -101,7 +98,7 @@ class Feeder:
         yield from self._pool.map((place, task) for task in rest)
 
     def _start(self, count: int) -> Workers:
-        return Workers(count, _Job(self._makers), self._paths, describe=_describe)
+        return Workers(count, _Job(self._makers), self._describe)
 
     def _start_if_possible(self) -> None:
         """Start processes that nobody asked for; what they cannot do goes on here."""
@@ -128,16 +125,17 @@ class Feeder:
             self._pool.close()
             self._pool = None
 
-    def __enter__(self) -> Feeder:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
+
+    def _describe(self, task: tuple[int, Task]) -> str:
+        place, (method, *arguments) = task
+        owner = self._makers[place].records.owner
+        if method == "keep":
+            start, stop = arguments
+            return f"records {start} to {stop - 1} of {owner}"
+        *_, drawn, first, epoch = arguments
+        return f"{len(drawn)} records of {owner}, from draw {first} of epoch {epoch + 1} on"
 
 
 class _Job:
@@ -170,10 +168,6 @@ def _is_small(job: _Job) -> bool:
     except Exception:  # whatever a component raises that cannot be pickled
         return False
     return True
-
-
-def _describe(task: tuple[int, Task]) -> str:
-    return f"records to {task[1][0]}"
 
 
 def _cores() -> int:

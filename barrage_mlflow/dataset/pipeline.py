@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import numpy as np
-
-from barrage_mlflow.dataset.augmentors import Augmentor, augment
+from barrage_mlflow.dataset.augmentors import Augmentor
 from barrage_mlflow.dataset.loader import RecordLoader
 from barrage_mlflow.dataset.records import Records, UnevenRecordsError
 from barrage_mlflow.dataset.stacking import (
@@ -42,7 +40,7 @@ class Pipeline:
     Args:
         loader: loads; its mode says what a data record must hold.
         transformer: transforms, and postprocesses scores.
-        augmentors: applied where ``batch`` is given an epoch.
+        augmentors: what train records go through after it; see ``augment``.
 
     Raises:
         ComponentError: the loader or transformer is of another kind, or its constructor did
@@ -144,32 +142,6 @@ class Pipeline:
         if isinstance(loaded, list):
             return self._transform_each(loaded, records)
         return self._transform_batch(loaded, records)
-
-    def batch(
-        self,
-        records: Records,
-        positions: Array | None = None,
-        epoch: int | None = None,
-        seed: int | None = None,
-    ) -> DataRecord:
-        """The batch that records make, augmented if an epoch is given.
-
-        Args:
-            records: what the batch holds.
-            positions: ``(batch,) int64``: which draw of the epoch each record is; left out,
-                0, 1, 2 …
-            epoch: the epoch, from 0; None where nothing is to be augmented.
-            seed: seeds the augmentors.
-
-        Raises:
-            RecordError: records differ in names or shapes.
-            ComponentError: a component returned something else than its contract says.
-        """
-        data = self.load_and_transform(records)
-        if not self.augmentors or epoch is None:
-            return data
-        draws = np.arange(len(records)) if positions is None else np.asarray(positions)
-        return augment(data, self.augmentors, records, seed=seed or 0, epoch=epoch, positions=draws)
 
     def postprocess(
         self, scores: Mapping[str, Array], records: Records | None = None

@@ -29,8 +29,6 @@ PIECE = 1 << 16
 _NUMBERS = {np.dtype(np.int64), np.dtype(np.float64)}
 _CACHED = 1 << 10
 """Records that are joined at once."""
-_AT_ONCE = 1 << 12
-"""Records from which on columns are joined for a part of the set, and nothing is kept."""
 
 
 def no_such_column(name: str, columns: Sequence[str], owner: str) -> str:
@@ -65,7 +63,6 @@ class Table:
         self.length = length
         self.scans: dict[tuple[int, int], Scan] = {}
         self._names = frozenset(columns)
-        self._joined: dict[tuple[str, ...], Array | None] = {}
         self._make = make
         self._columns: dict[str, Column] = {}
         self._values: dict[str, list[Any]] = {}
@@ -128,26 +125,15 @@ class Table:
     def joined(self, names: tuple[str, ...], rows: Rows) -> Array | None:
         """Columns of numbers side by side, ``(rows, names)``, as a new array.
 
-        None where they are not all of int64 or all of float64: these are joined by the batch.
+        None where they are not all of int64 or all of float64.
         """
-        if names in self._joined:
-            joined = self._joined[names]
-        else:
-            self.need(names)
-            columns = list(map(self.column, names))
-            plain = [column for column in columns if isinstance(column, PlainColumn)]
-            wide = {column.wide for column in plain}
-            if len(plain) < len(columns) or len(wide) != 1 or not wide <= _NUMBERS:
-                joined = None
-            elif isinstance(rows, slice) and rows.stop - rows.start >= _AT_ONCE:
-                return _join(plain, rows)
-            else:
-                # Kept for the next batch.
-                joined = _join(plain, slice(None))
-            self._joined[names] = joined
-        if joined is None:
+        self.need(names)
+        columns = list(map(self.column, names))
+        plain = [column for column in columns if isinstance(column, PlainColumn)]
+        wide = {column.wide for column in plain}
+        if len(plain) < len(columns) or len(wide) != 1 or not wide <= _NUMBERS:
             return None
-        return joined.take(rows, axis=0) if isinstance(rows, np.ndarray) else joined[rows].copy()
+        return _join(plain, rows)
 
     def values(self, name: str) -> list[Any]:
         """The native values of a column; not to be changed."""
@@ -197,7 +183,7 @@ def choose(rows: Rows, chosen: Rows) -> Rows:
     return shifted
 
 
-def _join(columns: Sequence[PlainColumn], rows: slice) -> Array:
+def _join(columns: Sequence[PlainColumn], rows: Rows) -> Array:
     cells = [column.cells[rows] for column in columns]
     joined = np.empty((len(cells[0]), len(cells)), columns[0].wide)
     # By as many rows as stay in the cache: each column touches every line of them.

@@ -15,9 +15,8 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any
 
 from barrage_mlflow.dataset.worker import Message, Raised, pack, receive, send
@@ -41,7 +40,7 @@ _PATIENCE = 5.0
 """Seconds within which a process that nobody needs any more ends, before it is killed."""
 
 
-class Workers:
+class Workers(contextlib.AbstractContextManager["Workers"]):
     """Processes that each hold a copy of a job and work on tasks for it, in parallel.
 
     They start at once, and are awaited when the first result is: what they import meanwhile costs
@@ -51,7 +50,6 @@ class Workers:
         count: how many processes, at least 1.
         job: called as ``job(task)`` in a process; it, the tasks and the results are pickled. It is
             sent to each process once.
-        paths: folders to import from before those of ``sys.path``.
         describe: what a task is, for messages.
 
     Raises:
@@ -68,7 +66,6 @@ class Workers:
         self,
         count: int,
         job: Callable[[Any], Any],
-        paths: Sequence[str] = (),
         describe: Callable[[Any], str] = reprlib.repr,
     ) -> None:
         try:
@@ -84,7 +81,7 @@ class Workers:
         try:
             for number in range(1, count + 1):
                 title = f"worker process {number} of {count}"
-                self._workers.append(_Worker(title, packed, [*paths, *sys.path], describe))
+                self._workers.append(_Worker(title, packed, describe))
         except OSError as error:
             self.close()
             raise ComponentError(
@@ -160,15 +157,7 @@ class Workers:
         for worker in workers:
             worker.join()
 
-    def __enter__(self) -> Workers:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
 
@@ -210,9 +199,7 @@ class _Answer:
 class _Worker:
     """One process: its socket, and the thread that takes in what it answers."""
 
-    def __init__(
-        self, title: str, job: Message, path: Sequence[str], describe: Callable[[Any], str]
-    ) -> None:
+    def __init__(self, title: str, job: Message, describe: Callable[[Any], str]) -> None:
         self._title = title
         self._describe = describe
         self.ready = _Answer()
@@ -224,7 +211,7 @@ class _Worker:
         self._socket, theirs = socket.socketpair()
         try:
             with theirs:
-                self._process = _started(theirs, path)
+                self._process = _started(theirs)
         except OSError:
             self._socket.close()
             raise
@@ -316,14 +303,14 @@ class _Worker:
         self._socket.close()
 
 
-def _started(theirs: socket.socket, path: Sequence[str]) -> subprocess.Popen[bytes]:
-    entries = [entry for entry in dict.fromkeys(path) if isinstance(entry, str)]
+def _started(theirs: socket.socket) -> subprocess.Popen[bytes]:
+    path = [entry for entry in sys.path if isinstance(entry, str)]
     # Ctrl-C goes to all processes of the terminal. The new one holds it back until it can ignore
     # it; else it would end with a traceback if it came while Python starts.
     held_back = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         return subprocess.Popen(
-            [sys.executable, "-c", _START, str(theirs.fileno()), *entries],
+            [sys.executable, "-c", _START, str(theirs.fileno()), *path],
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             env={**os.environ, **_ENVIRONMENT},

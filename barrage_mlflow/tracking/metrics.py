@@ -13,6 +13,8 @@ from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking.names import batches
 
 METRICS_PER_REQUEST = 1_000
+_GATHERING = 1.0
+"""Seconds between two requests while nobody waits: each takes a core from the training."""
 _PAUSES = (0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to send; the last one for all further."""
 
@@ -43,6 +45,8 @@ class Point(NamedTuple):
 
 class MetricQueue:
     """Points that wait to be sent, and the thread that sends them.
+
+    The first point goes at once; what comes within a second after it, in one request then.
 
     A point leaves the queue when its request has succeeded, not before. Where a request failed
     although the server had written it, the repeat is dropped by MLflow, because a point keeps
@@ -95,7 +99,7 @@ class MetricQueue:
         deadline = time.monotonic() + timeout
         with self._changed:
             goal, failures = self._made, self._failures
-            self._hurry = True
+            self._hurry = self._sent < goal
             self._changed.notify_all()
             while self._sent < goal:
                 refused = self._failures > failures and _is_refusal(self._error)
@@ -147,7 +151,12 @@ class MetricQueue:
                 self._points.popleft()
             self._sent += count
             self._failures, self._error = 0, None
+            self._hurry = self._hurry and bool(self._points)
             self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: self._hurry or self._closed or len(self._points) >= METRICS_PER_REQUEST,
+                _GATHERING,
+            )
 
     def _note_failure(self, error: Exception) -> None:
         with self._changed:

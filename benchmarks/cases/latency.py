@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from slow_proxy import slow_proxy
 
 LATENCY = 0.05
 """Seconds."""
-EPOCH = 0.35
+EPOCH = 0.36
 """Seconds that an epoch is made to take; the goal asks for 0.3 at least."""
 _LEAST = 0.3
 _START = 60
@@ -43,7 +43,8 @@ def train(table: str, validation: str, epochs: int, steps: int, uri: str | None)
 
     Returns:
         ``whole``: seconds from the begin of the first epoch to the last train step;
-        ``epochs``: of each but the first, without validation.
+        ``epochs``: of each but the first, without validation; ``tracking``: seconds of the
+        processor that its own thread took, and that the training thread did.
     """
     os.environ.update({"MLFLOW_TRACKING_URI": uri} if uri else {})
 
@@ -68,14 +69,30 @@ def train(table: str, validation: str, epochs: int, steps: int, uri: str | None)
     stopwatch = Stopwatch()
     model = BarrageModel("artifacts")
     untracked = mock.patch.object(TrackedRun, "log_metrics")
-    with nullcontext() if uri else untracked:
+    taken = {"beside": 0.0, "within": 0.0}
+
+    def timed(name: str, part: str) -> Any:
+        whole = getattr(TrackedRun, name)
+
+        def call(*arguments: Any, **named: Any) -> None:
+            began = time.thread_time()
+            whole(*arguments, **named)
+            taken[part] += time.thread_time() - began
+
+        return mock.patch.object(TrackedRun, name, call)
+
+    tracked = [timed("_send_metrics", "beside"), timed("log_metrics", "within")]
+    with ExitStack() as stack:
+        for patch in tracked if uri else [untracked]:
+            stack.enter_context(patch)
         result = model.train(config, table, validation, callbacks=[stopwatch])
     if uri:
         client = mlflow.MlflowClient(uri)
         logged = [len(client.get_metric_history(result.run_id, name)) for name in result.metrics]
         if set(logged) != {epochs}:
             raise ValueError(f"expected {epochs} values of each metric, got {logged}")
-    return {"whole": stopwatch.ends[-1] - stopwatch.begins[0], "epochs": stopwatch.steady}
+    whole = stopwatch.ends[-1] - stopwatch.begins[0]
+    return {"whole": whole, "epochs": stopwatch.steady, "tracking": taken}
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -87,7 +104,7 @@ def measure(bench: Bench) -> list[Row]:
     steps = 2
     if not bench.short:
         tried = 50
-        taken = statistics.median(call(epochs=5, steps=tried, uri=None).value["epochs"])
+        taken = statistics.median(call(epochs=20, steps=tried, uri=None).value["epochs"])
         steps = round(tried * EPOCH / taken)
     with (
         bench.folder() as folder,
@@ -103,7 +120,14 @@ def measure(bench: Bench) -> list[Row]:
     least = min(statistics.median(done["epochs"]) for done in rounds["alone"])
     if least < _LEAST and not bench.short:
         raise CaseError(f"expected epochs of {_LEAST} s or more, got {least:.2f} s; run it again")
-    note = f"epochs of {least:.2f} s"
+    cost = {
+        part: statistics.median(done["tracking"][part] for done in rounds["tracked"])
+        for part in ("beside", "within")
+    }
+    note = (
+        f"epochs of {least:.2f} s; of a core, tracking took {cost['beside']:.2f} s beside the "
+        f"training, {cost['within']:.3f} s within"
+    )
     return [Row("latency", "no tracking", "s", ours, peer, Goal(1.03, at_most=True), note)]
 
 
@@ -147,11 +171,12 @@ CASES = [
     Case(
         "latency",
         """\
-100 epochs of about 0.35 s, an MLP 512-512 with ten metrics an epoch and the learning rate: seconds
+100 epochs of about 0.36 s, an MLP 512-512 with ten metrics an epoch and the learning rate: seconds
 from the begin of the first epoch to the last train step. Ours tracks to a real `mlflow server` on
 this machine, at the lowest priority, behind a proxy that holds back all bytes for 25 ms each way;
 that every value arrived is checked afterwards. The peer is the same training with the engine's
-`TrackedRun.log_metrics`, the one call to MLflow between those two moments, replaced by nothing.""",
+`TrackedRun.log_metrics`, the one call to MLflow between those two moments, replaced by nothing. What tracking took of a core,
+beside the training thread and within it, bounds the truth where the machine is noisy.""",
         measure,
     )
 ]
