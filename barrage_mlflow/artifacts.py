@@ -5,7 +5,9 @@
     <artifact folder>/
       config.json            the config as given (config.yaml for a YAML file)
       resolved_config.json   with every default and override filled in
-      run.json               the MLflow run that it belongs to
+      run.json               the MLflow run that it belongs to, digests of the records
+      result.json            what the training came to, once it has finished
+      lock                   while a training has the folder to itself
       model/                 all that scoring reads; packed into the MLflow model as it stands
         config.json          the resolved config
         transformer/         what RecordTransformer.save wrote
@@ -22,17 +24,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.errors import ArtifactError
+from barrage_mlflow.files import written_whole
 
 CONFIG = "config"
 RESOLVED_CONFIG = "resolved_config.json"
 RUN = "run.json"
+RESULT = "result.json"
+LOCK = "lock"
 
 MODEL = "model"
 MODEL_CONFIG = "config.json"
@@ -64,25 +69,51 @@ def default_folder(run_id: str) -> Path:
     return Path("artifacts", f"{datetime.now():%Y-%m-%d-%H-%M-%S}-{run_id}")
 
 
-def check_free(folder: str | os.PathLike[str] | None) -> None:
-    """Refuse an artifact folder that is in use; ``None`` stands for a new one.
+def check_free(folder: Path) -> None:
+    """Refuse an artifact folder that is in use; the lock of whoever asks counts for nothing.
 
     Raises:
-        ArtifactError: it is a file, or a folder that holds something.
+        ArtifactError: it holds something.
 
     Example:
-        >>> check_free(None)
+        >>> check_free(Path("nowhere"))
     """
-    if folder is None:
-        return
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise ArtifactError(f"{folder}: expected a new or empty folder, got a file")
-    if folder.is_dir() and any(folder.iterdir()):
-        holds = "already holds a run" if (folder / RUN).exists() else "is not empty"
-        raise ArtifactError(f"{folder} {holds}; nothing is overwritten: name a new folder")
+    if folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
+        held, advice = "is not empty", ""
+        if (folder / RUN).exists():
+            held, advice = "already holds a run", ", or go on with that run: --resume"
+        raise ArtifactError(f"{folder} {held}; nothing is overwritten: name a new folder{advice}")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON, in UTF-8."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    """Write a value as indented JSON, in UTF-8, whole or not at all."""
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def digest_of(value: Any) -> str:
+    """The SHA-256 of a JSON value, whatever the order of its keys.
+
+    Example:
+        >>> digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})
+        True
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """Read what :func:`write_json` wrote; None if there is no such file.
+
+    Raises:
+        ArtifactError: it cannot be read.
+
+    Example:
+        >>> read_json(Path("nowhere/run.json")) is None
+        True
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read ({error})") from error

@@ -18,7 +18,8 @@ class BatchHooks:
     its own loss. A callback that looks at the network in them, or stops the training, needs
     them between two batches: for one that has such hooks, each batch is a call. A class or
     object attribute ``batch_period`` says how many batches a callback lets pass between two
-    that matter to it, or that none does (``None``). TensorBoard's is its ``update_freq``.
+    that matter to it, counted in each epoch or over the training, or that none does (``None``).
+    TensorBoard's is its ``update_freq``.
 
     Args:
         callbacks: in the order in which they are called.

@@ -80,10 +80,18 @@ def main() -> None:
 @click.argument("config")
 @click.argument("train")
 @click.argument("validation")
-@click.option("--artifact-dir", type=click.Path(), help="New folder for all that the run leaves.")
+@click.option(
+    "--artifact-dir",
+    type=click.Path(),
+    help="Folder for all that the run leaves; a new one, unless resumed.",
+)
 @click.option("--experiment", help="MLflow experiment; made if it is not there.")
 @click.option("--run-name", help="Name of the MLflow run.")
 @click.option("--register", metavar="NAME", help="Add the model to this registered model.")
+@click.option("--resume", is_flag=True, help="Go on with the training in --artifact-dir, if any.")
+@click.option(
+    "--resume-anyway", is_flag=True, help="Resume though config, code or records have changed."
+)
 @click.pass_context
 def train(ctx: click.Context, /, config: str, train: str, validation: str, **options: Any) -> None:
     """Train as CONFIG says on the records in TRAIN, and validate on those in VALIDATION.
@@ -92,11 +100,15 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
     set here: --section.key VALUE.
     """
     from barrage_mlflow.progress import format_logs
+    from barrage_mlflow.stopping import stop_with_mlflow
     from barrage_mlflow.training import train as run_training
 
     overrides = ctx.meta[_OVERRIDES]
-    # SIGTERM ends a training as Ctrl-C does: the run KILLED, its checkpoints kept.
+    if (options["resume"] or options["resume_anyway"]) and options["artifact_dir"] is None:
+        raise click.UsageError("--resume needs --artifact-dir, the folder of the training")
+    # SIGTERM ends a training as Ctrl-C does, also before it has begun.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop_with_mlflow()
     _load_tensorflow()
     result = run_training(
         config,

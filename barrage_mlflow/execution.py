@@ -172,28 +172,33 @@ class Pace:
 
     Args:
         given: ``solver.steps_per_execution``; if left out, found by measuring.
-        periods: after every so many steps a callback needs the network as it then is.
+        periods: after every so many steps, counted over the training and in each epoch too,
+            somebody needs the network as it then is.
+        done: steps of the training that were done before.
 
     Example:
         >>> pace = Pace(given=16, periods=[10])
         >>> steps = []
-        >>> for _ in range(3):
-        ...     steps.append(pace.steps())
-        ...     pace.measure(min(steps[-1], 7), 0.0, ())  # an epoch ended after 7
+        >>> for batch in (0, 10, 0, 3, 10):  # in an epoch of 17
+        ...     steps.append(pace.steps(batch))
+        ...     pace.measure(min(steps[-1], 17 - batch), 0.0, ())
         >>> steps
-        [10, 3, 10]
+        [10, 10, 3, 7, 3]
     """
 
-    def __init__(self, given: int | None = None, periods: Sequence[int] = ()) -> None:
+    def __init__(
+        self, given: int | None = None, periods: Sequence[int] = (), done: int = 0
+    ) -> None:
         self._steps = given or 1
         self._grows = given is None
         self._periods = periods
-        self._done = 0
+        self._done = done
 
-    def steps(self) -> int:
-        """How many steps to run now, at most."""
-        done = self._done
-        return min([self._steps, *(period - done % period for period in self._periods)])
+    def steps(self, batch: int) -> int:
+        """How many steps to run now, at most, after so many batches of an epoch."""
+        counts = (self._done, batch)
+        ends = (period - count % period for period in self._periods for count in counts)
+        return min([self._steps, *ends])
 
     def measure(self, steps: int, began: float, data: DataRecord) -> None:
         """Take note of a call: its steps, when it began (``time.perf_counter``), its records."""

@@ -4,14 +4,14 @@ It does what ``keras.Model.fit`` does, on public Keras calls: same order of call
 metrics and same weights to the last bit. It differs where Barrage needs more: many steps run
 in one call of TensorFlow, yet each reports its own loss; the other metrics are computed once an
 epoch; ``on_train_end`` reaches every callback also when training breaks off; and a training
-goes on from a resume checkpoint as if it had never stopped.
+goes on from a resume checkpoint, also within an epoch, as if it had never stopped.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import keras
@@ -19,9 +19,10 @@ import numpy as np
 
 from barrage_mlflow.batch_hooks import BatchHooks
 from barrage_mlflow.dataset import Blocks, cut, length
-from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.errors import ComponentError, describe_error
 from barrage_mlflow.execution import Pace, Steps
 from barrage_mlflow.services import Checkpoint, ResumeCheckpoint
+from barrage_mlflow.stopping import StopSignals
 
 if TYPE_CHECKING:
     from barrage_mlflow.dataset import DataRecord
@@ -54,6 +55,7 @@ def fit(
     objective: Objective,
     resume: Checkpoint | None = None,
     steps_per_execution: int | None = None,
+    signals: StopSignals | None = None,
 ) -> list[Logs]:
     """Train a compiled network.
 
@@ -75,6 +77,7 @@ def fit(
         resume: a checkpoint to go on from.
         steps_per_execution: how many batches to run in one call of TensorFlow; found by
             measuring if left out. What is trained does not depend on it.
+        signals: held back while batches run, so that the training ends between two of them.
 
     Returns:
         The logs of each epoch, those before ``resume`` included.
@@ -84,7 +87,9 @@ def fit(
         RecordError: a batch differs from the first in type or number of dimensions.
         ArtifactError: ``resume`` is of another network or of other callbacks.
         Exception: whatever a callback or component raises. Every callback's ``on_train_end``
-            was called by then, as after a KeyboardInterrupt.
+            was called by then.
+        KeyboardInterrupt: likewise; between two batches, a resume checkpoint of that moment was
+            written by then.
 
     Example:
         >>> from types import SimpleNamespace
@@ -100,9 +105,9 @@ def fit(
         >>> [list(epoch) for epoch in logs]
         [['loss', 'val_loss', 'learning_rate'], ['loss', 'val_loss', 'learning_rate']]
     """
-    first_epoch = resume.epoch if resume else 0
+    first_epoch, first_batch = (resume.epoch, resume.batch) if resume else (0, 0)
     history: list[Logs] = list(resume.logs) if resume else []
-    ordered = _ordered(callbacks, history)
+    checkpoint, ordered = _ordered(callbacks, history)
     callback_list = keras.callbacks.CallbackList(
         ordered,
         add_history=True,
@@ -112,20 +117,35 @@ def fit(
         verbose=0,
     )
     network.stop_training = False
-    loop = _Loop(network, callback_list, objective, train.batch_size, steps_per_execution)
+    loop = _Loop(
+        network,
+        callback_list,
+        objective,
+        train.batch_size,
+        steps_per_execution,
+        signals or StopSignals(),
+        checkpoint,
+        done=first_epoch * train.steps + first_batch,
+    )
     try:
-        blocks = loop.prepare(train.epoch(first_epoch)) if first_epoch < epochs else iter(())
+        if first_epoch < epochs:
+            blocks = loop.prepare(train, first_epoch, first_batch)
         callback_list.on_train_begin()
+        if first_batch:
+            callback_list.on_epoch_begin(first_epoch)
         if resume:
             resume.restore(network, ordered)
         for epoch in range(first_epoch, epochs):
-            if network.stop_training:
+            batch = first_batch if epoch == first_epoch else 0
+            if network.stop_training and not batch:
                 break
-            logs = loop.train_epoch(epoch, blocks if epoch == first_epoch else train.epoch(epoch))
+            if epoch > first_epoch:
+                blocks = train.epoch(epoch)
+            logs = loop.train_epoch(epoch, batch, blocks)
             logs |= {f"val_{name}": value for name, value in loop.validate(validation).items()}
             logs["learning_rate"] = _learning_rate(network)
             history.append(logs)
-            callback_list.on_epoch_end(epoch, logs)
+            loop.end_epoch(epoch, logs)
         network.optimizer.finalize_variable_values(network.trainable_variables)
     except BaseException as failure:
         loop.abandon(failure)
@@ -136,13 +156,14 @@ def fit(
 
 def _ordered(
     callbacks: Sequence[keras.callbacks.Callback], history: Sequence[Logs]
-) -> list[keras.callbacks.Callback]:
+) -> tuple[ResumeCheckpoint | None, list[keras.callbacks.Callback]]:
     """Put the resume checkpoint last: what it writes holds what the others became."""
-    resumes = [callback for callback in callbacks if isinstance(callback, ResumeCheckpoint)]
     others = [callback for callback in callbacks if not isinstance(callback, ResumeCheckpoint)]
-    for callback in resumes:
-        callback.watch(others, history)
-    return [*others, *resumes]
+    for callback in callbacks:
+        if isinstance(callback, ResumeCheckpoint):
+            callback.watch(others, history)
+            return callback, [*others, callback]
+    return None, others
 
 
 class _Loop:
@@ -155,6 +176,9 @@ class _Loop:
         objective: Objective,
         batch_size: int,
         steps_per_execution: int | None,
+        signals: StopSignals,
+        checkpoint: ResumeCheckpoint | None,
+        done: int,
     ) -> None:
         self._network = network
         self._callbacks = callbacks
@@ -164,60 +188,90 @@ class _Loop:
         self._test = Steps(network, network.test_step, "validation", batch_size)
         self._train_hooks = BatchHooks(callbacks.callbacks, "train")
         self._test_hooks = BatchHooks(callbacks.callbacks, "test")
-        self._train_pace = Pace(steps_per_execution, self._train_hooks.periods)
+        periods = self._train_hooks.periods
+        if checkpoint and checkpoint.every_steps:
+            periods = [*periods, checkpoint.every_steps]
+        self._train_pace = Pace(steps_per_execution, periods, done)
         self._test_pace = Pace(steps_per_execution, self._test_hooks.periods)
+        self._signals = signals
+        self._checkpoint = checkpoint
+        self._standing = True
         self._testing = False
 
-    def prepare(self, blocks: Iterator[DataRecord]) -> Iterator[DataRecord]:
+    def prepare(self, train: Epochs, epoch: int, batch: int) -> Iterator[DataRecord]:
         """Make the variables of metrics and optimizer, which Keras makes when they are first used.
 
         They must be there before the step is traced and before a checkpoint is restored.
 
         Returns:
-            All the blocks, the first included.
+            All the blocks of the epoch from the batch on.
         """
+        over = batch >= train.steps
+        blocks = train.epoch(epoch, train.steps - 1 if over else batch)
         first = next(blocks)
         _build(self._network, self._conform(cut(first, 0, self._batch_size)))
-        return _again(first, blocks)
+        return iter(()) if over else _again(first, blocks)
 
-    def train_epoch(self, epoch: int, blocks: Iterator[DataRecord]) -> Logs:
-        self._network.reset_metrics()
-        self._callbacks.on_epoch_begin(epoch)
-        for _ in self._go_through(blocks, self._train, self._train_hooks, self._train_pace):
-            if self._network.stop_training:
-                break
-        return _results(self._network)
+    def train_epoch(self, epoch: int, batch: int, blocks: Iterator[DataRecord]) -> Logs:
+        """Train an epoch, of which so many batches were trained before."""
+        network, checkpoint = self._network, self._checkpoint
+        if not batch:
+            network.reset_metrics()
+            self._callbacks.on_epoch_begin(epoch)
+        hooks, pace = self._train_hooks, self._train_pace
+        with closing(Blocks(blocks)) as records:
+            while not network.stop_training:
+                data = records.take(pace.steps(batch) * self._batch_size)
+                if data is None:
+                    break
+                with self._moving():
+                    batch = self._run(self._train, data, hooks, pace, batch)
+                    if checkpoint:
+                        checkpoint.stand(epoch, batch)
+        if checkpoint:
+            checkpoint.stand_before_validation(epoch, batch)
+        return _results(network)
 
     def validate(self, blocks: Iterable[DataRecord]) -> Logs:
-        network = self._network
+        network, hooks, pace = self._network, self._test_hooks, self._test_pace
         network.stop_evaluating = False
         self._testing = True
         self._callbacks.on_test_begin()
         network.reset_metrics()
-        for _ in self._go_through(blocks, self._test, self._test_hooks, self._test_pace):
-            if network.stop_evaluating:
-                break
+        batch = 0
+        with closing(Blocks(blocks)) as records:
+            while not network.stop_evaluating:
+                data = records.take(pace.steps(batch) * self._batch_size)
+                if data is None:
+                    break
+                with self._moving():
+                    batch = self._run(self._test, data, hooks, pace, batch)
         results = _results(network)
         self._callbacks.on_test_end(results)
         self._testing = False
         return results
 
-    def _go_through(
-        self, blocks: Iterable[DataRecord], steps: Steps, hooks: BatchHooks, pace: Pace
-    ) -> Iterator[None]:
-        """Run the batches that blocks hold, so many at once as the pace says."""
-        batch = 0
-        with closing(Blocks(blocks)) as records:
-            while data := records.take(pace.steps() * self._batch_size):
-                hooks.begin(batch)
-                began = time.perf_counter()
-                losses = self._run(steps, data)
-                pace.measure(len(losses), began, data)
-                batch = hooks.end(batch, losses)
-                yield
+    def end_epoch(self, epoch: int, logs: Logs) -> None:
+        with self._moving():
+            self._callbacks.on_epoch_end(epoch, logs)
+
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
+        """Let no signal in before the training stands between two batches again."""
+        with self._signals.held():
+            self._standing = False
+            yield
+            self._standing = True
 
     def abandon(self, failure: BaseException) -> None:
         """Let every callback close its files; what breaks then is a note on the failure."""
+        if isinstance(failure, KeyboardInterrupt) and self._standing and self._checkpoint:
+            try:
+                self._checkpoint.save()
+            except Exception as error:
+                failure.add_note(
+                    f"then the resume checkpoint could not be written: {describe_error(error)}"
+                )
         for callback in self._callbacks.callbacks:
             try:
                 if self._testing:
@@ -229,7 +283,17 @@ class _Loop:
                     f"{type(error).__name__}: {error}"
                 )
 
-    def _run(self, steps: Steps, data: DataRecord) -> np.ndarray:
+    def _run(
+        self, steps: Steps, data: DataRecord, hooks: BatchHooks, pace: Pace, batch: int
+    ) -> int:
+        """Run the batches that records make, from ``batch`` on; give the one that comes next."""
+        hooks.begin(batch)
+        began = time.perf_counter()
+        losses = self._losses(steps, data)
+        pace.measure(len(losses), began, data)
+        return hooks.end(batch, losses)
+
+    def _losses(self, steps: Steps, data: DataRecord) -> np.ndarray:
         conformed = self._conform(data)
         lengths = {len(array) for part in conformed for array in part.values()}
         if len(lengths) == 1:

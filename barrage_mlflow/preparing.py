@@ -43,6 +43,19 @@ def fit_pipelines(config: Config, records: Records, folder: Path) -> tuple[Pipel
         Exception: whatever the transformer raises, with the stage as a note.
     """
     fit_and_save(config, records, folder)
+    return load_pipelines(config, folder)
+
+
+def load_pipelines(config: Config, folder: Path) -> tuple[Pipeline, Pipeline]:
+    """Load a transformer that was fitted before, for training and for validation.
+
+    Args:
+        config: a resolved config.
+        folder: where it was saved.
+
+    Raises:
+        As :func:`fit_pipelines`.
+    """
     train = load_pipeline(config, RecordMode.TRAIN, folder, build_augmentors(config))
     return train, load_pipeline(config, RecordMode.VALIDATION, folder)
 
@@ -115,16 +128,19 @@ def train_batches(
     )
 
 
-def build_services(config: Config, folder: Path) -> list[keras.callbacks.Callback]:
+def build_services(
+    config: Config, folder: Path, about: Mapping[str, Any] | None = None
+) -> list[keras.callbacks.Callback]:
     """Build the callbacks of services and solver, in the order in which they are called.
 
     Args:
         config: a resolved config.
         folder: the artifact folder.
+        about: what the training says of itself in its resume checkpoints.
 
     Raises:
         ConfigError: the learning rate reducer has a key that it does not know.
         ComponentError: params that a callback turns down.
     """
     reducer = build_learning_rate_reducer(config)
-    return [*build_callbacks(config, folder), *([reducer] if reducer else [])]
+    return [*build_callbacks(config, folder, about), *([reducer] if reducer else [])]

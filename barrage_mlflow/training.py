@@ -7,11 +7,12 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from barrage_mlflow import artifacts, pyfunc, tracking
+from barrage_mlflow import artifacts, pyfunc, recording, tracking
 from barrage_mlflow.config import (
     Document,
     add_project_path,
@@ -22,12 +23,17 @@ from barrage_mlflow.config import (
     resolve_config,
 )
 from barrage_mlflow.dataset import Records, ValidationBatches
-from barrage_mlflow.errors import ArtifactError, RecordError, describe_error
+from barrage_mlflow.errors import ArtifactError
+from barrage_mlflow.locking import locked
 from barrage_mlflow.progress import progress_callback
+from barrage_mlflow.resuming import Earlier, find_earlier
 from barrage_mlflow.scoring import Scorer, rehearse, save_model
+from barrage_mlflow.stopping import StopSignals
 
 if TYPE_CHECKING:
     import keras
+
+    from barrage_mlflow.services import Checkpoint
 
 Config = dict[str, Any]
 
@@ -70,8 +76,13 @@ def train(
     overrides: Mapping[str, Any] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: TextIO | None = None,
+    resume: bool = False,
+    resume_anyway: bool = False,
 ) -> TrainingResult:
     """Train a network as a config says, in one MLflow run, and package the best of it.
+
+    The first SIGTERM or Ctrl-C ends the training between two batches, with a resume checkpoint of
+    that moment and the run KILLED.
 
     Args:
         config: a JSON or YAML file, or a dict.
@@ -84,10 +95,13 @@ def train(
         overrides: config values by dotted path, ``{"solver.epochs": 3}``.
         callbacks: further Keras callbacks; they come after the config's services.
         progress: where to show epochs, metrics and the time left; nowhere if left out.
+        resume: go on with the training in the artifact folder, in its MLflow run, as if it had
+            never stopped; start one if there is none. A finished one is left as it is.
+        resume_anyway: resume also where the config, the code or the records have changed since.
 
     Raises:
         ConfigError: with every fault of the config; no run is opened.
-        ArtifactError: the artifact folder is in use.
+        ArtifactError: the artifact folder is in use, or what was begun in it has changed since.
         RecordError: records cannot be read, loaded or fed to the network.
         ComponentError: a component broke its contract.
         TrackingError: MLflow cannot be reached, or refuses the name to register.
@@ -101,57 +115,133 @@ def train(
         >>> result.metrics["val_loss"]  # doctest: +SKIP
         0.0813
     """
-    try:
-        document = _seeded(apply_overrides(read_config(config), overrides or {}))
-        add_project_path(document)
-        resolved = resolve_config(document, run_code=True)
-        for warning in find_warnings(document):
-            logger.warning("%s", warning)
-        artifacts.check_free(artifact_dir)
-        if register is not None:
-            tracking.check_registrable(register)
-    except BaseException as error:
-        tracking.end_project_run(error)
-        raise
-    run = tracking.open_run(experiment, run_name)
-    folder = artifacts.default_folder(run.run_id) if artifact_dir is None else Path(artifact_dir)
-    try:
-        _begin(run, folder, document, resolved)
-        result = _train(
-            run,
-            folder,
-            resolved,
-            _read_dataset(run, records_train, "train"),
-            _read_dataset(run, records_validation, "validation"),
-            register,
-            [*callbacks, *([progress_callback(progress)] if progress else [])],
-        )
-        _log_artifacts(run, folder)
-    except KeyboardInterrupt as error:
-        # The status goes first: whoever interrupts may soon kill.
-        run.finish("KILLED", error)
-        if any((folder / artifacts.CHECKPOINTS).rglob("*.npz")):
-            error.add_note(f"checkpoints up to here are kept in {folder}")
-        _log_artifacts(run, folder, error)
-        raise
-    except BaseException as error:
+    resume = resume or resume_anyway
+    if resume and artifact_dir is None:
+        raise ArtifactError("resume needs an artifact_dir: name the folder of the training")
+    with StopSignals() as signals, ExitStack() as until_end:
         try:
-            _log_artifacts(run, folder, error)
-        finally:
-            run.finish("FAILED", error)
-        raise
-    run.finish("FINISHED")
-    return result
+            folder, earlier = None, None
+            if artifact_dir is not None:
+                folder = Path(artifact_dir)
+                until_end.enter_context(locked(folder))
+                earlier = _find_earlier(folder, resume)
+            document, resolved = _resolve(config, overrides, earlier)
+            if register is not None:
+                tracking.check_registrable(register)
+            sets = {"train": records_train, "validation": records_validation}
+            if earlier is not None:
+                if earlier.result is not None:
+                    return _finished(earlier)
+                sets = {name: recording.read_records(source, name) for name, source in sets.items()}
+            changes = _changes(earlier, resolved, sets, resume_anyway) if earlier else []
+        except BaseException as error:
+            tracking.end_project_run(error)
+            raise
+        run = tracking.open_run(experiment, run_name, run_id=earlier.run_id if earlier else None)
+        try:
+            if folder is None:
+                folder = artifacts.default_folder(run.run_id)
+                until_end.enter_context(locked(folder))
+            recording.begin(run, folder, document, resolved, earlier, changes)
+            records = recording.read_datasets(run, folder, sets, earlier)
+            result = _train(
+                run,
+                folder,
+                resolved,
+                records,
+                register,
+                [*callbacks, *([progress_callback(progress)] if progress else [])],
+                signals,
+            )
+            recording.log_artifacts(run, folder)
+            _write_result(result)
+        except KeyboardInterrupt as error:
+            # The status goes first: whoever interrupts may soon kill.
+            run.finish("KILLED", error)
+            if folder is not None:
+                if any((folder / artifacts.CHECKPOINTS).rglob("*.npz")):
+                    error.add_note(f"go on with: --artifact-dir {folder} --resume")
+                recording.log_artifacts(run, folder, error)
+            raise
+        except BaseException as error:
+            try:
+                if folder is not None:
+                    recording.log_artifacts(run, folder, error)
+            finally:
+                run.finish("FAILED", error)
+            raise
+        run.finish("FINISHED")
+        return result
+
+
+def _find_earlier(folder: Path, resume: bool) -> Earlier | None:
+    """Find what was begun in a folder, whose lock is held; refuse it unless it is to go on."""
+    earlier = find_earlier(folder)
+    if earlier is None or not resume:
+        if earlier is not None and earlier.result is None:
+            # Its process was killed before it could say so.
+            tracking.settle_run(earlier.run_id, "KILLED")
+        artifacts.check_free(folder)
+    return earlier
+
+
+def _resolve(
+    config: Any, overrides: Mapping[str, Any] | None, earlier: Earlier | None
+) -> tuple[Document, Config]:
+    document = apply_overrides(read_config(config), overrides or {})
+    seed = earlier.config["dataset"]["seed"] if earlier and earlier.config else None
+    document = _seeded(document, secrets.randbelow(_SEEDS) if seed is None else seed)
+    add_project_path(document)
+    resolved = resolve_config(document, run_code=True)
+    for warning in find_warnings(document):
+        logger.warning("%s", warning)
+    return document, resolved
+
+
+def _changes(
+    earlier: Earlier, config: Config, sets: Mapping[str, Records], anyway: bool
+) -> list[str]:
+    """Tell what has changed since a training was begun; refuse it unless told otherwise."""
+    digests = {name: records.digest() for name, records in sets.items()}
+    changes = [
+        *earlier.changes(config, recording.project_code(config)),
+        *earlier.changed_records(digests),
+    ]
+    if changes and not anyway:
+        listed = "".join(f"\n  {change}" for change in changes)
+        raise ArtifactError(
+            f"{earlier.folder}: what was begun there has changed since:{listed}\n"
+            "undo that, name a new folder, or go on all the same with --resume-anyway"
+        )
+    return changes
+
+
+def _say_resumed(run: tracking.TrackedRun, checkpoint: Checkpoint) -> None:
+    place = f"epoch {checkpoint.epoch + 1}, batch {checkpoint.batch + 1}"
+    logger.info("going on at %s, from %s", place, checkpoint.path)
+    run.set_tags({"barrage.resumed_at": place})
+
+
+def _write_result(result: TrainingResult) -> None:
+    values = {name: getattr(result, name) for name in ("model_uri", "best_epoch", "metrics")}
+    artifacts.write_json(result.artifact_dir / artifacts.RESULT, values)
+
+
+def _finished(earlier: Earlier) -> TrainingResult:
+    assert earlier.result is not None
+    tracking.settle_run(earlier.run_id, "FINISHED")
+    logger.info("%s has finished; nothing is left to train", earlier.folder)
+    return TrainingResult(earlier.folder, earlier.run_id, **earlier.result)
 
 
 def _train(
     run: tracking.TrackedRun,
     folder: Path,
     config: Config,
-    train_records: Records,
-    validation_records: Records,
+    records: Mapping[str, Records],
     register: str | None,
     callbacks: Sequence[keras.callbacks.Callback],
+    signals: StopSignals,
 ) -> TrainingResult:
     import keras
 
@@ -162,25 +252,35 @@ def _train(
         build_objective,
         build_services,
         fit_pipelines,
+        load_pipelines,
         train_batches,
     )
-    from barrage_mlflow.services import BestCheckpoint
+    from barrage_mlflow.services import BestCheckpoint, find_checkpoint
 
+    train_records, validation_records = records["train"], records["validation"]
     batch_size = config["solver"]["batch_size"]
     keras.utils.set_random_seed(config["dataset"]["seed"])
 
+    checkpoint = find_checkpoint(folder / artifacts.CHECKPOINTS / artifacts.RESUME)
+    run.catch_up(checkpoint.logs if checkpoint else [])
     fitted = folder / artifacts.MODEL / artifacts.MODEL_TRANSFORMER
-    train_pipeline, validation_pipeline = fit_pipelines(config, train_records, fitted)
+    if checkpoint:
+        _say_resumed(run, checkpoint)
+        train_pipeline, validation_pipeline = load_pipelines(config, fitted)
+    else:
+        # A training that was killed before its first checkpoint may have left half of it.
+        shutil.rmtree(fitted, ignore_errors=True)
+        train_pipeline, validation_pipeline = fit_pipelines(config, train_records, fitted)
     network_params = train_pipeline.transformer.network_params
 
     example = train_pipeline.load_and_transform(train_records[:batch_size])
     network = build_network(config, network_params, example)
     objective = build_objective(config, network, network_params, example)
-    _write_summary(network, folder / artifacts.NETWORK_SUMMARY)
+    recording.write_summary(network, folder / artifacts.NETWORK_SUMMARY)
 
     specs = input_specs(network)
     columns = rehearse(config, network, specs, fitted, train_records).columns
-    services = build_services(config, folder)
+    services = build_services(config, folder, recording.about(run, config, folder))
     with build_feeder(config, folder / artifacts.CACHE) as feeder:
         batches = train_batches(config, train_records, train_pipeline, specs, feeder)
         validation = ValidationBatches(
@@ -191,13 +291,16 @@ def _train(
             batches,
             validation,
             config["solver"]["epochs"],
-            [*services, _metric_logger(run), *callbacks],
+            [_metric_logger(run), *services, *callbacks],
             objective,
-            steps_per_execution=config["solver"].get("steps_per_execution"),
+            checkpoint,
+            config["solver"].get("steps_per_execution"),
+            signals,
         )
 
     best = next(callback for callback in services if isinstance(callback, BestCheckpoint))
     best_epoch, best_network = best.restore()
+    shutil.rmtree(folder / artifacts.MODEL / artifacts.MODEL_NETWORK, ignore_errors=True)
     save_model(folder / artifacts.MODEL, config, best_network, specs, columns)
     metrics = history[best_epoch - 1]
     model = pyfunc.log_model(
@@ -214,101 +317,18 @@ def _train(
     return TrainingResult(folder, run.run_id, model.model_uri, best_epoch, metrics)
 
 
-def _seeded(document: Document) -> Document:
-    """Draw a seed where the config has none, so that every run can be repeated."""
+def _seeded(document: Document, seed: int) -> Document:
+    """Set the seed where the config has none, so that every run can be repeated."""
     dataset = document.data.get("dataset") if isinstance(document.data, dict) else None
     if not isinstance(dataset, dict) or "seed" in dataset:
         return document
-    return apply_overrides(document, {"dataset.seed": secrets.randbelow(_SEEDS)})
-
-
-def _begin(run: tracking.TrackedRun, folder: Path, document: Document, config: Config) -> None:
-    """Make the artifact folder and write down what is about to be trained."""
-    logger.info("MLflow run %s of %s", run.run_id, run.tracking_uri)
-    logger.info("artifacts in %s", folder)
-    try:
-        for part in (artifacts.MODEL, artifacts.CHECKPOINTS):
-            (folder / part).mkdir(parents=True)
-    except OSError as error:
-        raise ArtifactError(
-            f"{folder}: the artifact folder cannot be made ({error}); name another one"
-        ) from error
-    identity = {name: getattr(run, name) for name in ("run_id", "experiment_id", "tracking_uri")}
-    artifacts.write_json(folder / artifacts.RUN, identity)
-    suffix = Path(document.source).suffix or ".json"
-    (folder / f"{artifacts.CONFIG}{suffix}").write_text(document.text, "utf-8")
-    artifacts.write_json(folder / artifacts.RESOLVED_CONFIG, config)
-    for path in map(Path, tracking.project_code(code_modules(config))):
-        copy = folder / artifacts.CODE / path.name
-        if path.is_dir():
-            shutil.copytree(path, copy, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-        else:
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copy2(path, copy)
-    project = Path(document.source).parent if document.source else Path.cwd()
-    run.set_tags(tracking.environment_tags(project))
-    run.log_params(tracking.flatten_config(config))
-
-
-def _read_dataset(run: tracking.TrackedRun, source: Any, context: str) -> Records:
-    records = Records.read(source, name=None if _is_path(source) else context)
-    if not len(records):
-        raise RecordError(f"{records.name} holds no records; give at least one")
-    run.log_dataset(
-        name=context,
-        context=context,
-        digest=records.digest(),
-        source=records.source,
-        columns=records.dtypes(),
-        rows=len(records),
-    )
-    return records
+    return apply_overrides(document, {"dataset.seed": seed})
 
 
 def _metric_logger(run: tracking.TrackedRun) -> keras.callbacks.Callback:
     import keras
 
+    # To come before Keras's learning rate reducer, which changes what it is given.
     return keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: run.log_metrics(logs, step=epoch + 1)
     )
-
-
-def _write_summary(network: keras.Model, path: Path) -> None:
-    lines: list[str] = []
-    # Keras cuts the table off at the width of the terminal, whatever length it is asked for.
-    columns = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = str(_SUMMARY_WIDTH)
-    try:
-        network.summary(print_fn=lambda line, **_: lines.append(line), line_length=_SUMMARY_WIDTH)
-    finally:
-        os.environ.pop("COLUMNS")
-        if columns is not None:
-            os.environ["COLUMNS"] = columns
-    path.write_text("\n".join(lines) + "\n", "utf-8")
-
-
-def _log_artifacts(
-    run: tracking.TrackedRun, folder: Path, failure: BaseException | None = None
-) -> None:
-    """Log whatever the artifact folder holds by now, the packaged model apart.
-
-    After a failure what goes wrong here is a note on it, so that it does not hide it.
-    """
-    from barrage_mlflow.services import write_learning_curves
-
-    if not folder.is_dir():
-        return
-    try:
-        if (folder / artifacts.REPORT).exists():
-            write_learning_curves(folder / artifacts.REPORT, folder / artifacts.LEARNING_CURVES)
-        for path in sorted(folder.iterdir()):
-            if path.name != artifacts.MODEL:
-                run.log_artifact(path)
-    except Exception as error:
-        if failure is None:
-            raise
-        failure.add_note(f"besides: {describe_error(error)}")
-
-
-def _is_path(source: Any) -> bool:
-    return isinstance(source, str | os.PathLike)

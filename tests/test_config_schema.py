@@ -48,6 +48,10 @@ NO_DEFAULT = {
     "$.solver.jit_compile",
     "$.solver.dtype_policy",
     "$.solver.learning_rate_reducer",
+    "$.services.resume_checkpoint",
+    "$.services.resume_checkpoint.every_steps",
+    "$.services.resume_checkpoint.every_minutes",
+    "$.services.resume_checkpoint.keep",
 }
 
 

@@ -25,6 +25,7 @@ import pandas as pd
 import pytest
 
 from barrage_mlflow import BarrageModel
+from barrage_mlflow.services import find_checkpoint
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -266,8 +267,40 @@ def test_a_signal_ends_the_run_killed_with_its_checkpoints(
         process.kill()
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
-    kept = f"checkpoints up to here are kept in {tmp_path}/out"
+    kept = f"go on with: --artifact-dir {tmp_path}/out --resume"
     assert errors.splitlines()[-1] == kept
     assert (tmp_path / "out" / "checkpoints" / "best.weights.h5").exists()
     run = only_run()
     assert run.info.status == "KILLED"
+
+
+def test_a_sigterm_to_mlflow_run_ends_the_training_too(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    extra = {
+        "artifact-dir": out,
+        "solver.epochs": 100_000,
+        "services.train_early_stopping.patience": 100_000,
+        "services.validation_early_stopping.patience": 100_000,
+    }
+    parameters = [word for name, value in extra.items() for word in ("-P", f"{name}={value}")]
+    process = subprocess.Popen(
+        [BIN / "mlflow", "run", ROOT, "--env-manager", "local", *parameters],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+    )
+    report = out / "training_report.csv"
+    for _ in range(240):
+        if report.exists() and len(report.read_text("utf-8").splitlines()) > 3:
+            break
+        time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    for _ in range(120):
+        if (run := only_run()).info.status != "RUNNING":
+            break
+        time.sleep(0.5)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["barrage.error"] == "KeyboardInterrupt: SIGTERM"
+    newest = find_checkpoint(out / "checkpoints" / "resume")
+    assert newest is not None
+    assert newest.epoch >= len(report.read_text("utf-8").splitlines()) - 1

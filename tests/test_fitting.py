@@ -17,7 +17,7 @@ from barrage_mlflow.services import (
     LossGuard,
     ResumeCheckpoint,
     build_callbacks,
-    load_checkpoint,
+    find_checkpoint,
     read_report,
 )
 
@@ -61,7 +61,7 @@ class Batches:
     def epoch(self, epoch, start=0):
         self.epochs.append(epoch)
         try:
-            yield from self
+            yield from list(self)[start:]
         finally:
             self.closed += 1
 
@@ -481,7 +481,7 @@ def test_all_services_together(tmp_path, capfd, caplog):
     assert (best.best, best.best_epoch) == (min(losses), losses.index(min(losses)) + 1)
     report = read_report(tmp_path / "training_report.csv")
     assert report == [{"epoch": number, **epoch} for number, epoch in enumerate(logs, 1)]
-    checkpoint = load_checkpoint(tmp_path / "checkpoints" / "resume")
+    checkpoint = find_checkpoint(tmp_path / "checkpoints" / "resume")
     assert (checkpoint.epoch, checkpoint.logs) == (3, logs)
     found = events(tmp_path / "tensorboard")
     scalars = [name for name in logs[0] if not name.startswith("val_")]
@@ -536,7 +536,7 @@ def test_the_resume_checkpoint_is_written_last(tmp_path):
     fit(network, Batches(24), Batches(8), 2, [resume, reducer], Objective())
 
     other = build_network()
-    load_checkpoint(tmp_path).restore(other, [keras.callbacks.ReduceLROnPlateau("loss")])
+    find_checkpoint(tmp_path).restore(other, [keras.callbacks.ReduceLROnPlateau("loss")])
     assert float(other.optimizer.learning_rate.numpy()) == pytest.approx(0.005)
 
 
@@ -557,7 +557,7 @@ def test_a_stopped_training_is_not_trained_on(tmp_path):
         9,
         callbacks(),
         Objective(),
-        resume=load_checkpoint(tmp_path),
+        resume=find_checkpoint(tmp_path),
     )
 
     assert len(logs) == 2
@@ -573,7 +573,7 @@ def test_a_finished_training_can_be_made_longer(tmp_path):
     other = build_network(seed=2)
     train = Batches(24)
 
-    checkpoint = load_checkpoint(tmp_path)
+    checkpoint = find_checkpoint(tmp_path)
     resumed = fit(
         other, train, Batches(8), 3, [ResumeCheckpoint(tmp_path)], Objective(), resume=checkpoint
     )
@@ -581,8 +581,8 @@ def test_a_finished_training_can_be_made_longer(tmp_path):
     assert resumed == logs
     assert train.epochs == [2]
     assert same_weights(whole, other)
-    assert load_checkpoint(tmp_path).logs == logs
-    assert fit(other, train, Batches(8), 3, [], Objective(), load_checkpoint(tmp_path)) == logs
+    assert find_checkpoint(tmp_path).logs == logs
+    assert fit(other, train, Batches(8), 3, [], Objective(), find_checkpoint(tmp_path)) == logs
 
 
 def test_a_checkpoint_of_another_network(tmp_path):
@@ -597,7 +597,7 @@ def test_a_checkpoint_of_another_network(tmp_path):
             2,
             [recorder],
             Objective(),
-            resume=load_checkpoint(tmp_path),
+            resume=find_checkpoint(tmp_path),
         )
 
     assert call_names(recorder) == ["on_train_begin", "on_train_end"]
@@ -612,7 +612,7 @@ SCRIPT = """
 
     sys.path[:0] = [{root!r}, {tests!r}]
     from barrage_mlflow.fitting import fit
-    from barrage_mlflow.services import build_callbacks, load_checkpoint
+    from barrage_mlflow.services import build_callbacks, find_checkpoint
     from test_fitting import Batches, Objective, build_network, services
 
     class Noise(keras.layers.Layer):
@@ -635,7 +635,7 @@ SCRIPT = """
                 os._exit(9)
 
     mode, folder = sys.argv[1], Path(sys.argv[2])
-    resume = load_checkpoint(folder / "checkpoints" / "resume") if mode == "resume" else None
+    resume = find_checkpoint(folder / "checkpoints" / "resume") if mode == "resume" else None
     network = build_network(seed=99 if resume else 1, layer=Noise())
     reducer = keras.callbacks.ReduceLROnPlateau("loss", 0.5, 2, cooldown=1, min_delta=0.05)
     callbacks = [*build_callbacks(services(), folder), reducer, Restless()]

@@ -11,6 +11,7 @@ import pytest
 
 from barrage_mlflow.config import read_config
 from barrage_mlflow.errors import ComponentError, ConfigError, TrainingError
+from barrage_mlflow.files import written_whole
 from barrage_mlflow.services import (
     BestCheckpoint,
     LossGuard,
@@ -20,7 +21,6 @@ from barrage_mlflow.services import (
     check_monitors,
     read_report,
 )
-from barrage_mlflow.services.files import written_whole
 from barrage_mlflow.services.writer import BackgroundWriter
 
 STOPPING = {"mode": "min", "patience": 10, "min_delta": 1e-5, "verbose": 1}

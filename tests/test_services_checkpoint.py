@@ -14,9 +14,9 @@ from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.services import (
     BestCheckpoint,
     ResumeCheckpoint,
-    load_checkpoint,
-    save_checkpoint,
+    find_checkpoint,
 )
+from barrage_mlflow.services.checkpoint import take_snapshot, write_checkpoint
 from barrage_mlflow.services.generators import generator_states, set_generator_states
 
 
@@ -27,6 +27,10 @@ def small_network(units=3, optimizer="adam", dtype="float32"):
     network.compile(optimizer, loss={"y": "mse"})
     network.optimizer.build(network.trainable_variables)
     return network
+
+
+def save_checkpoint(folder, network, epoch, logs=(), callbacks=(), batch=0):
+    return write_checkpoint(folder, take_snapshot(network, epoch, batch, logs, callbacks))
 
 
 def randomise(network):
@@ -50,7 +54,7 @@ def test_all_variables_come_back(tmp_path, dtype):
     save_checkpoint(tmp_path, saved, 1)
     network = small_network(dtype=dtype)
 
-    load_checkpoint(tmp_path).restore(network)
+    find_checkpoint(tmp_path).restore(network)
 
     assert same(values(network), values(saved))
 
@@ -61,7 +65,7 @@ def test_an_optimizer_that_was_not_built_is_built(tmp_path):
     network = small_network()
     network.compile("adam", loss={"y": "mse"})
 
-    load_checkpoint(tmp_path).restore(network)
+    find_checkpoint(tmp_path).restore(network)
 
     assert same(values(network), values(saved))
 
@@ -73,7 +77,7 @@ def test_epoch_logs_and_stop_come_back(tmp_path):
 
     path = save_checkpoint(tmp_path, network, 2, logs)
 
-    checkpoint = load_checkpoint(tmp_path)
+    checkpoint = find_checkpoint(tmp_path)
     assert (checkpoint.path, checkpoint.epoch, checkpoint.logs, checkpoint.stopped) == (
         path,
         2,
@@ -102,7 +106,7 @@ def test_generators_come_back(tmp_path):
     drawn = draw()
     keras.utils.set_random_seed(5)
 
-    load_checkpoint(tmp_path).restore(network)
+    find_checkpoint(tmp_path).restore(network)
 
     assert draw() == drawn
 
@@ -138,7 +142,7 @@ def test_the_last_two_are_kept(tmp_path):
         "epoch-100000.npz",
         "note.txt",
     ]
-    assert load_checkpoint(tmp_path).epoch == 100_000
+    assert find_checkpoint(tmp_path).epoch == 100_000
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_those_before(tmp_path, monkeypatch):
@@ -182,7 +186,7 @@ def test_a_damaged_one_is_passed_over_with_a_warning(tmp_path, caplog, damage):
     newest.write_bytes(damage(newest.read_bytes()))
 
     with caplog.at_level(logging.WARNING):
-        checkpoint = load_checkpoint(tmp_path)
+        checkpoint = find_checkpoint(tmp_path)
 
     assert checkpoint.epoch == 1
     (record,) = caplog.records
@@ -197,13 +201,13 @@ def test_no_flipped_byte_goes_unnoticed(tmp_path):
     network = small_network()
     good, newest = (save_checkpoint(tmp_path, network, epoch) for epoch in (1, 2))
     content = newest.read_bytes()
-    whole = load_checkpoint(tmp_path)
+    whole = find_checkpoint(tmp_path)
 
     for position in range(0, len(content), len(content) // 150):
         damaged = bytearray(content)
         damaged[position] ^= 0x10
         newest.write_bytes(bytes(damaged))
-        checkpoint = load_checkpoint(tmp_path)
+        checkpoint = find_checkpoint(tmp_path)
         # A zip file says some things twice: there a flip does no harm.
         assert checkpoint.path == good or (
             checkpoint._state == whole._state
@@ -219,31 +223,29 @@ def rewrite(path, **members):
 
 def test_contents_that_do_not_match_the_checksum(tmp_path):
     path = save_checkpoint(tmp_path, small_network(), 1)
-    rewrite(path, **{"network/1": np.full(3, 5.0, "float32")})
+    rewrite(path, **{"trainable/1": np.full(3, 5.0, "float32")})
 
     with pytest.raises(ArtifactError, match="damaged") as caught:
-        load_checkpoint(tmp_path)
+        find_checkpoint(tmp_path)
 
     assert str(caught.value) == (
         f"{tmp_path}: every resume checkpoint is damaged: "
-        "epoch-00001.npz: its checksum does not match"
+        "epoch-00001.npz: its checksum does not match; remove them to train from the start"
     )
 
 
 def test_a_format_of_the_future(tmp_path, monkeypatch):
-    monkeypatch.setattr("barrage_mlflow.services.checkpoint._FORMAT", 2)
+    monkeypatch.setattr("barrage_mlflow.services.checkpoint._FORMAT", 3)
     save_checkpoint(tmp_path, small_network(), 1)
     monkeypatch.undo()
 
-    with pytest.raises(ArtifactError, match=r"epoch-00001\.npz: expected format 1, got 2$"):
-        load_checkpoint(tmp_path)
+    with pytest.raises(ArtifactError, match=r"epoch-00001\.npz: expected format 2, got 3; "):
+        find_checkpoint(tmp_path)
 
 
 def test_no_checkpoint(tmp_path):
-    with pytest.raises(ArtifactError, match="found none") as caught:
-        load_checkpoint(tmp_path)
-
-    assert str(caught.value) == f"{tmp_path}: expected a resume checkpoint, found none"
+    (tmp_path / "epoch-of-mine.npz").touch()
+    assert find_checkpoint(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -268,7 +270,7 @@ def test_a_checkpoint_of_something_else(tmp_path, other, message):
     before = values(network)
 
     with pytest.raises(ArtifactError, match="of another") as caught:
-        load_checkpoint(tmp_path).restore(network)
+        find_checkpoint(tmp_path).restore(network)
 
     assert str(caught.value) == message
     assert same(values(network), before)
@@ -302,7 +304,7 @@ def test_callbacks_come_back(tmp_path):
         BestCheckpoint(tmp_path / "best.weights.h5", "val_loss", "min"),
     ]
 
-    load_checkpoint(tmp_path).restore(network, fresh)
+    find_checkpoint(tmp_path).restore(network, fresh)
 
     assert (fresh[0].wait, fresh[0].best, fresh[0].best_epoch) == (2, 0.25, 4)
     assert same(fresh[0].best_weights, weights)
@@ -328,7 +330,7 @@ def test_any_callback_with_get_state_and_set_state_comes_back(tmp_path):
     save_checkpoint(tmp_path, network, 1, callbacks=[Counter(**state)])
     fresh = Counter()
 
-    load_checkpoint(tmp_path).restore(network, [fresh])
+    find_checkpoint(tmp_path).restore(network, [fresh])
 
     assert fresh.state == state
 
@@ -338,7 +340,7 @@ def test_a_checkpoint_of_other_callbacks(tmp_path):
     save_checkpoint(tmp_path, network, 1, callbacks=[stopping(), Counter()])
 
     with pytest.raises(ArtifactError, match="other callbacks") as caught:
-        load_checkpoint(tmp_path).restore(network, [])
+        find_checkpoint(tmp_path).restore(network, [])
 
     assert str(caught.value) == (
         "the checkpoint is of other callbacks: it holds EarlyStopping, Counter, got none"
@@ -350,14 +352,17 @@ def test_the_callback_writes_after_each_epoch(tmp_path):
     counter = Counter(count=0)
     resume = ResumeCheckpoint(tmp_path / "resume")
     resume.set_model(network)
-    resume.watch([counter], [{"loss": 3.0}])
+    logs = [{"loss": 3.0}]
+    resume.watch([counter], logs)
 
+    logs.append({"loss": 2.0})
     resume.on_epoch_end(1, {"loss": 2.0})
     counter.state = {"count": 1}
+    logs.append({"loss": 1.0})
     resume.on_epoch_end(2, {"loss": 1.0})
     resume.on_train_end()
 
-    checkpoint = load_checkpoint(tmp_path / "resume")
+    checkpoint = find_checkpoint(tmp_path / "resume")
     assert (checkpoint.epoch, checkpoint.logs) == (3, [{"loss": 3.0}, {"loss": 2.0}, {"loss": 1.0}])
     checkpoint.restore(network, [fresh := Counter()])
     assert fresh.state == {"count": 1}

@@ -6,16 +6,12 @@ validation, and a stop on a loss that is no number.
 
 from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.build import build_callbacks
-from barrage_mlflow.services.checkpoint import (
-    Checkpoint,
-    ResumeCheckpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
+from barrage_mlflow.services.checkpoint import Checkpoint, find_checkpoint
 from barrage_mlflow.services.curves import write_learning_curves
 from barrage_mlflow.services.loss_guard import LossGuard
 from barrage_mlflow.services.monitors import check_monitors
 from barrage_mlflow.services.report import TrainingReport, read_report
+from barrage_mlflow.services.resume import ResumeCheckpoint
 
 __all__ = [
     "BestCheckpoint",
@@ -25,8 +21,7 @@ __all__ = [
     "TrainingReport",
     "build_callbacks",
     "check_monitors",
-    "load_checkpoint",
+    "find_checkpoint",
     "read_report",
-    "save_checkpoint",
     "write_learning_curves",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from barrage_mlflow.errors import TrainingError
-from barrage_mlflow.services.files import written_whole
+from barrage_mlflow.files import written_whole
 from barrage_mlflow.services.writer import BackgroundWriter
 
 

@@ -11,15 +11,17 @@ import keras
 from barrage_mlflow import artifacts
 from barrage_mlflow.config import build_import
 from barrage_mlflow.services.best import BestCheckpoint
-from barrage_mlflow.services.checkpoint import ResumeCheckpoint
 from barrage_mlflow.services.loss_guard import LossGuard
 from barrage_mlflow.services.report import TrainingReport
+from barrage_mlflow.services.resume import ResumeCheckpoint
 from barrage_mlflow.services.writer import BackgroundWriter
 
 _SERVICES = "$.services"
 
 
-def build_callbacks(config: Mapping[str, Any], folder: Path) -> list[keras.callbacks.Callback]:
+def build_callbacks(
+    config: Mapping[str, Any], folder: Path, about: Mapping[str, Any] | None = None
+) -> list[keras.callbacks.Callback]:
     """Build every service, in the order in which they are called.
 
     The loss guard comes first, so that nothing is written of a training that is lost; the
@@ -28,6 +30,7 @@ def build_callbacks(config: Mapping[str, Any], folder: Path) -> list[keras.callb
     Args:
         config: a resolved config.
         folder: the artifact folder.
+        about: what the training says of itself in its resume checkpoints.
 
     Raises:
         ComponentError: params that a Keras callback refuses, with their path in the config.
@@ -66,7 +69,12 @@ def build_callbacks(config: Mapping[str, Any], folder: Path) -> list[keras.callb
             for name in ("train_early_stopping", "validation_early_stopping")
         ),
         TrainingReport(folder / artifacts.REPORT),
-        ResumeCheckpoint(checkpoints / artifacts.RESUME, writer),
+        ResumeCheckpoint(
+            checkpoints / artifacts.RESUME,
+            writer,
+            **services.get("resume_checkpoint", {}),
+            about=about,
+        ),
     ]
 
 

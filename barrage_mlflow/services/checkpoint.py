@@ -1,7 +1,8 @@
 """The resume checkpoint: all that a training needs to go on after its process has ended.
 
-One file an epoch, ``epoch-00012.npz``: arrays in NumPy's format without pickle, and among
-them a ``state`` of JSON text and a ``checksum`` over everything else.
+A file is called ``epoch-00012.npz``, or ``epoch-00012-batch-340.npz`` if it was written within the
+epoch that follows. It holds arrays in NumPy's format without pickle, and among them a ``state`` of
+JSON text and a ``checksum`` over everything else.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,43 +20,48 @@ import keras
 import numpy as np
 
 from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.services.files import written_whole
+from barrage_mlflow.files import written_whole
 from barrage_mlflow.services.generators import generator_states, set_generator_states
 from barrage_mlflow.services.state import (
+    OWNERS,
     Arrays,
     capture_callbacks,
     capture_variables,
     restore_callbacks,
     restore_variables,
 )
-from barrage_mlflow.services.writer import BackgroundWriter
 
 Logs = dict[str, float]
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1
-_NAME = "epoch-{:05d}.npz"
-_KEPT = 2
+_FORMAT = 2
+_NAME = re.compile(r"epoch-(\d+)(?:-batch-(\d+))?\.npz")
+KEPT = 2
+"""Files that are kept, if nothing else is said."""
 _STATE = "state"
 _CHECKSUM = "checksum"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training as it stood after an epoch.
+    """A training as it stood after an epoch, or between two batches.
 
     Attributes:
         path: the file.
-        epoch: how many epochs were trained.
-        logs: the metrics of each of them.
-        stopped: a callback had ended the training; there is nothing left to train.
+        epoch: how many epochs were trained and validated.
+        batch: how many batches of the next one were trained.
+        logs: the metrics of each of the epochs.
+        stopped: a callback had ended the training, or this epoch of it.
+        about: what the training says of itself.
     """
 
     path: Path
     epoch: int
+    batch: int
     logs: list[Logs]
     stopped: bool
+    about: dict[str, Any]
     _state: dict[str, Any] = field(repr=False)
     _arrays: Arrays = field(repr=False)
 
@@ -64,34 +71,82 @@ class Checkpoint:
         """Put a compiled network, its optimizer, callbacks and all random generators back.
 
         Training on from there gives the weights that a training without a break gives, bit
-        for bit on CPU. Callbacks are to be restored after their ``on_train_begin``;
-        ``fit(…, resume=checkpoint)`` does it all in the right order.
+        for bit on CPU. Callbacks are to be restored after their ``on_train_begin``, and within an
+        epoch after its ``on_epoch_begin``; ``fit(…, resume=checkpoint)`` does it all in the
+        right order.
 
         Raises:
             ArtifactError: the checkpoint is of another network, optimizer or other callbacks.
         """
         callbacks = list(callbacks)
-        restore_variables(network, self._state["variables"], self._arrays)
+        # At the begin of an epoch the metrics are set to zero, and may not have been made yet.
+        owners = [owner for owner in OWNERS if owner != "metrics" or self.batch]
+        restore_variables(network, self._state["variables"], self._arrays, owners)
         restore_callbacks(callbacks, self._state["callbacks"], self._arrays)
         set_generator_states(self._state["generators"])
         network.stop_training = self.stopped
 
 
-def save_checkpoint(
-    folder: Path,
+@dataclass(frozen=True)
+class Snapshot:
+    """A copy of all that a checkpoint holds.
+
+    Attributes:
+        epoch: how many epochs were trained and validated.
+        batch: how many batches of the next one were trained.
+        state: JSON values.
+        arrays: apart from them.
+    """
+
+    epoch: int
+    batch: int
+    state: dict[str, Any]
+    arrays: Arrays
+
+
+def take_snapshot(
     network: keras.Model,
     epoch: int,
+    batch: int = 0,
     logs: Sequence[Logs] = (),
     callbacks: Iterable[keras.callbacks.Callback] = (),
-) -> Path:
-    """Write a resume checkpoint, whole or not at all; the last two are kept.
+    about: Mapping[str, Any] | None = None,
+    owners: Iterable[str] = OWNERS,
+) -> Snapshot:
+    """Copy all that a checkpoint holds.
+
+    Args:
+        network: compiled, its optimizer built.
+        epoch: how many epochs were trained and validated.
+        batch: how many batches of the next one were trained.
+        logs: the metrics of each of the epochs.
+        callbacks: those whose memory is kept too.
+        about: what the training says of itself; JSON values.
+        owners: whose variables to copy, of :data:`~barrage_mlflow.services.state.OWNERS`.
+    """
+    shapes, arrays = capture_variables(network, owners)
+    states, callback_arrays = capture_callbacks(callbacks)
+    state = {
+        "format": _FORMAT,
+        "epoch": epoch,
+        "batch": batch,
+        "logs": list(logs),
+        "stopped": bool(network.stop_training),
+        "about": dict(about or {}),
+        "variables": shapes,
+        "callbacks": states,
+        "generators": generator_states(),
+    }
+    return Snapshot(epoch, batch, state, {**arrays, **callback_arrays})
+
+
+def write_checkpoint(folder: Path, snapshot: Snapshot, keep: int = KEPT) -> Path:
+    """Write a resume checkpoint, whole or not at all.
 
     Args:
         folder: the folder of checkpoints; made if it is not there.
-        network: compiled, its optimizer built.
-        epoch: how many epochs were trained.
-        logs: the metrics of each of them.
-        callbacks: those whose memory is kept too.
+        snapshot: what to write.
+        keep: how many to keep, this one included.
 
     Returns:
         The file.
@@ -103,59 +158,35 @@ def save_checkpoint(
         >>> from tempfile import TemporaryDirectory
         >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         >>> network.compile("adam", "mse")
+        >>> snapshot = take_snapshot(network, 3, logs=[{"loss": 0.5}] * 3)
         >>> with TemporaryDirectory() as folder:
-        ...     path = save_checkpoint(Path(folder), network, 3, [{"loss": 0.5}] * 3)
-        ...     checkpoint = load_checkpoint(Path(folder))
+        ...     path = write_checkpoint(Path(folder), snapshot)
+        ...     checkpoint = find_checkpoint(Path(folder))
         >>> path.name, checkpoint.epoch, checkpoint.logs[-1]
         ('epoch-00003.npz', 3, {'loss': 0.5})
     """
-    return _write(folder, epoch, *_capture(network, epoch, logs, callbacks))
-
-
-def _capture(
-    network: keras.Model,
-    epoch: int,
-    logs: Sequence[Logs],
-    callbacks: Iterable[keras.callbacks.Callback],
-) -> tuple[dict[str, Any], Arrays]:
-    """Copy all that a checkpoint holds: the state, and the arrays apart from it."""
-    shapes, arrays = capture_variables(network)
-    states, callback_arrays = capture_callbacks(callbacks)
-    state = {
-        "format": _FORMAT,
-        "epoch": epoch,
-        "logs": list(logs),
-        "stopped": bool(network.stop_training),
-        "variables": shapes,
-        "callbacks": states,
-        "generators": generator_states(),
-    }
-    return state, {**arrays, **callback_arrays}
-
-
-def _write(folder: Path, epoch: int, state: dict[str, Any], arrays: Arrays) -> Path:
-    members = {**arrays, _STATE: _to_bytes(json.dumps(state))}
+    members = {**snapshot.arrays, _STATE: _to_bytes(json.dumps(snapshot.state))}
     content: dict[str, Any] = {**members, _CHECKSUM: _checksum(members)}
-    path = folder / _NAME.format(epoch)
+    within = f"-batch-{snapshot.batch}" if snapshot.batch else ""
+    path = folder / f"epoch-{snapshot.epoch:05d}{within}.npz"
     with written_whole(path) as partial, partial.open("wb") as file:
         np.savez(file, **content)
-    for old in _checkpoints(folder)[_KEPT:]:
+    for old in _checkpoints(folder)[keep:]:
         old.unlink()
     return path
 
 
-def load_checkpoint(folder: Path) -> Checkpoint:
-    """Read the newest resume checkpoint that is whole.
+def find_checkpoint(folder: Path) -> Checkpoint | None:
+    """Read the newest resume checkpoint that is whole; None if none was written.
 
     A damaged one is passed over, with a warning on the log.
 
     Raises:
-        ArtifactError: there is none, or all are damaged.
+        ArtifactError: all are damaged.
 
     Example:
-        >>> load_checkpoint(Path("nowhere"))
-        Traceback (most recent call last):
-        barrage_mlflow.errors.ArtifactError: nowhere: expected a resume checkpoint, found none
+        >>> find_checkpoint(Path("nowhere")) is None
+        True
     """
     damaged = []
     for path in _checkpoints(folder):
@@ -167,54 +198,18 @@ def load_checkpoint(folder: Path) -> Checkpoint:
                 "resume checkpoint %s is damaged (%s); falling back to the one before", path, error
             )
     if damaged:
-        raise ArtifactError(f"{folder}: every resume checkpoint is damaged: {'; '.join(damaged)}")
-    raise ArtifactError(f"{folder}: expected a resume checkpoint, found none")
-
-
-class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes a resume checkpoint after each epoch.
-
-    What it holds is copied at once, and written while the next epoch is trained.
-
-    Args:
-        folder: where the checkpoints stand.
-        writer: writes them; one of its own if left out.
-
-    Example:
-        >>> ResumeCheckpoint(Path("checkpoints/resume")).folder.name
-        'resume'
-    """
-
-    def __init__(self, folder: Path, writer: BackgroundWriter | None = None) -> None:
-        super().__init__()
-        self.folder = Path(folder)
-        self._writer = writer or BackgroundWriter()
-        self._callbacks: list[keras.callbacks.Callback] = []
-        self._logs: list[Logs] = []
-
-    def watch(
-        self, callbacks: Iterable[keras.callbacks.Callback], logs: Sequence[Logs] = ()
-    ) -> None:
-        """Name the callbacks whose memory to keep, and the metrics of the epochs so far."""
-        self._callbacks = list(callbacks)
-        self._logs = list(logs)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Have the checkpoint written."""
-        self._logs.append(dict(logs or {}))
-        state, arrays = _capture(self.model, epoch + 1, self._logs, self._callbacks)
-        self._writer.submit(lambda: _write(self.folder, epoch + 1, state, arrays))
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Wait until it is written."""
-        self._writer.flush()
+        raise ArtifactError(
+            f"{folder}: every resume checkpoint is damaged: {'; '.join(damaged)}; remove them to "
+            "train from the start"
+        )
+    return None
 
 
 def _checkpoints(folder: Path) -> list[Path]:
     """The files of a folder, the newest first."""
-    return sorted(
-        folder.glob("epoch-*.npz"), key=lambda path: int(path.stem.split("-")[1]), reverse=True
-    )
+    found = {path: _NAME.fullmatch(path.name) for path in folder.glob("epoch-*.npz")}
+    places = {path: (int(name[1]), int(name[2] or 0)) for path, name in found.items() if name}
+    return sorted(places, key=places.__getitem__, reverse=True)
 
 
 def _read(path: Path) -> Checkpoint:
@@ -227,7 +222,8 @@ def _read(path: Path) -> Checkpoint:
     state = json.loads(members.pop(_STATE).tobytes())
     if state["format"] != _FORMAT:
         raise ValueError(f"expected format {_FORMAT}, got {state['format']}")
-    return Checkpoint(path, state["epoch"], state["logs"], state["stopped"], state, members)
+    names = ("epoch", "batch", "logs", "stopped", "about")
+    return Checkpoint(path, **{name: state[name] for name in names}, _state=state, _arrays=members)
 
 
 def _checksum(members: Arrays) -> np.ndarray:

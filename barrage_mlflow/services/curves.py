@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from barrage_mlflow.services.files import written_whole
+from barrage_mlflow.files import written_whole
 from barrage_mlflow.services.report import read_report
 
 if TYPE_CHECKING:

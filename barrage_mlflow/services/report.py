@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from barrage_mlflow.services.files import written_whole
+from barrage_mlflow.files import written_whole
 
 _EPOCH = "epoch"
 _LEARNING_RATE = "learning_rate"

@@ -1,7 +1,8 @@
-"""What a training is made of between two epochs, apart from its data: taken down and put back."""
+"""What a training is made of between two batches, apart from its data: taken down and put back."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,31 +18,49 @@ _KERAS_STATE = ("wait", "best", "best_epoch", "best_weights", "stopped_epoch", "
 _ARRAYS = "__arrays__"
 
 
-def capture_variables(network: keras.Model) -> tuple[dict[str, Any], Arrays]:
-    """Copy every variable of a compiled network and of its optimizer.
+TRAINED = ("trainable", "optimizer")
+"""Owners of variables that validation leaves alone."""
+OWNERS = (*TRAINED, "non-trainable", "metrics")
+
+
+def capture_variables(
+    network: keras.Model, owners: Iterable[str] = OWNERS
+) -> tuple[dict[str, Any], Arrays]:
+    """Copy every variable of a compiled network, of its optimizer and of its metrics.
 
     The network's variables hold the states of its layers' seed generators, the optimizer's
-    the learning rate and the count of steps.
+    the learning rate and the count of steps, the metrics' what an epoch has added up so far.
+
+    Args:
+        network: compiled, its optimizer built.
+        owners: whose variables to copy.
 
     Returns:
-        What the variables are, as JSON values, and the arrays themselves.
+        What all variables are, as JSON values, and the arrays of those that were asked for.
     """
-    shapes: dict[str, Any] = {}
+    shapes = {
+        owner: [[variable.path, list(variable.shape), variable.dtype] for variable in variables]
+        for owner, variables in _variables(network).items()
+    }
+    return shapes, copy_variables(network, owners)
+
+
+def copy_variables(network: keras.Model, owners: Iterable[str]) -> Arrays:
+    """Copy the variables of some owners, as :func:`capture_variables` does."""
     arrays: Arrays = {}
-    for owner, variables in _owners(network):
-        shapes[owner] = [
-            [variable.path, list(variable.shape), variable.dtype] for variable in variables
-        ]
-        for index, variable in enumerate(variables):
+    for owner in owners:
+        for index, variable in enumerate(_variables(network)[owner]):
             array = np.asarray(variable.numpy())
             # bfloat16 is no type of NumPy's own: its file format keeps the bits, not the name.
             arrays[f"{owner}/{index}"] = (
                 array.view(f"u{array.itemsize}") if array.dtype.kind == "V" else array
             )
-    return shapes, arrays
+    return arrays
 
 
-def restore_variables(network: keras.Model, shapes: dict[str, Any], arrays: Arrays) -> None:
+def restore_variables(
+    network: keras.Model, shapes: dict[str, Any], arrays: Arrays, owners: Iterable[str] = OWNERS
+) -> None:
     """Set the variables to what :func:`capture_variables` returned.
 
     Variables are matched by their order, since the names of layers depend on what else the
@@ -52,31 +71,38 @@ def restore_variables(network: keras.Model, shapes: dict[str, Any], arrays: Arra
     """
     if not network.optimizer.built:
         network.optimizer.build(network.trainable_variables)
-    owners = _owners(network)
-    for owner, variables in owners:
+    wanted = {owner: _variables(network)[owner] for owner in owners}
+    for owner, variables in wanted.items():
         _check_same(owner, variables, shapes[owner])
-    for owner, variables in owners:
+    for owner, variables in wanted.items():
         for index, variable in enumerate(variables):
             array = arrays[f"{owner}/{index}"]
             dtype = np.asarray(variable.numpy()).dtype
             variable.assign(array if array.dtype == dtype else array.view(dtype))
 
 
-def _owners(network: keras.Model) -> list[tuple[str, list[keras.Variable]]]:
-    return [("network", network.variables), ("optimizer", network.optimizer.variables)]
+def _variables(network: keras.Model) -> dict[str, list[keras.Variable]]:
+    return {
+        "trainable": network.trainable_variables,
+        "optimizer": network.optimizer.variables,
+        "non-trainable": network.non_trainable_variables,
+        "metrics": network.metrics_variables,
+    }
 
 
 def _check_same(owner: str, variables: Sequence[keras.Variable], saved: list[Any]) -> None:
+    thing = owner if owner in ("optimizer", "metrics") else "network"
+    kind = "" if thing == owner else f"{owner} "
     if len(saved) != len(variables):
         raise ArtifactError(
-            f"the checkpoint is of another {owner}: it holds {len(saved)} variables, "
-            f"the {owner} has {len(variables)}"
+            f"the checkpoint is of another {thing}: it holds {len(saved)} {kind}variables, "
+            f"the {thing} has {len(variables)}"
         )
     for variable, (path, shape, dtype) in zip(variables, saved, strict=True):
         if (list(variable.shape), variable.dtype) != (shape, dtype):
             raise ArtifactError(
-                f"the checkpoint is of another {owner}: it holds {path!r} "
-                f"{tuple(shape)} {dtype}, the {owner} has {variable.path!r} "
+                f"the checkpoint is of another {thing}: it holds {path!r} "
+                f"{tuple(shape)} {dtype}, the {thing} has {variable.path!r} "
                 f"{tuple(variable.shape)} {variable.dtype}"
             )
 
@@ -84,7 +110,7 @@ def _check_same(owner: str, variables: Sequence[keras.Variable], saved: list[Any
 def capture_callbacks(
     callbacks: Iterable[keras.callbacks.Callback],
 ) -> tuple[list[Any], Arrays]:
-    """Take down what callbacks remember from epoch to epoch.
+    """Take down what callbacks remember.
 
     Of those that have ``get_state()`` and ``set_state(state)``, the state being a dict of JSON
     values and of lists of arrays; and of Keras's early stopping and
@@ -149,7 +175,8 @@ def _is_arrays(value: Any) -> bool:
 
 def _get_state(callback: keras.callbacks.Callback) -> dict[str, Any]:
     if _keeps_own_state(callback):
-        state: dict[str, Any] = callback.get_state()
+        # It may hand out what it goes on changing, and the checkpoint is written later.
+        state: dict[str, Any] = copy.deepcopy(callback.get_state())
         return state
     return {key: getattr(callback, key) for key in _KERAS_STATE if hasattr(callback, key)}
 

@@ -5,7 +5,12 @@ MLflow itself is imported when a run is opened, not before.
 
 from barrage_mlflow.tracking.dependencies import project_code, requirements
 from barrage_mlflow.tracking.environment import environment_tags
-from barrage_mlflow.tracking.opening import check_registrable, end_project_run, open_run
+from barrage_mlflow.tracking.opening import (
+    check_registrable,
+    end_project_run,
+    open_run,
+    settle_run,
+)
 from barrage_mlflow.tracking.params import flatten_config
 from barrage_mlflow.tracking.run import TrackedRun
 
@@ -18,4 +23,5 @@ __all__ = [
     "open_run",
     "project_code",
     "requirements",
+    "settle_run",
 ]

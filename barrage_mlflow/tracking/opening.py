@@ -7,11 +7,11 @@ import os
 import threading
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking.names import legal_tags
-from barrage_mlflow.tracking.run import TrackedRun, report
+from barrage_mlflow.tracking.run import ERROR_TAG, TrackedRun, report
 from barrage_mlflow.tracking.server import call
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ def open_run(
     experiment: str | None = None,
     run_name: str | None = None,
     tags: Mapping[str, str] | None = None,
+    run_id: str | None = None,
 ) -> TrackedRun:
-    """Open the MLflow run of a training.
+    """Open the MLflow run of a training, or one that was left.
 
     Under ``mlflow run`` that is the run which MLflow opened. Otherwise it is a new one, a child
     if the caller has an active run. Until it is ended it is the active run of this thread, so
@@ -41,10 +42,11 @@ def open_run(
             out. Under ``mlflow run`` the run is in an experiment already.
         run_name: name of the run; MLflow makes one up if left out.
         tags: tags of the run.
+        run_id: a run to go on with; it is RUNNING again.
 
     Raises:
         TrackingError: the store cannot be reached, the experiment is deleted, or there is no run
-            of the id that ``mlflow run`` gave.
+            of this id, or of the one that ``mlflow run`` gave.
 
     Example:
         >>> run = open_run("penguins", "wider network")  # doctest: +SKIP
@@ -57,7 +59,7 @@ def open_run(
     uri = mlflow.get_tracking_uri()
     with _opening:
         client = call(uri, "open its store", lambda: MlflowClient(uri))
-        given = os.environ.get(_RUN_ID)
+        given = run_id or os.environ.get(_RUN_ID)
         parent = mlflow.active_run()
         experiment_id = None
         if experiment is not None and not given:
@@ -83,8 +85,9 @@ def open_run(
                 mlflow.end_run("KILLED")
             raise
         if given:
-            del os.environ[_RUN_ID]  # else a later run of this process would take it up again
-            if experiment is not None:
+            # Else a later run of this process would take it up again.
+            opened_by_mlflow = os.environ.pop(_RUN_ID, None)
+            if experiment is not None and opened_by_mlflow:
                 logger.warning(
                     "the experiment %r is left aside: the run was opened by `mlflow run`, whose "
                     "--experiment-name says where",
@@ -112,6 +115,32 @@ def end_project_run(error: BaseException) -> None:
         open_run().finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
     except TrackingError as problem:
         report(problem, error)
+
+
+def settle_run(run_id: str, status: Literal["FINISHED", "KILLED"]) -> None:
+    """Give a run whose process is gone its true status; one that was ended is left as it is.
+
+    Where MLflow cannot be reached, or has no such run, a warning says so.
+
+    Example:
+        >>> settle_run("1f0c", "KILLED")  # doctest: +SKIP
+    """
+    import mlflow
+    from mlflow import MlflowClient
+
+    uri = mlflow.get_tracking_uri()
+
+    def settle() -> None:
+        client = MlflowClient(uri)
+        if client.get_run(run_id).info.status == "RUNNING":
+            if status == "KILLED":
+                client.set_tag(run_id, ERROR_TAG, "the process was killed")
+            client.set_terminated(run_id, status)
+
+    try:
+        call(uri, f"end run {run_id}", settle)
+    except TrackingError as error:
+        logger.warning("%s", error)
 
 
 def check_registrable(name: str) -> None:

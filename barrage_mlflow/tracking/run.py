@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 ERROR_TAG = "barrage.error"
 PARAMS_PER_REQUEST = 100
 
-_FLUSH_TIMEOUTS: dict[Status, float] = {"FINISHED": 60, "FAILED": 30, "KILLED": 15}
+_FLUSH_TIMEOUTS: dict[Status, float] = {"FINISHED": 60, "FAILED": 30, "KILLED": 5}
 """Seconds to wait for metrics at the end; who presses Ctrl-C does not want to wait."""
 
 
@@ -79,6 +79,8 @@ class TrackedRun:
         self._parent_id = parent_id
         self._has_commit = GIT_COMMIT in run.data.tags
         self._metrics = MetricQueue(self._send_metrics)
+        self._had_metrics = bool(run.data.metrics)
+        self._held: dict[tuple[str, int], float] = {}
         self._status: Status | None = None
         self._home = (os.getpid(), threading.get_ident())
         # MLflow's own hook, which runs after this one, would call the run FINISHED.
@@ -120,7 +122,38 @@ class TrackedRun:
         """
         if self._status is not None:
             raise TrackingError(f"run {self.run_id} has been ended: it takes no more metrics")
-        self._metrics.put(_points(metrics, step))
+        self._metrics.put([point for point in _points(metrics, step) if not self._holds(point)])
+
+    def catch_up(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Log the metrics of epochs that were trained before, each unless the run holds it.
+
+        What the run holds of later epochs is not logged a second time either.
+
+        Args:
+            history: the metrics of each epoch from the first on.
+
+        Raises:
+            TrackingError: MLflow cannot be reached.
+        """
+
+        def read() -> dict[tuple[str, int], float]:
+            return {
+                (name, metric.step): metric.value
+                for name in self._client.get_run(self.run_id).data.metrics
+                for metric in self._client.get_metric_history(self.run_id, name)
+            }
+
+        if self._had_metrics:
+            self._held = self._call("read the metrics", read)
+        for epoch, metrics in enumerate(history, 1):
+            self.log_metrics(metrics, epoch)
+
+    def _holds(self, point: Point) -> bool:
+        held = self._held.get((point.key, point.step))
+        if held is None or math.isfinite(point.value):
+            return held == point.value
+        # Stores keep infinity as the largest number.
+        return math.isnan(held) if math.isnan(point.value) else held * point.value > 1e300
 
     def flush(self, timeout: float = _FLUSH_TIMEOUTS["FINISHED"]) -> None:
         """Wait until all metrics have been written.

@@ -175,8 +175,9 @@ CASES = [
 from the begin of the first epoch to the last train step. Ours tracks to a real `mlflow server` on
 this machine, at the lowest priority, behind a proxy that holds back all bytes for 25 ms each way;
 that every value arrived is checked afterwards. The peer is the same training with the engine's
-`TrackedRun.log_metrics`, the one call to MLflow between those two moments, replaced by nothing. What tracking took of a core,
-beside the training thread and within it, bounds the truth where the machine is noisy.""",
+`TrackedRun.log_metrics`, the one call to MLflow between those two moments, replaced by nothing.
+What tracking took of a core, beside the training thread and within it, bounds the truth where the
+machine is noisy.""",
         measure,
     )
 ]

@@ -1,0 +1,82 @@
+"""One training at a time in an artifact folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from barrage_mlflow import artifacts
+from barrage_mlflow.errors import ArtifactError
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep every other training out of an artifact folder, which is made if it is not there.
+
+    The lock dies with its process, however that ends. A folder in which nothing was left is
+    removed.
+
+    Raises:
+        ArtifactError: another process holds it, or the folder cannot be made or written to.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder, locked(Path(folder)):
+        ...     with locked(Path(folder)):  # doctest: +ELLIPSIS
+        ...         pass
+        Traceback (most recent call last):
+        barrage_mlflow.errors.ArtifactError: ... is in use by process ...; wait until it ends, ...
+    """
+    if folder.is_file():
+        raise ArtifactError(f"{folder}: expected a folder, got a file")
+    path = folder / artifacts.LOCK
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = _acquired(path)
+    except OSError as error:
+        raise ArtifactError(
+            f"{folder}: the artifact folder cannot be written to ({error}); name another one"
+        ) from error
+    with file:
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _acquired(path: Path) -> IO[str]:
+    while True:
+        file = path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with file:
+                file.seek(0)
+                owner = file.read().strip() or "another process"
+            raise ArtifactError(
+                f"{path.parent} is in use by {owner}; wait until it ends, or name another folder"
+            ) from None
+        except BaseException:
+            file.close()
+            raise
+        # Who held it before removes the file: what was opened may be no longer there.
+        if _is_at(file, path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            return file
+        file.close()
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,111 @@
+"""A training that was begun in an artifact folder: what it was, and what has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from barrage_mlflow import artifacts
+from barrage_mlflow.config.diff import diff_configs
+from barrage_mlflow.errors import ArtifactError
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What a training left in its artifact folder.
+
+    Attributes:
+        folder: the artifact folder.
+        run_id: its MLflow run.
+        tracking_uri: the store of that run, without user and password.
+        config: the resolved config; None if it did not get so far.
+        records: digest of each dataset, by its name; empty if it did not get so far.
+        result: what it came to; None if it has not finished.
+    """
+
+    folder: Path
+    run_id: str
+    tracking_uri: str
+    config: dict[str, Any] | None
+    records: dict[str, str]
+    result: dict[str, Any] | None
+
+    def changes(self, config: Config, code: Iterable[Path]) -> list[str]:
+        """Tell how a config and the project's code differ from what was trained.
+
+        Args:
+            config: the resolved config.
+            code: files and folders of the project's modules.
+        """
+        if self.config is None:
+            return []
+        before, now = _code_files([self.folder / artifacts.CODE]), _code_files(code)
+        return [
+            *(f"config {difference}" for difference in diff_configs(self.config, config)),
+            *(
+                f"code {name}: {_change(before.get(name), now.get(name))}"
+                for name in sorted({*before, *now})
+                if before.get(name) != now.get(name)
+            ),
+        ]
+
+    def changed_records(self, digests: Mapping[str, str]) -> list[str]:
+        """Tell which datasets differ from those that were trained on."""
+        return [
+            f"{name} records: digest {self.records[name]} → {digest}"
+            for name, digest in digests.items()
+            if self.records.get(name, digest) != digest
+        ]
+
+
+def find_earlier(folder: Path) -> Earlier | None:
+    """Find the training that was begun in an artifact folder; None if none was.
+
+    Raises:
+        ArtifactError: what it left cannot be read.
+
+    Example:
+        >>> find_earlier(Path("nowhere")) is None
+        True
+    """
+    run = artifacts.read_json(folder / artifacts.RUN)
+    if run is None:
+        return None
+    try:
+        return Earlier(
+            folder,
+            run["run_id"],
+            run["tracking_uri"],
+            artifacts.read_json(folder / artifacts.RESOLVED_CONFIG),
+            run.get("records", {}),
+            artifacts.read_json(folder / artifacts.RESULT),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(
+            f"{folder / artifacts.RUN}: not as this version of Barrage writes it; name a new folder"
+        ) from error
+
+
+def _code_files(paths: Iterable[Path]) -> dict[str, bytes]:
+    """The contents of all files of the project's code, by name."""
+    return {name: path.read_bytes() for name, path in _files(paths)}
+
+
+def _files(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    for root in paths:
+        home = root if root.name == artifacts.CODE else root.parent
+        for path in [root] if root.is_file() else root.rglob("*"):
+            parts = path.relative_to(home).parts
+            hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
+            if path.is_file() and not hidden:
+                yield "/".join(parts), path
+
+
+def _change(before: bytes | None, now: bytes | None) -> str:
+    if before is None:
+        return "is new"
+    return "is gone" if now is None else "has changed"
