@@ -33,6 +33,9 @@ from typing import Any
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.files import written_whole
 
+HOME = "artifacts"
+"""Where the folders go that nobody names."""
+
 CONFIG = "config"
 RESOLVED_CONFIG = "resolved_config.json"
 RUN = "run.json"
@@ -66,7 +69,7 @@ def default_folder(run_id: str) -> Path:
         >>> default_folder("1f0c").name.endswith("-1f0c")
         True
     """
-    return Path("artifacts", f"{datetime.now():%Y-%m-%d-%H-%M-%S}-{run_id}")
+    return Path(HOME, f"{datetime.now():%Y-%m-%d-%H-%M-%S}-{run_id}")
 
 
 def check_free(folder: Path) -> None:

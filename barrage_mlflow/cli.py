@@ -54,6 +54,12 @@ class _WithOverrides(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_OVERRIDES], args = _split_overrides(args)
+        # The value may be left out, and what comes next is then an argument.
+        following = zip(args, [*args[1:], ""], strict=True)
+        args = [
+            "--resume=folder" if (arg, after == "auto") == ("--resume", False) else arg
+            for arg, after in following
+        ]
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -88,7 +94,13 @@ def main() -> None:
 @click.option("--experiment", help="MLflow experiment; made if it is not there.")
 @click.option("--run-name", help="Name of the MLflow run.")
 @click.option("--register", metavar="NAME", help="Add the model to this registered model.")
-@click.option("--resume", is_flag=True, help="Go on with the training in --artifact-dir, if any.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="folder",
+    metavar="[auto]",
+    help="Go on with the training in --artifact-dir, if any; auto: with the newest unfinished one.",
+)
 @click.option(
     "--resume-anyway", is_flag=True, help="Resume though config, code or records have changed."
 )
@@ -104,7 +116,9 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
     from barrage_mlflow.training import train as run_training
 
     overrides = ctx.meta[_OVERRIDES]
-    if (options["resume"] or options["resume_anyway"]) and options["artifact_dir"] is None:
+    resume = options.pop("resume")
+    named = options["artifact_dir"] is not None
+    if (resume == "folder" or options["resume_anyway"]) and not named and resume != "auto":
         raise click.UsageError("--resume needs --artifact-dir, the folder of the training")
     # SIGTERM ends a training as Ctrl-C does, also before it has begun.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -116,6 +130,7 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
         validation,
         overrides=overrides,
         progress=sys.stderr,
+        resume="auto" if resume == "auto" else resume is not None,
         **options,
     )
     click.echo(f"best epoch {result.best_epoch}: {format_logs(result.metrics)}")

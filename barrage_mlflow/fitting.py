@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
 import keras
@@ -77,7 +77,8 @@ def fit(
         resume: a checkpoint to go on from.
         steps_per_execution: how many batches to run in one call of TensorFlow; found by
             measuring if left out. What is trained does not depend on it.
-        signals: held back while batches run, so that the training ends between two of them.
+        signals: held back but while the loop waits for records, so that the training ends
+            between two batches.
 
     Returns:
         The logs of each epoch, those before ``resume`` included.
@@ -128,25 +129,26 @@ def fit(
         done=first_epoch * train.steps + first_batch,
     )
     try:
-        if first_epoch < epochs:
-            blocks = loop.prepare(train, first_epoch, first_batch)
-        callback_list.on_train_begin()
-        if first_batch:
-            callback_list.on_epoch_begin(first_epoch)
-        if resume:
-            resume.restore(network, ordered)
-        for epoch in range(first_epoch, epochs):
-            batch = first_batch if epoch == first_epoch else 0
-            if network.stop_training and not batch:
-                break
-            if epoch > first_epoch:
-                blocks = train.epoch(epoch)
-            logs = loop.train_epoch(epoch, batch, blocks)
-            logs |= {f"val_{name}": value for name, value in loop.validate(validation).items()}
-            logs["learning_rate"] = _learning_rate(network)
-            history.append(logs)
-            loop.end_epoch(epoch, logs)
-        network.optimizer.finalize_variable_values(network.trainable_variables)
+        with loop.signals.held():
+            if first_epoch < epochs:
+                blocks = loop.prepare(train, first_epoch, first_batch)
+            callback_list.on_train_begin()
+            if first_batch:
+                callback_list.on_epoch_begin(first_epoch)
+            if resume:
+                resume.restore(network, ordered)
+            for epoch in range(first_epoch, epochs):
+                batch = first_batch if epoch == first_epoch else 0
+                if network.stop_training and not batch:
+                    break
+                if epoch > first_epoch:
+                    blocks = train.epoch(epoch)
+                logs = loop.train_epoch(epoch, batch, blocks)
+                logs |= {f"val_{name}": value for name, value in loop.validate(validation).items()}
+                logs["learning_rate"] = _learning_rate(network)
+                history.append(logs)
+                callback_list.on_epoch_end(epoch, logs)
+            network.optimizer.finalize_variable_values(network.trainable_variables)
     except BaseException as failure:
         loop.abandon(failure)
         raise
@@ -193,9 +195,9 @@ class _Loop:
             periods = [*periods, checkpoint.every_steps]
         self._train_pace = Pace(steps_per_execution, periods, done)
         self._test_pace = Pace(steps_per_execution, self._test_hooks.periods)
-        self._signals = signals
+        self.signals = signals
         self._checkpoint = checkpoint
-        self._standing = True
+        self._standing = False
         self._testing = False
 
     def prepare(self, train: Epochs, epoch: int, batch: int) -> Iterator[DataRecord]:
@@ -208,7 +210,8 @@ class _Loop:
         """
         over = batch >= train.steps
         blocks = train.epoch(epoch, train.steps - 1 if over else batch)
-        first = next(blocks)
+        with self.signals.let_in():
+            first = next(blocks)
         _build(self._network, self._conform(cut(first, 0, self._batch_size)))
         return iter(()) if over else _again(first, blocks)
 
@@ -221,13 +224,12 @@ class _Loop:
         hooks, pace = self._train_hooks, self._train_pace
         with closing(Blocks(blocks)) as records:
             while not network.stop_training:
-                data = records.take(pace.steps(batch) * self._batch_size)
+                data = self._take(records, pace.steps(batch))
                 if data is None:
                     break
-                with self._moving():
-                    batch = self._run(self._train, data, hooks, pace, batch)
-                    if checkpoint:
-                        checkpoint.stand(epoch, batch)
+                batch = self._run(self._train, data, hooks, pace, batch)
+                if checkpoint:
+                    checkpoint.stand(epoch, batch)
         if checkpoint:
             checkpoint.stand_before_validation(epoch, batch)
         return _results(network)
@@ -241,27 +243,22 @@ class _Loop:
         batch = 0
         with closing(Blocks(blocks)) as records:
             while not network.stop_evaluating:
-                data = records.take(pace.steps(batch) * self._batch_size)
+                data = self._take(records, pace.steps(batch))
                 if data is None:
                     break
-                with self._moving():
-                    batch = self._run(self._test, data, hooks, pace, batch)
+                batch = self._run(self._test, data, hooks, pace, batch)
         results = _results(network)
         self._callbacks.on_test_end(results)
         self._testing = False
         return results
 
-    def end_epoch(self, epoch: int, logs: Logs) -> None:
-        with self._moving():
-            self._callbacks.on_epoch_end(epoch, logs)
-
-    @contextmanager
-    def _moving(self) -> Iterator[None]:
-        """Let no signal in before the training stands between two batches again."""
-        with self._signals.held():
-            self._standing = False
-            yield
-            self._standing = True
+    def _take(self, records: Blocks, steps: int) -> DataRecord | None:
+        """Wait for the records of some steps; here the training stands and may be interrupted."""
+        self._standing = True
+        with self.signals.let_in():
+            data = records.take(steps * self._batch_size)
+        self._standing = False
+        return data
 
     def abandon(self, failure: BaseException) -> None:
         """Let every callback close its files; what breaks then is a note on the failure."""

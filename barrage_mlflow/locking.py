@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,13 +14,20 @@ from typing import IO
 from barrage_mlflow import artifacts
 from barrage_mlflow.errors import ArtifactError
 
+_LOOK = 0.2
+"""Seconds between two attempts."""
+
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, patience: float = 0) -> Iterator[None]:
     """Keep every other training out of an artifact folder, which is made if it is not there.
 
     The lock dies with its process, however that ends. A folder in which nothing was left is
     removed.
+
+    Args:
+        folder: the artifact folder.
+        patience: seconds to wait for another process to leave it.
 
     Raises:
         ArtifactError: another process holds it, or the folder cannot be made or written to.
@@ -35,9 +43,10 @@ def locked(folder: Path) -> Iterator[None]:
     if folder.is_file():
         raise ArtifactError(f"{folder}: expected a folder, got a file")
     path = folder / artifacts.LOCK
+    deadline = time.monotonic() + patience
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = _acquired(path)
+        file = _acquired(path, deadline)
     except OSError as error:
         raise ArtifactError(
             f"{folder}: the artifact folder cannot be written to ({error}); name another one"
@@ -51,7 +60,7 @@ def locked(folder: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _acquired(path: Path) -> IO[str]:
+def _acquired(path: Path, deadline: float) -> IO[str]:
     while True:
         file = path.open("a+", encoding="utf-8")
         try:
@@ -60,6 +69,9 @@ def _acquired(path: Path) -> IO[str]:
             with file:
                 file.seek(0)
                 owner = file.read().strip() or "another process"
+            if time.monotonic() < deadline:
+                time.sleep(_LOOK)
+                continue
             raise ArtifactError(
                 f"{path.parent} is in use by {owner}; wait until it ends, or name another folder"
             ) from None

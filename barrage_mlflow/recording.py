@@ -99,6 +99,8 @@ def read_records(source: Any, name: str) -> Records:
     Raises:
         RecordError: it cannot be read, or is empty.
     """
+    if isinstance(source, Records):
+        return source
     records = Records.read(source, name=None if _is_path(source) else name)
     if not len(records):
         raise RecordError(f"{records.name} holds no records; give at least one")
@@ -111,7 +113,7 @@ def read_datasets(
     """Read the datasets and name them as inputs of the run, unless it has them already."""
     read = {}
     for name, source in sets.items():
-        records = read[name] = source if earlier else read_records(source, name)
+        records = read[name] = read_records(source, name)
         if earlier and earlier.records.get(name) == records.digest():
             continue
         run.log_dataset(

@@ -90,6 +90,25 @@ def find_earlier(folder: Path) -> Earlier | None:
         ) from error
 
 
+def unfinished(folder: Path) -> Iterator[Earlier]:
+    """The trainings that were begun in folders of this one and have not finished, newest first.
+
+    What cannot be read is passed over.
+
+    Example:
+        >>> list(unfinished(Path("nowhere")))
+        []
+    """
+    runs = {path: path.stat().st_mtime for path in folder.glob(f"*/{artifacts.RUN}")}
+    for path in sorted(runs, key=runs.__getitem__, reverse=True):
+        try:
+            earlier = find_earlier(path.parent)
+        except ArtifactError:
+            continue
+        if earlier and earlier.config is not None and earlier.result is None:
+            yield earlier
+
+
 def _code_files(paths: Iterable[Path]) -> dict[str, bytes]:
     """The contents of all files of the project's code, by name."""
     return {name: path.read_bytes() for name, path in _files(paths)}

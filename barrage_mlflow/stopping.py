@@ -22,8 +22,10 @@ _LOOK = 0.5
 class StopSignals(AbstractContextManager["StopSignals"]):
     """While it is entered, the first SIGTERM or SIGINT raises KeyboardInterrupt, as soon as it may.
 
-    Within :meth:`held` it waits for the end of the block. After it, further SIGTERMs are passed
-    over, since what ends a training sends more than one; a second Ctrl-C is raised at once.
+    Within :meth:`held` it waits for the next :meth:`let_in`, or for the end of the block: Keras
+    and TensorFlow are not to be interrupted anywhere, and an exception that comes up in a
+    destructor of theirs would be lost. Further SIGTERMs are passed over, since what ends a training
+    sends more than one; a second Ctrl-C is raised at once.
 
     Where a signal is ignored, or has a handler other than Python's own, it is left alone; so are
     all in threads other than the main one, where Python allows no handlers.
@@ -31,19 +33,20 @@ class StopSignals(AbstractContextManager["StopSignals"]):
     Example:
         >>> import signal
         >>> try:
-        ...     with StopSignals() as signals:
-        ...         with signals.held():
-        ...             signal.raise_signal(signal.SIGTERM)
-        ...             print("not yet")
-        ... except KeyboardInterrupt:
-        ...     print("now")
+        ...     with StopSignals() as signals, signals.held():
+        ...         signal.raise_signal(signal.SIGTERM)
+        ...         print("not yet")
+        ...         with signals.let_in():
+        ...             print("never")
+        ... except KeyboardInterrupt as interrupt:
+        ...     print(interrupt)
         not yet
-        now
+        SIGTERM
     """
 
     def __init__(self) -> None:
-        self._received = self._holding = False
-        self._waiting: str | None = None
+        self._received: str | None = None
+        self._holding = False
         self._replaced: dict[signal.Signals, Any] = {}
 
     @contextmanager
@@ -54,9 +57,22 @@ class StopSignals(AbstractContextManager["StopSignals"]):
             yield
         finally:
             self._holding = False
-        if self._waiting:
-            waiting, self._waiting = self._waiting, None
-            raise KeyboardInterrupt(waiting)
+        self._raise_received()
+
+    @contextmanager
+    def let_in(self) -> Iterator[None]:
+        """Raise what was held back, and let signals in until the end of the block."""
+        self._holding = False
+        try:
+            self._raise_received()
+            yield
+        finally:
+            self._holding = True
+
+    def _raise_received(self) -> None:
+        # Also if it was raised before: then it was lost.
+        if self._received:
+            raise KeyboardInterrupt(self._received)
 
     def __enter__(self) -> StopSignals:
         for number in _SIGNALS:
@@ -72,11 +88,10 @@ class StopSignals(AbstractContextManager["StopSignals"]):
             signal.signal(*self._replaced.popitem())
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        first, self._received = not self._received, True
-        name = signal.Signals(number).name
-        if first and self._holding:
-            self._waiting = name
-        elif first or number == signal.SIGINT:
+        first, name = self._received is None, signal.Signals(number).name
+        if first:
+            self._received = name
+        if (first and not self._holding) or (not first and number == signal.SIGINT):
             raise KeyboardInterrupt(name)
 
 

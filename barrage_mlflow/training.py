@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from barrage_mlflow import artifacts, pyfunc, recording, tracking
 from barrage_mlflow.config import (
@@ -26,7 +26,7 @@ from barrage_mlflow.dataset import Records, ValidationBatches
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.locking import locked
 from barrage_mlflow.progress import progress_callback
-from barrage_mlflow.resuming import Earlier, find_earlier
+from barrage_mlflow.resuming import Earlier, find_earlier, unfinished
 from barrage_mlflow.scoring import Scorer, rehearse, save_model
 from barrage_mlflow.stopping import StopSignals
 
@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 _SEEDS = 2**31
 _SUMMARY_WIDTH = 120
+_PATIENCE = 30
+"""Seconds: a supervisor may start again before the process that it stopped is gone."""
 _EXAMPLE_RECORDS = 5
 """Records in the packaged model's input example."""
 
@@ -76,7 +78,7 @@ def train(
     overrides: Mapping[str, Any] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: TextIO | None = None,
-    resume: bool = False,
+    resume: bool | Literal["auto"] = False,
     resume_anyway: bool = False,
 ) -> TrainingResult:
     """Train a network as a config says, in one MLflow run, and package the best of it.
@@ -96,7 +98,9 @@ def train(
         callbacks: further Keras callbacks; they come after the config's services.
         progress: where to show epochs, metrics and the time left; nowhere if left out.
         resume: go on with the training in the artifact folder, in its MLflow run, as if it had
-            never stopped; start one if there is none. A finished one is left as it is.
+            never stopped; start one if there is none. A finished one is left as it is. ``"auto"``
+            without a folder: go on with the newest unfinished one of this config and these records
+            in ``artifacts``, and wait half a minute for another process to leave it.
         resume_anyway: resume also where the config, the code or the records have changed since.
 
     Raises:
@@ -116,23 +120,25 @@ def train(
         0.0813
     """
     resume = resume or resume_anyway
-    if resume and artifact_dir is None:
+    if resume and resume != "auto" and artifact_dir is None:
         raise ArtifactError("resume needs an artifact_dir: name the folder of the training")
     with StopSignals() as signals, ExitStack() as until_end:
         try:
-            folder, earlier = None, None
-            if artifact_dir is not None:
-                folder = Path(artifact_dir)
-                until_end.enter_context(locked(folder))
-                earlier = _find_earlier(folder, resume)
+            sets = {"train": records_train, "validation": records_validation}
+            if resume:
+                sets = {name: recording.read_records(source, name) for name, source in sets.items()}
+            folder = None if artifact_dir is None else Path(artifact_dir)
+            if folder is None and resume == "auto":
+                folder = _find_unfinished(config, overrides, sets)
+            earlier = None
+            if folder is not None:
+                until_end.enter_context(locked(folder, _PATIENCE if resume == "auto" else 0))
+                earlier = _find_earlier(folder, bool(resume))
             document, resolved = _resolve(config, overrides, earlier)
             if register is not None:
                 tracking.check_registrable(register)
-            sets = {"train": records_train, "validation": records_validation}
-            if earlier is not None:
-                if earlier.result is not None:
-                    return _finished(earlier)
-                sets = {name: recording.read_records(source, name) for name, source in sets.items()}
+            if earlier is not None and earlier.result is not None:
+                return _finished(earlier)
             changes = _changes(earlier, resolved, sets, resume_anyway) if earlier else []
         except BaseException as error:
             tracking.end_project_run(error)
@@ -174,6 +180,17 @@ def train(
         return result
 
 
+def _find_unfinished(
+    config: Any, overrides: Mapping[str, Any] | None, sets: Mapping[str, Records]
+) -> Path | None:
+    """Find the folder of the newest unfinished training of a config, its code and records."""
+    for earlier in unfinished(Path(artifacts.HOME)):
+        _, resolved = _resolve(config, overrides, earlier)
+        if not _differences(earlier, resolved, sets):
+            return earlier.folder
+    return None
+
+
 def _find_earlier(folder: Path, resume: bool) -> Earlier | None:
     """Find what was begun in a folder, whose lock is held; refuse it unless it is to go on."""
     earlier = find_earlier(folder)
@@ -202,11 +219,7 @@ def _changes(
     earlier: Earlier, config: Config, sets: Mapping[str, Records], anyway: bool
 ) -> list[str]:
     """Tell what has changed since a training was begun; refuse it unless told otherwise."""
-    digests = {name: records.digest() for name, records in sets.items()}
-    changes = [
-        *earlier.changes(config, recording.project_code(config)),
-        *earlier.changed_records(digests),
-    ]
+    changes = _differences(earlier, config, sets)
     if changes and not anyway:
         listed = "".join(f"\n  {change}" for change in changes)
         raise ArtifactError(
@@ -214,6 +227,14 @@ def _changes(
             "undo that, name a new folder, or go on all the same with --resume-anyway"
         )
     return changes
+
+
+def _differences(earlier: Earlier, config: Config, sets: Mapping[str, Records]) -> list[str]:
+    digests = {name: records.digest() for name, records in sets.items()}
+    return [
+        *earlier.changes(config, recording.project_code(config)),
+        *earlier.changed_records(digests),
+    ]
 
 
 def _say_resumed(run: tracking.TrackedRun, checkpoint: Checkpoint) -> None:

@@ -274,18 +274,19 @@ def test_a_signal_ends_the_run_killed_with_its_checkpoints(
     assert run.info.status == "KILLED"
 
 
-def test_a_sigterm_to_mlflow_run_ends_the_training_too(tmp_path: Path) -> None:
+def test_mlflow_run_that_was_terminated_goes_on_when_it_is_started_again(tmp_path: Path) -> None:
     out = tmp_path / "out"
     extra = {
         "artifact-dir": out,
-        "solver.epochs": 100_000,
-        "services.train_early_stopping.patience": 100_000,
-        "services.validation_early_stopping.patience": 100_000,
+        "resume": "auto",
+        "solver.epochs": 200,
+        "services.train_early_stopping.patience": 1_000,
+        "services.validation_early_stopping.patience": 1_000,
     }
     parameters = [word for name, value in extra.items() for word in ("-P", f"{name}={value}")]
     process = subprocess.Popen(
-        [BIN / "mlflow", "run", ROOT, "--env-manager", "local", *parameters],
-        cwd=tmp_path,
+        [BIN / "mlflow", "run", ".", "--env-manager", "local", *parameters],
+        cwd=ROOT,
         env=environment(tmp_path),
     )
     report = out / "training_report.csv"
@@ -301,6 +302,17 @@ def test_a_sigterm_to_mlflow_run_ends_the_training_too(tmp_path: Path) -> None:
         time.sleep(0.5)
     assert run.info.status == "KILLED"
     assert run.data.tags["barrage.error"] == "KeyboardInterrupt: SIGTERM"
-    newest = find_checkpoint(out / "checkpoints" / "resume")
-    assert newest is not None
-    assert newest.epoch >= len(report.read_text("utf-8").splitlines()) - 1
+    checkpoint = find_checkpoint(out / "checkpoints" / "resume")
+    assert checkpoint is not None
+    assert 0 < checkpoint.epoch < 200
+
+    ended = mlflow_run(tmp_path, *parameters)
+    assert ended.returncode == 0, ended.stderr
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    (opened,) = [other for other in runs if other.info.run_id != run.info.run_id]
+    assert opened.data.tags["barrage.resumed_run"] == run.info.run_id
+    assert (opened.info.status, opened.data.metrics) == ("FINISHED", {})
+    client = mlflow.MlflowClient()
+    assert client.get_run(run.info.run_id).info.status == "FINISHED"
+    steps = [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")]
+    assert steps == list(range(1, 201))

@@ -6,6 +6,8 @@ import json
 import logging
 import shutil
 import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +234,73 @@ def test_what_is_not_a_training_is_refused() -> None:
     assert str(error.value) == (
         "out/run.json: not as this version of Barrage writes it; name a new folder"
     )
+
+
+def auto(**options: Any) -> Any:
+    values = {"config": small_config(), "records_train": TRAIN, "records_validation": VALIDATION}
+    return train(**{**values, **options}, resume="auto")
+
+
+def interrupt_unnamed(**config: Any) -> str:
+    with pytest.raises(KeyboardInterrupt):
+        train(small_config(**config), TRAIN, VALIDATION, callbacks=[Terminate(1, 1)])
+    (newest,) = mlflow.search_runs(search_all_experiments=True, output_format="list", max_results=1)
+    assert newest.info.status == "KILLED"
+    return newest.info.run_id
+
+
+def test_auto_goes_on_with_the_newest_unfinished_training_of_the_same() -> None:
+    interrupt_unnamed()
+    newest = interrupt_unnamed()
+    interrupt_unnamed(solver__batch_size=8)
+    whole = train(small_config(), TRAIN, VALIDATION, artifact_dir="whole")
+    result = auto()
+    assert result.run_id == newest
+    assert outcome(str(result.artifact_dir)) == outcome("whole")
+    assert history(result.run_id) == history(whole.run_id)
+
+
+def test_auto_starts_a_training_where_none_is_unfinished() -> None:
+    first = auto()
+    assert mlflow.get_run(first.run_id).info.status == "FINISHED"
+    assert auto().run_id != first.run_id
+    assert len(list(Path("artifacts").iterdir())) == 2
+
+
+def test_auto_keeps_a_seed_that_was_drawn() -> None:
+    config = small_config()
+    del config["dataset"]["seed"]
+    with pytest.raises(KeyboardInterrupt):
+        train(config, TRAIN, VALIDATION, callbacks=[Terminate(1, 1)])
+    killed = only_run().info.run_id
+    assert auto(config=config).run_id == killed
+
+
+def test_auto_waits_for_the_process_that_was_stopped() -> None:
+    killed = interrupt_unnamed()
+    (folder,) = Path("artifacts").iterdir()
+    ready = threading.Event()
+
+    def hold() -> None:
+        with locked(folder):
+            ready.set()
+            time.sleep(1)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    ready.wait(10)
+    assert auto().run_id == killed
+    thread.join()
+
+
+def test_the_run_that_mlflow_opened_for_it_leads_to_the_one_that_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    killed = interrupt_unnamed()
+    client = mlflow.MlflowClient()
+    opened = client.create_run(client.get_run(killed).info.experiment_id).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened)
+    assert auto().run_id == killed
+    run = client.get_run(opened)
+    assert (run.info.status, run.data.metrics, run.data.params) == ("FINISHED", {}, {})
+    assert run.data.tags["barrage.resumed_run"] == killed

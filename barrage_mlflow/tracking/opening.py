@@ -84,16 +84,18 @@ def open_run(
             if mlflow.active_run() is not parent:
                 mlflow.end_run("KILLED")
             raise
-        if given:
-            # Else a later run of this process would take it up again.
-            opened_by_mlflow = os.environ.pop(_RUN_ID, None)
-            if experiment is not None and opened_by_mlflow:
-                logger.warning(
-                    "the experiment %r is left aside: the run was opened by `mlflow run`, whose "
-                    "--experiment-name says where",
-                    experiment,
-                )
-    return TrackedRun(client, run, uri, parent.info.run_id if parent else None)
+        # Else a later run of this process would take it up again.
+        opened_by_mlflow = os.environ.pop(_RUN_ID, None)
+        if experiment is not None and opened_by_mlflow:
+            logger.warning(
+                "the experiment %r is left aside: the run was opened by `mlflow run`, whose "
+                "--experiment-name says where",
+                experiment,
+            )
+    tracked = TrackedRun(client, run, uri, parent.info.run_id if parent else None)
+    if opened_by_mlflow and opened_by_mlflow != tracked.run_id:
+        tracked.stand_in(opened_by_mlflow)
+    return tracked
 
 
 def end_project_run(error: BaseException) -> None:

@@ -37,6 +37,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 ERROR_TAG = "barrage.error"
+RESUMED_RUN_TAG = "barrage.resumed_run"
 PARAMS_PER_REQUEST = 100
 
 _FLUSH_TIMEOUTS: dict[Status, float] = {"FINISHED": 60, "FAILED": 30, "KILLED": 5}
@@ -79,12 +80,27 @@ class TrackedRun:
         self._parent_id = parent_id
         self._has_commit = GIT_COMMIT in run.data.tags
         self._metrics = MetricQueue(self._send_metrics)
+        self._stand_in: str | None = None
         self._had_metrics = bool(run.data.metrics)
         self._held: dict[tuple[str, int], float] = {}
         self._status: Status | None = None
         self._home = (os.getpid(), threading.get_ident())
         # MLflow's own hook, which runs after this one, would call the run FINISHED.
         atexit.register(self._at_exit)
+
+    def stand_in(self, run_id: str) -> None:
+        """Name the run that `mlflow run` opened for a training which goes on in this one.
+
+        It holds nothing but a tag that leads here, and ends as this one does.
+
+        Raises:
+            TrackingError: MLflow cannot be reached.
+        """
+        self._call(
+            "tag the run that mlflow run opened",
+            lambda: self._client.set_tag(run_id, RESUMED_RUN_TAG, self.run_id),
+        )
+        self._stand_in = run_id
 
     def log_params(self, flat: Mapping[str, str]) -> None:
         """Write params, except those that the run already holds.
@@ -324,6 +340,8 @@ class TrackedRun:
         def end() -> None:
             import mlflow
 
+            if self._stand_in:
+                self._client.set_terminated(self._stand_in, self._status)
             if mlflow.get_tracking_uri() == self._uri and self._leave():
                 return
             self._client.set_terminated(self.run_id, self._status)
