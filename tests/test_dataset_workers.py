@@ -228,9 +228,10 @@ def test_a_process_that_dies_says_how_and_ends_the_others(task, fault):
         pids = [made._process.pid for made in workers._workers]
         results = workers.map(["a", task, "b", "c"])
         assert next(results) == "a"
-        with pytest.raises(ComponentError, match=r"^worker process 2 of 2") as error:
+        # Which of the two has it depends on how soon the first was done with "a".
+        with pytest.raises(ComponentError, match=r"^worker process [12] of 2 ") as error:
             next(results)
-        assert str(error.value) == f"worker process 2 of 2 {fault}"
+        assert str(error.value).partition(" of 2 ")[2] == fault
         assert all(map(gone, pids))
         with pytest.raises(ComponentError, match=r"^the worker processes are closed$"):
             next(workers.map("a"))
