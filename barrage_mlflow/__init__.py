@@ -31,7 +31,9 @@ if TYPE_CHECKING:
         TrackingError,
         TrainingError,
     )
+    from barrage_mlflow.reproducing import Reproduction, reproduce
     from barrage_mlflow.scoring import Scorer
+    from barrage_mlflow.syncing import sync
     from barrage_mlflow.training import TrainingResult, train
 
 __version__ = "0.1.0"
@@ -58,7 +60,9 @@ _HOMES = {
         "TrackingError",
         "TrainingError",
     ),
+    "reproducing": ("Reproduction", "reproduce"),
     "scoring": ("Scorer",),
+    "syncing": ("sync",),
     "training": ("TrainingResult", "train"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -78,11 +82,14 @@ __all__ = [
     "RecordMode",
     "RecordTransformer",
     "Records",
+    "Reproduction",
     "Scorer",
     "TrackingError",
     "TrainingError",
     "TrainingResult",
+    "reproduce",
     "resolve_config",
+    "sync",
     "train",
 ]
 

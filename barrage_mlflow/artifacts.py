@@ -5,14 +5,16 @@
     <artifact folder>/
       config.json            the config as given (config.yaml for a YAML file)
       resolved_config.json   with every default and override filled in
-      run.json               the MLflow run that it belongs to, digests of the records
+      run.json               the MLflow run that it belongs to, its status, datasets and tags
       result.json            what the training came to, once it has finished
+      metrics.jsonl          every metric of every epoch, and when it was made
       lock                   while a training has the folder to itself
       model/                 all that scoring reads; packed into the MLflow model as it stands
         config.json          the resolved config
         transformer/         what RecordTransformer.save wrote
         network/             the best network, as a TensorFlow SavedModel
         signature.json       the columns that scoring reads, the network's inputs and outputs
+      package/               what MLflow tells of the model: signature, input example, requirements
       code/                  the project's own modules, as they were when training began
       checkpoints/           best.weights.h5, and the last two resume checkpoints in resume/
       cache/                 transformed records, while training with dataset.cache "disk" lasts
@@ -26,6 +28,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -40,6 +43,7 @@ CONFIG = "config"
 RESOLVED_CONFIG = "resolved_config.json"
 RUN = "run.json"
 RESULT = "result.json"
+METRICS = "metrics.jsonl"
 LOCK = "lock"
 
 MODEL = "model"
@@ -47,6 +51,8 @@ MODEL_CONFIG = "config.json"
 MODEL_TRANSFORMER = "transformer"
 MODEL_NETWORK = "network"
 MODEL_SIGNATURE = "signature.json"
+
+PACKAGE = "package"
 
 CODE = "code"
 
@@ -61,6 +67,8 @@ REPORT = "training_report.csv"
 NETWORK_SUMMARY = "network_summary.txt"
 LEARNING_CURVES = "learning_curves.png"
 
+_CHECKPOINT = re.compile(r"epoch-(\d+)(?:-batch-(\d+))?\.npz")
+
 
 def default_folder(run_id: str) -> Path:
     """Name the artifact folder of a run whose user named none.
@@ -70,6 +78,29 @@ def default_folder(run_id: str) -> Path:
         True
     """
     return Path(HOME, f"{datetime.now():%Y-%m-%d-%H-%M-%S}-{run_id}")
+
+
+def resume_checkpoints(folder: Path) -> list[Path]:
+    """The resume checkpoints in a folder, whole or not, the newest first.
+
+    Example:
+        >>> resume_checkpoints(Path("nowhere"))
+        []
+    """
+    places = {path: checkpoint_place(path.name) for path in folder.glob("epoch-*.npz")}
+    found = [path for path, place in places.items() if place[0] >= 0]
+    return sorted(found, key=places.__getitem__, reverse=True)
+
+
+def checkpoint_place(name: str) -> tuple[int, int]:
+    """How many epochs, and batches of the next, a resume checkpoint is of; (-1, 0) for other files.
+
+    Example:
+        >>> checkpoint_place("epoch-00012.npz"), checkpoint_place("epoch-00012-batch-340.npz")
+        ((12, 0), (12, 340))
+    """
+    found = _CHECKPOINT.fullmatch(name)
+    return (int(found[1]), int(found[2] or 0)) if found else (-1, 0)
 
 
 def check_free(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The ``barrage-mlflow`` command: reads arguments, calls one function, prints.
 
-Exit status: 0 all is well, 1 ``check`` found faults or ``diff`` differences, 2 bad input,
-130 interrupted.
+Exit status: 0 all is well, 1 ``check`` found faults or ``diff`` and ``reproduce`` differences,
+2 bad input, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import os
+import re
 import signal
 import sys
 import traceback
@@ -27,6 +28,7 @@ _PACKAGE = str(Path(__file__).parent)
 _EXAMPLE = "\b\nExample:\n  "
 
 _OVERRIDES = "overrides of the config"
+_RESUMED = re.compile("auto|[0-9a-f]{32}")
 
 
 class _Commands(click.Group):
@@ -57,7 +59,7 @@ class _WithOverrides(click.Command):
         # The value may be left out, and what comes next is then an argument.
         following = zip(args, [*args[1:], ""], strict=True)
         args = [
-            "--resume=folder" if (arg, after == "auto") == ("--resume", False) else arg
+            "--resume=folder" if arg == "--resume" and not _RESUMED.fullmatch(after) else arg
             for arg, after in following
         ]
         try:
@@ -98,12 +100,14 @@ def main() -> None:
     "--resume",
     is_flag=False,
     flag_value="folder",
-    metavar="[auto]",
-    help="Go on with the training in --artifact-dir, if any; auto: with the newest unfinished one.",
+    metavar="[RUN_ID|auto]",
+    help="Go on with the training in --artifact-dir, if any; with RUN_ID: with that run of MLflow, "
+    "on any machine; auto: with the newest unfinished one.",
 )
 @click.option(
     "--resume-anyway", is_flag=True, help="Resume though config, code or records have changed."
 )
+@click.option("--offline", is_flag=True, help="Do without MLflow; `sync` logs the run later.")
 @click.pass_context
 def train(ctx: click.Context, /, config: str, train: str, validation: str, **options: Any) -> None:
     """Train as CONFIG says on the records in TRAIN, and validate on those in VALIDATION.
@@ -118,7 +122,11 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
     overrides = ctx.meta[_OVERRIDES]
     resume = options.pop("resume")
     named = options["artifact_dir"] is not None
-    if (resume == "folder" or options["resume_anyway"]) and not named and resume != "auto":
+    if resume not in (None, "folder") and not _RESUMED.fullmatch(resume):
+        raise click.UsageError(
+            f"--resume {resume}: expected auto, the ID of an MLflow run (32 characters), or nothing"
+        )
+    if not named and (resume == "folder" or (resume is None and options["resume_anyway"])):
         raise click.UsageError("--resume needs --artifact-dir, the folder of the training")
     # SIGTERM ends a training as Ctrl-C does, also before it has begun.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -130,13 +138,56 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
         validation,
         overrides=overrides,
         progress=sys.stderr,
-        resume="auto" if resume == "auto" else resume is not None,
+        resume=True if resume == "folder" else resume or False,
         **options,
     )
     click.echo(f"best epoch {result.best_epoch}: {format_logs(result.metrics)}")
     click.echo(f"artifacts: {result.artifact_dir}")
-    click.echo(f"run:       {result.run_id}")
-    click.echo(f"model:     {result.model_uri}")
+    click.echo(f"run:       {result.run_id or 'not in MLflow yet'}")
+    click.echo(f"model:     {result.model_uri or result.artifact_dir}")
+
+
+@main.command(epilog=_EXAMPLE + "barrage-mlflow reproduce RUN_ID")
+@click.argument("run_id")
+@click.argument("train", required=False)
+@click.argument("validation", required=False)
+@click.option("--artifact-dir", type=click.Path(), help="Folder for all that the run leaves.")
+def reproduce(
+    run_id: str, train: str | None, validation: str | None, artifact_dir: str | None
+) -> None:
+    """Train again what the MLflow run RUN_ID was made of, and tell whether it comes out the same.
+
+    TRAIN and VALIDATION are the files that the run names, unless they are given. Exit status 1 if
+    a metric differs.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _load_tensorflow()
+
+    from barrage_mlflow.reproducing import reproduce as run_reproduction
+
+    reproduction = run_reproduction(
+        run_id, train, validation, artifact_dir=artifact_dir, progress=sys.stderr
+    )
+    click.echo(reproduction.report)
+    click.echo(f"run: {reproduction.result.run_id}")
+    sys.exit(1 if reproduction.difference else 0)
+
+
+@main.command(epilog=_EXAMPLE + "barrage-mlflow sync artifacts/run1")
+@click.argument("artifact_dir", type=click.Path(exists=True, file_okay=False))
+@click.option(
+    "--new-run", is_flag=True, help="Log it as a new run: the store that had it is gone for good."
+)
+def sync(artifact_dir: str, new_run: bool) -> None:
+    """Log to MLflow what a training in ARTIFACT_DIR could not, offline or without its server.
+
+    What MLflow holds already is not logged twice.
+    """
+    _load_tensorflow()
+
+    from barrage_mlflow.syncing import sync as run_sync
+
+    click.echo(f"run: {run_sync(artifact_dir, new_run=new_run)}")
 
 
 @main.command(

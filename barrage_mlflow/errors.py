@@ -90,7 +90,8 @@ class TrackingError(BarrageError):
     """MLflow cannot be reached, or refuses what is written to it.
 
     Attributes:
-        error_code: MLflow's code of a refusal, ``"INVALID_PARAMETER_VALUE"``; else empty.
+        error_code: MLflow's code of a refusal, ``"INVALID_PARAMETER_VALUE"``; ``"NO_ANSWER"``
+            where its store does not answer; else empty.
     """
 
     def __init__(self, message: str, error_code: str = "") -> None:

@@ -55,8 +55,9 @@ def locked(folder: Path, patience: float = 0) -> Iterator[None]:
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            # It may be no longer to be written to; then it is the lock that counts, not its file.
             with suppress(OSError):
+                path.unlink(missing_ok=True)
                 folder.rmdir()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +129,10 @@ def train_batches(
 
 
 def build_services(
-    config: Config, folder: Path, about: Mapping[str, Any] | None = None
+    config: Config,
+    folder: Path,
+    about: Mapping[str, Any] | None = None,
+    written: Callable[[Path], object] | None = None,
 ) -> list[keras.callbacks.Callback]:
     """Build the callbacks of services and solver, in the order in which they are called.
 
@@ -137,10 +140,11 @@ def build_services(
         config: a resolved config.
         folder: the artifact folder.
         about: what the training says of itself in its resume checkpoints.
+        written: called with each resume checkpoint that was written.
 
     Raises:
         ConfigError: the learning rate reducer has a key that it does not know.
         ComponentError: params that a callback turns down.
     """
     reducer = build_learning_rate_reducer(config)
-    return [*build_callbacks(config, folder, about), *([reducer] if reducer else [])]
+    return [*build_callbacks(config, folder, about, written), *([reducer] if reducer else [])]

@@ -6,6 +6,7 @@ engine and of the project beside it, and pinned requirements. Nothing is pickled
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from barrage_mlflow import artifacts
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import ArtifactError, BarrageError, describe_error
 from barrage_mlflow.scoring import Column, Scorer, to_frame
@@ -23,8 +25,12 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from mlflow.models.model import ModelInfo
 
+    from barrage_mlflow.tracking import TrackedRun
+
 MODEL_NAME = "model"
 """Name of the LoggedModel in its run."""
+_DIGEST_TAG = "barrage.digest"
+"""What a LoggedModel was made of, so that it is not logged a second time."""
 
 # A column that is an integer here has no missing value, or it would hold doubles. MLflow takes
 # no int64 frame, which is what pandas reads from a CSV file, for a double.
@@ -80,51 +86,124 @@ def _load_pyfunc(data_path: str) -> ScoringModel:
     return ScoringModel(Scorer.load(data_path))
 
 
-def log_model(
-    run_id: str,
-    model_folder: Path,
-    scorer: Scorer,
-    example: Records,
-    *,
-    code_paths: Sequence[str],
-    requirements: Sequence[str],
-    registered_name: str | None = None,
-) -> ModelInfo:
-    """Log a trained model to a run as a LoggedModel with signature and input example.
+def describe_model(
+    folder: Path, scorer: Scorer, example: Records, requirements: Sequence[str]
+) -> None:
+    """Write what MLflow tells of a packaged model: signature, input example, requirements.
 
     Args:
-        run_id: the run that trained it.
-        model_folder: the ``model`` folder of the artifact folder.
-        scorer: loaded from that folder.
+        folder: a new folder, or one to be replaced.
+        scorer: the model.
         example: a few records, which become the input example.
-        code_paths: the project's modules and packages; the engine's are added.
         requirements: pinned pip requirements.
-        registered_name: registered model to add a version to.
     """
     import mlflow.pyfunc
-    from mlflow.models import Model
 
     rows = [
         {column.name: record.get(column.name) for column in scorer.columns} for record in example
     ]
     inputs = [{name: _to_native(value) for name, value in row.items()} for row in rows]
     scores: list[Any] = to_frame(scorer.score(example)).to_dict("records")
-    engine = str(Path(__file__).parent)
-    with _kept_path():
-        logged: ModelInfo = Model.log(
-            artifact_path=None,
-            name=MODEL_NAME,
-            flavor=mlflow.pyfunc,
-            run_id=run_id,
-            registered_model_name=registered_name,
-            loader_module=__name__,
-            data_path=str(model_folder),
-            code_paths=[engine, *code_paths],
-            signature=_signature(scorer.columns, inputs, scores),
-            input_example=_example_frame(inputs, scorer.columns),
-            pip_requirements=list(requirements),
-        )
-    return logged
+    shutil.rmtree(folder, ignore_errors=True)
+    mlflow.pyfunc.save_model(
+        path=folder,
+        loader_module=__name__,
+        signature=_signature(scorer.columns, inputs, scores),
+        input_example=_example_frame(inputs, scorer.columns),
+        pip_requirements=list(requirements),
+    )
+
+
+def log_model(run: TrackedRun, folder: Path, step: int, registered_name: str | None = None) -> str:
+    """Log a trained model to its run, as a LoggedModel with signature and input example.
+
+    One that an earlier process logged is taken, one that it left half logged is deleted.
+
+    Args:
+        run: the run that trained it.
+        folder: the artifact folder.
+        step: the epoch that the model is of; the run's metrics of that epoch become the model's.
+        registered_name: registered model to add a version to.
+
+    Returns:
+        The model's URI, ``"models:/m-…"``.
+
+    Raises:
+        TrackingError: MLflow cannot be reached, or refuses it.
+    """
+    digest = artifacts.digest_of(
+        [
+            artifacts.read_json(folder / name)
+            for name in (artifacts.RESOLVED_CONFIG, artifacts.RESULT)
+        ]
+    )
+
+    def log() -> str:
+        import mlflow.pyfunc
+        from mlflow import MlflowClient
+        from mlflow.models import Model
+
+        model_uri = _logged(run, digest)
+        if model_uri is None:
+            client = MlflowClient()
+            model = client.create_logged_model(
+                run.experiment_id,
+                MODEL_NAME,
+                run.run_id,
+                tags={_DIGEST_TAG: digest},
+                params=client.get_run(run.run_id).data.params,
+            )
+            package = Model.load(str(folder / artifacts.PACKAGE))
+            code = sorted((folder / artifacts.CODE).glob("*"))
+            with _kept_path():
+                logged: ModelInfo = Model.log(
+                    artifact_path=None,
+                    name=MODEL_NAME,
+                    model_id=model.model_id,
+                    flavor=mlflow.pyfunc,
+                    run_id=run.run_id,
+                    step=step,
+                    loader_module=__name__,
+                    data_path=str(folder / artifacts.MODEL),
+                    code_paths=[str(path) for path in (Path(__file__).parent, *code)],
+                    signature=package.signature,
+                    input_example=package.load_input_example(str(folder / artifacts.PACKAGE)),
+                    pip_requirements=str(folder / artifacts.PACKAGE / "requirements.txt"),
+                )
+            model_uri = logged.model_uri
+        if registered_name is not None:
+            _register(model_uri, registered_name)
+        return model_uri
+
+    return run.call("log the model", log)
+
+
+def _logged(run: TrackedRun, digest: str) -> str | None:
+    """Find the model if it was logged to the run; delete what is half logged of it."""
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModelStatus
+
+    client = MlflowClient()
+    models = client.search_logged_models(
+        [run.experiment_id], f"source_run_id = '{run.run_id}' AND tags.`{_DIGEST_TAG}` = '{digest}'"
+    )
+    found = None
+    for model in models:
+        if model.status == LoggedModelStatus.READY:
+            found = model.model_uri
+        else:
+            client.delete_logged_model(model.model_id)
+    return found
+
+
+def _register(model_uri: str, name: str) -> None:
+    import mlflow
+    from mlflow import MlflowClient
+
+    quote = '"' if "'" in name else "'"
+    versions = MlflowClient().search_model_versions(f"name = {quote}{name}{quote}")
+    if not any(version.model_id == model_uri.removeprefix("models:/") for version in versions):
+        mlflow.register_model(model_uri, name)
 
 
 def load_scorer(model_uri: str) -> Scorer:

@@ -1,19 +1,25 @@
-"""What a training writes down of itself, in its artifact folder and its MLflow run."""
+"""What a training writes down of itself, in its artifact folder and in its MLflow run."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shutil
+import threading
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from barrage_mlflow import artifacts, tracking
+from barrage_mlflow import artifacts, pyfunc, tracking
+from barrage_mlflow.carrying import CheckpointUploads
 from barrage_mlflow.config import Document, code_modules
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.errors import ArtifactError, RecordError, describe_error
+from barrage_mlflow.errors import ArtifactError, RecordError, TrackingError, describe_error
 from barrage_mlflow.resuming import Earlier
+from barrage_mlflow.scoring import Scorer
+from barrage_mlflow.tracking import MetricJournal, TrackedRun
 
 if TYPE_CHECKING:
     import keras
@@ -23,69 +29,338 @@ Config = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 _SUMMARY_WIDTH = 120
+_KILLED_PATIENCE = 5
+"""Seconds for the artifacts of a training that was interrupted: whoever interrupts may kill."""
+_NOT_LOGGED = (
+    artifacts.MODEL,
+    artifacts.PACKAGE,
+    artifacts.LOCK,
+    artifacts.CACHE,
+    artifacts.CHECKPOINTS,
+)
+"""What of the artifact folder is not logged as it stands."""
+_NOTHING: dict[str, Any] = {
+    "run_id": None,
+    "experiment_id": None,
+    "tracking_uri": None,
+    "experiment": None,
+    "run_name": None,
+    "register": None,
+    "status": None,
+    "error": None,
+    "started": None,
+    "ended": None,
+    "complete": False,
+    "tags": {},
+    "datasets": [],
+}
 
 
-def begin(
-    run: tracking.TrackedRun,
-    folder: Path,
-    document: Document,
-    config: Config,
-    earlier: Earlier | None,
-    changes: Sequence[str],
-) -> None:
-    """Make the artifact folder and write down what is about to be trained.
+class Logbook:
+    """The record of one training: all of it in the artifact folder, and from there in MLflow.
+
+    Without a run, offline, it is kept in the folder alone; :func:`~barrage_mlflow.sync` logs it
+    later.
 
     Args:
-        run: the MLflow run.
-        folder: the artifact folder.
-        document: the config as given.
-        config: the resolved config.
-        earlier: what was begun there before, if anything was.
-        changes: what has changed since.
+        folder: the artifact folder, whose lock is held.
+        run: the MLflow run; None: MLflow is not asked for anything.
+
+    Attributes:
+        folder: as given, like ``run``.
+        about: what ``run.json`` holds; times are milliseconds since 1970.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     logbook = Logbook(Path(folder), None)
+        ...     logbook.log_epoch(1, {"loss": 0.5})
+        ...     logbook.end("FINISHED")
+        ...     logbook.about["status"], sorted(path.name for path in Path(folder).iterdir())
+        ('FINISHED', ['metrics.jsonl', 'run.json'])
     """
-    logger.info("MLflow run %s of %s", run.run_id, run.tracking_uri)
-    logger.info("artifacts in %s", folder)
-    try:
-        for part in (artifacts.MODEL, artifacts.CHECKPOINTS):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        _write_identity(run, folder)
-        if earlier is None or earlier.config is None or changes:
-            _write_recipe(folder, document, config)
-    except OSError as error:
-        raise ArtifactError(
-            f"{folder}: the artifact folder cannot be made ({error}); name another one"
-        ) from error
-    project = Path(document.source).parent if document.source else Path.cwd()
-    run.set_tags(tracking.environment_tags(project))
-    if changes:
-        run.set_tags({"barrage.resumed_anyway": "\n".join(changes)})
-    run.log_params(tracking.flatten_config(config))
 
+    def __init__(self, folder: Path, run: TrackedRun | None) -> None:
+        self.folder = folder
+        self.run = run
+        self.about = {**_NOTHING, **(artifacts.read_json(folder / artifacts.RUN) or {})}
+        self._journal = MetricJournal(folder / artifacts.METRICS)
+        self._uploads = CheckpointUploads(run, folder) if run else None
 
-def _write_recipe(folder: Path, document: Document, config: Config) -> None:
-    # The resolved config is the sign that all of it is whole: it goes first and comes last.
-    (folder / artifacts.RESOLVED_CONFIG).unlink(missing_ok=True)
-    suffix = Path(document.source).suffix or ".json"
-    (folder / f"{artifacts.CONFIG}{suffix}").write_text(document.text, "utf-8")
-    if (folder / artifacts.CODE).exists():
-        shutil.rmtree(folder / artifacts.CODE)
-    for path in project_code(config):
-        copy = folder / artifacts.CODE / path.name
-        if path.is_dir():
-            shutil.copytree(path, copy, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    @property
+    def run_id(self) -> str | None:
+        """MLflow's id of the run; None if it has none yet."""
+        run_id: str | None = self.about["run_id"]
+        return run_id
+
+    def begin(
+        self,
+        document: Document,
+        config: Config,
+        earlier: Earlier | None,
+        changes: Sequence[str],
+        wishes: Mapping[str, str | None],
+        tags: Mapping[str, str],
+    ) -> None:
+        """Make the artifact folder and write down what is about to be trained.
+
+        Args:
+            document: the config as given.
+            config: the resolved config.
+            earlier: what was begun there before, if anything was.
+            changes: what has changed since.
+            wishes: ``experiment``, ``run_name`` and ``register``, as the caller gave them.
+            tags: further tags of the run.
+
+        Raises:
+            ArtifactError: the folder cannot be written to.
+            TrackingError: MLflow cannot be reached.
+        """
+        if self.run:
+            logger.info("MLflow run %s of %s", self.run.run_id, self.run.tracking_uri)
+        logger.info("artifacts in %s", self.folder)
+        project = Path(document.source).parent if document.source else Path.cwd()
+        tags = {**tags, **tracking.environment_tags(project)}
+        if changes:
+            tags["barrage.resumed_anyway"] = "\n".join(changes)
+        try:
+            for part in (artifacts.MODEL, artifacts.CHECKPOINTS):
+                (self.folder / part).mkdir(parents=True, exist_ok=True)
+            self._note(
+                **{name: value for name, value in wishes.items() if value is not None},
+                **_identity(self.run),
+                status="RUNNING",
+                error=None,
+                started=self.about["started"] or _now(),
+                ended=None,
+                complete=False,
+                tags={**self.about["tags"], **tags},
+            )
+            if earlier is None or earlier.config is None or changes:
+                _write_recipe(self.folder, document, config)
+                # They tell of what was trained before.
+                for name in (artifacts.RESULT, artifacts.PACKAGE):
+                    _remove(self.folder / name)
+        except OSError as error:
+            raise ArtifactError(
+                f"{self.folder}: the artifact folder cannot be made ({error}); name another one"
+            ) from error
+        self._tell_start(config)
+
+    def read_datasets(self, sets: Mapping[str, Any]) -> dict[str, Records]:
+        """Read the datasets and name them as inputs of the run.
+
+        Raises:
+            RecordError: one cannot be read, or is empty.
+            TrackingError: MLflow cannot be reached.
+        """
+        read = {name: read_records(source, name) for name, source in sets.items()}
+        datasets: list[dict[str, Any]] = [
+            {
+                "name": name,
+                "context": name,
+                "digest": records.digest(),
+                "source": records.source,
+                "columns": records.dtypes(),
+                "rows": len(records),
+            }
+            for name, records in read.items()
+        ]
+        if self.run:
+            for dataset in datasets:
+                if dataset not in self.about["datasets"]:
+                    self.run.log_dataset(**dataset)
+        self._note(datasets=datasets)
+        return read
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags of the run.
+
+        Raises:
+            TrackingError: MLflow cannot be reached.
+        """
+        self._note(tags={**self.about["tags"], **tags})
+        if self.run:
+            self.run.set_tags(tags)
+
+    def catch_up(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Log the metrics of epochs that were trained before, each unless the run holds it.
+
+        Args:
+            history: the metrics of each epoch from the first on.
+
+        Raises:
+            TrackingError: MLflow cannot be reached.
+        """
+        for step, metrics in enumerate(history, 1):
+            self._journal.add(step, metrics)
+        if self.run:
+            self.run.catch_up(self._journal.epochs()[: len(history)])
+
+    def log_epoch(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write down the metrics of an epoch, counted from 1, and have them sent to MLflow."""
+        timestamp = self._journal.add(step, metrics)
+        if self.run:
+            self.run.log_metrics(metrics, step, timestamp)
+
+    def checkpoint_note(self, config: Config) -> dict[str, Any]:
+        """What a resume checkpoint tells of the training to whoever finds it elsewhere."""
+        known = {name: self.about[name] for name in ("run_id", "experiment_id", "tracking_uri")}
+        return {**known, "config": config, "config_digest": artifacts.digest_of(config)}
+
+    def offer(self, checkpoint: Path) -> None:
+        """Have a resume checkpoint that was just written copied to the run, for other machines."""
+        if self._uploads:
+            self._uploads.offer(checkpoint)
+
+    def write_result(
+        self, config: Config, example: Records, best_epoch: int, metrics: Mapping[str, float]
+    ) -> None:
+        """Write down what the training came to: with it, it has finished.
+
+        Args:
+            config: the resolved config.
+            example: a few records for the packaged model's input example.
+            best_epoch: the epoch of the packaged weights, counted from 1.
+            metrics: every metric at that epoch.
+        """
+        pyfunc.describe_model(
+            self.folder / artifacts.PACKAGE,
+            # Not of the artifact folder, whose copy of the code would go on the Python path.
+            Scorer.load(self.folder / artifacts.MODEL),
+            example,
+            tracking.requirements(code_modules(config)),
+        )
+        result = {"model_uri": None, "best_epoch": best_epoch, "metrics": dict(metrics)}
+        artifacts.write_json(self.folder / artifacts.RESULT, result)
+
+    def end(self, status: tracking.Status, error: BaseException | None = None) -> None:
+        """Write down how the training ended, and bring its MLflow run up to the folder.
+
+        Where MLflow cannot be reached a warning says how to do that later. With ``error``, which
+        the caller is about to raise, that is a note on it.
+
+        Args:
+            status: how it ended.
+            error: why.
+        """
+        told = describe_error(error) if error else None
+        try:
+            self._note(status=status, error=told, ended=_now())
+        except OSError as problem:  # the disk is full, and may be why
+            if error is None:
+                raise
+            error.add_note(f"besides: {self.folder / artifacts.RUN}: {problem}")
+        if self.run is None:
+            if error is None:
+                logger.info("log it to MLflow with: barrage-mlflow sync %s", self.folder)
+        elif status == "KILLED":
+            self._tell_killed(self.run, error)
+        elif status == "FAILED":
+            self._tell_failed(self.run, error)
         else:
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copy2(path, copy)
-    artifacts.write_json(folder / artifacts.RESOLVED_CONFIG, config)
+            self._tell_finished(self.run)
 
+    def publish(self) -> None:
+        """Bring the run up to the folder, all but its status.
 
-def _write_identity(
-    run: tracking.TrackedRun, folder: Path, records: Mapping[str, str] | None = None
-) -> None:
-    identity = {name: getattr(run, name) for name in ("run_id", "experiment_id", "tracking_uri")}
-    path = folder / artifacts.RUN
-    known = artifacts.read_json(path) or {}
-    artifacts.write_json(path, {**known, **identity, **({"records": records} if records else {})})
+        What the run holds already is not logged twice.
+
+        Raises:
+            TrackingError: MLflow cannot be reached, or refuses something.
+        """
+        assert self.run is not None
+        self._note(**_identity(self.run))
+        self._tell_start(artifacts.read_json(self.folder / artifacts.RESOLVED_CONFIG) or {})
+        for dataset in self.about["datasets"]:
+            self.run.log_dataset(**dataset)
+        self.run.catch_up(self._journal.epochs())
+        self._tell_rest(self.run)
+
+    def forget_run(self) -> None:
+        """Write down that MLflow has nothing of the training."""
+        self._note(run_id=None, experiment_id=None, tracking_uri=None, complete=False)
+        result = artifacts.read_json(self.folder / artifacts.RESULT)
+        if result:
+            artifacts.write_json(self.folder / artifacts.RESULT, {**result, "model_uri": None})
+
+    def note_complete(self) -> None:
+        """Write down that MLflow has it all."""
+        self._note(complete=True)
+
+    def _note(self, **values: Any) -> None:
+        self.about.update(values)
+        artifacts.write_json(self.folder / artifacts.RUN, self.about)
+
+    def _tell_start(self, config: Config) -> None:
+        if self.run:
+            self.run.set_tags(self.about["tags"])
+            self.run.log_params(tracking.flatten_config(config))
+            if config:
+                self.run.log_artifact(self.folder / artifacts.RESOLVED_CONFIG)
+
+    def _tell_rest(self, run: TrackedRun) -> None:
+        """Log what is there when training is over: the model and the artifacts."""
+        run.flush()  # the model's metrics are those of the run
+        result = artifacts.read_json(self.folder / artifacts.RESULT)
+        if result and not result["model_uri"]:
+            result["model_uri"] = pyfunc.log_model(
+                run, self.folder, result["best_epoch"], self.about["register"]
+            )
+            artifacts.write_json(self.folder / artifacts.RESULT, result)
+        self._log_artifacts(run)
+
+    def _log_artifacts(self, run: TrackedRun) -> None:
+        from barrage_mlflow.services import write_learning_curves
+
+        report = self.folder / artifacts.REPORT
+        if report.exists():
+            write_learning_curves(report, self.folder / artifacts.LEARNING_CURVES)
+        for path in sorted(self.folder.iterdir()):
+            if path.name not in _NOT_LOGGED:
+                run.log_artifact(path)
+        best = self.folder / artifacts.CHECKPOINTS / artifacts.BEST_WEIGHTS
+        if best.exists():
+            run.log_artifact(best, artifacts.CHECKPOINTS)
+        if self._uploads:
+            self._uploads.upload_newest()
+
+    def _tell_finished(self, run: TrackedRun) -> None:
+        try:
+            self._tell_rest(run)
+            run.finish("FINISHED")
+            self.note_complete()
+        except TrackingError as problem:
+            run.finish("FAILED", problem)
+            logger.warning(
+                "%s\nthe training is complete and kept in %s; log it to MLflow with: "
+                "barrage-mlflow sync %s",
+                describe_error(problem),
+                self.folder,
+                self.folder,
+            )
+
+    def _tell_failed(self, run: TrackedRun, error: BaseException | None) -> None:
+        try:
+            self._log_artifacts(run)
+        except Exception as problem:
+            if error is not None:
+                error.add_note(f"besides: {describe_error(problem)}")
+        finally:
+            run.finish("FAILED", error)
+
+    def _tell_killed(self, run: TrackedRun, error: BaseException | None) -> None:
+        # The status goes first: whoever interrupts may soon kill.
+        if not run.finish("KILLED", error):
+            return
+
+        def log() -> None:
+            with suppress(Exception):  # the next start in the folder, or sync, does it again
+                self._log_artifacts(run)
+
+        rest = threading.Thread(target=log, name="artifacts", daemon=True)
+        rest.start()
+        rest.join(_KILLED_PATIENCE)
 
 
 def project_code(config: Config) -> list[Path]:
@@ -107,33 +382,6 @@ def read_records(source: Any, name: str) -> Records:
     return records
 
 
-def read_datasets(
-    run: tracking.TrackedRun, folder: Path, sets: Mapping[str, Any], earlier: Earlier | None
-) -> dict[str, Records]:
-    """Read the datasets and name them as inputs of the run, unless it has them already."""
-    read = {}
-    for name, source in sets.items():
-        records = read[name] = read_records(source, name)
-        if earlier and earlier.records.get(name) == records.digest():
-            continue
-        run.log_dataset(
-            name=name,
-            context=name,
-            digest=records.digest(),
-            source=records.source,
-            columns=records.dtypes(),
-            rows=len(records),
-        )
-    _write_identity(run, folder, {name: records.digest() for name, records in read.items()})
-    return read
-
-
-def about(run: tracking.TrackedRun, config: Config, folder: Path) -> dict[str, Any]:
-    """Say of a training what a resume checkpoint tells whoever finds it elsewhere."""
-    known: dict[str, Any] = artifacts.read_json(folder / artifacts.RUN)
-    return {**known, "config": config, "config_digest": artifacts.digest_of(config)}
-
-
 def write_summary(network: keras.Model, path: Path) -> None:
     """Write the network's layers and shapes as a table."""
     lines: list[str] = []
@@ -149,27 +397,36 @@ def write_summary(network: keras.Model, path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
-def log_artifacts(
-    run: tracking.TrackedRun, folder: Path, failure: BaseException | None = None
-) -> None:
-    """Log whatever the artifact folder holds by now, the packaged model apart.
+def _identity(run: TrackedRun | None) -> dict[str, str]:
+    names = ("run_id", "experiment_id", "tracking_uri")
+    return {name: getattr(run, name) for name in names} if run else {}
 
-    After a failure what goes wrong here is a note on it, so that it does not hide it.
-    """
-    from barrage_mlflow.services import write_learning_curves
 
-    if not folder.is_dir():
-        return
-    try:
-        if (folder / artifacts.REPORT).exists():
-            write_learning_curves(folder / artifacts.REPORT, folder / artifacts.LEARNING_CURVES)
-        for path in sorted(folder.iterdir()):
-            if path.name not in (artifacts.MODEL, artifacts.LOCK):
-                run.log_artifact(path)
-    except Exception as error:
-        if failure is None:
-            raise
-        failure.add_note(f"besides: {describe_error(error)}")
+def _write_recipe(folder: Path, document: Document, config: Config) -> None:
+    # The resolved config is the sign that all of it is whole: it goes first and comes last.
+    (folder / artifacts.RESOLVED_CONFIG).unlink(missing_ok=True)
+    suffix = Path(document.source).suffix or ".json"
+    (folder / f"{artifacts.CONFIG}{suffix}").write_text(document.text, "utf-8")
+    _remove(folder / artifacts.CODE)
+    for path in project_code(config):
+        copy = folder / artifacts.CODE / path.name
+        if path.is_dir():
+            shutil.copytree(path, copy, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        else:
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copy2(path, copy)
+    artifacts.write_json(folder / artifacts.RESOLVED_CONFIG, config)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _is_path(source: Any) -> bool:

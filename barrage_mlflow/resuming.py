@@ -20,16 +20,18 @@ class Earlier:
 
     Attributes:
         folder: the artifact folder.
-        run_id: its MLflow run.
-        tracking_uri: the store of that run, without user and password.
+        run_id: its MLflow run; None if it has none yet.
+        complete: the run holds all that the folder does.
+        started: when it was begun, in milliseconds since 1970.
         config: the resolved config; None if it did not get so far.
         records: digest of each dataset, by its name; empty if it did not get so far.
         result: what it came to; None if it has not finished.
     """
 
     folder: Path
-    run_id: str
-    tracking_uri: str
+    run_id: str | None
+    complete: bool
+    started: int
     config: dict[str, Any] | None
     records: dict[str, str]
     result: dict[str, Any] | None
@@ -79,9 +81,10 @@ def find_earlier(folder: Path) -> Earlier | None:
         return Earlier(
             folder,
             run["run_id"],
-            run["tracking_uri"],
+            run["complete"],
+            run["started"],
             artifacts.read_json(folder / artifacts.RESOLVED_CONFIG),
-            run.get("records", {}),
+            {dataset["name"]: dataset["digest"] for dataset in run["datasets"]},
             artifacts.read_json(folder / artifacts.RESULT),
         )
     except (KeyError, TypeError, AttributeError) as error:

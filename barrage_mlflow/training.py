@@ -10,37 +10,37 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from barrage_mlflow import artifacts, pyfunc, recording, tracking
+from barrage_mlflow import artifacts, recording, tracking
+from barrage_mlflow.carrying import fetch_training
 from barrage_mlflow.config import (
     Document,
     add_project_path,
     apply_overrides,
-    code_modules,
     find_warnings,
     read_config,
     resolve_config,
 )
 from barrage_mlflow.dataset import Records, ValidationBatches
-from barrage_mlflow.errors import ArtifactError
+from barrage_mlflow.disk import explain_unwritable, say_space
+from barrage_mlflow.errors import ArtifactError, TrackingError
 from barrage_mlflow.locking import locked
 from barrage_mlflow.progress import progress_callback
+from barrage_mlflow.recording import Logbook
 from barrage_mlflow.resuming import Earlier, find_earlier, unfinished
-from barrage_mlflow.scoring import Scorer, rehearse, save_model
+from barrage_mlflow.scoring import rehearse, save_model
 from barrage_mlflow.stopping import StopSignals
+from barrage_mlflow.syncing import sync_locked
 
 if TYPE_CHECKING:
     import keras
-
-    from barrage_mlflow.services import Checkpoint
 
 Config = dict[str, Any]
 
 logger = logging.getLogger(__name__)
 
 _SEEDS = 2**31
-_SUMMARY_WIDTH = 120
 _PATIENCE = 30
 """Seconds: a supervisor may start again before the process that it stopped is gone."""
 _EXAMPLE_RECORDS = 5
@@ -53,15 +53,16 @@ class TrainingResult:
 
     Attributes:
         artifact_dir: the artifact folder.
-        run_id: the MLflow run.
-        model_uri: the packaged model, for ``mlflow models serve -m`` and the like.
+        run_id: the MLflow run; None if there is none yet, of a training that was offline.
+        model_uri: the packaged model, for ``mlflow models serve -m`` and the like; None as long
+            as MLflow has not got it.
         best_epoch: the epoch whose weights were packaged, counted from 1.
         metrics: every metric at that epoch.
     """
 
     artifact_dir: Path
-    run_id: str
-    model_uri: str
+    run_id: str | None
+    model_uri: str | None
     best_epoch: int
     metrics: dict[str, float]
 
@@ -75,16 +76,19 @@ def train(
     experiment: str | None = None,
     run_name: str | None = None,
     register: str | None = None,
+    tags: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: TextIO | None = None,
-    resume: bool | Literal["auto"] = False,
+    resume: bool | str = False,
     resume_anyway: bool = False,
+    offline: bool = False,
 ) -> TrainingResult:
     """Train a network as a config says, in one MLflow run, and package the best of it.
 
     The first SIGTERM or Ctrl-C ends the training between two batches, with a resume checkpoint of
-    that moment and the run KILLED.
+    that moment and the run KILLED. An MLflow server that goes away once the training has begun
+    does not hold it up: what the server lacks is sent when it is back, or by :func:`sync` later.
 
     Args:
         config: a JSON or YAML file, or a dict.
@@ -94,18 +98,23 @@ def train(
         experiment: MLflow experiment, made if it is not there.
         run_name: name of the MLflow run.
         register: registered model to add the packaged model to, as a new version.
+        tags: tags of the MLflow run.
         overrides: config values by dotted path, ``{"solver.epochs": 3}``.
         callbacks: further Keras callbacks; they come after the config's services.
         progress: where to show epochs, metrics and the time left; nowhere if left out.
         resume: go on with the training in the artifact folder, in its MLflow run, as if it had
             never stopped; start one if there is none. A finished one is left as it is. ``"auto"``
             without a folder: go on with the newest unfinished one of this config and these records
-            in ``artifacts``, and wait half a minute for another process to leave it.
+            in ``artifacts``, and wait half a minute for another process to leave it. The id of an
+            MLflow run: go on with that one, from the resume checkpoint among its artifacts unless
+            the artifact folder has it already.
         resume_anyway: resume also where the config, the code or the records have changed since.
+        offline: do without MLflow; :func:`sync` logs the run later.
 
     Raises:
         ConfigError: with every fault of the config; no run is opened.
-        ArtifactError: the artifact folder is in use, or what was begun in it has changed since.
+        ArtifactError: the artifact folder is in use, cannot be written to or its disk is full, or
+            what was begun in it has changed since.
         RecordError: records cannot be read, loaded or fed to the network.
         ComponentError: a component broke its contract.
         TrackingError: MLflow cannot be reached, or refuses the name to register.
@@ -120,7 +129,8 @@ def train(
         0.0813
     """
     resume = resume or resume_anyway
-    if resume and resume != "auto" and artifact_dir is None:
+    run_to_fetch = resume if isinstance(resume, str) and resume != "auto" else None
+    if resume is True and artifact_dir is None:
         raise ArtifactError("resume needs an artifact_dir: name the folder of the training")
     with StopSignals() as signals, ExitStack() as until_end:
         try:
@@ -130,54 +140,67 @@ def train(
             folder = None if artifact_dir is None else Path(artifact_dir)
             if folder is None and resume == "auto":
                 folder = _find_unfinished(config, overrides, sets)
+            elif folder is None and run_to_fetch:
+                folder = _find_folder(run_to_fetch)
             earlier = None
             if folder is not None:
                 until_end.enter_context(locked(folder, _PATIENCE if resume == "auto" else 0))
-                earlier = _find_earlier(folder, bool(resume))
+                earlier = _find_earlier(folder, bool(resume), run_to_fetch)
             document, resolved = _resolve(config, overrides, earlier)
-            if register is not None:
+            if register is not None and not offline:
                 tracking.check_registrable(register)
-            if earlier is not None and earlier.result is not None:
-                return _finished(earlier)
             changes = _changes(earlier, resolved, sets, resume_anyway) if earlier else []
+            if earlier is not None and earlier.result is not None and not changes:
+                return _finished(earlier, offline)
         except BaseException as error:
             tracking.end_project_run(error)
             raise
-        run = tracking.open_run(experiment, run_name, run_id=earlier.run_id if earlier else None)
+        run = None
+        if not offline:
+            run = tracking.open_run(
+                experiment,
+                run_name,
+                run_id=earlier.run_id if earlier else None,
+                started=earlier.started if earlier else None,
+            )
+        logbook = None
         try:
             if folder is None:
-                folder = artifacts.default_folder(run.run_id)
+                folder = artifacts.default_folder(
+                    run.run_id if run else f"offline-{secrets.token_hex(4)}"
+                )
                 until_end.enter_context(locked(folder))
-            recording.begin(run, folder, document, resolved, earlier, changes)
-            records = recording.read_datasets(run, folder, sets, earlier)
-            result = _train(
-                run,
-                folder,
-                resolved,
-                records,
-                register,
-                [*callbacks, *([progress_callback(progress)] if progress else [])],
-                signals,
-            )
-            recording.log_artifacts(run, folder)
-            _write_result(result)
+            logbook = Logbook(folder, run)
+            wishes = {"experiment": experiment, "run_name": run_name, "register": register}
+            logbook.begin(document, resolved, earlier, changes, wishes, tags or {})
+            records = logbook.read_datasets(sets)
+            further = [*callbacks, *([progress_callback(progress)] if progress else [])]
+            _train(logbook, resolved, records, further, signals)
+            logbook.end("FINISHED")
         except KeyboardInterrupt as error:
-            # The status goes first: whoever interrupts may soon kill.
-            run.finish("KILLED", error)
-            if folder is not None:
-                if any((folder / artifacts.CHECKPOINTS).rglob("*.npz")):
-                    error.add_note(f"go on with: --artifact-dir {folder} --resume")
-                recording.log_artifacts(run, folder, error)
+            _end(logbook, run, "KILLED", error)
+            if folder is not None and any((folder / artifacts.CHECKPOINTS).rglob("*.npz")):
+                error.add_note(f"go on with: --artifact-dir {folder} --resume")
             raise
-        except BaseException as error:
-            try:
-                if folder is not None:
-                    recording.log_artifacts(run, folder, error)
-            finally:
-                run.finish("FAILED", error)
-            raise
-        run.finish("FINISHED")
-        return result
+        except BaseException as failure:
+            explained = explain_unwritable(failure, folder)
+            _end(logbook, run, "FAILED", explained)
+            if explained is failure:
+                raise
+            raise explained from failure
+        return _result(folder, logbook)
+
+
+def _end(
+    logbook: Logbook | None,
+    run: tracking.TrackedRun | None,
+    status: tracking.Status,
+    error: BaseException,
+) -> None:
+    if logbook is not None:
+        logbook.end(status, error)
+    elif run is not None:
+        run.finish(status, error)
 
 
 def _find_unfinished(
@@ -191,11 +214,28 @@ def _find_unfinished(
     return None
 
 
-def _find_earlier(folder: Path, resume: bool) -> Earlier | None:
-    """Find what was begun in a folder, whose lock is held; refuse it unless it is to go on."""
+def _find_folder(run_id: str) -> Path:
+    """Find the folder where a run was trained or fetched to before; name a new one if none was."""
+    known = Path(artifacts.HOME).glob(f"*-{run_id}/{artifacts.RUN}")
+    return next((path.parent for path in known), artifacts.default_folder(run_id))
+
+
+def _find_earlier(folder: Path, resume: bool, run_id: str | None) -> Earlier | None:
+    """Find what was begun in a folder, whose lock is held; refuse it unless it is to go on.
+
+    A run that is named is fetched from MLflow if the folder is empty.
+    """
     earlier = find_earlier(folder)
+    if run_id is not None and earlier is None:
+        artifacts.check_free(folder)
+        fetch_training(run_id, folder)
+        earlier = find_earlier(folder)
+    if run_id is not None and earlier is not None and earlier.run_id != run_id:
+        raise ArtifactError(
+            f"{folder} holds the run {earlier.run_id}, not {run_id}: name another folder"
+        )
     if earlier is None or not resume:
-        if earlier is not None and earlier.result is None:
+        if earlier is not None and earlier.result is None and earlier.run_id is not None:
             # Its process was killed before it could say so.
             tracking.settle_run(earlier.run_id, "KILLED")
         artifacts.check_free(folder)
@@ -237,33 +277,28 @@ def _differences(earlier: Earlier, config: Config, sets: Mapping[str, Records]) 
     ]
 
 
-def _say_resumed(run: tracking.TrackedRun, checkpoint: Checkpoint) -> None:
-    place = f"epoch {checkpoint.epoch + 1}, batch {checkpoint.batch + 1}"
-    logger.info("going on at %s, from %s", place, checkpoint.path)
-    run.set_tags({"barrage.resumed_at": place})
-
-
-def _write_result(result: TrainingResult) -> None:
-    values = {name: getattr(result, name) for name in ("model_uri", "best_epoch", "metrics")}
-    artifacts.write_json(result.artifact_dir / artifacts.RESULT, values)
-
-
-def _finished(earlier: Earlier) -> TrainingResult:
-    assert earlier.result is not None
-    tracking.settle_run(earlier.run_id, "FINISHED")
+def _finished(earlier: Earlier, offline: bool) -> TrainingResult:
+    """Leave a finished training as it is; log what MLflow lacks of it."""
+    if not earlier.complete and not offline:
+        try:
+            sync_locked(earlier.folder)
+        except TrackingError as error:
+            logger.warning("%s", error)
     logger.info("%s has finished; nothing is left to train", earlier.folder)
-    return TrainingResult(earlier.folder, earlier.run_id, **earlier.result)
+    return _result(earlier.folder, Logbook(earlier.folder, None))
+
+
+def _result(folder: Path, logbook: Logbook) -> TrainingResult:
+    return TrainingResult(folder, logbook.run_id, **artifacts.read_json(folder / artifacts.RESULT))
 
 
 def _train(
-    run: tracking.TrackedRun,
-    folder: Path,
+    logbook: Logbook,
     config: Config,
     records: Mapping[str, Records],
-    register: str | None,
     callbacks: Sequence[keras.callbacks.Callback],
     signals: StopSignals,
-) -> TrainingResult:
+) -> None:
     import keras
 
     from barrage_mlflow.fitting import fit
@@ -282,11 +317,14 @@ def _train(
     batch_size = config["solver"]["batch_size"]
     keras.utils.set_random_seed(config["dataset"]["seed"])
 
+    folder = logbook.folder
     checkpoint = find_checkpoint(folder / artifacts.CHECKPOINTS / artifacts.RESUME)
-    run.catch_up(checkpoint.logs if checkpoint else [])
+    logbook.catch_up(checkpoint.logs if checkpoint else [])
     fitted = folder / artifacts.MODEL / artifacts.MODEL_TRANSFORMER
     if checkpoint:
-        _say_resumed(run, checkpoint)
+        place = f"epoch {checkpoint.epoch + 1}, batch {checkpoint.batch + 1}"
+        logger.info("going on at %s, from %s", place, checkpoint.path)
+        logbook.set_tags({"barrage.resumed_at": place})
         train_pipeline, validation_pipeline = load_pipelines(config, fitted)
     else:
         # A training that was killed before its first checkpoint may have left half of it.
@@ -297,11 +335,12 @@ def _train(
     example = train_pipeline.load_and_transform(train_records[:batch_size])
     network = build_network(config, network_params, example)
     objective = build_objective(config, network, network_params, example)
+    say_space(network, config, folder)
     recording.write_summary(network, folder / artifacts.NETWORK_SUMMARY)
 
     specs = input_specs(network)
     columns = rehearse(config, network, specs, fitted, train_records).columns
-    services = build_services(config, folder, recording.about(run, config, folder))
+    services = build_services(config, folder, logbook.checkpoint_note(config), logbook.offer)
     with build_feeder(config, folder / artifacts.CACHE) as feeder:
         batches = train_batches(config, train_records, train_pipeline, specs, feeder)
         validation = ValidationBatches(
@@ -312,7 +351,7 @@ def _train(
             batches,
             validation,
             config["solver"]["epochs"],
-            [_metric_logger(run), *services, *callbacks],
+            [_metric_logger(logbook), *services, *callbacks],
             objective,
             checkpoint,
             config["solver"].get("steps_per_execution"),
@@ -323,19 +362,9 @@ def _train(
     best_epoch, best_network = best.restore()
     shutil.rmtree(folder / artifacts.MODEL / artifacts.MODEL_NETWORK, ignore_errors=True)
     save_model(folder / artifacts.MODEL, config, best_network, specs, columns)
-    metrics = history[best_epoch - 1]
-    model = pyfunc.log_model(
-        run.run_id,
-        folder / artifacts.MODEL,
-        # Not of the artifact folder, whose copy of the code would go on the Python path.
-        Scorer.load(folder / artifacts.MODEL),
-        validation_records[:_EXAMPLE_RECORDS],
-        code_paths=[str(path) for path in sorted((folder / artifacts.CODE).glob("*"))],
-        requirements=tracking.requirements(code_modules(config)),
-        registered_name=register,
+    logbook.write_result(
+        config, validation_records[:_EXAMPLE_RECORDS], best_epoch, history[best_epoch - 1]
     )
-    run.log_model_metrics(model.model_id, metrics, step=best_epoch)
-    return TrainingResult(folder, run.run_id, model.model_uri, best_epoch, metrics)
 
 
 def _seeded(document: Document, seed: int) -> Document:
@@ -346,10 +375,10 @@ def _seeded(document: Document, seed: int) -> Document:
     return apply_overrides(document, {"dataset.seed": seed})
 
 
-def _metric_logger(run: tracking.TrackedRun) -> keras.callbacks.Callback:
+def _metric_logger(logbook: Logbook) -> keras.callbacks.Callback:
     import keras
 
     # To come before Keras's learning rate reducer, which changes what it is given.
     return keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: run.log_metrics(logs, step=epoch + 1)
+        on_epoch_end=lambda epoch, logs: logbook.log_epoch(epoch + 1, logs)
     )

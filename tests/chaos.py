@@ -1,10 +1,14 @@
 """Kills trainings at random moments, starts them again, and compares with trainings left alone.
 
     python tests/chaos.py --kills 100
+    python tests/chaos.py --kills 20 --elsewhere
 
 Each training is the command ``barrage-mlflow train … --resume`` in a process of its own, started
 again and again until it ends by itself. What it then leaves must be what a training leaves that
 nobody disturbed, to the last bit: weights, optimizer, best weights, report, metrics in MLflow.
+
+With ``--elsewhere`` each start has a new folder, and goes on with what the run holds in MLflow, as
+another machine would.
 """
 
 from __future__ import annotations
@@ -109,25 +113,42 @@ class Project:
 
     def __init__(self, folder: Path, records: int) -> None:
         self.folder = folder
+        self.uri = f"sqlite:///{folder}/mlflow.db"
         for name, config in make_configs().items():
             (folder / f"{name}.json").write_text(json.dumps(config), "utf-8")
         make_records(records, 1).to_csv(folder / "train.csv", index=False)
         make_records(records // 4, 2).to_csv(folder / "validation.csv", index=False)
         (folder / "chaos_parts.py").write_text((TESTS / "chaos_parts.py").read_text("utf-8"))
 
-    def start(self, name: str, artifact_dir: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, name: str, artifact_dir: str, run_id: str | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start a training, or go on with it."""
-        command = ["train", f"{name}.json", "train.csv", "validation.csv", "--resume"]
+        files = [f"{name}.json", "train.csv", "validation.csv"]
+        options = ["--resume", *([run_id] if run_id else []), "--artifact-dir", artifact_dir]
         with (self.folder / f"{artifact_dir}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "barrage_mlflow", *command, "--artifact-dir", artifact_dir],
+                [sys.executable, "-m", "barrage_mlflow", "train", *files, *options],
                 cwd=self.folder,
-                env={**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder}/mlflow.db"},
+                env={**os.environ, "MLFLOW_TRACKING_URI": self.uri},
                 stdout=log,
                 stderr=log,
                 # Where this runs in the background, the shell has Ctrl-C ignored.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
+
+    def fetchable(self, artifact_dir: str) -> str | None:
+        """The run of a training, if it holds something to go on with."""
+        from mlflow import MlflowClient
+
+        about = self.folder / artifact_dir / "run.json"
+        if not about.exists():
+            return None
+        run_id: str = json.loads(about.read_text("utf-8"))["run_id"]
+        client = MlflowClient(self.uri)
+        held = (client.list_artifacts(run_id, f"resume/{slot}") for slot in "ab")
+        names = {Path(file.path).name for files in held for file in files}
+        return run_id if "manifest.json" in names else None
 
     def outcome(self, artifact_dir: str) -> dict[str, Any]:
         """What a training left, in comparable form."""
@@ -148,7 +169,7 @@ class Project:
         with h5py.File(folder / "checkpoints" / "best.weights.h5") as file:
             file.visititems(collect)
         run_id = json.loads((folder / "run.json").read_text("utf-8"))["run_id"]
-        client = MlflowClient(f"sqlite:///{self.folder}/mlflow.db")
+        client = MlflowClient(self.uri)
         run = client.get_run(run_id)
         points = [point for key in run.data.metrics for point in history(client, run_id, key)]
         return {
@@ -173,7 +194,7 @@ def say(*lines: str) -> None:
     sys.stdout.flush()
 
 
-def run(folder: Path, kills: int, seed: int, records: int) -> list[str]:
+def run(folder: Path, kills: int, seed: int, records: int, elsewhere: bool = False) -> list[str]:
     """Kill trainings so many times; tell every difference that was found."""
     project = Project(folder, records)
     whole, seconds = {}, {}
@@ -195,8 +216,9 @@ def run(folder: Path, kills: int, seed: int, records: int) -> list[str]:
         name = list(whole)[number % len(whole)]
         artifact_dir = f"{name}-{number}"
         here: list[str] = []
+        run_id: str | None = None
         while True:
-            process = project.start(name, artifact_dir)
+            process = project.start(name, artifact_dir, run_id)
             killing = done.total() < kills and len(here) < _AT_MOST
             patience = chance.uniform(0.1, 1) * seconds[name] if killing else FOREVER
             try:
@@ -211,6 +233,10 @@ def run(folder: Path, kills: int, seed: int, records: int) -> list[str]:
                 longest = max(longest, time.monotonic() - asked)
             here.append(sent.name)
             done[sent.name] += 1
+            if elsewhere:
+                # One that left nothing to go on with is begun again.
+                run_id = project.fetchable(artifact_dir)
+                artifact_dir = f"{name}-{number}-{len(here)}"
         if status:
             said = (folder / f"{artifact_dir}.log").read_text("utf-8")
             faults.append(f"{artifact_dir} ended with status {status} after {here}:\n{said}")
@@ -233,9 +259,10 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--records", type=int, default=4_000)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--elsewhere", action="store_true")
     options = parser.parse_args()
     place = options.folder or Path(tempfile.mkdtemp(prefix="chaos-"))
     place.mkdir(exist_ok=True)
-    found = run(place.resolve(), options.kills, options.seed, options.records)
+    found = run(place.resolve(), options.kills, options.seed, options.records, options.elsewhere)
     say(*found)
     sys.exit(bool(found))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from servers import MlflowServer
 from small import small_config
-from test_tracking_server import start_server, stop_server
 
 from barrage_mlflow import artifacts
 from barrage_mlflow.config import resolve_config
@@ -334,7 +334,7 @@ def test_a_run_without_a_resolved_config():
     run = open_run()
     message = (
         rf"^run {run.run_id} \(RUNNING\) holds no resolved_config\.json: barrage-mlflow stores it "
-        r"when a training ends$"
+        r"when a training begins$"
     )
     with pytest.raises(TrackingError, match=message):
         load_config_for_diff(run.run_id)
@@ -372,12 +372,8 @@ def test_a_server_that_is_gone(monkeypatch):
 
 @pytest.mark.slow
 def test_runs_of_a_server(tmp_path, monkeypatch, capfd):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = start_server(tmp_path, port)
-    try:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    with MlflowServer(tmp_path) as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
         a = resolve_config(small_config())
         first = log_run(a)
         second = log_run(resolve_config(small_config(solver__epochs=4)))
@@ -387,10 +383,8 @@ def test_runs_of_a_server(tmp_path, monkeypatch, capfd):
         assert load_config_for_diff(first) == a
         assert lines(a, load_config_for_diff(f"runs:/{second}")) == ["$.solver.epochs: 3 → 4"]
         assert capfd.readouterr().err == ""
-        with pytest.raises(TrackingError, match=rf"127\.0\.0\.1:{port} has no run 'gone'"):
+        with pytest.raises(TrackingError, match=rf"127\.0\.0\.1:{server.port} has no run 'gone'"):
             load_config_for_diff("runs:/gone")
         with pytest.raises(TrackingError, match=r"\(FINISHED\) holds no resolved_config"):
             load_config_for_diff(empty.run_id)
-    finally:
-        stop_server(process)
     mlflow.end_run()

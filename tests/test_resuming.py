@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import signal
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-import keras
 import mlflow
 import numpy as np
 import pytest
+from runs import Terminate, history, only_run
 from small import small_config, small_frame
 
 from barrage_mlflow import ArtifactError, train
@@ -23,33 +22,6 @@ from barrage_mlflow.locking import locked
 from barrage_mlflow.services import find_checkpoint
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
-
-
-class Terminate(keras.callbacks.Callback):
-    """Sends this process a SIGTERM at one batch."""
-
-    def __init__(self, epoch: int, batch: int) -> None:
-        super().__init__()
-        self._place = epoch, batch
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if (self._epoch, batch) == self._place:
-            signal.raise_signal(signal.SIGTERM)
-
-
-def only_run() -> mlflow.entities.Run:
-    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    return run
-
-
-def history(run_id: str) -> list[tuple[str, int, float]]:
-    client = mlflow.MlflowClient()
-    names = client.get_run(run_id).data.metrics
-    points = [point for name in names for point in client.get_metric_history(run_id, name)]
-    return sorted((point.key, point.step, point.value) for point in points)
 
 
 def outcome(folder: str) -> dict[str, Any]:
@@ -114,6 +86,8 @@ def test_resuming_where_nothing_was_begun_starts_a_training() -> None:
 def test_a_finished_training_is_left_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
     result = resume()
     mlflow.MlflowClient().update_run(result.run_id, status="RUNNING")  # killed at the very end
+    about = json.loads(Path("out/run.json").read_text("utf-8"))
+    Path("out/run.json").write_text(json.dumps({**about, "complete": False}), "utf-8")
     before = outcome("out")
     with caplog.at_level(logging.INFO):
         assert resume() == result
@@ -162,7 +136,7 @@ def test_what_has_changed_is_refused_and_told() -> None:
     first, change, records, last = str(error.value).splitlines()
     assert first == "out: what was begun there has changed since:"
     assert change == "  config $.solver.epochs: 3 → 4"
-    before = json.loads(Path("out", "run.json").read_text())["records"]["train"]
+    before = json.loads(Path("out", "run.json").read_text())["datasets"][0]["digest"]
     now = Records.read(more).digest()
     assert records == f"  train records: digest {before} → {now}"
     assert last == "undo that, name a new folder, or go on all the same with --resume-anyway"

@@ -307,24 +307,6 @@ def test_a_request_that_arrived_but_failed_is_not_doubled(monkeypatch):
     assert len(history(run, "nan")) == len(history(run, "inf")) == 1
 
 
-def test_the_models_metrics_are_linked_and_not_doubled(store):
-    run = open_run()
-    model = store.create_logged_model("0", name="model", source_run_id=run.run_id)
-    for step in (1, 2):
-        run.log_metrics({"loss": 1 / step, "nan": math.nan}, step=step)
-    run.log_model_metrics(model.model_id, {"loss": 0.5, "nan": math.nan, "extra": 3.0}, step=2)
-    run.finish("FINISHED")
-    linked = store.get_logged_model(model.model_id).metrics
-    assert {(metric.key, metric.step) for metric in linked} == {
-        ("loss", 2),
-        ("nan", 2),
-        ("extra", 2),
-    }
-    assert history(run, "loss") == [(1, 1.0), (2, 0.5)]
-    assert len(history(run, "nan")) == 2
-    assert history(run, "extra") == [(2, 3.0)]
-
-
 def test_artifacts_keep_their_names(tmp_path):
     folder = tmp_path / "logs"
     (folder / "train").mkdir(parents=True)
@@ -489,7 +471,10 @@ def test_metrics_that_are_lost_do_not_hide_the_error(monkeypatch, caplog):
     error = ValueError("bad")
     run.finish("FAILED", error)
     assert error.__notes__ == ["besides: 1 metric values were not logged: no route"]
-    assert caplog.messages == ["1 metric values were not logged: no route"]
+    assert caplog.messages == [
+        "no route\nmeanwhile metrics are kept, and sent when it does",
+        "1 metric values were not logged: no route",
+    ]
     assert stored(run).data.tags["barrage.error"] == "ValueError: bad"
 
 

@@ -2,9 +2,7 @@
 
 import math
 import os
-import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -12,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import mlflow
 import pytest
+from servers import MlflowServer, free_port
 
 from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking import open_run, server
@@ -22,10 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 @pytest.fixture
 def port():
-    """A port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture
@@ -241,50 +237,12 @@ def test_no_patience_leaves_the_users_settings_alone(monkeypatch):
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
 
 
-def start_server(folder, port):
-    log = (folder / "server.log").open("ab")
-    address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    store = ["--backend-store-uri", f"sqlite:///{folder}/server.db"]
-    files = ["--artifacts-destination", str(folder / "stored")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", *address, *store, *files],
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
-    log.close()
-    deadline = time.monotonic() + 90
-    while True:
-        try:
-            check_store(f"http://127.0.0.1:{port}", attempts=1)
-        except TrackingError:
-            assert time.monotonic() < deadline, (folder / "server.log").read_text()
-            time.sleep(0.2)
-        else:
-            return process
-
-
-def stop_server(process):
-    """Kill the server with the workers that it started: they are a group of their own."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 @pytest.fixture
 def mlflow_server(tmp_path, port, use):
     """A server that a test may kill and start again."""
-    processes = [start_server(tmp_path, port)]
-    use(f"http://127.0.0.1:{port}")
-
-    def restart():
-        processes.append(start_server(tmp_path, port))
-
-    def kill():
-        stop_server(processes.pop())
-
-    yield kill, restart
-    while processes:
-        kill()
+    with MlflowServer(tmp_path, port) as server:
+        use(server.uri)
+        yield server.kill, server.start
 
 
 @pytest.mark.slow

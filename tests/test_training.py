@@ -52,6 +52,13 @@ def test_a_training_leaves_exactly_these_files(tmp_path: Path) -> None:
         "resolved_config.json",
         "run.json",
         "result.json",
+        "metrics.jsonl",
+        "package/MLmodel",
+        "package/conda.yaml",
+        "package/input_example.json",
+        "package/python_env.yaml",
+        "package/requirements.txt",
+        "package/serving_input_example.json",
         "model/config.json",
         "model/signature.json",
         "model/network",
@@ -64,15 +71,32 @@ def test_a_training_leaves_exactly_these_files(tmp_path: Path) -> None:
         "learning_curves.png",
     }
     assert json.loads((result.artifact_dir / "config.json").read_text("utf-8")) == small_config()
-    identity = json.loads((result.artifact_dir / "run.json").read_text("utf-8"))
-    assert identity == {
+    about = json.loads((result.artifact_dir / "run.json").read_text("utf-8"))
+    run = only_run()
+    assert about.pop("started") - 10_000 < run.info.start_time < about.pop("ended")
+    tags = about.pop("tags")
+    assert {name: run.data.tags[name] for name in tags} == tags
+    assert about == {
         "run_id": result.run_id,
-        "experiment_id": only_run().info.experiment_id,
+        "experiment_id": run.info.experiment_id,
         "tracking_uri": mlflow.get_tracking_uri(),
-        "records": {
-            "train": Records.read(TRAIN).digest(),
-            "validation": Records.read(VALIDATION).digest(),
-        },
+        "experiment": None,
+        "run_name": None,
+        "register": None,
+        "status": "FINISHED",
+        "error": None,
+        "complete": True,
+        "datasets": [
+            {
+                "name": name,
+                "context": name,
+                "digest": Records.read(frame).digest(),
+                "source": "",
+                "columns": {"a": "float64", "b": "float64", "label": "int64"},
+                "rows": len(frame),
+            }
+            for name, frame in (("train", TRAIN), ("validation", VALIDATION))
+        ],
     }
     told = json.loads((result.artifact_dir / "result.json").read_text("utf-8"))
     assert told == {
@@ -109,6 +133,9 @@ def test_the_run_holds_what_was_trained(tmp_path: Path) -> None:
         "config.json",
         "resolved_config.json",
         "run.json",
+        "result.json",
+        "metrics.jsonl",
+        "resume",
         "checkpoints",
         "tensorboard",
         "training_report.csv",
@@ -443,8 +470,8 @@ def test_a_validation_metric_that_is_always_nan_fails_and_keeps_the_checkpoint(
         train(config, TRAIN, VALIDATION, artifact_dir="out")
     assert_failed(error)
     assert Path("out", "checkpoints", "resume", "epoch-00003.npz").exists()
-    logged = mlflow.MlflowClient().list_artifacts(only_run().info.run_id, "checkpoints/resume")
-    assert "checkpoints/resume/epoch-00003.npz" in {item.path for item in logged}
+    logged = mlflow.MlflowClient().list_artifacts(only_run().info.run_id, "resume")
+    assert "resume/a" in {item.path for item in logged}
 
 
 def test_an_interrupted_run_is_killed_and_keeps_its_checkpoints(tmp_path: Path) -> None:
@@ -473,7 +500,7 @@ def test_an_interrupt_while_a_failure_is_logged_ends_the_run_all_the_same(
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("barrage_mlflow.recording.log_artifacts", interrupt)
+    monkeypatch.setattr("barrage_mlflow.recording.Logbook._log_artifacts", interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(small_config(), "missing.csv", VALIDATION)
     assert only_run().info.status == "FAILED"

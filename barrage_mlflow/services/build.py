@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,10 @@ _SERVICES = "$.services"
 
 
 def build_callbacks(
-    config: Mapping[str, Any], folder: Path, about: Mapping[str, Any] | None = None
+    config: Mapping[str, Any],
+    folder: Path,
+    about: Mapping[str, Any] | None = None,
+    written: Callable[[Path], object] | None = None,
 ) -> list[keras.callbacks.Callback]:
     """Build every service, in the order in which they are called.
 
@@ -31,6 +34,7 @@ def build_callbacks(
         config: a resolved config.
         folder: the artifact folder.
         about: what the training says of itself in its resume checkpoints.
+        written: called with each resume checkpoint that was written.
 
     Raises:
         ComponentError: params that a Keras callback refuses, with their path in the config.
@@ -74,6 +78,7 @@ def build_callbacks(
             writer,
             **services.get("resume_checkpoint", {}),
             about=about,
+            written=written,
         ),
     ]
 

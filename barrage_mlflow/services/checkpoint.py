@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from barrage_mlflow.artifacts import resume_checkpoints
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.files import written_whole
 from barrage_mlflow.services.generators import generator_states, set_generator_states
@@ -36,7 +36,6 @@ Logs = dict[str, float]
 logger = logging.getLogger(__name__)
 
 _FORMAT = 2
-_NAME = re.compile(r"epoch-(\d+)(?:-batch-(\d+))?\.npz")
 KEPT = 2
 """Files that are kept, if nothing else is said."""
 _STATE = "state"
@@ -171,7 +170,7 @@ def write_checkpoint(folder: Path, snapshot: Snapshot, keep: int = KEPT) -> Path
     path = folder / f"epoch-{snapshot.epoch:05d}{within}.npz"
     with written_whole(path) as partial, partial.open("wb") as file:
         np.savez(file, **content)
-    for old in _checkpoints(folder)[keep:]:
+    for old in resume_checkpoints(folder)[keep:]:
         old.unlink()
     return path
 
@@ -189,7 +188,7 @@ def find_checkpoint(folder: Path) -> Checkpoint | None:
         True
     """
     damaged = []
-    for path in _checkpoints(folder):
+    for path in resume_checkpoints(folder):
         try:
             return _read(path)
         except Exception as error:  # whatever a damaged file makes zipfile and NumPy raise
@@ -203,13 +202,6 @@ def find_checkpoint(folder: Path) -> Checkpoint | None:
             "train from the start"
         )
     return None
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """The files of a folder, the newest first."""
-    found = {path: _NAME.fullmatch(path.name) for path in folder.glob("epoch-*.npz")}
-    places = {path: (int(name[1]), int(name[2] or 0)) for path, name in found.items() if name}
-    return sorted(places, key=places.__getitem__, reverse=True)
 
 
 def _read(path: Path) -> Checkpoint:

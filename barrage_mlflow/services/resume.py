@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         every_minutes: write one when the last was written so long ago.
         keep: how many files to keep.
         about: what the training says of itself, for whoever resumes it; JSON values.
+        written: called with each file that was written, before anything else is.
 
     Attributes:
         folder: as given, like ``every_steps``.
@@ -51,6 +52,7 @@ class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         every_minutes: float | None = None,
         keep: int = KEPT,
         about: Mapping[str, Any] | None = None,
+        written: Callable[[Path], object] | None = None,
     ) -> None:
         super().__init__()
         self.folder = Path(folder)
@@ -59,6 +61,7 @@ class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._every_seconds = None if every_minutes is None else 60 * every_minutes
         self._keep = keep
         self._about = about
+        self._tell = written
         self._callbacks: list[keras.callbacks.Callback] = []
         self._logs: Sequence[Logs] = []
         self._place: tuple[int, int] | None = None
@@ -123,4 +126,9 @@ class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def _write(self, snapshot: Snapshot) -> None:
         self._place = None  # a second one of the same moment would say the same
         self._written = time.monotonic()
-        self._writer.submit(lambda: write_checkpoint(self.folder, snapshot, self._keep))
+        self._writer.submit(lambda: self._write_now(snapshot))
+
+    def _write_now(self, snapshot: Snapshot) -> None:
+        path = write_checkpoint(self.folder, snapshot, self._keep)
+        if self._tell:
+            self._tell(path)

@@ -5,17 +5,25 @@ MLflow itself is imported when a run is opened, not before.
 
 from barrage_mlflow.tracking.dependencies import project_code, requirements
 from barrage_mlflow.tracking.environment import environment_tags
+from barrage_mlflow.tracking.journal import MetricJournal
 from barrage_mlflow.tracking.opening import (
+    attach_run,
     check_registrable,
     end_project_run,
     open_run,
     settle_run,
 )
 from barrage_mlflow.tracking.params import flatten_config
-from barrage_mlflow.tracking.run import TrackedRun
+from barrage_mlflow.tracking.run import ERROR_TAG, Status, TrackedRun
+from barrage_mlflow.tracking.stored import StoredRun
 
 __all__ = [
+    "ERROR_TAG",
+    "MetricJournal",
+    "Status",
+    "StoredRun",
     "TrackedRun",
+    "attach_run",
     "check_registrable",
     "end_project_run",
     "environment_tags",

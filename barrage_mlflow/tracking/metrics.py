@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import time
 from collections import deque
@@ -11,6 +12,8 @@ from typing import NamedTuple
 
 from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking.names import batches
+
+logger = logging.getLogger(__name__)
 
 METRICS_PER_REQUEST = 1_000
 _GATHERING = 1.0
@@ -107,7 +110,8 @@ class MetricQueue:
                 if refused or left <= 0:
                     reason = self._error or f"nothing was sent within {timeout:g} s"
                     raise TrackingError(
-                        f"{goal - self._sent} metric values were not logged: {reason}"
+                        f"{goal - self._sent} metric values were not logged: {reason}",
+                        getattr(self._error, "error_code", ""),
                     ) from self._error
                 self._changed.wait(left)
 
@@ -150,6 +154,8 @@ class MetricQueue:
             for _ in range(count):
                 self._points.popleft()
             self._sent += count
+            if self._failures:
+                logger.warning("MLflow answers again: metrics are sent")
             self._failures, self._error = 0, None
             self._hurry = self._hurry and bool(self._points)
             self._changed.notify_all()
@@ -161,6 +167,8 @@ class MetricQueue:
     def _note_failure(self, error: Exception) -> None:
         with self._changed:
             pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
+            if not self._failures:
+                logger.warning("%s\nmeanwhile metrics are kept, and sent when it does", error)
             self._failures += 1
             self._error = error
             self._hurry = False

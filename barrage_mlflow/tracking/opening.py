@@ -13,6 +13,7 @@ from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking.names import legal_tags
 from barrage_mlflow.tracking.run import ERROR_TAG, TrackedRun, report
 from barrage_mlflow.tracking.server import call
+from barrage_mlflow.tracking.stored import StoredRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,6 +31,7 @@ def open_run(
     run_name: str | None = None,
     tags: Mapping[str, str] | None = None,
     run_id: str | None = None,
+    started: int | None = None,
 ) -> TrackedRun:
     """Open the MLflow run of a training, or one that was left.
 
@@ -43,6 +45,7 @@ def open_run(
         run_name: name of the run; MLflow makes one up if left out.
         tags: tags of the run.
         run_id: a run to go on with; it is RUNNING again.
+        started: when a new one began, in milliseconds since 1970; now if left out.
 
     Raises:
         TrackingError: the store cannot be reached, the experiment is deleted, or there is no run
@@ -66,6 +69,8 @@ def open_run(
             experiment_id = call(
                 uri, "open the experiment", partial(_find_experiment, client, experiment)
             )
+        if started is not None and not given:
+            given = _create(client, uri, experiment_id, run_name, started)
         try:
             run = call(
                 uri,
@@ -92,10 +97,60 @@ def open_run(
                 "--experiment-name says where",
                 experiment,
             )
+    if ERROR_TAG in run.data.tags:
+        call(uri, "take its error off", lambda: client.delete_tag(run.info.run_id, ERROR_TAG))
     tracked = TrackedRun(client, run, uri, parent.info.run_id if parent else None)
     if opened_by_mlflow and opened_by_mlflow != tracked.run_id:
         tracked.stand_in(opened_by_mlflow)
     return tracked
+
+
+def attach_run(
+    experiment: str | None, run_name: str | None, run_id: str | None, started: int
+) -> TrackedRun:
+    """Take up a run to write what it lacks, or make it; its status and time stay as they are.
+
+    Args:
+        experiment: name of the experiment of a new run; MLflow's own choice if None.
+        run_name: name of a new run.
+        run_id: the run; None: a new one.
+        started: when a new one began, in milliseconds since 1970.
+
+    Raises:
+        TrackingError: the store cannot be reached, or has no such run.
+
+    Example:
+        >>> run = attach_run("penguins", None, None, 1_700_000_000_000)  # doctest: +SKIP
+    """
+    import mlflow
+    from mlflow import MlflowClient
+
+    uri = mlflow.get_tracking_uri()
+    client = call(uri, "open its store", lambda: MlflowClient(uri))
+    if run_id is None:
+        find = partial(_find_experiment, client, experiment or "")
+        experiment_id = call(uri, "open the experiment", find) if experiment else None
+        run_id = _create(client, uri, experiment_id, run_name, started)
+    run = StoredRun(run_id).run
+    if ERROR_TAG in run.data.tags:
+        call(uri, "take its error off", lambda: client.delete_tag(run_id, ERROR_TAG))
+    return TrackedRun(client, run, uri, None)
+
+
+def _create(
+    client: MlflowClient, uri: str, experiment_id: str | None, run_name: str | None, started: int
+) -> str:
+    """Make a run that began a while ago, as MLflow makes one that begins now."""
+    from mlflow.tracking.context.registry import resolve_tags
+    from mlflow.tracking.fluent import _get_experiment_id
+
+    def create() -> str:
+        place = experiment_id or _get_experiment_id()
+        assert place is not None
+        created = client.create_run(place, started, resolve_tags(), run_name)
+        return str(created.info.run_id)
+
+    return call(uri, "open a run", create)
 
 
 def end_project_run(error: BaseException) -> None:

@@ -17,15 +17,19 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from barrage_mlflow import artifacts
 from barrage_mlflow.errors import ArtifactError, BarrageError, TrackingError, describe_error
 from barrage_mlflow.tracking.environment import GIT_COMMIT
+from barrage_mlflow.tracking.journal import Epoch
 from barrage_mlflow.tracking.metrics import MetricQueue, Point
 from barrage_mlflow.tracking.names import PARAM_LIMIT, batches, legal_name, legal_tags, shorten
 from barrage_mlflow.tracking.server import (
+    NO_ANSWER,
     call,
+    hasty,
     is_server,
     no_patience,
     post,
     shown_uri,
 )
+from barrage_mlflow.tracking.stored import StoredRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,7 +44,7 @@ ERROR_TAG = "barrage.error"
 RESUMED_RUN_TAG = "barrage.resumed_run"
 PARAMS_PER_REQUEST = 100
 
-_FLUSH_TIMEOUTS: dict[Status, float] = {"FINISHED": 60, "FAILED": 30, "KILLED": 5}
+_FLUSH_TIMEOUTS: dict[Status, float] = {"FINISHED": 30, "FAILED": 30, "KILLED": 5}
 """Seconds to wait for metrics at the end; who presses Ctrl-C does not want to wait."""
 
 
@@ -84,6 +88,7 @@ class TrackedRun:
         self._had_metrics = bool(run.data.metrics)
         self._held: dict[tuple[str, int], float] = {}
         self._status: Status | None = None
+        self._ended: int | None = None
         self._home = (os.getpid(), threading.get_ident())
         # MLflow's own hook, which runs after this one, would call the run FINISHED.
         atexit.register(self._at_exit)
@@ -96,7 +101,7 @@ class TrackedRun:
         Raises:
             TrackingError: MLflow cannot be reached.
         """
-        self._call(
+        self.call(
             "tag the run that mlflow run opened",
             lambda: self._client.set_tag(run_id, RESUMED_RUN_TAG, self.run_id),
         )
@@ -115,16 +120,18 @@ class TrackedRun:
         """
         from mlflow.entities import Param
 
-        held = self._call("read the params", lambda: self._client.get_run(self.run_id)).data.params
+        held = self.call("read the params", lambda: self._client.get_run(self.run_id)).data.params
         params = {
             legal_name(name): shorten(value, PARAM_LIMIT, artifacts.RESOLVED_CONFIG)
             for name, value in flat.items()
         }
         new = [Param(name, value) for name, value in params.items() if name not in held]
         for batch in batches(new, PARAMS_PER_REQUEST, lambda param: param.key + param.value):
-            self._call("write params", partial(self._client.log_batch, self.run_id, params=batch))
+            self.call("write params", partial(self._client.log_batch, self.run_id, params=batch))
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+    def log_metrics(
+        self, metrics: Mapping[str, float], step: int, timestamp: int | None = None
+    ) -> None:
         """Hand metrics over to be sent; returns at once.
 
         Where the server is gone they are kept, and sent when it is back.
@@ -132,37 +139,32 @@ class TrackedRun:
         Args:
             metrics: names and values; NaN and infinity are numbers here.
             step: the epoch.
+            timestamp: milliseconds since 1970, when they were made; now if left out.
 
         Raises:
             TrackingError: the run has been ended.
         """
         if self._status is not None:
             raise TrackingError(f"run {self.run_id} has been ended: it takes no more metrics")
-        self._metrics.put([point for point in _points(metrics, step) if not self._holds(point)])
+        now = time.time_ns() // 1_000_000 if timestamp is None else timestamp
+        points = [Point(legal_name(name), float(v), now, step) for name, v in metrics.items()]
+        self._metrics.put([point for point in points if not self._holds(point)])
 
-    def catch_up(self, history: Sequence[Mapping[str, float]]) -> None:
+    def catch_up(self, history: Sequence[Epoch]) -> None:
         """Log the metrics of epochs that were trained before, each unless the run holds it.
 
         What the run holds of later epochs is not logged a second time either.
 
         Args:
-            history: the metrics of each epoch from the first on.
+            history: what was trained before.
 
         Raises:
             TrackingError: MLflow cannot be reached.
         """
-
-        def read() -> dict[tuple[str, int], float]:
-            return {
-                (name, metric.step): metric.value
-                for name in self._client.get_run(self.run_id).data.metrics
-                for metric in self._client.get_metric_history(self.run_id, name)
-            }
-
         if self._had_metrics:
-            self._held = self._call("read the metrics", read)
-        for epoch, metrics in enumerate(history, 1):
-            self.log_metrics(metrics, epoch)
+            self._held = self.stored().history()
+        for epoch in history:
+            self.log_metrics(epoch.metrics, epoch.step, epoch.timestamp)
 
     def _holds(self, point: Point) -> bool:
         held = self._held.get((point.key, point.step))
@@ -171,46 +173,16 @@ class TrackedRun:
         # Stores keep infinity as the largest number.
         return math.isnan(held) if math.isnan(point.value) else held * point.value > 1e300
 
-    def flush(self, timeout: float = _FLUSH_TIMEOUTS["FINISHED"]) -> None:
+    def flush(self, timeout: float | None = None) -> None:
         """Wait until all metrics have been written.
 
         Args:
-            timeout: seconds to wait at most.
+            timeout: seconds to wait at most; as long as a run that ends does, if left out.
 
         Raises:
             TrackingError: MLflow cannot be reached or refuses them; they are kept.
         """
-        self._metrics.flush(timeout)
-
-    def log_model_metrics(self, model_id: str, metrics: Mapping[str, float], step: int) -> None:
-        """Link metrics of this run to a LoggedModel.
-
-        A value that the run holds for this step is linked, not written a second time.
-
-        Args:
-            model_id: MLflow's id of the LoggedModel.
-            metrics: names and values.
-            step: the epoch that the model is of.
-
-        Raises:
-            TrackingError: MLflow cannot be reached, or knows no such model.
-        """
-        from mlflow.entities import Metric
-
-        self.flush()
-
-        def link() -> None:
-            linked = []
-            for point in _points(metrics, step):
-                history = self._client.get_metric_history(self.run_id, point.key)
-                times = [metric.timestamp for metric in history if metric.step == point.step]
-                timestamp = times[-1] if times else point.timestamp
-                linked.append(
-                    Metric(point.key, point.value, timestamp, point.step, model_id=model_id)
-                )
-            self._client.log_batch(self.run_id, metrics=linked)
-
-        self._call("write the model's metrics", link)
+        self._metrics.flush(_FLUSH_TIMEOUTS["FINISHED"] if timeout is None else timeout)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; values over 5,000 characters are shortened.
@@ -227,7 +199,7 @@ class TrackedRun:
             legal.pop(GIT_COMMIT, None)
         entities = [RunTag(name, value) for name, value in legal.items()]
         for batch in batches(entities, PARAMS_PER_REQUEST, lambda tag: tag.key + tag.value):
-            self._call("set tags", partial(self._client.log_batch, self.run_id, tags=batch))
+            self.call("set tags", partial(self._client.log_batch, self.run_id, tags=batch))
 
     def log_dataset(
         self,
@@ -254,7 +226,7 @@ class TrackedRun:
         from barrage_mlflow.tracking.datasets import dataset_input
 
         entity = dataset_input(name, context, digest, source, columns, rows)
-        self._call(
+        self.call(
             "log the dataset", lambda: self._client.log_inputs(self.run_id, datasets=[entity])
         )
 
@@ -272,20 +244,47 @@ class TrackedRun:
         local = Path(path).resolve()
         if not local.exists():
             raise ArtifactError(f"{path}: no such file or folder to log")
-        self._call(
+        self.call(
             f"store {local.name}",
             lambda: self._client.log_artifact(self.run_id, str(local), folder),
         )
 
-    def finish(self, status: Status, error: BaseException | None = None) -> None:
+    def stored(self) -> StoredRun:
+        """The run as MLflow holds it now.
+
+        Raises:
+            TrackingError: MLflow cannot be reached.
+        """
+        return StoredRun(self.run_id, self._uri)
+
+    def call(self, act: str, function: Callable[[], T]) -> T:
+        """Make a call to MLflow for this run.
+
+        Args:
+            act: what the call does, for the message: ``"log the model"``.
+            function: the call.
+
+        Raises:
+            TrackingError: MLflow cannot be reached, or the call failed.
+        """
+        return call(self._uri, act, function)
+
+    def finish(
+        self, status: Status, error: BaseException | None = None, ended: int | None = None
+    ) -> bool:
         """Write what waits, and end the run. A run that has been ended stays as it is.
 
         Where ``error`` is given nothing is raised, because the caller is about to raise that
-        one: what goes wrong here is added to it as a note.
+        one: what goes wrong here is added to it as a note. Once MLflow was found not to answer it
+        is not asked again.
 
         Args:
             status: how it ended.
             error: why; its message and notes become the tag ``barrage.error``.
+            ended: when, in milliseconds since 1970; now if left out.
+
+        Returns:
+            Whether all was written.
 
         Raises:
             TrackingError: metrics or the status could not be written. A run whose metrics are
@@ -293,37 +292,52 @@ class TrackedRun:
             KeyboardInterrupt: Ctrl-C while metrics were being written; the run ends KILLED.
         """
         if self._status is not None:
-            return
-        self._status = status
+            return True
+        self._status, self._ended = status, ended
         problems: list[TrackingError] = []
+        gone = isinstance(error, TrackingError) and error.error_code == NO_ANSWER
+
+        def attempt(act: Callable[[], object]) -> None:
+            nonlocal gone
+            try:
+                if not gone:
+                    act()
+            except TrackingError as problem:
+                problems.append(problem)
+                gone = problem.error_code == NO_ANSWER
+
         if status == "KILLED":
             # First, because whoever interrupts may soon kill: `mlflow run` does.
-            problems += _problems(self._end)
+            with hasty():
+                attempt(self._end)
         interrupt = None
         try:
-            self._metrics.close(_FLUSH_TIMEOUTS[status])
+            self._metrics.close(0 if gone else _FLUSH_TIMEOUTS[status])
         except TrackingError as unsent:
-            problems.append(unsent)
+            if not gone:
+                problems.append(unsent)
+            gone = gone or unsent.error_code == NO_ANSWER
             if status == "FINISHED":
                 self._status = "FAILED"
         except KeyboardInterrupt as raised:
             self._status, interrupt = "KILLED", raised
         cause = interrupt or error or next(iter(problems), None)
         if cause is not None:
-            problems += _problems(partial(self.set_tags, {ERROR_TAG: describe_error(cause)}))
+            attempt(partial(self.set_tags, {ERROR_TAG: describe_error(cause)}))
         if status != "KILLED":
-            problems += _problems(self._end)
+            attempt(self._end)
+        if gone:
+            with no_patience():
+                self._leave()
         cause = cause or next(iter(problems), None)
         if cause is None:
-            return
+            return True
         for problem in problems:
             if problem is not cause:
                 report(problem, cause)
         if cause is not error:
             raise cause
-
-    def _call(self, act: str, function: Callable[[], T]) -> T:
-        return call(self._uri, act, function)
+        return not problems and not gone
 
     def _send_metrics(self, points: Sequence[Point]) -> None:
         from mlflow.entities import Metric
@@ -334,7 +348,7 @@ class TrackedRun:
             post(self._uri, act, "runs/log-batch", body)
         else:
             metrics = [Metric(*point) for point in points]
-            self._call(act, partial(self._client.log_batch, self.run_id, metrics=metrics))
+            self.call(act, partial(self._client.log_batch, self.run_id, metrics=metrics))
 
     def _end(self) -> None:
         def end() -> None:
@@ -344,17 +358,12 @@ class TrackedRun:
                 self._client.set_terminated(self._stand_in, self._status)
             if mlflow.get_tracking_uri() == self._uri and self._leave():
                 return
-            self._client.set_terminated(self.run_id, self._status)
+            self._client.set_terminated(self.run_id, self._status, self._ended)
             # A component may have pointed MLflow at another store, which has no such run.
             with suppress(Exception):
                 self._leave()
 
-        try:
-            self._call(f"end run {self.run_id} as {self._status}", end)
-        except TrackingError:
-            with no_patience():
-                self._leave()
-            raise
+        self.call(f"end run {self.run_id} as {self._status}", end)
 
     def _leave(self) -> bool:
         """Take the run off this thread's active runs, ending it; tells whether it was there."""
@@ -382,24 +391,11 @@ class TrackedRun:
                 self._leave()
 
 
-def _points(metrics: Mapping[str, float], step: int) -> list[Point]:
-    now = time.time_ns() // 1_000_000
-    return [Point(legal_name(name), float(v), now, int(step)) for name, v in metrics.items()]
-
-
 def _to_json(point: Point) -> dict[str, Any]:
     value: float | str = point.value
     if not math.isfinite(point.value):
         value = "NaN" if math.isnan(point.value) else f"{'-' * (point.value < 0)}Infinity"
     return {**point._asdict(), "value": value}
-
-
-def _problems(act: Callable[[], None]) -> list[TrackingError]:
-    try:
-        act()
-    except TrackingError as problem:
-        return [problem]
-    return []
 
 
 def report(problem: TrackingError, error: BaseException) -> None:

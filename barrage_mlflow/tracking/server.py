@@ -19,6 +19,9 @@ from barrage_mlflow.errors import TrackingError
 
 T = TypeVar("T")
 
+NO_ANSWER = "NO_ANSWER"
+"""The code of our own errors where MLflow gives none because its store does not answer."""
+
 _ATTEMPTS = 3
 _TIMEOUT = 3
 _PAUSE = 1
@@ -149,6 +152,33 @@ def post(uri: str, act: str, endpoint: str, body: Mapping[str, Any]) -> None:
 
 
 @contextmanager
+def hasty(timeout: int = 3) -> Iterator[None]:
+    """Let calls to a server that does not answer fail after one attempt.
+
+    Args:
+        timeout: seconds that an attempt takes at most.
+
+    Example:
+        >>> with hasty():
+        ...     check_store("sqlite:///a-new-file.db")
+    """
+    settings = {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout),
+    }
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
 def no_patience() -> Iterator[None]:
     """Let calls to a server that is known to be gone fail at once, and in silence.
 
@@ -156,18 +186,8 @@ def no_patience() -> Iterator[None]:
         >>> with no_patience():
         ...     raise OSError("gone")
     """
-    hasty = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "1"}
-    before = {name: os.environ.get(name) for name in hasty}
-    os.environ.update(hasty)
-    try:
-        with suppress(Exception):
-            yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    with hasty(1), suppress(Exception):
+        yield
 
 
 def _check_server(uri: str, attempts: int | None) -> None:
@@ -198,7 +218,8 @@ def _check_server(uri: str, attempts: int | None) -> None:
 def _silence(uri: str, reason: str) -> TrackingError:
     return TrackingError(
         f"the MLflow server {shown_uri(uri)} does not answer ({reason}): start it, correct "
-        "MLFLOW_TRACKING_URI, or unset it to log to mlflow.db in the working folder"
+        "MLFLOW_TRACKING_URI, or unset it to log to mlflow.db in the working folder",
+        NO_ANSWER,
     )
 
 
@@ -236,5 +257,6 @@ def _check_database(uri: str, port: int) -> None:
     except OSError as error:
         raise TrackingError(
             f"the tracking database {shown_uri(uri)} does not answer ({error}): start it, or "
-            "correct MLFLOW_TRACKING_URI"
+            "correct MLFLOW_TRACKING_URI",
+            NO_ANSWER,
         ) from error

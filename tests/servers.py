@@ -1,0 +1,85 @@
+"""Real MLflow servers that a test may kill and start again, and one that never answers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from barrage_mlflow.errors import TrackingError
+from barrage_mlflow.tracking.server import check_store
+
+_START = 90
+"""Seconds within which a server must answer."""
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def deaf_server(port: int = 0) -> Iterator[str]:
+    """The URI of a server that accepts and never answers."""
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        deaf.bind(("127.0.0.1", port))
+        deaf.listen(1_000)
+        yield f"http://127.0.0.1:{deaf.getsockname()[1]}"
+
+
+class MlflowServer(AbstractContextManager["MlflowServer"]):
+    """``mlflow server`` with one worker, which stores in a folder and starts at once."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        address = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        store = ["--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
+        files = ["--artifacts-destination", str(self.folder / "stored")]
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mlflow", "server", *address, *store, *files],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + _START
+        while True:
+            try:
+                check_store(self.uri, attempts=1)
+            except TrackingError:
+                assert time.monotonic() < deadline, (self.folder / "server.log").read_text()
+                time.sleep(0.2)
+            else:
+                return
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signal the server and the workers that it started: they are a group of their own."""
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+        self._process = None
+
+    def __exit__(self, *raised: object) -> None:
+        if self._process is not None:
+            self.kill()

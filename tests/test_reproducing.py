@@ -1,0 +1,88 @@
+"""A run that is trained again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mlflow
+import pytest
+from runs import Terminate, history
+from small import small_config, small_frame
+
+from barrage_mlflow import ArtifactError, TrackingError, reproduce, train
+
+TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
+
+
+@pytest.fixture
+def files() -> None:
+    TRAIN.to_csv("train.csv", index=False)
+    VALIDATION.to_csv("validation.csv", index=False)
+
+
+def dict_of(points: list[tuple[str, int, float]]) -> dict[tuple[str, int], float]:
+    return {(key, step): value for key, step, value in points}
+
+
+def test_a_run_is_reproduced_from_its_id_alone(files: None) -> None:
+    first = train(small_config(), "train.csv", "validation.csv")
+    assert first.run_id is not None
+    found = reproduce(first.run_id)
+    assert found.report == (
+        "packages, commit, code and records are as they were\nidentical: every metric of 3 epochs"
+    )
+    again = found.result.run_id
+    assert again not in (None, first.run_id)
+    assert history(str(again)) == history(first.run_id)
+    assert mlflow.get_run(str(again)).data.tags["barrage.reproduces"] == first.run_id
+
+
+def test_what_differs_is_told(files: None) -> None:
+    first = train(small_config(), "train.csv", "validation.csv")
+    assert first.run_id is not None
+    frame = TRAIN.copy()
+    frame.loc[0, "a"] = 7.0
+    frame.to_csv("train.csv", index=False)
+    found = reproduce(first.run_id)
+    (change,) = found.changes
+    assert change.startswith("train records: digest ")
+    then, now = (dict_of(history(str(run))) for run in (first.run_id, found.result.run_id))
+    name = min(name for name, step in then if step == 1 and then[name, 1] != now[name, 1])
+    assert found.difference == f"epoch 1: {name} {then[name, 1]!r} → {now[name, 1]!r}"
+    assert found.report == f"{change}\n{found.difference}"
+
+
+def test_records_that_were_in_memory_are_to_be_given() -> None:
+    first = train(small_config(), TRAIN, VALIDATION)
+    assert first.run_id is not None
+    message = (
+        f"^run {first.run_id} was trained on train records that were handed over in memory: "
+        "give them$"
+    )
+    with pytest.raises(ArtifactError, match=message):
+        reproduce(first.run_id)
+    assert reproduce(first.run_id, TRAIN, VALIDATION).difference == ""
+
+
+def test_a_run_that_was_killed_is_compared_as_far_as_it_went(files: None) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            small_config(),
+            "train.csv",
+            "validation.csv",
+            artifact_dir="out",
+            callbacks=[Terminate(2, 1)],
+        )
+    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    found = reproduce(run.info.run_id)
+    assert found.report.endswith("identical: every metric of 2 epochs")
+
+
+def test_a_run_of_something_else_is_refused() -> None:
+    with mlflow.start_run() as run:
+        pass
+    with pytest.raises(ArtifactError, match=r"\(FINISHED\) holds no run\.json and resolved_config"):
+        reproduce(run.info.run_id)
+    with pytest.raises(TrackingError, match="has no run 'nowhere': correct the ID"):
+        reproduce("nowhere")
+    assert not Path("artifacts").exists()
