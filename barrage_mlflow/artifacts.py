@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.files import written_whole
+from barrage_mlflow.files import partial_path, written_whole
 
 HOME = "artifacts"
 """Where the folders go that nobody names."""
@@ -112,7 +112,8 @@ def check_free(folder: Path) -> None:
     Example:
         >>> check_free(Path("nowhere"))
     """
-    if folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
+    passing = (LOCK, partial_path(folder / RUN).name)
+    if folder.is_dir() and any(path.name not in passing for path in folder.iterdir()):
         held, advice = "is not empty", ""
         if (folder / RUN).exists():
             held, advice = "already holds a run", ", or go on with that run: --resume"

@@ -30,6 +30,8 @@ _HOME = "resume"
 _SLOTS = ("a", "b")
 _MANIFEST = "manifest.json"
 _STAGE = "uploading"
+_FETCHING = "fetching"
+"""The folder in the artifact folder that is there as long as not all has been fetched."""
 _CHECKPOINT = f"{artifacts.CHECKPOINTS}/{artifacts.RESUME}/newest.npz"
 """The checkpoint's name in a slot; the manifest tells what it is called in the artifact folder."""
 _APPENDED = (artifacts.REPORT, artifacts.METRICS)
@@ -62,6 +64,7 @@ class CheckpointUploads:
         self._folder = folder
         self._stage = folder / artifacts.CHECKPOINTS / _STAGE
         self._held: dict[str, dict[str, Any]] | None = None
+        self._sent: dict[str, dict[str, str]] = {}
         self._last: Path | None = None
         self._busy = threading.Lock()
         self._next = 0.0
@@ -109,6 +112,7 @@ class CheckpointUploads:
         except (BarrageError, OSError) as error:
             logger.debug("%s", error)  # the metrics' thread tells when a server is gone
         finally:
+            shutil.rmtree(self._stage, ignore_errors=True)
             now = time.monotonic()
             self._next = now + _REST * (now - began)
             self._busy.release()
@@ -127,7 +131,8 @@ class CheckpointUploads:
             self._held = _manifests(self._run.stored())
         held = self._held
         slot = min(_SLOTS, key=lambda slot: _age(held.get(slot)))
-        before = held.get(slot, {}).get("files", {})
+        # What another process sent may have been cut off after the manifest that tells of it.
+        before = self._sent.pop(slot, {})
         files = {
             path.relative_to(self._stage).as_posix(): _digest(path)
             for path in sorted(self._stage.rglob("*"))
@@ -143,7 +148,7 @@ class CheckpointUploads:
         path = self._stage / _MANIFEST
         artifacts.write_json(path, manifest)
         self._run.log_artifact(path, str(home))
-        held[slot] = manifest
+        held[slot], self._sent[slot] = manifest, files
         self._last = checkpoint
 
 
@@ -152,7 +157,7 @@ def fetch_training(run_id: str, folder: Path) -> None:
 
     Args:
         run_id: the run.
-        folder: the artifact folder, whose lock is held.
+        folder: the artifact folder, which is empty and whose lock is held.
 
     Raises:
         TrackingError: MLflow cannot be reached, or there is no such run.
@@ -160,22 +165,24 @@ def fetch_training(run_id: str, folder: Path) -> None:
     """
     stored = StoredRun(run_id)
     held = _manifests(stored)
+    fetching = folder / _FETCHING
+    fetching.mkdir()
     damaged = []
     for slot in sorted(held, key=lambda slot: _age(held[slot]), reverse=True):
-        # Beside the folder: what a kill leaves of it must not fill the folder.
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetched-") as fetched:
-            home = stored.fetch(f"{_HOME}/{slot}", fetched)
-            wrong = [
-                name
-                for name, digest in held[slot]["files"].items()
-                if not (home / name).is_file() or _digest(home / name) != digest
-            ]
-            if not wrong:
-                _place(home, folder, held[slot])
-                logger.info("run %s is fetched into %s", run_id, folder)
-                return
+        home = stored.fetch(f"{_HOME}/{slot}", fetching)
+        wrong = [
+            name
+            for name, digest in held[slot]["files"].items()
+            if not (home / name).is_file() or _digest(home / name) != digest
+        ]
+        if not wrong:
+            _place(home, folder, held[slot])
+            shutil.rmtree(fetching)
+            logger.info("run %s is fetched into %s", run_id, folder)
+            return
         damaged.append(f"{_HOME}/{slot}: {', '.join(wrong)}")
         logger.warning("a resume checkpoint of run %s is damaged (%s)", run_id, damaged[-1])
+    shutil.rmtree(fetching)
     reason = "; ".join(damaged) or "it was killed before its first one, or is not a training's"
     raise ArtifactError(
         f"run {run_id} ({stored.run.info.status}) holds no whole resume checkpoint ({reason}); "
@@ -183,10 +190,26 @@ def fetch_training(run_id: str, folder: Path) -> None:
     )
 
 
+def clear_half_fetched(folder: Path) -> None:
+    """Remove what a process left in an artifact folder that was killed while it fetched a run.
+
+    Args:
+        folder: the artifact folder, whose lock is held.
+    """
+    if not (folder / _FETCHING).exists():
+        return
+    for path in folder.iterdir():
+        if path.name in (artifacts.LOCK, _FETCHING):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    shutil.rmtree(folder / _FETCHING)
+
+
 def _place(home: Path, folder: Path, manifest: dict[str, Any]) -> None:
-    # The run's file comes last: it is the sign that a training was begun there.
-    names = sorted(manifest["files"], key=lambda name: name == artifacts.RUN)
-    for name in names:
+    for name in manifest["files"]:
         target = folder / name
         if name == _CHECKPOINT:
             target = target.with_name(manifest["checkpoint"])

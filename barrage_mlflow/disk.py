@@ -56,11 +56,12 @@ def needed_space(network: int, optimizer: int, services: Mapping[str, Any]) -> i
         services: the section of a resolved config.
 
     Returns:
-        Bytes, with those of files that are replaced by whole ones beside them.
+        Bytes, with those of files that are replaced by whole ones beside them, and of those that
+        are held while they are copied to MLflow.
 
     Example:
         >>> needed_space(1_000, 2_000, {"resume_checkpoint": {"keep": 1}})
-        9000
+        13000
     """
     restoring = sum(
         bool(service.get("restore_best_weights"))
@@ -69,8 +70,8 @@ def needed_space(network: int, optimizer: int, services: Mapping[str, Any]) -> i
     )
     keep: int = services.get("resume_checkpoint", {}).get("keep", _KEPT)
     checkpoint = network + optimizer + restoring * network
-    best, model = 2 * network, network
-    return (keep + 1) * checkpoint + best + model
+    best, model = 3 * network, network
+    return (keep + 2) * checkpoint + best + model
 
 
 def explain_unwritable(error: BaseException, folder: Path | None) -> BaseException:
@@ -82,21 +83,20 @@ def explain_unwritable(error: BaseException, folder: Path | None) -> BaseExcepti
 
     Example:
         >>> str(explain_unwritable(OSError(errno.ENOSPC, "No space left on device"), Path("out")))
-        'out: a file could not be written (No space left on device): free some space, or give back
-         the right to write, and go on with: --artifact-dir out --resume'
+        'out: a file could not be written ([Errno 28] No space left on device): free some space, or
+         give back the right to write, and go on with: --artifact-dir out --resume'
     """
     told = str(error)
     # By its words, since HDF5 and TensorFlow have errors of their own.
-    reason = next((words for words in _FULL if words in told), None)
-    if reason is None and isinstance(error, OSError) and error.errno in _FORBIDDEN:
+    unwritable = any(words in told for words in _FULL)
+    if isinstance(error, OSError) and error.errno in _FORBIDDEN:
         place = Path(str(error.filename or "")).absolute()
-        if folder is not None and place.is_relative_to(folder.absolute()):
-            reason = told
-    if reason is None:
+        unwritable = folder is not None and place.is_relative_to(folder.absolute())
+    if not unwritable:
         return error
     return ArtifactError(
-        f"{folder}: a file could not be written ({reason}): free some space, or give back the "
-        f"right to write, and go on with: --artifact-dir {folder} --resume"
+        f"{folder}: a file could not be written ({told}): free some space, or give back the right "
+        f"to write, and go on with: --artifact-dir {folder} --resume"
     )
 
 

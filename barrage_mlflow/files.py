@@ -31,7 +31,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         'all of it'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(_PARTIAL + path.name)
+    partial = partial_path(path)
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -40,6 +40,16 @@ def written_whole(path: Path) -> Iterator[Path]:
     finally:
         partial.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def partial_path(path: Path) -> Path:
+    """Where a file is written before it is whole; a kill leaves it there.
+
+    Example:
+        >>> partial_path(Path("out/run.json")).name
+        'partial-run.json'
+    """
+    return path.with_name(_PARTIAL + path.name)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -120,12 +120,8 @@ class Logbook:
             logger.info("MLflow run %s of %s", self.run.run_id, self.run.tracking_uri)
         logger.info("artifacts in %s", self.folder)
         project = Path(document.source).parent if document.source else Path.cwd()
-        tags = {**tags, **tracking.environment_tags(project)}
-        if changes:
-            tags["barrage.resumed_anyway"] = "\n".join(changes)
         try:
-            for part in (artifacts.MODEL, artifacts.CHECKPOINTS):
-                (self.folder / part).mkdir(parents=True, exist_ok=True)
+            # First of all, so that the next start finds the run however this one ends.
             self._note(
                 **{name: value for name, value in wishes.items() if value is not None},
                 **_identity(self.run),
@@ -134,13 +130,18 @@ class Logbook:
                 started=self.about["started"] or _now(),
                 ended=None,
                 complete=False,
-                tags={**self.about["tags"], **tags},
             )
+            for part in (artifacts.MODEL, artifacts.CHECKPOINTS):
+                (self.folder / part).mkdir(parents=True, exist_ok=True)
+            tags = {**tags, **tracking.environment_tags(project)}
+            if changes:
+                tags["barrage.resumed_anyway"] = "\n".join(changes)
+            self._note(tags={**self.about["tags"], **tags})
             if earlier is None or earlier.config is None or changes:
-                _write_recipe(self.folder, document, config)
                 # They tell of what was trained before.
                 for name in (artifacts.RESULT, artifacts.PACKAGE):
                     _remove(self.folder / name)
+                _write_recipe(self.folder, document, config)
         except OSError as error:
             raise ArtifactError(
                 f"{self.folder}: the artifact folder cannot be made ({error}); name another one"
@@ -166,11 +167,8 @@ class Logbook:
             }
             for name, records in read.items()
         ]
-        if self.run:
-            for dataset in datasets:
-                if dataset not in self.about["datasets"]:
-                    self.run.log_dataset(**dataset)
         self._note(datasets=datasets)
+        self._tell_datasets()
         return read
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -272,10 +270,20 @@ class Logbook:
         assert self.run is not None
         self._note(**_identity(self.run))
         self._tell_start(artifacts.read_json(self.folder / artifacts.RESOLVED_CONFIG) or {})
-        for dataset in self.about["datasets"]:
-            self.run.log_dataset(**dataset)
+        self._tell_datasets()
         self.run.catch_up(self._journal.epochs())
         self._tell_rest(self.run)
+
+    def create_run(self) -> str:
+        """Make the MLflow run of a training that has none yet.
+
+        Raises:
+            TrackingError: MLflow cannot be reached.
+        """
+        about = self.about
+        run_id = tracking.create_run(about["experiment"], about["run_name"], about["started"])
+        self._note(run_id=run_id)
+        return run_id
 
     def forget_run(self) -> None:
         """Write down that MLflow has nothing of the training."""
@@ -298,6 +306,11 @@ class Logbook:
             self.run.log_params(tracking.flatten_config(config))
             if config:
                 self.run.log_artifact(self.folder / artifacts.RESOLVED_CONFIG)
+
+    def _tell_datasets(self) -> None:
+        if self.run:
+            for dataset in self.about["datasets"]:
+                self.run.log_dataset(**dataset)
 
     def _tell_rest(self, run: TrackedRun) -> None:
         """Log what is there when training is over: the model and the artifacts."""
@@ -403,8 +416,7 @@ def _identity(run: TrackedRun | None) -> dict[str, str]:
 
 
 def _write_recipe(folder: Path, document: Document, config: Config) -> None:
-    # The resolved config is the sign that all of it is whole: it goes first and comes last.
-    (folder / artifacts.RESOLVED_CONFIG).unlink(missing_ok=True)
+    # The resolved config is the sign that all of it is whole: it comes last.
     suffix = Path(document.source).suffix or ".json"
     (folder / f"{artifacts.CONFIG}{suffix}").write_text(document.text, "utf-8")
     _remove(folder / artifacts.CODE)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from barrage_mlflow import artifacts, recording, tracking
+from barrage_mlflow.carrying import fetch_training
 from barrage_mlflow.config import add_project_path, read_config
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import ArtifactError
@@ -85,14 +86,18 @@ def reproduce(
     stored = StoredRun(run_id)
     with tempfile.TemporaryDirectory() as fetched:
         held = set(stored.files())
-        for name in (artifacts.RUN, artifacts.RESOLVED_CONFIG, artifacts.CODE):
-            if name in held:
-                stored.fetch(name, fetched)
+        if artifacts.RUN in held:
+            for name in (artifacts.RUN, artifacts.RESOLVED_CONFIG, artifacts.CODE):
+                if name in held:
+                    stored.fetch(name, fetched)
+        elif "resume" in held:
+            fetch_training(run_id, Path(fetched))
         earlier = find_earlier(Path(fetched))
         if earlier is None or earlier.config is None:
             raise ArtifactError(
                 f"run {run_id} ({stored.run.info.status}) holds no {artifacts.RUN} and "
-                f"{artifacts.RESOLVED_CONFIG}: expected a run of a training that has ended"
+                f"{artifacts.RESOLVED_CONFIG}: expected a run of a training that came as "
+                "far as a resume checkpoint"
             )
         about = artifacts.read_json(Path(fetched, artifacts.RUN))
         given = {"train": records_train, "validation": records_validation}
@@ -109,6 +114,7 @@ def reproduce(
         sets["train"],
         sets["validation"],
         artifact_dir=artifact_dir,
+        experiment=stored.experiment(),
         progress=progress,
         tags={REPRODUCES_TAG: run_id},
     )

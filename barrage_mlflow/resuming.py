@@ -21,8 +21,8 @@ class Earlier:
     Attributes:
         folder: the artifact folder.
         run_id: its MLflow run; None if it has none yet.
+        status: how it ended; ``"RUNNING"`` if it did not say so.
         complete: the run holds all that the folder does.
-        started: when it was begun, in milliseconds since 1970.
         config: the resolved config; None if it did not get so far.
         records: digest of each dataset, by its name; empty if it did not get so far.
         result: what it came to; None if it has not finished.
@@ -30,8 +30,8 @@ class Earlier:
 
     folder: Path
     run_id: str | None
+    status: str
     complete: bool
-    started: int
     config: dict[str, Any] | None
     records: dict[str, str]
     result: dict[str, Any] | None
@@ -81,8 +81,8 @@ def find_earlier(folder: Path) -> Earlier | None:
         return Earlier(
             folder,
             run["run_id"],
+            run["status"],
             run["complete"],
-            run["started"],
             artifacts.read_json(folder / artifacts.RESOLVED_CONFIG),
             {dataset["name"]: dataset["digest"] for dataset in run["datasets"]},
             artifacts.read_json(folder / artifacts.RESULT),
@@ -96,7 +96,8 @@ def find_earlier(folder: Path) -> Earlier | None:
 def unfinished(folder: Path) -> Iterator[Earlier]:
     """The trainings that were begun in folders of this one and have not finished, newest first.
 
-    What cannot be read is passed over.
+    One that was killed while its model was logged has not finished either. What cannot be read is
+    passed over.
 
     Example:
         >>> list(unfinished(Path("nowhere")))
@@ -108,7 +109,10 @@ def unfinished(folder: Path) -> Iterator[Earlier]:
             earlier = find_earlier(path.parent)
         except ArtifactError:
             continue
-        if earlier and earlier.config is not None and earlier.result is None:
+        if earlier is None or earlier.config is None:
+            continue
+        cut_off = not earlier.complete and earlier.status in ("RUNNING", "KILLED")
+        if earlier.result is None or cut_off:
             yield earlier
 
 

@@ -104,6 +104,8 @@ def stop_with_mlflow() -> None:
     Example:
         >>> stop_with_mlflow()
     """
+    if not os.environ.get("MLFLOW_RUN_ID"):
+        return
     parents = [os.getppid()]
     # It calls a shell, which may stay between the two.
     while _name(parents[-1]) in _SHELLS and (above := _parent(parents[-1])) is not None:

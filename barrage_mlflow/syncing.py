@@ -49,16 +49,20 @@ def sync(artifact_dir: str | os.PathLike[str], new_run: bool = False) -> str:
 def sync_locked(folder: Path) -> str:
     """Do what :func:`sync` does in a folder whose lock is held."""
     earlier = find_earlier(folder)
-    about = Logbook(folder, None).about
     assert earlier is not None
+    before = Logbook(folder, None)
+    about, known = before.about, before.run_id
     try:
-        run = tracking.attach_run(
-            about["experiment"], about["run_name"], about["run_id"], about["started"]
-        )
+        run = tracking.attach_run(known or before.create_run())
     except TrackingError as error:
-        if about["run_id"]:
-            error.add_note(f"run {about['run_id']} was begun at {about['tracking_uri']}")
+        if known:
+            error.add_note(f"run {known} was begun at {about['tracking_uri']}")
         raise
+    if earlier.result is None and run.stored().run.info.status == "FINISHED":
+        run.abandon()
+        raise ArtifactError(
+            f"run {run.run_id} was finished elsewhere: {folder} holds an earlier state of it"
+        )
     logbook = Logbook(folder, run)
     # What it came to counts, also if a process was killed while that was logged.
     status: Status = "KILLED" if about["status"] == "RUNNING" else about["status"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow import artifacts, recording, tracking
-from barrage_mlflow.carrying import fetch_training
+from barrage_mlflow.carrying import clear_half_fetched, fetch_training
 from barrage_mlflow.config import (
     Document,
     add_project_path,
@@ -145,8 +145,10 @@ def train(
             earlier = None
             if folder is not None:
                 until_end.enter_context(locked(folder, _PATIENCE if resume == "auto" else 0))
-                earlier = _find_earlier(folder, bool(resume), run_to_fetch)
+                earlier = _find_earlier(folder, bool(resume), run_to_fetch, offline)
             document, resolved = _resolve(config, overrides, earlier)
+            for warning in find_warnings(document):
+                logger.warning("%s", warning)
             if register is not None and not offline:
                 tracking.check_registrable(register)
             changes = _changes(earlier, resolved, sets, resume_anyway) if earlier else []
@@ -157,12 +159,10 @@ def train(
             raise
         run = None
         if not offline:
-            run = tracking.open_run(
-                experiment,
-                run_name,
-                run_id=earlier.run_id if earlier else None,
-                started=earlier.started if earlier else None,
-            )
+            run_id = earlier.run_id if earlier else None
+            if earlier and run_id is None:
+                run_id = Logbook(earlier.folder, None).create_run()
+            run = tracking.open_run(experiment, run_name, run_id=run_id)
         logbook = None
         try:
             if folder is None:
@@ -220,11 +220,12 @@ def _find_folder(run_id: str) -> Path:
     return next((path.parent for path in known), artifacts.default_folder(run_id))
 
 
-def _find_earlier(folder: Path, resume: bool, run_id: str | None) -> Earlier | None:
+def _find_earlier(folder: Path, resume: bool, run_id: str | None, offline: bool) -> Earlier | None:
     """Find what was begun in a folder, whose lock is held; refuse it unless it is to go on.
 
     A run that is named is fetched from MLflow if the folder is empty.
     """
+    clear_half_fetched(folder)
     earlier = find_earlier(folder)
     if run_id is not None and earlier is None:
         artifacts.check_free(folder)
@@ -235,9 +236,9 @@ def _find_earlier(folder: Path, resume: bool, run_id: str | None) -> Earlier | N
             f"{folder} holds the run {earlier.run_id}, not {run_id}: name another folder"
         )
     if earlier is None or not resume:
-        if earlier is not None and earlier.result is None and earlier.run_id is not None:
+        if earlier is not None and earlier.result is None and earlier.run_id and not offline:
             # Its process was killed before it could say so.
-            tracking.settle_run(earlier.run_id, "KILLED")
+            tracking.settle_run(earlier.run_id)
         artifacts.check_free(folder)
     return earlier
 
@@ -250,8 +251,6 @@ def _resolve(
     document = _seeded(document, secrets.randbelow(_SEEDS) if seed is None else seed)
     add_project_path(document)
     resolved = resolve_config(document, run_code=True)
-    for warning in find_warnings(document):
-        logger.warning("%s", warning)
     return document, resolved
 
 
@@ -311,7 +310,7 @@ def _train(
         load_pipelines,
         train_batches,
     )
-    from barrage_mlflow.services import BestCheckpoint, find_checkpoint
+    from barrage_mlflow.services import BestCheckpoint, find_checkpoint, rewrite_report
 
     train_records, validation_records = records["train"], records["validation"]
     batch_size = config["solver"]["batch_size"]
@@ -325,6 +324,7 @@ def _train(
         place = f"epoch {checkpoint.epoch + 1}, batch {checkpoint.batch + 1}"
         logger.info("going on at %s, from %s", place, checkpoint.path)
         logbook.set_tags({"barrage.resumed_at": place})
+        rewrite_report(folder / artifacts.REPORT, checkpoint.logs)
         train_pipeline, validation_pipeline = load_pipelines(config, fitted)
     else:
         # A training that was killed before its first checkpoint may have left half of it.

@@ -231,7 +231,7 @@ def run(folder: Path, kills: int, seed: int, records: int, elsewhere: bool = Fal
             process.wait(FOREVER)
             if sent == signal.SIGTERM:
                 longest = max(longest, time.monotonic() - asked)
-            here.append(sent.name)
+            here.append(f"{sent.name} ({time.monotonic() - asked:.1f} s)")
             done[sent.name] += 1
             if elsewhere:
                 # One that left nothing to go on with is begun again.

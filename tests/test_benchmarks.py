@@ -29,6 +29,7 @@ ROWS = {
     "score": ["score"],
     "iris": ["iris"],
     "latency": ["latency"],
+    "outage": ["outage, gone", "outage, hanging"],
 }
 HEADS = ["case", "against", "ours", "peer", "unit", "ratio", "least–most", "goal", "holds"]
 

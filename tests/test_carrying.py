@@ -171,3 +171,42 @@ def test_a_failed_copy_does_not_hurt(
         )
     assert mlflow.get_run(result.run_id).info.status == "FINISHED"
     assert [record for record in caplog.records if record.name.startswith("barrage")] == []
+
+
+def test_a_slot_is_sent_whole_by_each_process() -> None:
+    run_id = interrupt()
+    for slot in slots(run_id).values():
+        # As an upload leaves it that was killed after it had replaced the best weights.
+        (slot / "checkpoints/best.weights.h5").write_bytes(b"of a later epoch")
+        (slot / "checkpoints/resume/newest.npz").unlink()
+    with pytest.raises(ArtifactError, match="holds no whole resume checkpoint"):
+        go_on(run_id)
+    with pytest.raises(KeyboardInterrupt):
+        train(small_config(), TRAIN, VALIDATION, artifact_dir="again", callbacks=[Terminate(1, 1)])
+    other = {run.info.run_id for run in mlflow.search_runs(output_format="list")} - {run_id}
+    (again,) = other
+    (slots(again)["a"] / "checkpoints/best.weights.h5").write_bytes(b"of a later epoch")
+    (slots(again)["b"] / "checkpoints/best.weights.h5").write_bytes(b"of a later epoch")
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            small_config(),
+            TRAIN,
+            VALIDATION,
+            artifact_dir="again",
+            resume=True,
+            callbacks=[Terminate(2, 1)],
+        )
+    go_on(again)
+    train(small_config(), TRAIN, VALIDATION, artifact_dir="whole")
+    assert outcome("there") == outcome("whole")
+
+
+def test_a_process_that_was_killed_while_it_fetched_is_made_good() -> None:
+    run_id = interrupt()
+    Path("there/fetching").mkdir(parents=True)
+    Path("there/checkpoints").mkdir()
+    Path("there/config.json").write_text("{}")
+    go_on(run_id)
+    train(small_config(), TRAIN, VALIDATION, artifact_dir="whole")
+    assert outcome("there") == outcome("whole")
+    assert not Path("there/fetching").exists()

@@ -26,16 +26,16 @@ TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 @pytest.mark.parametrize(
     ("services", "space"),
     [
-        ({}, 3 * 30 + 30),
-        ({"resume_checkpoint": {"keep": 1}}, 2 * 30 + 30),
-        ({"train_early_stopping": {"restore_best_weights": True}}, 3 * 40 + 30),
+        ({}, 4 * 30 + 40),
+        ({"resume_checkpoint": {"keep": 1}}, 3 * 30 + 40),
+        ({"train_early_stopping": {"restore_best_weights": True}}, 4 * 40 + 40),
         (
             {
                 "train_early_stopping": {"restore_best_weights": True},
                 "validation_early_stopping": {"restore_best_weights": True},
                 "resume_checkpoint": {"keep": 4, "every_steps": 10},
             },
-            5 * 50 + 30,
+            6 * 50 + 40,
         ),
     ],
 )
@@ -53,8 +53,8 @@ def test_the_space_is_told_when_a_training_begins(
     train(small_config(), TRAIN, VALIDATION, artifact_dir="b", offline=True)
     told = [message for message in caplog.messages if "of disk" in message]
     assert told == [
-        "needs about 2.1 KB of disk in a, where 1.0 GB are free",
-        "needs about 2.1 KB of disk in b, where 1.5 KB are free: it may end before its time",
+        "needs about 2.7 KB of disk in a, where 1.0 GB are free",
+        "needs about 2.7 KB of disk in b, where 1.5 KB are free: it may end before its time",
     ]
 
 

@@ -278,3 +278,63 @@ def test_the_run_that_mlflow_opened_for_it_leads_to_the_one_that_goes_on(
     run = client.get_run(opened)
     assert (run.info.status, run.data.metrics, run.data.params) == ("FINISHED", {}, {})
     assert run.data.tags["barrage.resumed_run"] == killed
+
+
+def change_about(folder: str, **values: Any) -> None:
+    path = Path(folder, "run.json")
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **values}), "utf-8")
+
+
+def test_auto_completes_a_training_that_was_killed_while_its_model_was_logged() -> None:
+    result = auto()
+    mlflow.MlflowClient().update_run(result.run_id, status="RUNNING")
+    change_about(str(result.artifact_dir), status="RUNNING", complete=False)
+    assert auto() == result
+    assert only_run().info.status == "FINISHED"
+    assert auto().run_id != result.run_id
+
+
+def test_a_finished_training_is_trained_longer_if_told_so() -> None:
+    first = resume()
+    config = small_config(solver__epochs=5)
+    with pytest.raises(ArtifactError, match=r"epochs: 3 → 5"):
+        resume(config=config)
+    longer = resume(config=config, resume_anyway=True)
+    assert longer.run_id == first.run_id
+    assert longer.model_uri != first.model_uri
+    steps = {step for _, step, _ in history(only_run().info.run_id)}
+    assert steps == {1, 2, 3, 4, 5}
+    whole = train(config, TRAIN, VALIDATION, artifact_dir="whole")
+    assert outcome("out") == outcome("whole")
+    assert longer.metrics == whole.metrics
+    assert resume(config=config) == longer
+
+
+def test_a_training_killed_in_its_first_moment_starts_again() -> None:
+    Path("out").mkdir()
+    Path("out/partial-run.json").write_text("{")
+    assert resume().metrics == resume("other").metrics
+
+
+def test_a_report_that_a_crash_cut_short_is_made_whole() -> None:
+    interrupt(place=(2, 1))
+    report = Path("out/training_report.csv")
+    report.write_text("epoch,learning_rate,lo", "utf-8")
+    resume()
+    train(small_config(), TRAIN, VALIDATION, artifact_dir="whole")
+    assert outcome("out") == outcome("whole")
+
+
+def test_a_damaged_checkpoint_is_put_aside() -> None:
+    interrupt(place=(2, 1))
+    folder = Path("out/checkpoints/resume")
+    (folder / "epoch-00002-batch-2.npz").write_bytes(b"damaged")
+    (folder / "partial-epoch-00001.npz").write_bytes(b"left by a kill")
+    resume()
+    train(small_config(), TRAIN, VALIDATION, artifact_dir="whole")
+    assert outcome("out") == outcome("whole")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "damaged-epoch-00002-batch-2.npz",
+        "epoch-00002.npz",
+        "epoch-00003.npz",
+    ]

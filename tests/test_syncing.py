@@ -134,8 +134,22 @@ def test_a_training_goes_on_without_mlflow_and_with_it_again() -> None:
     result = train(small_config(), TRAIN, VALIDATION, artifact_dir="out", resume=True)
     assert result.model_uri is not None
     online = train(small_config(), TRAIN, VALIDATION, artifact_dir="online")
-    assert history(run.info.run_id) == history(online.run_id)
-    assert mlflow.get_run(run.info.run_id).info.status == "FINISHED"
+    found, expected = told(run.info.run_id), told(online.run_id)
+    assert found["tags"].pop("barrage.resumed_at") == "epoch 2, batch 3"
+    assert found == expected
+
+
+def test_a_training_that_began_offline_goes_on_in_a_run() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        offline(callbacks=[Terminate(1, 1)])
+    result = train(small_config(), TRAIN, VALIDATION, artifact_dir="out", resume=True)
+    online = train(small_config(), TRAIN, VALIDATION, artifact_dir="online")
+    assert result.run_id is not None
+    found, expected = told(result.run_id), told(online.run_id)
+    assert found["tags"].pop("barrage.resumed_at") == "epoch 2, batch 3"
+    assert found == expected
+    about = json.loads(Path("out/run.json").read_text("utf-8"))
+    assert mlflow.get_run(result.run_id).info.start_time == about["started"]
 
 
 def test_what_is_no_training_cannot_be_synced(tmp_path: Path) -> None:
@@ -158,6 +172,38 @@ def test_a_store_that_lost_the_run_gets_a_new_one(monkeypatch: pytest.MonkeyPatc
     run_id = sync("out", new_run=True)
     assert run_id != first.run_id
     assert told(run_id) == before
+
+
+def test_the_callers_own_run_stays_open() -> None:
+    offline()
+    with mlflow.start_run() as own:
+        sync("out")
+        active = mlflow.active_run()
+        assert active is not None
+        assert active.info.run_id == own.info.run_id
+        assert mlflow.get_run(own.info.run_id).info.status == "RUNNING"
+
+
+def test_a_run_that_was_finished_elsewhere_is_left_alone() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(small_config(), TRAIN, VALIDATION, artifact_dir="here", callbacks=[Terminate(1, 1)])
+    run_id = str(only_run().info.run_id)
+    train(small_config(), TRAIN, VALIDATION, artifact_dir="there", resume=run_id)
+    before = told(run_id)
+    with pytest.raises(ArtifactError, match=f"^run {run_id} was finished elsewhere: here holds an"):
+        sync("here")
+    assert told(run_id) == before
+
+
+def test_a_new_run_is_remembered_though_the_sync_breaks_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    offline()
+    with monkeypatch.context() as broken:
+        broken.setattr("barrage_mlflow.tracking.attach_run", _fail)
+        with pytest.raises(OSError, match="disk full"):
+            sync("out")
+    assert sync("out") == only_run().info.run_id
 
 
 @pytest.fixture

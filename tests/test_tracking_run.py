@@ -393,9 +393,9 @@ def test_killed_is_written_before_all_else(monkeypatch):
     statuses = []
     close = MetricQueue.close
 
-    def note_status(self, timeout):
+    def note_status(self, timeout, patient):
         statuses.append(stored(run).info.status)
-        close(self, timeout)
+        close(self, timeout, patient)
 
     monkeypatch.setattr(MetricQueue, "close", note_status)
     run = open_run()
@@ -491,7 +491,7 @@ def test_a_run_that_cannot_be_ended_is_told(monkeypatch):
 
 
 def test_ctrl_c_while_metrics_are_written(monkeypatch):
-    def interrupt(self, timeout):
+    def interrupt(self, timeout, patient):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(MetricQueue, "close", interrupt)

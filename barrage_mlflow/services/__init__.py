@@ -10,7 +10,7 @@ from barrage_mlflow.services.checkpoint import Checkpoint, find_checkpoint
 from barrage_mlflow.services.curves import write_learning_curves
 from barrage_mlflow.services.loss_guard import LossGuard
 from barrage_mlflow.services.monitors import check_monitors
-from barrage_mlflow.services.report import TrainingReport, read_report
+from barrage_mlflow.services.report import TrainingReport, read_report, rewrite_report
 from barrage_mlflow.services.resume import ResumeCheckpoint
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "check_monitors",
     "find_checkpoint",
     "read_report",
+    "rewrite_report",
     "write_learning_curves",
 ]

@@ -20,7 +20,7 @@ import numpy as np
 
 from barrage_mlflow.artifacts import resume_checkpoints
 from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.files import written_whole
+from barrage_mlflow.files import partial_path, written_whole
 from barrage_mlflow.services.generators import generator_states, set_generator_states
 from barrage_mlflow.services.state import (
     OWNERS,
@@ -168,6 +168,8 @@ def write_checkpoint(folder: Path, snapshot: Snapshot, keep: int = KEPT) -> Path
     content: dict[str, Any] = {**members, _CHECKSUM: _checksum(members)}
     within = f"-batch-{snapshot.batch}" if snapshot.batch else ""
     path = folder / f"epoch-{snapshot.epoch:05d}{within}.npz"
+    for left in folder.glob(partial_path(folder / "epoch-*.npz").name):
+        left.unlink()  # by a process that was killed
     with written_whole(path) as partial, partial.open("wb") as file:
         np.savez(file, **content)
     for old in resume_checkpoints(folder)[keep:]:
@@ -178,7 +180,7 @@ def write_checkpoint(folder: Path, snapshot: Snapshot, keep: int = KEPT) -> Path
 def find_checkpoint(folder: Path) -> Checkpoint | None:
     """Read the newest resume checkpoint that is whole; None if none was written.
 
-    A damaged one is passed over, with a warning on the log.
+    A damaged one is put aside, with a warning on the log.
 
     Raises:
         ArtifactError: all are damaged.
@@ -187,21 +189,26 @@ def find_checkpoint(folder: Path) -> Checkpoint | None:
         >>> find_checkpoint(Path("nowhere")) is None
         True
     """
-    damaged = []
+    damaged: dict[Path, str] = {}
+    found = None
     for path in resume_checkpoints(folder):
         try:
-            return _read(path)
+            found = _read(path)
+            break
         except Exception as error:  # whatever a damaged file makes zipfile and NumPy raise
-            damaged.append(f"{path.name}: {error}")
+            damaged[path] = f"{path.name}: {error}"
             logger.warning(
                 "resume checkpoint %s is damaged (%s); falling back to the one before", path, error
             )
-    if damaged:
+    if damaged and found is None:
         raise ArtifactError(
-            f"{folder}: every resume checkpoint is damaged: {'; '.join(damaged)}; remove them to "
-            "train from the start"
+            f"{folder}: every resume checkpoint is damaged: {'; '.join(damaged.values())}; remove "
+            "them to train from the start"
         )
-    return None
+    for path in damaged:
+        # Else it would count as the newest, and be kept in the place of a whole one.
+        path.replace(path.with_name(f"damaged-{path.name}"))
+    return found
 
 
 def _read(path: Path) -> Checkpoint:

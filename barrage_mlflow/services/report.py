@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +59,34 @@ class TrainingReport(keras.callbacks.Callback):  # type: ignore[misc]
     def _begin(self, epoch: int, row: dict[str, Any]) -> list[str]:
         rows = read_report(self.path) if epoch and self.path.exists() else []
         kept = [old for old in rows if old[_EPOCH] <= epoch]
-        first = (_EPOCH, _LEARNING_RATE)
-        columns = list(kept[0]) if kept else [*first, *(name for name in row if name not in first)]
-        with (
-            written_whole(self.path) as partial,
-            partial.open("w", encoding="utf-8", newline="") as file,
-        ):
-            writer = _writer(file, columns)
-            writer.writeheader()
-            writer.writerows(kept)
-        return columns
+        return _write(self.path, kept or [row], kept)
+
+
+def rewrite_report(path: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write the report of the epochs that a training has had, which a crash may have cut short.
+
+    Args:
+        path: the CSV file.
+        history: the metrics of each epoch from the first on; the file is left alone without any.
+
+    Raises:
+        OSError: it cannot be written; it is then as it was.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "report.csv")
+        ...     rewrite_report(path, [{"loss": 0.5, "learning_rate": 0.1}])
+        ...     print(path.read_text())
+        epoch,learning_rate,loss
+        1,0.1,0.5
+    """
+    # In the order in which Keras hands them to a callback.
+    rows = [
+        {_EPOCH: epoch, **dict(sorted(metrics.items()))} for epoch, metrics in enumerate(history, 1)
+    ]
+    if rows:
+        _write(path, rows, rows)
 
 
 def read_report(path: Path) -> list[dict[str, float]]:
@@ -100,6 +119,19 @@ def read_report(path: Path) -> list[dict[str, float]]:
         }
         for row in csv.DictReader(whole)
     ]
+
+
+def _write(
+    path: Path, like: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Write a report of some rows, whose columns are those of the first that it is like."""
+    first = (_EPOCH, _LEARNING_RATE)
+    columns = [*first, *(name for name in like[0] if name not in first)]
+    with written_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = _writer(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    return columns
 
 
 def _writer(file: Any, columns: list[str]) -> csv.DictWriter[str]:

@@ -9,6 +9,7 @@ from barrage_mlflow.tracking.journal import MetricJournal
 from barrage_mlflow.tracking.opening import (
     attach_run,
     check_registrable,
+    create_run,
     end_project_run,
     open_run,
     settle_run,
@@ -25,6 +26,7 @@ __all__ = [
     "TrackedRun",
     "attach_run",
     "check_registrable",
+    "create_run",
     "end_project_run",
     "environment_tags",
     "flatten_config",

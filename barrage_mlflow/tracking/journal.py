@@ -61,8 +61,7 @@ class MetricJournal:
         """
         values = {name: float(value) for name, value in metrics.items()}
         held = self._epochs.get(step)
-        # As text, where NaN is equal to NaN.
-        if held is not None and json.dumps(held.metrics) == json.dumps(values):
+        if held is not None and _text(held.metrics) == _text(values):
             return held.timestamp
         epoch = Epoch(step, time.time_ns() // 1_000_000, values)
         with self._path.open("a", encoding="utf-8") as file:
@@ -73,6 +72,11 @@ class MetricJournal:
     def epochs(self) -> list[Epoch]:
         """The epochs in their order."""
         return [self._epochs[step] for step in sorted(self._epochs)]
+
+
+def _text(metrics: Mapping[str, float]) -> str:
+    """Metrics as text, in which NaN is equal to NaN."""
+    return json.dumps(metrics, sort_keys=True)
 
 
 def _parse(text: str) -> Iterator[Epoch]:

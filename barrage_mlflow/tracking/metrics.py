@@ -89,11 +89,12 @@ class MetricQueue:
                 self._thread.start()
             self._changed.notify_all()
 
-    def flush(self, timeout: float) -> None:
+    def flush(self, timeout: float, patient: bool = True) -> None:
         """Wait until every point that was added before has been sent.
 
         Args:
             timeout: seconds to wait at most.
+            patient: each request that succeeds begins them anew.
 
         Raises:
             TrackingError: they were not sent in time, or MLflow refuses them. They stay in the
@@ -104,7 +105,10 @@ class MetricQueue:
             goal, failures = self._made, self._failures
             self._hurry = self._sent < goal
             self._changed.notify_all()
+            sent = self._sent
             while self._sent < goal:
+                if patient and self._sent > sent:
+                    sent, deadline = self._sent, time.monotonic() + timeout
                 refused = self._failures > failures and _is_refusal(self._error)
                 left = deadline - time.monotonic()
                 if refused or left <= 0:
@@ -115,17 +119,18 @@ class MetricQueue:
                     ) from self._error
                 self._changed.wait(left)
 
-    def close(self, timeout: float) -> None:
+    def close(self, timeout: float, patient: bool = True) -> None:
         """Flush, then end the thread.
 
         Args:
             timeout: seconds to wait at most.
+            patient: as for :meth:`flush`.
 
         Raises:
             TrackingError: as by :meth:`flush`; the thread ends all the same.
         """
         try:
-            self.flush(timeout)
+            self.flush(timeout, patient)
         finally:
             with self._changed:
                 self._closed = True

@@ -6,13 +6,14 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking.names import legal_tags
 from barrage_mlflow.tracking.run import ERROR_TAG, TrackedRun, report
-from barrage_mlflow.tracking.server import call
+from barrage_mlflow.tracking.server import NO_ANSWER, call, hasty
 from barrage_mlflow.tracking.stored import StoredRun
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _RUN_ID = "MLFLOW_RUN_ID"
+_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+_OPENING_TIMEOUT = 10
+"""Seconds that a request may take when a run is opened."""
 
 _opening = threading.Lock()
 """Two threads that open runs at once would make the store's tables, or the experiment, twice."""
@@ -31,7 +35,6 @@ def open_run(
     run_name: str | None = None,
     tags: Mapping[str, str] | None = None,
     run_id: str | None = None,
-    started: int | None = None,
 ) -> TrackedRun:
     """Open the MLflow run of a training, or one that was left.
 
@@ -45,7 +48,6 @@ def open_run(
         run_name: name of the run; MLflow makes one up if left out.
         tags: tags of the run.
         run_id: a run to go on with; it is RUNNING again.
-        started: when a new one began, in milliseconds since 1970; now if left out.
 
     Raises:
         TrackingError: the store cannot be reached, the experiment is deleted, or there is no run
@@ -60,7 +62,9 @@ def open_run(
     from mlflow import MlflowClient
 
     uri = mlflow.get_tracking_uri()
-    with _opening:
+    # MLflow's own patience is half an hour where a server answers that it is there, and no more.
+    patience = nullcontext() if os.environ.get(_TIMEOUT) else hasty(_OPENING_TIMEOUT)
+    with _opening, patience:
         client = call(uri, "open its store", lambda: MlflowClient(uri))
         given = run_id or os.environ.get(_RUN_ID)
         parent = mlflow.active_run()
@@ -69,8 +73,6 @@ def open_run(
             experiment_id = call(
                 uri, "open the experiment", partial(_find_experiment, client, experiment)
             )
-        if started is not None and not given:
-            given = _create(client, uri, experiment_id, run_name, started)
         try:
             run = call(
                 uri,
@@ -97,55 +99,65 @@ def open_run(
                 "--experiment-name says where",
                 experiment,
             )
-    if ERROR_TAG in run.data.tags:
-        call(uri, "take its error off", lambda: client.delete_tag(run.info.run_id, ERROR_TAG))
-    tracked = TrackedRun(client, run, uri, parent.info.run_id if parent else None)
-    if opened_by_mlflow and opened_by_mlflow != tracked.run_id:
-        tracked.stand_in(opened_by_mlflow)
+        tracked = TrackedRun(client, run, uri, parent.info.run_id if parent else None)
+    try:
+        tracked.take_error_off()
+        if opened_by_mlflow and opened_by_mlflow != tracked.run_id:
+            tracked.stand_in(opened_by_mlflow)
+    except BaseException as error:
+        tracked.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
+        raise
     return tracked
 
 
-def attach_run(
-    experiment: str | None, run_name: str | None, run_id: str | None, started: int
-) -> TrackedRun:
-    """Take up a run to write what it lacks, or make it; its status and time stay as they are.
-
-    Args:
-        experiment: name of the experiment of a new run; MLflow's own choice if None.
-        run_name: name of a new run.
-        run_id: the run; None: a new one.
-        started: when a new one began, in milliseconds since 1970.
+def attach_run(run_id: str) -> TrackedRun:
+    """Take up a run to write what it lacks; its status stays as it is.
 
     Raises:
         TrackingError: the store cannot be reached, or has no such run.
 
     Example:
-        >>> run = attach_run("penguins", None, None, 1_700_000_000_000)  # doctest: +SKIP
+        >>> run = attach_run("1f0c")  # doctest: +SKIP
     """
     import mlflow
     from mlflow import MlflowClient
 
     uri = mlflow.get_tracking_uri()
     client = call(uri, "open its store", lambda: MlflowClient(uri))
-    if run_id is None:
-        find = partial(_find_experiment, client, experiment or "")
-        experiment_id = call(uri, "open the experiment", find) if experiment else None
-        run_id = _create(client, uri, experiment_id, run_name, started)
+    parent = mlflow.active_run()
     run = StoredRun(run_id).run
-    if ERROR_TAG in run.data.tags:
-        call(uri, "take its error off", lambda: client.delete_tag(run_id, ERROR_TAG))
-    return TrackedRun(client, run, uri, None)
+    tracked = TrackedRun(client, run, uri, parent.info.run_id if parent else None)
+    tracked.take_error_off()
+    return tracked
 
 
-def _create(
-    client: MlflowClient, uri: str, experiment_id: str | None, run_name: str | None, started: int
-) -> str:
-    """Make a run that began a while ago, as MLflow makes one that begins now."""
+def create_run(experiment: str | None, run_name: str | None, started: int) -> str:
+    """Make a run that began a while ago, as MLflow makes one that begins now.
+
+    Args:
+        experiment: name of its experiment; MLflow's own choice if None.
+        run_name: its name; MLflow makes one up if None.
+        started: when it began, in milliseconds since 1970.
+
+    Returns:
+        MLflow's id of the run.
+
+    Raises:
+        TrackingError: the store cannot be reached.
+
+    Example:
+        >>> run_id = create_run("penguins", None, 1_700_000_000_000)  # doctest: +SKIP
+    """
+    import mlflow
+    from mlflow import MlflowClient
     from mlflow.tracking.context.registry import resolve_tags
     from mlflow.tracking.fluent import _get_experiment_id
 
+    uri = mlflow.get_tracking_uri()
+    client = call(uri, "open its store", lambda: MlflowClient(uri))
+
     def create() -> str:
-        place = experiment_id or _get_experiment_id()
+        place = _find_experiment(client, experiment) if experiment else _get_experiment_id()
         assert place is not None
         created = client.create_run(place, started, resolve_tags(), run_name)
         return str(created.info.run_id)
@@ -166,7 +178,8 @@ def end_project_run(error: BaseException) -> None:
     Example:
         >>> end_project_run(ValueError("no run is open here"))
     """
-    if not os.environ.get(_RUN_ID):
+    silent = isinstance(error, TrackingError) and error.error_code == NO_ANSWER
+    if silent or not os.environ.get(_RUN_ID):
         return
     try:
         open_run().finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
@@ -174,13 +187,13 @@ def end_project_run(error: BaseException) -> None:
         report(problem, error)
 
 
-def settle_run(run_id: str, status: Literal["FINISHED", "KILLED"]) -> None:
-    """Give a run whose process is gone its true status; one that was ended is left as it is.
+def settle_run(run_id: str) -> None:
+    """Set a run whose process is gone KILLED; one that was ended is left as it is.
 
     Where MLflow cannot be reached, or has no such run, a warning says so.
 
     Example:
-        >>> settle_run("1f0c", "KILLED")  # doctest: +SKIP
+        >>> settle_run("1f0c")  # doctest: +SKIP
     """
     import mlflow
     from mlflow import MlflowClient
@@ -190,9 +203,8 @@ def settle_run(run_id: str, status: Literal["FINISHED", "KILLED"]) -> None:
     def settle() -> None:
         client = MlflowClient(uri)
         if client.get_run(run_id).info.status == "RUNNING":
-            if status == "KILLED":
-                client.set_tag(run_id, ERROR_TAG, "the process was killed")
-            client.set_terminated(run_id, status)
+            client.set_tag(run_id, ERROR_TAG, "the process was killed")
+            client.set_terminated(run_id, "KILLED")
 
     try:
         call(uri, f"end run {run_id}", settle)

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -84,6 +84,7 @@ class TrackedRun:
         self._parent_id = parent_id
         self._has_commit = GIT_COMMIT in run.data.tags
         self._metrics = MetricQueue(self._send_metrics)
+        self._has_error = ERROR_TAG in run.data.tags
         self._stand_in: str | None = None
         self._had_metrics = bool(run.data.metrics)
         self._held: dict[tuple[str, int], float] = {}
@@ -92,6 +93,16 @@ class TrackedRun:
         self._home = (os.getpid(), threading.get_ident())
         # MLflow's own hook, which runs after this one, would call the run FINISHED.
         atexit.register(self._at_exit)
+
+    def take_error_off(self) -> None:
+        """Delete the tag of the error that the run ended with before.
+
+        Raises:
+            TrackingError: MLflow cannot be reached.
+        """
+        if self._has_error:
+            act = "take its error off"
+            self.call(act, lambda: self._client.delete_tag(self.run_id, ERROR_TAG))
 
     def stand_in(self, run_id: str) -> None:
         """Name the run that `mlflow run` opened for a training which goes on in this one.
@@ -210,7 +221,7 @@ class TrackedRun:
         columns: Mapping[str, str],
         rows: int,
     ) -> None:
-        """Name a dataset as an input of the run.
+        """Name a dataset as an input of the run, unless it is one already.
 
         Args:
             name: shown in the UI.
@@ -257,6 +268,11 @@ class TrackedRun:
         """
         return StoredRun(self.run_id, self._uri)
 
+    def abandon(self) -> None:
+        """Write no more to the run, and leave its status as it is."""
+        self._status = "FINISHED"
+        atexit.unregister(self._at_exit)
+
     def call(self, act: str, function: Callable[[], T]) -> T:
         """Make a call to MLflow for this run.
 
@@ -294,25 +310,32 @@ class TrackedRun:
         if self._status is not None:
             return True
         self._status, self._ended = status, ended
+        with hasty() if status == "KILLED" else nullcontext():
+            return self._finish(status, error)
+
+    def _finish(self, status: Status, error: BaseException | None) -> bool:
         problems: list[TrackingError] = []
+        killed = status == "KILLED"
+        deadline = time.monotonic() + _FLUSH_TIMEOUTS[status] if killed else math.inf
         gone = isinstance(error, TrackingError) and error.error_code == NO_ANSWER
 
         def attempt(act: Callable[[], object]) -> None:
             nonlocal gone
+            gone = gone or time.monotonic() > deadline
             try:
                 if not gone:
                     act()
             except TrackingError as problem:
                 problems.append(problem)
-                gone = problem.error_code == NO_ANSWER
+                gone = killed or problem.error_code == NO_ANSWER
 
-        if status == "KILLED":
+        if killed:
             # First, because whoever interrupts may soon kill: `mlflow run` does.
-            with hasty():
-                attempt(self._end)
+            attempt(self._end)
         interrupt = None
         try:
-            self._metrics.close(0 if gone else _FLUSH_TIMEOUTS[status])
+            patience = min(_FLUSH_TIMEOUTS[status], deadline - time.monotonic())
+            self._metrics.close(0 if gone else patience, patient=not killed)
         except TrackingError as unsent:
             if not gone:
                 problems.append(unsent)
@@ -324,8 +347,13 @@ class TrackedRun:
         cause = interrupt or error or next(iter(problems), None)
         if cause is not None:
             attempt(partial(self.set_tags, {ERROR_TAG: describe_error(cause)}))
-        if status != "KILLED":
-            attempt(self._end)
+        if not killed:
+            try:
+                attempt(self._end)
+            except KeyboardInterrupt as raised:
+                interrupt = cause = raised
+                with hasty():
+                    attempt(self._end)
         if gone:
             with no_patience():
                 self._leave()
@@ -355,7 +383,9 @@ class TrackedRun:
             import mlflow
 
             if self._stand_in:
-                self._client.set_terminated(self._stand_in, self._status)
+                # It matters less than the run, and may have been deleted.
+                with suppress(Exception):
+                    self._client.set_terminated(self._stand_in, self._status)
             if mlflow.get_tracking_uri() == self._uri and self._leave():
                 return
             self._client.set_terminated(self.run_id, self._status, self._ended)

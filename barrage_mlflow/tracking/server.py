@@ -33,6 +33,9 @@ _POST_TIMEOUT = 30
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
+_NO_REFUSALS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
+"""What MLflow's client calls a request that was not answered."""
+
 _RETRIES = (0.2, 1.0, 3.0)
 """Seconds before a call is made again after a database said that it was busy."""
 
@@ -131,7 +134,7 @@ def post(uri: str, act: str, endpoint: str, body: Mapping[str, Any]) -> None:
     Example:
         >>> post("http://127.0.0.1:5000", "tag", "runs/set-tag", {})  # doctest: +SKIP
     """
-    from mlflow.exceptions import RestException
+    from mlflow.exceptions import MlflowException, RestException
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request_safe
 
@@ -144,10 +147,11 @@ def post(uri: str, act: str, endpoint: str, body: Mapping[str, Any]) -> None:
             max_retries=0,
             timeout=_setting("MLFLOW_HTTP_REQUEST_TIMEOUT", _POST_TIMEOUT),
         )
-    except RestException as error:
-        text = f"MLflow at {shown_uri(uri)} could not {act}: {error}"
-        raise TrackingError(text, error.error_code) from error
     except Exception as error:
+        code = error.error_code if isinstance(error, MlflowException) else ""
+        if isinstance(error, RestException) or (code and code not in _NO_REFUSALS):
+            text = f"MLflow at {shown_uri(uri)} could not {act}: {error}"
+            raise TrackingError(text, code) from error
         raise _silence(uri, _reason(error)) from error
 
 

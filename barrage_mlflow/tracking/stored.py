@@ -54,6 +54,16 @@ class StoredRun:
                 error.error_code,
             ) from None
 
+    def experiment(self) -> str:
+        """Name of the experiment that the run is in.
+
+        Raises:
+            TrackingError: MLflow cannot be reached.
+        """
+        place = self.run.info.experiment_id
+        found = call(self._uri, "read the experiment", lambda: self._client.get_experiment(place))
+        return str(found.name)
+
     def files(self, folder: str | None = None) -> list[str]:
         """The paths of the artifacts in a folder among them; of the topmost, if left out.
 

@@ -1,9 +1,9 @@
 """The cases, one module each or a group: all that ``run.py`` measures, in its order."""
 
-from cases import images, iris, latency, memory, mlp, records, score, stream
+from cases import images, iris, latency, memory, mlp, outage, records, score, stream
 
 CASES = {
     case.name: case
-    for module in (mlp, memory, records, images, stream, score, iris, latency)
+    for module in (mlp, memory, records, images, stream, score, iris, latency, outage)
     for case in module.CASES
 }
