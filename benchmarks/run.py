@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
-from cases import CASES
+from cases import BESIDE, CASES
 from harness import ROOT, Bench, Case, CaseError, Row, environment
 from page import machine, markdown_page, text_table
 
@@ -29,7 +29,8 @@ ROUNDS = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--case", action="append", choices=CASES, metavar="NAME", help="only this")
+    named = {**CASES, **BESIDE}
+    parser.add_argument("--case", action="append", choices=named, metavar="NAME", help="only this")
     parser.add_argument("--list", action="store_true", help="name the cases, and end")
     parser.add_argument("--short", action="store_true", help="tiny sizes, one round")
     parser.add_argument("--rounds", type=int, help=f"how often to measure each side: {ROUNDS}")
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     options = parser.parse_args(arguments)
     if options.list:
-        print("\n".join(CASES))
+        print("\n".join(named))
         return 0
     if options.write and (options.short or options.case):
         parser.error("--write needs a whole run: leave out --short and --case")
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.clear()
     os.environ.update(given)
     rounds = options.rounds or (1 if options.short else ROUNDS)
-    cases = [CASES[name] for name in options.case or CASES]
+    cases = [named[name] for name in options.case or CASES]
     with ExitStack() as stack:
         if options.data:
             options.data.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,8 @@ from cases import images, iris, latency, memory, mlp, outage, records, score, st
 
 CASES = {
     case.name: case
-    for module in (mlp, memory, records, images, stream, score, iris, latency, outage)
+    for module in (mlp, memory, records, images, stream, score, iris, latency)
     for case in module.CASES
 }
+BESIDE = {case.name: case for case in outage.CASES}
+"""Measured by name alone, not by a whole run: docs/resuming.md tells of it."""
