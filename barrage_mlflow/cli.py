@@ -11,7 +11,6 @@ import logging
 import math
 import os
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -116,7 +115,7 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
     set here: --section.key VALUE.
     """
     from barrage_mlflow.progress import format_logs
-    from barrage_mlflow.stopping import stop_with_mlflow
+    from barrage_mlflow.stopping import StopSignals, stop_with_mlflow
     from barrage_mlflow.training import train as run_training
 
     overrides = ctx.meta[_OVERRIDES]
@@ -129,18 +128,20 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
     if not named and (resume == "folder" or (resume is None and options["resume_anyway"])):
         raise click.UsageError("--resume needs --artifact-dir, the folder of the training")
     # SIGTERM ends a training as Ctrl-C does, also before it has begun.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    stop_with_mlflow()
-    _load_tensorflow()
-    result = run_training(
-        config,
-        train,
-        validation,
-        overrides=overrides,
-        progress=sys.stderr,
-        resume=True if resume == "folder" else resume or False,
-        **options,
-    )
+    with StopSignals() as signals:
+        stop_with_mlflow()
+        # What loading TensorFlow runs might swallow an interrupt.
+        with signals.held():
+            _load_tensorflow()
+        result = run_training(
+            config,
+            train,
+            validation,
+            overrides=overrides,
+            progress=sys.stderr,
+            resume=True if resume == "folder" else resume or False,
+            **options,
+        )
     click.echo(f"best epoch {result.best_epoch}: {format_logs(result.metrics)}")
     click.echo(f"artifacts: {result.artifact_dir}")
     click.echo(f"run:       {result.run_id or 'not in MLflow yet'}")
@@ -160,14 +161,15 @@ def reproduce(
     TRAIN and VALIDATION are the files that the run names, unless they are given. Exit status 1 if
     a metric differs.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    _load_tensorflow()
-
     from barrage_mlflow.reproducing import reproduce as run_reproduction
+    from barrage_mlflow.stopping import StopSignals
 
-    reproduction = run_reproduction(
-        run_id, train, validation, artifact_dir=artifact_dir, progress=sys.stderr
-    )
+    with StopSignals() as signals:
+        with signals.held():
+            _load_tensorflow()
+        reproduction = run_reproduction(
+            run_id, train, validation, artifact_dir=artifact_dir, progress=sys.stderr
+        )
     click.echo(reproduction.report)
     click.echo(f"run: {reproduction.result.run_id}")
     sys.exit(1 if reproduction.difference else 0)

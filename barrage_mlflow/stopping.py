@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 _SHELLS = {"bash", "dash", "sh"}
 _LOOK = 0.5
 """Seconds between two looks at whether the parent is still there."""
@@ -26,6 +27,8 @@ class StopSignals(AbstractContextManager["StopSignals"]):
     and TensorFlow are not to be interrupted anywhere, and an exception that comes up in a
     destructor of theirs would be lost. Further SIGTERMs are passed over, since what ends a training
     sends more than one; a second Ctrl-C is raised at once.
+
+    A block within a block takes over from it, with the signal that came to it.
 
     Where a signal is ignored, or has a handler other than Python's own, it is left alone; so are
     all in threads other than the main one, where Python allows no handlers.
@@ -76,11 +79,16 @@ class StopSignals(AbstractContextManager["StopSignals"]):
 
     def __enter__(self) -> StopSignals:
         for number in _SIGNALS:
-            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                try:
-                    self._replaced[number] = signal.signal(number, self._receive)
-                except ValueError:  # not the main thread
-                    break
+            handler = signal.getsignal(number)
+            around = getattr(handler, "__self__", None)
+            if isinstance(around, StopSignals):
+                self._received = around._received
+            elif handler not in _DEFAULTS:
+                continue
+            try:
+                self._replaced[number] = signal.signal(number, self._receive)
+            except ValueError:  # not the main thread
+                break
         return self
 
     def __exit__(self, *raised: object) -> None:

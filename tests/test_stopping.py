@@ -1,0 +1,59 @@
+"""SIGTERM and Ctrl-C: when they are raised, and that none is lost."""
+
+from __future__ import annotations
+
+import signal
+import weakref
+
+import pytest
+
+from barrage_mlflow.stopping import StopSignals
+
+
+class Owner:
+    """Something to be referred to weakly."""
+
+
+def swallow(number: signal.Signals) -> None:
+    """Receive a signal where Python passes over what is raised, as within a destructor."""
+    owner = Owner()
+    reference = weakref.ref(owner, lambda _: signal.raise_signal(number))
+    del owner
+    assert reference() is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_was_lost_is_raised_when_the_next_block_lets_it_in(
+    number: signal.Signals,
+) -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    reached: list[str] = []
+    with StopSignals():
+        swallow(number)
+        with pytest.raises(KeyboardInterrupt, match=number.name):
+            wait(reached)
+    assert reached == ["held"]
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def wait(reached: list[str]) -> None:
+    with StopSignals() as signals, signals.held():
+        reached.append("held")
+        with signals.let_in():
+            reached.append("let in")
+
+
+def test_a_signal_is_held_back_until_the_end_of_the_block() -> None:
+    reached: list[str] = []
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        be_terminated(reached)
+    assert reached == ["held"]
+
+
+def be_terminated(reached: list[str]) -> None:
+    with StopSignals() as signals:
+        with signals.held():
+            signal.raise_signal(signal.SIGTERM)
+            reached.append("held")
+        reached.append("never")
