@@ -1,5 +1,7 @@
 """What every test stands on: a folder of its own, and an MLflow store in it."""
 
+import gc
+import linecache
 import os
 import sys
 from pathlib import Path
@@ -18,6 +20,23 @@ if os.environ.get("CI"):
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 ROOT = Path(__file__).parents[1]
+
+_checkcache = linecache.checkcache
+
+
+def _checkcache_undisturbed(filename: str | None = None) -> None:
+    # Each doctest begins with it. It fails where an entry goes away meanwhile, as SQLAlchemy's do
+    # when their classes are collected as garbage.
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        _checkcache(filename)
+    finally:
+        if enabled:
+            gc.enable()
+
+
+linecache.checkcache = _checkcache_undisturbed
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,16 @@ import pytest
 from barrage_mlflow.stopping import StopSignals
 
 
+@pytest.fixture(autouse=True)
+def _handlers():
+    """Have the handlers of Python: what a shell starts in the background ignores Ctrl-C."""
+    numbers = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in numbers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 class Owner:
     """Something to be referred to weakly."""
 
