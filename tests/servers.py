@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -26,12 +27,26 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+def bind(listener: socket.socket, port: int) -> None:
+    """Take a port once the workers of a server that was killed have let go of it."""
+    deadline = time.monotonic() + _START
+    while True:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 @contextmanager
 def deaf_server(port: int = 0) -> Iterator[str]:
     """The URI of a server that accepts and never answers."""
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        deaf.bind(("127.0.0.1", port))
+        bind(deaf, port)
         deaf.listen(1_000)
         yield f"http://127.0.0.1:{deaf.getsockname()[1]}"
 
