@@ -9,12 +9,14 @@
       result.json            what the training came to, once it has finished
       metrics.jsonl          every metric of every epoch, and when it was made
       lock                   while a training has the folder to itself
-      model/                 all that scoring reads; packed into the MLflow model as it stands
-        config.json          the resolved config
-        transformer/         what RecordTransformer.save wrote
-        network/             the best network, as a TensorFlow SavedModel
-        signature.json       the columns that scoring reads, the network's inputs and outputs
-      package/               what MLflow tells of the model: signature, input example, requirements
+      model/                 the packaged model, an MLflow model that can be served as it stands
+        data/                all that scoring reads
+          config.json        the resolved config
+          transformer/       what RecordTransformer.save wrote
+          network/           the best network, as a TensorFlow SavedModel
+          signature.json     the columns that scoring reads, the network's inputs and outputs
+        code/                the engine and the project's own modules
+        MLmodel …            what MLflow tells of it: signature, input example, requirements
       code/                  the project's own modules, as they were when training began
       checkpoints/           best.weights.h5, and the last two resume checkpoints in resume/
       cache/                 transformed records, while training with dataset.cache "disk" lasts
@@ -47,12 +49,11 @@ METRICS = "metrics.jsonl"
 LOCK = "lock"
 
 MODEL = "model"
-MODEL_CONFIG = "config.json"
-MODEL_TRANSFORMER = "transformer"
-MODEL_NETWORK = "network"
-MODEL_SIGNATURE = "signature.json"
-
-PACKAGE = "package"
+DATA = "data"
+TRANSFORMER = "transformer"
+NETWORK = "network"
+SIGNATURE = "signature.json"
+DATA_CONFIG = "config.json"
 
 CODE = "code"
 

@@ -41,7 +41,7 @@ _PARTS = (
     artifacts.RUN,
     *_APPENDED,
     f"{artifacts.CODE}/**/*",
-    f"{artifacts.MODEL}/{artifacts.MODEL_TRANSFORMER}/**/*",
+    f"{artifacts.MODEL}/{artifacts.DATA}/{artifacts.TRANSFORMER}/**/*",
     f"{artifacts.CHECKPOINTS}/{artifacts.BEST_WEIGHTS}",
 )
 _REST = 20

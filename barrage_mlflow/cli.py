@@ -216,7 +216,7 @@ def predict(records: str, model: str, output: str | None) -> None:
     from barrage_mlflow.scoring import Scorer, to_frame
 
     rows = Records.read(records)
-    if (Path(model) / artifacts.MODEL / artifacts.MODEL_SIGNATURE).exists():
+    if (Path(model) / artifacts.MODEL).is_dir():
         scorer = Scorer.load(model)
     else:
         from barrage_mlflow.pyfunc import load_scorer

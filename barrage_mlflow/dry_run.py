@@ -212,7 +212,7 @@ class _Attempt:
         self._fill("loader", show_data(Pipeline(loader, unfitted).load(sample)))
 
         self._stage = "the transformer"
-        fitted = folder / artifacts.MODEL_TRANSFORMER
+        fitted = folder / artifacts.TRANSFORMER
         try:
             train, validation = fit_pipelines(self._config, records, fitted)
         except Exception as error:

@@ -9,16 +9,18 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from barrage_mlflow import artifacts, pyfunc, tracking
+from barrage_mlflow import artifacts, tracking
 from barrage_mlflow.carrying import CheckpointUploads
+from barrage_mlflow.code_files import copy_code
 from barrage_mlflow.config import Document, code_modules
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import ArtifactError, RecordError, TrackingError, describe_error
+from barrage_mlflow.packaging import log_model
 from barrage_mlflow.resuming import Earlier
-from barrage_mlflow.scoring import Scorer
 from barrage_mlflow.tracking import MetricJournal, TrackedRun
 
 if TYPE_CHECKING:
@@ -33,7 +35,6 @@ _KILLED_PATIENCE = 5
 """Seconds for the artifacts of a training that was interrupted: whoever interrupts may kill."""
 _NOT_LOGGED = (
     artifacts.MODEL,
-    artifacts.PACKAGE,
     artifacts.LOCK,
     artifacts.CACHE,
     artifacts.CHECKPOINTS,
@@ -46,6 +47,7 @@ _NOTHING: dict[str, Any] = {
     "experiment": None,
     "run_name": None,
     "register": None,
+    "alias": None,
     "status": None,
     "error": None,
     "started": None,
@@ -109,7 +111,7 @@ class Logbook:
             config: the resolved config.
             earlier: what was begun there before, if anything was.
             changes: what has changed since.
-            wishes: ``experiment``, ``run_name`` and ``register``, as the caller gave them.
+            wishes: ``experiment``, ``run_name``, ``register``, ``alias``, as the caller gave them.
             tags: further tags of the run.
 
         Raises:
@@ -131,7 +133,7 @@ class Logbook:
                 ended=None,
                 complete=False,
             )
-            for part in (artifacts.MODEL, artifacts.CHECKPOINTS):
+            for part in (Path(artifacts.MODEL, artifacts.DATA), Path(artifacts.CHECKPOINTS)):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
             tags = {**tags, **tracking.environment_tags(project)}
             if changes:
@@ -139,8 +141,7 @@ class Logbook:
             self._note(tags={**self.about["tags"], **tags})
             if earlier is None or earlier.config is None or changes:
                 # They tell of what was trained before.
-                for name in (artifacts.RESULT, artifacts.PACKAGE):
-                    _remove(self.folder / name)
+                _remove(self.folder / artifacts.RESULT)
                 _write_recipe(self.folder, document, config)
         except OSError as error:
             raise ArtifactError(
@@ -211,24 +212,13 @@ class Logbook:
         if self._uploads:
             self._uploads.offer(checkpoint)
 
-    def write_result(
-        self, config: Config, example: Records, best_epoch: int, metrics: Mapping[str, float]
-    ) -> None:
+    def write_result(self, best_epoch: int, metrics: Mapping[str, float]) -> None:
         """Write down what the training came to: with it, it has finished.
 
         Args:
-            config: the resolved config.
-            example: a few records for the packaged model's input example.
             best_epoch: the epoch of the packaged weights, counted from 1.
             metrics: every metric at that epoch.
         """
-        pyfunc.describe_model(
-            self.folder / artifacts.PACKAGE,
-            # Not of the artifact folder, whose copy of the code would go on the Python path.
-            Scorer.load(self.folder / artifacts.MODEL),
-            example,
-            tracking.requirements(code_modules(config)),
-        )
         result = {"model_uri": None, "best_epoch": best_epoch, "metrics": dict(metrics)}
         artifacts.write_json(self.folder / artifacts.RESULT, result)
 
@@ -317,10 +307,13 @@ class Logbook:
         run.flush()  # the model's metrics are those of the run
         result = artifacts.read_json(self.folder / artifacts.RESULT)
         if result and not result["model_uri"]:
-            result["model_uri"] = pyfunc.log_model(
-                run, self.folder, result["best_epoch"], self.about["register"]
-            )
-            artifacts.write_json(self.folder / artifacts.RESULT, result)
+            epoch = self._journal.epochs()[result["best_epoch"] - 1]
+            uri = log_model(run, self.folder, epoch)
+            if name := self.about["register"]:
+                alias = self.about["alias"]
+                register = partial(tracking.register_version, uri, name, alias, epoch.metrics)
+                run.call(f"register the model as {name!r}", register)
+            artifacts.write_json(self.folder / artifacts.RESULT, {**result, "model_uri": uri})
         self._log_artifacts(run)
 
     def _log_artifacts(self, run: TrackedRun) -> None:
@@ -420,13 +413,7 @@ def _write_recipe(folder: Path, document: Document, config: Config) -> None:
     suffix = Path(document.source).suffix or ".json"
     (folder / f"{artifacts.CONFIG}{suffix}").write_text(document.text, "utf-8")
     _remove(folder / artifacts.CODE)
-    for path in project_code(config):
-        copy = folder / artifacts.CODE / path.name
-        if path.is_dir():
-            shutil.copytree(path, copy, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-        else:
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copy2(path, copy)
+    copy_code(project_code(config), folder / artifacts.CODE)
     artifacts.write_json(folder / artifacts.RESOLVED_CONFIG, config)
 
 

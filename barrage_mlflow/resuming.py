@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from barrage_mlflow import artifacts
+from barrage_mlflow.code_files import code_files
 from barrage_mlflow.config.diff import diff_configs
 from barrage_mlflow.errors import ArtifactError
 
@@ -45,7 +46,10 @@ class Earlier:
         """
         if self.config is None:
             return []
-        before, now = _code_files([self.folder / artifacts.CODE]), _code_files(code)
+        kept = (self.folder / artifacts.CODE).glob("*")
+        before, now = (
+            {name: path.read_bytes() for name, path in code_files(paths)} for paths in (kept, code)
+        )
         return [
             *(f"config {difference}" for difference in diff_configs(self.config, config)),
             *(
@@ -114,21 +118,6 @@ def unfinished(folder: Path) -> Iterator[Earlier]:
         cut_off = not earlier.complete and earlier.status in ("RUNNING", "KILLED")
         if earlier.result is None or cut_off:
             yield earlier
-
-
-def _code_files(paths: Iterable[Path]) -> dict[str, bytes]:
-    """The contents of all files of the project's code, by name."""
-    return {name: path.read_bytes() for name, path in _files(paths)}
-
-
-def _files(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    for root in paths:
-        home = root if root.name == artifacts.CODE else root.parent
-        for path in [root] if root.is_file() else root.rglob("*"):
-            parts = path.relative_to(home).parts
-            hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
-            if path.is_file() and not hidden:
-                yield "/".join(parts), path
 
 
 def _change(before: bytes | None, now: bytes | None) -> str:

@@ -1,15 +1,16 @@
 """Records in, scores out: the one scoring path behind ``predict``, the pyfunc and serving.
 
-A :class:`Scorer` reads the ``model`` folder that training leaves in an artifact folder and
-that is packed into the MLflow model as it stands. Nothing else passes from training to
-scoring.
+A :class:`Scorer` reads the ``model`` folder that training leaves in an artifact folder, which is
+what MLflow gets. Nothing else passes from training to scoring.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,19 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from barrage_mlflow import artifacts
+from barrage_mlflow import artifacts, model_code
 from barrage_mlflow.dataset import (
     ArraySpec,
+    ColumnSpec,
     Pipeline,
-    RecordLoader,
     RecordMode,
     Records,
     RecordScore,
-    columns_read,
+    as_specified,
     conform_inputs,
+    describe_columns,
     load_pipeline,
 )
 from barrage_mlflow.errors import ArtifactError, RecordError
+from barrage_mlflow.model_process import ModelProcess
 from barrage_mlflow.saved_network import Arrays, Network, load_network, save_network
 
 if TYPE_CHECKING:
@@ -42,31 +45,8 @@ BATCH_SIZE = 256
 _PIECE = 8192
 """Records that are loaded, transformed and postprocessed at once by components on columns."""
 
-_SAMPLE = 256
-"""Records that are loaded to learn which columns scoring reads."""
-
 _REHEARSED = 5
 """Records that are scored before the network is trained."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the records that scoring reads.
-
-    Attributes:
-        name: the record key.
-        type: ``"integer"``, ``"double"``, ``"boolean"``, ``"string"``, or ``"other"`` for
-            lists, arrays and whatever else a record may hold.
-        required: whether every training record had a value.
-
-    Example:
-        >>> Column("bill_length_mm", "double", required=False).name
-        'bill_length_mm'
-    """
-
-    name: str
-    type: str
-    required: bool
 
 
 @dataclass(frozen=True)
@@ -82,7 +62,7 @@ class Rehearsal:
         (5, 1)
     """
 
-    columns: list[Column]
+    columns: list[ColumnSpec]
     scores: Arrays
 
 
@@ -107,7 +87,7 @@ class Scorer:
         network: Network,
         input_specs: Mapping[str, ArraySpec],
         outputs: list[str],
-        columns: list[Column],
+        columns: list[ColumnSpec],
     ) -> None:
         self.columns = columns
         self.outputs = outputs
@@ -118,11 +98,36 @@ class Scorer:
         self._by_columns = pipeline.is_columnar and is_uniform
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> Scorer:
-        """Load from an artifact folder, or from the ``model`` folder inside one.
+    def of_network(
+        cls,
+        config: Mapping[str, Any],
+        network: keras.Model,
+        input_specs: Mapping[str, ArraySpec],
+        transformer_folder: Path,
+        columns: list[ColumnSpec],
+    ) -> Scorer:
+        """Score with a network that is in memory, and a transformer as it was saved.
 
         Args:
-            folder: the folder. An artifact folder brings the project's code along.
+            config: the resolved config.
+            network: dict-in, dict-out; it is left as it is.
+            input_specs: of the network's inputs.
+            transformer_folder: where the fitted transformer was saved.
+            columns: the columns that scoring reads.
+        """
+        pipeline = load_pipeline(config, RecordMode.SCORE, transformer_folder)
+        outputs = _outputs(config)
+        return cls(pipeline, _untouched(network, outputs), input_specs, outputs, columns)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Scorer:
+        """Load from an artifact folder, or from the packaged model inside one.
+
+        A model whose code differs from that of a model loaded before, or from this version of the
+        engine, runs in a process of its own.
+
+        Args:
+            folder: the folder.
 
         Raises:
             ArtifactError: the folder is not there or holds no trained model.
@@ -135,30 +140,28 @@ class Scorer:
 artifact folder of a finished training
         """
         folder = Path(folder)
-        if (folder / artifacts.MODEL).is_dir():
-            code = (folder / artifacts.CODE).resolve()
-            # The code that the model was trained with goes before whatever else has its name.
-            if code.is_dir() and str(code) not in sys.path:
-                sys.path.insert(0, str(code))
-            folder = folder / artifacts.MODEL
+        model = folder / artifacts.MODEL if (folder / artifacts.MODEL).is_dir() else folder
+        data = model / artifacts.DATA
         try:
-            config = json.loads((folder / artifacts.MODEL_CONFIG).read_text("utf-8"))
-            signature = json.loads((folder / artifacts.MODEL_SIGNATURE).read_text("utf-8"))
+            config = json.loads((data / artifacts.DATA_CONFIG).read_text("utf-8"))
+            signature = json.loads((data / artifacts.SIGNATURE).read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise ArtifactError(
                 f"{folder}: no trained model here; expected an artifact folder of a finished "
                 "training"
             ) from error
+        if not model_code.enter(model / artifacts.CODE):
+            return _ScorerElsewhere(model)
         input_specs = {
             spec["name"]: ArraySpec(tuple(spec["shape"]), spec["dtype"])
             for spec in signature["inputs"]
         }
         return cls(
-            load_pipeline(config, RecordMode.SCORE, folder / artifacts.MODEL_TRANSFORMER),
-            load_network(folder / artifacts.MODEL_NETWORK, list(input_specs), signature["outputs"]),
+            load_pipeline(config, RecordMode.SCORE, data / artifacts.TRANSFORMER),
+            load_network(data / artifacts.NETWORK, list(input_specs), signature["outputs"]),
             input_specs,
             signature["outputs"],
-            [Column(**column) for column in signature["columns"]],
+            [ColumnSpec(**column) for column in signature["columns"]],
         )
 
     def score(self, records: Any, batch_size: int = BATCH_SIZE) -> Arrays:
@@ -189,11 +192,33 @@ artifact folder of a finished training
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
     def _score_piece(self, records: Records, batch_size: int) -> Arrays:
-        pipeline = self._pipeline
-        inputs = _load_inputs(pipeline, records, self._input_specs)
+        records = as_specified(records, self.columns)
+        inputs = _load_inputs(self._pipeline, records, self._input_specs)
         scores = self._network(inputs, batch_size)
-        _check_finite(scores, records)
-        return pipeline.postprocess(scores, records)
+        _check_finite(scores, records, "the network")
+        scores = self._pipeline.postprocess(scores, records)
+        _check_finite(scores, records, "postprocess")
+        return scores
+
+
+class _ScorerElsewhere(Scorer):
+    """A scorer whose model runs in a process of its own."""
+
+    def __init__(self, model: Path) -> None:
+        self._process = ModelProcess(sys.path)
+        try:
+            columns, self.outputs = self._process.call("load", str(model.resolve()))
+        except BaseException:
+            self._process.close()
+            raise
+        self.columns = [ColumnSpec(**column) for column in columns]
+        weakref.finalize(self, self._process.close)
+
+    def score(self, records: Any, batch_size: int = BATCH_SIZE) -> Arrays:
+        records = Records.read(records)
+        columns = {name: records.values(name) for name in records.columns}
+        scores: Arrays = self._process.call("score", columns, len(records), batch_size)
+        return scores
 
 
 def _load_inputs(
@@ -203,15 +228,45 @@ def _load_inputs(
     return conform_inputs(x, input_specs, records, pipeline.loader, pipeline.transformer)
 
 
-def _check_finite(scores: Arrays, records: Records) -> None:
+def _untouched(network: keras.Model, outputs: Sequence[str]) -> Network:
+    """What a network gives, with no state of it or of Keras changed."""
+    import keras
+
+    def run(x: Arrays, batch_size: int) -> Arrays:
+        with keras.StatelessScope():
+            scores = network(x, training=False)
+        return {name: keras.ops.convert_to_numpy(scores[name]) for name in outputs}
+
+    return run
+
+
+def _outputs(config: Mapping[str, Any]) -> list[str]:
+    return [output["name"] for output in config["model"]["outputs"]]
+
+
+def _check_finite(scores: Arrays, records: Records, source: str) -> None:
+    finite: Any
     for name, array in scores.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            wrong = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        if array.dtype == object:
+            finite = np.array([_is_finite(cell) for cell in array.tolist()])
+        elif array.dtype.kind == "f":
+            finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        else:
+            continue
+        if not finite.all():
             raise RecordError(
-                f"{records.place(int(np.argmax(wrong)))}: expected finite scores, got NaN or "
-                f"infinity from the network for output {name!r}; look for inputs that are far "
+                f"{records.place(int(np.argmin(finite)))}: expected finite scores, got NaN or "
+                f"infinity from {source} for output {name!r}; look for inputs that are far "
                 "from those it was trained on"
             )
+
+
+def _is_finite(cell: Any) -> bool:
+    if isinstance(cell, float):
+        return math.isfinite(cell)
+    if isinstance(cell, dict):
+        return all(map(_is_finite, cell.values()))
+    return not isinstance(cell, list | tuple) or all(map(_is_finite, cell))
 
 
 def to_record_scores(scores: Arrays) -> list[RecordScore]:
@@ -274,15 +329,11 @@ def rehearse(
         ComponentError: a component broke its contract.
         Exception: whatever loader or transformer raise, with the place as a note.
     """
-    import keras
-
     pipeline = load_pipeline(config, RecordMode.SCORE, transformer_folder)
     columns = describe_columns(pipeline.loader, records)
-    few = records[:count]
-    with keras.StatelessScope():
-        outputs = network(_load_inputs(pipeline, few, input_specs), training=False)
-    names = [output["name"] for output in config["model"]["outputs"]]
-    scores = {name: keras.ops.convert_to_numpy(outputs[name]) for name in names}
+    few = as_specified(records[:count], columns)
+    inputs = _load_inputs(pipeline, few, input_specs)
+    scores = _untouched(network, _outputs(config))(inputs, count)
     # An untrained network may give what a trained one does not and postprocess rightly refuses.
     mild = {name: np.full_like(array, 0.5) for name, array in scores.items()}
     failures = []
@@ -300,18 +351,18 @@ def save_model(
     config: Mapping[str, Any],
     network: keras.Model,
     input_specs: Mapping[str, ArraySpec],
-    columns: Sequence[Column],
+    columns: Sequence[ColumnSpec],
 ) -> None:
     """Write what :meth:`Scorer.load` reads, the transformer's own files apart.
 
     Args:
-        folder: the ``model`` folder; the transformer has been saved in it already.
+        folder: the ``data`` folder of the packaged model; the transformer has been saved in it.
         config: the resolved config.
         network: dict-in, dict-out, holding the weights to keep.
         input_specs: of the network's inputs, in its order.
         columns: the columns that scoring reads, as :func:`rehearse` found them.
     """
-    outputs = [output["name"] for output in config["model"]["outputs"]]
+    outputs = _outputs(config)
     signature = {
         "columns": [asdict(column) for column in columns],
         "inputs": [
@@ -320,26 +371,6 @@ def save_model(
         ],
         "outputs": outputs,
     }
-    save_network(network, folder / artifacts.MODEL_NETWORK, input_specs, outputs)
-    artifacts.write_json(folder / artifacts.MODEL_SIGNATURE, signature)
-    artifacts.write_json(folder / artifacts.MODEL_CONFIG, config)
-
-
-def describe_columns(loader: RecordLoader, records: Records) -> list[Column]:
-    """Tell which columns loading reads in the loader's mode, and what they hold.
-
-    Args:
-        loader: in SCORE mode.
-        records: train records; all are looked at for missing values.
-
-    Example:
-        >>> from barrage_mlflow.dataset import KeySelector
-        >>> loader = KeySelector(RecordMode.SCORE, {"x": "a"}, {"y": "b"})
-        >>> describe_columns(loader, Records.read([{"a": 1, "b": 0}]))
-        [Column(name='a', type='integer', required=True)]
-    """
-    scanned = records.scan().columns
-    return [
-        Column(name, scanned[name].type, required=not scanned[name].missing)
-        for name in columns_read(loader, records[:_SAMPLE])
-    ]
+    save_network(network, folder / artifacts.NETWORK, input_specs, outputs)
+    artifacts.write_json(folder / artifacts.SIGNATURE, signature)
+    artifacts.write_json(folder / artifacts.DATA_CONFIG, config)

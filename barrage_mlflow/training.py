@@ -18,6 +18,7 @@ from barrage_mlflow.config import (
     Document,
     add_project_path,
     apply_overrides,
+    code_modules,
     find_warnings,
     read_config,
     resolve_config,
@@ -26,10 +27,14 @@ from barrage_mlflow.dataset import Records, ValidationBatches
 from barrage_mlflow.disk import explain_unwritable, say_space
 from barrage_mlflow.errors import ArtifactError, TrackingError
 from barrage_mlflow.locking import locked
+from barrage_mlflow.model_process import ModelProcess
+from barrage_mlflow.packaging import package_model
 from barrage_mlflow.progress import progress_callback
+from barrage_mlflow.proving import prove_model
+from barrage_mlflow.pyfunc import answer
 from barrage_mlflow.recording import Logbook
 from barrage_mlflow.resuming import Earlier, find_earlier, unfinished
-from barrage_mlflow.scoring import rehearse, save_model
+from barrage_mlflow.scoring import Scorer, rehearse, save_model
 from barrage_mlflow.stopping import StopSignals
 from barrage_mlflow.syncing import sync_locked
 
@@ -76,6 +81,7 @@ def train(
     experiment: str | None = None,
     run_name: str | None = None,
     register: str | None = None,
+    alias: str | None = None,
     tags: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -98,6 +104,7 @@ def train(
         experiment: MLflow experiment, made if it is not there.
         run_name: name of the MLflow run.
         register: registered model to add the packaged model to, as a new version.
+        alias: alias of the registered model that leads to the new version from then on.
         tags: tags of the MLflow run.
         overrides: config values by dotted path, ``{"solver.epochs": 3}``.
         callbacks: further Keras callbacks; they come after the config's services.
@@ -171,11 +178,19 @@ def train(
                 )
                 until_end.enter_context(locked(folder))
             logbook = Logbook(folder, run)
-            wishes = {"experiment": experiment, "run_name": run_name, "register": register}
+            wishes = {
+                "experiment": experiment,
+                "run_name": run_name,
+                "register": register,
+                "alias": alias,
+            }
             logbook.begin(document, resolved, earlier, changes, wishes, tags or {})
+            # It loads what it will need for the proof of the packaged model beside the training.
+            elsewhere = until_end.enter_context(ModelProcess())
+            elsewhere.ask("warm_up")
             records = logbook.read_datasets(sets)
             further = [*callbacks, *([progress_callback(progress)] if progress else [])]
-            _train(logbook, resolved, records, further, signals)
+            _train(logbook, resolved, records, further, signals, elsewhere)
             logbook.end("FINISHED")
         except KeyboardInterrupt as error:
             _end(logbook, run, "KILLED", error)
@@ -297,6 +312,7 @@ def _train(
     records: Mapping[str, Records],
     callbacks: Sequence[keras.callbacks.Callback],
     signals: StopSignals,
+    elsewhere: ModelProcess,
 ) -> None:
     import keras
 
@@ -319,7 +335,8 @@ def _train(
     folder = logbook.folder
     checkpoint = find_checkpoint(folder / artifacts.CHECKPOINTS / artifacts.RESUME)
     logbook.catch_up(checkpoint.logs if checkpoint else [])
-    fitted = folder / artifacts.MODEL / artifacts.MODEL_TRANSFORMER
+    data = folder / artifacts.MODEL / artifacts.DATA
+    fitted = data / artifacts.TRANSFORMER
     if checkpoint:
         place = f"epoch {checkpoint.epoch + 1}, batch {checkpoint.batch + 1}"
         logger.info("going on at %s, from %s", place, checkpoint.path)
@@ -360,11 +377,38 @@ def _train(
 
     best = next(callback for callback in services if isinstance(callback, BestCheckpoint))
     best_epoch, best_network = best.restore()
-    shutil.rmtree(folder / artifacts.MODEL / artifacts.MODEL_NETWORK, ignore_errors=True)
-    save_model(folder / artifacts.MODEL, config, best_network, specs, columns)
-    logbook.write_result(
-        config, validation_records[:_EXAMPLE_RECORDS], best_epoch, history[best_epoch - 1]
-    )
+    shutil.rmtree(data / artifacts.NETWORK, ignore_errors=True)
+    save_model(data, config, best_network, specs, columns)
+    scorer = Scorer.of_network(config, best_network, specs, fitted, columns)
+    _package(folder, config, scorer, records, elsewhere)
+    logbook.write_result(best_epoch, history[best_epoch - 1])
+
+
+def _package(
+    folder: Path,
+    config: Config,
+    scorer: Scorer,
+    records: Mapping[str, Records],
+    elsewhere: ModelProcess,
+) -> None:
+    """Make an MLflow model of what was trained, and prove that it scores elsewhere as it does here.
+
+    Args:
+        folder: the artifact folder.
+        config: the resolved config.
+        scorer: scores with the best network.
+        records: the train and the validation records.
+        elsewhere: a clean process, which was asked to warm up.
+    """
+    model = folder / artifacts.MODEL
+    example = records["validation"][:_EXAMPLE_RECORDS]
+    scores = answer(scorer, example)
+    requirements = tracking.requirements(code_modules(config))
+    code = sorted((folder / artifacts.CODE).glob("*"))
+    package_model(model, scorer.columns, example, scores, requirements, code)
+    files = [Path(each.source) for each in records.values() if each.source]
+    homes = [path.parent for path in (*files, *recording.project_code(config))]
+    prove_model(elsewhere, model, scores, [folder, Path.cwd(), *homes])
 
 
 def _seeded(document: Document, seed: int) -> Document:

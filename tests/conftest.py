@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from fork_server import ForkServer
 from hypothesis import settings
 
+from barrage_mlflow import model_code, model_process
 from barrage_mlflow.config import keras_index
 
 # In CI the same cases every time: a find there would stop a change that did not cause it.
@@ -21,6 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 ROOT = Path(__file__).parents[1]
 
+_start_fresh = model_process.start
 _checkcache = linecache.checkcache
 
 
@@ -45,6 +48,24 @@ def _index_of_keras() -> None:
     keras_index.names("loss")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _forked_model_processes():
+    """Fork the clean process of a training from one that has imported what every model needs.
+
+    A fresh one each time would make the tests take twice as long. ``fresh_model_processes`` has
+    them fresh, as they are outside of tests.
+    """
+    with ForkServer() as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_process, "start", server.start)
+        yield
+
+
+@pytest.fixture
+def fresh_model_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start model processes as they are started outside of tests."""
+    monkeypatch.setattr(model_process, "start", _start_fresh)
+
+
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run each test in an empty folder, with nothing of the caller's MLflow settings."""
@@ -59,6 +80,7 @@ def _own_modules(monkeypatch: pytest.MonkeyPatch):
     """Forget a project's modules after the test: the next may bring others of the same name."""
     before = set(sys.modules)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(model_code, "_entered", {})
     yield
     installed = (sys.prefix, sys.base_prefix, str(ROOT / "barrage_mlflow"), str(ROOT / "tests"))
     for name in set(sys.modules) - before:

@@ -389,7 +389,14 @@ class Reads(RecordLoader):
     ],
 )
 def test_columns_that_loading_reads_are_found(how, columns):
-    assert columns_read(Reads(how), RECORDS) == columns
+    assert list(columns_read(Reads(how), RECORDS)) == columns
+
+
+def test_a_column_is_demanded_if_any_read_of_it_would_fail_without():
+    def read(record):
+        record.get("a"), record["a"], record.get("b"), record.pop("s", ""), record.pop("t")
+
+    assert columns_read(Reads(read), RECORDS) == {"a": True, "b": False, "s": False, "t": True}
 
 
 def test_columns_read_says_which_record_does_not_load():

@@ -7,6 +7,7 @@ short names of a config's loaders and transformers (``"KeySelector"``) are looke
 from barrage_mlflow.dataset.augmentors import Augmentor
 from barrage_mlflow.dataset.blocks import Blocks, cut, length
 from barrage_mlflow.dataset.build import build_augmentors, build_loader, build_transformer
+from barrage_mlflow.dataset.column_specs import ColumnSpec, as_specified, describe_columns
 from barrage_mlflow.dataset.conform import (
     ArraySpec,
     conform_inputs,
@@ -28,6 +29,7 @@ __all__ = [
     "ArraySpec",
     "Augmentor",
     "Blocks",
+    "ColumnSpec",
     "DataRecord",
     "Feeder",
     "IdentityTransformer",
@@ -42,6 +44,7 @@ __all__ = [
     "Records",
     "TrainBatches",
     "ValidationBatches",
+    "as_specified",
     "build_augmentors",
     "build_loader",
     "build_transformer",
@@ -49,6 +52,7 @@ __all__ = [
     "conform_inputs",
     "conform_targets",
     "cut",
+    "describe_columns",
     "epoch_rows",
     "feeding_path",
     "fit_and_save",

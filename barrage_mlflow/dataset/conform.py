@@ -6,6 +6,7 @@ Whatever does not fit is named with its record, column and value before TensorFl
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -197,17 +198,23 @@ def _holds(raw: Any, value: Any) -> bool:
 
 
 def _no_number(value: Any) -> str:
-    return f"expected a number, got {_shown(value)}"
+    return f"expected a number, got {shown(value)}"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as messages show it: cut where it is long, with its type where that matters.
+
+    Example:
+        >>> shown("many"), shown(None), shown(0.5)
+        ("'many' (str)", 'a missing value', '0.5')
+    """
     if value is None:
         return "a missing value"
     if isinstance(value, (float, np.floating)):
         if math.isnan(value):
             return "a missing value (NaN)"
         return f"{float(value)!r}"
-    return f"{value!r} ({type(value).__name__})"
+    return f"{reprlib.repr(value)} ({type(value).__name__})"
 
 
 def _input(name: str, array: Array, spec: ArraySpec, place: _Place) -> Array:
@@ -240,7 +247,7 @@ def show_shape(shape: Sequence[int | None]) -> str:
 def _strings(array: Array, name: str, what: str, place: _Place) -> Array:
     for index, value in np.ndenumerate(array):
         if not isinstance(value, (str, bytes)):
-            message = f"expected a string, got {_shown(value)}"
+            message = f"expected a string, got {shown(value)}"
             raise place.error(index[0], name, what, message, value)
     return array.astype(object)
 

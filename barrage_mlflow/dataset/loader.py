@@ -196,34 +196,38 @@ def _cell(value: Any, key: str) -> Array:
 
 
 class _Tracked(dict[str, Any]):
-    """A record that notes which of its keys are read."""
+    """A record that notes which of its keys are read, and which of them it must have for that."""
 
-    def __init__(self, record: Record, read: set[str]) -> None:
+    def __init__(self, record: Record, demanded: dict[str, bool]) -> None:
         super().__init__(record)
-        self._read = read
+        self._demanded = demanded
+
+    def _note(self, *keys: Any, demanded: bool) -> None:
+        for key in keys:
+            self._demanded[key] = demanded or self._demanded.get(key, False)
 
     def __getitem__(self, key: str) -> Any:
-        self._read.add(key)
+        self._note(key, demanded=True)
         return super().__getitem__(key)
 
     def __contains__(self, key: object) -> bool:
-        self._read.add(str(key))
+        self._note(key, demanded=False)
         return super().__contains__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        self._read.add(key)
+        self._note(key, demanded=False)
         return super().get(key, default)
 
     def pop(self, key: str, *default: Any) -> Any:
-        self._read.add(key)
+        self._note(key, demanded=not default)
         return super().pop(key, *default)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        self._read.add(key)
+        self._note(key, demanded=False)
         return super().setdefault(key, default)
 
     def _all(self) -> None:
-        self._read.update(super().keys())
+        self._note(*super().keys(), demanded=True)
 
     def __iter__(self) -> Any:
         self._all()
@@ -246,7 +250,7 @@ class _Tracked(dict[str, Any]):
         return dict(self)
 
 
-def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> list[str]:
+def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> dict[str, bool]:
     """The columns that loading reads, in the order of the records' columns.
 
     Found by watching ``load`` on records spread evenly over the set.
@@ -256,17 +260,21 @@ def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> l
         records: what it loads.
         samples: on how many records to watch it, at most.
 
+    Returns:
+        By name, whether the loader ever demands it, as ``record[name]`` does and
+        ``record.get(name)`` does not.
+
     Example:
         >>> loader = KeySelector(RecordMode.SCORE, {"x": ["c", "a"]}, {"y": "b"})
         >>> columns_read(loader, Records.read([{"a": 1, "b": 2, "c": 3}]))
-        ['a', 'c']
+        {'a': True, 'c': True}
     """
-    read: set[str] = set()
+    demanded: dict[str, bool] = {}
     count = min(samples, len(records))
     for position in np.linspace(0, len(records) - 1, count).astype(int).tolist():
         try:
-            loader.load(_Tracked(records[position], read))
+            loader.load(_Tracked(records[position], demanded))
         except Exception as error:
             add_record(error, records, position, "load", component_name(loader))
             raise
-    return [name for name in records.columns if name in read]
+    return {name: demanded[name] for name in records.columns if name in demanded}

@@ -118,7 +118,7 @@ class BlockMaker:
     def columns(self) -> list[str]:
         """The columns that loading reads, which are read from a file together."""
         if self._columns is None:
-            self._columns = columns_read(self.pipeline.loader, self.records[:_SAMPLE])
+            self._columns = list(columns_read(self.pipeline.loader, self.records[:_SAMPLE]))
         return self._columns
 
     def _finish(

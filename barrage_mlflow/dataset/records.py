@@ -9,10 +9,24 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 
-from barrage_mlflow.dataset.columns import Column, Rows, UnevenError, native, objects
+from barrage_mlflow.dataset.columns import (
+    Column,
+    PlainColumn,
+    Rows,
+    UnevenError,
+    native,
+    objects,
+)
 from barrage_mlflow.dataset.readers import read_file
 from barrage_mlflow.dataset.scan import Scan, scan
-from barrage_mlflow.dataset.tables import PIECE, Table, choose, make_table, no_such_column
+from barrage_mlflow.dataset.tables import (
+    PIECE,
+    ChangedTable,
+    Table,
+    choose,
+    make_table,
+    no_such_column,
+)
 from barrage_mlflow.dataset.types import Array, Record
 from barrage_mlflow.errors import RecordError
 
@@ -240,6 +254,40 @@ class Records(Sequence[Record]):
         else:
             values = [values[row] for row in self._rows]
         return [native(value) for value in values] if column.held else values
+
+    def cells(self, name: str) -> Array:
+        """A column ``(records,)`` as it is held, not to be changed: lists stand in it as objects.
+
+        Raises:
+            RecordError: there is no such column.
+
+        Example:
+            >>> Records.read([{"t": [1]}, {"t": [1, 2]}]).cells("t").tolist()
+            [[1], [1, 2]]
+        """
+        column = self._checked(name)
+        return (
+            column.cells[self._rows]
+            if isinstance(column, PlainColumn)
+            else objects(self.values(name))
+        )
+
+    def with_columns(self, cells: Mapping[str, Array]) -> Records:
+        """The same records, in which some columns are others; new ones come last.
+
+        Args:
+            cells: by name, ``(records,)`` numbers, truth values or objects.
+
+        Example:
+            >>> records = Records.read([{"a": 1}, {"a": 2}], name="train.csv")[1:]
+            >>> records = records.with_columns({"a": np.array([0.5]), "b": np.array([True])})
+            >>> records[0], records.place(0)
+            ({'a': 0.5, 'b': True}, 'train.csv, record 1')
+        """
+        columns = {name: PlainColumn(array) for name, array in cells.items()}
+        return self._view(
+            ChangedTable(self._table, self._rows, len(self), columns), slice(0, len(self))
+        )
 
     def dtypes(self) -> dict[str, str]:
         """The dtype of each column: ``"int64"``, ``"float64"``, ``"bool"`` or ``"object"``.

@@ -163,6 +163,26 @@ class Table:
         return None if self._lines is None else self._lines[row]
 
 
+class ChangedTable(Table):
+    """Some rows of a table, in which some columns are others."""
+
+    def __init__(
+        self, table: Table, rows: Rows, length: int, changed: Mapping[str, PlainColumn]
+    ) -> None:
+        names = list(dict.fromkeys([*table.columns, *changed]))
+        super().__init__(names, length)
+        self._columns.update(changed)
+        self._table = table
+        self._rows = rows
+
+    def _convert(self, name: str) -> Column:
+        return self._table.column(name).part(self._rows)
+
+    def origin(self, rows: Rows) -> tuple[Table, Rows]:
+        """The rows where they came from, whose places messages tell."""
+        return self._table.origin(choose(self._rows, rows))
+
+
 def choose(rows: Rows, chosen: Rows) -> Rows:
     """The rows that stand at these positions among ``rows``.
 

@@ -5,7 +5,8 @@ MLflow itself is imported when a run is opened, not before.
 
 from barrage_mlflow.tracking.dependencies import project_code, requirements
 from barrage_mlflow.tracking.environment import environment_tags
-from barrage_mlflow.tracking.journal import MetricJournal
+from barrage_mlflow.tracking.journal import Epoch, MetricJournal
+from barrage_mlflow.tracking.names import legal_name
 from barrage_mlflow.tracking.opening import (
     attach_run,
     check_registrable,
@@ -15,11 +16,13 @@ from barrage_mlflow.tracking.opening import (
     settle_run,
 )
 from barrage_mlflow.tracking.params import flatten_config
+from barrage_mlflow.tracking.registry import register_version
 from barrage_mlflow.tracking.run import ERROR_TAG, Status, TrackedRun
 from barrage_mlflow.tracking.stored import StoredRun
 
 __all__ = [
     "ERROR_TAG",
+    "Epoch",
     "MetricJournal",
     "Status",
     "StoredRun",
@@ -30,8 +33,10 @@ __all__ = [
     "end_project_run",
     "environment_tags",
     "flatten_config",
+    "legal_name",
     "open_run",
     "project_code",
+    "register_version",
     "requirements",
     "settle_run",
 ]

@@ -1,0 +1,124 @@
+"""Many models in one process, each with its own code: modules of one name, the engine's version."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small import small_config, small_frame
+
+VALIDATION = small_frame(5, seed=1)
+
+PARTS = '''
+import keras
+import numpy as np
+
+from barrage_mlflow import IdentityTransformer
+
+
+@keras.saving.register_keras_serializable("project")
+class Scale(keras.layers.Layer):
+    """One name for Keras, another factor in each project."""
+
+    def call(self, x):
+        return x * {factor}
+
+
+class Transformer(IdentityTransformer):
+    def postprocess(self, score):
+        import project_late  # imported while it scores
+
+        layer = keras.saving.deserialize_keras_object(
+            {{"class_name": "project>Scale", "config": {{}}, "registered_name": "project>Scale"}}
+        )
+        scaled = float(layer(np.ones(1))[0])
+        return {{"late": project_late.NAME, "own": {factor}, "registered": scaled}}
+'''
+SCORE = """
+import json, sys, threading
+import mlflow, pandas
+from barrage_mlflow import BarrageModel
+
+uris, records = json.loads(sys.argv[1]), pandas.read_json(sys.argv[2])
+models = {}
+for uri in [*uris, uris[0]]:
+    models[uri] = mlflow.pyfunc.load_model(uri)
+answers = {uri: [] for uri in uris}
+
+def score(uri):
+    for _ in range(10):
+        answers[uri].append(models[uri].predict(records).to_dict("records"))
+
+threads = [threading.Thread(target=score, args=[uri]) for uri in uris for _ in range(2)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+assert all(len(scores) == 20 for scores in answers.values())
+folders = [BarrageModel(uri).predict(records) for uri in uris]
+print(json.dumps([[answers[uri], folder] for uri, folder in zip(uris, folders)]))
+"""
+
+pytestmark = pytest.mark.slow
+
+
+def run(command: list[Any], folder: Path) -> str:
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def package(home: Path, factor: int) -> Path:
+    """Train a project of its own in a process of its own; the folder of its model."""
+    home.mkdir()
+    (home / "project_parts.py").write_text(PARTS.format(factor=factor), "utf-8")
+    (home / "project_late.py").write_text(f"NAME = 'late {factor}'", "utf-8")
+    config = small_config(
+        solver__epochs=1, dataset__transformer={"import": "project_parts.Transformer"}
+    )
+    (home / "config.json").write_text(json.dumps(config), "utf-8")
+    small_frame(20).to_csv(home / "train.csv", index=False)
+    command = [sys.executable, "-m", "barrage_mlflow", "train", "config.json"]
+    run([*command, "train.csv", "train.csv", "--offline", "--artifact-dir", "out"], home)
+    return home / "out" / "model"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    home = tmp_path_factory.mktemp("projects")
+    return [package(home / str(factor), factor) for factor in (2, 3)]
+
+
+def score(models: list[Path], folder: Path) -> list[Any]:
+    VALIDATION.to_json(folder / "records.json", orient="records")
+    uris = json.dumps([str(model) for model in models])
+    said = run([sys.executable, "-c", SCORE, uris, folder / "records.json"], folder)
+    answers: list[Any] = json.loads(said.splitlines()[-1])
+    return answers
+
+
+def test_models_of_one_name_each_run_their_own_code(models: list[Path], tmp_path: Path) -> None:
+    for (answers, folder), factor in zip(score(models, tmp_path), (2, 3), strict=True):
+        own = [{"late": f"late {factor}", "own": factor, "registered": float(factor)}] * 5
+        assert answers == [own] * 20
+        assert folder == own
+
+
+def test_a_model_runs_with_the_engine_that_it_was_packaged_with(
+    models: list[Path], tmp_path: Path
+) -> None:
+    engine = models[0] / "code" / "barrage_mlflow" / "dataset" / "pipeline.py"
+    text = engine.read_text("utf-8")
+    called = "processed.append(self.transformer.postprocess("
+    assert called in text
+    try:
+        engine.write_text(
+            text.replace(called, "processed.append({'engine': 'older'} or ("), "utf-8"
+        )
+        ((answers, folder),) = score(models[:1], tmp_path)
+    finally:
+        engine.write_text(text, "utf-8")
+    assert answers == [[{"engine": "older"}] * 5] * 20
+    assert folder == [{"engine": "older"}] * 5
