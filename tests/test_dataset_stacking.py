@@ -50,7 +50,7 @@ def test_arrays_are_stacked_as_numpy_does(data, shape, dtypes, count):
     (x,) = stack_records([({"x": value},) for value in values], str, "f")
     assert (x["x"].dtype, x["x"].shape) == (wanted.dtype, wanted.shape)
     if wanted.dtype == object:
-        assert x["x"].tolist() == wanted.tolist()
+        assert repr(x["x"].tolist()) == repr(wanted.tolist())  # NaN is not equal to itself
     else:
         assert x["x"].tobytes() == wanted.tobytes()
 
