@@ -47,7 +47,7 @@ def predict(folder: str) -> tuple[list[dict[str, Any]], list[str]]:
     import mlflow.pyfunc
 
     _opened.clear()
-    model = mlflow.pyfunc.load_model(folder)
+    model = mlflow.pyfunc.load_model(folder, suppress_warnings=True)
     scores = model.predict(model.input_example)
     # What stands in the answer of a server.
     rows = json.loads(json.dumps(scores.to_dict("records")))

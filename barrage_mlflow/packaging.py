@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import platform
 import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
+from datetime import date
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from barrage_mlflow import artifacts
 from barrage_mlflow.code_files import copy_code
 from barrage_mlflow.dataset import ColumnSpec, Records, as_specified
+from barrage_mlflow.dataset.columns import is_missing, native
 from barrage_mlflow.tracking import legal_name
 
 if TYPE_CHECKING:
@@ -22,8 +29,12 @@ if TYPE_CHECKING:
 MODEL_NAME = "model"
 """Name of the LoggedModel in its run."""
 _LOADER = f"{__package__}.pyfunc"
-_FLAVOR = "python_function"
 _MLMODEL = "MLmodel"
+_REQUIREMENTS = "requirements.txt"
+_CONDA_ENV = "conda.yaml"
+_PYTHON_ENV = "python_env.yaml"
+_EXAMPLE = "input_example.json"
+_SERVING_EXAMPLE = "serving_input_example.json"
 _DIGEST_TAG = "barrage.digest"
 """What a LoggedModel was made of, so that it is not logged a second time."""
 
@@ -50,29 +61,87 @@ def package_model(
         requirements: pinned pip requirements.
         code: files and folders of the project's modules.
     """
-    import mlflow.pyfunc
     from mlflow.models import Model
+    from mlflow.pyfunc import add_to_model
 
     typed = as_specified(example, columns)
     frame = typed.to_frame()[[column.name for column in columns]]
     for path in folder.iterdir():
         if path.name != artifacts.DATA:
             path.unlink() if path.is_file() else shutil.rmtree(path)
-    with tempfile.TemporaryDirectory() as described:
-        mlflow.pyfunc.save_model(
-            path=described,
-            loader_module=_LOADER,
-            signature=_signature(columns, frame, scores),
-            input_example=frame,
-            pip_requirements=list(requirements),
-        )
-        for path in Path(described).iterdir():
-            shutil.move(path, folder / path.name)
     copy_code([Path(__file__).parent, *code], folder / artifacts.CODE)
-    model = Model.load(str(folder / _MLMODEL))
-    places = {"data": artifacts.DATA, "code": artifacts.CODE}
-    model.add_flavor(_FLAVOR, **{**model.flavors[_FLAVOR], **places})
+    # MLflow's save_model writes the same, but looks through all that is installed for that.
+    _write_example(folder, frame)
+    _write_environment(folder, requirements)
+    model = Model(signature=_signature(columns, frame, scores))
+    model.saved_input_example_info = {
+        "artifact_path": _EXAMPLE,
+        "serving_input_path": _SERVING_EXAMPLE,
+        "type": "dataframe",
+        "pandas_orient": "split",
+    }
+    add_to_model(  # type: ignore[no-untyped-call]
+        model,
+        loader_module=_LOADER,
+        data=artifacts.DATA,
+        code=artifacts.CODE,
+        conda_env=_CONDA_ENV,
+        python_env=_PYTHON_ENV,
+    )
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    model.model_size_bytes = sum(sizes)
     model.save(str(folder / _MLMODEL))
+
+
+def _write_example(folder: Path, frame: pd.DataFrame) -> None:
+    rows = [[_in_json(cell) for cell in row] for row in frame.itertuples(index=False, name=None)]
+    split = {"columns": list(frame), "data": rows}
+    (folder / _EXAMPLE).write_text(json.dumps(split), "utf-8")
+    serving = json.dumps({"dataframe_split": split}, indent=2)
+    (folder / _SERVING_EXAMPLE).write_text(serving, "utf-8")
+
+
+def _in_json(cell: Any) -> Any:
+    """A value as a client would send it."""
+    if isinstance(cell, bytes):
+        return base64.b64encode(cell).decode()
+    if isinstance(cell, list):
+        return [_in_json(item) for item in cell]
+    if isinstance(cell, dict):
+        return {key: _in_json(item) for key, item in cell.items()}
+    if is_missing(cell):
+        return None
+    return cell.isoformat() if isinstance(cell, date) else native(cell)
+
+
+def _write_environment(folder: Path, requirements: Sequence[str]) -> None:
+    (folder / _REQUIREMENTS).write_text("\n".join(requirements), "utf-8")
+    python = platform.python_version()
+    tools = {name: _version(name) for name in ("pip", "setuptools", "wheel")}
+    conda = {
+        "name": "mlflow-env",
+        "channels": ["conda-forge"],
+        "dependencies": [
+            f"python={python}",
+            # The newest pip may not have come to conda-forge yet.
+            f"pip<={tools['pip']}" if tools["pip"] else "pip",
+            {"pip": list(requirements)},
+        ],
+    }
+    virtualenv = {
+        "python": python,
+        "build_dependencies": [f"{name}=={version}" for name, version in tools.items() if version],
+        "dependencies": [f"-r {_REQUIREMENTS}"],
+    }
+    for name, content in ((_CONDA_ENV, conda), (_PYTHON_ENV, virtualenv)):
+        (folder / name).write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def log_model(run: TrackedRun, folder: Path, epoch: Epoch) -> str:

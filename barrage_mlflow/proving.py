@@ -8,7 +8,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-6
 
 
-def prove_model(
+@contextmanager
+def proved(
     process: ModelProcess, model: Path, expected: pd.DataFrame, homes: Iterable[Path]
-) -> None:
+) -> Iterator[None]:
     """Have a clean process score a model's input example, from a copy in another folder.
+
+    It does so while the caller's block runs.
 
     Args:
         process: one that was asked to warm up, and has not answered yet.
@@ -40,14 +44,16 @@ def prove_model(
         # Where the project looks for its own files, they are not.
         copy = Path(elsewhere, "model").resolve()
         shutil.copytree(model, copy, copy_function=_link_or_copy)
+        process.ask("predict", str(copy))
+        yield
         try:
-            process.answer()
-            scores, opened = process.call("predict", str(copy))
+            process.answer()  # it is warm
+            scores, opened = process.answer()
         except BarrageError as error:
             raise ComponentError(
                 f"the packaged model cannot score its input example in a clean process: {error}"
             ) from error
-        own = [copy, *map(Path, (sys.prefix, sys.base_prefix))]
+    own = [copy, *map(Path, (sys.prefix, sys.base_prefix))]
     needed = _files_within(opened, homes, own)
     if needed:
         raise ComponentError(

@@ -319,9 +319,11 @@ class Logbook:
     def _log_artifacts(self, run: TrackedRun) -> None:
         from barrage_mlflow.services import write_learning_curves
 
-        report = self.folder / artifacts.REPORT
-        if report.exists():
-            write_learning_curves(report, self.folder / artifacts.LEARNING_CURVES)
+        report, curves = (
+            self.folder / name for name in (artifacts.REPORT, artifacts.LEARNING_CURVES)
+        )
+        if report.exists() and not _is_newer(curves, report):
+            write_learning_curves(report, curves)
         for path in sorted(self.folder.iterdir()):
             if path.name not in _NOT_LOGGED:
                 run.log_artifact(path)
@@ -415,6 +417,10 @@ def _write_recipe(folder: Path, document: Document, config: Config) -> None:
     _remove(folder / artifacts.CODE)
     copy_code(project_code(config), folder / artifacts.CODE)
     artifacts.write_json(folder / artifacts.RESOLVED_CONFIG, config)
+
+
+def _is_newer(path: Path, other: Path) -> bool:
+    return path.exists() and path.stat().st_mtime_ns >= other.stat().st_mtime_ns
 
 
 def _remove(path: Path) -> None:

@@ -30,7 +30,7 @@ from barrage_mlflow.locking import locked
 from barrage_mlflow.model_process import ModelProcess
 from barrage_mlflow.packaging import package_model
 from barrage_mlflow.progress import progress_callback
-from barrage_mlflow.proving import prove_model
+from barrage_mlflow.proving import proved
 from barrage_mlflow.pyfunc import answer
 from barrage_mlflow.recording import Logbook
 from barrage_mlflow.resuming import Earlier, find_earlier, unfinished
@@ -393,6 +393,8 @@ def _package(
 ) -> None:
     """Make an MLflow model of what was trained, and prove that it scores elsewhere as it does here.
 
+    The curves are drawn meanwhile.
+
     Args:
         folder: the artifact folder.
         config: the resolved config.
@@ -400,6 +402,8 @@ def _package(
         records: the train and the validation records.
         elsewhere: a clean process, which was asked to warm up.
     """
+    from barrage_mlflow.services import write_learning_curves
+
     model = folder / artifacts.MODEL
     example = records["validation"][:_EXAMPLE_RECORDS]
     scores = answer(scorer, example)
@@ -408,7 +412,8 @@ def _package(
     package_model(model, scorer.columns, example, scores, requirements, code)
     files = [Path(each.source) for each in records.values() if each.source]
     homes = [path.parent for path in (*files, *recording.project_code(config))]
-    prove_model(elsewhere, model, scores, [folder, Path.cwd(), *homes])
+    with proved(elsewhere, model, scores, [folder, Path.cwd(), *homes]):
+        write_learning_curves(folder / artifacts.REPORT, folder / artifacts.LEARNING_CURVES)
 
 
 def _seeded(document: Document, seed: int) -> Document:
