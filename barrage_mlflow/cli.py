@@ -132,7 +132,7 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
         stop_with_mlflow()
         # What loading TensorFlow runs might swallow an interrupt.
         with signals.held():
-            _load_tensorflow()
+            _load_tensorflow(spare=True)
         result = run_training(
             config,
             train,
@@ -166,7 +166,7 @@ def reproduce(
 
     with StopSignals() as signals:
         with signals.held():
-            _load_tensorflow()
+            _load_tensorflow(spare=True)
         reproduction = run_reproduction(
             run_id, train, validation, artifact_dir=artifact_dir, progress=sys.stderr
         )
@@ -354,11 +354,14 @@ def _project_frames(error: BaseException) -> list[str]:
     ]
 
 
-def _load_tensorflow() -> None:
+def _load_tensorflow(spare: bool = False) -> None:
     """Load TensorFlow without its start-up notes, which no setting of its own silences.
 
     They are written by native code before its log level is read, so the file descriptor itself
     is turned away meanwhile. What goes wrong is an exception, and still seen.
+
+    Args:
+        spare: fork the clean process of a training, before TensorFlow is used.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -368,6 +371,10 @@ def _load_tensorflow() -> None:
         import keras  # noqa: F401 - for what loading it does
         import tensorflow as tf
 
+        if spare:
+            from barrage_mlflow.model_process import fork_spare
+
+            fork_spare()
         tf.config.list_physical_devices()
     finally:
         os.dup2(kept, 2)

@@ -63,6 +63,10 @@ def _stay_within_packages() -> None:
         for entry in sys.path
         if entry.startswith(homes) or any(name in entry for name in installed)
     ]
+    # A fork has them from the process that it is of.
+    for name in list(sys.modules):
+        if name.partition(".")[0] == "barrage_mlflow":
+            del sys.modules[name]
     sys.meta_path[:] = [
         finder
         for finder in sys.meta_path

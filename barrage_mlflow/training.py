@@ -186,7 +186,7 @@ def train(
             }
             logbook.begin(document, resolved, earlier, changes, wishes, tags or {})
             # It loads what it will need for the proof of the packaged model beside the training.
-            elsewhere = until_end.enter_context(ModelProcess())
+            elsewhere = until_end.enter_context(ModelProcess.spare())
             elsewhere.ask("warm_up")
             records = logbook.read_datasets(sets)
             further = [*callbacks, *([progress_callback(progress)] if progress else [])]
