@@ -110,14 +110,14 @@ class Scorer:
 
         Args:
             config: the resolved config.
-            network: dict-in, dict-out; it is left as it is.
+            network: dict-in, dict-out.
             input_specs: of the network's inputs.
             transformer_folder: where the fitted transformer was saved.
             columns: the columns that scoring reads.
         """
         pipeline = load_pipeline(config, RecordMode.SCORE, transformer_folder)
         outputs = _outputs(config)
-        return cls(pipeline, _untouched(network, outputs), input_specs, outputs, columns)
+        return cls(pipeline, _in_memory(network, outputs), input_specs, outputs, columns)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Scorer:
@@ -228,13 +228,12 @@ def _load_inputs(
     return conform_inputs(x, input_specs, records, pipeline.loader, pipeline.transformer)
 
 
-def _untouched(network: keras.Model, outputs: Sequence[str]) -> Network:
-    """What a network gives, with no state of it or of Keras changed."""
+def _in_memory(network: keras.Model, outputs: Sequence[str]) -> Network:
+    """What a network gives, run as it is."""
     import keras
 
     def run(x: Arrays, batch_size: int) -> Arrays:
-        with keras.StatelessScope():
-            scores = network(x, training=False)
+        scores = network(x, training=False)
         return {name: keras.ops.convert_to_numpy(scores[name]) for name in outputs}
 
     return run
@@ -329,11 +328,14 @@ def rehearse(
         ComponentError: a component broke its contract.
         Exception: whatever loader or transformer raise, with the place as a note.
     """
+    import keras
+
     pipeline = load_pipeline(config, RecordMode.SCORE, transformer_folder)
     columns = describe_columns(pipeline.loader, records)
     few = as_specified(records[:count], columns)
     inputs = _load_inputs(pipeline, few, input_specs)
-    scores = _untouched(network, _outputs(config))(inputs, count)
+    with keras.StatelessScope():  # a state of the network, or of Keras, is changed in here alone
+        scores = _in_memory(network, _outputs(config))(inputs, count)
     # An untrained network may give what a trained one does not and postprocess rightly refuses.
     mild = {name: np.full_like(array, 0.5) for name, array in scores.items()}
     failures = []

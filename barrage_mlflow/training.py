@@ -406,13 +406,13 @@ def _package(
 
     model = folder / artifacts.MODEL
     example = records["validation"][:_EXAMPLE_RECORDS]
-    scores = answer(scorer, example)
+    scores, again = answer(scorer, example), answer(scorer, example)
     requirements = tracking.requirements(code_modules(config))
     code = sorted((folder / artifacts.CODE).glob("*"))
     package_model(model, scorer.columns, example, scores, requirements, code)
     files = [Path(each.source) for each in records.values() if each.source]
     homes = [path.parent for path in (*files, *recording.project_code(config))]
-    with proved(elsewhere, model, scores, [folder, Path.cwd(), *homes]):
+    with proved(elsewhere, model, (scores, again), [folder, Path.cwd(), *homes]):
         write_learning_curves(folder / artifacts.REPORT, folder / artifacts.LEARNING_CURVES)
 
 

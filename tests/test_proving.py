@@ -18,6 +18,7 @@ TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 PARTS = '''
 import importlib
 import os
+import random
 from datetime import date
 from pathlib import Path
 
@@ -79,6 +80,23 @@ class Dated(IdentityTransformer):
 
     def postprocess(self, score):
         return {"day": date(2026, 1, 1)}
+
+
+class Draws(IdentityTransformer):
+    """Scores at random."""
+
+    def postprocess(self, score):
+        return {"drawn": [random.random()], "word": random.choice(["a", "b"])}
+
+
+class DrawsOnlyHere(IdentityTransformer):
+    """Scores at random, and elsewhere in another form."""
+
+    def postprocess(self, score):
+        return {"drawn": random.random() if os.environ["FITTED"] else None}
+
+    def fit(self, records):
+        os.environ["FITTED"] = "yes"
 '''
 SEE = (
     "; see that the transformer's save() writes, and its load() reads, all that scoring uses"
@@ -95,6 +113,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(home)
     monkeypatch.syspath_prepend(home)
     monkeypatch.setenv("FACTOR", "1.0")
+    monkeypatch.setenv("FITTED", "")
     yield home
     sys.modules.pop("odd_parts", None)
 
@@ -141,6 +160,25 @@ def test_scores_that_json_does_not_hold_are_refused() -> None:
     assert fail("Dated") == (
         "postprocess gives for output 'day' a date: expected numbers, strings, truth values, "
         "None, and lists and dicts of them"
+    )
+
+
+def test_a_model_that_scores_at_random_is_proved_by_the_form_of_its_answers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = small_config(solver__epochs=1, dataset__transformer={"import": "odd_parts.Draws"})
+    train(config, TRAIN, VALIDATION, artifact_dir="out")
+    assert only_run().info.status == "FINISHED"
+    assert [each for each in caplog.messages if "at random" in each] == [
+        "the model draws at random when it scores, so its numbers could not be proved, "
+        "only their form"
+    ]
+
+
+def test_a_model_that_scores_at_random_in_another_form_elsewhere_is_found() -> None:
+    assert fail("DrawsOnlyHere") == (
+        "the packaged model scores its input example otherwise in a clean process: record 0, "
+        "'drawn': 'NoneType', expected 'float'" + SEE
     )
 
 
