@@ -78,6 +78,7 @@ def main() -> None:
     logger = logging.getLogger("barrage_mlflow")
     logger.setLevel(logging.INFO)
     logger.handlers = [logging.StreamHandler(sys.stderr)]
+    logger.propagate = False  # libraries give the root logger a handler, which would say it again
 
 
 @main.command(
