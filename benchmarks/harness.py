@@ -205,15 +205,24 @@ class Bench:
         return done
 
     def in_turn(self, **sides: Callable[[], T]) -> dict[str, list[T]]:
-        """Measure sides in turn, so that what else the machine does falls on all alike.
+        """Measure sides in turn, once in every round; see :func:`in_turn`."""
+        return in_turn(self.rounds, sides)
 
-        Every other round goes backwards, so that none is always the first.
-        """
-        taken: dict[str, list[T]] = {name: [] for name in sides}
-        for index in range(self.rounds):
-            for name in list(sides)[:: 1 if index % 2 == 0 else -1]:
-                taken[name].append(sides[name]())
-        return taken
+
+def in_turn(times: int, sides: Mapping[str, Callable[[], T]]) -> dict[str, list[T]]:
+    """Measure sides in turn, so that what else the machine does falls on all alike.
+
+    Every other time goes backwards, so that none is always the first.
+
+    Args:
+        times: how often each is measured.
+        sides: what measures each.
+    """
+    taken: dict[str, list[T]] = {name: [] for name in sides}
+    for index in range(times):
+        for name in list(sides)[:: 1 if index % 2 == 0 else -1]:
+            taken[name].append(sides[name]())
+    return taken
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:

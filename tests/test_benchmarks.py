@@ -10,7 +10,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +29,12 @@ ROWS = {
     "png": ["png"],
     "stream": ["stream, speed", "stream, memory"],
     "score": ["score"],
+    "one_record": ["one_record"],
+    "serve": ["serve, p50", "serve, p99", "serve, p50", "serve, 1,000 rows"],
+    "serve_many": ["serve_many"],
+    "serve_start": ["serve_start"],
+    "serve_memory": ["serve_memory"],
+    "log_model": ["log_model"],
     "iris": ["iris"],
     "latency": ["latency"],
     "outage": ["outage, gone", "outage, hanging"],
@@ -119,8 +127,10 @@ def test_options_that_make_no_sense(arguments, message):
     assert done.stderr.splitlines()[-1] == f"run.py: error: {message.format(names)}"
 
 
-def test_doctests(harness):
-    assert doctest.testmod(harness) == doctest.TestResults(failed=0, attempted=3)
+@pytest.mark.parametrize(("name", "examples"), [("harness", 3), ("load_client", 1)])
+def test_doctests(name, examples):
+    module = importlib.import_module(name)
+    assert doctest.testmod(module) == doctest.TestResults(failed=0, attempted=examples)
 
 
 def test_a_row_is_judged_by_the_median_of_its_rounds(harness, row):
@@ -252,7 +262,7 @@ def test_page(row, case):
         "From an environment that holds the engine and its test dependencies, on a machine that "
         "does nothing else:\n\n"
         "```bash\n"
-        "python benchmarks/run.py                        # all, 25 minutes\n"
+        "python benchmarks/run.py                        # all, 50 minutes\n"
         "python benchmarks/run.py --case iris            # one of them; --list names them\n"
         "python benchmarks/run.py --short                # does it work? sizes are tiny\n"
         "python benchmarks/run.py --write                # all, and this page\n"
@@ -356,6 +366,116 @@ def test_the_slow_proxy_passes_on_all_bytes_in_order(echo):
                 connection.shutdown(socket.SHUT_WR)
                 got.append(receive(connection)[::-1])
     assert got == sent
+
+
+@pytest.fixture
+def answering():
+    """A server whose answers are made of what is asked, and what it was asked and by whom."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        answer = (200, {"predictions": [{"y": [0.5]}]})
+
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append((self.client_address[1], body["dataframe_split"]["data"]))
+            status, answer = self.answer
+            if status is None:
+                self.close_connection = True
+                return
+            data = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            # In two pieces, as an answer may come.
+            self.wfile.write(data[:5])
+            self.wfile.flush()
+            self.wfile.write(data[5:])
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield SimpleNamespace(port=server.server_port, asked=asked, handler=Handler)
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("connections", [1, 3])
+def test_a_load_sends_each_request_once(answering, connections):
+    load_client = importlib.import_module("load_client")
+    requests = [load_client.split_request(["a"], [[index]]) for index in range(10)]
+    done = load_client.load(answering.port, requests, connections)
+    assert sorted(rows[0][0] for _, rows in answering.asked) == list(range(10))
+    assert len({client for client, _ in answering.asked}) == connections
+    assert len(done.latencies) == 10
+    assert 0 < max(done.latencies) <= done.seconds
+
+
+def test_a_load_ends_with_its_time(answering):
+    load_client = importlib.import_module("load_client")
+    requests = [load_client.split_request(["a"], [[index]]) for index in range(2)]
+    done = load_client.load(answering.port, load_client.for_seconds(requests, 0.2), 2)
+    assert done.seconds >= 0.2
+    assert len(done.latencies) == len(answering.asked) > 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((400, {"message": "no"}), r'^HTTP/1.1 400 Bad Request\n{"message": "no"}$'),
+        ((200, {"predictions": []}), r"^expected 1 predictions, got 0$"),
+        ((None, None), r"^the server broke off: the server closed the connection$"),
+    ],
+)
+def test_a_load_of_faults_is_no_figure(harness, answering, answer, message):
+    load_client = importlib.import_module("load_client")
+    answering.handler.answer = answer
+    request = load_client.split_request(["a"], [[1]])
+    with pytest.raises(harness.CaseError, match=message):
+        load_client.load(answering.port, [request])
+
+
+def test_scores_are_compared_whatever_holds_them(harness, answering):
+    served = importlib.import_module("served_models").ServedModels(
+        Path(), {}, [[0.0] * 20] * 2, [0.5, 0.25]
+    )
+    for right in ([{"y": [0.5]}, {"y": [0.25]}], [[0.5], [0.25]]):
+        answering.handler.answer = (200, {"predictions": right})
+        served.check(answering.port)
+    answering.handler.answer = (200, {"predictions": [[0.5], [0.26]]})
+    with pytest.raises(harness.CaseError, match=r"^a served score is off by 0\.01"):
+        served.check(answering.port)
+
+
+def test_a_server_that_does_not_start_says_why(harness, tmp_path):
+    model_server = importlib.import_module("model_server")
+    request = importlib.import_module("load_client").split_request(["a"], [[1]])
+    with (
+        model_server.model_server(str(tmp_path / "nowhere"), tmp_path) as server,
+        pytest.raises(harness.CaseError, match=r"(?s)^the model server did not start:.*nowhere"),
+    ):
+        server.wait(request)
+
+
+def test_a_server_ends_with_all_that_it_started(harness, tmp_path, monkeypatch):
+    model_server = importlib.import_module("model_server")
+    script = "import subprocess, sys; subprocess.Popen(['sleep', '600']).wait()"
+    monkeypatch.setattr(model_server, "serve_command", lambda *_: [sys.executable, "-c", script])
+    with model_server.model_server("", tmp_path) as server:
+        deadline = time.monotonic() + 60
+        while len(model_server.group_memory(server.process.pid)) < 2:
+            assert time.monotonic() < deadline
+        assert 1 < server.memory() < 100
+    assert model_server.group_memory(server.process.pid) == []
+
+
+def test_the_constant_model_answers_each_record():
+    model = importlib.import_module("constant_model")._load_pyfunc("")
+    assert model.predict([1, 2]) == [{"y": [0.5]}, {"y": [0.5]}]
 
 
 def test_iris_runs_all_its_epochs_with_the_services_on():

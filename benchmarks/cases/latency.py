@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from unittest import mock
 
 from harness import Bench, Case, CaseError, Goal, Row
 from makers import make_table
+from model_server import free_port
 from slow_proxy import slow_proxy
 
 LATENCY = 0.05
@@ -199,9 +199,7 @@ def measure(bench: Bench) -> list[Row]:
 @contextmanager
 def _mlflow_server(folder: Path) -> Iterator[int]:
     """A tracking server on a free port of 127.0.0.1, which gives way to whatever else runs."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     place = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     stores = ["--backend-store-uri", "sqlite:///served.db", "--artifacts-destination", "served"]
     command = [sys.executable, "-m", "mlflow", "server", *place, *stores]
