@@ -778,3 +778,18 @@ def test_a_data_frame_gives_the_same_records_as_dicts(rows):
     frame = records.to_frame()
     assert same(list(Records.read(frame)), list(records))
     assert Records.read(frame).digest() == records.digest()
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+def test_the_columns_of_a_short_frame_are_those_of_a_long_one(dtype: str) -> None:
+    long = pd.DataFrame({"a": np.arange(9_000), "b": np.arange(9_000) * 2}, dtype=dtype)
+    short = long[10:20]
+    records, all_records = Records.read(short), Records.read(long)
+    # What the caller writes later is none of the records' business.
+    short.loc[10, "a"] = -1
+    for name in ("a", "b"):
+        values, expected = records.cells(name), all_records.cells(name)[10:20]
+        assert values.dtype == expected.dtype == dtype
+        assert values.tolist() == expected.tolist()
+    assert records[0] == all_records[10]
+    assert {type(value) for value in records[0].values()} == {int if dtype == "int64" else float}

@@ -21,6 +21,8 @@ from barrage_mlflow.dataset.types import Array, Record
 from barrage_mlflow.errors import RecordError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from barrage_mlflow.dataset.scan import Scan  # which in turn works on records
 
 PIECE = 1 << 16
@@ -29,6 +31,8 @@ PIECE = 1 << 16
 _NUMBERS = {np.dtype(np.int64), np.dtype(np.float64)}
 _CACHED = 1 << 10
 """Records that are joined at once."""
+_SHORT = 1 << 13
+"""Rows of a frame whose columns are best taken out together."""
 
 
 def no_such_column(name: str, columns: Sequence[str], owner: str) -> str:
@@ -235,7 +239,7 @@ def make_table(data: Any, name: str, lines: Lines | None) -> Table:
         names = list(data.columns)
         _check_names(names, owner)
         frame = data.copy(deep=False)  # copy-on-write: later changes by the caller stay theirs
-        return Table(names, len(frame), lambda key: column_of_series(frame[key]), lines)
+        return Table(names, len(frame), _columns_of(frame, names), lines)
     if isinstance(data, Mapping) or not isinstance(data, Sequence):
         raise RecordError(
             f"{owner}: expected a DataFrame, a list of dicts or a path, got {type(data).__name__}"
@@ -251,6 +255,15 @@ def make_table(data: Any, name: str, lines: Lines | None) -> Table:
     return Table(
         names, len(rows), lambda key: column_of_cells([row.get(key) for row in rows]), lines
     )
+
+
+def _columns_of(frame: pd.DataFrame, names: list[str]) -> Callable[[str], Column]:
+    """What makes the columns of a frame."""
+    if len(frame) <= _SHORT and len(dtypes := set(frame.dtypes)) == 1 and dtypes <= _NUMBERS:
+        # A request. Taking each column out of its frame would cost more than scoring it.
+        columns = dict(zip(names, frame.to_numpy().T, strict=True))
+        return lambda key: PlainColumn(columns[key])
+    return lambda key: column_of_series(frame[key])
 
 
 def _check_names(names: list[Any], owner: str) -> None:
