@@ -38,9 +38,11 @@ _SERVING_EXAMPLE = "serving_input_example.json"
 _DIGEST_TAG = "barrage.digest"
 """What a LoggedModel was made of, so that it is not logged a second time."""
 
-# For whole numbers and truth values MLflow's server would cut 1.5 to 1, and take null for false,
-# before the model sees them, and a DataFrame of int64 is refused for a double.
-_MLFLOW_TYPES = {"double": "double", "string": "string"}
+# What is not among them is left open, and checked by the model itself: MLflow's server would first
+# cut 1.5 to 1, take null for false or for "None", and make bytes of what is no base64; and it
+# refuses a DataFrame of int64 for a double.
+_TYPES_LEFT_TO_MLFLOW = {("double", True), ("double", False), ("string", True)}
+"""Types of columns, and whether a value is required, of which MLflow changes none."""
 
 
 def package_model(
@@ -243,11 +245,9 @@ def _signature(
 def _mlflow_type(column: ColumnSpec, cells: pd.Series[Any]) -> Any:
     from mlflow.types.schema import AnyType, Array
 
-    if column.type in _MLFLOW_TYPES:
-        return _MLFLOW_TYPES[column.type]
+    if (column.type, column.required) in _TYPES_LEFT_TO_MLFLOW:
+        return column.type
     present = next((cell for cell in cells if cell is not None), None)
-    if isinstance(present, bytes):
-        return "binary"
     # What a list holds is left open: MLflow would look at each number of it, which takes long,
     # and refuse whole numbers among doubles.
     anything = AnyType()  # type: ignore[no-untyped-call]

@@ -224,8 +224,18 @@ class _ScorerElsewhere(Scorer):
 def _load_inputs(
     pipeline: Pipeline, records: Records, input_specs: Mapping[str, ArraySpec]
 ) -> Arrays:
-    (x, *_) = pipeline.load_and_transform(records)
-    return conform_inputs(x, input_specs, records, pipeline.loader, pipeline.transformer)
+    def conformed(x: Arrays, of: Records) -> Arrays:
+        return conform_inputs(x, input_specs, of, pipeline.loader, pipeline.transformer)
+
+    try:
+        (x, *_) = pipeline.load_and_transform(records)
+    except RecordError:
+        if len(records) > 1:
+            # What differs is named by how it differs from the first, which may be the odd one.
+            first = Records.read([records[0]])
+            conformed(pipeline.load_and_transform(first)[0], records[:1])
+        raise
+    return conformed(x, records)
 
 
 def _in_memory(network: keras.Model, outputs: Sequence[str]) -> Network:

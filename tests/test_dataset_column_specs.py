@@ -27,11 +27,11 @@ SCORE = RecordMode.SCORE
 def test_columns_are_described_by_what_they_hold() -> None:
     records = Records.read(
         [
-            {"i": 1, "d": 0.5, "n": None, "b": True, "s": "x", "o": None, "l": [1, 2], "t": 1},
-            {"i": 2, "d": 1.5, "n": 2, "b": False, "s": "y", "o": "z", "l": [3, 4], "t": 0},
+            {"i": 1, "d": 0.5, "n": None, "b": True, "s": "x", "o": None, "l": [1, 2], "y": b"a"},
+            {"i": 2, "d": 1.5, "n": 2, "b": False, "s": "y", "o": "z", "l": [3, 4], "y": b""},
         ]
     )
-    loader = KeySelector(SCORE, {name: name for name in "idnbsol"}, {"y": "t"})
+    loader = KeySelector(SCORE, {name: name for name in "idnbsoly"}, {"t": "i"})
     assert describe_columns(loader, records) == [
         ColumnSpec("i", "integer", required=True),
         ColumnSpec("d", "double", required=True),
@@ -40,6 +40,7 @@ def test_columns_are_described_by_what_they_hold() -> None:
         ColumnSpec("s", "string", required=True),
         ColumnSpec("o", "string", required=False),
         ColumnSpec("l", "other", required=True),
+        ColumnSpec("y", "binary", required=True),
     ]
 
 
@@ -84,6 +85,7 @@ def typed(kind: str, cells: list) -> list:
         ("string", ["a", None], ["a", None]),
         ("string", [None], [None]),
         ("string", [math.nan, math.nan], [None, None]),
+        ("binary", [b"ab", "YWI=", "", None, math.nan], [b"ab", b"ab", b"", None, None]),
         ("other", [[1], [1, 2]], [[1], [1, 2]]),
     ],
 )
@@ -102,6 +104,23 @@ def test_cells_become_of_the_columns_type(kind: str, cells: list, expected: list
         ("boolean", [True, "no"], "record 1, column 'a': expected true or false, got 'no' (str)"),
         ("boolean", [2], "record 0, column 'a': expected true or false, got 2 (int)"),
         ("string", ["a", 3], "record 1, column 'a': expected a string, got 3 (int)"),
+        ("string", [math.nan, 7.0], "record 1, column 'a': expected a string, got 7.0"),
+        (
+            "binary",
+            ["YWI"],
+            "record 0, column 'a': expected bytes, in JSON and CSV as base64, got 'YWI' (str)",
+        ),
+        (
+            "binary",
+            [b"a", "Y\x00WI="],
+            "record 1, column 'a': expected bytes, in JSON and CSV as "
+            "base64, got 'Y\\x00WI=' (str)",
+        ),
+        (
+            "binary",
+            [5],
+            "record 0, column 'a': expected bytes, in JSON and CSV as base64, got 5 (int)",
+        ),
         ("string", [0.5], "record 0, column 'a': expected a string, got 0.5"),
         ("string", [["a"]], "record 0, column 'a': expected a string, got ['a'] (list)"),
     ],

@@ -130,18 +130,19 @@ class Together(StrictBatches):
 
 
 @pytest.mark.parametrize(
-    ("kind", "where"),
+    ("kind", "where", "more"),
     [
-        (Strict, "train.csv, record 3"),
-        (StrictBatches, "train.csv, record 3"),
-        (Together, "a batch of 5 records"),
+        (Strict, "train.csv, record 3", ["column 'a' was read last"]),
+        (StrictBatches, "train.csv, record 3", []),
+        (Together, "a batch of 5 records", []),
     ],
 )
 @pytest.mark.parametrize("transformer", [Doubles, DoublesBatches])
-def test_a_loader_that_fails_names_the_record(kind, where, transformer):
+def test_a_loader_that_fails_names_the_record(kind, where, more, transformer):
     with pytest.raises(ValueError, match=r"^3 is not allowed") as error:
         pipeline(kind(TRAIN), transformer).load_and_transform(RECORDS)
-    assert notes(error) == [f"in {where}, stage load, component {component_name(kind(TRAIN))}"]
+    place = f"in {where}, stage load, component {component_name(kind(TRAIN))}"
+    assert notes(error) == [place, *more]
 
 
 class StrictTransformer(IdentityTransformer):

@@ -1,21 +1,24 @@
-"""The main job with real components: ``mlflow run``, then three ways to score that must agree.
+"""The main job with real components: ``mlflow run``, then all the ways to score, that must agree.
 
 Each example is trained by ``mlflow run`` in a fresh process, then scored from its artifact
-folder, by ``mlflow.pyfunc`` in a fresh process elsewhere, and by a real ``mlflow models serve``.
+folder, and by ``mlflow.pyfunc``, ``barrage-mlflow predict``, a Spark cluster of two workers and a
+real ``mlflow models serve``, each in fresh processes elsewhere.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,13 +40,42 @@ PARAMETERS = {
         *("-P", "validation=examples/penguins/validation.csv"),
     ],
 }
-SCORE_ELSEWHERE = """
+SCORE_BY_MLFLOW = """
 import sys
 import mlflow, pandas
 records = pandas.read_csv(sys.argv[2])
 mlflow.pyfunc.load_model(sys.argv[1]).predict(records).to_json(sys.argv[3], orient="records",
                                                               double_precision=15)
 """
+PREDICT = """
+import sys
+from barrage_mlflow.cli import main
+main(["predict", *sys.argv[1:]])
+"""
+SCORE_BY_SPARK = """
+import json, sys
+import mlflow.pyfunc
+from pyspark.sql import SparkSession
+from pyspark.sql.functions import monotonically_increasing_id
+model, path, result_type, scores = sys.argv[1:]
+spark = SparkSession.builder.master("local-cluster[2,1,1024]").getOrCreate()
+read = spark.read.csv(path, header=True, inferSchema=True)
+records = read.withColumn("row", monotonically_increasing_id()).repartition(4)
+score = mlflow.pyfunc.spark_udf(spark, model, result_type or None, env_manager="local")
+columns = mlflow.models.get_model_info(model).signature.inputs.input_names()
+rows = records.select("row", score(*columns).alias("score")).orderBy("row").collect()
+with open(scores, "w") as file:
+    json.dump([row.score.asDict() for row in rows], file)
+spark.stop()
+"""
+# Without one, MLflow takes the only output of a model for the whole score of a record.
+RESULT_TYPES = {"iris": "struct<species: array<double>>", "penguins": ""}
+NOBODY = 65534
+AS_NOBODY = [
+    *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+    # Python itself may lie where only root can read.
+    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
+]
 
 pytestmark = pytest.mark.slow
 
@@ -79,6 +111,20 @@ def job(
     return request.param, home
 
 
+@pytest.fixture(scope="session")
+def pyspark(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The variables with which a process finds Spark: in a folder of its own, as it is large."""
+    assert shutil.which("java"), "Spark needs Java 17 or 21"
+    folder = tmp_path_factory.mktemp("pyspark")
+    install = [sys.executable, "-m", "pip", "install", "-q", "--target", folder, "pyspark>=4,<5"]
+    subprocess.run(install, check=True)
+    return {
+        "PYTHONPATH": str(folder),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+
+
 @pytest.fixture
 def trained(
     job: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
@@ -106,37 +152,97 @@ def test_the_run_is_finished_and_whole(trained) -> None:
     assert values == pytest.approx(dict(zip(report["epoch"], report["val_loss"], strict=True)))
 
 
-def test_offline_pyfunc_and_server_agree_on_every_record(trained, tmp_path: Path) -> None:
+def test_all_ways_to_score_agree_on_every_record(
+    trained, tmp_path: Path, pyspark: dict[str, str]
+) -> None:
     example, home, run = trained
     path = ROOT / "examples" / example / "validation.csv"
-    records = pd.read_csv(path)
     uri = f"runs:/{run.info.run_id}/model"
     offline = [
         {name: np.asarray(value).tolist() for name, value in score.items()}
         for score in BarrageModel(home / "out").predict(path)
     ]
+    signature = mlflow.models.get_model_info(uri).signature
+    frame = pd.read_csv(path)[signature.inputs.input_names()]
 
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    subprocess.run(
-        [sys.executable, "-c", SCORE_ELSEWHERE, uri, path, elsewhere / "scores.json"],
-        cwd=elsewhere,
-        env=environment(home),
-        check=True,
-    )
-    fresh = json.loads((elsewhere / "scores.json").read_text("utf-8"))
-
-    columns = [column.name for column in mlflow.models.get_model_info(uri).signature.inputs]
-    with serve(home, uri) as address:
-        rows = json.loads(records[columns].to_json(orient="split", index=False))
-        answer = post(f"{address}/invocations", {"dataframe_split": rows})
-        one = post(
-            f"{address}/invocations",
-            {"dataframe_records": json.loads(records[columns][:1].to_json(orient="records"))},
+    def ask_elsewhere(code: str, *arguments: object, **variables: str) -> list[dict]:
+        """What a fresh process writes, in a folder that holds nothing else."""
+        elsewhere = Path(tempfile.mkdtemp(dir=tmp_path))
+        ended = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments), "scores.json"],
+            cwd=elsewhere,
+            env=environment(home) | variables,
+            capture_output=True,
+            text=True,
+            check=False,
         )
-    assert_agree(fresh, offline)
-    assert_agree(answer["predictions"], offline)
-    assert_agree(one["predictions"], offline[:1])
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        scores: list[dict] = json.loads((elsewhere / "scores.json").read_text("utf-8"))
+        return scores
+
+    copied = shutil.copytree(home / "out" / "model", tmp_path / "copied")
+    ways = {
+        "artifact folder": ask_elsewhere(SCORE_BY_MLFLOW, home / "out" / "model", path),
+        "a copy of it": ask_elsewhere(SCORE_BY_MLFLOW, copied, path),
+        "pyfunc": ask_elsewhere(SCORE_BY_MLFLOW, uri, path),
+        "predict": ask_elsewhere(PREDICT, path, uri, "-o"),
+        "Spark": ask_elsewhere(SCORE_BY_SPARK, uri, path, RESULT_TYPES[example], **pyspark),
+    }
+    split = json.loads(frame.to_json(orient="split", index=False))
+    records = json.loads(frame.to_json(orient="records"))
+    columns = {name: [record[name] for record in records] for name in frame}
+    requests = {
+        "dataframe_split": split,
+        "dataframe_records": records,
+        "inputs": columns,
+        "instances": records,
+    }
+    with serve(home, uri) as address:
+        for form, payload in requests.items():
+            ways[f"HTTP, {form}"] = invoke(address, json.dumps({form: payload}).encode())
+        parquet = frame.to_parquet()
+        ways["HTTP, Parquet"] = invoke(address, parquet, "application/vnd.apache.parquet")
+        if example == "iris":  # MLflow reads CSV for numbers and strings alone
+            csv = frame.to_csv(index=False).encode()
+            ways["HTTP, CSV"] = invoke(address, csv, "text/csv")
+        alone = [
+            score
+            for record in records[:3]
+            for score in invoke(address, json.dumps({"dataframe_records": [record]}).encode())
+        ]
+    assert_agree(alone, offline[:3])
+    for scores in ways.values():
+        assert_agree(scores, offline)
+
+
+@pytest.mark.skipif(
+    os.name != "posix" or os.getuid() != 0, reason="only root can become another user"
+)
+def test_another_user_serves_the_model_where_no_training_file_is(trained, tmp_path: Path) -> None:
+    example, home, _ = trained
+    path = ROOT / "examples" / example / "validation.csv"
+    offline = [
+        {name: np.asarray(value).tolist() for name, value in score.items()}
+        for score in BarrageModel(home / "out").predict(path)
+    ]
+    records = json.loads(pd.read_csv(path).to_json(orient="records"))
+    elsewhere = Path(tempfile.mkdtemp(prefix="another-user-"))
+    try:
+        elsewhere.chmod(0o755)
+        model = shutil.copytree(home / "out" / "model", elsewhere / "model")
+        own = elsewhere / "home"
+        own.mkdir()
+        os.chown(own, NOBODY, NOBODY)
+        home.rename(f"{home}-gone")
+        try:
+            with serve(own, str(model), AS_NOBODY, HOME=str(own)) as address:
+                body = json.dumps({"dataframe_records": records}).encode()
+                scores = invoke(address, body)
+        finally:
+            Path(f"{home}-gone").rename(home)
+    finally:
+        shutil.rmtree(elsewhere)
+    assert_agree(scores, offline)
 
 
 def assert_agree(scores: list[dict], expected: list[dict]) -> None:
@@ -153,16 +259,16 @@ def assert_agree(scores: list[dict], expected: list[dict]) -> None:
 
 
 @contextmanager
-def serve(home: Path, uri: str) -> Iterator[str]:
+def serve(home: Path, uri: str, prefix: Sequence[str] = (), **variables: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [BIN / "mlflow", "models", "serve", "-m", uri, "--env-manager", "local"]
     with (home / "server.log").open("w") as log:
         server = subprocess.Popen(
-            [*command, "-h", "127.0.0.1", "-p", str(port)],
+            [*prefix, *command, "-h", "127.0.0.1", "-p", str(port)],
             cwd=home,
-            env=environment(home),
+            env=environment(home) | variables,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -188,13 +294,11 @@ def answers(url: str) -> bool:
         return False
 
 
-def post(url: str, payload: dict) -> dict:
-    request = urllib.request.Request(
-        url, json.dumps(payload).encode(), {"Content-Type": "application/json"}
-    )
+def invoke(address: str, body: bytes, content_type: str = "application/json") -> list[dict]:
+    request = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": content_type})
     with urllib.request.urlopen(request, timeout=60) as response:
-        answer: dict = json.load(response)
-        return answer
+        predictions: list[dict] = json.load(response)["predictions"]
+        return predictions
 
 
 INPUTS = {"flower": ["petal_width", "petal_length", "sepal_width", "sepal_length"]}

@@ -153,3 +153,17 @@ def test_a_score_that_is_no_number_names_its_record(
     )
     with pytest.raises(RecordError, match=message):
         scorer.score(Records.read(VALIDATION)[2:6])
+
+
+def test_the_first_record_is_the_odd_one_where_it_does_not_fit_the_network(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [[1.0, 2.0]] * 12, "label": [0, 1] * 6})
+    inputs = {"x": "a"}
+    config = small_config(dataset__loader__params__inputs=inputs, solver__epochs=1)
+    train(config, frame, frame, artifact_dir=tmp_path / "out")
+    scorer = Scorer.load(tmp_path / "out")
+    odd = [{"a": [1.0, 2.0, 3.0]}, {"a": [1.0, 2.0]}]
+    with pytest.raises(RecordError, match=r"^record 0") as error:
+        scorer.score(odd)
+    assert "'x'" in str(error.value)
+    with pytest.raises(RecordError, match=r"record 1"):
+        scorer.score(odd[::-1])

@@ -7,6 +7,7 @@ one record has one score however it comes.
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -36,8 +37,8 @@ class ColumnSpec:
 
     Attributes:
         name: the record key.
-        type: ``"integer"``, ``"double"``, ``"boolean"``, ``"string"``, or ``"other"`` for
-            lists, arrays and whatever else a record may hold.
+        type: ``"integer"``, ``"double"``, ``"boolean"``, ``"string"``, ``"binary"`` for bytes, or
+            ``"other"`` for lists, arrays and whatever else a record may hold.
         required: whether a record must have a value: every train record had one, and the loader
             cannot do without.
 
@@ -84,8 +85,9 @@ def _loads_without(loader: RecordLoader, record: Record, name: str) -> bool:
 def as_specified(records: Records, specs: Sequence[ColumnSpec]) -> Records:
     """The records with each column in its type, and a missing one that is not required added.
 
-    A number may be spelt in letters, as it is in CSV; whether a missing value is an error is for
-    the components to say. Other columns stay as they are.
+    A number may be spelt in letters, as it is in CSV, and bytes in base64, as they are in JSON.
+    Whether a missing value is an error is for the components to say. Other columns stay as they
+    are.
 
     Args:
         records: what is to be scored.
@@ -169,12 +171,26 @@ def _booleans(cells: Array) -> Array:
 
 
 def _strings(cells: Array) -> Array:
-    if cells.dtype.kind == "f" and np.isnan(cells).all():
-        return np.full(len(cells), None, object)
+    gone = [is_missing(cell) for cell in cells]
     for row, cell in enumerate(cells):
-        if not isinstance(cell, str) and cell is not None:
+        if not gone[row] and not isinstance(cell, str):
             raise _WrongCellError(row)
-    return cells
+    if not any(gone):
+        return cells
+    return objects([None if missing else cell for missing, cell in zip(gone, cells, strict=True)])
+
+
+def _binaries(cells: Array) -> Array:
+    return objects([_bytes(cell, row) for row, cell in enumerate(cells)])
+
+
+def _bytes(cell: Any, row: int) -> bytes | None:
+    if is_missing(cell) or isinstance(cell, bytes):
+        return None if is_missing(cell) else cell
+    if isinstance(cell, str):
+        with suppress(ValueError):
+            return base64.b64decode(cell, validate=True)
+    raise _WrongCellError(row)
 
 
 def _number(cell: Any, row: int) -> float:
@@ -203,10 +219,12 @@ _CONVERSIONS: dict[str, _Conversion] = {
     "integer": _integers,
     "boolean": _booleans,
     "string": _strings,
+    "binary": _binaries,
 }
 _MEANINGS = {
     "double": "a number",
     "integer": "a number",
     "boolean": "true or false",
     "string": "a string",
+    "binary": "bytes, in JSON and CSV as base64",
 }

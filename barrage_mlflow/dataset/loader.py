@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -196,15 +197,21 @@ def _cell(value: Any, key: str) -> Array:
 
 
 class _Tracked(dict[str, Any]):
-    """A record that notes which of its keys are read, and which of them it must have for that."""
+    """A record that notes which of its keys are read, and which of them it must have for that.
+
+    Attributes:
+        last: the key that was read last; None before the first, and after all at once.
+    """
 
     def __init__(self, record: Record, demanded: dict[str, bool]) -> None:
         super().__init__(record)
         self._demanded = demanded
+        self.last: Any = None
 
     def _note(self, *keys: Any, demanded: bool) -> None:
         for key in keys:
             self._demanded[key] = demanded or self._demanded.get(key, False)
+        self.last = keys[0] if len(keys) == 1 else None
 
     def __getitem__(self, key: str) -> Any:
         self._note(key, demanded=True)
@@ -248,6 +255,19 @@ class _Tracked(dict[str, Any]):
     def copy(self) -> Any:
         self._all()
         return dict(self)
+
+
+def column_read_last(load: Callable[[Record], Any], record: Record) -> str | None:
+    """The column after which loading a record fails; None if that does not show.
+
+    Example:
+        >>> column_read_last(lambda record: [record["a"], float(record["b"])], {"a": 1, "b": "x"})
+        'b'
+    """
+    tracked = _Tracked(record, {})
+    with suppress(Exception):  # it failed before
+        load(tracked)
+    return tracked.last if tracked.last in record else None
 
 
 def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> dict[str, bool]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from barrage_mlflow.dataset.augmentors import Augmentor
-from barrage_mlflow.dataset.loader import RecordLoader
+from barrage_mlflow.dataset.loader import RecordLoader, column_read_last
 from barrage_mlflow.dataset.records import Records, UnevenRecordsError
 from barrage_mlflow.dataset.stacking import (
     Columns,
@@ -21,6 +21,7 @@ from barrage_mlflow.dataset.stacking import (
     check_data_record,
     component_name,
     hold_arrays,
+    names_column,
     noted,
     side_by_side,
     slice_record,
@@ -248,7 +249,12 @@ class Pipeline:
                 add_record(error, records, index, stage, component)
                 raise
         if failure is not None:
-            add_record(failure, records, len(made), stage, component)
+            index = len(made)
+            add_record(failure, records, index, stage, component)
+            if stage == "load" and not names_column(failure):
+                last = column_read_last(call, records[index])
+                if last is not None:
+                    failure.add_note(f"column '{last}' was read last")
             raise failure
         return made, columns
 

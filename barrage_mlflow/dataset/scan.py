@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,7 +30,8 @@ class ScannedColumn:
     """What a column holds.
 
     Attributes:
-        type: ``"integer"``, ``"double"``, ``"boolean"``, ``"string"``, or ``"other"`` for lists
+        type: ``"integer"``, ``"double"``, ``"boolean"``, ``"string"``, ``"binary"`` for bytes, or
+            ``"other"`` for lists
             and whatever else a record may hold.
         missing: whether a record lacks a value.
     """
@@ -113,14 +114,15 @@ def _scan_objects(
     records: Records, name: str, hashed: hashlib._Hash, pieces: Iterator[Array]
 ) -> tuple[hashlib._Hash, ScannedColumn]:
     """Hash a column's values as JSON, after the length of them all."""
-    some_gone, all_gone, all_text = False, True, True
+    some_gone, all_gone = False, True
+    types: set[str] = set()
     held: list[bytes] | None = []
     length = -1
     for column in pieces:
         shape = column.shape[1:]
         gone = [cell is None for cell in column.reshape(-1)]
         some_gone, all_gone = some_gone or any(gone), all_gone and all(gone)
-        all_text = all_text and all(cell is None or isinstance(cell, str) for cell in column)
+        types |= {_kind_of(cell) for cell in column if cell is not None}
         text = _text(column)
         length += 1 + len(text)
         if held is not None:
@@ -136,7 +138,13 @@ def _scan_objects(
             hashed.update(b"\n" + text if place else text)
     if shape:
         return hashed, ScannedColumn("other", False)
-    return hashed, ScannedColumn("string" if all_text else "other", some_gone)
+    # A column in which nothing is present is taken for one of strings.
+    kind = types.pop() if len(types) == 1 else "other" if types else "string"
+    return hashed, ScannedColumn(kind, some_gone)
+
+
+def _kind_of(cell: Any) -> str:
+    return "string" if isinstance(cell, str) else "binary" if isinstance(cell, bytes) else "other"
 
 
 _encode = json.JSONEncoder(sort_keys=True, default=str).encode

@@ -83,6 +83,11 @@ def add_record(
             error.add_note(f"column '{column}' holds {shown}")
 
 
+def names_column(error: BaseException) -> bool:
+    """Whether an exception says, in its message or its notes, in which column it happened."""
+    return any("column '" in text for text in (_message(error), *getattr(error, "__notes__", ())))
+
+
 def _message(error: BaseException) -> str:
     try:
         return str(error)
