@@ -27,10 +27,12 @@ if TYPE_CHECKING:
         ConfigError,
         Fault,
         ImportPathError,
+        PromotionError,
         RecordError,
         TrackingError,
         TrainingError,
     )
+    from barrage_mlflow.promoting import Promotion, promote
     from barrage_mlflow.reproducing import Reproduction, reproduce
     from barrage_mlflow.scoring import Scorer
     from barrage_mlflow.syncing import sync
@@ -56,10 +58,12 @@ _HOMES = {
         "ConfigError",
         "Fault",
         "ImportPathError",
+        "PromotionError",
         "RecordError",
         "TrackingError",
         "TrainingError",
     ),
+    "promoting": ("Promotion", "promote"),
     "reproducing": ("Reproduction", "reproduce"),
     "scoring": ("Scorer",),
     "syncing": ("sync",),
@@ -77,6 +81,8 @@ __all__ = [
     "IdentityTransformer",
     "ImportPathError",
     "KeySelector",
+    "Promotion",
+    "PromotionError",
     "RecordError",
     "RecordLoader",
     "RecordMode",
@@ -87,6 +93,7 @@ __all__ = [
     "TrackingError",
     "TrainingError",
     "TrainingResult",
+    "promote",
     "reproduce",
     "resolve_config",
     "sync",

@@ -1,7 +1,7 @@
 """The ``barrage-mlflow`` command: reads arguments, calls one function, prints.
 
-Exit status: 0 all is well, 1 ``check`` found faults or ``diff`` and ``reproduce`` differences,
-2 bad input, 130 interrupted.
+Exit status: 0 all is well, 1 ``check`` found faults, ``diff`` and ``reproduce`` differences, or
+``promote`` a version that is worse, 2 bad input, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ def main() -> None:
 @click.option("--experiment", help="MLflow experiment; made if it is not there.")
 @click.option("--run-name", help="Name of the MLflow run.")
 @click.option("--register", metavar="NAME", help="Add the model to this registered model.")
+@click.option("--alias", help="Alias of that registered model that is to lead to the new version.")
 @click.option(
     "--resume",
     is_flag=False,
@@ -147,6 +148,8 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
     click.echo(f"artifacts: {result.artifact_dir}")
     click.echo(f"run:       {result.run_id or 'not in MLflow yet'}")
     click.echo(f"model:     {result.model_uri or result.artifact_dir}")
+    if result.version_uri:
+        click.echo(f"version:   {result.version_uri}")
 
 
 @main.command(epilog=_EXAMPLE + "barrage-mlflow reproduce RUN_ID")
@@ -226,6 +229,25 @@ def predict(records: str, model: str, output: str | None) -> None:
     write(to_frame(scorer.score(rows)))
     if output:
         click.echo(f"{len(rows)} scores in {output}")
+
+
+@main.command(epilog=_EXAMPLE + "barrage-mlflow promote models:/iris/2 test.csv --alias champion")
+@click.argument("model")
+@click.argument("records")
+@click.option("--alias", required=True, help="The alias to move, such as champion.")
+def promote(model: str, records: str, alias: str) -> None:
+    """Have an alias lead to MODEL if it is at least as good on RECORDS as what holds it now.
+
+    MODEL is a version of a registered model, models:/NAME/VERSION; RECORDS is a file with
+    targets. Exit status 1 if the alias stays with a better version.
+    """
+    _load_tensorflow()
+
+    from barrage_mlflow.promoting import promote as run_promotion
+
+    promotion = run_promotion(model, records, alias=alias)
+    click.echo(promotion.report)
+    sys.exit(0 if promotion.promoted else 1)
 
 
 @main.command(

@@ -8,6 +8,7 @@
     ├── ComponentError   a loader, transformer, network … broke its contract
     ├── RecordError      a record, or a whole set of them, cannot be used
     ├── ArtifactError    an artifact folder or packaged model cannot be read or written
+    ├── PromotionError   two versions of a registered model cannot be compared
     ├── TrackingError    MLflow cannot be reached, or refuses what is written to it
     └── TrainingError    training ended without a usable model
 
@@ -84,6 +85,10 @@ class RecordError(BarrageError):
 
 class ArtifactError(BarrageError):
     """An artifact folder or a packaged model cannot be read or written."""
+
+
+class PromotionError(BarrageError):
+    """Two versions of a registered model cannot be compared."""
 
 
 class TrackingError(BarrageError):

@@ -36,6 +36,19 @@ def score(columns: dict[str, Any], size: int, batch_size: int) -> dict[str, Any]
     return scores
 
 
+def evaluate(columns: dict[str, Any], size: int) -> tuple[Any, ...]:
+    """Evaluate the model on records that are given as columns."""
+    import pandas as pd
+
+    if not hasattr(_model, "evaluate"):  # it came with a later version than the first
+        errors = importlib.import_module("barrage_mlflow.errors")
+        raise errors.ArtifactError(
+            "the model was packaged by a barrage-mlflow that cannot evaluate what it packages: "
+            "train it again with this one"
+        )
+    return tuple(_model.evaluate(pd.DataFrame(columns, range(size))))
+
+
 def warm_up() -> None:
     """Import what every model needs, and what takes long."""
     for name in ("tensorflow", "pandas", "pyarrow", "mlflow.pyfunc"):
@@ -94,7 +107,7 @@ def main(descriptor: int, path: list[str] | None) -> None:
         sys.addaudithook(_note_opened)
     else:
         sys.path[:] = path
-    acts = {act.__name__: act for act in (load, score, warm_up, predict)}
+    acts = {act.__name__: act for act in (load, score, evaluate, warm_up, predict)}
     connection = Connection(descriptor)
     while True:
         try:

@@ -219,7 +219,8 @@ class Logbook:
             best_epoch: the epoch of the packaged weights, counted from 1.
             metrics: every metric at that epoch.
         """
-        result = {"model_uri": None, "best_epoch": best_epoch, "metrics": dict(metrics)}
+        uris = {"model_uri": None, "version_uri": None}
+        result = {**uris, "best_epoch": best_epoch, "metrics": dict(metrics)}
         artifacts.write_json(self.folder / artifacts.RESULT, result)
 
     def end(self, status: tracking.Status, error: BaseException | None = None) -> None:
@@ -280,7 +281,10 @@ class Logbook:
         self._note(run_id=None, experiment_id=None, tracking_uri=None, complete=False)
         result = artifacts.read_json(self.folder / artifacts.RESULT)
         if result:
-            artifacts.write_json(self.folder / artifacts.RESULT, {**result, "model_uri": None})
+            artifacts.write_json(
+                self.folder / artifacts.RESULT,
+                {**result, **dict.fromkeys(("model_uri", "version_uri"))},
+            )
 
     def note_complete(self) -> None:
         """Write down that MLflow has it all."""
@@ -309,11 +313,14 @@ class Logbook:
         if result and not result["model_uri"]:
             epoch = self._journal.epochs()[result["best_epoch"] - 1]
             uri = log_model(run, self.folder, epoch)
+            version_uri = None
             if name := self.about["register"]:
                 alias = self.about["alias"]
                 register = partial(tracking.register_version, uri, name, alias, epoch.metrics)
-                run.call(f"register the model as {name!r}", register)
-            artifacts.write_json(self.folder / artifacts.RESULT, {**result, "model_uri": uri})
+                number = run.call(f"register the model as {name!r}", register)
+                version_uri = f"models:/{name}/{number}"
+            uris = {"model_uri": uri, "version_uri": version_uri}
+            artifacts.write_json(self.folder / artifacts.RESULT, {**result, **uris})
         self._log_artifacts(run)
 
     def _log_artifacts(self, run: TrackedRun) -> None:

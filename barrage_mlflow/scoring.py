@@ -32,6 +32,7 @@ from barrage_mlflow.dataset import (
     load_pipeline,
 )
 from barrage_mlflow.errors import ArtifactError, RecordError
+from barrage_mlflow.evaluating import Evaluation, evaluate
 from barrage_mlflow.model_process import ModelProcess
 from barrage_mlflow.saved_network import Arrays, Network, load_network, save_network
 
@@ -72,6 +73,7 @@ class Scorer:
     Safe to call from several threads, as far as the project's loader and transformer are.
 
     Attributes:
+        config: the resolved config.
         columns: the columns of the records that scoring reads.
         outputs: names of the network's outputs.
 
@@ -83,15 +85,17 @@ class Scorer:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        config: Mapping[str, Any],
+        transformer_folder: Path,
         network: Network,
         input_specs: Mapping[str, ArraySpec],
-        outputs: list[str],
         columns: list[ColumnSpec],
     ) -> None:
+        self.config = config
         self.columns = columns
-        self.outputs = outputs
-        self._pipeline = pipeline
+        self.outputs = _outputs(config)
+        self._transformer_folder = transformer_folder
+        self._pipeline = pipeline = load_pipeline(config, RecordMode.SCORE, transformer_folder)
         self._network = network
         self._input_specs = dict(input_specs)
         is_uniform = all(None not in spec.shape for spec in self._input_specs.values())
@@ -115,9 +119,8 @@ class Scorer:
             transformer_folder: where the fitted transformer was saved.
             columns: the columns that scoring reads.
         """
-        pipeline = load_pipeline(config, RecordMode.SCORE, transformer_folder)
-        outputs = _outputs(config)
-        return cls(pipeline, _in_memory(network, outputs), input_specs, outputs, columns)
+        in_memory = _in_memory(network, _outputs(config))
+        return cls(config, transformer_folder, in_memory, input_specs, columns)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Scorer:
@@ -151,16 +154,16 @@ artifact folder of a finished training
                 "training"
             ) from error
         if not model_code.enter(model / artifacts.CODE):
-            return _ScorerElsewhere(model)
+            return _ScorerElsewhere(model, config)
         input_specs = {
             spec["name"]: ArraySpec(tuple(spec["shape"]), spec["dtype"])
             for spec in signature["inputs"]
         }
         return cls(
-            load_pipeline(config, RecordMode.SCORE, data / artifacts.TRANSFORMER),
+            config,
+            data / artifacts.TRANSFORMER,
             load_network(data / artifacts.NETWORK, list(input_specs), signature["outputs"]),
             input_specs,
-            signature["outputs"],
             [ColumnSpec(**column) for column in signature["columns"]],
         )
 
@@ -191,6 +194,24 @@ artifact folder of a finished training
             return pieces[0]
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
+    def evaluate(self, records: Any) -> Evaluation:
+        """Compute the losses and metrics of the config on records, as validation does in training.
+
+        Args:
+            records: whatever :meth:`Records.read` takes, with targets.
+
+        Raises:
+            RecordError: there are no records, or one cannot be loaded or fed to the network.
+            ComponentError: there are no targets that fit the losses.
+
+        Example:
+            >>> Scorer.load(folder).evaluate("test.csv").metrics  # doctest: +SKIP
+            {'loss': 0.0813, 'accuracy': 0.9667}
+        """
+        records = Records.read(records)
+        pipeline = load_pipeline(self.config, RecordMode.VALIDATION, self._transformer_folder)
+        return evaluate(self.config, pipeline, self._network, self._input_specs, records)
+
     def _score_piece(self, records: Records, batch_size: int) -> Arrays:
         records = as_specified(records, self.columns)
         inputs = _load_inputs(self._pipeline, records, self._input_specs)
@@ -204,7 +225,8 @@ artifact folder of a finished training
 class _ScorerElsewhere(Scorer):
     """A scorer whose model runs in a process of its own."""
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, config: Mapping[str, Any]) -> None:
+        self.config = config
         self._process = ModelProcess(sys.path)
         try:
             columns, self.outputs = self._process.call("load", str(model.resolve()))
@@ -215,10 +237,17 @@ class _ScorerElsewhere(Scorer):
         weakref.finalize(self, self._process.close)
 
     def score(self, records: Any, batch_size: int = BATCH_SIZE) -> Arrays:
-        records = Records.read(records)
-        columns = {name: records.values(name) for name in records.columns}
-        scores: Arrays = self._process.call("score", columns, len(records), batch_size)
+        scores: Arrays = self._process.call("score", *_sent(records), batch_size)
         return scores
+
+    def evaluate(self, records: Any) -> Evaluation:
+        return Evaluation(*self._process.call("evaluate", *_sent(records)))
+
+
+def _sent(records: Any) -> tuple[dict[str, Any], int]:
+    """Records as another process takes them: as columns, and how many they are."""
+    records = Records.read(records)
+    return {name: records.values(name) for name in records.columns}, len(records)
 
 
 def _load_inputs(

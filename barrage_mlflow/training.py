@@ -61,6 +61,7 @@ class TrainingResult:
         run_id: the MLflow run; None if there is none yet, of a training that was offline.
         model_uri: the packaged model, for ``mlflow models serve -m`` and the like; None as long
             as MLflow has not got it.
+        version_uri: its version in the registry, ``"models:/penguins/3"``; None if there is none.
         best_epoch: the epoch whose weights were packaged, counted from 1.
         metrics: every metric at that epoch.
     """
@@ -70,6 +71,7 @@ class TrainingResult:
     model_uri: str | None
     best_epoch: int
     metrics: dict[str, float]
+    version_uri: str | None = None
 
 
 def train(
@@ -124,7 +126,8 @@ def train(
             what was begun in it has changed since.
         RecordError: records cannot be read, loaded or fed to the network.
         ComponentError: a component broke its contract.
-        TrackingError: MLflow cannot be reached, or refuses the name to register.
+        TrackingError: MLflow cannot be reached, or refuses the name to register or the alias, or
+            there is an alias and nothing to register.
         TrainingError: the loss became NaN, or there was no best epoch.
         Exception: whatever the project's own components raise, with the place as a note.
 
@@ -156,6 +159,13 @@ def train(
             document, resolved = _resolve(config, overrides, earlier)
             for warning in find_warnings(document):
                 logger.warning("%s", warning)
+            if alias is not None:
+                tracking.check_alias(alias)
+                if register is None:
+                    raise TrackingError(
+                        f"the alias {alias!r} needs a registered model: name one by register "
+                        "(--register NAME), or leave the alias out"
+                    )
             if register is not None and not offline:
                 tracking.check_registrable(register)
             changes = _changes(earlier, resolved, sets, resume_anyway) if earlier else []

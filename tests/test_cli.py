@@ -11,12 +11,16 @@ import pytest
 from click.testing import CliRunner, Result
 from small import small_config, small_frame
 
+from barrage_mlflow import model_process
 from barrage_mlflow.cli import _split_overrides, explain_error, main
 from barrage_mlflow.errors import ConfigError, Fault, RecordError
 
 
 @pytest.fixture
-def run(tmp_path: Path):
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # A process that has used TensorFlow cannot be forked: the fork may wait for ever.
+    monkeypatch.setattr(model_process, "fork_spare", lambda: None)
+
     def call(*arguments: object) -> Result:
         return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
@@ -79,6 +83,70 @@ def test_train_then_predict_in_every_format(run, files) -> None:
     assert [list(value) for value in parquet["label"]] == [
         pytest.approx(score["label"]) for score in expected
     ]
+
+
+def test_register_predict_and_promote_by_alias(run, files) -> None:
+    command = ["train", "config.json", "train.csv", "validation.csv", "--register", "small"]
+    for version, epochs in ((1, 1), (2, 6)):
+        trained = run(*command, "--alias", f"try{version}", "--solver.epochs", epochs)
+        assert trained.exit_code == 0, trained.output
+        assert trained.stdout.splitlines()[4:] == [f"version:   models:/small/{version}"]
+    scored = run("predict", "validation.csv", "models:/small@try2")
+    assert scored.exit_code == 0, scored.output
+    assert scored.stdout == run("predict", "validation.csv", "models:/small/2").stdout
+    outcomes = []
+    for version in (1, 2, 1):
+        done = run("promote", f"models:/small/{version}", "validation.csv", "--alias", "champion")
+        *scores, outcome = done.stdout.splitlines()
+        assert all(line.startswith("small version ") for line in scores)
+        outcomes.append((done.exit_code, len(scores), outcome))
+    assert outcomes == [
+        (0, 1, "set: @champion leads to version 1; it led nowhere"),
+        (0, 2, "moved: @champion now leads to version 2 (loss: lower is better)"),
+        (1, 2, "not moved: @champion stays with version 2 (loss: lower is better)"),
+    ]
+    aliases = mlflow.MlflowClient().get_registered_model("small").aliases
+    assert {name: int(version) for name, version in aliases.items()} == {
+        "try1": 1,
+        "try2": 2,
+        "champion": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--register", "small", "--alias", "latest"],
+            "error: MLflow refuses the alias 'latest': 'latest' alias name (case insensitive) is "
+            "reserved. Take one such as champion\n",
+        ),
+        (
+            ["--register", "small", "--alias", "v1"],
+            "error: MLflow refuses the alias 'v1': Version alias name 'v1' is reserved. Take one "
+            "such as champion\n",
+        ),
+        (
+            ["--alias", "champion"],
+            "error: the alias 'champion' needs a registered model: name one by register "
+            "(--register NAME), or leave the alias out\n",
+        ),
+    ],
+)
+def test_an_alias_that_cannot_be_set_opens_no_run(run, files, options, message) -> None:
+    trained = run("train", "config.json", "train.csv", "validation.csv", *options)
+    assert (trained.exit_code, trained.stdout, trained.stderr) == (2, "", message)
+    assert mlflow.search_runs(search_all_experiments=True, output_format="list") == []
+    assert not Path("artifacts").exists()
+
+
+def test_promote_of_what_is_no_version_is_one_line(run, files) -> None:
+    told = run("promote", "artifacts/small", "validation.csv", "--alias", "champion")
+    message = (
+        "error: artifacts/small: expected a version of a registered model, models:/NAME/VERSION "
+        "or models:/NAME@ALIAS\n"
+    )
+    assert (told.exit_code, told.stdout, told.stderr) == (2, "", message)
 
 
 def test_ten_faults_print_ten_lines_and_train_nothing(run, files) -> None:

@@ -23,7 +23,6 @@ from barrage_mlflow.errors import (
     describe_error,
 )
 from barrage_mlflow.tracking import (
-    check_registrable,
     end_project_run,
     environment_tags,
     open_run,
@@ -229,15 +228,6 @@ def test_an_interrupt_while_the_run_is_opened_kills_it(monkeypatch):
         open_run()
     (found,) = mlflow.search_runs(output_format="list")
     assert (found.info.status, mlflow.active_run()) == ("KILLED", None)
-
-
-def test_names_that_the_registry_refuses_are_told():
-    check_registrable("new")
-    MlflowClient().create_registered_model("known")
-    check_registrable("known")
-    with pytest.raises(TrackingError, match=r"could not register a model 'a/b': .*name") as error:
-        check_registrable("a/b")
-    assert error.value.error_code == "INVALID_PARAMETER_VALUE"
 
 
 def test_an_error_before_the_run_is_not_hidden_by_the_next(monkeypatch, caplog):

@@ -114,6 +114,7 @@ def test_a_training_leaves_exactly_these_files(tmp_path: Path) -> None:
     told = json.loads((result.artifact_dir / "result.json").read_text("utf-8"))
     assert told == {
         "model_uri": result.model_uri,
+        "version_uri": None,
         "best_epoch": result.best_epoch,
         "metrics": result.metrics,
     }

@@ -97,6 +97,19 @@ class Objective:
         names = {name for _, name in self._logs()} | self._layer_logs
         return names | {f"val_{name}" for name in names} | {"learning_rate"}
 
+    def paths(self) -> dict[str, str]:
+        """Returns the JSON path in the config of everything that the outputs log, by its name.
+
+        Example:
+            >>> x = keras.Input((4,), name="flower")
+            >>> network = keras.Model({"flower": x}, {"y": keras.layers.Dense(1)(x)})
+            >>> output = {"name": "y", "loss": {"import": "mse"}, "metrics": [{"import": "mae"}]}
+            >>> config = {"model": {"network": {"import": "my.network"}, "outputs": [output]}}
+            >>> Objective(config, network).paths()
+            {'loss': '$.model', 'mae': '$.model.outputs[0].metrics[0]'}
+        """
+        return {name: path for path, name in self._logs()}
+
     def check_targets(self, y: Arrays | None, w: Arrays | None = None) -> None:
         """Finds out before training whether the loader's targets and weights can be used.
 

@@ -9,14 +9,20 @@ from barrage_mlflow.tracking.journal import Epoch, MetricJournal
 from barrage_mlflow.tracking.names import legal_name
 from barrage_mlflow.tracking.opening import (
     attach_run,
-    check_registrable,
     create_run,
     end_project_run,
     open_run,
     settle_run,
 )
 from barrage_mlflow.tracking.params import flatten_config
-from barrage_mlflow.tracking.registry import register_version
+from barrage_mlflow.tracking.registry import (
+    check_alias,
+    check_registrable,
+    find_holder,
+    find_version,
+    register_version,
+    set_alias,
+)
 from barrage_mlflow.tracking.run import ERROR_TAG, Status, TrackedRun
 from barrage_mlflow.tracking.stored import StoredRun
 
@@ -28,15 +34,19 @@ __all__ = [
     "StoredRun",
     "TrackedRun",
     "attach_run",
+    "check_alias",
     "check_registrable",
     "create_run",
     "end_project_run",
     "environment_tags",
+    "find_holder",
+    "find_version",
     "flatten_config",
     "legal_name",
     "open_run",
     "project_code",
     "register_version",
     "requirements",
+    "set_alias",
     "settle_run",
 ]

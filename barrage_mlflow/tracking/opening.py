@@ -212,27 +212,6 @@ def settle_run(run_id: str) -> None:
         logger.warning("%s", error)
 
 
-def check_registrable(name: str) -> None:
-    """Check that MLflow's registry takes a model of this name, known or new.
-
-    Raises:
-        TrackingError: it does not answer, or refuses the name.
-
-    Example:
-        >>> check_registrable("penguins")  # doctest: +SKIP
-    """
-    import mlflow
-    from mlflow import MlflowClient
-
-    uri = mlflow.get_tracking_uri()
-    client = call(uri, "open its store", lambda: MlflowClient(uri))
-    try:
-        call(uri, f"register a model {name!r}", lambda: client.get_registered_model(name))
-    except TrackingError as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-
-
 def _find_experiment(client: MlflowClient, name: str) -> str:
     """Return the id of an experiment, which is made if it is not there."""
     from mlflow.exceptions import MlflowException

@@ -1,10 +1,67 @@
-"""Versions of registered models."""
+"""MLflow's registry: versions of registered models, and the aliases that lead to them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
+from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking.names import legal_tags
+from barrage_mlflow.tracking.server import call
+from barrage_mlflow.tracking.stored import check_there
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+T = TypeVar("T")
+
+_URI = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))")
+
+
+def check_registrable(name: str) -> None:
+    """Check that MLflow's registry takes a model of this name, known or new.
+
+    Raises:
+        TrackingError: it does not answer, or refuses the name.
+
+    Example:
+        >>> check_registrable("penguins")  # doctest: +SKIP
+    """
+    try:
+        _ask(f"register a model {name!r}", lambda client: client.get_registered_model(name))
+    except TrackingError as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+
+
+def check_alias(alias: str) -> None:
+    """Check that MLflow takes an alias of this name, without asking its store.
+
+    Raises:
+        TrackingError: it does not.
+
+    Example:
+        >>> check_alias("champion")
+        >>> check_alias("v1")
+        Traceback (most recent call last):
+        barrage_mlflow.errors.TrackingError: MLflow refuses the alias 'v1': Version alias name 'v1'
+        is reserved. Take one such as champion
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.validation import (
+        _validate_model_alias_name,
+        _validate_model_alias_name_reserved,
+    )
+
+    try:
+        _validate_model_alias_name(alias)  # type: ignore[no-untyped-call]
+        _validate_model_alias_name_reserved(alias)  # type: ignore[no-untyped-call]
+    except MlflowException as error:
+        raise TrackingError(
+            f"MLflow refuses the alias {alias!r}: {error.message} Take one such as champion",
+            error.error_code,
+        ) from None
 
 
 def register_version(
@@ -32,9 +89,9 @@ def register_version(
     from mlflow import MlflowClient
 
     client = MlflowClient()
-    quote = '"' if "'" in name else "'"
-    versions = client.search_model_versions(f"name = {quote}{name}{quote}")
-    known = [version for version in versions if f"models:/{version.model_id}" == model_uri]
+    # Only Databricks' registry tells the logged model by its id, every one by its source.
+    versions = client.search_model_versions(f"source_path = '{model_uri}'")
+    known = [version for version in versions if version.name == name]
     if known:
         number = str(known[0].version)
     else:
@@ -43,3 +100,81 @@ def register_version(
     if alias is not None:
         client.set_registered_model_alias(name, alias, number)
     return number
+
+
+def find_version(model_uri: str) -> tuple[str, str]:
+    """Find the version of a registered model that a URI leads to.
+
+    Args:
+        model_uri: ``"models:/NAME/VERSION"`` or ``"models:/NAME@ALIAS"``.
+
+    Returns:
+        The registered model and the version: ``("penguins", "3")``.
+
+    Raises:
+        TrackingError: the URI is none of these, there is no such version, or MLflow cannot be
+            reached.
+
+    Example:
+        >>> find_version("models:/penguins@champion")  # doctest: +SKIP
+        ('penguins', '3')
+        >>> find_version("artifacts/penguins")
+        Traceback (most recent call last):
+        barrage_mlflow.errors.TrackingError: artifacts/penguins: expected a version of a registered
+        model, models:/NAME/VERSION or models:/NAME@ALIAS
+    """
+    import mlflow
+
+    parts = _URI.fullmatch(model_uri)
+    if parts is None:
+        raise TrackingError(
+            f"{model_uri}: expected a version of a registered model, models:/NAME/VERSION or "
+            "models:/NAME@ALIAS"
+        )
+    name, number, alias = parts.groups()
+    check_there(mlflow.get_tracking_uri())
+
+    def find(client: MlflowClient) -> str:
+        if number is None:
+            return str(client.get_model_version_by_alias(name, alias).version)
+        return str(client.get_model_version(name, number).version)
+
+    return name, _ask(f"find {model_uri}", find)
+
+
+def find_holder(name: str, alias: str) -> str | None:
+    """Find the version that an alias of a registered model leads to; None if there is none.
+
+    Raises:
+        TrackingError: there is no such registered model, or MLflow cannot be reached.
+
+    Example:
+        >>> find_holder("penguins", "champion")  # doctest: +SKIP
+        '3'
+    """
+    model = _ask(f"read the aliases of {name!r}", lambda client: client.get_registered_model(name))
+    return str(model.aliases[alias]) if alias in model.aliases else None
+
+
+def set_alias(name: str, alias: str, version: str) -> None:
+    """Have an alias lead to a version, wherever it led before.
+
+    Raises:
+        TrackingError: MLflow cannot be reached, or refuses it.
+
+    Example:
+        >>> set_alias("penguins", "champion", "3")  # doctest: +SKIP
+    """
+    _ask(
+        f"move the alias {alias!r} of {name!r}",
+        lambda client: client.set_registered_model_alias(name, alias, version),
+    )
+
+
+def _ask(act: str, question: Callable[[MlflowClient], T]) -> T:
+    import mlflow
+    from mlflow import MlflowClient
+
+    uri = mlflow.get_tracking_uri()
+    client = call(uri, "open its store", lambda: MlflowClient(uri))
+    return call(uri, act, lambda: question(client))

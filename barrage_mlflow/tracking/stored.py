@@ -41,7 +41,7 @@ class StoredRun:
         from mlflow import MlflowClient
 
         self._uri = uri = uri or mlflow.get_tracking_uri()
-        _check_there(uri)
+        check_there(uri)
         self._client = call(uri, "open its store", lambda: MlflowClient(uri))
         try:
             self.run: Run = call(uri, f"read run {run_id!r}", lambda: self._client.get_run(run_id))
@@ -111,8 +111,21 @@ class StoredRun:
         return call(self._uri, f"read the metrics of run {run_id}", read)
 
 
-def _check_there(uri: str) -> None:
-    """Refuse a database file that is not there, which MLflow would make only to find no run."""
+def check_there(uri: str) -> None:
+    """Refuse a database file that is not there, which MLflow would make only to find no run.
+
+    Args:
+        uri: the tracking URI.
+
+    Raises:
+        TrackingError: it is that of a database file, which is not there.
+
+    Example:
+        >>> check_there("sqlite:///nowhere.db")
+        Traceback (most recent call last):
+        barrage_mlflow.errors.TrackingError: there is no MLflow store nowhere.db: run this where
+        the runs were logged, or set MLFLOW_TRACKING_URI
+    """
     parts = urlsplit(uri)
     path = Path(unquote(parts.path).removeprefix("/"))
     if parts.scheme == "sqlite" and parts.path.strip("/") and not path.exists():

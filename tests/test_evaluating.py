@@ -1,0 +1,225 @@
+"""Evaluation of a packaged model: the figures of its training's validation, on any records."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from small import small_config, small_frame
+
+from barrage_mlflow import ArtifactError, RecordError, Scorer, TrainingResult, train
+
+PARTS = """
+    import keras
+    import numpy as np
+
+    from barrage_mlflow import IdentityTransformer, RecordLoader, RecordMode
+
+    class Loader(RecordLoader):
+        def load(self, record):
+            x = {"x": [record["a"], record["b"]]}
+            if self.mode is RecordMode.SCORE:
+                return (x,)
+            y = {"label": record["label"], "sum": record["a"] + record["b"]}
+            return x, y, {"label": record["weight"], "sum": abs(record["a"])}
+
+    class Scaler(IdentityTransformer):
+        def fit(self, records):
+            self.scale = float(np.std([record["a"] for record in records]))
+
+        def transform(self, data_record):
+            x, *targets = data_record
+            if targets:
+                y, w = targets
+                targets = [{**y, "sum": y["sum"] / self.scale}, w]
+            return (x, *targets)
+
+        def save(self, path):
+            (path / "scale.txt").write_text(repr(self.scale))
+
+        def load(self, path):
+            self.scale = float((path / "scale.txt").read_text())
+
+    @keras.saving.register_keras_serializable("parts")
+    class Cubic(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            return keras.ops.mean(keras.ops.abs(y_true - y_pred) ** 3, axis=-1)
+
+    def network():
+        x = keras.Input((2,), name="x")
+        hidden = keras.layers.Dense(8, activation="relu", kernel_regularizer="l2")(x)
+        return keras.Model(x, {
+            "label": keras.layers.Dense(2, activation="softmax")(hidden),
+            "sum": keras.layers.Dense(1)(hidden),
+        })
+"""
+OUTPUTS: list[dict[str, Any]] = [
+    {
+        "name": "label",
+        "loss": {"import": "sparse_categorical_crossentropy"},
+        "loss_weight": 0.5,
+        "metrics": [{"import": "accuracy"}],
+    },
+    {
+        "name": "sum",
+        "loss": {"import": "parts.Cubic"},
+        "loss_weight": 2.0,
+        "metrics": [{"import": "mae"}, {"import": "parts.Cubic"}],
+    },
+]
+
+
+def frame(records: int, seed: int) -> pd.DataFrame:
+    weights = np.random.default_rng(seed).integers(0, 3, records)
+    return small_frame(records, seed).assign(weight=weights.astype("float64"))
+
+
+TRAIN, VALIDATION = frame(60, 0), frame(300, 1)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("trained")
+    (home / "parts.py").write_text(textwrap.dedent(PARTS), "utf-8")
+    return home
+
+
+@pytest.fixture(scope="module")
+def result(home: Path) -> TrainingResult:
+    config = small_config(
+        dataset__loader={"import": "parts.Loader"},
+        dataset__transformer={"import": "parts.Scaler"},
+        model={"network": {"import": "parts.network"}, "outputs": OUTPUTS},
+        solver__epochs=2,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.syspath_prepend(home)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        return train(config, TRAIN, VALIDATION, artifact_dir=home / "out")
+
+
+@pytest.fixture(autouse=True)
+def _import_parts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(home)
+
+
+def penalty(result: TrainingResult) -> float:
+    """What the layers of the network add to its loss: 0.01 times the squares of a kernel."""
+    import h5py
+
+    kernels = []
+
+    def keep(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.shape == (2, 8):
+            kernels.append(item[()])
+
+    with h5py.File(result.artifact_dir / "checkpoints" / "best.weights.h5") as file:
+        file.visititems(keep)
+    (kernel,) = kernels
+    return 0.01 * float((kernel**2).sum())
+
+
+def test_it_gives_what_validation_gave(result: TrainingResult) -> None:
+    found = Scorer.load(result.artifact_dir).evaluate(VALIDATION)
+    expected = {
+        name.removeprefix("val_"): value
+        for name, value in result.metrics.items()
+        if name.startswith("val_")
+    }
+    assert penalty(result) > 0.01
+    expected["loss"] -= penalty(result)
+    assert found.metrics == pytest.approx(expected, 1e-5)
+    assert found.paths == {
+        "loss": "$.model",
+        "label_loss": "$.model.outputs[0].loss",
+        "label_accuracy": "$.model.outputs[0].metrics[0]",
+        "sum_loss": "$.model.outputs[1].loss",
+        "sum_mae": "$.model.outputs[1].metrics[0]",
+        "sum_cubic": "$.model.outputs[1].metrics[1]",
+    }
+    scale = TRAIN["a"].std(ddof=0)
+    a, b, label, weight = (VALIDATION[name].to_numpy() for name in ("a", "b", "label", "weight"))
+    assert found.targets == {
+        "label": pytest.approx(label),
+        "sum": pytest.approx((a + b) / scale, 1e-5),
+    }
+    assert found.weights == {"label": pytest.approx(weight), "sum": pytest.approx(abs(a), 1e-5)}
+
+
+def test_the_file_of_the_records_does_not_matter(result: TrainingResult, tmp_path: Path) -> None:
+    VALIDATION.to_csv("validation.csv", index=False)
+    VALIDATION.to_parquet("validation.parquet", row_group_size=20)
+    scorer = Scorer.load(result.artifact_dir)
+    expected = scorer.evaluate(VALIDATION).metrics
+    for records in ("validation.csv", "validation.parquet", VALIDATION.to_dict("records")):
+        assert scorer.evaluate(records).metrics == pytest.approx(expected, 1e-6)
+
+
+def test_evaluating_leaves_the_scores_as_they_were(result: TrainingResult) -> None:
+    scorer = Scorer.load(result.artifact_dir)
+    before, first = scorer.score(VALIDATION), scorer.evaluate(VALIDATION)
+    after, again = scorer.score(VALIDATION), scorer.evaluate(VALIDATION)
+    assert again.metrics == first.metrics
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def copy_of_model(result: TrainingResult, folder: Path, file: str, old: str, new: str) -> Path:
+    """The model, as if it had been packaged with other code than what this process runs."""
+    copy = folder / "other"
+    shutil.copytree(result.artifact_dir / "model", copy)
+    path = copy / "code" / file
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+    return copy
+
+
+def test_a_model_with_other_code_is_measured_by_its_own(
+    result: TrainingResult, tmp_path: Path
+) -> None:
+    here = Scorer.load(result.artifact_dir).evaluate(VALIDATION)
+    changed = copy_of_model(result, tmp_path, "parts.py", "axis=-1)", "axis=-1) * 2")
+    there = Scorer.load(changed).evaluate(VALIDATION)
+    expected = dict(here.metrics)
+    expected["loss"] += 2.0 * expected["sum_loss"]
+    expected["sum_loss"] *= 2
+    expected["sum_cubic"] *= 2
+    assert there.metrics == pytest.approx(expected, 1e-5)
+    assert there.paths == here.paths
+    for ours, theirs in ((here.targets, there.targets), (here.weights, there.weights)):
+        assert ours.keys() == theirs.keys()
+        assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_model_of_an_engine_that_cannot_evaluate_says_so(
+    result: TrainingResult, tmp_path: Path
+) -> None:
+    older = copy_of_model(
+        result, tmp_path, "barrage_mlflow/scoring.py", "def evaluate(", "def no_evaluate("
+    )
+    scorer = Scorer.load(older)
+    assert scorer.score(VALIDATION)["sum"].shape == (300, 1)
+    message = (
+        "^the model was packaged by a barrage-mlflow that cannot evaluate what it packages: train "
+        "it again with this one$"
+    )
+    with pytest.raises(ArtifactError, match=message):
+        scorer.evaluate(VALIDATION)
+
+
+def test_records_that_cannot_be_evaluated(result: TrainingResult) -> None:
+    scorer = Scorer.load(result.artifact_dir)
+    with pytest.raises(RecordError, match=r"no records"):
+        scorer.evaluate(VALIDATION[:0])
+    with pytest.raises(KeyError, match=r"label") as error:
+        scorer.evaluate(VALIDATION.drop(columns="label"))
+    assert error.value.__notes__ == [
+        "in record 0, stage load, component parts.Loader",
+        "the records: no column 'label'; the columns are 'a', 'b', 'weight'",
+    ]

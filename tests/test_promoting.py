@@ -1,0 +1,258 @@
+"""Promotion: what is compared, what moves the alias, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from small import small_config, small_frame
+
+from barrage_mlflow import Promotion, PromotionError, RecordError, TrackingError, promote, train
+from barrage_mlflow.tracking import find_holder, set_alias
+
+TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(40, seed=1)
+ACCURACY = {"monitor": "val_accuracy", "mode": "max"}
+LOSS = {"import": "SparseCategoricalCrossentropy"}
+
+SCALER = """
+    import numpy as np
+
+    from barrage_mlflow import IdentityTransformer
+
+    class Scaler(IdentityTransformer):
+        def fit(self, records):
+            self.scale = float(np.std([record["a"] for record in records]))
+
+        def transform(self, data_record):
+            x, *targets = data_record
+            return (x, *({"label": y["label"] / self.scale} for y in targets))
+
+        def save(self, path):
+            (path / "scale.txt").write_text(repr(self.scale))
+
+        def load(self, path):
+            self.scale = float((path / "scale.txt").read_text())
+"""
+
+
+def registered(name: str, frame: pd.DataFrame = TRAIN, **values: Any) -> dict[str, float]:
+    """Train a version of a registered model; its metrics at the best epoch."""
+    return train(small_config(**values), frame, VALIDATION, register=name).metrics
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("trained")
+    (home / "scaler.py").write_text(textwrap.dedent(SCALER), "utf-8")
+    return home
+
+
+@pytest.fixture(scope="module")
+def trained(home: Path) -> list[dict[str, float]]:
+    """The metrics of the versions of ``small``; ``scaled`` has two whose targets differ."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.syspath_prepend(home)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        other = small_config()["model"]["outputs"][0]
+        versions = [
+            registered("small", solver__epochs=1),
+            registered("small", solver__epochs=8),
+            registered("small", solver__epochs=1, services__best_checkpoint=ACCURACY),
+            registered("small", solver__epochs=1, model__outputs=[{**other, "loss": LOSS}]),
+            registered("small", solver__epochs=1, model__outputs=[{**other, "metrics": []}]),
+        ]
+        scaled = {
+            "dataset__transformer": {"import": "scaler.Scaler"},
+            "model__outputs": [{"name": "label", "loss": {"import": "mse"}}],
+            "model__network__params__layers": [
+                {"import": "Input", "params": {"shape": [2], "name": "x"}},
+                {"import": "Dense", "params": {"units": 1, "name": "label"}},
+            ],
+            "solver__epochs": 1,
+        }
+        registered("scaled", **scaled)
+        registered("scaled", TRAIN.assign(a=TRAIN["a"] * 3), **scaled)
+        return versions
+
+
+@pytest.fixture(autouse=True)
+def _store_of_the_trained(
+    home: Path, trained: list[dict[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(home)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+
+
+@pytest.fixture
+def alias(request: pytest.FixtureRequest) -> str:
+    """An alias of this test's own."""
+    return re.sub(r"\W", "-", request.node.name)
+
+
+def losses(trained: list[dict[str, float]], *versions: int) -> dict[str, Any]:
+    return {str(v): pytest.approx(trained[v - 1]["val_loss"], 1e-5) for v in versions}
+
+
+def test_a_better_version_takes_the_alias(trained: list[dict[str, float]], alias: str) -> None:
+    set_alias("small", alias, "1")
+    promotion = promote("models:/small/2", VALIDATION, alias=alias)
+    expected = losses(trained, 2, 1)
+    assert promotion == Promotion("small", alias, "2", "1", "loss", "min", expected)
+    assert promotion.promoted
+    assert find_holder("small", alias) == "2"
+
+
+def test_a_worse_version_leaves_the_alias(trained: list[dict[str, float]], alias: str) -> None:
+    set_alias("small", alias, "2")
+    promotion = promote("models:/small/1", VALIDATION, alias=alias)
+    expected = losses(trained, 1, 2)
+    assert promotion == Promotion("small", alias, "1", "2", "loss", "min", expected)
+    assert not promotion.promoted
+    assert find_holder("small", alias) == "2"
+
+
+def test_an_alias_that_leads_nowhere_is_set(trained: list[dict[str, float]], alias: str) -> None:
+    promotion = promote("models:/small/1", VALIDATION, alias=alias)
+    expected = losses(trained, 1)
+    assert promotion == Promotion("small", alias, "1", None, "loss", "min", expected)
+    assert promotion.promoted
+    assert find_holder("small", alias) == "1"
+
+
+def test_a_version_that_has_the_alias_keeps_it(trained: list[dict[str, float]], alias: str) -> None:
+    set_alias("small", alias, "1")
+    promotion = promote(f"models:/small@{alias}", VALIDATION, alias=alias)
+    expected = losses(trained, 1)
+    assert promotion == Promotion("small", alias, "1", "1", "loss", "min", expected)
+    assert promotion.promoted
+    assert find_holder("small", alias) == "1"
+
+
+def test_the_metric_is_what_the_version_chose_its_best_epoch_by(alias: str) -> None:
+    # The same training as version 1: a tie, which is as good.
+    set_alias("small", alias, "1")
+    promotion = promote("models:/small/3", VALIDATION, alias=alias)
+    accuracy = promotion.scores["3"]
+    scores = {"3": accuracy, "1": accuracy}
+    assert promotion == Promotion("small", alias, "3", "1", "accuracy", "max", scores)
+    assert 0 < accuracy * len(VALIDATION) == pytest.approx(round(accuracy * len(VALIDATION)))
+    assert find_holder("small", alias) == "3"
+
+
+def test_the_records_decide_and_not_the_training(alias: str) -> None:
+    set_alias("small", alias, "2")
+    wrong = VALIDATION.assign(label=1 - VALIDATION["label"])
+    assert promote("models:/small/1", wrong, alias=alias).promoted
+    assert find_holder("small", alias) == "1"
+
+
+@pytest.mark.parametrize(
+    ("uri", "held", "message"),
+    [
+        (
+            "models:/small/4",
+            "1",
+            "small versions 4 and 1 cannot be compared by loss, which their configs define "
+            "otherwise: {'label': {'loss': {'import': 'SparseCategoricalCrossentropy'",
+        ),
+        (
+            "models:/small/3",
+            "5",
+            "small version 5 has no metric 'accuracy', which is what version 3 is compared by; "
+            "it has loss",
+        ),
+        (
+            "models:/scaled/2",
+            "1",
+            "scaled versions 2 and 1 cannot be compared by loss: their loaders and transformers "
+            "make other targets of output 'label' of the same records",
+        ),
+    ],
+)
+def test_versions_that_cannot_be_compared_are_refused(
+    uri: str, held: str, message: str, alias: str
+) -> None:
+    name = uri.split("/")[1]
+    set_alias(name, "kept", held)
+    with pytest.raises(PromotionError, match=f"^{re.escape(message)}"):
+        promote(uri, VALIDATION, alias="kept")
+    assert find_holder(name, "kept") == held
+
+
+def test_metrics_that_only_one_version_has_do_not_matter(alias: str) -> None:
+    set_alias("small", alias, "5")
+    assert promote("models:/small/2", VALIDATION, alias=alias).promoted
+
+
+def test_a_score_that_is_no_number_is_refused(alias: str) -> None:
+    far = VALIDATION.assign(label=1e30)
+    message = r"^loss of scaled version 1 is inf on the records: expected a finite number$"
+    with pytest.raises(PromotionError, match=message):
+        promote("models:/scaled/1", far, alias=alias)
+    assert find_holder("scaled", alias) is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "records", "alias", "error", "message"),
+    [
+        ("models:/small/1", VALIDATION, "latest", TrackingError, "refuses the alias 'latest'"),
+        ("artifacts/small", VALIDATION, "new", TrackingError, "expected a version of a registered"),
+        ("models:/small/9", VALIDATION, "new", TrackingError, "version=9) not found"),
+        ("models:/small/1", VALIDATION[:0], "new", RecordError, "no records"),
+        (
+            "models:/small/1",
+            VALIDATION.drop(columns="label"),
+            "new",
+            RecordError,
+            "no column 'label'",
+        ),
+        ("models:/small/1", "none.csv", "new", RecordError, "none.csv: no such file"),
+    ],
+)
+def test_bad_requests_are_told(
+    uri: str, records: Any, alias: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        promote(uri, records, alias=alias)
+    assert find_holder("small", "new") is None
+
+
+def report(holder: str | None, mode: str, new: float, held: float) -> list[str]:
+    scores = {"2": new} if holder in (None, "2") else {"2": new, "1": held}
+    return Promotion("small", "champion", "2", holder, "m", mode, scores).report.splitlines()
+
+
+def test_the_report_tells_scores_and_outcome() -> None:
+    assert report("1", "max", 0.75, 0.5) == [
+        "small version 2: m 0.75",
+        "small version 1: m 0.5 (@champion)",
+        "moved: @champion now leads to version 2 (m: higher is better)",
+    ]
+    assert report("1", "min", 0.75, 0.5) == [
+        "small version 2: m 0.75",
+        "small version 1: m 0.5 (@champion)",
+        "not moved: @champion stays with version 1 (m: lower is better)",
+    ]
+    for mode in ("min", "max"):
+        assert report("1", mode, 0.5, 0.5)[2].startswith("moved: @champion now leads to version 2")
+    assert report(None, "min", 0.75, 0.5) == [
+        "small version 2: m 0.75",
+        "set: @champion leads to version 2; it led nowhere",
+    ]
+    assert report("2", "min", 0.75, 0.5) == [
+        "small version 2: m 0.75 (@champion)",
+        "not moved: @champion leads to version 2 already",
+    ]
+
+
+def test_a_version_tells_the_metrics_of_its_best_epoch(trained: list[dict[str, float]]) -> None:
+    version = MlflowClient().get_model_version("small", "2")
+    assert {name: float(value) for name, value in version.tags.items()} == trained[1]
+    history = MlflowClient().get_metric_history(version.run_id, "val_loss")
+    assert min(point.value for point in history) == pytest.approx(trained[1]["val_loss"])

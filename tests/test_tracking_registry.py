@@ -1,0 +1,113 @@
+"""Versions of registered models and their aliases, and what the registry refuses."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from barrage_mlflow.errors import TrackingError
+from barrage_mlflow.tracking.registry import (
+    check_alias,
+    check_registrable,
+    find_holder,
+    find_version,
+    register_version,
+    set_alias,
+)
+
+
+def logged_model() -> str:
+    """The URI of a logged model, of which MLflow has no files."""
+    with mlflow.start_run() as run:
+        model = mlflow.initialize_logged_model("model", source_run_id=run.info.run_id)
+    mlflow.finalize_logged_model(model.model_id, "READY")
+    return model.model_uri
+
+
+def test_a_version_has_its_run_metrics_and_alias() -> None:
+    first, second = logged_model(), logged_model()
+    assert register_version(first, "it's", "champion", {"loss": 0.1, "val_loss": 0.25}) == "1"
+    assert register_version(second, "it's", None, {}) == "2"
+    version = MlflowClient().get_model_version_by_alias("it's", "champion")
+    model = mlflow.get_logged_model(first.removeprefix("models:/"))
+    assert (int(version.version), version.run_id) == (1, model.source_run_id)
+    assert version.tags == {"loss": "0.1", "val_loss": "0.25"}
+    assert find_version("models:/it's@champion") == ("it's", "1")
+    assert find_version("models:/it's/2") == ("it's", "2")
+    set_alias("it's", "champion", "2")
+    assert find_holder("it's", "champion") == "2"
+    assert find_holder("it's", "challenger") is None
+
+
+def test_a_model_is_one_version_of_a_name_however_often_it_is_registered() -> None:
+    model = logged_model()
+    numbers = [register_version(model, name, None, {}) for name in ("a", "b", "a", "b")]
+    assert numbers == ["1", "1", "1", "1"]
+    assert register_version(model, "a", "champion", {}) == "1"
+    assert find_holder("a", "champion") == "1"
+
+
+def test_names_that_the_registry_refuses_are_told() -> None:
+    check_registrable("new")
+    MlflowClient().create_registered_model("known")
+    check_registrable("known")
+    with pytest.raises(TrackingError, match=r"could not register a model 'a/b': .*name") as error:
+        check_registrable("a/b")
+    assert error.value.error_code == "INVALID_PARAMETER_VALUE"
+
+
+@pytest.mark.parametrize(
+    ("alias", "reason"),
+    [
+        ("latest", "'latest' alias name (case insensitive) is reserved."),
+        ("Latest", "'latest' alias name (case insensitive) is reserved."),
+        ("v1", "Version alias name 'v1' is reserved."),
+        (
+            "a b",
+            "Invalid alias name: 'a b'. Names may only contain alphanumerics, underscores (_), "
+            "and dashes (-).",
+        ),
+    ],
+)
+def test_aliases_that_mlflow_refuses_are_told(alias: str, reason: str) -> None:
+    message = f"MLflow refuses the alias {alias!r}: {reason} Take one such as champion"
+    with pytest.raises(TrackingError, match=f"^{re.escape(message)}$"):
+        check_alias(alias)
+
+
+@pytest.mark.parametrize(
+    "uri", ["models:/m-1f0c", "models:/a", "models:/a/b", "models:/a/1/x", "runs:/1/model", "out"]
+)
+def test_what_is_no_version_of_a_registered_model_is_told(uri: str) -> None:
+    message = (
+        f"{uri}: expected a version of a registered model, models:/NAME/VERSION or "
+        "models:/NAME@ALIAS"
+    )
+    with pytest.raises(TrackingError, match=f"^{re.escape(message)}$"):
+        find_version(uri)
+
+
+def test_versions_and_aliases_that_are_not_there_are_told() -> None:
+    register_version(logged_model(), "small", None, {})
+    for uri, reason in (
+        ("models:/small/2", r"Model Version \(name=small, version=2\) not found"),
+        ("models:/other/1", r"Model Version \(name=other, version=1\) not found"),
+        ("models:/small@champion", r"Registered model alias champion not found\."),
+    ):
+        with pytest.raises(TrackingError, match=rf"could not find {uri}: .*{reason}$"):
+            find_version(uri)
+    with pytest.raises(TrackingError, match=r"could not read the aliases of 'other': .* not found"):
+        find_holder("other", "champion")
+
+
+def test_a_store_that_is_not_there_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere.db")
+    with pytest.raises(TrackingError, match=r"^there is no MLflow store .*elsewhere\.db: run this"):
+        find_version("models:/small/1")
+    assert not (tmp_path / "elsewhere.db").exists()
