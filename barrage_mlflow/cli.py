@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -197,7 +195,8 @@ def sync(artifact_dir: str, new_run: bool) -> None:
 
 
 @main.command(
-    epilog=_EXAMPLE + "barrage-mlflow predict validation.csv models:/iris/1 -o scores.csv"
+    epilog=_EXAMPLE
+    + "barrage-mlflow predict records.parquet models:/iris@champion -o scores.csv --keep id"
 )
 @click.argument("records")
 @click.argument("model")
@@ -207,28 +206,53 @@ def sync(artifact_dir: str, new_run: bool) -> None:
     type=click.Path(dir_okay=False),
     help="File to write: .json, .jsonl, .csv or .parquet; JSON Lines on the terminal if left out.",
 )
-def predict(records: str, model: str, output: str | None) -> None:
-    """Score the records in the file RECORDS with MODEL.
+@click.option(
+    "--keep",
+    metavar="COLUMN",
+    multiple=True,
+    help="Put this column of the records first in each row; may be repeated.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Records that go through the network at once; 256 if left out.",
+)
+def predict(
+    records: str, model: str, output: str | None, keep: tuple[str, ...], batch_size: int | None
+) -> None:
+    """Score the records in the file RECORDS, of any size, with MODEL.
 
-    MODEL is an artifact folder or any MLflow model URI.
+    MODEL is an artifact folder or any MLflow model URI. Killed and started again, it goes on where
+    it was.
     """
-    write = _score_writer(output)
+    from barrage_mlflow.dataset import Parts
+    from barrage_mlflow.score_writers import make_writer
+
+    # Before TensorFlow is loaded, which takes seconds: names are soon mistyped.
+    if output is not None:
+        make_writer(Path(output))
+    parts = Parts(records, keep)
     _load_tensorflow()
 
     from barrage_mlflow import artifacts
-    from barrage_mlflow.dataset import Records
-    from barrage_mlflow.scoring import Scorer, to_frame
+    from barrage_mlflow.batch_scoring import print_scores, score_file
+    from barrage_mlflow.progress import told_seconds
+    from barrage_mlflow.scoring import BATCH_SIZE, Scorer
 
-    rows = Records.read(records)
     if (Path(model) / artifacts.MODEL).is_dir():
         scorer = Scorer.load(model)
     else:
         from barrage_mlflow.pyfunc import load_scorer
 
         scorer = load_scorer(model)
-    write(to_frame(scorer.score(rows)))
-    if output:
-        click.echo(f"{len(rows)} scores in {output}")
+    size = batch_size or BATCH_SIZE
+    if output is None:
+        # Under a terminal the rows tell how far it is.
+        shown = None if sys.stdout.isatty() else sys.stderr
+        print_scores(scorer, parts, lambda rows: click.echo(rows, nl=False), size, shown)
+        return
+    scores = score_file(scorer, parts, output, batch_size=size, progress=sys.stderr)
+    click.echo(f"{scores.records} scores in {output}, {told_seconds(scores.seconds)}")
 
 
 @main.command(epilog=_EXAMPLE + "barrage-mlflow promote models:/iris/2 test.csv --alias champion")
@@ -386,6 +410,8 @@ def _load_tensorflow(spare: bool = False) -> None:
     Args:
         spare: fork the clean process of a training, before TensorFlow is used.
     """
+    # From Python, a command may be called where it was used before.
+    spare = spare and "tensorflow" not in sys.modules
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -425,45 +451,6 @@ def _split_overrides(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
             value = following
         overrides[key] = value
     return overrides, others
-
-
-def _score_writer(output: str | None) -> Callable[[Any], object]:
-    """Choose how scores are written, before any time is spent on scoring."""
-    if output is None:
-        return lambda frame: click.echo("\n".join(_to_rows(frame)))
-    path = Path(output)
-    writers: Mapping[str, Callable[[Any], object]] = {
-        ".json": lambda frame: path.write_text("[" + ",\n".join(_to_rows(frame)) + "]\n", "utf-8"),
-        ".jsonl": lambda frame: path.write_text("\n".join(_to_rows(frame)) + "\n", "utf-8"),
-        ".csv": lambda frame: frame.to_csv(path, index=False),
-        ".parquet": lambda frame: frame.to_parquet(path, index=False),
-    }
-    if path.suffix not in writers:
-        raise click.UsageError(
-            f"--output {output}: expected a file ending in {', '.join(writers)}, "
-            f"got {path.suffix or 'no ending'}"
-        )
-    if not path.parent.is_dir():
-        raise click.UsageError(f"--output {output}: no folder {path.parent}")
-    return writers[path.suffix]
-
-
-def _to_rows(frame: Any) -> list[str]:
-    """Write each row of scores as a JSON object, numbers to their last digit."""
-    columns = {name: frame[name].tolist() for name in frame}
-    return [
-        json.dumps(
-            dict(zip(columns, map(_plain, row), strict=True)), ensure_ascii=False, default=str
-        )
-        for row in zip(*columns.values(), strict=True)
-    ]
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no word for NaN and infinity: null takes their place."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _fail(message: str, status: int) -> NoReturn:

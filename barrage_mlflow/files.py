@@ -34,11 +34,29 @@ def written_whole(path: Path) -> Iterator[Path]:
     partial = partial_path(path)
     try:
         yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        put_in_place(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def put_in_place(written: Path, path: Path) -> None:
+    """Give a file that is written to its end its name, on the same disk, so that it lasts.
+
+    Whoever reads ``path`` finds what was there before or all of the new file, also after a crash
+    or a power cut in between.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     written, path = Path(folder, "half.txt"), Path(folder, "notes.txt")
+        ...     size = written.write_text("all of it")
+        ...     put_in_place(written, path)
+        ...     path.read_text(), written.exists()
+        ('all of it', False)
+    """
+    with written.open("rb+") as file:
+        os.fsync(file.fileno())
+    written.replace(path)
     _sync_folder(path.parent)
 
 

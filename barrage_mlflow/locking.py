@@ -1,4 +1,4 @@
-"""One training at a time in an artifact folder."""
+"""One process at a time in a folder: a training in its artifact folder, a scoring in its own."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _LOOK = 0.2
 
 @contextmanager
 def locked(folder: Path, patience: float = 0) -> Iterator[None]:
-    """Keep every other training out of an artifact folder, which is made if it is not there.
+    """Keep every other process out of a folder, which is made if it is not there.
 
     The lock dies with its process, however that ends. A folder in which nothing was left is
     removed.
 
     Args:
-        folder: the artifact folder.
+        folder: an artifact folder, or another that only one may write to.
         patience: seconds to wait for another process to leave it.
 
     Raises:
@@ -49,7 +49,7 @@ def locked(folder: Path, patience: float = 0) -> Iterator[None]:
         file = _acquired(path, deadline)
     except OSError as error:
         raise ArtifactError(
-            f"{folder}: the artifact folder cannot be written to ({error}); name another one"
+            f"{folder}: the folder cannot be written to ({error}); name another one"
         ) from error
     with file:
         try:

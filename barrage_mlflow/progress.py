@@ -1,9 +1,10 @@
-"""Shows how far a training is: a live line under a terminal, plain lines elsewhere."""
+"""Shows how far a training or scoring is: a live line under a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -61,6 +62,103 @@ def format_seconds(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"
+
+
+def told_seconds(seconds: float) -> str:
+    """Write a duration as a person would tell it.
+
+    Example:
+        >>> told_seconds(3.14159), told_seconds(3725.4)
+        ('3.1 s', '1:02:05')
+    """
+    return f"{seconds:.1f} s" if seconds < 60 else format_seconds(seconds)
+
+
+class ScoringProgress(AbstractContextManager["ScoringProgress"]):
+    """Shows how many records of a file are scored.
+
+    Under a terminal it is a bar, which goes away at the end. Elsewhere it is plain lines, at most
+    one every ten seconds.
+
+    Args:
+        stream: where to write, ``sys.stderr``; None for nowhere.
+
+    Example:
+        >>> with ScoringProgress(None) as progress:
+        ...     progress.update(256, 0.5)
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self._begin: tuple[float, int, float] | None = None
+        self._shown = time.monotonic()
+        self._bar: Any = None
+        if stream is not None and stream.isatty():
+            self._bar = _scoring_bar(stream)
+            self._task = self._bar.add_task("", total=None, told="")
+
+    def __enter__(self) -> ScoringProgress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, records: int, share: float | None) -> None:
+        """Take note of how far it is.
+
+        Args:
+            records: scored so far, with those that an earlier process scored.
+            share: of the file, up to 1; None where that is not known.
+        """
+        now = time.monotonic()
+        if self._begin is None:
+            # Counted from here, the first call of a network, which takes long, is left out, and
+            # so is what an earlier process did.
+            self._begin = (now, records, share or 0.0)
+        if self._stream is None:
+            return
+        if self._bar is not None and now - self._shown >= _REFRESH_SECONDS:
+            total = None if share is None else 1.0
+            told = self._told(now, records, share)
+            self._bar.update(self._task, completed=share or 0.0, total=total, told=told)
+            self._shown = now
+        elif self._bar is None and now - self._shown >= _QUIET_SECONDS:
+            print(self._told(now, records, share), file=self._stream, flush=True)
+            self._shown = now
+
+    def say(self, what: str) -> None:
+        """Show what is done once all records are scored."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=1.0, total=1.0, told=what)
+
+    def _told(self, now: float, records: int, share: float | None) -> str:
+        assert self._begin is not None
+        begun, before, done = self._begin
+        parts = [f"{records:,} records"]
+        if share is not None and self._bar is None:
+            parts.append(f"{share:.0%}")
+        if now > begun:
+            parts.append(f"{(records - before) / (now - begun):,.0f}/s")
+            if share is not None and share > done:
+                left = (now - begun) / (share - done) * (1 - share)
+                parts.append(f"{format_seconds(left)} left")
+        return "  ".join(parts)
+
+
+def _scoring_bar(stream: TextIO) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    return Progress(
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[told]}"),
+        console=Console(file=stream),
+        transient=True,
+    )
 
 
 class _Clock:

@@ -30,8 +30,9 @@ from barrage_mlflow.dataset import (
     conform_inputs,
     describe_columns,
     load_pipeline,
+    text_columns,
 )
-from barrage_mlflow.errors import ArtifactError, RecordError
+from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError
 from barrage_mlflow.evaluating import Evaluation, evaluate
 from barrage_mlflow.model_process import ModelProcess
 from barrage_mlflow.saved_network import Arrays, Network, load_network, save_network
@@ -76,6 +77,7 @@ class Scorer:
         config: the resolved config.
         columns: the columns of the records that scoring reads.
         outputs: names of the network's outputs.
+        folder: of the packaged model that it was loaded from; None if it was not.
 
     Example:
         >>> scorer = Scorer.load("artifacts/2026-11-23-10-15-00-1f0c")  # doctest: +SKIP
@@ -94,6 +96,7 @@ class Scorer:
         self.config = config
         self.columns = columns
         self.outputs = _outputs(config)
+        self.folder: Path | None = None
         self._transformer_folder = transformer_folder
         self._pipeline = pipeline = load_pipeline(config, RecordMode.SCORE, transformer_folder)
         self._network = network
@@ -159,13 +162,25 @@ artifact folder of a finished training
             spec["name"]: ArraySpec(tuple(spec["shape"]), spec["dtype"])
             for spec in signature["inputs"]
         }
-        return cls(
+        scorer = cls(
             config,
             data / artifacts.TRANSFORMER,
             load_network(data / artifacts.NETWORK, list(input_specs), signature["outputs"]),
             input_specs,
             [ColumnSpec(**column) for column in signature["columns"]],
         )
+        scorer.folder = model
+        return scorer
+
+    def piece_size(self, batch_size: int = BATCH_SIZE) -> int:
+        """How many records are best scored at once, the same whichever records they are.
+
+        Components that work on columns take many batches as easily as one.
+
+        Args:
+            batch_size: records that go through the network at once.
+        """
+        return max(1, _PIECE // batch_size) * batch_size if self._by_columns else batch_size
 
     def score(self, records: Any, batch_size: int = BATCH_SIZE) -> Arrays:
         """Score records: load → transform → network → postprocess.
@@ -184,11 +199,10 @@ artifact folder of a finished training
             >>> Scorer.load(folder).score("validation.csv")  # doctest: +SKIP
             {'species': array([[0.99, 0.01, 0.  ], ...], dtype=float32)}
         """
-        records = Records.read(records)
+        records = Records.read(records, text=text_columns(self.columns))
         if not len(records):
             raise RecordError(f"{records.name}: no records to score")
-        # Components that work on columns take many batches as easily as one.
-        size = max(1, _PIECE // batch_size) * batch_size if self._by_columns else batch_size
+        size = self.piece_size(batch_size)
         pieces = [self._score_piece(piece, batch_size) for piece in records.pieces(size)]
         if len(pieces) == 1:
             return pieces[0]
@@ -234,20 +248,28 @@ class _ScorerElsewhere(Scorer):
             self._process.close()
             raise
         self.columns = [ColumnSpec(**column) for column in columns]
+        self.folder = model
+        # It is told columns, and knows for itself what to make of them at once.
+        self._by_columns = True
         weakref.finalize(self, self._process.close)
 
     def score(self, records: Any, batch_size: int = BATCH_SIZE) -> Arrays:
-        scores: Arrays = self._process.call("score", *_sent(records), batch_size)
+        records = Records.read(records, text=text_columns(self.columns))
+        try:
+            scores: Arrays = self._process.call("score", *_sent(records), batch_size)
+        except BarrageError as error:
+            if records.place(0) != "record 0":
+                error.add_note(f"records are counted from {records.place(0)}")
+            raise
         return scores
 
     def evaluate(self, records: Any) -> Evaluation:
-        return Evaluation(*self._process.call("evaluate", *_sent(records)))
+        return Evaluation(*self._process.call("evaluate", *_sent(Records.read(records))))
 
 
-def _sent(records: Any) -> tuple[dict[str, Any], int]:
+def _sent(records: Records) -> tuple[dict[str, Any], int]:
     """Records as another process takes them: as columns, and how many they are."""
-    records = Records.read(records)
-    return {name: records.values(name) for name in records.columns}, len(records)
+    return {name: records.cells(name) for name in records.columns}, len(records)
 
 
 def _load_inputs(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 from pathlib import Path
 
 import mlflow
@@ -10,17 +12,15 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from small import small_config, small_frame
+from stub_scorer import StubScorer
 
-from barrage_mlflow import model_process
 from barrage_mlflow.cli import _split_overrides, explain_error, main
 from barrage_mlflow.errors import ConfigError, Fault, RecordError
+from barrage_mlflow.scoring import Scorer
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    # A process that has used TensorFlow cannot be forked: the fork may wait for ever.
-    monkeypatch.setattr(model_process, "fork_spare", lambda: None)
-
+def run(tmp_path: Path):
     def call(*arguments: object) -> Result:
         return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
@@ -69,7 +69,7 @@ def test_train_then_predict_in_every_format(run, files) -> None:
     for model in ("out", "models:/small/1", out[3].split()[1]):
         written = run("predict", "validation.csv", model, "-o", "scores.json")
         assert written.exit_code == 0, written.output
-        assert written.stdout == "20 scores in scores.json\n"
+        assert re.fullmatch(r"20 scores in scores\.json, \d+\.\d s\n", written.stdout)
         assert json.loads(Path("scores.json").read_text("utf-8")) == expected
     for suffix in ("jsonl", "csv", "parquet"):
         assert run("predict", "validation.csv", "out", "-o", f"scores.{suffix}").exit_code == 0
@@ -83,6 +83,50 @@ def test_train_then_predict_in_every_format(run, files) -> None:
     assert [list(value) for value in parquet["label"]] == [
         pytest.approx(score["label"]) for score in expected
     ]
+    options = ["--keep", "a", "--keep", "label", "--batch-size", "7"]
+    refused = run("predict", "validation.csv", "out", "-o", "kept.csv", *options)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(
+        "error: validation.csv: the column 'label' cannot be kept, since an output of the model"
+    )
+    assert not Path("kept.csv").exists()
+    for output in (["-o", "kept.jsonl"], []):
+        kept = run("predict", "validation.csv", "out", *output, "--keep", "b", "--keep", "a")
+        assert kept.exit_code == 0, kept.output
+        text = Path("kept.jsonl").read_text("utf-8") if output else kept.stdout
+        rows = [json.loads(line) for line in text.splitlines()]
+        assert [list(row) for row in rows] == [["b", "a", "label"]] * 20
+        assert [row["label"] for row in rows] == [score["label"] for score in expected]
+        lines = Path("validation.csv").read_text("utf-8").splitlines()[1:]
+        assert [f"{row['a']},{row['b']}" for row in rows] == [
+            line.rpartition(",")[0] for line in lines
+        ]
+
+
+def test_a_scoring_that_is_interrupted_says_how_to_go_on(
+    run, files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(StubScorer):
+        def score(self, records, batch_size=256):
+            if self.scored == 20:
+                signal.raise_signal(signal.SIGINT)
+            return super().score(records, batch_size)
+
+    Path("out/model/data").mkdir(parents=True)
+    monkeypatch.setattr(Scorer, "load", lambda folder: Interrupted(Path(folder) / "model"))
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.default_int_handler)
+    command = ("predict", "train.csv", "out", "-o", "scores.csv", "--batch-size", "4")
+    stopped = run(*command)
+    assert stopped.exit_code == 130
+    assert stopped.stderr.splitlines() == [
+        "interrupted",
+        "24 records are scored and kept in scores.csv.unfinished; the same command goes on after "
+        "them, unless records or model change",
+    ]
+    monkeypatch.setattr(Scorer, "load", lambda folder: StubScorer(Path(folder) / "model"))
+    resumed = run(*command)
+    assert resumed.stdout.startswith("60 scores in scores.csv, ")
+    assert resumed.stderr == "24 records were scored before: going on after them\n"
 
 
 def test_register_predict_and_promote_by_alias(run, files) -> None:
@@ -194,6 +238,8 @@ def test_check_places_a_fault_of_an_override_at_its_option(run, files) -> None:
         (["train", "config.json", "missing.csv", "validation.csv"], "error: missing.csv: no such"),
         (["train", "missing.json", "train.csv", "validation.csv"], "missing.json"),
         (["predict", "missing.csv", "out"], "error: missing.csv: no such file"),
+        (["predict", "train.csv", "out", "--keep", "aa"], "error: train.csv: no column 'aa'; did"),
+        (["predict", "train.csv", "out", "--batch-size", "0"], "0 is not in the range x>=1"),
         (["predict", "train.csv", "nowhere"], "error: nowhere: MLflow finds no model there"),
         (["predict", "train.csv", "models:/none/1"], "error: models:/none/1: MLflow finds no"),
         (["predict", "train.csv", "out", "-o", "scores.txt"], ".json, .jsonl, .csv, .parquet"),

@@ -1,9 +1,10 @@
-"""Progress of a training, under a terminal and elsewhere."""
+"""Progress of a training or scoring, under a terminal and elsewhere."""
 
 from __future__ import annotations
 
 import io
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -71,3 +72,64 @@ def test_the_time_left_is_that_of_the_epochs_so_far(monkeypatch: pytest.MonkeyPa
     assert clock.left(2) == "0:01:00"
     clock.tick()
     assert clock.left(4) == "0:03:00"
+
+
+def score(stream: io.StringIO | None, *updates: tuple[int, float | None]) -> None:
+    with progress.ScoringProgress(stream) as shown:
+        for records, share in updates:
+            shown.update(records, share)
+        shown.say("writing scores.csv")
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every look at the clock take six seconds."""
+    now = iter(range(0, 6000, 6))
+    # Not that of rich, which looks at the clock from a thread.
+    clock = SimpleNamespace(monotonic=lambda: float(next(now)))
+    monkeypatch.setattr(progress, "time", clock)
+
+
+@pytest.mark.usefixtures("seconds")
+def test_elsewhere_a_scoring_says_at_most_every_ten_seconds_how_far_it_is() -> None:
+    stream = io.StringIO()
+    score(stream, (1000, 0.1), (2000, 0.2), (3000, 0.3), (4000, 0.4), (5000, 0.5))
+    assert stream.getvalue().splitlines() == [
+        "2,000 records  20%  167/s  0:00:48 left",
+        "4,000 records  40%  167/s  0:00:36 left",
+    ]
+
+
+@pytest.mark.usefixtures("seconds")
+def test_what_is_not_known_of_a_file_is_not_said() -> None:
+    stream = io.StringIO()
+    score(stream, (1000, None), (2000, None))
+    assert stream.getvalue() == "2,000 records  167/s\n"
+
+
+@pytest.mark.usefixtures("seconds")
+def test_what_an_earlier_process_scored_makes_this_one_no_faster() -> None:
+    stream = io.StringIO()
+    score(stream, (1_001_000, 0.5), (1_002_000, 0.6))
+    assert stream.getvalue() == "1,002,000 records  60%  167/s  0:00:24 left\n"
+
+
+def test_a_short_scoring_says_nothing() -> None:
+    stream = io.StringIO()
+    score(stream, (1000, 1.0))
+    assert stream.getvalue() == ""
+    score(None, (1000, 1.0))
+
+
+@pytest.mark.usefixtures("seconds")
+def test_a_terminal_gets_a_bar_of_a_scoring() -> None:
+    stream = Terminal()
+    score(stream, (1000, 0.25), (2000, 0.5))
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
+    assert "writing scores.csv" in shown
+    with progress.ScoringProgress(stream) as bar:
+        bar.update(1000, 0.25)
+        bar.update(2000, 0.5)
+        bar._bar.refresh()
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
+    assert re.search(r"━ +50% 2,000 records  167/s  0:00:12 left", shown)

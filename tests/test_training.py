@@ -424,7 +424,7 @@ def test_a_postprocess_may_refuse_what_only_an_untrained_network_gives(project: 
 
 def test_an_artifact_folder_that_cannot_be_made_opens_no_run(tmp_path: Path) -> None:
     Path("file").touch()
-    message = r"^file/out: the artifact folder cannot be written to \(.*Not a directory.*\); name"
+    message = r"^file/out: the folder cannot be written to \(.*Not a directory.*\); name"
     with pytest.raises(ArtifactError, match=message):
         train(small_config(), TRAIN, VALIDATION, artifact_dir="file/out")
     assert mlflow.search_runs(search_all_experiments=True, output_format="list") == []

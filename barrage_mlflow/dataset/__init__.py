@@ -5,9 +5,15 @@ short names of a config's loaders and transformers (``"KeySelector"``) are looke
 """
 
 from barrage_mlflow.dataset.augmentors import Augmentor
-from barrage_mlflow.dataset.blocks import Blocks, cut, length
+from barrage_mlflow.dataset.blocks import Blocks, cut, length, read_ahead
 from barrage_mlflow.dataset.build import build_augmentors, build_loader, build_transformer
-from barrage_mlflow.dataset.column_specs import ColumnSpec, as_specified, describe_columns
+from barrage_mlflow.dataset.column_specs import (
+    ColumnSpec,
+    as_specified,
+    describe_columns,
+    text_columns,
+)
+from barrage_mlflow.dataset.columns import native
 from barrage_mlflow.dataset.conform import (
     ArraySpec,
     conform_inputs,
@@ -20,6 +26,7 @@ from barrage_mlflow.dataset.feeding_path import feeding_path
 from barrage_mlflow.dataset.fitted import fit_and_save, load_pipeline
 from barrage_mlflow.dataset.loader import KeySelector, RecordLoader, columns_read
 from barrage_mlflow.dataset.order import epoch_rows, sample_counts
+from barrage_mlflow.dataset.parts import Part, Parts
 from barrage_mlflow.dataset.pipeline import Pipeline
 from barrage_mlflow.dataset.records import Records, RecordSource
 from barrage_mlflow.dataset.transformer import IdentityTransformer, RecordTransformer
@@ -34,6 +41,8 @@ __all__ = [
     "Feeder",
     "IdentityTransformer",
     "KeySelector",
+    "Part",
+    "Parts",
     "Pipeline",
     "Record",
     "RecordLoader",
@@ -58,6 +67,9 @@ __all__ = [
     "fit_and_save",
     "length",
     "load_pipeline",
+    "native",
+    "read_ahead",
     "sample_counts",
     "show_shape",
+    "text_columns",
 ]

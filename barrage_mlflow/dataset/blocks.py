@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from barrage_mlflow.dataset.types import DataRecord
+
+_T = TypeVar("_T")
 
 
 class Blocks:
@@ -111,24 +113,24 @@ def _is_alike(left: DataRecord, right: DataRecord) -> bool:
     )
 
 
-def read_ahead(blocks: Iterator[DataRecord], depth: int = 1) -> Iterator[DataRecord]:
+def read_ahead(blocks: Iterator[_T], depth: int = 1) -> Generator[_T, None, None]:
     """The same blocks, made by a thread while those before them are in use.
 
     Args:
-        blocks: used by that thread alone from now on.
-        depth: how many blocks to hold ready at most.
+        blocks: blocks, or whatever else takes long to make; used by that thread alone from now on.
+        depth: how many to hold ready at most.
 
     Raises:
-        Exception: whatever making a block raises, in its place in the order.
+        Exception: whatever making one raises, in its place in the order.
 
     Example:
         >>> list(read_ahead(iter([({"x": 1},), ({"x": 2},)])))
         [({'x': 1},), ({'x': 2},)]
     """
-    ready: queue.Queue[tuple[DataRecord | None, BaseException | None]] = queue.Queue(depth)
+    ready: queue.Queue[tuple[_T | None, BaseException | None]] = queue.Queue(depth)
     stopped = threading.Event()
 
-    def put(block: DataRecord | None, error: BaseException | None = None) -> None:
+    def put(block: _T | None, error: BaseException | None = None) -> None:
         while not stopped.is_set():
             with suppress(queue.Full):
                 ready.put((block, error), timeout=0.1)

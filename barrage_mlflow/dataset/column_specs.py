@@ -82,6 +82,17 @@ def _loads_without(loader: RecordLoader, record: Record, name: str) -> bool:
     return True
 
 
+def text_columns(specs: Sequence[ColumnSpec]) -> list[str]:
+    """The columns that a CSV file must be read as text for: postcodes may look like numbers.
+
+    Example:
+        >>> specs = [ColumnSpec("postcode", "string", True), ColumnSpec("age", "double", True)]
+        >>> text_columns(specs)
+        ['postcode']
+    """
+    return [spec.name for spec in specs if spec.type == "string"]
+
+
 def as_specified(records: Records, specs: Sequence[ColumnSpec]) -> Records:
     """The records with each column in its type, and a missing one that is not required added.
 

@@ -11,7 +11,7 @@ import io
 import json
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
@@ -30,23 +30,27 @@ Lines: TypeAlias = Callable[[], "list[int] | None"]
 _KINDS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _KINDS |= {".parquet": "parquet", ".pq": "parquet"}
 _COMPRESSIONS = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
+UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
+"""What reading a file raises that is not what its name says."""
+
 _WANTED = "a CSV (.csv), JSON (.json), JSON Lines (.jsonl, .ndjson) or Parquet (.parquet) file"
 _HEAD = 1 << 16
 """Bytes that are read at once where little of a file is wanted."""
-_UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
-
 
 Read: TypeAlias = "pd.DataFrame | list[dict[str, Any]] | ParquetFiles"
 """What reading a file gives; of Parquet no more than the footers are read."""
 
 
-def read_file(source: str, limit: int | None = None) -> tuple[Read, Lines, bool]:
+def read_file(
+    source: str, limit: int | None = None, text: Collection[str] = ()
+) -> tuple[Read, Lines, bool]:
     """The records of a file or Parquet folder, and how to find the line of each.
 
     Args:
         source: a path, or a URL that fsspec opens.
         limit: of a large file, read this many records and little more than their bytes. A JSON
             list can only be read whole.
+        text: columns of a CSV file that are read as text, whatever they hold.
 
     Returns:
         The records; the line of each; and whether the limit left some unread.
@@ -55,13 +59,13 @@ def read_file(source: str, limit: int | None = None) -> tuple[Read, Lines, bool]
         RecordError: the file is missing, empty, not of the kind that its name says, or holds
             no records.
     """
-    kind = _kind(source)
+    kind = kind_of(source)
     rows: Read
     lines: Lines = _unknown_lines
     more = False
     if kind == "csv":
-        rows, more = _read_csv(source, limit)
-        lines = partial(_csv_lines, source, limit)
+        rows, more = _read_csv(source, limit, text)
+        lines = partial(csv_lines, source, limit)
     elif kind == "jsonl":
         rows, starts, more = _read_jsonl(source, limit)
         lines = starts.copy
@@ -81,8 +85,17 @@ def _unknown_lines() -> list[int] | None:
     return None
 
 
-def _kind(source: str) -> str:
-    """What a file is by its name; that it is there."""
+def kind_of(source: str) -> str:
+    """What a file is by its name: ``"csv"``, ``"json"``, ``"jsonl"`` or ``"parquet"``.
+
+    Raises:
+        RecordError: it is not there, or none of these.
+
+    Example:
+        >>> kind_of("train.txt")
+        Traceback (most recent call last):
+        barrage_mlflow.errors.RecordError: train.txt: no such file; expected a CSV ...
+    """
     import fsspec
 
     try:
@@ -108,11 +121,17 @@ def _kind(source: str) -> str:
     return _KINDS[extension]
 
 
-def _open(source: str) -> IO[bytes]:
+def open_file(source: str) -> tuple[IO[bytes], IO[bytes]]:
+    """Open a file: what is in it, and the file itself, which differs where it is compressed."""
     import fsspec
 
-    handle: IO[bytes] = fsspec.open(source, "rb", compression="infer").open()
-    return handle
+    opened = fsspec.open(source, "rb", compression="infer")
+    handle: IO[bytes] = opened.open()
+    return handle, opened.fobjects[0]
+
+
+def _open(source: str) -> IO[bytes]:
+    return open_file(source)[0]
 
 
 def broken(source: str, kind: str, error: Exception) -> RecordError:
@@ -136,7 +155,7 @@ def _read_json(source: str) -> list[dict[str, Any]]:
     try:
         with _open(source) as handle:
             text = handle.read().decode("utf-8-sig")
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise broken(source, "JSON", error) from error
     if not text.strip():
         raise _empty(source, "JSON")
@@ -161,22 +180,42 @@ def _read_jsonl(source: str, limit: int | None) -> tuple[list[dict[str, Any]], l
     starts: list[int] = []
     try:
         with _open(source) as handle:
-            # By bytes, not by str.splitlines: it breaks at characters that JSON allows in a string.
-            for number, line in enumerate(handle, start=1):
-                text = line.removesuffix(b"\n").decode("utf-8-sig" if number == 1 else "utf-8")
-                if text.strip():
-                    rows.append(_jsonl_row(source, number, text))
-                    starts.append(number)
-                    if len(rows) == limit:
-                        return rows, starts, _holds_more(handle)
-    except _UNREADABLE as error:
+            for number, text in json_lines(handle):
+                rows.append(json_row(source, number, text))
+                starts.append(number)
+                if len(rows) == limit:
+                    return rows, starts, _holds_more(handle)
+    except UNREADABLE as error:
         raise broken(source, "JSON Lines", error) from error
     if not rows:
         raise _empty(source, "JSON Lines")
     return rows, starts, False
 
 
-def _jsonl_row(source: str, number: int, text: str) -> dict[str, Any]:
+def json_lines(handle: IO[bytes]) -> Iterator[tuple[int, str]]:
+    r"""The lines of a JSON Lines file that are not blank, and their numbers.
+
+    Example:
+        >>> list(json_lines(io.BytesIO(b'{"a": 1}\n\n{"a": 2}')))
+        [(1, '{"a": 1}'), (3, '{"a": 2}')]
+    """
+    # By bytes, not by str.splitlines: it breaks at characters that JSON allows in a string.
+    for number, line in enumerate(handle, start=1):
+        text = line.removesuffix(b"\n").decode("utf-8-sig" if number == 1 else "utf-8")
+        if text.strip():
+            yield number, text
+
+
+def json_row(source: str, number: int, text: str) -> dict[str, Any]:
+    """The record on a line of a JSON Lines file.
+
+    Raises:
+        RecordError: there is none.
+
+    Example:
+        >>> json_row("train.jsonl", 1, '{"a": 1}')
+        {'a': 1}
+    """
     try:
         row = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -194,7 +233,7 @@ def _holds_more(handle: IO[bytes]) -> bool:
         while part := handle.read(_HEAD):
             if part.strip():
                 return True
-    except _UNREADABLE:
+    except UNREADABLE:
         return True
     return False
 
@@ -204,7 +243,7 @@ def _json_name(value: Any) -> str:
     return names.get(type(value), "null" if value is None else "a number")
 
 
-def _read_csv(source: str, limit: int | None) -> tuple[pd.DataFrame, bool]:
+def _read_csv(source: str, limit: int | None, text: Collection[str]) -> tuple[pd.DataFrame, bool]:
     import pandas as pd
 
     try:
@@ -214,13 +253,19 @@ def _read_csv(source: str, limit: int | None) -> tuple[pd.DataFrame, bool]:
             # Rows that are longer than the header would be cut with a warning.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             # Types are judged over the whole column, not over chunks of it.
-            with pd.read_csv(handle, index_col=False, low_memory=False, iterator=True) as rows:
+            with pd.read_csv(
+                handle,
+                index_col=False,
+                low_memory=False,
+                iterator=True,
+                dtype=dict.fromkeys(text, str),
+            ) as rows:
                 return rows.read(limit), limit is not None and _is_cut(rows)
     except pd.errors.ParserWarning as error:
         raise RecordError(
             f"{source} is not CSV: rows hold more fields than the header names; name every column"
         ) from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise broken(source, "CSV", error) from error
 
 
@@ -230,7 +275,7 @@ def _is_cut(rows: Any) -> bool:
         rows.read(1)
     except StopIteration:
         return False
-    except (Warning, *_UNREADABLE):
+    except (Warning, *UNREADABLE):
         return True
     return True
 
@@ -252,12 +297,26 @@ def _check_csv_head(source: str, head: bytes) -> None:
         raise RecordError(f"{source} names the column '{twice[0]}' twice; rename one of them")
 
 
-def _csv_lines(source: str, limit: int | None) -> list[int] | None:
-    """The line of each record that was read of a CSV file.
+def csv_lines(source: str, limit: int | None = None, first: int = 0) -> list[int] | None:
+    r"""The line of each record of a CSV file; None where that cannot be told.
 
     The file is read again for it, and only when an error wants it.
+
+    Args:
+        source: the file.
+        limit: the number of the record to end before, the last one if left out.
+        first: the number of the record to begin with.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with open(f"{folder}/train.csv", "w") as file:
+        ...         _ = file.write('a\n"x\ny"\n\nz\n')
+        ...     csv_lines(f"{folder}/train.csv")
+        [2, 5]
     """
     starts: list[int] = []
+    count = -1  # of records, with the header
     try:
         with _open(source) as handle:
             # What is no text may stand behind the records that were read.
@@ -268,10 +327,12 @@ def _csv_lines(source: str, limit: int | None) -> list[int] | None:
                 if len(row) == 1 and row[0].isspace():
                     return None  # pandas skips a line of blanks, but not blanks in quotes
                 if row:
-                    starts.append(line)
-                if limit is not None and len(starts) > limit:
+                    if count >= first:
+                        starts.append(line)
+                    count += 1
+                if count == limit:
                     break
                 line = reader.line_num + 1
-    except (*_UNREADABLE, csv.Error):
+    except (*UNREADABLE, csv.Error):
         return None
-    return starts[1:]
+    return starts

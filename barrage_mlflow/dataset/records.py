@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
@@ -89,7 +89,11 @@ class Records(Sequence[Record]):
 
     @classmethod
     def read(
-        cls, source: RecordSource, name: str | None = None, limit: int | None = None
+        cls,
+        source: RecordSource,
+        name: str | None = None,
+        limit: int | None = None,
+        text: Collection[str] = (),
     ) -> Records:
         """Records from a DataFrame, a sequence of dicts, Records, or a file.
 
@@ -99,6 +103,8 @@ class Records(Sequence[Record]):
             name: what messages call it; left out, the file's name.
             limit: take this many records, at least 1, from the start; of a large file, little
                 more is read. All if left out.
+            text: columns of a CSV file that are read as text, also where all their values look
+                like numbers.
 
         Raises:
             RecordError: the file is missing, empty or not of its kind; a record is not a dict;
@@ -119,7 +125,7 @@ class Records(Sequence[Record]):
                 records = cls(source._table, source._rows, name, source.source, source.cut_at)
         elif isinstance(source, (str, os.PathLike)):
             path = os.fspath(source)
-            data, lines, more = read_file(path, limit)
+            data, lines, more = read_file(path, limit, text)
             shown = path.rstrip("/").rpartition("/")[2] if name is None else name
             records = cls(make_table(data, shown, lines), None, shown, path)
         else:
@@ -423,7 +429,7 @@ class Records(Sequence[Record]):
         table, rows = self._table.origin(slice(row, row + 1))
         number = rows.start if isinstance(rows, slice) else int(rows[0])
         line = table.line(number)
-        where = f"record {number}" + ("" if line is None else f" (line {line})")
+        where = f"record {table.first + number}" + ("" if line is None else f" (line {line})")
         return f"{self.name}, {where}" if self.name else where
 
     def scan(self) -> Scan:

@@ -53,6 +53,7 @@ class Table:
     Attributes:
         columns: their names.
         length: how many records there are.
+        first: the number that messages give to its first record, where it is a part of a file.
         scans: what one look at a part of it showed, by the part's ends.
     """
 
@@ -65,6 +66,7 @@ class Table:
     ) -> None:
         self.columns = columns
         self.length = length
+        self.first = 0
         self.scans: dict[tuple[int, int], Scan] = {}
         self._names = frozenset(columns)
         self._make = make
@@ -77,7 +79,7 @@ class Table:
 
     def __reduce__(self) -> tuple[Any, ...]:
         columns = {name: self.column(name) for name in self.columns}
-        return _unpickled, (columns, self.length, self._read_lines, self._lines)
+        return _unpickled, (columns, self.length, self.first, self._read_lines, self._lines)
 
     def holds(self, name: str) -> bool:
         """Whether there is such a column."""
@@ -219,10 +221,14 @@ def _join(columns: Sequence[PlainColumn], rows: Rows) -> Array:
 
 
 def _unpickled(
-    columns: dict[str, Column], length: int, lines: Lines | None, known: list[int] | None
+    columns: dict[str, Column],
+    length: int,
+    first: int,
+    lines: Lines | None,
+    known: list[int] | None,
 ) -> Table:
     table = Table(list(columns), length, columns.__getitem__, lines)
-    table._lines = known
+    table.first, table._lines = first, known
     return table
 
 

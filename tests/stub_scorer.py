@@ -1,0 +1,41 @@
+"""A scorer without TensorFlow, for tests of what is around the scoring."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from barrage_mlflow.dataset import ColumnSpec, Records, as_specified
+from barrage_mlflow.scoring import Scorer
+
+
+class StubScorer(Scorer):
+    """Gives ``p`` (records, 2) float32, ``whole`` int64 and ``name``, of columns ``a`` and ``s``.
+
+    Args:
+        folder: that its model would lie in.
+        pause: seconds that a piece takes.
+
+    Attributes:
+        scored: how many records it has scored.
+    """
+
+    def __init__(self, folder: Path, pause: float = 0.0) -> None:
+        self.columns = [ColumnSpec("a", "double", True), ColumnSpec("s", "string", False)]
+        self.outputs = ["p"]
+        self.folder = folder
+        self.scored = 0
+        self._by_columns = False
+        self._pause = pause
+
+    def score(self, records: Any, batch_size: int = 256) -> dict[str, Any]:
+        typed = as_specified(Records.read(records), self.columns)
+        time.sleep(self._pause)
+        self.scored += len(typed)
+        a, s = typed["a"], typed.values("s")
+        p = np.stack([a, a / 3], axis=1).astype(np.float32)
+        names = [None if one is None else f"<{one}>" for one in s]
+        return {"p": p, "whole": a.astype(np.int64), "name": np.array([*names, None], object)[:-1]}
