@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from barrage_mlflow.barrage_model import BarrageModel
+    from barrage_mlflow.batch_scoring import FileScores, score_file
     from barrage_mlflow.config import resolve_config
     from barrage_mlflow.dataset import (
         IdentityTransformer,
@@ -42,6 +43,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "barrage_model": ("BarrageModel",),
+    "batch_scoring": ("FileScores", "score_file"),
     "config": ("resolve_config",),
     "dataset": (
         "IdentityTransformer",
@@ -78,6 +80,7 @@ __all__ = [
     "ComponentError",
     "ConfigError",
     "Fault",
+    "FileScores",
     "IdentityTransformer",
     "ImportPathError",
     "KeySelector",
@@ -96,6 +99,7 @@ __all__ = [
     "promote",
     "reproduce",
     "resolve_config",
+    "score_file",
     "sync",
     "train",
 ]
