@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bad_requests import large_requests, make_request
-from served_models import PROJECTS, Client, Server, Trained, train
+from serving_models import PROJECTS, Client, Server, Trained, train
 from serving_requests import (
     FORMATS,
     LISTED,

@@ -543,7 +543,8 @@ def test_a_component_keeps_its_own_exception(project: Path) -> None:
     config = small_config(dataset__loader={"import": "picky.Picky"})
     with pytest.raises(
         ZeroDivisionError,
-        match=r"^too large\nin train, record 4, stage load, component picky\.Picky$",
+        match=r"^too large\nin train, record 4, stage load, component picky\.Picky\n"
+        r"column 'a' was read last$",
     ) as error:
         train(config, data, VALIDATION)
     assert_failed(error)
