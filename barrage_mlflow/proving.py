@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,11 @@ _RELATIVE, _ABSOLUTE = 1e-5, 1e-6
 
 @contextmanager
 def proved(
-    process: ModelProcess, model: Path, expected: Sequence[pd.DataFrame], homes: Iterable[Path]
+    process: ModelProcess,
+    model: Path,
+    expected: pd.DataFrame,
+    again: Callable[[], pd.DataFrame],
+    homes: Iterable[Path],
 ) -> Iterator[None]:
     """Have a clean process score a model's input example, from a copy in another folder.
 
@@ -37,7 +41,8 @@ def proved(
     Args:
         process: one that was asked to warm up, and has not answered yet.
         model: the folder of the MLflow model.
-        expected: what the training process answers to the example, twice.
+        expected: what the training process answers to the example.
+        again: has it answer once more, where the two differ: is it the same each time?
         homes: folders of the training; the model must open no file in them.
 
     Raises:
@@ -64,14 +69,14 @@ def proved(
             f"the packaged model reads {needed[0]}, which other machines have not: have the "
             "transformer write what it needs in save(), and read it in load()"
         )
-    once, again = (json.loads(json.dumps(each.to_dict("records"))) for each in expected)
-    if first_difference(again, once):
+    once = _as_sent(expected)
+    difference = first_difference(scores, once)
+    if difference and first_difference(_as_sent(again()), once):
         logger.warning(
             "the model draws at random when it scores, so its numbers could not be proved, "
             "only their form"
         )
-        scores, once = _form(scores), _form(once)
-    difference = first_difference(scores, once)
+        difference = first_difference(_form(scores), _form(once))
     if difference:
         raise ComponentError(
             f"the packaged model scores its input example otherwise in a clean process: "
@@ -97,6 +102,11 @@ def first_difference(scores: Any, expected: Any, place: str = "") -> str:
     else:
         return "" if _same(scores, expected) else f"{place}: {scores!r}, expected {expected!r}"
     return next(filter(None, (first_difference(s, e, name) for name, s, e in pairs)), "")
+
+
+def _as_sent(scores: pd.DataFrame) -> Any:
+    """Scores as a client would read them."""
+    return json.loads(json.dumps(scores.to_dict("records")))
 
 
 def _form(scores: Any) -> Any:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -416,13 +417,14 @@ def _package(
 
     model = folder / artifacts.MODEL
     example = records["validation"][:_EXAMPLE_RECORDS]
-    scores, again = answer(scorer, example), answer(scorer, example)
+    scores = answer(scorer, example)
     requirements = tracking.requirements(code_modules(config))
     code = sorted((folder / artifacts.CODE).glob("*"))
     package_model(model, scorer.columns, example, scores, requirements, code)
     files = [Path(each.source) for each in records.values() if each.source]
     homes = [path.parent for path in (*files, *recording.project_code(config))]
-    with proved(elsewhere, model, (scores, again), [folder, Path.cwd(), *homes]):
+    again = partial(answer, scorer, example)
+    with proved(elsewhere, model, scores, again, [folder, Path.cwd(), *homes]):
         write_learning_curves(folder / artifacts.REPORT, folder / artifacts.LEARNING_CURVES)
 
 
