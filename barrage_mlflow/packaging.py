@@ -18,7 +18,6 @@ from barrage_mlflow import artifacts
 from barrage_mlflow.code_files import copy_code
 from barrage_mlflow.dataset import ColumnSpec, Records, as_specified
 from barrage_mlflow.dataset.columns import is_missing, native
-from barrage_mlflow.tracking import legal_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,15 +187,8 @@ def _log(run: TrackedRun, folder: Path, epoch: Epoch, digest: str) -> str:
     client.log_batch(
         run.run_id,
         metrics=[
-            Metric(
-                legal_name(name),
-                value,
-                epoch.timestamp,
-                epoch.step,
-                model_id=logged.model_id,
-                run_id=run.run_id,
-            )
-            for name, value in epoch.metrics.items()
+            Metric(*point, model_id=logged.model_id, run_id=run.run_id)
+            for point in run.points(epoch)
         ],
     )
     model = Model.load(str(folder / _MLMODEL))

@@ -119,7 +119,7 @@ def reproduce(
         tags={REPRODUCES_TAG: run_id},
     )
     assert result.run_id is not None
-    then, now = stored.history(), StoredRun(result.run_id).history()
+    then, now = (_values(run) for run in (stored, StoredRun(result.run_id)))
     epochs, difference = _compare(then, now, stored.run.info.status == "FINISHED")
     return Reproduction(run_id, result, changes, epochs, difference)
 
@@ -140,6 +140,10 @@ def _changed_tags(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
         for name, tag in names.items()
         if then.get(tag) != now.get(tag)
     ]
+
+
+def _values(run: StoredRun) -> History:
+    return {place: point.value for place, point in run.history().items()}
 
 
 def _compare(then: History, now: History, finished: bool) -> tuple[int, str]:

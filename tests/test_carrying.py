@@ -57,6 +57,21 @@ def test_a_run_goes_on_elsewhere_as_if_it_had_never_stopped() -> None:
     assert result.metrics == whole.metrics
 
 
+def test_what_mlflow_has_beyond_the_checkpoint_is_not_doubled() -> None:
+    run_id = interrupt()
+    whole = train(small_config(), TRAIN, VALIDATION, artifact_dir="whole")
+    # The process was killed some epochs later, with no checkpoint of them in MLflow.
+    client = mlflow.MlflowClient()
+    for key, step, value in history(whole.run_id):
+        if step > 1:
+            client.log_metric(run_id, key, float(value), timestamp=1, step=step)
+    result = go_on(run_id)
+    assert result.best_epoch > 1
+    assert history(run_id) == history(whole.run_id)
+    model = client.get_logged_model(result.model_uri.removeprefix("models:/"))
+    assert {(point.key, point.value) for point in model.metrics} == set(result.metrics.items())
+
+
 def test_it_goes_on_in_its_own_folder_where_that_is_still_there() -> None:
     with pytest.raises(KeyboardInterrupt):
         train(small_config(), TRAIN, VALIDATION, callbacks=[Terminate(1, 1)])

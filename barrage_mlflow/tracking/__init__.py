@@ -6,7 +6,6 @@ MLflow itself is imported when a run is opened, not before.
 from barrage_mlflow.tracking.dependencies import project_code, requirements
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.journal import Epoch, MetricJournal
-from barrage_mlflow.tracking.names import legal_name
 from barrage_mlflow.tracking.opening import (
     attach_run,
     create_run,
@@ -42,7 +41,6 @@ __all__ = [
     "find_holder",
     "find_version",
     "flatten_config",
-    "legal_name",
     "open_run",
     "project_code",
     "register_version",

@@ -87,7 +87,7 @@ class TrackedRun:
         self._has_error = ERROR_TAG in run.data.tags
         self._stand_in: str | None = None
         self._had_metrics = bool(run.data.metrics)
-        self._held: dict[tuple[str, int], float] = {}
+        self._held: dict[tuple[str, int], Point] = {}
         self._status: Status | None = None
         self._ended: int | None = None
         self._home = (os.getpid(), threading.get_ident())
@@ -158,7 +158,7 @@ class TrackedRun:
         if self._status is not None:
             raise TrackingError(f"run {self.run_id} has been ended: it takes no more metrics")
         now = time.time_ns() // 1_000_000 if timestamp is None else timestamp
-        points = [Point(legal_name(name), float(v), now, step) for name, v in metrics.items()]
+        points = _points(Epoch(step, now, dict(metrics)))
         self._metrics.put([point for point in points if not self._holds(point)])
 
     def catch_up(self, history: Sequence[Epoch]) -> None:
@@ -177,12 +177,28 @@ class TrackedRun:
         for epoch in history:
             self.log_metrics(epoch.metrics, epoch.step, epoch.timestamp)
 
+    def points(self, epoch: Epoch) -> list[Point]:
+        """The metrics of an epoch, as the run holds them or is to.
+
+        Those that it held before :meth:`catch_up` keep the timestamp that they have there: MLflow
+        takes the same value at another time for another point.
+
+        Args:
+            epoch: values that were handed to :meth:`log_metrics`.
+        """
+        return [
+            self._held[point.key, point.step] if self._holds(point) else point
+            for point in _points(epoch)
+        ]
+
     def _holds(self, point: Point) -> bool:
         held = self._held.get((point.key, point.step))
         if held is None or math.isfinite(point.value):
-            return held == point.value
+            return held is not None and held.value == point.value
+        if math.isnan(point.value):
+            return math.isnan(held.value)
         # Stores keep infinity as the largest number.
-        return math.isnan(held) if math.isnan(point.value) else held * point.value > 1e300
+        return held.value * point.value > 1e300
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all metrics have been written.
@@ -419,6 +435,14 @@ class TrackedRun:
         else:  # ended by another thread, while this one still holds the run as active
             with suppress(Exception):
                 self._leave()
+
+
+def _points(epoch: Epoch) -> list[Point]:
+    """The metrics of an epoch under the names that MLflow takes."""
+    return [
+        Point(legal_name(name), float(value), epoch.timestamp, epoch.step)
+        for name, value in epoch.metrics.items()
+    ]
 
 
 def _to_json(point: Point) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from barrage_mlflow.errors import TrackingError
+from barrage_mlflow.tracking.metrics import Point
 from barrage_mlflow.tracking.server import call, shown_uri
 
 if TYPE_CHECKING:
@@ -93,17 +94,17 @@ class StoredRun:
             )
         return Path(local)
 
-    def history(self) -> dict[tuple[str, int], float]:
-        """The value of every metric at every step; the last one where a step has several.
+    def history(self) -> dict[tuple[str, int], Point]:
+        """Every metric at every step, by name and step; the last one where a step has several.
 
         Raises:
             TrackingError: MLflow cannot be reached.
         """
         run_id = self.run.info.run_id
 
-        def read() -> dict[tuple[str, int], float]:
+        def read() -> dict[tuple[str, int], Point]:
             return {
-                (name, point.step): point.value
+                (name, point.step): Point(name, point.value, point.timestamp, point.step)
                 for name in self.run.data.metrics
                 for point in self._client.get_metric_history(run_id, name)
             }
