@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, np.ndarray]
 
+_ENDPOINT = "serving_default"
+"""Under another name a SavedModel holds the function twice: TensorFlow Serving asks for this."""
+
 
 def save_network(
     network: keras.Model, folder: Path, input_specs: Mapping[str, ArraySpec], outputs: Iterable[str]
@@ -39,15 +42,21 @@ def save_network(
         return {f"output_{i}": scores[name] for i, name in enumerate(outputs)}
 
     archive = keras.export.ExportArchive()
-    archive.track(network)
-    archive.add_endpoint(
-        "serve",
+    function = archive.add_endpoint(
+        _ENDPOINT,
         serve,
         input_signature=[
             tf.TensorSpec((None, *spec.shape), spec.dtype, name=f"input_{i}")
             for i, spec in enumerate(input_specs.values())
         ],
     )
+    # The archive finds the variables by itself. Other resources, the tables of lookup layers, it
+    # finds by tracing each layer alone, which takes longer than all the rest.
+    traced = function.get_concrete_function()
+    variables = {id(variable.handle) for variable in traced.variables}
+    resources = {id(each) for each in traced.captured_inputs if each.dtype == tf.resource}
+    if resources - variables:
+        archive.track(network)
     archive.write_out(str(folder), verbose=False)
 
 
@@ -78,7 +87,7 @@ def load_network(folder: Path, inputs: list[str], outputs: list[str]) -> Network
         saved = tf.saved_model.load(str(folder))
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{folder}: no network here that TensorFlow can load") from error
-    serve = saved.signatures["serving_default"]
+    serve = saved.signatures[_ENDPOINT]
 
     def score_batch(*tensors: Any) -> list[Any]:
         # `saved` is named here to keep its variables alive as long as the function.

@@ -122,6 +122,19 @@ def test_names_that_a_saved_model_would_alter_survive(tmp_path: Path) -> None:
             np.testing.assert_allclose(scores[name], expected[name].numpy(), rtol=1e-6)
 
 
+def test_the_tables_of_lookup_layers_are_saved_with_the_network(tmp_path: Path) -> None:
+    import keras
+
+    code = keras.Input((2,), name="code", dtype="int64")
+    index = keras.layers.IntegerLookup(vocabulary=[50, 7, 900])(code)
+    network = keras.Model({"code": code}, {"y": keras.layers.Embedding(4, 3)(index)})
+    specs = {"code": ArraySpec((2,), "int64")}
+    save_network(network, tmp_path / "network", specs, ["y"])
+    score = load_network(tmp_path / "network", ["code"], ["y"])
+    x = {"code": np.array([[7, 50], [1, 900]])}
+    np.testing.assert_array_equal(score(x, 2)["y"], network(x, training=False)["y"].numpy())
+
+
 def test_scores_as_records_and_as_a_frame() -> None:
     scores = {
         "name": np.array(["p", "q"], dtype=object),
