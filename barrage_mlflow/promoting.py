@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from barrage_mlflow import tracking
-from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import PromotionError
 from barrage_mlflow.evaluating import Evaluation
 from barrage_mlflow.pyfunc import load_scorer
@@ -106,7 +105,6 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
         (True, {'4': 0.25, '3': 0.375})
     """
     tracking.check_alias(alias)
-    records = Records.read(records)
     name, version = tracking.find_version(model_uri)
     holder = tracking.find_holder(name, alias)
     scorers = {
@@ -129,8 +127,8 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
     for each, score in scores.items():
         if not math.isfinite(score):
             raise PromotionError(
-                f"{metric} of {name} version {each} is {score} on {records.owner}: expected a "
-                "finite number"
+                f"{metric} of {name} version {each} is {score} on these records: expected "
+                "a finite number"
             )
     promotion = Promotion(name, alias, version, holder, metric, best["mode"], scores)
     if promotion.promoted and holder != version:

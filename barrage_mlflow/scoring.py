@@ -222,7 +222,7 @@ artifact folder of a finished training
             >>> Scorer.load(folder).evaluate("test.csv").metrics  # doctest: +SKIP
             {'loss': 0.0813, 'accuracy': 0.9667}
         """
-        records = Records.read(records)
+        records = Records.read(records, text=text_columns(self.columns))
         pipeline = load_pipeline(self.config, RecordMode.VALIDATION, self._transformer_folder)
         return evaluate(self.config, pipeline, self._network, self._input_specs, records)
 
@@ -264,7 +264,8 @@ class _ScorerElsewhere(Scorer):
         return scores
 
     def evaluate(self, records: Any) -> Evaluation:
-        return Evaluation(*self._process.call("evaluate", *_sent(Records.read(records))))
+        records = Records.read(records, text=text_columns(self.columns))
+        return Evaluation(*self._process.call("evaluate", *_sent(records)))
 
 
 def _sent(records: Records) -> tuple[dict[str, Any], int]:

@@ -76,12 +76,15 @@ def measure(bench: Bench, cases: Sequence[Case]) -> tuple[list[Row], bool]:
     for case in cases:
         start = time.perf_counter()
         try:
-            rows += case.measure(bench)
+            measured = case.measure(bench)
         except CaseError as error:
             failed = True
             print(f"{case.name}: {error}", file=sys.stderr)
         else:
-            print(f"{case.name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+            rows += measured
+            ratios = ", ".join(f"{row.ratio:.2f}" for row in measured)
+            taken = time.perf_counter() - start
+            print(f"{case.name}: {ratios} in {taken:.0f} s", file=sys.stderr, flush=True)
     return rows, failed
 
 

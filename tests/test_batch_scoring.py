@@ -447,17 +447,31 @@ def test_all_ways_in_give_the_same_scores(
         assert table["postcode"].to_pylist() == frame["postcode"].tolist()
 
 
+def test_codes_that_look_like_numbers_are_evaluated_as_text(trained: tuple[Path, str]) -> None:
+    frame = write_postcodes(70).assign(label=[0, 1] * 35)
+    frame.to_csv("labelled.csv", index=False)
+    expected = Scorer.load(trained[0]).evaluate(frame).metrics
+    assert Scorer.load(trained[0]).evaluate("labelled.csv").metrics == expected
+    assert copy_elsewhere(trained[0]).evaluate("labelled.csv").metrics == expected
+
+
+def copy_elsewhere(folder: Path) -> Scorer:
+    """The scorer of a copy of a model whose engine is another version."""
+    shutil.copytree(folder / "model", "other")
+    with Path("other/code/barrage_mlflow/errors.py").open("a") as module:
+        module.write("# another version of the engine\n")
+    scorer = Scorer.load("other")
+    assert type(scorer) is not Scorer
+    return scorer
+
+
 def test_a_model_that_has_a_process_of_its_own_scores_files_too(
     trained: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("barrage_mlflow.scoring._PIECE", 8)
     frame = write_postcodes(70)
     expected = Scorer.load(trained[0]).score(frame)["label"]
-    shutil.copytree(trained[0] / "model", "other")
-    with Path("other/code/barrage_mlflow/errors.py").open("a") as module:
-        module.write("# another version of the engine\n")
-    scorer = Scorer.load("other")
-    assert type(scorer) is not Scorer
+    scorer = copy_elsewhere(trained[0])
     np.testing.assert_array_equal(scorer.score("records.csv")["label"], expected)
     done = score_file(scorer, "records.csv", "scores.parquet", ["postcode"], batch_size=4)
     assert done.records == 70

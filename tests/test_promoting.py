@@ -192,7 +192,7 @@ def test_metrics_that_only_one_version_has_do_not_matter(alias: str) -> None:
 
 def test_a_score_that_is_no_number_is_refused(alias: str) -> None:
     far = VALIDATION.assign(label=1e30)
-    message = r"^loss of scaled version 1 is inf on the records: expected a finite number$"
+    message = r"^loss of scaled version 1 is inf on these records: expected a finite number$"
     with pytest.raises(PromotionError, match=message):
         promote("models:/scaled/1", far, alias=alias)
     assert find_holder("scaled", alias) is None

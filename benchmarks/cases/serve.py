@@ -45,9 +45,9 @@ def measure_round(bench: Bench, models: ServedModels) -> tuple[Latencies, Latenc
     with model_servers(models.uris, models.folder, models.one()[0]) as ports:
         for side in ("ours", "keras", "exported"):
             models.check(ports[side])
-        one = latencies(bench, ports, models.one(), bench.size(100, 2), bench.size(100, 2))
+        one = latencies(bench, ports, models.one(), bench.size(100, 2), bench.size(50, 2))
         pair = {side: ports[side] for side in ("ours", "keras")}
-        return one, latencies(bench, pair, many, bench.size(10, 1), bench.size(10, 1))
+        return one, latencies(bench, pair, many, bench.size(5, 1), bench.size(5, 1))
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -81,7 +81,7 @@ CASES = [
         """\
 The network of `mlp_256` behind `mlflow models serve --env-manager local`, uvloop installed: a
 request of one row of 20 named columns as `dataframe_split`, on one keep-alive connection; *p50* and
-*p99* are of the latencies of 2,000 requests, and *1,000 rows* is the p50 of 200 requests of so many
+*p99* are of the latencies of 1,000 requests, and *1,000 rows* is the p50 of 100 requests of so many
 rows. All servers are up, and after a warming up one at a time is loaded, in 20 slices in turn. The
 client is a plain socket that sends ready bytes, and reads and checks each answer after its clock
 has stopped; that the servers give the network's scores is checked as well. *Keras flavor* is the
