@@ -276,15 +276,28 @@ class Logbook:
         self._note(run_id=run_id)
         return run_id
 
+    def wish_version(self, register: str, alias: str | None) -> None:
+        """Write down that the model of a finished training is to be registered, unless it is.
+
+        Args:
+            register: the registered model.
+            alias: the alias that is to lead to the version; that which does, if left out.
+        """
+        known = self.about["register"], self.about["alias"]
+        alias = known[1] if alias is None and register == known[0] else alias
+        if known != (register, alias):
+            self._note(register=register, alias=alias, complete=False)
+            self._forget("version_uri")
+
     def forget_run(self) -> None:
         """Write down that MLflow has nothing of the training."""
         self._note(run_id=None, experiment_id=None, tracking_uri=None, complete=False)
+        self._forget("model_uri", "version_uri")
+
+    def _forget(self, *uris: str) -> None:
         result = artifacts.read_json(self.folder / artifacts.RESULT)
         if result:
-            artifacts.write_json(
-                self.folder / artifacts.RESULT,
-                {**result, **dict.fromkeys(("model_uri", "version_uri"))},
-            )
+            artifacts.write_json(self.folder / artifacts.RESULT, {**result, **dict.fromkeys(uris)})
 
     def note_complete(self) -> None:
         """Write down that MLflow has it all."""
@@ -310,11 +323,12 @@ class Logbook:
         """Log what is there when training is over: the model and the artifacts."""
         run.flush()  # the model's metrics are those of the run
         result = artifacts.read_json(self.folder / artifacts.RESULT)
-        if result and not result["model_uri"]:
+        name = self.about["register"]
+        if result and not (result["model_uri"] and (result["version_uri"] or not name)):
             epoch = self._journal.epochs()[result["best_epoch"] - 1]
-            uri = log_model(run, self.folder, epoch)
+            uri = result["model_uri"] or log_model(run, self.folder, epoch)
             version_uri = None
-            if name := self.about["register"]:
+            if name:
                 alias = self.about["alias"]
                 register = partial(tracking.register_version, uri, name, alias, epoch.metrics)
                 number = run.call(f"register the model as {name!r}", register)

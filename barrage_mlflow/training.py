@@ -113,11 +113,12 @@ def train(
         callbacks: further Keras callbacks; they come after the config's services.
         progress: where to show epochs, metrics and the time left; nowhere if left out.
         resume: go on with the training in the artifact folder, in its MLflow run, as if it had
-            never stopped; start one if there is none. A finished one is left as it is. ``"auto"``
-            without a folder: go on with the newest unfinished one of this config and these records
-            in ``artifacts``, and wait half a minute for another process to leave it. The id of an
-            MLflow run: go on with that one, from the resume checkpoint among its artifacts unless
-            the artifact folder has it already.
+            never stopped; start one if there is none. A finished one is left as it is, but for
+            what ``register`` and ``alias`` ask for. ``"auto"`` without a folder: go on with the
+            newest unfinished one of this config and these records in ``artifacts``, and wait half
+            a minute for another process to leave it. The id of an MLflow run: go on with that one,
+            from the resume checkpoint among its artifacts unless the artifact folder has it
+            already.
         resume_anyway: resume also where the config, the code or the records have changed since.
         offline: do without MLflow; :func:`sync` logs the run later.
 
@@ -171,7 +172,7 @@ def train(
                 tracking.check_registrable(register)
             changes = _changes(earlier, resolved, sets, resume_anyway) if earlier else []
             if earlier is not None and earlier.result is not None and not changes:
-                return _finished(earlier, offline)
+                return _finished(earlier, offline, register, alias)
         except BaseException as error:
             tracking.end_project_run(error)
             raise
@@ -302,15 +303,20 @@ def _differences(earlier: Earlier, config: Config, sets: Mapping[str, Records]) 
     ]
 
 
-def _finished(earlier: Earlier, offline: bool) -> TrainingResult:
-    """Leave a finished training as it is; log what MLflow lacks of it."""
-    if not earlier.complete and not offline:
+def _finished(
+    earlier: Earlier, offline: bool, register: str | None, alias: str | None
+) -> TrainingResult:
+    """Leave a finished training as it is; log and register what MLflow lacks of it."""
+    logbook = Logbook(earlier.folder, None)
+    if register is not None:
+        logbook.wish_version(register, alias)
+    if not logbook.about["complete"] and not offline:
         try:
             sync_locked(earlier.folder)
         except TrackingError as error:
             logger.warning("%s", error)
     logger.info("%s has finished; nothing is left to train", earlier.folder)
-    return _result(earlier.folder, Logbook(earlier.folder, None))
+    return _result(earlier.folder, logbook)
 
 
 def _result(folder: Path, logbook: Logbook) -> TrainingResult:

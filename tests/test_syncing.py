@@ -16,6 +16,7 @@ from small import small_config, small_frame
 
 from barrage_mlflow import ArtifactError, TrackingError, sync, train
 from barrage_mlflow.locking import locked
+from barrage_mlflow.tracking import find_holder
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
@@ -77,6 +78,29 @@ def test_syncing_again_changes_nothing() -> None:
     assert only_run().info.run_id == run_id
     versions = mlflow.MlflowClient().search_model_versions("name = 'small'")
     assert len(versions) == 1
+
+
+def test_a_finished_training_is_registered_when_asked_later() -> None:
+    result = train(small_config(), TRAIN, VALIDATION, artifact_dir="out")
+    assert result.version_uri is None
+    before = told(result.run_id)
+    client = mlflow.MlflowClient()
+    again: dict[str, Any] = {"artifact_dir": "out", "resume": True}
+    for wishes, version_uri in (
+        ({"register": "small"}, "models:/small/1"),
+        ({"register": "small", "alias": "champion"}, "models:/small/1"),
+        ({"register": "small"}, "models:/small/1"),
+        ({}, "models:/small/1"),
+        ({"register": "other"}, "models:/other/1"),
+    ):
+        found = train(small_config(), TRAIN, VALIDATION, **again, **wishes)
+        assert (found.version_uri, found.model_uri) == (version_uri, result.model_uri)
+    assert find_holder("small", "champion") == "1"
+    assert client.get_registered_model("other").aliases == {}
+    versions = client.search_model_versions()
+    assert sorted(each.name for each in versions) == ["other", "small"]
+    assert {each.source for each in versions} == {result.model_uri}
+    assert told(result.run_id) == before
 
 
 def test_a_sync_that_was_cut_off_is_completed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
