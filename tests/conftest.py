@@ -4,8 +4,11 @@ import gc
 import linecache
 import logging
 import os
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fork_server import ForkServer
@@ -58,6 +61,31 @@ def _forked_model_processes():
     """
     with ForkServer() as server, pytest.MonkeyPatch.context() as patch:
         patch.setattr(model_process, "start", server.start)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _copied_databases():
+    """Copy the first database that MLflow makes wherever it would make another empty one.
+
+    It makes one by all the migrations that there ever were, which takes a second: more than most
+    tests. What runs in a process of its own makes its databases itself.
+    """
+    from mlflow.store.db import utils
+
+    make = utils._initialize_tables
+    first = sqlite3.connect(":memory:", check_same_thread=False)
+
+    def copy(engine: Any) -> None:
+        with closing(engine.raw_connection()) as connection:
+            if not first.execute("select name from sqlite_master").fetchall():
+                make(engine)
+                connection.driver_connection.backup(first)
+            else:
+                first.backup(connection.driver_connection)
+
+    with closing(first), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "_initialize_tables", copy)
         yield
 
 
