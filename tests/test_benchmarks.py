@@ -225,7 +225,7 @@ def test_a_case_that_fails_does_not_stop_the_next(harness, row, case, capsys, mo
     good = row()
     rows, failed = run.measure(None, [case("bad", fail), case("good", lambda _: [good])])
     assert (rows, failed) == ([good], True)
-    assert capsys.readouterr().err == "bad: its process\nfell over\ngood: 0 s\n"
+    assert capsys.readouterr().err == "bad: its process\nfell over\ngood: 3.00 in 0 s\n"
 
 
 def test_table_on_the_terminal(harness, row):
