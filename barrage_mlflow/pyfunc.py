@@ -76,8 +76,8 @@ def answer(scorer: Scorer, records: Records) -> pd.DataFrame:
 def _load_pyfunc(data_path: str) -> ScoringModel:
     """Load a packaged model; the name is MLflow's.
 
-    Its first request is to take no longer than others: all that is made at the first call is made
-    by scoring the input example.
+    Its first request is to take no longer than others: what is made at the first call is made by
+    scoring the first record of the input example.
     """
     folder = Path(data_path).parent
     scorer = Scorer.load(folder)
@@ -85,7 +85,6 @@ def _load_pyfunc(data_path: str) -> ScoringModel:
     example = _input_example(folder)
     if example is not None:
         model.predict(example[:1])
-        scorer.score(example, batch_size=1)
     return model
 
 

@@ -23,6 +23,9 @@ Arrays = dict[str, np.ndarray]
 _ENDPOINT = "serving_default"
 """Under another name a SavedModel holds the function twice: TensorFlow Serving asks for this."""
 
+_FEW = 8
+"""Up to so many batches are called one by one: one call for all is made ready when more come."""
+
 
 def save_network(
     network: keras.Model, folder: Path, input_specs: Mapping[str, ArraySpec], outputs: Iterable[str]
@@ -98,12 +101,18 @@ def load_network(folder: Path, inputs: list[str], outputs: list[str]) -> Network
     score_batches = _batched(score_batch, serve, len(inputs), len(outputs))
 
     def run(x: Arrays, batch_size: int) -> Arrays:
-        tensors = [tf.convert_to_tensor(x[name]) for name in inputs]
-        if len(x[inputs[0]]) <= batch_size:
-            scores = score_batch(*tensors)
-        else:
-            scores = score_batches(tf.constant(batch_size), *tensors)
-        return {name: score.numpy() for name, score in zip(outputs, scores, strict=True)}
+        arrays = [x[name] for name in inputs]
+        if len(arrays[0]) > _FEW * batch_size:
+            scores = score_batches(tf.constant(batch_size), *map(tf.convert_to_tensor, arrays))
+            return {name: score.numpy() for name, score in zip(outputs, scores, strict=True)}
+        parts = []
+        for start in range(0, len(arrays[0]), batch_size):
+            batch = (array[start : start + batch_size] for array in arrays)
+            parts.append(
+                [score.numpy() for score in score_batch(*map(tf.convert_to_tensor, batch))]
+            )
+        whole = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        return dict(zip(outputs, whole, strict=True))
 
     return run
 

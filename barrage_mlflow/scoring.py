@@ -13,6 +13,7 @@ import sys
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -356,12 +357,22 @@ def to_frame(scores: Arrays) -> pd.DataFrame:
     """
     import pandas as pd
 
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
-            name: pd.Series(array.tolist(), dtype=object) if array.ndim > 1 else array
-            for name, array in scores.items()
+            place: pd.Series(array.tolist(), dtype=object) if array.ndim > 1 else array
+            for place, array in enumerate(scores.values())
         }
     )
+    frame.columns = _index(tuple(scores))
+    return frame
+
+
+@cache
+def _index(names: tuple[str, ...]) -> pd.Index[str]:
+    """Names of columns, which pandas takes longer to make than a small frame."""
+    import pandas as pd
+
+    return pd.Index(names)
 
 
 def rehearse(

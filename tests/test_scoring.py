@@ -115,7 +115,7 @@ def test_names_that_a_saved_model_would_alter_survive(tmp_path: Path) -> None:
     x = {"a b": np.eye(2, dtype=np.float32), "c": np.ones((2, 1), np.float32)}
     score = load_network(tmp_path / "network", ["a b", "c"], ["y/1", "z"])
     expected = network(x, training=False)
-    for batch_size in (1, 2):  # several batches in one call of TensorFlow, and one
+    for batch_size in (1, 2):  # two batches, and one
         scores = score(x, batch_size)
         assert list(scores) == ["y/1", "z"]
         for name in scores:
