@@ -66,7 +66,7 @@ def markdown_page(
     parts = [
         "# Benchmarks",
         "<!-- made by: python benchmarks/run.py --write -->",
-        f"Measured on {day.isoformat()} by one run of `python benchmarks/run.py --write`. Each "
+        f"Measured by `python benchmarks/run.py --write`, written on {day.isoformat()}. Each "
         f"side runs in a fresh process of its own, {rounds} times, ours and the peer's in turn. "
         "`ours` and `peer` are medians over the rounds; `ratio`, ours by the peer's, is the median "
         "of the rounds' ratios, and beside it stand the least and the most of them. Each peer is "

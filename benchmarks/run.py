@@ -19,6 +19,7 @@ from datetime import date
 from pathlib import Path
 
 from cases import BESIDE, CASES
+from figures import Figures, engine_state
 from harness import ROOT, Bench, Case, CaseError, Row, environment
 from page import machine, markdown_page, text_table
 
@@ -34,7 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="name the cases, and end")
     parser.add_argument("--short", action="store_true", help="tiny sizes, one round")
     parser.add_argument("--rounds", type=int, help=f"how often to measure each side: {ROUNDS}")
-    parser.add_argument("--data", type=Path, help="folder to keep the data in, for further runs")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="folder to keep data and figures in: a run without --case measures there what has "
+        "not been measured with the engine as it is",
+    )
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     options = parser.parse_args(arguments)
     if options.list:
@@ -51,12 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rounds = options.rounds or (1 if options.short else ROUNDS)
     cases = [named[name] for name in options.case or CASES]
     with ExitStack() as stack:
+        figures = Figures(None if options.short else options.data, engine_state(), rounds)
         if options.data:
             options.data.mkdir(parents=True, exist_ok=True)
         else:
             options.data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bench = Bench(options.data.resolve(), rounds, options.short)
-        rows, failed = measure(bench, cases)
+        rows, failed = measure(bench, cases, figures, anew=bool(options.case))
     print(text_table(rows))
     if options.short:
         print("sizes were tiny: the figures mean nothing")
@@ -65,8 +72,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def measure(bench: Bench, cases: Sequence[Case]) -> tuple[list[Row], bool]:
+def measure(
+    bench: Bench, cases: Sequence[Case], figures: Figures, anew: bool
+) -> tuple[list[Row], bool]:
     """Measure cases; one that fails does not stop those after it.
+
+    Args:
+        bench: to measure with.
+        cases: what to measure.
+        figures: of earlier runs, to which those of this one are added.
+        anew: whether to measure also what earlier runs did.
 
     Returns:
         The rows, and whether a case failed.
@@ -75,16 +90,21 @@ def measure(bench: Bench, cases: Sequence[Case]) -> tuple[list[Row], bool]:
     failed = False
     for case in cases:
         start = time.perf_counter()
+        kept = None if anew else figures.kept(case.name)
         try:
-            measured = case.measure(bench)
+            measured = case.measure(bench) if kept is None else kept
         except CaseError as error:
             failed = True
             print(f"{case.name}: {error}", file=sys.stderr)
+            continue
+        rows += measured
+        ratios = ", ".join(f"{row.ratio:.2f}" for row in measured)
+        if kept is None:
+            figures.keep(case.name, measured)
+            when = f"in {time.perf_counter() - start:.0f} s"
         else:
-            rows += measured
-            ratios = ", ".join(f"{row.ratio:.2f}" for row in measured)
-            taken = time.perf_counter() - start
-            print(f"{case.name}: {ratios} in {taken:.0f} s", file=sys.stderr, flush=True)
+            when = "before"
+        print(f"{case.name}: {ratios} {when}", file=sys.stderr, flush=True)
     return rows, failed
 
 

@@ -223,9 +223,54 @@ def test_a_case_that_fails_does_not_stop_the_next(harness, row, case, capsys, mo
         raise harness.CaseError("its process\nfell over")
 
     good = row()
-    rows, failed = run.measure(None, [case("bad", fail), case("good", lambda _: [good])])
+    cases = [case("bad", fail), case("good", lambda _: [good])]
+    rows, failed = run.measure(None, cases, run.Figures(None, "1f0c", 3), anew=False)
     assert (rows, failed) == ([good], True)
     assert capsys.readouterr().err == "bad: its process\nfell over\ngood: 3.00 in 0 s\n"
+
+
+def test_a_run_that_broke_off_goes_on(row, case, capsys, monkeypatch, tmp_path):
+    run = importlib.import_module("run")
+    monkeypatch.setattr(run.time, "perf_counter", lambda: 0)
+    measured = []
+
+    def measure(name, state="1f0c", rounds=3, anew=False):
+        here = case(name, lambda _: measured.append(name) or [row(name), row(note="as told")])
+        figures = run.Figures(tmp_path, state, rounds)
+        return run.measure(None, [here], figures, anew)
+
+    first = measure("a")
+    assert measure("a") == first
+    assert measured == ["a"]
+    assert capsys.readouterr().err == "a: 3.00, 3.00 in 0 s\na: 3.00, 3.00 before\n"
+    for changed in ({"anew": True}, {"rounds": 2}, {"state": "2e1d"}, {"state": None}):
+        assert measure("a", **changed) == first
+    assert measured == ["a"] * 5
+
+
+def test_the_state_of_the_engine_is_that_of_its_commit(tmp_path):
+    figures = importlib.import_module("figures")
+    assert figures.engine_state(tmp_path) is None
+
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True)
+
+    module = tmp_path / "barrage_mlflow" / "a.py"
+    module.parent.mkdir()
+    module.touch()
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    state = figures.engine_state(tmp_path)
+    (tmp_path / "README.md").touch()
+    git("add", ".")
+    git("commit", "-qm", "two")
+    assert figures.engine_state(tmp_path) == state
+    module.write_text("a = 1\n")
+    assert figures.engine_state(tmp_path) is None
+    git("commit", "-qam", "three")
+    assert figures.engine_state(tmp_path) not in (state, None)
 
 
 def test_table_on_the_terminal(harness, row):
@@ -247,7 +292,7 @@ def test_page(row, case):
     assert made == (
         "# Benchmarks\n\n"
         "<!-- made by: python benchmarks/run.py --write -->\n\n"
-        "Measured on 2026-01-02 by one run of `python benchmarks/run.py --write`. Each side runs "
+        "Measured by `python benchmarks/run.py --write`, written on 2026-01-02. Each side runs "
         "in a fresh process of its own, 3 times, ours and the peer's in turn. `ours` and `peer` "
         "are medians over the rounds; `ratio`, ours by the peer's, is the median of the rounds' "
         "ratios, and beside it stand the least and the most of them. Each peer is what a user "
