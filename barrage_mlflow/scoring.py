@@ -13,7 +13,6 @@ import sys
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -357,26 +356,12 @@ def to_frame(scores: Arrays) -> pd.DataFrame:
     """
     import pandas as pd
 
-    columns = _index(tuple(scores))
-    if {(array.ndim, array.dtype) for array in scores.values()} == {(1, np.dtype(np.float32))}:
-        # Numbers of one type: pandas makes one block of them, in a third of the time.
-        return pd.DataFrame(np.stack([*scores.values()], axis=1), columns=columns)
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
-            place: pd.Series(array.tolist(), dtype=object) if array.ndim > 1 else array
-            for place, array in enumerate(scores.values())
+            name: pd.Series(array.tolist(), dtype=object) if array.ndim > 1 else array
+            for name, array in scores.items()
         }
     )
-    frame.columns = columns
-    return frame
-
-
-@cache
-def _index(names: tuple[str, ...]) -> pd.Index[str]:
-    """Names of columns, which pandas takes longer to make than a small frame."""
-    import pandas as pd
-
-    return pd.Index(names)
 
 
 def rehearse(

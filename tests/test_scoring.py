@@ -135,6 +135,12 @@ def test_the_tables_of_lookup_layers_are_saved_with_the_network(tmp_path: Path) 
     np.testing.assert_array_equal(score(x, 2)["y"], network(x, training=False)["y"].numpy())
 
 
+def test_what_is_done_to_one_frame_of_scores_does_not_reach_the_next() -> None:
+    scores = {"y": np.zeros(1, np.float32)}
+    to_frame(scores).columns.name = "mine"
+    assert to_frame(scores).columns.name is None
+
+
 def test_scores_as_records_and_as_a_frame() -> None:
     scores = {
         "name": np.array(["p", "q"], dtype=object),
