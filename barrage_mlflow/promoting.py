@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -126,9 +127,10 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
     scores = {each: evaluation.metrics[metric] for each, evaluation in evaluations.items()}
     for each, score in scores.items():
         if not math.isfinite(score):
+            given = records if isinstance(records, str | os.PathLike) else "the records"
             raise PromotionError(
-                f"{metric} of {name} version {each} is {score} on these records: expected "
-                "a finite number"
+                f"{metric} of {name} version {each} is {score} on {given}: expected a finite "
+                "number; look for records that are far from those that it was trained on"
             )
     promotion = Promotion(name, alias, version, holder, metric, best["mode"], scores)
     if promotion.promoted and holder != version:

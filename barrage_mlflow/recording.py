@@ -286,8 +286,9 @@ class Logbook:
         known = self.about["register"], self.about["alias"]
         alias = known[1] if alias is None and register == known[0] else alias
         if known != (register, alias):
-            self._note(register=register, alias=alias, complete=False)
+            # In this order: killed between the two, it is not taken for registered.
             self._forget("version_uri")
+            self._note(register=register, alias=alias, complete=False)
 
     def forget_run(self) -> None:
         """Write down that MLflow has nothing of the training."""

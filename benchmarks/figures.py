@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from harness import ROOT, Goal, Row
 
+_MEASURED = ("barrage_mlflow", "benchmarks")
+
 
 class Figures:
-    """The rows of cases in a folder, each of one state of the engine.
+    """The rows of cases in a folder, each of one state of the code on one machine.
 
     Args:
         folder: where they are kept; None: nothing is.
-        state: of the engine, see :func:`engine_state`; None: nothing is kept.
+        state: of the code, see :func:`code_state`; None: nothing is kept.
         rounds: how often each side is measured.
+        machine: what the page tells of it, with the versions of what runs on it.
     """
 
-    def __init__(self, folder: Path | None, state: str | None, rounds: int) -> None:
-        self._folder = folder
-        self._made_of = {"engine": state, "rounds": rounds}
+    def __init__(
+        self, folder: Path | None, state: str | None, rounds: int, machine: Mapping[str, str]
+    ) -> None:
+        self._folder = folder if state else None
+        self._made_of = {"code": state, "rounds": rounds, "machine": dict(machine)}
 
     def kept(self, case: str) -> list[Row] | None:
-        """The rows of a case, if it was measured so often with the engine as it is."""
+        """The rows of a case, if it was measured so often, with this code, on this machine."""
         path = self._path(case)
         if path is None or not path.exists():
             return None
@@ -42,13 +47,11 @@ class Figures:
             path.write_text(json.dumps(held, indent=1), "utf-8")
 
     def _path(self, case: str) -> Path | None:
-        if self._folder is None or self._made_of["engine"] is None:
-            return None
-        return self._folder / f"figures-{case}.json"
+        return self._folder and self._folder / f"figures-{case}.json"
 
 
-def engine_state(root: Path = ROOT) -> str | None:
-    """The hash of the engine as it was committed; None where it has been changed since.
+def code_state(root: Path = ROOT) -> str | None:
+    """The hashes of engine and benchmarks as committed; None where they were changed since.
 
     Args:
         root: the repository.
@@ -59,8 +62,8 @@ def engine_state(root: Path = ROOT) -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        if git("status", "--porcelain", "--", "barrage_mlflow"):
+        if git("status", "--porcelain", "--", *_MEASURED):
             return None
-        return git("rev-parse", "HEAD:barrage_mlflow")
+        return git("rev-parse", *(f"HEAD:{folder}" for folder in _MEASURED))
     except (OSError, subprocess.CalledProcessError):
         return None

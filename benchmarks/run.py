@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 
 from cases import BESIDE, CASES
-from figures import Figures, engine_state
+from figures import Figures, code_state
 from harness import ROOT, Bench, Case, CaseError, Row, environment
 from page import machine, markdown_page, text_table
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--data",
         type=Path,
         help="folder to keep data and figures in: a run without --case measures there what has "
-        "not been measured with the engine as it is",
+        "not been measured with the code as it is",
     )
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     options = parser.parse_args(arguments)
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rounds = options.rounds or (1 if options.short else ROUNDS)
     cases = [named[name] for name in options.case or CASES]
     with ExitStack() as stack:
-        figures = Figures(None if options.short else options.data, engine_state(), rounds)
+        kept_in = None if options.short else options.data
+        figures = Figures(kept_in, code_state(), rounds, machine())
         if options.data:
             options.data.mkdir(parents=True, exist_ok=True)
         else:

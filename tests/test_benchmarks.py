@@ -224,7 +224,7 @@ def test_a_case_that_fails_does_not_stop_the_next(harness, row, case, capsys, mo
 
     good = row()
     cases = [case("bad", fail), case("good", lambda _: [good])]
-    rows, failed = run.measure(None, cases, run.Figures(None, "1f0c", 3), anew=False)
+    rows, failed = run.measure(None, cases, run.Figures(None, "1f0c", 3, {}), anew=False)
     assert (rows, failed) == ([good], True)
     assert capsys.readouterr().err == "bad: its process\nfell over\ngood: 3.00 in 0 s\n"
 
@@ -234,43 +234,50 @@ def test_a_run_that_broke_off_goes_on(row, case, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(run.time, "perf_counter", lambda: 0)
     measured = []
 
-    def measure(name, state="1f0c", rounds=3, anew=False):
+    def measure(name, state="1f0c", rounds=3, cores="2", anew=False):
         here = case(name, lambda _: measured.append(name) or [row(name), row(note="as told")])
-        figures = run.Figures(tmp_path, state, rounds)
+        figures = run.Figures(tmp_path, state, rounds, {"processor": cores})
         return run.measure(None, [here], figures, anew)
 
     first = measure("a")
     assert measure("a") == first
     assert measured == ["a"]
     assert capsys.readouterr().err == "a: 3.00, 3.00 in 0 s\na: 3.00, 3.00 before\n"
-    for changed in ({"anew": True}, {"rounds": 2}, {"state": "2e1d"}, {"state": None}):
+    for changed in (
+        {"anew": True},
+        {"rounds": 2},
+        {"cores": "8"},
+        {"state": "2e1d"},
+        {"state": None},
+    ):
         assert measure("a", **changed) == first
-    assert measured == ["a"] * 5
+    assert measured == ["a"] * 6
 
 
-def test_the_state_of_the_engine_is_that_of_its_commit(tmp_path):
+def test_the_state_of_the_code_is_that_of_its_commit(tmp_path):
     figures = importlib.import_module("figures")
-    assert figures.engine_state(tmp_path) is None
+    assert figures.code_state(tmp_path) is None
 
-    def git(*arguments):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True)
+    def commit(message):
+        for arguments in (["add", "."], ["commit", "-qm", message]):
+            identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+            subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True)
+        return figures.code_state(tmp_path)
 
-    module = tmp_path / "barrage_mlflow" / "a.py"
-    module.parent.mkdir()
-    module.touch()
-    git("init", "-q")
-    git("add", ".")
-    git("commit", "-qm", "one")
-    state = figures.engine_state(tmp_path)
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    modules = [tmp_path / folder / "a.py" for folder in ("barrage_mlflow", "benchmarks")]
+    for module in modules:
+        module.parent.mkdir()
+        module.touch()
+    states = [commit("begun")]
+    assert states[0] is not None
     (tmp_path / "README.md").touch()
-    git("add", ".")
-    git("commit", "-qm", "two")
-    assert figures.engine_state(tmp_path) == state
-    module.write_text("a = 1\n")
-    assert figures.engine_state(tmp_path) is None
-    git("commit", "-qam", "three")
-    assert figures.engine_state(tmp_path) not in (state, None)
+    assert commit("told") == states[0]
+    for module in modules:
+        module.write_text("a = 1\n")
+        assert figures.code_state(tmp_path) is None
+        states.append(commit(module.parent.name))
+    assert len({*states, None}) == 4
 
 
 def test_table_on_the_terminal(harness, row):

@@ -20,7 +20,7 @@ TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
 def interrupt(epoch: int = 1, **options: Any) -> str:
     """Begin a training and interrupt it; give the id of its run, whose folder is gone."""
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         train(
             small_config(),
             TRAIN,
@@ -73,7 +73,7 @@ def test_what_mlflow_has_beyond_the_checkpoint_is_not_doubled() -> None:
 
 
 def test_it_goes_on_in_its_own_folder_where_that_is_still_there() -> None:
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         train(small_config(), TRAIN, VALIDATION, callbacks=[Terminate(1, 1)])
     run_id = only_run().info.run_id
     (folder,) = Path("artifacts").iterdir()
@@ -121,7 +121,7 @@ def damage(slot: Path) -> None:
 def test_a_damaged_slot_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "barrage_mlflow")
     run_id = interrupt()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         go_on(run_id, "second", callbacks=[Terminate(2, 1)])
     newest = max(
         slots(run_id).values(), key=lambda slot: (slot / "manifest.json").stat().st_mtime_ns
@@ -196,13 +196,13 @@ def test_a_slot_is_sent_whole_by_each_process() -> None:
         (slot / "checkpoints/resume/newest.npz").unlink()
     with pytest.raises(ArtifactError, match="holds no whole resume checkpoint"):
         go_on(run_id)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         train(small_config(), TRAIN, VALIDATION, artifact_dir="again", callbacks=[Terminate(1, 1)])
     other = {run.info.run_id for run in mlflow.search_runs(output_format="list")} - {run_id}
     (again,) = other
     (slots(again)["a"] / "checkpoints/best.weights.h5").write_bytes(b"of a later epoch")
     (slots(again)["b"] / "checkpoints/best.weights.h5").write_bytes(b"of a later epoch")
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         train(
             small_config(),
             TRAIN,

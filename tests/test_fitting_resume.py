@@ -156,7 +156,7 @@ PLACES = [
 @pytest.mark.parametrize(("place", "written"), PLACES)
 def test_interrupted_anywhere_and_resumed_equals_never_stopped(tmp_path, whole, place, written):
     training = Training(tmp_path)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         training.go(Interrupt(place))
     checkpoint = find_checkpoint(tmp_path / "checkpoints" / "resume")
     assert (checkpoint.epoch, checkpoint.batch) == written
@@ -166,7 +166,7 @@ def test_interrupted_anywhere_and_resumed_equals_never_stopped(tmp_path, whole, 
 def test_interrupted_again_and_again(tmp_path, whole):
     training = Training(tmp_path)
     for place in [(0, 3), (0, "validation", 1), (1, 0), (1, 1), (1, 4), (2, "end"), (3, 3)]:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="SIGINT"):
             training.go(Interrupt(place, signal.SIGINT))
     assert_same(training.go(steps_per_execution=2), whole)
 

@@ -192,9 +192,15 @@ def test_metrics_that_only_one_version_has_do_not_matter(alias: str) -> None:
 
 def test_a_score_that_is_no_number_is_refused(alias: str) -> None:
     far = VALIDATION.assign(label=1e30)
-    message = r"^loss of scaled version 1 is inf on these records: expected a finite number$"
-    with pytest.raises(PromotionError, match=message):
-        promote("models:/scaled/1", far, alias=alias)
+    far.to_csv("far.csv", index=False)
+    message = (
+        "loss of scaled version 1 is inf on {}: expected a finite number; look for records that "
+        "are far from those that it was trained on"
+    )
+    for records, shown in ((far, "the records"), ("far.csv", "far.csv")):
+        with pytest.raises(PromotionError) as refused:
+            promote("models:/scaled/1", records, alias=alias)
+        assert str(refused.value) == message.format(shown)
     assert find_holder("scaled", alias) is None
 
 
