@@ -10,12 +10,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from harness import Bench, Case, CaseError, Goal, Row
 from makers import make_table
@@ -27,10 +26,6 @@ LATENCY = 0.05
 EPOCH = 0.36
 """Seconds that an epoch is made to take; the goal asks for 0.3 at least."""
 _LEAST = 0.3
-_TURNS = 10
-"""Turns of a training, of which every other is tracked."""
-_SETTLING = 3
-"""Epochs at the begin of a turn in which what the turn before handed over may still be sent."""
 _START = 60
 """Seconds within which the server must answer."""
 
@@ -75,12 +70,10 @@ def steps_of(bench: Bench, table: str, few: str, seconds: float) -> int:
     return round(tried * seconds / call(epochs=20, steps=tried).value)
 
 
-def train_by_turns(
+def train_far_away(
     table: str, validation: str, epochs: int, steps: int, uri: str
 ) -> dict[str, Any]:
-    """Train with tracking in every other turn of some epochs.
-
-    In the turns between, nothing is handed to MLflow: the next turn has it all.
+    """Train with a server that is far away; what is returned is told at ``train_by_turns``.
 
     Args:
         table: file of train records.
@@ -88,80 +81,14 @@ def train_by_turns(
         epochs: how many.
         steps: in an epoch.
         uri: the tracking server.
-
-    Returns:
-        ``tracked`` and ``alone``: seconds of an epoch, one figure a turn; ``beside`` and
-        ``within``: seconds of the processor that tracking took, on threads of its own and on the
-        training's.
     """
     os.environ["MLFLOW_TRACKING_URI"] = uri
 
-    import mlflow
-    from networks import Stopwatch
+    from turns import check_metrics, train_by_turns
 
-    from barrage_mlflow import train
-    from barrage_mlflow.carrying import CheckpointUploads
-    from barrage_mlflow.tracking import TrackedRun
-
-    stopwatch = Stopwatch()
-    taken = {"beside": 0.0, "within": 0.0}
-    waiting: list[Any] = []
-    length = max(1, epochs // _TURNS)
-
-    def tracked() -> bool:
-        return len(stopwatch.begins) > epochs - length or (len(stopwatch.begins) - 1) // length % 2
-
-    def timed(owner: type, name: str, part: str) -> Any:
-        whole = getattr(owner, name)
-
-        def call(*arguments: Any, **named: Any) -> None:
-            began = time.thread_time()
-            whole(*arguments, **named)
-            taken[part] += time.thread_time() - began
-
-        return mock.patch.object(owner, name, call)
-
-    def handed_over(owner: type, name: str) -> Any:
-        whole = getattr(owner, name)
-
-        def call(*arguments: Any) -> None:
-            waiting.append(lambda: whole(*arguments))
-            while tracked() and waiting:
-                waiting.pop(0)()
-
-        return mock.patch.object(owner, name, call)
-
-    with ExitStack() as stack:
-        # Each patch wraps what those before it left.
-        stack.enter_context(timed(TrackedRun, "_send_metrics", "beside"))
-        stack.enter_context(timed(CheckpointUploads, "_upload_beside", "beside"))
-        stack.enter_context(timed(TrackedRun, "log_metrics", "within"))
-        stack.enter_context(handed_over(TrackedRun, "log_metrics"))
-        offer = CheckpointUploads.offer
-        stack.enter_context(
-            mock.patch.object(
-                CheckpointUploads, "offer", lambda *given: tracked() and offer(*given)
-            )
-        )
-        config = ten_metrics(epochs, steps)
-        result = train(config, table, validation, callbacks=[stopwatch])
-    client = mlflow.MlflowClient(uri)
-    logged = [len(client.get_metric_history(result.run_id, name)) for name in result.metrics]
-    if set(logged) != {epochs}:
-        raise ValueError(f"expected {epochs} values of each metric, got {logged}")
-    edges = [*stopwatch.begins, stopwatch.ends[-1]]
-    turns = [edges[first : first + length + 1] for first in range(0, epochs, length)]
-    # The first turn is left out: functions are traced in it.
-    return {
-        "tracked": [(turn[-1] - turn[0]) / (len(turn) - 1) for turn in turns[1::2]],
-        "alone": [_settled(turn) for turn in turns[2::2]],
-        **taken,
-    }
-
-
-def _settled(turn: Sequence[float]) -> float:
-    settled = turn[min(_SETTLING, len(turn) - 2) :]
-    return (settled[-1] - settled[0]) / (len(settled) - 1)
+    result, turned = train_by_turns(ten_metrics(epochs, steps), table, validation)
+    check_metrics(result.run_id, result.metrics, epochs)
+    return turned
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -176,14 +103,9 @@ def measure(bench: Bench) -> list[Row]:
         slow_proxy(server, LATENCY) as port,
     ):
         uri = f"http://127.0.0.1:{port}"
-        call = partial(bench.call, train_by_turns, table=table, validation=few)
+        call = partial(bench.call, train_far_away, table=table, validation=few)
         rounds = [call(epochs=epochs, steps=steps, uri=uri).value for _ in range(bench.rounds)]
-    # A tracked turn is held against those before and after it, of which the first is left out.
-    pairs = [
-        (tracked, alone)
-        for done in rounds
-        for tracked, alone in zip(done["tracked"], done["alone"], strict=False)
-    ]
+    pairs = [pair for done in rounds for pair in done["pairs"]]
     least = statistics.median(alone for _, alone in pairs)
     if least < _LEAST and not bench.short:
         raise CaseError(f"expected epochs of {_LEAST} s or more, got {least:.2f} s; run it again")
@@ -238,7 +160,7 @@ CASES = [
 to a real `mlflow server` on this machine, at the lowest priority, behind a proxy that holds back
 all bytes for 25 ms each way; resume checkpoints are copied to it as well. In every other turn of
 ten epochs nothing is handed to MLflow, and the next turn hands over twice as much: seconds of an
-epoch in a tracked turn, against the turn after it without its first three epochs, in which
+epoch in a tracked turn, against the turns beside it without their first three epochs, in which
 something may still be sent. That every value arrived is checked afterwards. What tracking took of
 a core, beside the training thread and within it, bounds the truth where the machine is noisy.""",
         measure,
