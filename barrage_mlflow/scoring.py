@@ -13,6 +13,7 @@ import sys
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from barrage_mlflow.dataset import (
     load_pipeline,
     text_columns,
 )
+from barrage_mlflow.dataset.columns import objects
 from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError
 from barrage_mlflow.evaluating import Evaluation, evaluate
 from barrage_mlflow.model_process import ModelProcess
@@ -356,12 +358,22 @@ def to_frame(scores: Arrays) -> pd.DataFrame:
     """
     import pandas as pd
 
-    return pd.DataFrame(
-        {
-            name: pd.Series(array.tolist(), dtype=object) if array.ndim > 1 else array
-            for name, array in scores.items()
-        }
-    )
+    cells = [objects(array.tolist()) if array.ndim > 1 else array for array in scores.values()]
+    frame = pd.DataFrame(dict(enumerate(cells)))
+    frame.columns = _column_index(tuple(scores)).view()
+    return frame
+
+
+@cache
+def _column_index(names: tuple[str, ...]) -> pd.Index:
+    """Names as they are: pandas takes longer to make Arrow's strings of them than for the rest.
+
+    A frame gets a view of it: pandas keeps what a caller sets on the index of columns, its name
+    above all, in the index.
+    """
+    import pandas as pd
+
+    return pd.Index(names, dtype=object)
 
 
 def rehearse(

@@ -80,7 +80,7 @@ def markdown_page(
         "From an environment that holds the engine and its test dependencies, on a machine that "
         "does nothing else:",
         "```bash\n"
-        "python benchmarks/run.py                        # all, 25 minutes\n"
+        "python benchmarks/run.py                        # all, 75 minutes\n"
         "python benchmarks/run.py --case iris            # one of them; --list names them\n"
         "python benchmarks/run.py --short                # does it work? sizes are tiny\n"
         "python benchmarks/run.py --write                # all, and this page\n"

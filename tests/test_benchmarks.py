@@ -29,14 +29,14 @@ ROWS = {
     "png": ["png"],
     "stream": ["stream, speed", "stream, memory"],
     "score": ["score"],
-    "iris": ["iris"],
-    "latency": ["latency"],
     "one_record": ["one_record"],
     "serve": ["serve, p50", "serve, p99", "serve, p50", "serve, 1,000 rows"],
     "serve_many": ["serve_many"],
     "serve_start": ["serve_start"],
     "serve_memory": ["serve_memory"],
     "log_model": ["log_model"],
+    "iris": ["iris"],
+    "latency": ["latency"],
     "outage": ["outage, gone", "outage, hanging"],
 }
 HEADS = ["case", "against", "ours", "peer", "unit", "ratio", "least–most", "goal", "holds"]
@@ -315,7 +315,7 @@ def test_page(row, case):
         "From an environment that holds the engine and its test dependencies, on a machine that "
         "does nothing else:\n\n"
         "```bash\n"
-        "python benchmarks/run.py                        # all, 25 minutes\n"
+        "python benchmarks/run.py                        # all, 75 minutes\n"
         "python benchmarks/run.py --case iris            # one of them; --list names them\n"
         "python benchmarks/run.py --short                # does it work? sizes are tiny\n"
         "python benchmarks/run.py --write                # all, and this page\n"

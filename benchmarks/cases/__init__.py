@@ -18,9 +18,13 @@ from cases import (
     stream,
 )
 
-_TABLE = (mlp, memory, records, images, stream, score, iris, latency)
-_SERVING = (one_record, serve, serve_many, serve_start, serve_memory, log_model)
+_TRAINING = (mlp, memory, records, images, stream)
+_SCORING = (score, one_record, serve, serve_many, serve_start, serve_memory)
 
-CASES = {case.name: case for module in _TABLE for case in module.CASES}
-BESIDE = {case.name: case for module in (*_SERVING, outage) for case in module.CASES}
-"""Measured by name alone, not by a whole run; docs/resuming.md tells of the outages."""
+CASES = {
+    case.name: case
+    for module in (*_TRAINING, *_SCORING, log_model, iris, latency)
+    for case in module.CASES
+}
+BESIDE = {case.name: case for case in outage.CASES}
+"""Measured by name alone, not by a whole run: docs/resuming.md tells of it."""
