@@ -229,7 +229,8 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     """The environment that every process is run in.
 
     Nothing of the caller's MLflow settings counts, so that each process has a store of its own in
-    its folder.
+    its folder; and Python keeps what it compiled, as it does unless told not to: a packaged model
+    would else compile its code at each start.
 
     Args:
         given: the caller's.
@@ -238,7 +239,11 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
         >>> "MLFLOW_TRACKING_URI" in environment({"MLFLOW_TRACKING_URI": "http://host"})
         False
     """
-    kept = {name: value for name, value in given.items() if not name.startswith("MLFLOW_")}
+    kept = {
+        name: value
+        for name, value in given.items()
+        if not name.startswith("MLFLOW_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     paths = [str(HERE), str(ROOT), str(ROOT / "examples" / "penguins")]
     return {
         **kept,

@@ -135,6 +135,37 @@ def test_the_tables_of_lookup_layers_are_saved_with_the_network(tmp_path: Path) 
     np.testing.assert_array_equal(score(x, 2)["y"], network(x, training=False)["y"].numpy())
 
 
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [
+        ("string", np.array([["b"], ["ü"], [b"a"]], object)),
+        ("bool", np.array([[True], [False], [True]])),
+        ("float16", np.array([[0.5], [2.0], [-1.0]], np.float16)),
+        ("uint8", np.array([[0], [7], [255]], np.uint8)),
+        ("float32", np.asfortranarray(np.arange(6, dtype=np.float32).reshape(3, 2))[:, :1]),
+    ],
+)
+def test_inputs_of_every_kind_reach_the_saved_network(
+    tmp_path: Path, dtype: str, values: np.ndarray
+) -> None:
+    import keras
+
+    given = keras.Input((1,), name="x", dtype=dtype)
+    if dtype == "string":
+        index = keras.layers.StringLookup(vocabulary=["a", "b", "ü"])(given)
+    else:
+        index = keras.ops.cast(given, "float32") + 1
+    network = keras.Model({"x": given}, {"y": index, "z": given})
+    save_network(network, tmp_path / "network", {"x": ArraySpec((1,), dtype)}, ["y", "z"])
+    score = load_network(tmp_path / "network", ["x"], ["y", "z"])
+    expected = network({"x": keras.ops.convert_to_tensor(values)}, training=False)
+    for batch_size in (1, 2, 3):
+        scores = score({"x": values}, batch_size)
+        for name in ("y", "z"):
+            assert scores[name].dtype == expected[name].numpy().dtype
+            np.testing.assert_array_equal(scores[name], expected[name].numpy())
+
+
 def test_what_is_done_to_one_frame_of_scores_does_not_reach_the_next() -> None:
     scores = {"y": np.zeros(1, np.float32)}
     to_frame(scores).columns.name = "mine"
