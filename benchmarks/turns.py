@@ -26,17 +26,16 @@ _SETTLING = 3
 
 
 class _Turns(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells whether the turn that a training is in is tracked: every other is, and the last."""
+    """Tells whether the turn that a training is in is tracked: every other is, from the second."""
 
     def __init__(self, epochs: int) -> None:
         super().__init__()
         self.length = max(1, epochs // _TURNS)
         self.tracked = threading.Event()
-        self._epochs = epochs
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begin."""
-        if epoch >= self._epochs - self.length or epoch // self.length % 2:
+        if epoch // self.length % 2:
             self.tracked.set()
         else:
             self.tracked.clear()
@@ -53,7 +52,7 @@ def train_by_turns(
     In the turns between, nothing is handed to MLflow or sent to it: the next turn has it all.
 
     Args:
-        config: of the training.
+        config: of the training; its turns must be even in number, so that the last is tracked.
         table: file of train records.
         validation: file of validation records.
         callbacks: further ones.
@@ -117,14 +116,18 @@ def train_by_turns(
 
 
 def _pairs(costs: Sequence[float]) -> list[tuple[float, float]]:
-    """Each turn with the one before: a machine that gets slower weighs on both sides alike.
+    """Each two turns side by side, the tracked one first.
+
+    A machine that gets slower weighs on the tracked turn in one pair, on the other in the next.
+
+    Args:
+        costs: of the turns in their order, of which the first is tracked.
 
     Example:
         >>> _pairs([1.1, 1.0, 1.2])
         [(1.1, 1.0), (1.2, 1.0)]
     """
-    tracked_first = [(at % 2 == 0, pair) for at, pair in enumerate(pairwise(costs))]
-    return [pair if first else pair[::-1] for first, pair in tracked_first]
+    return [pair[::-1] if at % 2 else pair for at, pair in enumerate(pairwise(costs))]
 
 
 def _an_epoch(turn: Sequence[float]) -> float:

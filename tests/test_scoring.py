@@ -138,11 +138,11 @@ def test_the_tables_of_lookup_layers_are_saved_with_the_network(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("dtype", "values"),
     [
-        ("string", np.array([["b"], ["ü"], [b"a"]], object)),
-        ("bool", np.array([[True], [False], [True]])),
-        ("float16", np.array([[0.5], [2.0], [-1.0]], np.float16)),
-        ("uint8", np.array([[0], [7], [255]], np.uint8)),
-        ("float32", np.asfortranarray(np.arange(6, dtype=np.float32).reshape(3, 2))[:, :1]),
+        ("string", np.array([["b"], ["ü"], [b"a"]] * 4, object)),
+        ("bool", np.array([[True], [False], [True]] * 4)),
+        ("float16", np.array([[0.5], [2.0], [-1.0]] * 4, np.float16)),
+        ("uint8", np.array([[0], [7], [255]] * 4, np.uint8)),
+        ("float32", np.arange(24, dtype=np.float32).reshape(12, 2)[:, :1]),
     ],
 )
 def test_inputs_of_every_kind_reach_the_saved_network(
@@ -159,7 +159,7 @@ def test_inputs_of_every_kind_reach_the_saved_network(
     save_network(network, tmp_path / "network", {"x": ArraySpec((1,), dtype)}, ["y", "z"])
     score = load_network(tmp_path / "network", ["x"], ["y", "z"])
     expected = network({"x": keras.ops.convert_to_tensor(values)}, training=False)
-    for batch_size in (1, 2, 3):
+    for batch_size in (1, 5, 12):  # more batches than are called one by one, three, one
         scores = score({"x": values}, batch_size)
         for name in ("y", "z"):
             assert scores[name].dtype == expected[name].numpy().dtype

@@ -80,7 +80,7 @@ CASES = [
     Case(
         "outage",
         """\
-The training of the case latency, whose real `mlflow server` was killed in the first epoch, or
+The training of the case latency, whose real `mlflow server` is killed after the first epoch, or
 stopped so that it accepts and never answers: seconds of an epoch in a turn that tracks, against the
 turns beside it, in which tracking stands still. Afterwards the server comes back, `sync` brings the
 run up to the artifact folder, and that it holds every value once is checked.""",
