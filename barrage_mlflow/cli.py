@@ -19,6 +19,7 @@ import click
 
 from barrage_mlflow import __version__
 from barrage_mlflow.errors import BarrageError, ConfigError, Fault, describe_error
+from barrage_mlflow.tensorflow_alone import import_tensorflow_alone
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -232,7 +233,7 @@ def predict(
     if output is not None:
         make_writer(Path(output))
     parts = Parts(records, keep)
-    _load_tensorflow()
+    _load_tensorflow(with_keras=False)
 
     from barrage_mlflow import artifacts
     from barrage_mlflow.batch_scoring import print_scores, score_file
@@ -401,7 +402,7 @@ def _project_frames(error: BaseException) -> list[str]:
     ]
 
 
-def _load_tensorflow(spare: bool = False) -> None:
+def _load_tensorflow(spare: bool = False, with_keras: bool = True) -> None:
     """Load TensorFlow without its start-up notes, which no setting of its own silences.
 
     They are written by native code before its log level is read, so the file descriptor itself
@@ -409,6 +410,7 @@ def _load_tensorflow(spare: bool = False) -> None:
 
     Args:
         spare: fork the clean process of a training, before TensorFlow is used.
+        with_keras: load Keras too.
     """
     # From Python, a command may be called where it was used before.
     spare = spare and "tensorflow" not in sys.modules
@@ -417,13 +419,15 @@ def _load_tensorflow(spare: bool = False) -> None:
     try:
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-        import keras  # noqa: F401 - for what loading it does
-        import tensorflow as tf
-
+        import_tensorflow_alone()
         if spare:
             from barrage_mlflow.model_process import fork_spare
 
             fork_spare()
+        if with_keras:
+            import keras  # noqa: F401 - for what loading it does
+        import tensorflow as tf
+
         tf.config.list_physical_devices()
     finally:
         os.dup2(kept, 2)

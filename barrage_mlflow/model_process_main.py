@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import runpy
 import signal
 import sys
 from multiprocessing.connection import Connection
@@ -51,7 +52,10 @@ def evaluate(columns: dict[str, Any], size: int) -> tuple[Any, ...]:
 
 def warm_up() -> None:
     """Import what every model needs, and what takes long."""
-    for name in ("tensorflow", "pandas", "pyarrow", "mlflow.pyfunc"):
+    # As a server imports it. There may be no engine here to import this from.
+    alone = runpy.run_path(str(Path(__file__).with_name("tensorflow_alone.py")))
+    alone["import_tensorflow_alone"]()
+    for name in ("pandas", "pyarrow", "mlflow.pyfunc"):
         importlib.import_module(name)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from barrage_mlflow.dataset import ArraySpec
 from barrage_mlflow.errors import ArtifactError
+from barrage_mlflow.tensorflow_alone import import_tensorflow_alone
 
 if TYPE_CHECKING:
     import keras
@@ -85,6 +86,7 @@ def load_network(folder: Path, inputs: list[str], outputs: list[str]) -> Network
     Raises:
         ArtifactError: the folder holds no SavedModel.
     """
+    import_tensorflow_alone()
     import tensorflow as tf
 
     try:

@@ -374,6 +374,25 @@ def test_what_an_epoch_holds_is_counted():
     assert producing.seconds_of(lambda _: epoch(0), 2, records=6) > 0
     with pytest.raises(ValueError, match=r"^epoch 1: expected 6 records, got 4$"):
         producing.seconds_of(epoch, 2, records=6)
+    with pytest.raises(ValueError, match=r"^epoch 1: expected 6 records, got 4$"):
+        producing.seconds_in_turn({"ours": epoch}, 2, records=6)
+
+
+def test_sides_take_turns_epoch_by_epoch():
+    producing = importlib.import_module("producing")
+    asked = []
+
+    def side(name):
+        def epoch(index):
+            asked.append((name, index))
+            return iter([({"x": np.zeros((2, 3))}, {"y": np.zeros(2)})] * 2)
+
+        return epoch
+
+    taken = producing.seconds_in_turn({name: side(name) for name in ("ours", "bare")}, 3, 4)
+    assert sorted(asked) == [(name, index) for name in ("bare", "ours") for index in range(3)]
+    assert [index for _, index in asked] == [0, 0, 1, 1, 2, 2]
+    assert {name: len(seconds) for name, seconds in taken.items()} == {"ours": 2, "bare": 2}
 
 
 def test_components_by_the_record_have_no_batch_form(monkeypatch):

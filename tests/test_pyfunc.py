@@ -148,7 +148,8 @@ def test_the_requirements_bring_all_that_scoring_loads(trained: TrainingResult) 
         check=True,
     )
     loaded = set(json.loads(ended.stdout.splitlines()[-1])) - {"barrage-mlflow"}
-    assert loaded >= {"tensorflow", "keras"}
+    assert "tensorflow" in loaded
+    assert not {"keras", "scikit-learn", "matplotlib"} & loaded  # as long to load as all the rest
     assert loaded <= _brought_along(requirements())
 
 
