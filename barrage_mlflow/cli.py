@@ -19,6 +19,7 @@ import click
 
 from barrage_mlflow import __version__
 from barrage_mlflow.errors import BarrageError, ConfigError, Fault, describe_error
+from barrage_mlflow.stopping import INTERRUPTED
 from barrage_mlflow.tensorflow_alone import import_tensorflow_alone
 
 _PACKAGE = str(Path(__file__).parent)
@@ -38,7 +39,7 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt as error:
-            _fail("\n".join(["interrupted", *getattr(error, "__notes__", ())]), 130)
+            _fail("\n".join(["interrupted", *getattr(error, "__notes__", ())]), INTERRUPTED)
         except BrokenPipeError:
             # Whoever read our output has gone; nothing is left to say it to.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -131,8 +132,8 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
     # SIGTERM ends a training as Ctrl-C does, also before it has begun.
     with StopSignals() as signals:
         stop_with_mlflow()
-        # What loading TensorFlow runs might swallow an interrupt.
-        with signals.held():
+        # Nothing is begun yet, and what loading TensorFlow runs might swallow an interrupt.
+        with signals.ending_the_process():
             _load_tensorflow(spare=True)
         result = run_training(
             config,
@@ -168,7 +169,7 @@ def reproduce(
     from barrage_mlflow.stopping import StopSignals
 
     with StopSignals() as signals:
-        with signals.held():
+        with signals.ending_the_process():
             _load_tensorflow(spare=True)
         reproduction = run_reproduction(
             run_id, train, validation, artifact_dir=artifact_dir, progress=sys.stderr

@@ -15,6 +15,8 @@ from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
+INTERRUPTED = 130
+"""Exit status of a command that was: what a shell gives one that Ctrl-C ended."""
 _SHELLS = {"bash", "dash", "sh"}
 _LOOK = 0.5
 """Seconds between two looks at whether the parent is still there."""
@@ -50,6 +52,7 @@ class StopSignals(AbstractContextManager["StopSignals"]):
     def __init__(self) -> None:
         self._received: str | None = None
         self._holding = False
+        self._told: int | None = None
         self._replaced: dict[signal.Signals, Any] = {}
 
     @contextmanager
@@ -71,6 +74,20 @@ class StopSignals(AbstractContextManager["StopSignals"]):
             yield
         finally:
             self._holding = True
+
+    @contextmanager
+    def ending_the_process(self) -> Iterator[None]:
+        """Have a signal end the process at once, with what the command line says of it.
+
+        It is for what cannot be interrupted, takes long and leaves nothing behind.
+        """
+        # Where errors go now: within the block it may lead elsewhere.
+        self._told = os.dup(2)
+        try:
+            yield
+        finally:
+            told, self._told = self._told, None
+            os.close(told)
 
     def _raise_received(self) -> None:
         # Also if it was raised before: then it was lost.
@@ -99,6 +116,9 @@ class StopSignals(AbstractContextManager["StopSignals"]):
         first, name = self._received is None, signal.Signals(number).name
         if first:
             self._received = name
+        if self._told is not None:
+            os.write(self._told, b"interrupted\n")
+            os._exit(INTERRUPTED)
         if (first and not self._holding) or (not first and number == signal.SIGINT):
             raise KeyboardInterrupt(name)
 

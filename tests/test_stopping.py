@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -67,3 +69,37 @@ def be_terminated(reached: list[str]) -> None:
             signal.raise_signal(signal.SIGTERM)
             reached.append("held")
         reached.append("never")
+
+
+ENDS = """
+import os, signal, sys
+from barrage_mlflow.stopping import StopSignals
+
+number = int(sys.argv[1])
+signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+try:
+    with StopSignals() as signals:
+        with signals.ending_the_process():
+            print("in", flush=True)
+        if sys.argv[2] == "within":
+            with signals.ending_the_process():
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+                try:
+                    signal.raise_signal(number)
+                except KeyboardInterrupt:
+                    print("swallowed", flush=True)
+        signal.raise_signal(number)
+except KeyboardInterrupt as interrupt:
+    print(interrupt, flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_process_where_nothing_is_begun(number: signal.Signals) -> None:
+    def ended(where: str) -> tuple[int, str, str]:
+        command = [sys.executable, "-c", ENDS, str(int(number)), where]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    assert ended("within") == (130, "in\n", "interrupted\n")
+    assert ended("behind") == (0, f"in\n{number.name}\n", "")

@@ -142,8 +142,7 @@ class Records(Sequence[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         for piece in self.pieces():
-            for index in range(len(piece)):
-                yield piece[index]
+            yield from piece._table.each(piece._rows)
 
     @overload
     def __getitem__(self, index: int) -> Record: ...

@@ -159,6 +159,11 @@ class Table:
             record[name] = native(record[name])
         return record
 
+    def each(self, rows: Rows) -> Iterator[Record]:
+        """These rows as :meth:`record` gives them, one after the other."""
+        plain = range(rows.start, rows.stop) if isinstance(rows, slice) else rows.tolist()
+        return map(self.record, plain)
+
     def line(self, row: int) -> int | None:
         """The line of its file on which a row starts, where that is known."""
         if self._read_lines is not None:
