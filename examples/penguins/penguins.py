@@ -13,9 +13,8 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from barrage_mlflow.dataset import (
@@ -27,6 +26,9 @@ from barrage_mlflow.dataset import (
     RecordScore,
     RecordTransformer,
 )
+
+if TYPE_CHECKING:
+    import keras
 
 MEASUREMENTS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "year")
 CATEGORIES = ("island", "sex")
@@ -267,6 +269,9 @@ def build_network(islands: int, sexes: int, species: int, units: int = 32) -> ke
         From ``measurements`` and ``missing`` (batch, 4) float32, ``island`` and ``sex`` (batch,)
         int32 to ``species`` (batch, species) and ``body_mass`` (batch, 1) float32.
     """
+    # Here, so that who loads and transforms records need not load Keras too.
+    import keras
+
     layers = keras.layers
     inputs = {
         "measurements": keras.Input((len(MEASUREMENTS),), name="measurements"),
