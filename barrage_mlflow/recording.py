@@ -21,6 +21,7 @@ from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import ArtifactError, RecordError, TrackingError, describe_error
 from barrage_mlflow.packaging import log_model
 from barrage_mlflow.resuming import Earlier
+from barrage_mlflow.stopping import put_off_signals
 from barrage_mlflow.tracking import MetricJournal, TrackedRun
 
 if TYPE_CHECKING:
@@ -272,8 +273,9 @@ class Logbook:
             TrackingError: MLflow cannot be reached.
         """
         about = self.about
-        run_id = tracking.create_run(about["experiment"], about["run_name"], about["started"])
-        self._note(run_id=run_id)
+        with put_off_signals():  # or the next start would make another one
+            run_id = tracking.create_run(about["experiment"], about["run_name"], about["started"])
+            self._note(run_id=run_id)
         return run_id
 
     def wish_version(self, register: str, alias: str | None) -> None:

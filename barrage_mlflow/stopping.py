@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import itertools
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,6 +19,8 @@ _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 INTERRUPTED = 130
 """Exit status of a command that was: what a shell gives one that Ctrl-C ended."""
 _SHELLS = {"bash", "dash", "sh"}
+_PUT_OFF = 5.0
+"""Seconds for which a signal is put off at most: what it ends is to end within 10."""
 _LOOK = 0.5
 """Seconds between two looks at whether the parent is still there."""
 
@@ -52,6 +55,8 @@ class StopSignals(AbstractContextManager["StopSignals"]):
     def __init__(self) -> None:
         self._received: str | None = None
         self._holding = False
+        self._putting_off = False
+        self._put_off: str | None = None
         self._told: int | None = None
         self._replaced: dict[signal.Signals, Any] = {}
 
@@ -89,6 +94,31 @@ class StopSignals(AbstractContextManager["StopSignals"]):
             told, self._told = self._told, None
             os.close(told)
 
+    @contextmanager
+    def putting_off(self) -> Iterator[None]:
+        """Raise nothing within the block but at its end, or after seconds if it takes so long."""
+        if self._putting_off:
+            yield
+            return
+        self._putting_off = True
+        try:
+            yield
+        finally:
+            self._putting_off = False
+            self._raise_put_off()
+
+    def _raise_put_off(self) -> None:
+        name, self._put_off = self._put_off, None
+        if name:
+            raise KeyboardInterrupt(name)
+
+    def _insist(self, number: int, thread: int) -> None:
+        time.sleep(_PUT_OFF)
+        if self._put_off:
+            self._putting_off = False
+            # The thread may be waiting for something that only a signal ends.
+            signal.pthread_kill(thread, number)
+
     def _raise_received(self) -> None:
         # Also if it was raised before: then it was lost.
         if self._received:
@@ -96,11 +126,9 @@ class StopSignals(AbstractContextManager["StopSignals"]):
 
     def __enter__(self) -> StopSignals:
         for number in _SIGNALS:
-            handler = signal.getsignal(number)
-            around = getattr(handler, "__self__", None)
-            if isinstance(around, StopSignals):
+            if around := _entered(number):
                 self._received = around._received
-            elif handler not in _DEFAULTS:
+            elif signal.getsignal(number) not in _DEFAULTS:
                 continue
             try:
                 self._replaced[number] = signal.signal(number, self._receive)
@@ -119,8 +147,44 @@ class StopSignals(AbstractContextManager["StopSignals"]):
         if self._told is not None:
             os.write(self._told, b"interrupted\n")
             os._exit(INTERRUPTED)
+        if self._put_off and not self._putting_off:
+            self._raise_put_off()
         if (first and not self._holding) or (not first and number == signal.SIGINT):
-            raise KeyboardInterrupt(name)
+            if not self._putting_off:
+                raise KeyboardInterrupt(name)
+            if not self._put_off:
+                self._put_off = name
+                # A threading.Thread takes a lock that the interrupted code may hold.
+                _thread.start_new_thread(self._insist, (number, threading.get_ident()))
+
+
+def put_off_signals() -> AbstractContextManager[None]:
+    """Have the StopSignals that are entered, if any, raise nothing before the end of the block.
+
+    It is for what must not be interrupted anywhere and takes no time, as a rule. After 5 seconds a
+    signal is raised all the same.
+
+    Example:
+        >>> import signal
+        >>> try:
+        ...     with StopSignals(), put_off_signals():
+        ...         signal.raise_signal(signal.SIGTERM)
+        ...         print("not yet")
+        ... except KeyboardInterrupt as interrupt:
+        ...     print(interrupt)
+        not yet
+        SIGTERM
+    """
+    entered = None
+    if threading.current_thread() is threading.main_thread():
+        entered = next(filter(None, map(_entered, _SIGNALS)), None)
+    return entered.putting_off() if entered else nullcontext()
+
+
+def _entered(number: signal.Signals) -> StopSignals | None:
+    handler = signal.getsignal(number)
+    around = getattr(handler, "__self__", None)
+    return around if isinstance(around, StopSignals) else None
 
 
 def stop_with_mlflow() -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
+import time
 import weakref
 
 import pytest
 
-from barrage_mlflow.stopping import StopSignals
+from barrage_mlflow import stopping
+from barrage_mlflow.stopping import StopSignals, put_off_signals
 
 
 @pytest.fixture(autouse=True)
@@ -71,9 +74,111 @@ def be_terminated(reached: list[str]) -> None:
         reached.append("never")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_put_off_until_the_end_of_the_outer_block(number: signal.Signals) -> None:
+    reached: list[str] = []
+    with pytest.raises(KeyboardInterrupt, match=number.name):
+        be_put_off(number, reached)
+    assert reached == ["inner", "outer"]
+
+
+def be_put_off(number: signal.Signals, reached: list[str]) -> None:
+    with StopSignals():
+        with put_off_signals():
+            with put_off_signals():
+                signal.raise_signal(number)
+                reached.append("inner")
+            reached.append("outer")
+        reached.append("never")
+
+
+def test_a_signal_is_put_off_also_when_the_block_fails() -> None:
+    def fail() -> None:
+        with StopSignals(), put_off_signals():
+            signal.raise_signal(signal.SIGTERM)
+            raise ValueError("failed")
+
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM") as caught:
+        fail()
+    assert repr(caught.value.__context__) == "ValueError('failed')"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_not_put_off_for_ever(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "_PUT_OFF", 0.1)
+    reached: list[str] = []
+
+    def sleep() -> None:
+        with StopSignals():
+            with put_off_signals():
+                signal.raise_signal(number)
+                reached.append("slept")
+                time.sleep(60)
+                reached.append("never")
+            reached.append("never")
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt, match=number.name):
+        sleep()
+    assert reached == ["slept"]
+    assert time.monotonic() - began < 30
+
+
+def test_what_ends_a_training_is_raised_once_and_a_second_ctrl_c_is_put_off_like_the_first() -> (
+    None
+):
+    reached: list[str] = []
+    with StopSignals():
+        with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+            signal.raise_signal(signal.SIGTERM)
+        with put_off_signals():
+            signal.raise_signal(signal.SIGTERM)
+        reached.append("ending")
+        with pytest.raises(KeyboardInterrupt, match="SIGINT"):
+            be_interrupted(reached)
+    assert reached == ["ending", "put off"]
+
+
+def be_interrupted(reached: list[str]) -> None:
+    with put_off_signals():
+        signal.raise_signal(signal.SIGINT)
+        reached.append("put off")
+
+
+def test_nothing_is_put_off_where_no_stop_signals_are_entered_or_in_another_thread() -> None:
+    def interrupted() -> None:
+        with put_off_signals():
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("never")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    blocks: list[str] = []
+
+    def work() -> None:
+        with put_off_signals():
+            blocks.append("begun")
+            done.wait(60)
+            blocks.append("ended")
+
+    done = threading.Event()
+    thread = threading.Thread(target=work)
+    with StopSignals():
+        thread.start()
+        with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+            signal.raise_signal(signal.SIGTERM)
+    assert blocks == ["begun"]
+    done.set()
+    thread.join()
+    assert blocks == ["begun", "ended"]
+
+
 ENDS = """
 import os, signal, sys
-from barrage_mlflow.stopping import StopSignals
+from barrage_mlflow import stopping
+from barrage_mlflow.stopping import StopSignals, put_off_signals
 
 number = int(sys.argv[1])
 signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

@@ -2,10 +2,14 @@
 
 import math
 import os
+import signal
 import socket
+import sqlite3
 import sys
 import threading
 import time
+from contextlib import closing
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import mlflow
@@ -13,6 +17,7 @@ import pytest
 from servers import MlflowServer, free_port
 
 from barrage_mlflow.errors import TrackingError
+from barrage_mlflow.stopping import StopSignals
 from barrage_mlflow.tracking import open_run, server
 from barrage_mlflow.tracking.server import call, check_store, no_patience, post, shown_uri
 
@@ -185,6 +190,64 @@ def test_a_database_that_stays_busy(quick):
     with pytest.raises(TrackingError, match=r"^MLflow at sqlite:// could not write: locked$") as e:
         call("sqlite://", "write", write)
     assert e.value.error_code == "TEMPORARILY_UNAVAILABLE"
+
+
+@pytest.fixture
+def terminate_after():
+    """Have this process receive SIGTERM in so many seconds."""
+    terminate = {
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGALRM: lambda *_: signal.raise_signal(signal.SIGTERM),
+    }
+    before = {number: signal.signal(number, handler) for number, handler in terminate.items()}
+    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_call_to_a_database_ends_before_a_signal_is_raised(tmp_path, terminate_after):
+    """MLflow takes some interrupts for errors, and leaves the database locked after others."""
+    path = tmp_path / "mlflow.db"
+    client = mlflow.MlflowClient(f"sqlite:///{path}")
+    run_id = client.create_run("0").info.run_id
+    interrupts, locked, unwritten = 0, 0, 0
+
+    def write(moment):
+        terminate_after((moment + 1) * 1e-4)
+        client.set_tag(run_id, str(moment), "written")
+        terminate_after(0)
+
+    for moment in range(60):
+        try:
+            with StopSignals():
+                call(f"sqlite:///{path}", "tag it", partial(write, moment))
+        except KeyboardInterrupt:
+            interrupts += 1
+            # While the exception is handled, as where a training ends its run.
+            with closing(sqlite3.connect(path, timeout=0)) as database:
+                try:
+                    database.execute("BEGIN EXCLUSIVE")
+                except sqlite3.OperationalError:
+                    locked += 1
+            unwritten += str(moment) not in client.get_run(run_id).data.tags
+    assert interrupts > 0
+    assert (locked, unwritten) == (0, 0)
+
+
+def test_a_call_to_a_server_is_interrupted(answering, terminate_after):
+    uri, statuses = answering
+    statuses.append(200)
+    reached = []
+
+    def hang():
+        terminate_after(0.01)
+        time.sleep(60)
+        reached.append("never")
+
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"), StopSignals():
+        call(uri, "write", hang)
+    assert reached == []
 
 
 def test_a_request_is_made_once(port):
