@@ -119,11 +119,9 @@ def test_a_signal_is_not_put_off_for_ever(
                 reached.append("never")
             reached.append("never")
 
-    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt, match=number.name):
         sleep()
     assert reached == ["slept"]
-    assert time.monotonic() - began < 30
 
 
 def test_what_ends_a_training_is_raised_once_and_a_second_ctrl_c_is_put_off_like_the_first() -> (
