@@ -10,8 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from barrage_mlflow.barrage_model import BarrageModel
-    from barrage_mlflow.batch_scoring import FileScores, score_file
+    from barrage_mlflow.commands.barrage_model import BarrageModel
+    from barrage_mlflow.commands.predict import FileScores, score_file
+    from barrage_mlflow.commands.promote import Promotion, promote
+    from barrage_mlflow.commands.reproduce import Reproduction, reproduce
     from barrage_mlflow.config import resolve_config
     from barrage_mlflow.dataset import (
         IdentityTransformer,
@@ -33,17 +35,15 @@ if TYPE_CHECKING:
         TrackingError,
         TrainingError,
     )
-    from barrage_mlflow.promoting import Promotion, promote
-    from barrage_mlflow.reproducing import Reproduction, reproduce
-    from barrage_mlflow.scoring import Scorer
-    from barrage_mlflow.syncing import sync
-    from barrage_mlflow.training import TrainingResult, train
+    from barrage_mlflow.scoring.scorer import Scorer
+    from barrage_mlflow.tracking.sync import sync
+    from barrage_mlflow.training.train import TrainingResult, train
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "barrage_model": ("BarrageModel",),
-    "batch_scoring": ("FileScores", "score_file"),
+    "commands.barrage_model": ("BarrageModel",),
+    "commands.predict": ("FileScores", "score_file"),
     "config": ("resolve_config",),
     "dataset": (
         "IdentityTransformer",
@@ -65,11 +65,11 @@ _HOMES = {
         "TrackingError",
         "TrainingError",
     ),
-    "promoting": ("Promotion", "promote"),
-    "reproducing": ("Reproduction", "reproduce"),
-    "scoring": ("Scorer",),
-    "syncing": ("sync",),
-    "training": ("TrainingResult", "train"),
+    "commands.promote": ("Promotion", "promote"),
+    "commands.reproduce": ("Reproduction", "reproduce"),
+    "scoring.scorer": ("Scorer",),
+    "tracking.sync": ("sync",),
+    "training.train": ("TrainingResult", "train"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -19,8 +19,8 @@ import click
 
 from barrage_mlflow import __version__
 from barrage_mlflow.errors import BarrageError, ConfigError, Fault, describe_error
+from barrage_mlflow.scoring.tensorflow_alone import import_tensorflow_alone
 from barrage_mlflow.stopping import INTERRUPTED
-from barrage_mlflow.tensorflow_alone import import_tensorflow_alone
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -116,9 +116,9 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
     TRAIN and VALIDATION are CSV, JSON, JSON Lines or Parquet. Any value of the config can be
     set here: --section.key VALUE.
     """
-    from barrage_mlflow.progress import format_logs
     from barrage_mlflow.stopping import StopSignals, stop_with_mlflow
-    from barrage_mlflow.training import train as run_training
+    from barrage_mlflow.training.progress import format_logs
+    from barrage_mlflow.training.train import train as run_training
 
     overrides = ctx.meta[_OVERRIDES]
     resume = options.pop("resume")
@@ -165,7 +165,7 @@ def reproduce(
     TRAIN and VALIDATION are the files that the run names, unless they are given. Exit status 1 if
     a metric differs.
     """
-    from barrage_mlflow.reproducing import reproduce as run_reproduction
+    from barrage_mlflow.commands.reproduce import reproduce as run_reproduction
     from barrage_mlflow.stopping import StopSignals
 
     with StopSignals() as signals:
@@ -191,7 +191,7 @@ def sync(artifact_dir: str, new_run: bool) -> None:
     """
     _load_tensorflow()
 
-    from barrage_mlflow.syncing import sync as run_sync
+    from barrage_mlflow.tracking.sync import sync as run_sync
 
     click.echo(f"run: {run_sync(artifact_dir, new_run=new_run)}")
 
@@ -228,7 +228,7 @@ def predict(
     it was.
     """
     from barrage_mlflow.dataset import Parts
-    from barrage_mlflow.score_writers import make_writer
+    from barrage_mlflow.scoring.writers import make_writer
 
     # Before TensorFlow is loaded, which takes seconds: names are soon mistyped.
     if output is not None:
@@ -236,15 +236,15 @@ def predict(
     parts = Parts(records, keep)
     _load_tensorflow(with_keras=False)
 
-    from barrage_mlflow import artifacts
-    from barrage_mlflow.batch_scoring import print_scores, score_file
-    from barrage_mlflow.progress import told_seconds
-    from barrage_mlflow.scoring import BATCH_SIZE, Scorer
+    from barrage_mlflow.commands.predict import print_scores, score_file
+    from barrage_mlflow.scoring.scorer import BATCH_SIZE, Scorer
+    from barrage_mlflow.training.progress import told_seconds
+    from barrage_mlflow.workspace import folder as artifacts
 
     if (Path(model) / artifacts.MODEL).is_dir():
         scorer = Scorer.load(model)
     else:
-        from barrage_mlflow.pyfunc import load_scorer
+        from barrage_mlflow.scoring.pyfunc import load_scorer
 
         scorer = load_scorer(model)
     size = batch_size or BATCH_SIZE
@@ -269,7 +269,7 @@ def promote(model: str, records: str, alias: str) -> None:
     """
     _load_tensorflow()
 
-    from barrage_mlflow.promoting import promote as run_promotion
+    from barrage_mlflow.commands.promote import promote as run_promotion
 
     promotion = run_promotion(model, records, alias=alias)
     click.echo(promotion.report)
@@ -335,7 +335,7 @@ def check(
         validation_head = validation and Records.read(validation, limit=records)
         _load_tensorflow()
 
-        from barrage_mlflow.dry_run import dry_run
+        from barrage_mlflow.commands.check import dry_run
 
         run = dry_run(resolve_config(document, run_code=True), train_head, validation_head)
         click.echo(run.report)
@@ -422,7 +422,7 @@ def _load_tensorflow(spare: bool = False, with_keras: bool = True) -> None:
             os.dup2(nowhere.fileno(), 2)
         import_tensorflow_alone()
         if spare:
-            from barrage_mlflow.model_process import fork_spare
+            from barrage_mlflow.scoring.process import fork_spare
 
             fork_spare()
         if with_keras:

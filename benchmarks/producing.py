@@ -14,7 +14,7 @@ from harness import in_turn
 
 from barrage_mlflow.config import read_config, resolve_config
 from barrage_mlflow.dataset import ArraySpec, Blocks, Pipeline, Records
-from barrage_mlflow.preparing import build_feeder, fit_pipelines, train_batches
+from barrage_mlflow.training.prepare import build_feeder, fit_pipelines, train_batches
 
 Epoch: TypeAlias = Callable[[int], Iterator[Any]]
 """Gives the batches of an epoch."""

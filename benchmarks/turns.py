@@ -15,9 +15,9 @@ import mlflow
 from networks import Stopwatch
 
 from barrage_mlflow import train
-from barrage_mlflow.carrying import CheckpointUploads
 from barrage_mlflow.tracking import TrackedRun
-from barrage_mlflow.training import TrainingResult
+from barrage_mlflow.tracking.checkpoints import CheckpointUploads
+from barrage_mlflow.training.train import TrainingResult
 
 _TURNS = 10
 """Turns of a training, of which every other is tracked."""

@@ -14,8 +14,9 @@ import pytest
 from fork_server import ForkServer
 from hypothesis import settings
 
-from barrage_mlflow import model_code, model_process
 from barrage_mlflow.config import keras_index
+from barrage_mlflow.scoring import model_code
+from barrage_mlflow.scoring import process as model_process
 
 # In CI the same cases every time: a find there would stop a change that did not cause it.
 settings.register_profile("ci", derandomize=True)

@@ -20,7 +20,7 @@ from barrage_mlflow.dataset import (
     Records,
     RecordTransformer,
 )
-from barrage_mlflow.dataset.stacking import slice_record, stack_records, stack_scores
+from barrage_mlflow.dataset.components.stacking import slice_record, stack_records, stack_scores
 
 LoaderMaker = Callable[[RecordMode], RecordLoader]
 TransformerMaker = Callable[[RecordMode, RecordLoader], RecordTransformer]

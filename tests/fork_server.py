@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-MAIN = Path(__file__).parents[1] / "barrage_mlflow" / "model_process_main.py"
+MAIN = Path(__file__).parents[1] / "barrage_mlflow" / "scoring" / "process_main.py"
 
 
 class ForkServer:

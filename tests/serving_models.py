@@ -189,7 +189,7 @@ def train(folder: Path, name: str) -> Trained:
     """Train a model, unless the folder has it from an earlier call; score some records offline."""
     from barrage_mlflow import Scorer
     from barrage_mlflow.dataset import Records
-    from barrage_mlflow.scoring import to_frame
+    from barrage_mlflow.scoring.scorer import to_frame
 
     project = PROJECTS[name]()
     home = folder / name

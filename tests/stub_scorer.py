@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from barrage_mlflow.dataset import ColumnSpec, Records, as_specified
-from barrage_mlflow.scoring import Scorer
+from barrage_mlflow.scoring.scorer import Scorer
 
 
 class StubScorer(Scorer):

@@ -16,7 +16,7 @@ from stub_scorer import StubScorer
 
 from barrage_mlflow.cli import _split_overrides, explain_error, main
 from barrage_mlflow.errors import ConfigError, Fault, RecordError
-from barrage_mlflow.scoring import Scorer
+from barrage_mlflow.scoring.scorer import Scorer
 
 
 @pytest.fixture

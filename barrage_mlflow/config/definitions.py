@@ -140,7 +140,7 @@ def defined_in(module: SourceModule) -> Iterator[Definition]:
     """The public classes and functions that a module defines itself.
 
     Example:
-        >>> module = source_code.find_module("barrage_mlflow.dataset.loader")
+        >>> module = source_code.find_module("barrage_mlflow.dataset.components.loader")
         >>> [found.path.rpartition(".")[2] for found in defined_in(module)]
         ['RecordLoader', 'KeySelector', 'column_read_last', 'columns_read']
     """

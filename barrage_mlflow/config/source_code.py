@@ -143,7 +143,7 @@ def find(path: str, hops: int = _HOPS) -> Found:
 
     Example:
         >>> find("barrage_mlflow.dataset.KeySelector").path
-        'barrage_mlflow.dataset.loader.KeySelector'
+        'barrage_mlflow.dataset.components.loader.KeySelector'
     """
     if hops == 0 or path.startswith("tensorflow.python."):
         raise CannotTellError(path)

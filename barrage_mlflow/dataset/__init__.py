@@ -4,32 +4,36 @@ Importing it imports neither TensorFlow nor MLflow, and pandas only once records
 short names of a config's loaders and transformers (``"KeySelector"``) are looked up here.
 """
 
-from barrage_mlflow.dataset.augmentors import Augmentor
-from barrage_mlflow.dataset.blocks import Blocks, cut, length, read_ahead
-from barrage_mlflow.dataset.build import build_augmentors, build_loader, build_transformer
-from barrage_mlflow.dataset.column_specs import (
-    ColumnSpec,
-    as_specified,
-    describe_columns,
-    text_columns,
+from barrage_mlflow.dataset.components.augmentors import Augmentor
+from barrage_mlflow.dataset.components.build import (
+    build_augmentors,
+    build_loader,
+    build_transformer,
 )
-from barrage_mlflow.dataset.columns import native
-from barrage_mlflow.dataset.conform import (
+from barrage_mlflow.dataset.components.fitted import fit_and_save, load_pipeline
+from barrage_mlflow.dataset.components.loader import KeySelector, RecordLoader, columns_read
+from barrage_mlflow.dataset.components.pipeline import Pipeline
+from barrage_mlflow.dataset.components.transformer import IdentityTransformer, RecordTransformer
+from barrage_mlflow.dataset.feeding.batches import TrainBatches, ValidationBatches
+from barrage_mlflow.dataset.feeding.blocks import Blocks, cut, length, read_ahead
+from barrage_mlflow.dataset.feeding.conform import (
     ArraySpec,
     conform_inputs,
     conform_targets,
     show_shape,
 )
-from barrage_mlflow.dataset.feeder import Feeder
-from barrage_mlflow.dataset.feeding import TrainBatches, ValidationBatches
-from barrage_mlflow.dataset.feeding_path import feeding_path
-from barrage_mlflow.dataset.fitted import fit_and_save, load_pipeline
-from barrage_mlflow.dataset.loader import KeySelector, RecordLoader, columns_read
-from barrage_mlflow.dataset.order import epoch_rows, sample_counts
-from barrage_mlflow.dataset.parts import Part, Parts
-from barrage_mlflow.dataset.pipeline import Pipeline
-from barrage_mlflow.dataset.records import Records, RecordSource
-from barrage_mlflow.dataset.transformer import IdentityTransformer, RecordTransformer
+from barrage_mlflow.dataset.feeding.feeder import Feeder
+from barrage_mlflow.dataset.feeding.order import epoch_rows, sample_counts
+from barrage_mlflow.dataset.feeding.path import feeding_path
+from barrage_mlflow.dataset.records.column_specs import (
+    ColumnSpec,
+    as_specified,
+    describe_columns,
+    text_columns,
+)
+from barrage_mlflow.dataset.records.columns import native
+from barrage_mlflow.dataset.records.parts import Part, Parts
+from barrage_mlflow.dataset.records.records import Records, RecordSource
 from barrage_mlflow.dataset.types import DataRecord, Record, RecordMode, RecordScore
 
 __all__ = [

@@ -8,13 +8,13 @@ from typing import Any
 
 import keras
 
-from barrage_mlflow import artifacts
 from barrage_mlflow.config import build_import
 from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.loss_guard import LossGuard
 from barrage_mlflow.services.report import TrainingReport
 from barrage_mlflow.services.resume import ResumeCheckpoint
 from barrage_mlflow.services.writer import BackgroundWriter
+from barrage_mlflow.workspace import folder as artifacts
 
 _SERVICES = "$.services"
 

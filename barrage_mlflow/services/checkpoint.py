@@ -18,7 +18,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from barrage_mlflow.artifacts import resume_checkpoints
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.files import partial_path, written_whole
 from barrage_mlflow.services.generators import generator_states, set_generator_states
@@ -30,6 +29,7 @@ from barrage_mlflow.services.state import (
     restore_callbacks,
     restore_variables,
 )
+from barrage_mlflow.workspace.folder import resume_checkpoints
 
 Logs = dict[str, float]
 

@@ -8,11 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from barrage_mlflow import artifacts
 from barrage_mlflow.config import read_config
 from barrage_mlflow.config.diff import read_for_diff
 from barrage_mlflow.errors import ArtifactError, BarrageError, TrackingError
 from barrage_mlflow.tracking.stored import StoredRun
+from barrage_mlflow.workspace import folder as artifacts
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _RUNS = "runs:/"

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from barrage_mlflow import artifacts
 from barrage_mlflow.errors import ArtifactError, BarrageError, TrackingError, describe_error
 from barrage_mlflow.tracking.environment import GIT_COMMIT
 from barrage_mlflow.tracking.journal import Epoch
@@ -30,6 +29,7 @@ from barrage_mlflow.tracking.server import (
     shown_uri,
 )
 from barrage_mlflow.tracking.stored import StoredRun
+from barrage_mlflow.workspace import folder as artifacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -24,7 +24,9 @@ def ours(table: str) -> dict[str, float]:
     """
     from networks import mlp_config
 
-    from barrage_mlflow import BarrageModel, recording, training
+    from barrage_mlflow import BarrageModel
+    from barrage_mlflow.training import recording
+    from barrage_mlflow.training import train as training
 
     begun: dict[str, float] = {}
     taken: dict[str, float] = {}

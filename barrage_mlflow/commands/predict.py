@@ -1,0 +1,177 @@
+"""Scores a file of any size: part by part, so that memory does not grow with it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from barrage_mlflow import __version__
+from barrage_mlflow.dataset import Part, Parts, read_ahead
+from barrage_mlflow.errors import RecordError
+from barrage_mlflow.scoring.scorer import BATCH_SIZE, Scorer
+from barrage_mlflow.scoring.unfinished import unfinished
+from barrage_mlflow.scoring.writers import Columns, RowWriter, make_writer
+from barrage_mlflow.stopping import StopSignals
+from barrage_mlflow.training.progress import ScoringProgress
+from barrage_mlflow.workspace import folder as artifacts
+
+
+@dataclass(frozen=True)
+class FileScores:
+    """What came of scoring a file.
+
+    Attributes:
+        records: how many scores the output holds.
+        resumed: how many of them an earlier process made.
+        seconds: what this one took.
+
+    Example:
+        >>> FileScores(1000, 400, 2.5).records
+        1000
+    """
+
+    records: int
+    resumed: int
+    seconds: float
+
+
+def score_file(
+    scorer: Scorer,
+    records: Parts | str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    keep: Sequence[str] = (),
+    batch_size: int = BATCH_SIZE,
+    progress: TextIO | None = None,
+) -> FileScores:
+    """Score the records of a file of any size, into a file.
+
+    The output has its name once it is whole. Killed and called again, it goes on where it was and
+    comes to the same file, unless records, model or options are others than they were.
+
+    Args:
+        scorer: the model.
+        records: the file, or :class:`Parts` with the columns to keep.
+        output: the file to write: .csv, .jsonl, .json or .parquet.
+        keep: columns of the records that come first in each row, as the file has them.
+        batch_size: records that go through the network at once.
+        progress: where to show how far it is, ``sys.stderr``.
+
+    Raises:
+        RecordError: a record cannot be read or scored, or a column to keep is not there or has the
+            name of an output.
+        ArtifactError: the output cannot be written, or another process writes it.
+        Exception: whatever loader and transformer raise, with the place as a note.
+
+    Example:
+        >>> score_file(Scorer.load(folder), "records.parquet", "scores.csv")  # doctest: +SKIP
+        FileScores(records=2000000, resumed=0, seconds=3.1)
+    """
+    begun = time.monotonic()
+    target = Path(output)
+    writer = make_writer(target)
+    parts = records if isinstance(records, Parts) else Parts(records, keep)
+    about = {
+        "the records": parts.identity(),
+        "the model": _identity(scorer),
+        "the options": [parts.keep, batch_size],
+        "the version of barrage-mlflow": __version__,
+    }
+    with unfinished(target, about, writer) as file:
+        resumed = file.done
+        with ScoringProgress(progress) as shown, StopSignals() as signals, signals.held():
+            for rows, done, share in _scored(scorer, parts, batch_size, signals, resumed):
+                file.append(rows, done)
+                shown.update(done, share)
+            shown.say(f"writing {target}")
+            with signals.let_in():
+                file.finish()
+    return FileScores(file.done, resumed, time.monotonic() - begun)
+
+
+def print_scores(
+    scorer: Scorer,
+    parts: Parts,
+    write: Callable[[bytes], object],
+    batch_size: int = BATCH_SIZE,
+    progress: TextIO | None = None,
+) -> None:
+    """Score the records of a file of any size, and hand out JSON Lines as soon as they are there.
+
+    Args:
+        scorer: the model.
+        parts: the file.
+        write: called with whole lines.
+        batch_size: records that go through the network at once.
+        progress: where to show how far it is.
+
+    Raises:
+        As :func:`score_file`.
+    """
+    writer = RowWriter()
+    with ScoringProgress(progress) as shown, StopSignals() as signals, signals.held():
+        for rows, done, share in _scored(scorer, parts, batch_size, signals):
+            write(writer.encode(rows, first=False))
+            shown.update(done, share)
+
+
+def _scored(
+    scorer: Scorer, parts: Parts, batch_size: int, signals: StopSignals, done: int = 0
+) -> Iterator[tuple[Columns, int, float | None]]:
+    """Score the records behind the first ``done``; let signals in between two pieces.
+
+    Returns:
+        Of each piece the rows, how many records are scored with it, and the share of the file.
+    """
+    size = scorer.piece_size(batch_size)
+    share: float | None = 0.0
+    # Whole batches in each part, so that they are those of a file that is scored at once.
+    with closing(read_ahead(parts.read(scorer.columns, batch_size, done))) as ahead:
+        while True:
+            with signals.let_in():
+                part = next(ahead, None)
+            if part is None:
+                return
+            count, before = len(part.records), share
+            for start in range(max(0, done - part.first), count, size):
+                stop = min(start + size, count)
+                rows = _rows(scorer, part, start, stop, batch_size)
+                if before is not None and part.share is not None:
+                    share = before + (part.share - before) * stop / count
+                yield rows, part.first + stop, share
+                with signals.let_in():
+                    pass
+            share = part.share
+
+
+def _rows(scorer: Scorer, part: Part, start: int, stop: int, batch_size: int) -> Columns:
+    records = part.records[start:stop]
+    scores = scorer.score(records, batch_size)
+    kept = {name: column[start:stop] for name, column in part.kept.items()}
+    for name in kept:
+        if name in scores:
+            raise RecordError(
+                f"{records.name}: the column '{name}' cannot be kept, since an output of the "
+                "model has that name; rename the column, or leave it out"
+            )
+    return {**kept, **scores}
+
+
+def _identity(scorer: Scorer) -> str:
+    """A fingerprint of a packaged model: its data and code, wherever it lies."""
+    if scorer.folder is None:
+        return uuid.uuid4().hex
+    hashed = hashlib.sha256()
+    for name in (artifacts.DATA, artifacts.CODE):
+        for path in sorted((scorer.folder / name).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                hashed.update(f"{path.relative_to(scorer.folder)}\n".encode())
+                with path.open("rb") as file:
+                    hashed.update(hashlib.file_digest(file, "sha256").digest())
+    return hashed.hexdigest()

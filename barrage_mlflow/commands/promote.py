@@ -1,0 +1,192 @@
+"""Moves an alias of a registered model to another version if that is at least as good."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from barrage_mlflow import tracking
+from barrage_mlflow.errors import PromotionError
+from barrage_mlflow.evaluation.measure import Evaluation
+from barrage_mlflow.scoring.pyfunc import load_scorer
+
+_OUTPUT = re.compile(r"\$\.model\.outputs\[(\d+)\]\.(?:(loss)|metrics\[(\d+)\])")
+
+_ROUNDING = 1e-5
+"""By how much targets may differ, relatively: they are computed in float32."""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What :func:`promote` did.
+
+    Attributes:
+        name: the registered model.
+        alias: the alias.
+        version: the version to be promoted, ``"4"``.
+        holder: the version that held the alias before; None if none did.
+        metric: what was compared: the metric that the version's best epoch was chosen by.
+        mode: ``"min"`` if a lower score is better, ``"max"`` if a higher one is.
+        scores: the metric on the records, by version.
+
+    Example:
+        >>> scores = {"4": 0.25, "3": 0.375}
+        >>> promotion = Promotion("penguins", "champion", "4", "3", "loss", "min", scores)
+        >>> print(promotion.report)
+        penguins version 4: loss 0.25
+        penguins version 3: loss 0.375 (@champion)
+        moved: @champion now leads to version 4 (loss: lower is better)
+    """
+
+    name: str
+    alias: str
+    version: str
+    holder: str | None
+    metric: str
+    mode: str
+    scores: Mapping[str, float]
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the version is at least as good, so that the alias leads to it now."""
+        if self.holder is None:
+            return True
+        new, held = self.scores[self.version], self.scores[self.holder]
+        return new <= held if self.mode == "min" else new >= held
+
+    @property
+    def report(self) -> str:
+        """The scores and what was done, in lines to read."""
+        lines = []
+        for version, score in self.scores.items():
+            held = f" (@{self.alias})" if version == self.holder else ""
+            lines.append(f"{self.name} version {version}: {self.metric} {score:.6g}{held}")
+        better = f"({self.metric}: {'lower' if self.mode == 'min' else 'higher'} is better)"
+        if self.holder == self.version:
+            lines.append(f"not moved: @{self.alias} leads to version {self.version} already")
+        elif self.holder is None:
+            lines.append(f"set: @{self.alias} leads to version {self.version}; it led nowhere")
+        elif self.promoted:
+            lines.append(f"moved: @{self.alias} now leads to version {self.version} {better}")
+        else:
+            lines.append(f"not moved: @{self.alias} stays with version {self.holder} {better}")
+        return "\n".join(lines)
+
+
+def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
+    """Have an alias lead to a version of a registered model if it is at least as good on records.
+
+    The version and the one that the alias leads to are each measured with what is packaged with
+    it: code, fitted transformer, network, losses and metrics. What counts is the metric that the
+    version's config chooses the best epoch by (``services.best_checkpoint``), which both must
+    define alike. An alias that leads nowhere is set.
+
+    Args:
+        model_uri: the version, ``"models:/NAME/VERSION"`` or ``"models:/NAME@ALIAS"``.
+        records: whatever :meth:`Records.read` takes, with targets.
+        alias: the alias.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses the alias, or there is no such version.
+        ArtifactError: a version was not packaged by barrage-mlflow, or by one that cannot evaluate.
+        RecordError: the records cannot be read, loaded or fed to a network.
+        ComponentError: the records have no targets that fit the losses.
+        PromotionError: the two cannot be compared; nothing was moved.
+        Exception: whatever the models' own components raise.
+
+    Example:
+        >>> promotion = promote("models:/iris/4", "test.csv", alias="champion")  # doctest: +SKIP
+        >>> promotion.promoted, promotion.scores  # doctest: +SKIP
+        (True, {'4': 0.25, '3': 0.375})
+    """
+    tracking.check_alias(alias)
+    name, version = tracking.find_version(model_uri)
+    holder = tracking.find_holder(name, alias)
+    scorers = {
+        each: load_scorer(f"models:/{name}/{each}")
+        for each in dict.fromkeys([version, holder])
+        if each is not None
+    }
+    configs = {each: scorer.config for each, scorer in scorers.items()}
+    evaluations = {each: scorer.evaluate(records) for each, scorer in scorers.items()}
+    best = configs[version]["services"]["best_checkpoint"]
+    metric = best["monitor"].removeprefix("val_")
+    for each, evaluation in evaluations.items():
+        if metric not in evaluation.paths:
+            raise PromotionError(
+                f"{name} version {each} has no metric {metric!r}, which is what version {version} "
+                f"is compared by; it has {', '.join(evaluation.paths)}"
+            )
+    _check_comparable(name, metric, configs, evaluations)
+    scores = {each: evaluation.metrics[metric] for each, evaluation in evaluations.items()}
+    for each, score in scores.items():
+        if not math.isfinite(score):
+            given = records if isinstance(records, str | os.PathLike) else "the records"
+            raise PromotionError(
+                f"{metric} of {name} version {each} is {score} on {given}: expected a finite "
+                "number; look for records that are far from those that it was trained on"
+            )
+    promotion = Promotion(name, alias, version, holder, metric, best["mode"], scores)
+    if promotion.promoted and holder != version:
+        tracking.set_alias(name, alias, version)
+    return promotion
+
+
+def _check_comparable(
+    name: str,
+    metric: str,
+    configs: Mapping[str, Mapping[str, Any]],
+    evaluations: Mapping[str, Evaluation],
+) -> None:
+    """Refuse two versions whose metric is one in name alone.
+
+    The config must say the same of it, and the targets and sample weights of the records must be
+    the same: a transformer that was fitted on other records may have scaled targets otherwise.
+    """
+    definitions = [
+        _definition(config, evaluations[each].paths[metric]) for each, config in configs.items()
+    ]
+    first, last = definitions[0], definitions[-1]
+    versions = " and ".join(evaluations)
+    if first != last:
+        raise PromotionError(
+            f"{name} versions {versions} cannot be compared by {metric}, which their configs "
+            f"define otherwise: {first} and {last}"
+        )
+    new, held = ([*evaluations.values()][place] for place in (0, -1))
+    for output in first:
+        for what, ours, theirs in (
+            ("targets", new.targets, held.targets),
+            ("sample weights", new.weights, held.weights),
+        ):
+            if not _is_same(ours.get(output), theirs.get(output)):
+                raise PromotionError(
+                    f"{name} versions {versions} cannot be compared by {metric}: their loaders and "
+                    f"transformers make other {what} of output {output!r} of the same records"
+                )
+
+
+def _definition(config: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """What the config says of a loss or metric, by the outputs that it measures."""
+    outputs = config["model"]["outputs"]
+    found = _OUTPUT.fullmatch(path)
+    if found is None:  # the whole loss
+        return {
+            output["name"]: {key: output[key] for key in output if key not in ("name", "metrics")}
+            for output in outputs
+        }
+    output = outputs[int(found[1])]
+    block = output["loss"] if found[2] else output["metrics"][int(found[3])]
+    return {output["name"]: [block, output.get("sample_weight_mode")]}
+
+
+def _is_same(ours: np.ndarray | None, theirs: np.ndarray | None) -> bool:
+    if ours is None or theirs is None:
+        return ours is theirs
+    return ours.shape == theirs.shape and np.allclose(ours, theirs, _ROUNDING, equal_nan=True)

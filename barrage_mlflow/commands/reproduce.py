@@ -1,0 +1,171 @@
+"""Trains a run of MLflow again and tells whether it comes out the same."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from barrage_mlflow import tracking
+from barrage_mlflow.config import add_project_path, read_config
+from barrage_mlflow.dataset import Records
+from barrage_mlflow.errors import ArtifactError
+from barrage_mlflow.tracking import StoredRun
+from barrage_mlflow.tracking.checkpoints import fetch_training
+from barrage_mlflow.training.train import TrainingResult, recording, train
+from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace.earlier import find_earlier
+
+REPRODUCES_TAG = "barrage.reproduces"
+
+History = Mapping[tuple[str, int], float]
+
+_ENVIRONMENT = ("version", "python", "tensorflow", "keras", "mlflow", "git.commit", "git.clean")
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """How a training of what a run was made of compares with that run.
+
+    Attributes:
+        run_id: the run.
+        result: what the training came to.
+        changes: what was not as it was then: packages, commit, code, records; one line each.
+        epochs: how many epochs were compared.
+        difference: the first epoch and metric that differ; empty if none does.
+    """
+
+    run_id: str
+    result: TrainingResult
+    changes: list[str]
+    epochs: int
+    difference: str
+
+    @property
+    def report(self) -> str:
+        """All of it, in lines to read."""
+        told = self.changes or ["packages, commit, code and records are as they were"]
+        verdict = self.difference or f"identical: every metric of {self.epochs} epochs"
+        return "\n".join([*told, verdict])
+
+
+def reproduce(
+    run_id: str,
+    records_train: Any = None,
+    records_validation: Any = None,
+    *,
+    artifact_dir: str | os.PathLike[str] | None = None,
+    progress: TextIO | None = None,
+) -> Reproduction:
+    """Train what a run was made of, in a run of its own beside it, and compare their metrics.
+
+    The config is the resolved one that the run holds. Code, packages and records are those that
+    are here; where they differ from what the run names, it is told.
+
+    Args:
+        run_id: an MLflow run of a training.
+        records_train: whatever :func:`~barrage_mlflow.train` takes; the file that the run names,
+            if left out.
+        records_validation: likewise.
+        artifact_dir: a new or empty folder; ``artifacts/<time>-<run id>`` if left out.
+        progress: where to show epochs, metrics and the time left; nowhere if left out.
+
+    Raises:
+        TrackingError: MLflow cannot be reached, or has no such run.
+        ArtifactError: the run is not one of a training, or does not name its records.
+        Exception: whatever :func:`~barrage_mlflow.train` raises.
+
+    Example:
+        >>> print(reproduce("1f0c6d2b1d6e4c2f9d0f4f5f5a3c7b21").report)  # doctest: +SKIP
+        packages, commit, code and records are as they were
+        identical: every metric of 40 epochs
+    """
+    stored = StoredRun(run_id)
+    with tempfile.TemporaryDirectory() as fetched:
+        held = set(stored.files())
+        if artifacts.RUN in held:
+            for name in (artifacts.RUN, artifacts.RESOLVED_CONFIG, artifacts.CODE):
+                if name in held:
+                    stored.fetch(name, fetched)
+        elif "resume" in held:
+            fetch_training(run_id, Path(fetched))
+        earlier = find_earlier(Path(fetched))
+        if earlier is None or earlier.config is None:
+            raise ArtifactError(
+                f"run {run_id} ({stored.run.info.status}) holds no {artifacts.RUN} and "
+                f"{artifacts.RESOLVED_CONFIG}: expected a run of a training that came as "
+                "far as a resume checkpoint"
+            )
+        about = artifacts.read_json(Path(fetched, artifacts.RUN))
+        given = {"train": records_train, "validation": records_validation}
+        sources = {dataset["name"]: dataset["source"] for dataset in about["datasets"]}
+        sets = {name: _read(name, source, sources, run_id) for name, source in given.items()}
+        add_project_path(read_config({}))
+        changes = [
+            *_changed_tags(about["tags"], tracking.environment_tags(Path.cwd())),
+            *earlier.changes(earlier.config, recording.project_code(earlier.config)),
+            *earlier.changed_records({name: records.digest() for name, records in sets.items()}),
+        ]
+    result = train(
+        earlier.config,
+        sets["train"],
+        sets["validation"],
+        artifact_dir=artifact_dir,
+        experiment=stored.experiment(),
+        progress=progress,
+        tags={REPRODUCES_TAG: run_id},
+    )
+    assert result.run_id is not None
+    then, now = (_values(run) for run in (stored, StoredRun(result.run_id)))
+    epochs, difference = _compare(then, now, stored.run.info.status == "FINISHED")
+    return Reproduction(run_id, result, changes, epochs, difference)
+
+
+def _read(name: str, source: Any, sources: Mapping[str, str], run_id: str) -> Records:
+    source = source if source is not None else sources.get(name)
+    if not isinstance(source, str) or source:
+        return recording.read_records(source, name)
+    raise ArtifactError(
+        f"run {run_id} was trained on {name} records that were handed over in memory: give them"
+    )
+
+
+def _changed_tags(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    names = {name: f"barrage.{name}" for name in _ENVIRONMENT}
+    return [
+        f"{name}: {then.get(tag, 'unknown')} → {now.get(tag, 'unknown')}"
+        for name, tag in names.items()
+        if then.get(tag) != now.get(tag)
+    ]
+
+
+def _values(run: StoredRun) -> History:
+    return {place: point.value for place, point in run.history().items()}
+
+
+def _compare(then: History, now: History, finished: bool) -> tuple[int, str]:
+    """Count the epochs that both have; tell the first metric that differs in one of them.
+
+    Args:
+        then: the metrics of the run.
+        now: those of its repetition.
+        finished: whether the run had all its epochs.
+    """
+    lengths = [max((step for _, step in history), default=0) for history in (then, now)]
+    epochs = min(lengths)
+    for step, name in sorted((step, name) for name, step in {**then, **now} if step <= epochs):
+        values = [history.get((name, step)) for history in (then, now)]
+        if not _equal(*values):
+            before, after = ("nothing" if value is None else repr(value) for value in values)
+            return epochs, f"epoch {step}: {name} {before} → {after}"
+    if lengths[0] > lengths[1] or (finished and lengths[0] != lengths[1]):
+        return epochs, f"{lengths[0]} epochs → {lengths[1]} epochs"
+    return epochs, ""
+
+
+def _equal(a: float | None, b: float | None) -> bool:
+    return a == b or (a is not None and b is not None and math.isnan(a) and math.isnan(b))

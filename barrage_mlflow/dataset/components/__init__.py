@@ -1,0 +1,1 @@
+"""The project's loader, transformer and augmentors, and what calls them."""

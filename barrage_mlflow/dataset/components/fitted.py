@@ -1,0 +1,138 @@
+"""The fitted transformer on disk: how training leaves it, and how every later use finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from barrage_mlflow.dataset.components.augmentors import Augmentor
+from barrage_mlflow.dataset.components.build import (
+    build_augmentors,
+    build_loader,
+    build_transformer,
+)
+from barrage_mlflow.dataset.components.pipeline import Pipeline
+from barrage_mlflow.dataset.components.stacking import component_name, noted
+from barrage_mlflow.dataset.components.transformer import fit_transformer
+from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.types import RecordMode
+from barrage_mlflow.errors import ComponentError
+
+
+def fit_and_save(config: Mapping[str, Any], records: Records, folder: Path) -> None:
+    """Fit the config's transformer, save it, and make sure that it comes back as it was.
+
+    A transformer whose ``save`` or ``load`` breaks or loses something is found here, before
+    an hour of training is spent, by comparing what both make of the first records.
+
+    Args:
+        config: a resolved config.
+        records: the train records.
+        folder: new folder to save it in.
+
+    Raises:
+        ComponentError: the reloaded transformer differs from the fitted one.
+        Exception: whatever the transformer raises, with the stage as a note.
+
+    Example:
+        >>> import tempfile
+        >>> params = {"inputs": {"x": "a"}, "outputs": {"y": "b"}}
+        >>> config = {
+        ...     "dataset": {
+        ...         "loader": {"import": "KeySelector", "params": params},
+        ...         "transformer": {"import": "IdentityTransformer", "params": {}},
+        ...     },
+        ...     "solver": {"batch_size": 2},
+        ... }
+        >>> folder = Path(tempfile.mkdtemp(), "transformer")
+        >>> fit_and_save(config, Records.read([{"a": 1, "b": 0}]), folder)
+        >>> load_pipeline(config, RecordMode.SCORE, folder).loader.columns_of("x")
+        ['a']
+    """
+    loader = build_loader(config, RecordMode.TRAIN)
+    fitted = build_transformer(config, RecordMode.TRAIN, loader)
+    name = component_name(fitted)
+    fit_transformer(fitted, records)
+    folder.mkdir()
+    with noted(str(folder), "save", name):
+        fitted.save(folder)
+    pipeline = load_pipeline(config, RecordMode.TRAIN, folder)
+    before, after = fitted.network_params, pipeline.transformer.network_params
+    if not _same(before, after):
+        raise ComponentError(
+            f"{name}: expected the same network_params after save and load, got {after} "
+            f"for {before}; save must write all that fit learnt, and load must restore it"
+        )
+    sample = records[: config["solver"]["batch_size"]]
+    loaded = pipeline.load_and_transform(sample)
+    if not _same(Pipeline(loader, fitted).load_and_transform(sample), loaded):
+        raise ComponentError(
+            f"{name}: expected transform to give the same arrays after save and load, got others; "
+            "save must write all that fit learnt, and load must restore it"
+        )
+
+
+def load_pipeline(
+    config: Mapping[str, Any],
+    mode: RecordMode,
+    folder: Path,
+    augmentors: Sequence[Augmentor] = (),
+) -> Pipeline:
+    """Build the config's loader and load the fitted transformer over it.
+
+    Args:
+        config: a resolved config.
+        mode: what records are to be loaded for.
+        folder: where :func:`fit_and_save` saved it.
+        augmentors: applied after the transformer, in train mode.
+
+    Raises:
+        ImportPathError: a component is not to be found.
+        ComponentError: a component does not take its params.
+        Exception: whatever the transformer's ``load`` raises, with the stage as a note.
+    """
+    return _LoadedPipeline(config, mode, folder, augmentors)
+
+
+class _LoadedPipeline(Pipeline):
+    """A pipeline that goes to another process as what it was built from."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        mode: RecordMode,
+        folder: Path,
+        augmentors: Sequence[Augmentor],
+    ) -> None:
+        loader = build_loader(config, mode)
+        transformer = build_transformer(config, mode, loader)
+        with noted(str(folder), "load", component_name(transformer)):
+            transformer.load(folder)
+        super().__init__(loader, transformer, augmentors)
+        # Absolute: another process may work in another folder.
+        self._origin = (config, mode, folder.resolve(), bool(augmentors))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _load_again, self._origin
+
+
+def _load_again(
+    config: Mapping[str, Any], mode: RecordMode, folder: Path, augments: bool
+) -> Pipeline:
+    return load_pipeline(config, mode, folder, build_augmentors(config) if augments else ())
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+    if isinstance(left, tuple | list) and isinstance(right, tuple | list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
+        left, right = np.asarray(left), np.asarray(right)
+        floats = left.dtype.kind in "fc" and right.dtype.kind in "fc"
+        return left.dtype == right.dtype and np.array_equal(left, right, equal_nan=floats)
+    both_nan = left != left and right != right
+    return bool(left == right or both_nan)

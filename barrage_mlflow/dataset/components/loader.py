@@ -1,0 +1,300 @@
+"""Loaders turn records into the arrays that the network is named after."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from barrage_mlflow.dataset.components.stacking import (
+    add_record,
+    check_data_record,
+    component_name,
+    keep_forms_together,
+    stack_records,
+)
+from barrage_mlflow.dataset.records.columns import UnevenError, column_of_cells
+from barrage_mlflow.dataset.records.records import Records, UnevenRecordsError, join
+from barrage_mlflow.dataset.records.tables import no_such_column
+from barrage_mlflow.dataset.types import Array, DataRecord, Record, RecordMode, as_array
+from barrage_mlflow.errors import ComponentError, RecordError
+
+
+class RecordLoader(ABC):
+    """Base class of loaders; a config names one as ``dataset.loader``.
+
+    A subclass defines ``load``, for one record, and may override ``load_batch`` to work on
+    whole columns at once; both must give the same arrays. Its constructor takes the mode
+    first, then the ``params`` of its import block, and passes the mode on to this one.
+
+    Args:
+        mode: what records are loaded for; in ``RecordMode.SCORE`` only inputs are given.
+
+    Example:
+        >>> import numpy as np
+        >>> class Squares(RecordLoader):
+        ...     def load(self, record):
+        ...         return ({"x": np.array([record["a"], record["a"] ** 2])},)
+        >>> loader = Squares(RecordMode.SCORE)
+        >>> loader.load_batch(Records.read([{"a": 2}, {"a": 3}]))[0]["x"].tolist()
+        [[2, 4], [3, 9]]
+    """
+
+    def __init__(self, mode: RecordMode) -> None:
+        self.mode = RecordMode(mode)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        keep_forms_together(cls, RecordLoader, "load", "load_batch")
+
+    @abstractmethod
+    def load(self, record: Record) -> DataRecord:
+        """The arrays ``(...)`` of one record: ``(x,)``, ``(x, y)`` or ``(x, y, w)``."""
+
+    def load_batch(self, records: Records) -> DataRecord:
+        """The arrays ``(batch, ...)`` of a batch; by default ``load`` on each, stacked.
+
+        Raises:
+            RecordError: a record's names or shapes differ from those before it.
+            ComponentError: ``load`` returns something other than a tuple of dicts.
+        """
+        what = f"{component_name(self)}.load"
+        loaded = []
+        for index in range(len(records)):
+            try:
+                loaded.append(self.load(records[index]))
+                check_data_record(loaded[-1], what)
+            except Exception as error:
+                add_record(error, records, index, "load", component_name(self))
+                raise
+        return stack_records(loaded, records.place, what)
+
+    def columns_of(self, name: str) -> list[str]:
+        """The columns that make an input or output, for messages; empty where unknown."""
+        return []
+
+
+class KeySelector(RecordLoader):
+    """Selects inputs, outputs and sample weights by their record keys.
+
+    A key gives the column as it is; a list of keys stacks the columns along a new last axis.
+
+    Args:
+        mode: what records are loaded for; to score, only ``inputs`` are read.
+        inputs: network input name → record key, or list of keys.
+        outputs: network output name → record key, or list of keys.
+        sample_weights: network output name → record key of its weight.
+
+    Raises:
+        ComponentError: one of them is no such dict, or a weight is given for a name that is
+            no output.
+
+    Example:
+        >>> selector = KeySelector(RecordMode.TRAIN, {"x": ["a", "b"]}, {"y": "c"})
+        >>> x, y = selector.load_batch(Records.read([{"a": 1, "b": 2, "c": 0}]))
+        >>> x["x"], y["y"]
+        (array([[1, 2]]), array([0]))
+    """
+
+    def __init__(
+        self,
+        mode: RecordMode,
+        inputs: Mapping[str, str | list[str]],
+        outputs: Mapping[str, str | list[str]],
+        sample_weights: Mapping[str, str | list[str]] | None = None,
+    ) -> None:
+        super().__init__(mode)
+        self.inputs = _keys("inputs", inputs)
+        self.outputs = _keys("outputs", outputs)
+        self.sample_weights = (
+            {} if sample_weights is None else _keys("sample_weights", sample_weights)
+        )
+        for name in self.sample_weights:
+            if name not in self.outputs:
+                raise ComponentError(
+                    f"KeySelector: sample_weights: '{name}' is not an output; the outputs are: "
+                    + ", ".join(self.outputs)
+                )
+        self._parts = [self.inputs]
+        if self.mode is not RecordMode.SCORE:
+            self._parts.append(self.outputs)
+            if sample_weights is not None:
+                self._parts.append(self.sample_weights)
+
+    def load(self, record: Record) -> DataRecord:
+        """The arrays of one record: ``()`` for a key of a scalar, ``(keys,)`` for a list.
+
+        Raises:
+            RecordError: the record lacks a key.
+        """
+
+        def cell(key: str) -> Array:
+            if key not in record:
+                raise RecordError(no_such_column(key, list(record), "the record"))
+            return _cell(record[key], key)
+
+        return tuple(
+            {
+                name: cell(keys) if isinstance(keys, str) else join([cell(k) for k in keys])
+                for name, keys in part.items()
+            }
+            for part in self._parts
+        )
+
+    def load_batch(self, records: Records) -> DataRecord:
+        """The arrays of a batch: ``(batch,)`` for a key of scalars, ``(batch, keys)`` for a list.
+
+        Raises:
+            RecordError: there is no such column, or its lists differ in shape.
+        """
+        return tuple(
+            {
+                name: (records.stacked(keys) if isinstance(keys, str) else records.joined(keys))
+                for name, keys in part.items()
+            }
+            for part in self._parts
+        )
+
+    def columns_of(self, name: str) -> list[str]:
+        """The record keys that make an input or output.
+
+        Example:
+            >>> KeySelector(RecordMode.SCORE, {"x": ["a", "b"]}, {"y": "c"}).columns_of("x")
+            ['a', 'b']
+        """
+        keys = self.inputs.get(name, self.outputs.get(name, []))
+        return [keys] if isinstance(keys, str) else list(keys)
+
+
+def _keys(param: str, given: Any) -> dict[str, str | list[str]]:
+    if not isinstance(given, Mapping) or not given:
+        raise ComponentError(
+            f"KeySelector: {param}: expected a dict from a network name to a record key or a list "
+            f"of keys, got {given!r}"
+        )
+    for name, keys in given.items():
+        listed = keys if isinstance(keys, (list, tuple)) else [keys]
+        if not listed or not all(isinstance(key, str) for key in [name, *listed]):
+            raise ComponentError(
+                f"KeySelector: {param}: expected a record key or a list of keys for {name!r}, "
+                f"got {keys!r}"
+            )
+    return {n: k if isinstance(k, str) else list(k) for n, k in given.items()}
+
+
+def _cell(value: Any, key: str) -> Array:
+    """A value as the array that it would be in the batch form."""
+    if not isinstance(value, (list, tuple)):
+        return as_array(value)
+    try:
+        array: Array = column_of_cells([value]).array(None)[0]
+    except UnevenError as uneven:
+        raise UnevenRecordsError(f"column '{key}' {uneven.message}") from None
+    return array
+
+
+class _Tracked(dict[str, Any]):
+    """A record that notes which of its keys are read, and which of them it must have for that.
+
+    Attributes:
+        last: the key that was read last; None before the first, and after all at once.
+    """
+
+    def __init__(self, record: Record, demanded: dict[str, bool]) -> None:
+        super().__init__(record)
+        self._demanded = demanded
+        self.last: Any = None
+
+    def _note(self, *keys: Any, demanded: bool) -> None:
+        for key in keys:
+            self._demanded[key] = demanded or self._demanded.get(key, False)
+        self.last = keys[0] if len(keys) == 1 else None
+
+    def __getitem__(self, key: str) -> Any:
+        self._note(key, demanded=True)
+        return super().__getitem__(key)
+
+    def __contains__(self, key: object) -> bool:
+        self._note(key, demanded=False)
+        return super().__contains__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self._note(key, demanded=False)
+        return super().get(key, default)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        self._note(key, demanded=not default)
+        return super().pop(key, *default)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        self._note(key, demanded=False)
+        return super().setdefault(key, default)
+
+    def _all(self) -> None:
+        self._note(*super().keys(), demanded=True)
+
+    def __iter__(self) -> Any:
+        self._all()
+        return super().__iter__()
+
+    def keys(self) -> Any:
+        self._all()
+        return super().keys()
+
+    def values(self) -> Any:
+        self._all()
+        return super().values()
+
+    def items(self) -> Any:
+        self._all()
+        return super().items()
+
+    def copy(self) -> Any:
+        self._all()
+        return dict(self)
+
+
+def column_read_last(load: Callable[[Record], Any], record: Record) -> str | None:
+    """The column after which loading a record fails; None if that does not show.
+
+    Example:
+        >>> column_read_last(lambda record: [record["a"], float(record["b"])], {"a": 1, "b": "x"})
+        'b'
+    """
+    tracked = _Tracked(record, {})
+    with suppress(Exception):  # it failed before
+        load(tracked)
+    return tracked.last if tracked.last in record else None
+
+
+def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> dict[str, bool]:
+    """The columns that loading reads, in the order of the records' columns.
+
+    Found by watching ``load`` on records spread evenly over the set.
+
+    Args:
+        loader: the loader, in the mode that is asked about.
+        records: what it loads.
+        samples: on how many records to watch it, at most.
+
+    Returns:
+        By name, whether the loader ever demands it, as ``record[name]`` does and
+        ``record.get(name)`` does not.
+
+    Example:
+        >>> loader = KeySelector(RecordMode.SCORE, {"x": ["c", "a"]}, {"y": "b"})
+        >>> columns_read(loader, Records.read([{"a": 1, "b": 2, "c": 3}]))
+        {'a': True, 'c': True}
+    """
+    demanded: dict[str, bool] = {}
+    count = min(samples, len(records))
+    for position in np.linspace(0, len(records) - 1, count).astype(int).tolist():
+        try:
+            loader.load(_Tracked(records[position], demanded))
+        except Exception as error:
+            add_record(error, records, position, "load", component_name(loader))
+            raise
+    return {name: demanded[name] for name in records.columns if name in demanded}

@@ -1,0 +1,192 @@
+"""Transformers: fitted on the train records, applied to every record, undone on its score."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from barrage_mlflow.dataset.components.loader import RecordLoader
+from barrage_mlflow.dataset.components.stacking import (
+    add_record,
+    check_data_record,
+    component_name,
+    keep_forms_together,
+    noted,
+    slice_record,
+    stack_records,
+    stack_scores,
+)
+from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore
+from barrage_mlflow.errors import ComponentError
+
+
+class RecordTransformer(ABC):
+    """Base class of transformers; a config names one as ``dataset.transformer``.
+
+    A subclass defines the record forms, and may override the batch forms to work on whole
+    arrays at once; both must give the same arrays. Its constructor takes the mode and the
+    loader first, then the ``params`` of its import block, and passes both on to this one.
+
+    Args:
+        mode: what records are transformed for.
+        loader: the loader in the same mode, for ``fit`` to load with.
+
+    Attributes:
+        network_params: what ``fit`` (and ``load``) learnt for the network: JSON values and
+            arrays that fill the ``{{placeholders}}`` of the config's ``model`` section.
+        network_param_names: their names, where they are known before ``fit``; lets a config
+            be checked without data.
+
+    Example:
+        >>> import numpy as np
+        >>> class Halve(IdentityTransformer):
+        ...     def transform(self, data_record):
+        ...         x, *rest = data_record
+        ...         return ({name: array / 2 for name, array in x.items()}, *rest)
+        >>> loader = None  # it loads nothing
+        >>> Halve(RecordMode.SCORE, loader).transform_batch(({"x": np.array([2.0, 4.0])},))
+        ({'x': array([1., 2.])},)
+    """
+
+    network_param_names: ClassVar[tuple[str, ...] | None] = None
+
+    def __init__(self, mode: RecordMode, loader: RecordLoader) -> None:
+        self.mode = RecordMode(mode)
+        self.loader = loader
+        self.network_params: dict[str, Any] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        keep_forms_together(cls, RecordTransformer, "transform", "transform_batch")
+        keep_forms_together(cls, RecordTransformer, "postprocess", "postprocess_batch")
+
+    @abstractmethod
+    def fit(self, records: Records) -> None:
+        """Learn from the train records, and from no others; fill ``network_params``."""
+
+    @abstractmethod
+    def transform(self, data_record: DataRecord) -> DataRecord:
+        """One record's arrays ``(...)``, transformed; what is given must not be changed."""
+
+    @abstractmethod
+    def postprocess(self, score: RecordScore) -> RecordScore:
+        """One record's outputs ``(...)``, brought back to what the user reads."""
+
+    @abstractmethod
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write what ``fit`` learnt to files in the existing folder ``path``."""
+
+    @abstractmethod
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Read back what ``save`` wrote to the folder ``path``, ``network_params`` too."""
+
+    def transform_batch(self, data_record: DataRecord) -> DataRecord:
+        """A batch's arrays ``(batch, ...)``; by default ``transform`` on each, stacked.
+
+        Raises:
+            RecordError: names or shapes differ between records.
+            ComponentError: ``transform`` returns something other than a tuple of dicts.
+        """
+        what = f"{component_name(self)}.transform"
+        transformed = []
+        for index in range(len(next(iter(data_record[0].values())))):
+            transformed.append(self.transform(slice_record(data_record, index)))
+            check_data_record(transformed[-1], what)
+        return stack_records(transformed, _batch_place, what)
+
+    def postprocess_batch(self, scores: dict[str, Array]) -> dict[str, Array]:
+        """A batch's outputs ``(batch, ...)``; by default ``postprocess`` on each, stacked.
+
+        Raises:
+            ComponentError: ``postprocess`` returns no dict, or one with differing names.
+        """
+        count = len(next(iter(scores.values())))
+        processed = [self.postprocess(slice_record((scores,), i)[0]) for i in range(count)]
+        return stack_scores(processed, _batch_place, f"{component_name(self)}.postprocess")
+
+
+def _batch_place(index: int) -> str:
+    return f"record {index} of the batch"
+
+
+class IdentityTransformer(RecordTransformer):
+    """Learns nothing and changes nothing; the default.
+
+    Example:
+        >>> loader = None  # it loads nothing
+        >>> IdentityTransformer(RecordMode.SCORE, loader).postprocess({"y": 1})
+        {'y': 1}
+    """
+
+    network_param_names = ()
+
+    def fit(self, records: Records) -> None:
+        """Nothing to learn."""
+
+    def transform(self, data_record: DataRecord) -> DataRecord:
+        """The data record itself."""
+        return data_record
+
+    def transform_batch(self, data_record: DataRecord) -> DataRecord:
+        """The batch itself."""
+        return data_record
+
+    def postprocess(self, score: RecordScore) -> RecordScore:
+        """The score itself."""
+        return score
+
+    def postprocess_batch(self, scores: dict[str, Array]) -> dict[str, Array]:
+        """The scores themselves."""
+        return scores
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Nothing to write."""
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Nothing to read."""
+
+
+_BLAMED = 10_000
+"""Records looked at for the one that a fit failed at, at most."""
+
+
+def fit_transformer(transformer: RecordTransformer, records: Records) -> None:
+    """Fit a transformer; whatever goes wrong says in which set and component.
+
+    Args:
+        transformer: what learns.
+        records: the train records.
+
+    Raises:
+        ComponentError: it leaves ``network_params`` that is no dict.
+
+    Example:
+        >>> loader = None  # it loads nothing
+        >>> fit_transformer(IdentityTransformer(RecordMode.TRAIN, loader), Records.read([{"a": 1}]))
+    """
+    name = component_name(transformer)
+    with noted(records.owner, "fit", name):
+        try:
+            transformer.fit(records)
+        except Exception as error:
+            _add_record_of_fit(error, transformer.loader, records)
+            raise
+        params = transformer.network_params
+        if not isinstance(params, dict):
+            raise ComponentError(
+                f"{name}.network_params: expected a dict, got {type(params).__name__}"
+            )
+
+
+def _add_record_of_fit(error: Exception, loader: RecordLoader, records: Records) -> None:
+    """Where a fit failed at loading, note the record that the loader cannot load."""
+    records = records[:_BLAMED]
+    for index in range(len(records)):
+        try:
+            loader.load(records[index])
+        except Exception as again:
+            if type(again) is type(error):
+                add_record(error, records, index, "load", component_name(loader))
+            return

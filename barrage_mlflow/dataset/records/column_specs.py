@@ -1,0 +1,241 @@
+"""The columns that scoring reads: learnt from the train records, held against those to score.
+
+Records come from files, DataFrames and requests, which tell numbers, truth values and missing
+values apart in ways of their own. Here they become what loading was used to in training, so that
+one record has one score however it comes.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from barrage_mlflow.dataset.components.loader import RecordLoader, columns_read
+from barrage_mlflow.dataset.feeding.conform import shown
+from barrage_mlflow.dataset.records.columns import is_missing, native, objects
+from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.records.tables import no_such_column
+from barrage_mlflow.dataset.types import Array, Record
+from barrage_mlflow.errors import RecordError
+
+_SAMPLE = 256
+"""Records that are loaded to learn which columns scoring reads."""
+_TOO_LARGE = 2.0**63
+"""The least double that is beyond int64."""
+
+
+@dataclass(frozen=True)
+class ColumnSpec:
+    """A column of the records that scoring reads.
+
+    Attributes:
+        name: the record key.
+        type: ``"integer"``, ``"double"``, ``"boolean"``, ``"string"``, ``"binary"`` for bytes, or
+            ``"other"`` for lists, arrays and whatever else a record may hold.
+        required: whether a record must have a value: every train record had one, and the loader
+            cannot do without.
+
+    Example:
+        >>> ColumnSpec("bill_length_mm", "double", required=False).name
+        'bill_length_mm'
+    """
+
+    name: str
+    type: str
+    required: bool
+
+
+def describe_columns(loader: RecordLoader, records: Records) -> list[ColumnSpec]:
+    """Tell which columns loading reads in the loader's mode, and what they hold.
+
+    Args:
+        loader: in SCORE mode.
+        records: train records; all are looked at for missing values.
+
+    Example:
+        >>> from barrage_mlflow.dataset import KeySelector, RecordMode
+        >>> loader = KeySelector(RecordMode.SCORE, {"x": "a"}, {"y": "b"})
+        >>> describe_columns(loader, Records.read([{"a": 1, "b": 0}]))
+        [ColumnSpec(name='a', type='integer', required=True)]
+    """
+    scanned = records.scan().columns
+    specs = []
+    for name, demanded in columns_read(loader, records[:_SAMPLE]).items():
+        column = scanned[name]
+        optional = column.missing or (not demanded and _loads_without(loader, records[0], name))
+        specs.append(ColumnSpec(name, column.type, required=not optional))
+    return specs
+
+
+def _loads_without(loader: RecordLoader, record: Record, name: str) -> bool:
+    try:
+        loader.load({**record, name: None})
+    except Exception:  # whatever it raises, it needs the value
+        return False
+    return True
+
+
+def text_columns(specs: Sequence[ColumnSpec]) -> list[str]:
+    """The columns that a CSV file must be read as text for: postcodes may look like numbers.
+
+    Example:
+        >>> specs = [ColumnSpec("postcode", "string", True), ColumnSpec("age", "double", True)]
+        >>> text_columns(specs)
+        ['postcode']
+    """
+    return [spec.name for spec in specs if spec.type == "string"]
+
+
+def as_specified(records: Records, specs: Sequence[ColumnSpec]) -> Records:
+    """The records with each column in its type, and a missing one that is not required added.
+
+    A number may be spelt in letters, as it is in CSV, and bytes in base64, as they are in JSON.
+    Whether a missing value is an error is for the components to say. Other columns stay as they
+    are.
+
+    Args:
+        records: what is to be scored.
+        specs: the columns, as :func:`describe_columns` found them in training.
+
+    Raises:
+        RecordError: a required column is not there, or a value is not of its column's type.
+
+    Example:
+        >>> specs = [ColumnSpec("a", "double", True), ColumnSpec("s", "string", False)]
+        >>> as_specified(Records.read([{"a": 1}]), specs)[0]
+        {'a': 1.0, 's': None}
+    """
+    changed: dict[str, Array] = {}
+    for spec in specs:
+        convert = _CONVERSIONS.get(spec.type, _unchanged)
+        if spec.name in records.columns:
+            cells = records.cells(spec.name)
+            typed = _typed(cells, convert, records, spec)
+            if typed is not cells:
+                changed[spec.name] = typed
+        elif spec.required:
+            raise RecordError(no_such_column(spec.name, records.columns, records.owner))
+        else:
+            changed[spec.name] = convert(np.full(len(records), None, object))
+    return records.with_columns(changed) if changed else records
+
+
+class _WrongCellError(Exception):
+    """A cell is not of its column's type."""
+
+    def __init__(self, row: int) -> None:
+        super().__init__(row)
+        self.row = row
+
+
+def _typed(cells: Array, convert: _Conversion, records: Records, spec: ColumnSpec) -> Array:
+    try:
+        return convert(cells)
+    except _WrongCellError as wrong:
+        raise RecordError(
+            f"{records.place(wrong.row)}, column '{spec.name}': expected {_MEANINGS[spec.type]}, "
+            f"got {shown(native(cells[wrong.row]))}"
+        ) from None
+
+
+def _unchanged(cells: Array) -> Array:
+    return cells
+
+
+def _doubles(cells: Array) -> Array:
+    if cells.dtype.kind == "f":
+        return cells
+    if cells.dtype.kind in "iub":
+        return cells.astype(np.float64)
+    return np.array([_number(cell, row) for row, cell in enumerate(cells)], np.float64)
+
+
+def _integers(cells: Array) -> Array:
+    """Whole numbers; those that are not, or are missing, leave all of them float64."""
+    if cells.dtype.kind == "i":
+        return cells
+    if cells.dtype.kind == "b":
+        return cells.astype(np.int64)
+    numbers = _doubles(cells)
+    with np.errstate(invalid="ignore"):
+        whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < _TOO_LARGE)
+    if not whole.all():
+        return numbers
+    if cells.dtype.kind == "f":
+        return numbers.astype(np.int64)
+    # A double has not all the digits of a large whole number.
+    return np.array([cell if isinstance(cell, int) else int(float(cell)) for cell in cells])
+
+
+def _booleans(cells: Array) -> Array:
+    if cells.dtype.kind == "b":
+        return cells
+    truths = [_truth(cell, row) for row, cell in enumerate(cells.tolist())]
+    return objects(truths) if None in truths else np.array(truths, np.bool_)
+
+
+def _strings(cells: Array) -> Array:
+    gone = [is_missing(cell) for cell in cells]
+    for row, cell in enumerate(cells):
+        if not gone[row] and not isinstance(cell, str):
+            raise _WrongCellError(row)
+    if not any(gone):
+        return cells
+    return objects([None if missing else cell for missing, cell in zip(gone, cells, strict=True)])
+
+
+def _binaries(cells: Array) -> Array:
+    return objects([_bytes(cell, row) for row, cell in enumerate(cells)])
+
+
+def _bytes(cell: Any, row: int) -> bytes | None:
+    if is_missing(cell) or isinstance(cell, bytes):
+        return None if is_missing(cell) else cell
+    if isinstance(cell, str):
+        with suppress(ValueError):
+            return base64.b64decode(cell, validate=True)
+    raise _WrongCellError(row)
+
+
+def _number(cell: Any, row: int) -> float:
+    if is_missing(cell):
+        return math.nan
+    if isinstance(cell, (bool, int, float, str, np.number, np.bool_, Decimal)):
+        with suppress(ValueError, OverflowError):
+            return float(cell)
+    raise _WrongCellError(row)
+
+
+def _truth(cell: Any, row: int) -> bool | None:
+    if is_missing(cell):
+        return None
+    if isinstance(cell, str) and cell.lower() in _TRUTHS:
+        return _TRUTHS[cell.lower()]
+    if isinstance(cell, (bool, int, float)) and cell in (0, 1):
+        return bool(cell)
+    raise _WrongCellError(row)
+
+
+_TRUTHS = {"true": True, "false": False}
+_Conversion = Callable[[Array], Array]
+_CONVERSIONS: dict[str, _Conversion] = {
+    "double": _doubles,
+    "integer": _integers,
+    "boolean": _booleans,
+    "string": _strings,
+    "binary": _binaries,
+}
+_MEANINGS = {
+    "double": "a number",
+    "integer": "a number",
+    "boolean": "true or false",
+    "string": "a string",
+    "binary": "bytes, in JSON and CSV as base64",
+}

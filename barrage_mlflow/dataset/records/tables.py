@@ -1,0 +1,289 @@
+"""The whole set that records look at: columns over a DataFrame, dicts or a Parquet file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from barrage_mlflow.config.paths import did_you_mean, show_names
+from barrage_mlflow.dataset.records.columns import (
+    Column,
+    PlainColumn,
+    Rows,
+    column_of_cells,
+    column_of_series,
+    native,
+)
+from barrage_mlflow.dataset.records.readers import Lines
+from barrage_mlflow.dataset.types import Array, Record
+from barrage_mlflow.errors import RecordError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from barrage_mlflow.dataset.records.scan import Scan  # which in turn works on records
+
+PIECE = 1 << 16
+"""Records that are worked on at once where there may be more than memory holds."""
+
+_NUMBERS = {np.dtype(np.int64), np.dtype(np.float64)}
+_CACHED = 1 << 10
+"""Records that are joined at once."""
+_SHORT = 1 << 13
+"""Rows of a frame whose columns are best taken out together."""
+
+
+def no_such_column(name: str, columns: Sequence[str], owner: str) -> str:
+    """The message for a column that is not there: the nearest one, and those there are.
+
+    Example:
+        >>> no_such_column("speces", ["species", "sex"], "train.csv")
+        "train.csv: no column 'speces'; did you mean 'species'? The columns are 'species', 'sex'"
+    """
+    hint = did_you_mean(name, columns)
+    hint = f"{hint} The" if hint else "the"
+    return f"{owner}: no column '{name}'; {hint} columns are {show_names(columns)}"
+
+
+class Table:
+    """The whole set that one or more Records look at; columns are converted once, late.
+
+    Attributes:
+        columns: their names.
+        length: how many records there are.
+        first: the number that messages give to its first record, where it is a part of a file.
+        scans: what one look at a part of it showed, by the part's ends.
+    """
+
+    def __init__(
+        self,
+        columns: list[str],
+        length: int,
+        make: Callable[[str], Column] | None = None,
+        lines: Lines | None = None,
+    ) -> None:
+        self.columns = columns
+        self.length = length
+        self.first = 0
+        self.scans: dict[tuple[int, int], Scan] = {}
+        self._names = frozenset(columns)
+        self._make = make
+        self._columns: dict[str, Column] = {}
+        self._values: dict[str, list[Any]] = {}
+        self._all_values: list[tuple[str, list[Any]]] | None = None
+        self._held: list[str] = []
+        self._read_lines = lines
+        self._lines: list[int] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        columns = {name: self.column(name) for name in self.columns}
+        return _unpickled, (columns, self.length, self.first, self._read_lines, self._lines)
+
+    def holds(self, name: str) -> bool:
+        """Whether there is such a column."""
+        return name in self._names
+
+    def column(self, name: str) -> Column:
+        """The column; the name must be one of ``columns``."""
+        column = self._columns.get(name)
+        if column is None:
+            column = self._columns[name] = self._convert(name)
+        return column
+
+    def _convert(self, name: str) -> Column:
+        assert self._make is not None
+        return self._make(name)
+
+    def need(self, names: Sequence[str]) -> None:
+        """Make ready the columns that will be asked for next, where that is worth a thing."""
+
+    def pieces(
+        self, rows: Rows, length: int, size: int, names: Sequence[str]
+    ) -> Iterator[tuple[Table, Rows]]:
+        """Consecutive parts of the ``length`` rows, of at most ``size`` each."""
+        for start in range(0, length, size):
+            yield self, choose(rows, slice(start, min(start + size, length)))
+
+    def part(self, rows: slice) -> tuple[Table, Rows]:
+        """A consecutive part, in the form in which the least of it has to be read."""
+        return self, rows
+
+    def origin(self, rows: Rows) -> tuple[Table, Rows]:
+        """The whole set that this table is, or is a part of, and where in it the rows stand."""
+        return self, rows
+
+    def groups(self, rows: slice) -> list[tuple[int, int]] | None:
+        """The parts of row groups that are among the rows; None where there are no row groups."""
+        return None
+
+    def window(
+        self,
+        rows: slice,
+        parts: Sequence[tuple[int, int, int]],
+        counts: str | None,
+        names: Sequence[str],
+    ) -> tuple[Table, Rows] | None:
+        """The records of some draws of row groups; None where there are no row groups."""
+        return None
+
+    def joined(self, names: tuple[str, ...], rows: Rows) -> Array | None:
+        """Columns of numbers side by side, ``(rows, names)``, as a new array.
+
+        None where they are not all of int64 or all of float64.
+        """
+        self.need(names)
+        columns = list(map(self.column, names))
+        plain = [column for column in columns if isinstance(column, PlainColumn)]
+        wide = {column.wide for column in plain}
+        if len(plain) < len(columns) or len(wide) != 1 or not wide <= _NUMBERS:
+            return None
+        return _join(plain, rows)
+
+    def values(self, name: str) -> list[Any]:
+        """The native values of a column; not to be changed."""
+        values = self._values.get(name)
+        if values is None:
+            values = self._values[name] = self.column(name).values()
+        return values
+
+    def record(self, row: int) -> Record:
+        """A row as a new dict, new also in what its values hold."""
+        if self._all_values is None:
+            self.need(self.columns)
+            self._all_values = [(name, self.values(name)) for name in self.columns]
+            self._held = [name for name in self.columns if self.column(name).held]
+        record = {name: values[row] for name, values in self._all_values}
+        for name in self._held:
+            record[name] = native(record[name])
+        return record
+
+    def each(self, rows: Rows) -> Iterator[Record]:
+        """These rows as :meth:`record` gives them, one after the other."""
+        plain = range(rows.start, rows.stop) if isinstance(rows, slice) else rows.tolist()
+        return map(self.record, plain)
+
+    def line(self, row: int) -> int | None:
+        """The line of its file on which a row starts, where that is known."""
+        if self._read_lines is not None:
+            lines = self._read_lines()
+            # A count that differs tells of a file that changed, or of lines that pandas skips.
+            self._lines = lines if lines is not None and len(lines) == self.length else None
+            self._read_lines = None
+        return None if self._lines is None else self._lines[row]
+
+
+class ChangedTable(Table):
+    """Some rows of a table, in which some columns are others."""
+
+    def __init__(
+        self, table: Table, rows: Rows, length: int, changed: Mapping[str, PlainColumn]
+    ) -> None:
+        names = list(dict.fromkeys([*table.columns, *changed]))
+        super().__init__(names, length)
+        self._columns.update(changed)
+        self._table = table
+        self._rows = rows
+
+    def _convert(self, name: str) -> Column:
+        return self._table.column(name).part(self._rows)
+
+    def origin(self, rows: Rows) -> tuple[Table, Rows]:
+        """The rows where they came from, whose places messages tell."""
+        return self._table.origin(choose(self._rows, rows))
+
+
+def choose(rows: Rows, chosen: Rows) -> Rows:
+    """The rows that stand at these positions among ``rows``.
+
+    Args:
+        rows: positions, or a consecutive part from ``start`` to ``stop``.
+        chosen: positions among them, or a consecutive part of them.
+
+    Example:
+        >>> choose(slice(10, 20), slice(2, 5)), choose(slice(10, 20), np.array([3, 3]))
+        (slice(12, 15, None), array([13, 13]))
+    """
+    if isinstance(rows, np.ndarray):
+        of_rows: Array = rows[chosen]
+        return of_rows
+    if isinstance(chosen, slice):
+        return slice(rows.start + chosen.start, rows.start + chosen.stop)
+    shifted: Array = chosen + rows.start
+    return shifted
+
+
+def _join(columns: Sequence[PlainColumn], rows: Rows) -> Array:
+    cells = [column.cells[rows] for column in columns]
+    joined = np.empty((len(cells[0]), len(cells)), columns[0].wide)
+    # By as many rows as stay in the cache: each column touches every line of them.
+    for start in range(0, len(joined), _CACHED):
+        block = slice(start, start + _CACHED)
+        for place, of_column in enumerate(cells):
+            joined[block, place] = of_column[block]
+    return joined
+
+
+def _unpickled(
+    columns: dict[str, Column],
+    length: int,
+    first: int,
+    lines: Lines | None,
+    known: list[int] | None,
+) -> Table:
+    table = Table(list(columns), length, columns.__getitem__, lines)
+    table.first, table._lines = first, known
+    return table
+
+
+def make_table(data: Any, name: str, lines: Lines | None) -> Table:
+    """The table over a DataFrame or a sequence of dicts; neither is ever written to."""
+    owner = name or "the records"
+    if hasattr(data, "groups") and hasattr(data, "schema"):
+        _check_names(data.columns, owner)
+        # Known for what it is without its module: that takes long to load.
+        from barrage_mlflow.dataset.records.parquet_tables import ParquetTable
+
+        return ParquetTable(data)
+    if hasattr(data, "columns") and hasattr(data, "iloc"):
+        names = data.columns.tolist()
+        _check_names(names, owner)
+        return Table(names, len(data), _columns_of(data, names), lines)
+    if isinstance(data, Mapping) or not isinstance(data, Sequence):
+        raise RecordError(
+            f"{owner}: expected a DataFrame, a list of dicts or a path, got {type(data).__name__}"
+        )
+    for position, row in enumerate(data):
+        if not isinstance(row, Mapping):
+            raise RecordError(
+                f"{owner}, record {position}: expected a dict, got {type(row).__name__}"
+            )
+    rows = [dict(row) for row in data]
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    _check_names(names, owner)
+    return Table(
+        names, len(rows), lambda key: column_of_cells([row.get(key) for row in rows]), lines
+    )
+
+
+def _columns_of(frame: pd.DataFrame, names: list[str]) -> Callable[[str], Column]:
+    """What makes the columns of a frame; later changes by the caller stay theirs."""
+    if len(frame) <= _SHORT and len(dtypes := set(frame.dtypes)) == 1 and dtypes <= _NUMBERS:
+        # A request. Taking each column out of its frame would cost more than scoring it.
+        columns = dict(zip(names, frame.to_numpy().T.copy(), strict=True))
+        return lambda key: PlainColumn(columns[key])
+    held = frame.copy(deep=False)  # copy-on-write
+    return lambda key: column_of_series(held[key])
+
+
+def _check_names(names: list[Any], owner: str) -> None:
+    for name in names:
+        if not isinstance(name, str):
+            raise RecordError(
+                f"{owner}: expected strings as column names, got {name!r}; "
+                "rename the column, as in frame.rename(columns=str)"
+            )
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RecordError(f"{owner}: the column '{twice}' stands twice; rename one of them")

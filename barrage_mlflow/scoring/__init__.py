@@ -1,0 +1,1 @@
+"""The packaged model: records in, scores out; made, proved, loaded and served."""

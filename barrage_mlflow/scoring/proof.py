@@ -1,0 +1,145 @@
+"""The proof that a packaged model scores elsewhere as it does here, before its run is finished."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from barrage_mlflow.errors import BarrageError, ComponentError
+from barrage_mlflow.scoring.process import ModelProcess
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+_RELATIVE, _ABSOLUTE = 1e-5, 1e-6
+
+
+@contextmanager
+def proved(
+    process: ModelProcess,
+    model: Path,
+    expected: pd.DataFrame,
+    again: Callable[[], pd.DataFrame],
+    homes: Iterable[Path],
+) -> Iterator[None]:
+    """Have a clean process score a model's input example, from a copy in another folder.
+
+    It does so while the caller's block runs. Of a model that draws at random when it scores, only
+    the form of the answer can be proved.
+
+    Args:
+        process: one that was asked to warm up, and has not answered yet.
+        model: the folder of the MLflow model.
+        expected: what the training process answers to the example.
+        again: has it answer once more, where the two differ: is it the same each time?
+        homes: folders of the training; the model must open no file in them.
+
+    Raises:
+        ComponentError: it cannot be loaded, a score differs, or it needs a file that is not in
+            the package.
+    """
+    with tempfile.TemporaryDirectory() as elsewhere:
+        # Where the project looks for its own files, they are not.
+        copy = Path(elsewhere, "model").resolve()
+        shutil.copytree(model, copy, copy_function=_link_or_copy)
+        process.ask("predict", str(copy))
+        yield
+        try:
+            process.answer()  # it is warm
+            scores, opened = process.answer()
+        except BarrageError as error:
+            raise ComponentError(
+                f"the packaged model cannot score its input example in a clean process: {error}"
+            ) from error
+    own = [copy, *map(Path, (sys.prefix, sys.base_prefix))]
+    needed = _files_within(opened, homes, own)
+    if needed:
+        raise ComponentError(
+            f"the packaged model reads {needed[0]}, which other machines have not: have the "
+            "transformer write what it needs in save(), and read it in load()"
+        )
+    once = _as_sent(expected)
+    difference = first_difference(scores, once)
+    if difference and first_difference(_as_sent(again()), once):
+        logger.warning(
+            "the model draws at random when it scores, so its numbers could not be proved, "
+            "only their form"
+        )
+        difference = first_difference(_form(scores), _form(once))
+    if difference:
+        raise ComponentError(
+            f"the packaged model scores its input example otherwise in a clean process: "
+            f"{difference}; see that the transformer's save() writes, and its load() reads, all "
+            "that scoring uses"
+        )
+
+
+def first_difference(scores: Any, expected: Any, place: str = "") -> str:
+    """Tell where scores differ first, beyond rounding; empty if they do not.
+
+    Example:
+        >>> first_difference([{"mass": 3.5}], [{"mass": 3.0}])
+        "record 0, 'mass': 3.5, expected 3.0"
+        >>> first_difference([{"mass": 3.0000001}], [{"mass": 3.0}])
+        ''
+    """
+    if isinstance(scores, dict) and isinstance(expected, dict) and scores.keys() == expected.keys():
+        pairs = [(f"{place}, {key!r}", scores[key], expected[key]) for key in expected]
+    elif isinstance(scores, list) and isinstance(expected, list) and len(scores) == len(expected):
+        named = [f"{place}[{i}]" if place else f"record {i}" for i in range(len(expected))]
+        pairs = list(zip(named, scores, expected, strict=True))
+    else:
+        return "" if _same(scores, expected) else f"{place}: {scores!r}, expected {expected!r}"
+    return next(filter(None, (first_difference(s, e, name) for name, s, e in pairs)), "")
+
+
+def _as_sent(scores: pd.DataFrame) -> Any:
+    """Scores as a client would read them."""
+    return json.loads(json.dumps(scores.to_dict("records")))
+
+
+def _form(scores: Any) -> Any:
+    """The same with the name of its type in each value's place."""
+    if isinstance(scores, dict):
+        return {key: _form(value) for key, value in scores.items()}
+    if isinstance(scores, list):
+        return [_form(value) for value in scores]
+    return type(scores).__name__
+
+
+def _same(score: Any, expected: Any) -> bool:
+    if isinstance(score, float) and isinstance(expected, float):
+        return math.isclose(score, expected, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+    return type(score) is type(expected) and bool(score == expected)
+
+
+def _files_within(opened: Iterable[str], homes: Iterable[Path], own: Sequence[Path]) -> list[str]:
+    """Those files that lie in one of the homes, hidden ones and the model's own left out."""
+    general = (Path(Path.cwd().anchor), Path.home())
+    within = [home for home in map(Path.resolve, homes) if home not in general]
+    return [
+        path
+        for path in opened
+        for home in within
+        if Path(path).is_relative_to(home)
+        and not any(part.startswith(".") for part in Path(path).relative_to(home).parts)
+        and not any(Path(path).is_relative_to(folder) for folder in own)
+    ]
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one that knows no links
+        shutil.copyfile(source, target)

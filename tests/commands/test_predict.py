@@ -1,0 +1,485 @@
+"""Files of any size: the whole file, the same after any interrupt, and nothing half at its name."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from small import small_config, small_frame
+from stub_scorer import StubScorer
+
+from barrage_mlflow import ArtifactError, BarrageModel, RecordError, Scorer, train
+from barrage_mlflow.commands import predict as batch_scoring
+from barrage_mlflow.commands.predict import FileScores, print_scores
+from barrage_mlflow.dataset import Parts
+from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.scoring.pyfunc import load_scorer
+from barrage_mlflow.workspace.lock import locked
+
+SOURCES = ["csv", "csv.gz", "jsonl", "json", "parquet"]
+OUTPUTS = ["csv", "jsonl", "json", "parquet"]
+RECORDS = 57
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several parts of several pieces in a small file, and every moment to go on from kept."""
+    monkeypatch.setattr("barrage_mlflow.dataset.records.parts.PART", 12)
+    monkeypatch.setattr("barrage_mlflow.scoring.unfinished._SAVE_SECONDS", 0.0)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A folder as a packaged model has it."""
+    folder = tmp_path / "model"
+    for name in ("data", "code"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "file").write_text(name)
+    return folder
+
+
+def score_file(scorer: Scorer, source: str, *output: Any, **options: Any) -> FileScores:
+    return batch_scoring.score_file(scorer, source, *output, **{"batch_size": 4, **options})
+
+
+def write_records(kind: str, records: int = RECORDS) -> str:
+    """Records with columns id, a and s."""
+    rows: list[dict[str, Any]] = [
+        {"id": f"{number:04}", "a": number / 4, "s": f"{number % 5}" if number % 3 else None}
+        for number in range(records)
+    ]
+    path = f"records.{kind}"
+    frame = pd.DataFrame(rows)
+    if kind.startswith("csv"):
+        frame.to_csv(path, index=False)
+    elif kind == "parquet":
+        frame.to_parquet(path, row_group_size=10)
+    else:
+        lines = list(map(json.dumps, rows))
+        Path(path).write_text("\n".join(lines) if kind == "jsonl" else f"[{','.join(lines)}]")
+    return path
+
+
+def read_scores(path: str) -> list[dict[str, Any]]:
+    if path.endswith("csv"):
+        frame = pd.read_csv(path, dtype={"id": str, "name": str}, keep_default_na=False)
+        rows: list[dict[str, Any]] = frame.to_dict("records")
+        return [{**row, "p": json.loads(row["p"]), "name": row["name"] or None} for row in rows]
+    if path.endswith("parquet"):
+        listed: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        return listed
+    text = Path(path).read_text("utf-8")
+    return list(json.loads(text if path.endswith("json") else f"[{','.join(text.splitlines())}]"))
+
+
+EXPECTED = [
+    {
+        "id": f"{number:04}",
+        "p": [number / 4, pytest.approx(number / 12)],
+        "whole": number // 4,
+        "name": f"<{number % 5}>" if number % 3 else None,
+    }
+    for number in range(RECORDS)
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_every_record_is_scored_in_its_order(model: Path, source: str, output: str) -> None:
+    scorer = StubScorer(model)
+    path = f"scores.{output}"
+    done = score_file(scorer, write_records(source), path, keep=["id"])
+    assert (done.records, done.resumed, scorer.scored) == (RECORDS, 0, RECORDS)
+    assert done.seconds > 0
+    assert read_scores(path) == EXPECTED
+    assert sorted(map(str, Path().iterdir())) == ["model", f"records.{source}", path]
+
+
+def test_records_are_printed_part_by_part(model: Path) -> None:
+    written: list[bytes] = []
+    print_scores(StubScorer(model), Parts(write_records("csv"), ["id"]), written.append, 4)
+    assert len(written) == 15
+    assert [json.loads(line) for line in b"".join(written).splitlines()] == EXPECTED
+
+
+class Stopping(StubScorer):
+    """Does something instead of scoring its nth piece."""
+
+    def __init__(self, folder: Path, piece: int, act: Callable[[], object]) -> None:
+        super().__init__(folder)
+        self._left = piece
+        self._act = act
+
+    def score(self, records: Any, batch_size: int = 256) -> dict[str, Any]:
+        self._left -= 1
+        if self._left < 0:
+            self._act()
+        return super().score(records, batch_size)
+
+
+def stop() -> None:
+    raise SystemError("stopped")
+
+
+@pytest.fixture(params=[(source, "csv") for source in SOURCES] + [("csv", o) for o in OUTPUTS])
+def kinds(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """The endings of a source and an output."""
+    kinds: tuple[str, str] = request.param
+    return kinds
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 14])
+def test_what_was_broken_off_goes_on_to_the_same_file(
+    model: Path, kinds: tuple[str, str], piece: int
+) -> None:
+    source, output = write_records(kinds[0]), f"scores.{kinds[1]}"
+    score_file(StubScorer(model), source, f"whole.{kinds[1]}", keep=["id"])
+    for _ in range(2):  # and once more right away, with nothing done in between
+        with pytest.raises(SystemError, match="stopped") as broken:
+            score_file(Stopping(model, piece, stop), source, output, keep=["id"])
+        piece = 0
+        assert not Path(output).exists()
+        (note,) = broken.value.__notes__
+    scorer = StubScorer(model)
+    done = score_file(scorer, source, output, keep=["id"])
+    assert note == (
+        f"{done.resumed} records are scored and kept in {output}.unfinished; the same command goes "
+        "on after them, unless records or model change"
+    )
+    assert (done.records, done.resumed + scorer.scored) == (RECORDS, RECORDS)
+    assert scorer.scored < RECORDS
+    assert Path(output).read_bytes() == Path(f"whole.{kinds[1]}").read_bytes()
+    assert not Path(f"{output}.unfinished").exists()
+
+
+def test_a_file_of_one_type_is_gone_on_with_in_another_process(model: Path) -> None:
+    """What a column of Parquet must hold is known from rows that this process never saw."""
+    Path("records.jsonl").write_text(
+        "\n".join(
+            json.dumps({"a": n, "s": None, "id": n if n < 30 else n + 0.5}) for n in range(57)
+        )
+    )
+    with pytest.raises(SystemError, match="stopped"):
+        score_file(Stopping(model, 5, stop), "records.jsonl", "scores.parquet", keep=["id"])
+    score_file(StubScorer(model), "records.jsonl", "scores.parquet", keep=["id"])
+    table = pq.read_table("scores.parquet")
+    assert str(table.schema.field("id").type) == "double"
+    assert str(table.schema.field("name").type) == "null"
+    assert table["id"].to_pylist() == [n if n < 30 else n + 0.5 for n in range(57)]
+
+
+def test_rows_behind_those_that_count_are_cut_off(model: Path) -> None:
+    """As a kill leaves them, between the rows and the count of them."""
+    source = write_records("csv")
+    score_file(StubScorer(model), source, "whole.csv")
+    with pytest.raises(SystemError, match="stopped"):
+        score_file(Stopping(model, 5, stop), source, "scores.csv")
+    with Path("scores.csv.unfinished/rows").open("ab") as rows:
+        rows.write(b"half a ro")
+    assert score_file(StubScorer(model), source, "scores.csv").resumed == 20
+    assert Path("scores.csv").read_bytes() == Path("whole.csv").read_bytes()
+
+
+def touch_records() -> None:
+    os.utime("records.csv", (0, 0))
+
+
+def change_model() -> None:
+    Path("model/data/file").write_text("other")
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ([touch_records], "the records"),
+        ([change_model], "the model"),
+        ([lambda: Path("model/code/more").touch()], "the model"),
+        ([touch_records, change_model], "the records and the model"),
+        ([lambda: Path("scores.csv.unfinished/rows").write_bytes(b"p")], ""),
+        ([lambda: Path("scores.csv.unfinished/rows").unlink()], ""),
+    ],
+)
+def test_other_records_or_another_model_start_afresh(
+    model: Path, changes: list[Callable[[], object]], what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = write_records("csv")
+    with pytest.raises(SystemError, match="stopped"):
+        score_file(Stopping(model, 5, stop), source, "scores.csv")
+    for change in changes:
+        change()
+    scorer = StubScorer(model)
+    caplog.set_level(logging.INFO, "barrage_mlflow")
+    assert score_file(scorer, source, "scores.csv").resumed == 0
+    assert scorer.scored == RECORDS
+    why = "scores.csv.unfinished is damaged"
+    if what:
+        why = f"{what} changed since scores.csv.unfinished was begun"
+    assert caplog.messages == [f"starting afresh: {why}"]
+    assert len(read_scores("scores.csv")) == RECORDS
+
+
+def test_other_options_start_afresh(model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = write_records("csv")
+    for options in ({"keep": ["id"]}, {"batch_size": 7}, {"keep": ["a"], "batch_size": 7}):
+        with pytest.raises(SystemError, match="stopped"):
+            score_file(Stopping(model, 5, stop), source, "scores.csv", **options)
+    said = "starting afresh: the options changed since scores.csv.unfinished was begun"
+    assert caplog.messages == [said, said]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"about": {}}'])
+def test_a_state_that_cannot_be_read_starts_afresh(model: Path, text: str) -> None:
+    source = write_records("csv")
+    with pytest.raises(SystemError, match="stopped"):
+        score_file(Stopping(model, 5, stop), source, "scores.csv")
+    Path("scores.csv.unfinished/progress.json").write_text(text)
+    assert score_file(StubScorer(model), source, "scores.csv").resumed == 0
+    assert len(read_scores("scores.csv")) == RECORDS
+
+
+def test_a_model_that_lies_nowhere_is_never_gone_on_with(model: Path) -> None:
+    source = write_records("csv")
+    scorer = Stopping(model, 5, stop)
+    scorer.folder = None
+    with pytest.raises(SystemError, match="stopped"):
+        score_file(scorer, source, "scores.csv")
+    again = StubScorer(model)
+    again.folder = None
+    assert score_file(again, source, "scores.csv").resumed == 0
+
+
+def test_what_was_there_before_stays_until_the_new_file_is_whole(model: Path) -> None:
+    source = write_records("csv")
+    Path("scores.csv").write_text("before")
+    with pytest.raises(SystemError, match="stopped"):
+        score_file(Stopping(model, 5, stop), source, "scores.csv")
+    assert Path("scores.csv").read_text() == "before"
+    score_file(StubScorer(model), source, "scores.csv")
+    assert len(read_scores("scores.csv")) == RECORDS
+
+
+def test_one_process_at_a_time_writes_a_file(model: Path) -> None:
+    source = write_records("csv")
+    with (
+        locked(Path("scores.csv.unfinished")),
+        pytest.raises(ArtifactError, match=r"^scores.csv.unfinished is in use by process \d+ on"),
+    ):
+        score_file(StubScorer(model), source, "scores.csv")
+    score_file(StubScorer(model), source, "scores.csv")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_between_two_pieces(model: Path, number: signal.Signals) -> None:
+    source = write_records("csv")
+    score_file(StubScorer(model), source, "whole.csv")
+    scorer = Stopping(model, 5, lambda: signal.raise_signal(number))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt, match=number.name) as stopped:
+            score_file(scorer, source, "scores.csv")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert stopped.value.__notes__[0].startswith("24 records are scored and kept in scores.csv.unf")
+    assert score_file(StubScorer(model), source, "scores.csv").resumed == 24
+    assert Path("scores.csv").read_bytes() == Path("whole.csv").read_bytes()
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_full_disk_is_told_and_what_is_whole_stays(model: Path, output: str) -> None:
+    source, path = write_records("csv", 4000), f"scores.{output}"
+    score_file(StubScorer(model), source, f"whole.{output}", batch_size=100)
+    size = Path(f"whole.{output}").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+    try:
+        with pytest.raises(
+            ArtifactError,
+            match=rf"^{path}: it could not be written \(.*File too large.*\); free some space",
+        ) as full:
+            score_file(StubScorer(model), source, path, batch_size=100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "records are scored and kept in" in full.value.__notes__[0]
+    assert not Path(path).exists()
+    assert score_file(StubScorer(model), source, path, batch_size=100).resumed > 0
+    assert read_scores(path) == read_scores(f"whole.{output}")
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(model: Path) -> None:
+    source = write_records("csv")
+    Path("scores.csv.unfinished").write_text("")
+    with pytest.raises(
+        ArtifactError, match=r"^scores.csv.unfinished: expected a folder, got a file"
+    ):
+        score_file(StubScorer(model), source, "scores.csv")
+
+
+# Columns ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_kept_column_with_the_name_of_an_output_is_refused(model: Path, source: str) -> None:
+    path = write_records(source)
+    Path(path).rename(f"other.{source}")
+    scorer = StubScorer(model)
+    scorer.score = lambda records, size: {"s": np.zeros(len(records))}  # type: ignore[method-assign]
+    with pytest.raises(
+        RecordError,
+        match=r"the column 's' cannot be kept, since an output of the model has that name; rename",
+    ):
+        score_file(scorer, f"other.{source}", "scores.csv", keep=["id", "s"])
+    assert sorted(map(str, Path().iterdir())) == ["model", f"other.{source}"]
+
+
+def test_a_kept_column_that_is_not_there_is_refused_before_anything_is_scored(model: Path) -> None:
+    scorer = StubScorer(model)
+    for source in SOURCES:
+        with pytest.raises(RecordError, match=r"no column 'ids'; did you mean 'id'"):
+            score_file(scorer, write_records(source), "scores.csv", keep=["ids"])
+    assert scorer.scored == 0
+
+
+def test_outputs_that_change_are_an_error(model: Path) -> None:
+    scorer = Stopping(model, 3, lambda: setattr(scorer, "score", other))
+
+    def other(records: Any, batch_size: int) -> dict[str, Any]:
+        return {"q": np.zeros(len(records))}
+
+    with pytest.raises(
+        ComponentError,
+        match=r"^expected the outputs of the records before, \['p', 'whole', 'name'\], got \['q'\]",
+    ):
+        score_file(scorer, write_records("csv"), "scores.csv")
+
+
+def test_a_bad_record_is_named_and_those_before_it_are_kept(model: Path) -> None:
+    source = write_records("csv")
+    lines = Path(source).read_text().splitlines()
+    lines[31] = "0030,many,x"
+    Path(source).write_text("\n".join(lines))
+    with pytest.raises(
+        RecordError,
+        match=r"^records.csv, record 30 \(line 32\), column 'a': expected a number, got 'many'",
+    ) as bad:
+        score_file(StubScorer(model), source, "scores.csv")
+    assert bad.value.__notes__[0].startswith("28 records are scored and kept")
+
+
+def test_a_damaged_file_is_told_when_it_is_reached(model: Path) -> None:
+    source = write_records("csv")
+    with Path(source).open("a") as file:
+        file.write("1,2,3,4\n")
+    with pytest.raises(RecordError, match=r"^records.csv is not CSV: Error tokenizing.* line 59"):
+        score_file(StubScorer(model), source, "scores.csv")
+
+
+# Real models ------------------------------------------------------------------------------
+
+POSTCODES = '''
+import numpy as np
+from barrage_mlflow import RecordLoader, RecordMode
+
+class Loader(RecordLoader):
+    """Reads the letters of a postcode, and a number."""
+
+    def load(self, record):
+        letters = [float(ord(letter)) for letter in (record["postcode"] or "").ljust(5)]
+        x = {"x": np.array([record["a"], *letters], np.float32)}
+        return (x,) if self.mode is RecordMode.SCORE else (x, {"label": np.array(record["label"])})
+'''
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """The artifact folder of a model that reads postcodes, and its URI."""
+    home = tmp_path_factory.mktemp("trained")
+    (home / "postcodes.py").write_text(POSTCODES)
+    config = small_config(solver__epochs=1, dataset__loader={"import": "postcodes.Loader"})
+    layers = config["model"]["network"]["params"]["layers"]
+    layers[0]["params"]["shape"] = [6]
+    frame = small_frame(40)
+    frame["postcode"] = ["K1A", *(f"{number:05}" for number in range(1, 40))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.syspath_prepend(home)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        result = train(config, frame, frame, artifact_dir=home / "out", register="postcodes")
+        mlflow.MlflowClient().set_registered_model_alias("postcodes", "champion", "1")
+        yield result.artifact_dir, "models:/postcodes@champion"
+
+
+def write_postcodes(records: int = 700) -> pd.DataFrame:
+    """Records of which no postcode holds a letter."""
+    frame = small_frame(records, seed=3).drop(columns="label")
+    frame["postcode"] = [f"{number:05}" for number in range(records)]
+    frame.to_csv("records.csv", index=False)
+    return frame
+
+
+def test_all_ways_in_give_the_same_scores(
+    trained: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, uri = trained
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder.parent}/mlflow.db")
+    frame = write_postcodes()
+    frame.to_json("records.jsonl", orient="records", lines=True, double_precision=15)
+    frame.to_parquet("records.parquet")
+    scorer = Scorer.load(folder)
+    expected = scorer.score(frame)["label"]
+    np.testing.assert_array_equal(scorer.score("records.csv")["label"], expected)
+    predicted = BarrageModel(folder).predict("records.csv")
+    np.testing.assert_array_equal([score["label"] for score in predicted], expected)
+    for kind in ("csv", "jsonl", "parquet"):
+        score_file(load_scorer(uri), f"records.{kind}", "scores.parquet", ["postcode"])
+        table = pq.read_table("scores.parquet")
+        np.testing.assert_array_equal(np.array(table["label"].to_pylist(), np.float32), expected)
+        assert table["postcode"].to_pylist() == frame["postcode"].tolist()
+
+
+def test_codes_that_look_like_numbers_are_evaluated_as_text(trained: tuple[Path, str]) -> None:
+    frame = write_postcodes(70).assign(label=[0, 1] * 35)
+    frame.to_csv("labelled.csv", index=False)
+    expected = Scorer.load(trained[0]).evaluate(frame).metrics
+    assert Scorer.load(trained[0]).evaluate("labelled.csv").metrics == expected
+    assert copy_elsewhere(trained[0]).evaluate("labelled.csv").metrics == expected
+
+
+def copy_elsewhere(folder: Path) -> Scorer:
+    """The scorer of a copy of a model whose engine is another version."""
+    shutil.copytree(folder / "model", "other")
+    with Path("other/code/barrage_mlflow/errors.py").open("a") as module:
+        module.write("# another version of the engine\n")
+    scorer = Scorer.load("other")
+    assert type(scorer) is not Scorer
+    return scorer
+
+
+def test_a_model_that_has_a_process_of_its_own_scores_files_too(
+    trained: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barrage_mlflow.scoring.scorer._PIECE", 8)
+    frame = write_postcodes(70)
+    expected = Scorer.load(trained[0]).score(frame)["label"]
+    scorer = copy_elsewhere(trained[0])
+    np.testing.assert_array_equal(scorer.score("records.csv")["label"], expected)
+    done = score_file(scorer, "records.csv", "scores.parquet", ["postcode"], batch_size=4)
+    assert done.records == 70
+    scores = np.array(pq.read_table("scores.parquet")["label"].to_pylist(), np.float32)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    frame["a"] = ["many" if row == 9 else cell for row, cell in enumerate(frame["a"])]
+    frame.to_csv("records.csv", index=False)
+    with pytest.raises(RecordError, match=r"record 5, column 'a': expected a number, got") as bad:
+        score_file(scorer, "records.csv", "again.csv", batch_size=4)
+    assert bad.value.__notes__[0] == "records are counted from records.csv, record 4 (line 6)"

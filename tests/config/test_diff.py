@@ -1,0 +1,390 @@
+"""How two configs differ, from dicts, files, artifact folders and MLflow runs."""
+
+import copy
+import json
+import random
+import socket
+import tempfile
+from pathlib import Path
+
+import mlflow
+import pytest
+from servers import MlflowServer
+from small import small_config
+
+from barrage_mlflow.config import resolve_config
+from barrage_mlflow.config.diff import diff_configs, read_for_diff
+from barrage_mlflow.errors import ArtifactError, ConfigError, TrackingError
+from barrage_mlflow.tracking import open_run
+from barrage_mlflow.tracking.configs import load_config_for_diff
+from barrage_mlflow.workspace import folder as artifacts
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+
+def lines(a, b):
+    return [str(difference) for difference in diff_configs(a, b)]
+
+
+def mirrored(line):
+    """The line that the same difference makes with A and B exchanged."""
+    if ": only in A: " in line:
+        return line.replace(": only in A: ", ": only in B: ")
+    if ": only in B: " in line:
+        return line.replace(": only in B: ", ": only in A: ")
+    path, _, values = line.partition(": ")
+    a, _, b = values.partition(" → ")
+    return f"{path}: {b} → {a}"
+
+
+def layer(name, /, **params):
+    return {"import": name, **({"params": params} if params else {})}
+
+
+VALUES = [
+    ("a changed scalar", {"epochs": 10}, {"epochs": 20}, ["$.epochs: 10 → 20"]),
+    ("a key of A", {"steps": 5, "a": 1}, {"a": 1}, ["$.steps: only in A: 5"]),
+    ("a key of B", {"a": 1}, {"steps": 5, "a": 1}, ["$.steps: only in B: 5"]),
+    ("a null that is there", {}, {"mode": None}, ["$.mode: only in B: null"]),
+    ("null and a value", {"mode": None}, {"mode": "a"}, ['$.mode: null → "a"']),
+    ("the order of keys", {"a": 1, "b": 2}, {"b": 2, "a": 1}, []),
+    ("1 and 1.0", {"a": [1, {"b": 2}]}, {"a": [1.0, {"b": 2.0}]}, []),
+    ("1 and true", {"a": 1}, {"a": True}, ["$.a: 1 → true"]),
+    ("0.0 and false in a list", {"a": [0.0]}, {"a": [False]}, ["$.a[0]: 0.0 → false"]),
+    ("1 and text", {"a": 1}, {"a": "1"}, ['$.a: 1 → "1"']),
+    ("near numbers", {"a": 2**53 + 1}, {"a": 2.0**53}, [f"$.a: {2**53 + 1} → {2.0**53}"]),
+    ("an odd key", {"odd key": 1}, {"odd key": 2}, ['$["odd key"]: 1 → 2']),
+    (
+        "an object for a number",
+        {"learning_rate": 0.1},
+        {"learning_rate": layer("ExponentialDecay", decay_steps=3)},
+        ['$.learning_rate: 0.1 → {"import": "ExponentialDecay", "params": {"decay_steps": 3}}'],
+    ),
+    ("an empty list", {"a": []}, {"a": {}}, ["$.a: [] → {}"]),
+    ("a line break", {"a": "x\ny"}, {"a": "x\u2028y"}, ['$.a: "x\\ny" → "x\\u2028y"']),
+]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"), [v[1:] for v in VALUES], ids=[v[0] for v in VALUES]
+)
+def test_values(a, b, expected):
+    assert lines(a, b) == expected
+    assert sorted(lines(b, a)) == sorted(map(mirrored, expected))
+
+
+LAYERS = [layer("Input", shape=[2]), layer("Dense", units=8), layer("Dense", units=3)]
+
+LISTS = [
+    (
+        "one put in between",
+        LAYERS,
+        [LAYERS[0], LAYERS[1], layer("Dropout", rate=0.5), LAYERS[2]],
+        ['$.a[2]: only in B: {"import": "Dropout", "params": {"rate": 0.5}}'],
+    ),
+    (
+        "one put in front, and one behind it changed",
+        LAYERS,
+        [layer("Dropout", rate=0.5), LAYERS[0], layer("Dense", units=16), LAYERS[2]],
+        [
+            '$.a[0]: only in B: {"import": "Dropout", "params": {"rate": 0.5}}',
+            "$.a[1 → 2].params.units: 8 → 16",
+        ],
+    ),
+    (
+        "one put in between, and both around it changed",
+        LAYERS[1:],
+        [layer("Dense", units=9), layer("Dropout"), layer("Dense", units=4)],
+        [
+            "$.a[0].params.units: 8 → 9",
+            '$.a[1]: only in B: {"import": "Dropout"}',
+            "$.a[1 → 2].params.units: 3 → 4",
+        ],
+    ),
+    (
+        "one taken away",
+        LAYERS,
+        [LAYERS[0], LAYERS[2]],
+        ['$.a[1]: only in A: {"import": "Dense", "params": {"units": 8}}'],
+    ),
+    (
+        "another in its place",
+        [layer("mse"), layer("Dense", units=8, name="a")],
+        [layer("mae"), layer("Conv2D", filters=8, name="a")],
+        [
+            '$.a[0].import: "mse" → "mae"',
+            '$.a[1].import: "Dense" → "Conv2D"',
+            "$.a[1].params.units: only in A: 8",
+            "$.a[1].params.filters: only in B: 8",
+        ],
+    ),
+    (
+        "two in the place of one",
+        [layer("Flatten")],
+        [layer("Conv2D"), layer("Dense")],
+        [
+            '$.a[0]: only in A: {"import": "Flatten"}',
+            '$.a[0]: only in B: {"import": "Conv2D"}',
+            '$.a[1]: only in B: {"import": "Dense"}',
+        ],
+    ),
+    (
+        "one moved",
+        [layer("a"), layer("b"), layer("c")],
+        [layer("b"), layer("c"), layer("a")],
+        ['$.a[0]: only in A: {"import": "a"}', '$.a[2]: only in B: {"import": "a"}'],
+    ),
+    (
+        "plain values",
+        ["a", "b", "c"],
+        ["b", "d", "c"],
+        ['$.a[0]: only in A: "a"', '$.a[1]: only in B: "d"'],
+    ),
+    ("a shape", [64, 64, 3], [32, 32, 3], ["$.a[0]: 64 → 32", "$.a[1]: 64 → 32"]),
+    ("a longer list", [1], [2, 3], ["$.a[0]: 1 → 2", "$.a[1]: only in B: 3"]),
+    ("nothing left", [1], [], ["$.a[0]: only in A: 1"]),
+    ("lists in a list", [[1, 2], "x"], [[1, 3], "x"], ["$.a[0][1]: 2 → 3"]),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "expected"), [v[1:] for v in LISTS], ids=[v[0] for v in LISTS])
+def test_lists(a, b, expected):
+    assert lines({"a": a}, {"a": b}) == expected
+
+
+def outputs(*blocks):
+    return {"model": {"outputs": list(blocks)}}
+
+
+def test_outputs_are_aligned_by_name():
+    species = {"name": "species", "loss": {"import": "mse"}}
+    mass = {"name": "mass", "loss": {"import": "mae"}}
+    assert lines(outputs(species, mass), outputs(mass, species)) == []
+    heavier = {**mass, "loss_weight": 2.0}
+    assert lines(outputs(species, mass), outputs(heavier, {**species, "loss_weight": 1})) == [
+        "$.model.outputs[0 → 1].loss_weight: only in B: 1",
+        "$.model.outputs[1 → 0].loss_weight: only in B: 2.0",
+    ]
+    assert lines(outputs(species), outputs(mass, species)) == [
+        '$.model.outputs[0]: only in B: {"name": "mass", "loss": {"import": "mae"}}'
+    ]
+    assert lines(outputs(species, mass), outputs(mass)) == [
+        '$.model.outputs[0]: only in A: {"name": "species", "loss": {"import": "mse"}}'
+    ]
+
+
+def test_an_output_of_another_name_in_the_place_of_one():
+    a = outputs({"name": "species", "loss": {"import": "mse"}}, {"name": "mass"})
+    b = outputs({"name": "weight"}, {"name": "species", "loss": {"import": "mae"}})
+    assert lines(a, b) == [
+        '$.model.outputs[0 → 1].loss.import: "mse" → "mae"',
+        '$.model.outputs[1 → 0].name: "mass" → "weight"',
+    ]
+
+
+def test_outputs_that_a_foreign_file_names_twice_or_not_at_all():
+    a = outputs({"name": "y", "a": 1}, {"name": "y", "a": 2}, 3)
+    assert lines(a, a) == []
+    assert lines(a, outputs({"name": "y", "a": 1}, {"name": "y", "a": 3}, 3)) == [
+        "$.model.outputs[1].a: 2 → 3"
+    ]
+
+
+def test_a_long_value_is_cut_where_it_parts():
+    start = "s" * 200
+    (line,) = lines({"a": f"{start}one{start}"}, {"a": f"{start}two"})
+    shared, rest = "s" * 20, "s" * 57
+    assert line == f'$.a: …{shared}one{rest}… → …{shared}two"'
+    (line,) = lines({}, {"a": list(range(100))})
+    assert line == f"$.a: only in B: {json.dumps(list(range(100)))[:80]}…"
+    (line,) = lines({"a": "x" * 90}, {"a": "y"})
+    assert line == f'$.a: "{"x" * 79}… → "y"'
+
+
+def test_each_difference_is_one_line():
+    a, b = small_config(), small_config()
+    b["dataset"]["loader"]["params"]["inputs"] = {"x\n\u2029": "a\r\n\u0085b"}
+    assert [line.splitlines() for line in lines(a, b)] == [
+        ['$.dataset.loader.params.inputs.x: only in A: ["a", "b"]'],
+        [r'$.dataset.loader.params.inputs["x\n\u2029"]: only in B: "a\r\n\u0085b"'],
+    ]
+
+
+def test_long_lists_are_compared_in_bounded_time():
+    words = [f"word {i}" for i in range(60_000)]
+    more = [*words[:30_000], "new", *words[30_000:]]
+    assert lines({"a": words}, {"a": more}) == ['$.a[30000]: only in B: "new"']
+    # Every second one changed, and many alike: what would take the alignment hours.
+    odd = [i if i % 2 else 0 for i in range(60_000)]
+    even = [-i if i % 2 else 0 for i in range(60_000)]
+    found = lines({"a": odd}, {"a": [*even, 7]})
+    assert len(found) == 30_001
+    assert found[0] == "$.a[1]: 1 → -1"
+    assert found[-1] == "$.a[60000]: only in B: 7"
+
+
+def test_random_changes_are_found_each_where_it_was_made():
+    base = resolve_config(small_config())
+    rng = random.Random(11)
+    for _ in range(50):
+        changed = copy.deepcopy(base)
+        layers = changed["model"]["network"]["params"]["layers"]
+        place = rng.randrange(1, len(layers) + 1)
+        layers.insert(place, layer("Dropout", rate=0.25))
+        changed["solver"]["epochs"] = rng.randrange(100, 200)
+        assert lines(base, changed) == [
+            f"$.model.network.params.layers[{place}]: only in B: "
+            '{"import": "Dropout", "params": {"rate": 0.25}}',
+            f"$.solver.epochs: 3 → {changed['solver']['epochs']}",
+        ]
+
+
+def write(path, config):
+    path.write_text(json.dumps(config), "utf-8")
+    return str(path)
+
+
+def test_a_file_gets_its_defaults_and_its_components_are_not_looked_for(tmp_path):
+    config = small_config(dataset__loader={"import": "far_away.Loader", "params": {"a": 1}})
+    config["model"]["network"] = {"import": "far_away.network"}
+    read = load_config_for_diff(write(tmp_path / "config.json", config))
+    assert read == read_for_diff("config.json")
+    assert read["solver"]["optimizer"] == {"import": "Adam", "learning_rate": 0.001, "params": {}}
+    assert read["dataset"]["loader"] == {"import": "far_away.Loader", "params": {"a": 1}}
+    assert read["model"]["outputs"][0]["loss_weight"] == 1.0
+
+
+def test_a_file_is_read_as_training_resolves_it(tmp_path):
+    file = write(tmp_path / "config.json", small_config())
+    assert load_config_for_diff(file) == resolve_config(small_config())
+
+
+def test_a_file_with_faults(tmp_path):
+    config = small_config(solver__epoch=3, dataset__seed=-1)
+    file = write(tmp_path / "config.json", config)
+    with pytest.raises(ConfigError, match="unknown key 'epoch'") as caught:
+        load_config_for_diff(file)
+    assert [fault.path for fault in caught.value.faults] == ["$.dataset.seed", "$.solver"]
+    with pytest.raises(ConfigError, match=r"^nowhere\.json  \$: no such file"):
+        load_config_for_diff("nowhere.json")
+
+
+def test_an_artifact_folder(tmp_path):
+    folder = tmp_path / "artifacts"
+    folder.mkdir()
+    with pytest.raises(
+        ArtifactError,
+        match=r"^artifacts: holds no resolved_config\.json; expected the artifact folder of a "
+        r"training, a config file or an MLflow run$",
+    ):
+        load_config_for_diff("artifacts")
+    # As another release may have left it: a key that this one does not know.
+    resolved = {**resolve_config(small_config()), "bygone": 1}
+    artifacts.write_json(folder / artifacts.RESOLVED_CONFIG, resolved)
+    assert load_config_for_diff(folder) == resolved
+    write(folder / artifacts.RESOLVED_CONFIG, [1])
+    with pytest.raises(ArtifactError, match=r"resolved_config\.json: expected a config, an object"):
+        load_config_for_diff(folder)
+
+
+def log_run(config):
+    """A run with the artifact that a training leaves, ended."""
+    run = open_run()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, artifacts.RESOLVED_CONFIG)
+        artifacts.write_json(path, config)
+        run.log_artifact(path)
+    run.finish("FINISHED")
+    return run.run_id
+
+
+def test_two_runs():
+    a = resolve_config(small_config())
+    b = resolve_config(small_config(solver__epochs=20, solver__steps=5))
+    first, second = log_run(a), log_run(b)
+    assert load_config_for_diff(first) == a
+    assert load_config_for_diff(f"runs:/{second}") == load_config_for_diff(f"runs:/{second}/") == b
+    assert lines(load_config_for_diff(first), load_config_for_diff(second)) == [
+        "$.solver.epochs: 3 → 20",
+        "$.solver.steps: only in B: 5",
+    ]
+
+
+def test_a_file_of_the_name_of_a_run(tmp_path):
+    run_id = log_run(resolve_config(small_config()))
+    write(tmp_path / run_id, small_config(solver__epochs=77))
+    assert load_config_for_diff(run_id)["solver"]["epochs"] == 77
+    assert load_config_for_diff(f"runs:/{run_id}")["solver"]["epochs"] == 3
+
+
+@pytest.mark.parametrize("source", ["0" * 32, "runs:/my-run", f"runs:/{'0' * 32}"])
+def test_no_such_run(source, tmp_path):
+    log_run({})
+    run_id = source.removeprefix("runs:/")
+    message = (
+        rf"^MLflow at sqlite:///{tmp_path}/mlflow\.db has no run '{run_id}': correct the ID, or "
+        r"set MLFLOW_TRACKING_URI to the store that has it$"
+    )
+    with pytest.raises(TrackingError, match=message) as caught:
+        load_config_for_diff(source)
+    assert caught.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
+def test_a_run_without_a_resolved_config():
+    run = open_run()
+    message = (
+        rf"^run {run.run_id} \(RUNNING\) holds no resolved_config\.json: barrage-mlflow stores it "
+        r"when a training begins$"
+    )
+    with pytest.raises(TrackingError, match=message):
+        load_config_for_diff(run.run_id)
+    run.finish("FINISHED")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[1]", r": expected a config, an object$"), ("{", r":1:2  \$: not JSON: ")],
+)
+def test_a_run_whose_artifact_is_no_config(text, message, tmp_path):
+    run_id = log_run({})
+    (path,) = tmp_path.glob(f"**/{run_id}/artifacts/resolved_config.json")
+    path.write_text(text)
+    with pytest.raises(TrackingError, match=rf"^runs:/{run_id}/resolved_config\.json{message}"):
+        load_config_for_diff(run_id)
+
+
+def test_no_store_is_made_to_find_no_run_in_it(tmp_path):
+    message = r"mlflow\.db: run this where the runs were logged, or set MLFLOW_TRACKING_URI$"
+    with pytest.raises(TrackingError, match=rf"^there is no MLflow store {tmp_path}/{message}"):
+        load_config_for_diff("0" * 32)
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_server_that_is_gone(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingError, match=rf"127\.0\.0\.1:{port} does not answer"):
+        load_config_for_diff("0" * 32)
+
+
+@pytest.mark.slow
+def test_runs_of_a_server(tmp_path, monkeypatch, capfd):
+    with MlflowServer(tmp_path) as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+        a = resolve_config(small_config())
+        first = log_run(a)
+        second = log_run(resolve_config(small_config(solver__epochs=4)))
+        empty = open_run()
+        empty.finish("FINISHED")
+        capfd.readouterr()
+        assert load_config_for_diff(first) == a
+        assert lines(a, load_config_for_diff(f"runs:/{second}")) == ["$.solver.epochs: 3 → 4"]
+        assert capfd.readouterr().err == ""
+        with pytest.raises(TrackingError, match=rf"127\.0\.0\.1:{server.port} has no run 'gone'"):
+            load_config_for_diff("runs:/gone")
+        with pytest.raises(TrackingError, match=r"\(FINISHED\) holds no resolved_config"):
+            load_config_for_diff(empty.run_id)
+    mlflow.end_run()

@@ -1,0 +1,354 @@
+"""Reading configs: JSON and YAML with places, dicts, and everything that is neither."""
+
+import enum
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrage_mlflow.config import Document, read_config
+from barrage_mlflow.config.document import MAX_VALUES
+from barrage_mlflow.config.json_reader import read_json
+from barrage_mlflow.config.yaml_reader import read_yaml
+from barrage_mlflow.errors import ConfigError
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=20,
+)
+
+
+def message(text, name="config.json"):
+    reader = read_yaml if name.endswith("yaml") else read_json
+    with pytest.raises(ConfigError, match=name) as caught:
+        reader(text, name)
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+def test_json_places():
+    text = '{\n  "model": {"outputs": [\n    {"name": "y"}, 3]},\r\n\t"solver":\n 7}'
+    document = read_json(text, "c.json")
+    assert document.data == {"model": {"outputs": [{"name": "y"}, 3]}, "solver": 7}
+    assert document.text == text
+    assert document.source == "c.json"
+    assert document.place(()) == "c.json:1:1"
+    assert document.place(("model", "outputs", 0)) == "c.json:3:5"
+    assert document.place(("model", "outputs", 0, "name")) == "c.json:3:14"
+    assert document.place(("model", "outputs", 0, "name"), key=True) == "c.json:3:6"
+    assert document.place(("model", "outputs", 1)) == "c.json:3:20"
+    assert document.place(("solver",)) == "c.json:5:2"
+    assert document.place(("solver",), key=True) == "c.json:4:2"
+
+
+def test_a_path_that_is_not_there_stands_where_its_parent_stands():
+    document = read_json('{"a":\n {"b": 1}}', "c.json")
+    assert document.place(("a", "c", 0)) == "c.json:2:2"
+    assert document.place(("z",), key=True) == "c.json:1:1"
+    assert Document({}).place(("a",)) == ""
+
+
+@given(JSON_VALUES)
+def test_reads_all_that_the_standard_library_writes(value):
+    for text in (json.dumps(value), json.dumps(value, indent=2, ensure_ascii=False)):
+        assert read_json(text, "c.json").data == value
+
+
+@given(st.text())
+def test_takes_no_text_that_the_standard_library_refuses(text):
+    try:
+        expected = json.loads(text)
+    except (ValueError, RecursionError):
+        with pytest.raises(ConfigError, match="not JSON"):
+            read_json(text, "c.json")
+    else:
+        # What is JSON to the standard library alone, or a number that may be out of range.
+        if not re.search(r"NaN|Infinity|\\u|[0-9]{19}|[0-9][eE]", text):
+            assert read_json(text, "c.json").data == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "config.json  $: not JSON: the file is empty"),
+        (" \n", "config.json  $: not JSON: the file is empty"),
+        ('{"a": 1,}', "config.json:1:8  $: not JSON: trailing comma before '}'; remove it"),
+        ('{"a": [1,\n]}', "config.json:1:9  $.a: not JSON: trailing comma before ']'; remove it"),
+        (
+            '{"a": 1} {"b": 2}',
+            "config.json:1:10  $: not JSON: text after the end of the config; "
+            "a file holds one JSON value",
+        ),
+        (
+            '{"a": 1, "b": 2,\n "a": 3}',
+            "config.json:2:2  $: not JSON: key 'a' stands twice, first on line 1",
+        ),
+        (
+            '{\n// why\n"a": 1}',
+            "config.json:2:1  $: not JSON: JSON has no comments; "
+            "remove it, or write the config as YAML",
+        ),
+        (
+            '{"a": 1 # why\n}',
+            "config.json:1:9  $: not JSON: JSON has no comments; "
+            "remove it, or write the config as YAML",
+        ),
+        ('{"a": NaN}', "config.json:1:7  $.a: not JSON: JSON has no number NaN"),
+        ('{"a": -Infinity}', "config.json:1:7  $.a: not JSON: JSON has no number -Infinity"),
+        ('{"a": 1e999}', "config.json:1:7  $.a: not JSON: number out of range: 1e999"),
+        (
+            '{"a": 99999999999999999999}',
+            "config.json:1:7  $.a: not JSON: number out of range: 99999999999999999999",
+        ),
+        (f"[{'1' * 5000}]", "config.json:1:2  $[0]: not JSON: number with more than 400 digits"),
+        ("{'a': 1}", "config.json:1:2  $: not JSON: strings take double quotes, not single ones"),
+        ("['a']", "config.json:1:2  $[0]: not JSON: strings take double quotes, not single ones"),
+        ("{a: 1}", "config.json:1:2  $: not JSON: expected a key in double quotes, got 'a'"),
+        ('{"a" 1}', "config.json:1:6  $.a: not JSON: expected ':' after the key, got '1'"),
+        ('{"a": 1 "b": 2}', "config.json:1:9  $: not JSON: expected ',' or '}', got '\"'"),
+        ('{"a": 1', "config.json:1:8  $: not JSON: expected ',' or '}', got the end"),
+        ('{"a": ', "config.json:1:7  $.a: not JSON: expected a value, got the end"),
+        ("[}", "config.json:1:2  $[0]: not JSON: expected a value, got '}'"),
+        ("[True]", "config.json:1:2  $[0]: not JSON: expected a value, got True; write true"),
+        ("[None]", "config.json:1:2  $[0]: not JSON: expected a value, got None; write null"),
+        ("[01]", "config.json:1:2  $[0]: not JSON: '01' is not a JSON number"),
+        ("[+1]", "config.json:1:2  $[0]: not JSON: '+1' is not a JSON number"),
+        ("[.5]", "config.json:1:2  $[0]: not JSON: '.5' is not a JSON number"),
+        ("[1.]", "config.json:1:2  $[0]: not JSON: '1.' is not a JSON number"),
+        ("[adam]", "config.json:1:2  $[0]: not JSON: expected a value, got 'adam'"),
+        (
+            '["a\nb"]',
+            "config.json:1:2  $[0]: not JSON: this string has no end; close it with a double quote",
+        ),
+        (
+            '["a\tb"]',
+            "config.json:1:4  $[0]: not JSON: control character '\\t' in a string; write \\u0009",
+        ),
+        (r'["C:\data"]', r"config.json:1:5  $[0]: not JSON: unknown escape '\\d'; write \\"),
+        (r'["\u12"]', r"config.json:1:3  $[0]: not JSON: unknown escape '\\u'; write \\"),
+        (r'["\ud800"]', "config.json:1:2  $[0]: not JSON: half a surrogate pair in a string"),
+        ("[" * 102 + "]" * 102, "config.json:1:102  $[0][0][0]: not JSON: nested deeper than 100"),
+    ],
+)
+def test_says_what_is_wrong_with_json(text, expected):
+    assert message(text).startswith(expected)
+    assert message(text).removeprefix(expected) in ("", " levels")
+
+
+def test_a_hundred_levels_are_read():
+    assert read_json("[" * 101 + "]" * 101, "c.json").data
+    assert read_json(r'["\ud83d\ude00", "\u00e9\/\b\f\n\r\t\"\\"]', "").data == [
+        "😀",
+        'é/\b\f\n\r\t"\\',
+    ]
+
+
+def test_yaml_follows_the_core_schema_of_1_2():
+    text = (
+        "a: [1e-3, .5, -2, 0o17, 0x1F, +3, 1., 6.02E+23]\n"
+        "b: [true, False, null, ~, ]\n"
+        "c: [yes, on, 2026-01-01, 1_000, '3', \"true\", 12:30:45, !!str 3]\n"
+        "d:\n"
+        "e: &x {k: 1}\n"
+        "f: *x\n"
+    )
+    document = read_yaml(text, "c.yaml")
+    assert document.data == {
+        "a": [1e-3, 0.5, -2, 15, 31, 3, 1.0, 6.02e23],
+        "b": [True, False, None, None],
+        "c": ["yes", "on", "2026-01-01", "1_000", "3", "true", "12:30:45", "3"],
+        "d": None,
+        "e": {"k": 1},
+        "f": {"k": 1},
+    }
+    assert document.place(("a", 1)) == "c.yaml:1:11"
+    assert document.place(("e", "k")) == "c.yaml:5:11"
+    assert document.place(("f",), key=True) == "c.yaml:6:1"
+    assert document.text == text
+
+
+@given(JSON_VALUES)
+def test_yaml_reads_json(value):
+    text = json.dumps(value)
+    if "\\u007f" not in text and all(c.isprintable() for c in text):
+        assert read_yaml(text, "c.yaml").data == value
+
+
+BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n"
+    for old, new in zip("abcdef", "bcdefg", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "config.yaml  $: not YAML: the file is empty"),
+        ("# nothing", "config.yaml  $: not YAML: the file is empty"),
+        ("a: 1\na: 2", "config.yaml:2:1  $: key 'a' stands twice, first on line 1"),
+        ("3: 4", "config.yaml:1:1  $: keys must be strings, got 3; put it in quotes"),
+        ("a: {true: 4}", "config.yaml:1:5  $.a: keys must be strings, got true; put it in quotes"),
+        ("~: 4", "config.yaml:1:1  $: keys must be strings, got null; put it in quotes"),
+        ("? [1]\n: 2", "config.yaml:1:3  $: keys must be strings, got sequence; put it in quotes"),
+        ("a: .nan", "config.yaml:1:4  $.a: expected a finite number, got .nan"),
+        ("a: -.inf", "config.yaml:1:4  $.a: expected a finite number, got -.inf"),
+        ("a: 1e999", "config.yaml:1:4  $.a: number out of range: 1e999"),
+        ("a: 9" + "9" * 30, f"config.yaml:1:4  $.a: number out of range: {'9' * 31}"),
+        (f"a: {'9' * 500}", f"config.yaml:1:4  $.a: number out of range: {'9' * 40}"),
+        (
+            "a: !!python/object:os.system {}",
+            "config.yaml:1:4  $.a: tag 'tag:yaml.org,2002:python/object:os.system' "
+            "is not supported; write a plain value",
+        ),
+        (
+            "a: !!int 3",
+            "config.yaml:1:4  $.a: tag 'tag:yaml.org,2002:int' "
+            "is not supported; write a plain value",
+        ),
+        (
+            "a: 1\n---\nb: 2",
+            "config.yaml:2:1  $: not YAML: a file holds one YAML document, this one holds several",
+        ),
+        ("a: [1", "config.yaml:1:6  $: not YAML: expected ',' or ']', but got '<stream end>'"),
+        ("a: b: c", "config.yaml:1:5  $: not YAML: mapping values are not allowed here"),
+        ("a: *b", "config.yaml:1:4  $: not YAML: found undefined alias 'b'"),
+        ('a: "\\ud800"', "config.yaml:1:4  $.a: half a surrogate pair in a string"),
+        (BOMB, "config.yaml:1:26  $.f[9][9]: aliases unfold to more than 100,000 values; "
+               "write the values out"),
+        ("&a [*a]", "config.yaml:1:1  $[0][0][0]: nested deeper than 100 levels; is it in itself?"),
+        ("[" * 150 + "]" * 150, "config.yaml:1:102  $: not YAML: nested deeper than 100 levels"),
+    ],
+)  # fmt: skip
+def test_says_what_is_wrong_with_yaml(text, expected):
+    if text is BOMB:
+        assert "aliases unfold to more than 100,000 values; write the values out" in message(
+            text, "config.yaml"
+        )
+    else:
+        assert message(text, "config.yaml") == expected
+
+
+def test_yaml_with_control_characters():
+    assert message("a: \x00", "config.yaml").startswith("config.yaml  $: not YAML: unacceptable")
+
+
+def write(tmp_path, content, name="config.json"):
+    (tmp_path / name).write_bytes(content)
+    return name
+
+
+def refusal(source):
+    with pytest.raises(ConfigError, match=r"\$") as caught:
+        read_config(source)
+    return str(caught.value)
+
+
+def test_reads_json_and_yaml_files_by_their_suffix(tmp_path):
+    write(tmp_path, b'{"a": 1}')
+    write(tmp_path, b"a: 1", "config.yaml")
+    write(tmp_path, b"a: 1", "config.YML")
+    assert read_config("config.json").data == {"a": 1}
+    assert read_config(tmp_path / "config.yaml").source == str(tmp_path / "config.yaml")
+    assert read_config("config.YML").place(("a",)) == "config.YML:1:4"
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    write(tmp_path, b"{}")
+    assert refusal("confg.json") == "confg.json  $: no such file; did you mean 'config.json'?"
+    assert refusal("zzz") == "zzz  $: no such file"
+    assert refusal("no/config.json") == "no/config.json  $: no such file; there is no folder 'no'"
+    (tmp_path / "folder").mkdir()
+    assert refusal("folder") == (
+        "folder  $: expected a file, got a folder; give the config file in it"
+    )
+    assert refusal("a\0b").endswith("$: cannot be read: embedded null byte")
+    assert refusal("x" * 300).endswith("  $: cannot be read: File name too long")
+    assert refusal(3) == "$: expected a config file or a dict, got 3"
+    assert refusal(None) == "$: expected a config file or a dict, got null"
+    assert (
+        refusal(io.StringIO("{}")) == "$: expected a config file or a dict, got a Python StringIO"
+    )
+
+
+def test_files_that_hold_no_text(tmp_path):
+    write(tmp_path, b"\xef\xbb\xbf{}", "bom.json")
+    assert refusal("bom.json") == (
+        "bom.json:1:1  $: starts with a byte order mark; save it as UTF-8 without one"
+    )
+    write(tmp_path, b'{"a":\n "\xc3\xa9\xff"}', "latin.json")
+    assert refusal("latin.json") == "latin.json:2:4  $: not UTF-8 text; save it as UTF-8"
+    write(tmp_path, b" " * (5 * 1024 * 1024 + 1), "big.json")
+    assert refusal("big.json") == "big.json  $: larger than 5 MB, which no config is"
+
+
+def test_a_dict_is_copied_as_plain_json():
+    class Colour(str, enum.Enum):  # noqa: UP042
+        RED = "red"
+
+    given = {"a": {"b": [1, (2.5, None)]}, "c": Colour.RED, "d": np.float64(0.5)}
+    document = read_config(given)
+    assert document.data == {"a": {"b": [1, [2.5, None]]}, "c": "red", "d": 0.5}
+    assert [type(document.data[key]) for key in "cd"] == [str, float]
+    document.data["a"]["b"].append(9)
+    assert given["a"]["b"] == [1, (2.5, None)]
+    assert json.loads(read_config({"a": "é"}).text) == {"a": "é"}
+    assert read_config(document) is document
+
+
+def test_a_dict_with_what_json_cannot_hold():
+    circle = {}
+    circle["circle"] = circle
+    given = {
+        "a": float("nan"),
+        "b": [float("inf")],
+        "c": {1: 2},
+        "d": np.int64(3),
+        "e": object,
+        "f": 2**70,
+        "g": "\ud800",
+        "h": {"\ud800": 1},
+    }
+    assert refusal(given) == (
+        "$.a: expected a finite number, got nan\n"
+        "$.b[0]: expected a finite number, got inf\n"
+        "$.c: keys must be strings, got 1\n"
+        "$.d: expected a JSON value, got a Python int64; convert it with .item() or .tolist()\n"
+        "$.e: expected a JSON value, got a Python type\n"
+        "$.f: number out of range: an integer of 71 bits\n"
+        "$.g: expected Unicode text, got surrogate halves\n"
+        "$.h: key '\\ud800' holds surrogate halves"
+    )
+    assert refusal(circle) == "$.circle.circle.circle: nested deeper than 100 levels"
+
+
+def test_a_dict_that_unfolds_without_end():
+    value = [0] * 100
+    for _ in range(10):
+        value = [value] * 100
+    assert refusal({"a": value}) == f"$: holds more than {MAX_VALUES:,} values"
+
+
+def test_reading_imports_nothing_heavy(tmp_path):
+
+    code = (
+        "import sys, barrage_mlflow.config as c\n"
+        "heavy = {'tensorflow', 'keras', 'mlflow', 'pandas', 'numpy', 'jsonschema', 'yaml'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "c.read_config({'a': 1}); c.schema()\n"
+        "c.apply_overrides(c.read_config({}), {'solver.epochs': '3'})\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)

@@ -1,0 +1,328 @@
+"""Whatever way records take to the network, the arrays and the weights are the same."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from barrage_mlflow.dataset import (
+    ArraySpec,
+    Blocks,
+    Feeder,
+    RecordMode,
+    Records,
+    TrainBatches,
+    ValidationBatches,
+    build_augmentors,
+    feeding_path,
+    fit_and_save,
+    load_pipeline,
+)
+from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.training.loop import fit
+
+# Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
+
+SPECS = {"point": ArraySpec((2,), "float32"), "word": ArraySpec((1,), "float32")}
+FORMS = list(itertools.product(["RecordForm", "BothForms"], repeat=2))
+AUGMENTORS = ["jitter", "shake", "halve"]
+COUNT, BATCH = 45, 8
+
+
+def frame(seed: int) -> pd.DataFrame:
+    generator = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "a": generator.normal(size=COUNT),
+            "b": generator.normal(size=COUNT),
+            "word": ["x" * n for n in generator.integers(0, 9, COUNT)],
+            "w": generator.random(COUNT),
+            "n": generator.integers(0, 3, COUNT),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """The same records in memory and in Parquet files of several row groups."""
+    folder = tmp_path_factory.mktemp("sources")
+    made = {}
+    for seed, role in enumerate(("train", "validation")):
+        path = folder / f"{role}.parquet"
+        frame(seed).to_parquet(path, row_group_size=10)
+        made[role] = {"frame": Records.read(frame(seed)), "parquet": Records.read(path)}
+    return made
+
+
+class Sets:
+    """The train and validation set of one way to feed them."""
+
+    def __init__(self, tmp_path, sources, forms, augmentors, source="frame", options=(), **feeder):
+        loader, transformer = forms
+        config = {
+            "dataset": {
+                "loader": {"import": f"forms.{loader}Loader"},
+                "transformer": {"import": f"forms.{transformer}Transformer"},
+                "augmentor": [{"import": f"forms.{name}"} for name in augmentors],
+            },
+            "solver": {"batch_size": BATCH},
+        }
+        records = [sources[role][source] for role in ("train", "validation")]
+        folder = tmp_path / f"transformer{len(list(tmp_path.iterdir()))}"
+        fit_and_save(config, records[0], folder)
+        train, validation = (
+            load_pipeline(config, mode, folder, made)
+            for mode, made in [
+                (RecordMode.TRAIN, build_augmentors(config)),
+                (RecordMode.VALIDATION, ()),
+            ]
+        )
+        self.feeder = Feeder(folder=tmp_path / "cache", **feeder)
+        self.train = TrainBatches(
+            records[0], train, SPECS, BATCH, seed=3, feeder=self.feeder, **dict(options)
+        )
+        self.validation = ValidationBatches(records[1], validation, SPECS, BATCH, self.feeder)
+
+    def __enter__(self):
+        self.feeder.__enter__()
+        return self
+
+    def __exit__(self, *raised):
+        self.feeder.__exit__(*raised)
+
+    def batches(self):
+        """Two train epochs, one of them from its second batch on, and the validation set."""
+        parts = [self.train.epoch(0), self.train.epoch(1, start=1), iter(self.validation)]
+        fronts = map(Blocks, parts)
+        return [list(iter(partial(front.take, BATCH), None)) for front in fronts]
+
+
+def assert_same(left, right):
+    assert [len(part) for part in left] == [len(part) for part in right]
+    for ours, theirs in zip(itertools.chain(*left), itertools.chain(*right), strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            assert one.keys() == other.keys()
+            for name, array in one.items():
+                assert array.dtype == other[name].dtype
+                np.testing.assert_array_equal(array, other[name])
+
+
+WAYS = [
+    {"workers": workers, "cache": cache} for workers in (0, 2) for cache in (None, "memory", "disk")
+]
+
+
+@pytest.mark.parametrize("augmentors", [(), ("jitter",), tuple(AUGMENTORS)])
+@pytest.mark.parametrize("options", [{}, {"steps": 4}, {"sample_count": "n"}])
+def test_arrays_do_not_depend_on_forms_source_or_cache(tmp_path, sources, augmentors, options):
+    with Sets(tmp_path, sources, FORMS[0], augmentors, options=options) as sets:
+        expected = sets.batches()
+    for forms, source, way in itertools.product(FORMS, ("frame", "parquet"), WAYS[:3]):
+        with Sets(tmp_path, sources, forms, augmentors, source, options, **way) as sets:
+            assert_same(sets.batches(), expected)
+
+
+@pytest.mark.parametrize("augmentors", [(), tuple(AUGMENTORS)])
+@pytest.mark.parametrize("options", [{}, {"steps": 4}, {"sample_count": "n"}])
+def test_streamed_arrays_do_not_depend_on_forms_or_cache(tmp_path, sources, augmentors, options):
+    streamed = {"source": "parquet", "options": options, "shuffle_window": 16}
+    with Sets(tmp_path, sources, FORMS[0], augmentors, **streamed) as sets:
+        expected = sets.batches()
+    for forms, way in itertools.product(FORMS, WAYS[:3]):
+        with Sets(tmp_path, sources, forms, augmentors, **streamed, **way) as sets:
+            assert_same(sets.batches(), expected)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 4])
+@pytest.mark.parametrize("shuffle_window", [None, 16])
+def test_arrays_do_not_depend_on_workers(tmp_path, sources, workers, shuffle_window):
+    way = {"augmentors": AUGMENTORS, "source": "parquet", "shuffle_window": shuffle_window}
+    with Sets(tmp_path, sources, FORMS[0], **way) as sets:
+        expected = sets.batches()
+    for forms, cache in itertools.product((FORMS[0], FORMS[-1]), (None, "memory")):
+        with Sets(tmp_path, sources, forms, **way, workers=workers, cache=cache) as sets:
+            assert_same(sets.batches(), expected)
+
+
+def test_what_is_streamed_is_each_record_once(tmp_path, sources):
+    with Sets(tmp_path, sources, FORMS[3], (), source="parquet", shuffle_window=16) as sets:
+        drawn = [np.concatenate([y["y"] for _, y, _ in part]) for part in sets.batches()]
+    whole = frame(0)
+    expected = np.sort((whole["a"] - whole["b"]).to_numpy().astype(np.float32))
+    np.testing.assert_array_equal(np.sort(drawn[0].ravel()), expected)
+    assert len(drawn[1]) == COUNT - BATCH
+    other = frame(1)
+    in_order = (other["a"] - other["b"]).to_numpy().astype(np.float32)
+    np.testing.assert_array_equal(drawn[2].ravel(), in_order)
+
+
+def test_slow_components_get_processes_by_themselves(tmp_path, sources, monkeypatch):
+    monkeypatch.setattr("barrage_mlflow.dataset.feeding.feeder._SLOW_SECONDS", 0.0)
+    monkeypatch.setattr("barrage_mlflow.dataset.feeding.feeder._cores", lambda: 2)
+    with Sets(tmp_path, sources, FORMS[0], AUGMENTORS) as sets:
+        expected = sets.batches()
+    with Sets(tmp_path, sources, FORMS[0], AUGMENTORS, workers=None) as sets:
+        assert_same(sets.batches(), expected)
+        assert sets.feeder._pool is not None
+        assert_same(sets.batches(), expected)
+
+
+def test_slow_components_that_cannot_go_to_processes_stay_here(tmp_path, sources, monkeypatch):
+    monkeypatch.setattr("barrage_mlflow.dataset.feeding.feeder._SLOW_SECONDS", 0.0)
+    monkeypatch.setattr("barrage_mlflow.dataset.feeding.feeder._cores", lambda: 2)
+    with Sets(tmp_path, sources, FORMS[0], ()) as sets:
+        expected = sets.batches()
+    monkeypatch.setattr("barrage_mlflow.dataset.feeding.feeder._MOST_BYTES", 100)
+    with Sets(tmp_path, sources, FORMS[0], (), workers=None) as sets:
+        assert_same(sets.batches(), expected)
+        assert (sets.feeder._pool, sets.feeder.workers) == (None, 0)
+
+
+DEATHS = [
+    ({}, "8 records of train, from draw 0 of epoch 1 on"),
+    ({"cache": "memory"}, "records 0 to 7 of train"),
+    ({"shuffle_window": 16}, "8 records of train, from draw 0 of epoch 1 on"),
+]
+
+
+@pytest.mark.parametrize(("way", "work"), DEATHS)
+def test_a_worker_that_dies_is_told_with_its_work(tmp_path, way, work):
+    frame(0).to_parquet(tmp_path / "train.parquet")
+    records = Records.read(tmp_path / "train.parquet", "train")
+    config = {
+        "dataset": {
+            "loader": {"import": "forms.DeadlyLoader"},
+            "transformer": {"import": "IdentityTransformer"},
+        },
+        "solver": {"batch_size": BATCH},
+    }
+    pipeline = load_pipeline(config, RecordMode.TRAIN, tmp_path)
+    specs = {**SPECS, "point": ArraySpec((None,), "float32")}  # one batch a task
+    with Feeder(workers=1, **way) as feeder:
+        train = TrainBatches(records, pipeline, specs, BATCH, seed=3, feeder=feeder)
+        if way.get("shuffle_window"):
+            train._set._maker._columns = ["a", "b", "word", "w"]  # not learnt by loading
+        with pytest.raises(ComponentError, match="worker process 1 of 1 ended with exit") as error:
+            next(train.epoch(0))
+    assert str(error.value) == (
+        f"worker process 1 of 1 ended with exit status 3 while it worked on {work}; a component, "
+        "or a library that it uses, ended it: set dataset.workers to 0 to see it happen in the "
+        "main process"
+    )
+
+
+def test_a_cache_on_disk_is_removed(tmp_path, sources):
+    with Sets(tmp_path, sources, FORMS[0], (), cache="disk") as sets:
+        sets.batches()
+        files = sorted(path.name for path in (tmp_path / "cache" / "train").iterdir())
+        assert files == ["0-0.npy", "0-1.npy", "1-0.npy", "2-0.npy"]
+    assert not (tmp_path / "cache").exists()
+
+
+PATHS = [
+    (FORMS[3], (), {}, ["by columns; made once and kept in memory"]),
+    (
+        FORMS[3],
+        ("jitter",),
+        {"workers": 2},
+        [
+            "by columns; made once and kept in memory; then augmented in every epoch; in 2 worker "
+            "processes"
+        ],
+    ),
+    (FORMS[3], (), {"shuffle_window": 16}, ["by columns; read in windows of 16 draws"]),
+    (
+        FORMS[0],
+        (),
+        {"workers": 0},
+        [
+            "by the record; made anew in every epoch; on the training thread",
+            "faster: define load_batch in forms.RecordFormLoader and transform_batch in "
+            "forms.RecordFormTransformer, to work on whole columns",
+            'or set dataset.cache to "memory", if what loader and transformer make fits there',
+            "or leave dataset.workers out, to have processes work ahead",
+        ],
+    ),
+    (
+        FORMS[1],
+        (),
+        {"workers": None, "cache": "disk"},
+        [
+            "by the record; made once and kept on disk; in worker processes if it is slow",
+            "faster: define load_batch in forms.RecordFormLoader, to work on whole columns",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("forms", "augmentors", "way", "expected"), PATHS)
+def test_the_path_is_told(tmp_path, sources, forms, augmentors, way, expected):
+    with Sets(tmp_path, sources, forms, augmentors, "parquet", **way) as sets:
+        maker = sets.train._set._maker
+        assert feeding_path(maker.pipeline, SPECS, sets.feeder, maker.records) == expected
+
+
+def test_inputs_of_any_length_are_made_batch_by_batch(tmp_path, sources):
+    with Sets(tmp_path, sources, FORMS[3], ()) as sets:
+        maker = sets.train._set._maker
+        specs = {**SPECS, "point": ArraySpec((None,), "float32")}
+        assert feeding_path(maker.pipeline, specs, Feeder(workers=0), maker.records) == [
+            "by the record; made anew in every epoch; on the training thread",
+            "faster: give the network's inputs fixed shapes, so that records are kept as arrays",
+        ]
+
+
+class Objective:
+    def conform(self, y, w):
+        return y, w
+
+
+def trained(sets, steps_per_execution):
+    keras.utils.set_random_seed(5)
+    inputs = {name: keras.Input(spec.shape, name=name) for name, spec in SPECS.items()}
+    hidden = keras.layers.Concatenate()(list(inputs.values()))
+    hidden = keras.layers.BatchNormalization()(keras.layers.Dense(8, "relu")(hidden))
+    output = keras.layers.Dense(1, name="y")(keras.layers.Dropout(0.5)(hidden))
+    network = keras.Model(inputs, {"y": output})
+    network.compile("adam", loss={"y": "mse"}, weighted_metrics={"y": ["mae"]})
+    train, validation = sets.train, sets.validation
+    logs = fit(
+        network, train, validation, 3, [], Objective(), steps_per_execution=steps_per_execution
+    )
+    return network.get_weights(), network.optimizer.variables, logs
+
+
+TRAININGS = [
+    *((FORMS[0], workers, None, 1) for workers in range(5)),
+    (FORMS[0], 3, "memory", 4),
+    (FORMS[1], 2, "disk", None),
+    (FORMS[2], 0, None, 5),
+    (FORMS[2], 4, "disk", 2),
+    (FORMS[3], 0, None, 1),
+    (FORMS[3], 0, None, None),
+    (FORMS[3], 1, "disk", 3),
+    (FORMS[3], 4, "memory", 100),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shuffle_window", [None, 16])
+def test_weights_do_not_depend_on_the_way(tmp_path, sources, shuffle_window):
+    results = []
+    for forms, workers, cache, steps in TRAININGS:
+        way = {"workers": workers, "cache": cache, "shuffle_window": shuffle_window}
+        with Sets(tmp_path, sources, forms, AUGMENTORS, "parquet", **way) as sets:
+            results.append(trained(sets, steps))
+    weights, optimizer, logs = results[0]
+    for other in results[1:]:
+        for ours, theirs in zip(weights, other[0], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        for one, another in zip(optimizer, other[1], strict=True):
+            np.testing.assert_array_equal(one.numpy(), another.numpy())
+        assert other[2] == logs

@@ -1,0 +1,443 @@
+"""Worker processes: order, bounds, failures of every kind, and that nothing is left behind."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import worker_jobs
+from contract import assert_data_equal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from barrage_mlflow.dataset.feeding import workers as workers_module
+from barrage_mlflow.dataset.feeding.worker import WorkerTraceback, pack, receive, send, serve
+from barrage_mlflow.dataset.feeding.workers import Workers
+from barrage_mlflow.errors import ComponentError
+
+HERE = str(Path(__file__).parents[1])
+NOTES = ["in train.csv, record 5", "column 's' holds 'many'"]
+
+
+@pytest.fixture(scope="module")
+def crews():
+    """Workers of 1 to 4 processes for ``worker_jobs.block``."""
+    made = {count: Workers(count, worker_jobs.block) for count in range(1, 5)}
+    yield made
+    for workers in made.values():
+        workers.close()
+
+
+@pytest.fixture(scope="module")
+def failing():
+    with Workers(2, worker_jobs.fails) as workers:
+        yield workers
+
+
+def gone(pid):
+    """Whether no process has this number, not even a zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+# Order and bounds -------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    tasks=st.lists(st.tuples(st.integers(1, 70), st.integers(0, 99)), max_size=12),
+    count=st.integers(1, 4),
+    ahead=st.none() | st.integers(1, 9),
+    left=st.none() | st.integers(0, 12),
+)
+def test_results_are_those_of_one_process_in_order(crews, tasks, count, ahead, left):
+    results = crews[count].map(tasks, ahead)
+    for number, task in enumerate(tasks):
+        if number == left:
+            results.close()
+            break
+        assert_data_equal(next(results), worker_jobs.block(task), f"task {number}")
+    assert list(results) == []
+
+
+def test_arrays_that_come_out_may_be_written_to(crews):
+    x, y = next(crews[1].map([(70, 1)]))
+    assert all(array.flags.writeable for part in (x, y) for array in part.values())
+
+
+@pytest.mark.parametrize(("ahead", "out"), [(None, 4), (1, 1), (3, 3)])
+def test_tasks_are_read_as_far_as_they_are_worked_on(crews, ahead, out):
+    read = []
+    tasks = (read.append(number) or (1, number) for number in range(10))
+    results = crews[2].map(tasks, ahead)
+    assert read == []
+    seen = []
+    for _, y in results:
+        seen.append((int(y["y"]), len(read)))
+    assert seen == [(number, min(number + out, 10)) for number in range(10)]
+
+
+def test_the_processes_stay_for_the_next_map():
+    with Workers(2, worker_jobs.pid) as workers:
+        started = {made._process.pid for made in workers._workers}
+        first = set(workers.map(range(8)))
+        results = workers.map(range(8))
+        next(results)
+        results.close()
+        one, other = workers.map(range(8)), workers.map(range(8))
+        drawn = {next(one), next(other), next(one), next(other), *one, *other}
+    # Which of them does what is open: a fast one may leave nothing to the other.
+    assert first <= started
+    assert drawn <= started
+    assert os.getpid() not in started
+
+
+def test_large_tasks_and_large_results_do_not_wait_for_each_other():
+    tasks = [np.full(400_000, number) for number in range(12)]
+    with Workers(2, worker_jobs.echo) as workers:
+        for task, result in zip(tasks, workers.map(tasks, ahead=12), strict=True):
+            np.testing.assert_array_equal(result, task)
+
+
+def test_a_large_job_is_sent_whole():
+    words = [np.arange(300_000), "x"]
+    with Workers(2, worker_jobs.Held(words)) as workers:
+        assert list(workers.map([1, 2])) == [[300_000, 1]] * 2
+
+
+# Errors of the job ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "text"),
+    [
+        ("value", ValueError, "could not convert 'many'"),
+        ("key", KeyError, "'age'"),
+        ("file", FileNotFoundError, "[Errno 2] No such file: 'a.png'"),
+        ("no notes", worker_jobs.NoNotesError, "few"),
+        ("exit", SystemExit, "3"),
+        ("beyond", ComponentError, "BeyondPickleError: record 3 has no age"),
+        ("text", ComponentError, "AnotherTextError: a/b"),
+        ("lock", ComponentError, "HoldsALockError: locked"),
+    ],
+)
+def test_an_error_comes_with_its_type_its_text_and_its_notes(failing, name, kind, text):
+    results = failing.map(["a", "b", name, "c"])
+    assert [next(results), next(results)] == ["a", "b"]
+    with pytest.raises(kind, match=re.escape(text)) as error:
+        next(results)
+    assert (type(error.value), str(error.value)) == (kind, text)
+    assert error.value.__notes__ == NOTES
+    assert type(error.value.__cause__) is WorkerTraceback
+    assert "worker_jobs.py" in str(error.value.__cause__)
+    assert list(results) == []
+    assert list(failing.map("again")) == list("again")
+
+
+def test_an_error_without_a_text_still_comes(failing):
+    with pytest.raises(worker_jobs.BrokenTextError) as error:
+        list(failing.map(["broken"]))
+    assert error.value.__notes__ == NOTES
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "text"),
+    [
+        ("unpicklable", TypeError, "cannot pickle '_thread.lock' object"),
+        ("unknown here", ImportError, "not here"),
+    ],
+)
+def test_a_result_that_cannot_be_sent_is_an_error_in_its_place(failing, task, kind, text):
+    results = failing.map(["a", task])
+    assert next(results) == "a"
+    with pytest.raises(kind, match=f"^{text}$"):
+        next(results)
+
+
+def test_an_error_of_the_tasks_comes_after_the_results_before_it(failing):
+    def tasks():
+        yield from "ab"
+        raise OSError("the file is gone")
+
+    results = failing.map(tasks())
+    assert [next(results), next(results)] == ["a", "b"]
+    with pytest.raises(OSError, match=r"^the file is gone$"):
+        next(results)
+    results = failing.map(["a", threading.Lock()])
+    assert next(results) == "a"
+    with pytest.raises(TypeError, match="cannot pickle"):
+        next(results)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    tasks=st.lists(st.sampled_from(["a", "b", "c", "value", "key", "beyond"]), max_size=10),
+    ahead=st.none() | st.integers(1, 9),
+)
+def test_errors_at_any_task_come_in_the_place_of_its_result(failing, tasks, ahead):
+    wanted = []
+    for task in tasks:
+        wanted.append(task)
+        if task in worker_jobs.ERRORS:
+            break
+    came = []
+    try:
+        came.extend(failing.map(tasks, ahead))
+    except (ValueError, KeyError, ComponentError) as error:
+        came.append({"ValueError": "value", "KeyError": "key"}.get(type(error).__name__, "beyond"))
+    assert came == wanted
+
+
+# A process that ends ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("task", "fault"),
+    [
+        (
+            "killed",
+            "was killed (SIGKILL) while it worked on task 'killed'; most often that is for want of "
+            "memory: set dataset.workers or solver.batch_size lower",
+        ),
+        (
+            "segfault",
+            "ended with the signal SIGSEGV while it worked on task 'segfault'; a component, or a "
+            "library that it uses, ended it: set dataset.workers to 0 to see it happen in the main "
+            "process",
+        ),
+        (
+            "leaves",
+            "ended with exit status 3 while it worked on task 'leaves'; a component, or a library "
+            "that it uses, ended it: set dataset.workers to 0 to see it happen in the main process",
+        ),
+    ],
+)
+def test_a_process_that_dies_says_how_and_ends_the_others(task, fault):
+    describe = "task {!r}".format
+    with Workers(2, worker_jobs.fails, describe) as workers:
+        pids = [made._process.pid for made in workers._workers]
+        results = workers.map(["a", task, "b", "c"])
+        assert next(results) == "a"
+        # Which of the two has it depends on how soon the first was done with "a".
+        with pytest.raises(ComponentError, match=r"^worker process [12] of 2 ") as error:
+            next(results)
+        assert str(error.value).partition(" of 2 ")[2] == fault
+        assert all(map(gone, pids))
+        with pytest.raises(ComponentError, match=r"^the worker processes are closed$"):
+            next(workers.map("a"))
+
+
+def test_a_process_that_is_killed_between_two_maps_is_told(monkeypatch):
+    with Workers(1, worker_jobs.echo) as workers:
+        assert list(workers.map("a")) == ["a"]
+        (made,) = workers._workers
+        os.kill(made._process.pid, signal.SIGKILL)
+        made._thread.join()
+        fault = r"^worker process 1 of 1 was killed \(SIGKILL\) while it waited for work; "
+        with pytest.raises(ComponentError, match=fault):
+            next(workers.map("b"))
+
+
+def test_a_process_that_dies_while_it_starts_says_so():
+    with Workers(1, worker_jobs.Dies()) as workers:
+        fault = r"^worker process 1 of 1 ended with exit status 4 while it started; "
+        with pytest.raises(ComponentError, match=fault):
+            list(workers.map("a"))
+
+
+def test_want_of_memory_for_a_result_is_told(monkeypatch):
+    with Workers(1, worker_jobs.echo) as workers:
+        assert list(workers.map("a")) == ["a"]
+
+        def receive(connection):
+            raise MemoryError("no room")
+
+        monkeypatch.setattr(workers_module, "receive", receive)
+        # One answer may still be waited for in the receive of before.
+        with pytest.raises(MemoryError, match=r"^no room$"):
+            list(workers.map("bc"))
+
+
+# Jobs that cannot be sent -----------------------------------------------------------------
+
+
+def test_a_job_that_cannot_be_pickled_says_what_to_do():
+    with pytest.raises(ComponentError, match="cannot be sent") as error:
+        Workers(1, lambda task: task)
+    assert re.fullmatch(
+        r"a component cannot be sent to worker processes: \w*Error: Can't pickle .*; have it hold "
+        r"only what pickle takes \(no lambda, no open file, no class of a function's inside\), or "
+        r"set dataset\.workers to 0",
+        str(error.value),
+    )
+
+
+def test_a_job_that_the_processes_cannot_import_says_what_to_do(monkeypatch):
+    def here(task):
+        return task
+
+    here.__module__, here.__qualname__ = "__main__", "here"
+    monkeypatch.setattr(sys.modules["__main__"], "here", here, raising=False)
+    with Workers(2, here) as workers:
+        with pytest.raises(ComponentError, match="cannot load a component") as error:
+            next(workers.map([1]))
+        assert re.fullmatch(
+            r"the worker processes cannot load a component: AttributeError: Can't get attribute "
+            r"'here' on <module '__main__'.*>; they import it from its module, so it cannot stand "
+            r"in the script that is run, or in a notebook: move it to a module of the project, or "
+            r"set dataset\.workers to 0",
+            str(error.value),
+        )
+        with pytest.raises(ComponentError, match=r"^the worker processes are closed$"):
+            next(workers.map([1]))
+
+
+def test_a_process_that_cannot_be_started_says_so_and_ends_those_that_were(monkeypatch):
+    started = []
+    start = subprocess.Popen
+
+    def popen(*args, **kwargs):
+        if started:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        started.append(start(*args, **kwargs))
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with pytest.raises(ComponentError, match="cannot be started") as error:
+        Workers(3, worker_jobs.echo)
+    assert str(error.value) == (
+        "worker process 2 of 3 cannot be started: [Errno 11] Resource temporarily unavailable; "
+        "set dataset.workers lower"
+    )
+    assert gone(started[0].pid)
+
+
+# What the processes find ------------------------------------------------------------------
+
+
+def test_the_processes_import_little_and_find_what_this_one_finds(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    monkeypatch.setenv("ANSWER", "42")
+    monkeypatch.syspath_prepend("/first")
+    with Workers(1, worker_jobs.surroundings) as workers:
+        (found,) = workers.map([0])
+    heavy = {"tensorflow", "keras", "mlflow", "pandas", "pyarrow", "matplotlib", "click"}
+    assert found["modules"] & heavy == set()
+    assert found["path"] == sys.path
+    environment = found["environment"]
+    assert {environment[name] for name in environment if name.endswith("_NUM_THREADS")} == {"1"}
+    assert (environment["ANSWER"], environment["CUDA_VISIBLE_DEVICES"]) == ("42", "-1")
+    assert os.environ["OMP_NUM_THREADS"] == "8"
+    assert found["stdin"] == ""
+
+
+def test_what_a_job_prints_reaches_the_output_of_this_process(capfd):
+    with Workers(1, worker_jobs.says) as workers:
+        for task in workers.map("ab", ahead=1):
+            out, err = capfd.readouterr()
+            assert (out, err) == (f"out {task}\n", f"err {task}\n")
+
+
+# What is left behind ----------------------------------------------------------------------
+
+
+def descriptors():
+    return sorted(Path("/proc/self/fd").iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("use", ["all", "some", "none", "fails"])
+def test_nothing_is_left_behind(use):
+    before, threads = descriptors(), threading.active_count()
+    with Workers(3, worker_jobs.fails) as workers:
+        pids = [made._process.pid for made in workers._workers]
+        if use == "all":
+            assert len(list(workers.map(range(9)))) == 9
+        elif use == "some":
+            next(workers.map(range(9)))
+        elif use == "fails":
+            with pytest.raises(ValueError, match="many"):
+                list(workers.map(["value"]))
+    assert all(map(gone, pids))
+    assert (descriptors(), threading.active_count()) == (before, threads)
+    workers.close()
+
+
+def test_a_process_that_does_not_end_is_killed(monkeypatch):
+    monkeypatch.setattr(workers_module, "_PATIENCE", 0.1)
+    with Workers(1, worker_jobs.forever) as workers:
+        results = workers.map([0, 1])
+        assert next(results) == 0
+        (made,) = workers._workers
+    assert made._process.returncode == -signal.SIGKILL
+
+
+SCRIPT = """\
+import signal
+import sys
+sys.path.insert(0, {here!r})
+import worker_jobs
+from barrage_mlflow.dataset.feeding.workers import Workers
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" has it ignored
+try:
+    with Workers(2, worker_jobs.forever) as workers:
+        for result in workers.map([0, 0, 1, 1]):
+            print("result", result, flush=True)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "said"),
+    [(signal.SIGKILL, -signal.SIGKILL, ""), (signal.SIGINT, 0, "interrupted\n")],
+)
+def test_the_processes_end_with_the_one_that_started_them(end, status, said):
+    script = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(here=HERE)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert [script.stdout.readline(), script.stdout.readline()] == ["result 0\n"] * 2
+        if end == signal.SIGINT:
+            os.killpg(script.pid, end)  # as Ctrl-C does: to all of them
+        else:
+            script.kill()
+        # The pipes end when the last process that holds them does: the workers hold them too.
+        out, err = script.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(script.pid, signal.SIGKILL)
+    assert [out, err, script.returncode] == [said, "", status], err
+
+
+# The process itself -----------------------------------------------------------------------
+
+
+def test_a_worker_answers_until_nobody_listens():
+    here, there = socket.socketpair()
+    with here, there:
+        for message in (worker_jobs.fails, "a", "value"):
+            send(here, pack(message))
+        here.shutdown(socket.SHUT_WR)
+        serve(there)
+        assert [receive(here).value() for _ in range(2)] == [None, "a"]
+        assert str(receive(here).value().error()) == "could not convert 'many'"
+    here, there = socket.socketpair()
+    with here, there:
+        send(here, pack(worker_jobs.fails))
+        here.shutdown(socket.SHUT_RD)
+        serve(there)

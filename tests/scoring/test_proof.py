@@ -1,0 +1,203 @@
+"""A packaged model that would score otherwise elsewhere never ends as a finished run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from runs import only_run
+from small import small_config, small_frame
+
+from barrage_mlflow import ComponentError, train
+from barrage_mlflow.scoring.proof import first_difference
+
+TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
+
+PARTS = '''
+import importlib
+import os
+import random
+from datetime import date
+from pathlib import Path
+
+from barrage_mlflow import IdentityTransformer
+
+factor = 1.0
+
+
+class Global(IdentityTransformer):
+    """Keeps what it learnt in its module, where save() does not find it."""
+
+    def fit(self, records):
+        global factor
+        factor = 2.0
+
+    def transform(self, data_record):
+        x, *rest = data_record
+        return ({"x": x["x"] * factor}, *rest)
+
+
+class Environment(IdentityTransformer):
+    """Keeps what it learnt in the process."""
+
+    def fit(self, records):
+        os.environ["FACTOR"] = "2.0"
+
+    def transform(self, data_record):
+        x, *rest = data_record
+        return ({"x": x["x"] * float(os.environ.get("FACTOR", "1.0"))}, *rest)
+
+
+class Reader(IdentityTransformer):
+    """Saves where a file lies, not what stands in it."""
+
+    def fit(self, records):
+        self.path = Path("factor.txt").resolve()
+
+    def save(self, path):
+        Path(path, "path.txt").write_text(str(self.path))
+
+    def load(self, path):
+        self.path = Path(Path(path, "path.txt").read_text())
+
+    def transform(self, data_record):
+        x, *rest = data_record
+        return ({"x": x["x"] * float(self.path.read_text())}, *rest)
+
+
+class Late(IdentityTransformer):
+    """Imports a module that nothing names."""
+
+    def transform(self, data_record):
+        importlib.import_module("hid" + "den")
+        return data_record
+
+
+class Dated(IdentityTransformer):
+    """Answers with what JSON does not hold."""
+
+    def postprocess(self, score):
+        return {"day": date(2026, 1, 1)}
+
+
+class Draws(IdentityTransformer):
+    """Scores at random."""
+
+    def postprocess(self, score):
+        return {"drawn": [random.random()], "word": random.choice(["a", "b"])}
+
+
+class DrawsOnlyHere(IdentityTransformer):
+    """Scores at random, and elsewhere in another form."""
+
+    def postprocess(self, score):
+        return {"drawn": random.random() if os.environ["FITTED"] else None}
+
+    def fit(self, records):
+        os.environ["FITTED"] = "yes"
+'''
+SEE = (
+    "; see that the transformer's save() writes, and its load() reads, all that scoring uses"
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    home = tmp_path / "project"
+    home.mkdir()
+    (home / "odd_parts.py").write_text(PARTS, "utf-8")
+    (home / "hidden.py").write_text("", "utf-8")
+    (home / "factor.txt").write_text("2.0", "utf-8")
+    monkeypatch.chdir(home)
+    monkeypatch.syspath_prepend(home)
+    monkeypatch.setenv("FACTOR", "1.0")
+    monkeypatch.setenv("FITTED", "")
+    yield home
+    sys.modules.pop("odd_parts", None)
+
+
+def fail(transformer: str) -> str:
+    """Train with a transformer; the message with which that fails, as the run holds it too."""
+    config = small_config(
+        solver__epochs=1, dataset__transformer={"import": f"odd_parts.{transformer}"}
+    )
+    with pytest.raises(ComponentError, match=r"packaged model|postprocess") as error:
+        train(config, TRAIN, VALIDATION, artifact_dir="out")
+    run = only_run()
+    assert run.info.status == "FAILED"
+    assert run.data.tags["barrage.error"] == str(error.value)
+    assert run.outputs.model_outputs == []
+    assert not Path("out/result.json").exists()
+    return str(error.value)
+
+
+@pytest.mark.parametrize("transformer", ["Global", "Environment"])
+def test_what_save_forgets_is_found_by_the_scores(transformer: str) -> None:
+    message = fail(transformer)
+    start = "the packaged model scores its input example otherwise in a clean process: record 0, "
+    assert message.startswith(start + "'label'[0]: ")
+    assert message.endswith(SEE)
+
+
+def test_a_file_of_the_training_machine_is_named(project: Path) -> None:
+    assert fail("Reader") == (
+        f"the packaged model reads {project}/factor.txt, which other machines have not: have the "
+        "transformer write what it needs in save(), and read it in load()"
+    )
+
+
+def test_a_module_that_is_not_packaged_is_named() -> None:
+    assert fail("Late") == (
+        "the packaged model cannot score its input example in a clean process: "
+        "MlflowException: ModuleNotFoundError: No module named 'hidden'\n"
+        "in input, record 0, stage transform, component odd_parts.Late"
+    )
+
+
+def test_scores_that_json_does_not_hold_are_refused() -> None:
+    assert fail("Dated") == (
+        "postprocess gives for output 'day' a date: expected numbers, strings, truth values, "
+        "None, and lists and dicts of them"
+    )
+
+
+def test_a_model_that_scores_at_random_is_proved_by_the_form_of_its_answers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = small_config(solver__epochs=1, dataset__transformer={"import": "odd_parts.Draws"})
+    train(config, TRAIN, VALIDATION, artifact_dir="out")
+    assert only_run().info.status == "FINISHED"
+    assert [each for each in caplog.messages if "at random" in each] == [
+        "the model draws at random when it scores, so its numbers could not be proved, "
+        "only their form"
+    ]
+
+
+def test_a_model_that_scores_at_random_in_another_form_elsewhere_is_found() -> None:
+    assert fail("DrawsOnlyHere") == (
+        "the packaged model scores its input example otherwise in a clean process: record 0, "
+        "'drawn': 'NoneType', expected 'float'" + SEE
+    )
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected", "difference"),
+    [
+        ([{"a": 1.0}], [{"a": 1.0 + 1e-6}], ""),
+        ([{"a": 1.0}], [{"a": 1.0001}], "record 0, 'a': 1.0, expected 1.0001"),
+        ([{"a": 1}], [{"a": 1.0}], "record 0, 'a': 1, expected 1.0"),
+        ([{"a": "x"}, {"a": "x"}], [{"a": "x"}, {"a": "y"}], "record 1, 'a': 'x', expected 'y'"),
+        (
+            [{"a": {"b": [0.0, 1.0]}}],
+            [{"a": {"b": [0.0, 2.0]}}],
+            "record 0, 'a', 'b'[1]: 1.0, expected 2.0",
+        ),
+        ([{"a": [1.0]}], [{"a": [1.0, 2.0]}], "record 0, 'a': [1.0], expected [1.0, 2.0]"),
+        ([{"a": 1.0}], [{"b": 1.0}], "record 0: {'a': 1.0}, expected {'b': 1.0}"),
+        ([{"a": None}], [{"a": None}], ""),
+    ],
+)
+def test_the_first_difference_is_told(scores: list, expected: list, difference: str) -> None:
+    assert first_difference(scores, expected) == difference

@@ -1,0 +1,168 @@
+"""The packaged model: signature, input example, code, and answers equal to the Scorer's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from mlflow.exceptions import MlflowException
+from packaging.requirements import Requirement
+from small import small_config, small_frame
+
+from barrage_mlflow import ArtifactError, Scorer, TrainingResult, train
+from barrage_mlflow.scoring.pyfunc import ScoringModel, load_scorer
+from barrage_mlflow.tracking import requirements
+
+TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the store and of a finished training."""
+    return tmp_path_factory.mktemp("trained")
+
+
+@pytest.fixture(scope="module")
+def result(home: Path) -> TrainingResult:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        return train(
+            small_config(solver__epochs=1), TRAIN, VALIDATION, artifact_dir="out", register="small"
+        )
+
+
+@pytest.fixture
+def trained(home: Path, result: TrainingResult, monkeypatch: pytest.MonkeyPatch) -> TrainingResult:
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+    return result
+
+
+def test_every_way_to_load_gives_the_scorers_numbers(trained: TrainingResult) -> None:
+    expected = Scorer.load(trained.artifact_dir).score(VALIDATION)["label"]
+    for uri in (trained.model_uri, "models:/small/1", f"runs:/{trained.run_id}/model"):
+        frame = mlflow.pyfunc.load_model(uri).predict(VALIDATION)
+        assert list(frame) == ["label"]
+        np.testing.assert_array_equal(np.array(frame["label"].tolist(), np.float32), expected)
+        np.testing.assert_array_equal(load_scorer(uri).score(VALIDATION)["label"], expected)
+
+
+def test_the_signature_is_what_scoring_reads_and_gives(trained: TrainingResult) -> None:
+    signature = mlflow.models.get_model_info(trained.model_uri).signature
+    assert signature.inputs.to_dict() == [
+        {"type": "double", "name": "a", "required": True},
+        {"type": "double", "name": "b", "required": True},
+    ]
+    assert signature.outputs.to_dict() == [
+        {"type": "array", "items": {"type": "double"}, "name": "label", "required": True}
+    ]
+
+
+def test_the_model_holds_code_example_and_pinned_requirements(trained: TrainingResult) -> None:
+    folder = Path(mlflow.artifacts.download_artifacts(trained.model_uri))
+    assert {path.name for path in (folder / "code").iterdir()} == {"barrage_mlflow"}
+    assert not list(folder.rglob("*.pkl"))
+    example = mlflow.pyfunc.load_model(trained.model_uri).input_example
+    pd.testing.assert_frame_equal(example, VALIDATION[["a", "b"]][:5])
+    requirements = (folder / "requirements.txt").read_text("utf-8").splitlines()
+    assert {line.partition("==")[0] for line in requirements} >= {"tensorflow", "keras", "mlflow"}
+    assert all("==" in line for line in requirements)
+    model = yaml.safe_load((folder / "MLmodel").read_text("utf-8"))
+    assert model["flavors"]["python_function"]["loader_module"] == "barrage_mlflow.scoring.pyfunc"
+
+
+NAN_IN_A = r"input, record 1: input 'x', column 'a': expected a number, got a missing value \(NaN\)"
+
+
+def test_a_bad_record_is_the_callers_fault(trained: TrainingResult) -> None:
+    model = ScoringModel(Scorer.load(trained.artifact_dir))
+    broken = pd.DataFrame({"a": [0.0, np.nan], "b": [0.0, 0.0]})
+    with pytest.raises(MlflowException, match=NAN_IN_A) as error:
+        model.predict(broken)
+    assert error.value.error_code == "INVALID_PARAMETER_VALUE"
+
+
+def test_whole_numbers_are_taken_as_pandas_reads_them(tmp_path: Path) -> None:
+    whole = TRAIN.assign(a=(TRAIN["a"] * 10).astype("int64"))
+    result = train(small_config(solver__epochs=1), whole, whole)
+    signature = mlflow.models.get_model_info(result.model_uri).signature
+    # MLflow's server would cut 1.5 to 1 for a long, and refuse a frame of int64 for a double.
+    assert [str(spec.type) for spec in signature.inputs] == ["Any", "DataType.double"]
+    whole.to_csv("whole.csv", index=False)
+    model = mlflow.pyfunc.load_model(result.model_uri)
+    scorer = Scorer.load(result.artifact_dir)
+    frame = pd.read_csv("whole.csv")
+    for records in (frame, frame.astype("float64"), frame.assign(a=frame["a"] + 0.5)):
+        expected = scorer.score(records)["label"]
+        np.testing.assert_array_equal(
+            np.array(model.predict(records)["label"].tolist(), np.float32), expected
+        )
+
+
+ANOTHER_TOOL = """
+class Model:
+    def predict(self, frame):
+        return frame
+
+def _load_pyfunc(path):
+    return Model()
+"""
+
+
+def test_another_tools_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("another_tool.py").write_text(ANOTHER_TOOL, "utf-8")
+    mlflow.pyfunc.save_model("other", loader_module="another_tool", pip_requirements=["mlflow"])
+    with pytest.raises(ArtifactError, match=r"^other: not a model that barrage-mlflow packaged$"):
+        load_scorer("other")
+
+
+LOADED_WHILE_SCORING = """
+import json, sys
+from importlib import metadata
+import mlflow, pandas
+
+before = set(sys.modules)
+mlflow.pyfunc.load_model(sys.argv[1]).predict(pandas.DataFrame({"a": [0.5], "b": [0.5]}))
+tops = {name.partition(".")[0] for name in set(sys.modules) - before}
+owners = metadata.packages_distributions()
+print(json.dumps(sorted({owner for top in tops for owner in owners.get(top, ())})))
+"""
+
+
+def test_the_requirements_bring_all_that_scoring_loads(trained: TrainingResult) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LOADED_WHILE_SCORING, trained.model_uri],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(json.loads(ended.stdout.splitlines()[-1])) - {"barrage-mlflow"}
+    assert "tensorflow" in loaded
+    assert not {"keras", "scikit-learn", "matplotlib"} & loaded  # as long to load as all the rest
+    assert loaded <= _brought_along(requirements())
+
+
+def _brought_along(lines: list[str]) -> set[str]:
+    """The packages of requirement lines, with all that they need in turn."""
+    waiting, brought = [Requirement(line) for line in lines], set()
+    while waiting:
+        requirement = waiting.pop()
+        marker = requirement.marker
+        if requirement.name in brought or (marker and not marker.evaluate({"extra": ""})):
+            continue
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found = metadata.distribution(requirement.name)
+            brought |= {requirement.name, found.metadata["Name"]}
+            waiting += [Requirement(line) for line in found.requires or ()]
+    return brought

@@ -1,0 +1,219 @@
+"""One scoring path: order, batches, columns, names, and what a broken folder says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small import small_config, small_frame
+
+from barrage_mlflow import (
+    ArtifactError,
+    BarrageModel,
+    RecordError,
+    Records,
+    Scorer,
+    train,
+)
+from barrage_mlflow.dataset import ArraySpec, ColumnSpec
+from barrage_mlflow.scoring.saved_network import load_network, save_network
+from barrage_mlflow.scoring.scorer import to_frame, to_record_scores
+
+TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(300, seed=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifact folder of a finished training."""
+    home = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        return train(small_config(), TRAIN, VALIDATION, artifact_dir=home / "out").artifact_dir
+
+
+def test_scores_come_in_the_order_of_the_records(folder: Path) -> None:
+    scorer = Scorer.load(folder)
+    scores = scorer.score(VALIDATION)["label"]
+    assert (scores.shape, scores.dtype) == ((300, 2), np.float32)
+    order = np.random.default_rng(0).permutation(300)
+    shuffled = scorer.score(VALIDATION.iloc[order])["label"]
+    np.testing.assert_allclose(shuffled, scores[order], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 256, 1000])
+def test_the_batch_size_does_not_matter(folder: Path, batch_size: int) -> None:
+    scorer = Scorer.load(folder)
+    one = scorer.score(VALIDATION)["label"]
+    other = scorer.score(VALIDATION, batch_size=batch_size)["label"]
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_targets_are_not_needed_to_score(folder: Path) -> None:
+    scorer = Scorer.load(folder)
+    assert scorer.columns == [
+        ColumnSpec("a", "double", required=True),
+        ColumnSpec("b", "double", required=True),
+    ]
+    without = scorer.score(VALIDATION[["b", "a"]].to_dict("records"))
+    assert np.array_equal(without["label"], scorer.score(VALIDATION)["label"])
+
+
+def test_a_model_folder_loads_by_itself(folder: Path) -> None:
+    one = Scorer.load(folder / "model").score(VALIDATION)
+    assert np.array_equal(one["label"], Scorer.load(folder).score(VALIDATION)["label"])
+
+
+def test_predict_gives_a_dict_for_each_record(folder: Path) -> None:
+    model = BarrageModel(folder)
+    scores = model.predict(VALIDATION[:3])
+    expected = Scorer.load(folder).score(VALIDATION[:3])["label"]
+    assert [list(score) for score in scores] == [["label"]] * 3
+    assert all(np.array_equal(s["label"], row) for s, row in zip(scores, expected, strict=True))
+    assert model.load().predict(VALIDATION[:1])[0]["label"].shape == (2,)
+
+
+def test_no_records_is_an_error(folder: Path) -> None:
+    with pytest.raises(RecordError, match="no records to score"):
+        Scorer.load(folder).score(VALIDATION[:0])
+
+
+def test_a_missing_column_names_itself(folder: Path) -> None:
+    with pytest.raises(RecordError, match=r"no column 'b'"):
+        Scorer.load(folder).score(VALIDATION[["a"]])
+
+
+@pytest.mark.parametrize("missing", ["config.json", "signature.json"])
+def test_a_folder_without_a_model_says_so(tmp_path: Path, folder: Path, missing: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder / "model", copy / "model")
+    (copy / "model" / "data" / missing).unlink()
+    with pytest.raises(ArtifactError, match="no trained model here; expected an artifact folder"):
+        Scorer.load(copy)
+
+
+def test_a_folder_without_a_network_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="no network here that TensorFlow can load"):
+        load_network(tmp_path / "network", ["x"], ["y"])
+
+
+def test_names_that_a_saved_model_would_alter_survive(tmp_path: Path) -> None:
+    import keras
+
+    first, second = keras.Input((2,), name="a b"), keras.Input((1,), name="c")
+    joined = keras.layers.Concatenate()([second, first])
+    network = keras.Model(
+        {"a b": first, "c": second},
+        {"y/1": keras.layers.Dense(3)(joined), "z": keras.layers.Dense(1)(joined)},
+    )
+    specs = {"a b": ArraySpec((2,), "float32"), "c": ArraySpec((1,), "float32")}
+    save_network(network, tmp_path / "network", specs, ["y/1", "z"])
+    x = {"a b": np.eye(2, dtype=np.float32), "c": np.ones((2, 1), np.float32)}
+    score = load_network(tmp_path / "network", ["a b", "c"], ["y/1", "z"])
+    expected = network(x, training=False)
+    for batch_size in (1, 2):  # two batches, and one
+        scores = score(x, batch_size)
+        assert list(scores) == ["y/1", "z"]
+        for name in scores:
+            np.testing.assert_allclose(scores[name], expected[name].numpy(), rtol=1e-6)
+
+
+def test_the_tables_of_lookup_layers_are_saved_with_the_network(tmp_path: Path) -> None:
+    import keras
+
+    code = keras.Input((2,), name="code", dtype="int64")
+    index = keras.layers.IntegerLookup(vocabulary=[50, 7, 900])(code)
+    network = keras.Model({"code": code}, {"y": keras.layers.Embedding(4, 3)(index)})
+    specs = {"code": ArraySpec((2,), "int64")}
+    save_network(network, tmp_path / "network", specs, ["y"])
+    score = load_network(tmp_path / "network", ["code"], ["y"])
+    x = {"code": np.array([[7, 50], [1, 900]])}
+    np.testing.assert_array_equal(score(x, 2)["y"], network(x, training=False)["y"].numpy())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [
+        ("string", np.array([["b"], ["ü"], [b"a"]] * 4, object)),
+        ("bool", np.array([[True], [False], [True]] * 4)),
+        ("float16", np.array([[0.5], [2.0], [-1.0]] * 4, np.float16)),
+        ("uint8", np.array([[0], [7], [255]] * 4, np.uint8)),
+        ("float32", np.arange(24, dtype=np.float32).reshape(12, 2)[:, :1]),
+    ],
+)
+def test_inputs_of_every_kind_reach_the_saved_network(
+    tmp_path: Path, dtype: str, values: np.ndarray
+) -> None:
+    import keras
+
+    given = keras.Input((1,), name="x", dtype=dtype)
+    if dtype == "string":
+        index = keras.layers.StringLookup(vocabulary=["a", "b", "ü"])(given)
+    else:
+        index = keras.ops.cast(given, "float32") + 1
+    network = keras.Model({"x": given}, {"y": index, "z": given})
+    save_network(network, tmp_path / "network", {"x": ArraySpec((1,), dtype)}, ["y", "z"])
+    score = load_network(tmp_path / "network", ["x"], ["y", "z"])
+    expected = network({"x": keras.ops.convert_to_tensor(values)}, training=False)
+    for batch_size in (1, 5, 12):  # more batches than are called one by one, three, one
+        scores = score({"x": values}, batch_size)
+        for name in ("y", "z"):
+            assert scores[name].dtype == expected[name].numpy().dtype
+            np.testing.assert_array_equal(scores[name], expected[name].numpy())
+
+
+def test_what_is_done_to_one_frame_of_scores_does_not_reach_the_next() -> None:
+    scores = {"y": np.zeros(1, np.float32)}
+    to_frame(scores).columns.name = "mine"
+    assert to_frame(scores).columns.name is None
+
+
+def test_scores_as_records_and_as_a_frame() -> None:
+    scores = {
+        "name": np.array(["p", "q"], dtype=object),
+        "vector": np.array([[1.0, 2.0], [3.0, 4.0]], np.float32),
+        "number": np.array([0.5, 1.5], np.float32),
+    }
+    first, second = to_record_scores(scores)
+    assert (first["name"], first["number"], first["vector"].tolist()) == ("p", 0.5, [1.0, 2.0])
+    assert second["vector"].tolist() == [3.0, 4.0]
+    frame = to_frame(scores)
+    expected = {"name": ["p", "q"], "vector": [[1.0, 2.0], [3.0, 4.0]], "number": [0.5, 1.5]}
+    assert {name: frame[name].tolist() for name in frame} == expected
+    assert json.loads(frame.to_json(orient="records"))[0]["vector"] == [1.0, 2.0]
+    assert isinstance(frame, pd.DataFrame)
+
+
+def test_a_score_that_is_no_number_names_its_record(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = Scorer.load(folder)
+    monkeypatch.setattr(
+        scorer,
+        "_network",
+        lambda x, size: {"label": np.where(np.arange(len(x["x"])) == 2, np.nan, 0.5)[:, None]},
+    )
+    message = (
+        r"^record 4: expected finite scores, got NaN or infinity from the network for output "
+        r"'label'; look for inputs that are far from those it was trained on$"
+    )
+    with pytest.raises(RecordError, match=message):
+        scorer.score(Records.read(VALIDATION)[2:6])
+
+
+def test_the_first_record_is_the_odd_one_where_it_does_not_fit_the_network(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [[1.0, 2.0]] * 12, "label": [0, 1] * 6})
+    inputs = {"x": "a"}
+    config = small_config(dataset__loader__params__inputs=inputs, solver__epochs=1)
+    train(config, frame, frame, artifact_dir=tmp_path / "out")
+    scorer = Scorer.load(tmp_path / "out")
+    odd = [{"a": [1.0, 2.0, 3.0]}, {"a": [1.0, 2.0]}]
+    with pytest.raises(RecordError, match=r"^record 0") as error:
+        scorer.score(odd)
+    assert "'x'" in str(error.value)
+    with pytest.raises(RecordError, match=r"record 1"):
+        scorer.score(odd[::-1])
