@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from barrage_mlflow.commands.train import train
 from barrage_mlflow.dataset import RecordScore
 from barrage_mlflow.scoring.scorer import Scorer, to_record_scores
-from barrage_mlflow.training.train import TrainingResult, train
+from barrage_mlflow.training.train import TrainingResult
 
 
 class BarrageModel:

@@ -18,8 +18,8 @@ from barrage_mlflow.errors import RecordError
 from barrage_mlflow.scoring.scorer import BATCH_SIZE, Scorer
 from barrage_mlflow.scoring.unfinished import unfinished
 from barrage_mlflow.scoring.writers import Columns, RowWriter, make_writer
-from barrage_mlflow.stopping import StopSignals
 from barrage_mlflow.training.progress import ScoringProgress
+from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import folder as artifacts
 
 
@@ -85,12 +85,12 @@ def score_file(
     }
     with unfinished(target, about, writer) as file:
         resumed = file.done
-        with ScoringProgress(progress) as shown, StopSignals() as signals, signals.held():
-            for rows, done, share in _scored(scorer, parts, batch_size, signals, resumed):
+        with ScoringProgress(progress) as shown, StopRequest() as stop:
+            for rows, done, share in _scored(scorer, parts, batch_size, stop, resumed):
                 file.append(rows, done)
                 shown.update(done, share)
             shown.say(f"writing {target}")
-            with signals.let_in():
+            with stop.at_once():
                 file.finish()
     return FileScores(file.done, resumed, time.monotonic() - begun)
 
@@ -115,16 +115,16 @@ def print_scores(
         As :func:`score_file`.
     """
     writer = RowWriter()
-    with ScoringProgress(progress) as shown, StopSignals() as signals, signals.held():
-        for rows, done, share in _scored(scorer, parts, batch_size, signals):
+    with ScoringProgress(progress) as shown, StopRequest() as stop:
+        for rows, done, share in _scored(scorer, parts, batch_size, stop):
             write(writer.encode(rows, first=False))
             shown.update(done, share)
 
 
 def _scored(
-    scorer: Scorer, parts: Parts, batch_size: int, signals: StopSignals, done: int = 0
+    scorer: Scorer, parts: Parts, batch_size: int, stop: StopRequest, done: int = 0
 ) -> Iterator[tuple[Columns, int, float | None]]:
-    """Score the records behind the first ``done``; let signals in between two pieces.
+    """Score the records behind the first ``done``; end between two pieces if that is requested.
 
     Returns:
         Of each piece the rows, how many records are scored with it, and the share of the file.
@@ -134,7 +134,7 @@ def _scored(
     # Whole batches in each part, so that they are those of a file that is scored at once.
     with closing(read_ahead(parts.read(scorer.columns, batch_size, done))) as ahead:
         while True:
-            with signals.let_in():
+            with stop.at_once():
                 part = next(ahead, None)
             if part is None:
                 return
@@ -145,8 +145,7 @@ def _scored(
                 if before is not None and part.share is not None:
                     share = before + (part.share - before) * stop / count
                 yield rows, part.first + stop, share
-                with signals.let_in():
-                    pass
+                stop.check()
             share = part.share
 
 

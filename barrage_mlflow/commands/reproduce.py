@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from barrage_mlflow import tracking
+from barrage_mlflow.commands.train import train
 from barrage_mlflow.config import add_project_path, read_config
-from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.tracking import StoredRun
 from barrage_mlflow.tracking.checkpoints import fetch_training
-from barrage_mlflow.training.train import TrainingResult, recording, train
+from barrage_mlflow.training.prepare import read_sets
+from barrage_mlflow.training.train import TrainingResult, describe_sets, find_code
 from barrage_mlflow.workspace import folder as artifacts
-from barrage_mlflow.workspace.earlier import find_earlier
+from barrage_mlflow.workspace.begun import begun_config, find_changes
+from barrage_mlflow.workspace.record import read_record
 
 REPRODUCES_TAG = "barrage.reproduces"
 
@@ -93,25 +95,25 @@ def reproduce(
                     stored.fetch(name, fetched)
         elif "resume" in held:
             fetch_training(run_id, Path(fetched))
-        earlier = find_earlier(Path(fetched))
-        if earlier is None or earlier.config is None:
+        record, config = read_record(Path(fetched)), begun_config(Path(fetched))
+        if record is None or config is None:
             raise ArtifactError(
                 f"run {run_id} ({stored.run.info.status}) holds no {artifacts.RUN} and "
                 f"{artifacts.RESOLVED_CONFIG}: expected a run of a training that came as "
                 "far as a resume checkpoint"
             )
-        about = artifacts.read_json(Path(fetched, artifacts.RUN))
+        sources = {dataset.name: dataset.source for dataset in record.datasets}
         given = {"train": records_train, "validation": records_validation}
-        sources = {dataset["name"]: dataset["source"] for dataset in about["datasets"]}
-        sets = {name: _read(name, source, sources, run_id) for name, source in given.items()}
+        sets = read_sets(
+            **{name: _source(name, source, sources, run_id) for name, source in given.items()}
+        )
         add_project_path(read_config({}))
         changes = [
-            *_changed_tags(about["tags"], tracking.environment_tags(Path.cwd())),
-            *earlier.changes(earlier.config, recording.project_code(earlier.config)),
-            *earlier.changed_records({name: records.digest() for name, records in sets.items()}),
+            *_changed_tags(record.tags, tracking.environment_tags(Path.cwd())),
+            *find_changes(Path(fetched), config, find_code(config), describe_sets(sets)),
         ]
     result = train(
-        earlier.config,
+        config,
         sets["train"],
         sets["validation"],
         artifact_dir=artifact_dir,
@@ -125,10 +127,10 @@ def reproduce(
     return Reproduction(run_id, result, changes, epochs, difference)
 
 
-def _read(name: str, source: Any, sources: Mapping[str, str], run_id: str) -> Records:
+def _source(name: str, source: Any, sources: Mapping[str, str], run_id: str) -> Any:
     source = source if source is not None else sources.get(name)
     if not isinstance(source, str) or source:
-        return recording.read_records(source, name)
+        return source
     raise ArtifactError(
         f"run {run_id} was trained on {name} records that were handed over in memory: give them"
     )

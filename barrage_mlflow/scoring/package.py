@@ -161,8 +161,8 @@ def log_model(run: TrackedRun, folder: Path, epoch: Epoch) -> str:
     Raises:
         TrackingError: MLflow cannot be reached, or refuses it.
     """
-    made_of = (artifacts.RESOLVED_CONFIG, artifacts.RESULT)
-    digest = artifacts.digest_of([artifacts.read_json(folder / name) for name in made_of])
+    made_of = (artifacts.read_json(folder / artifacts.RESOLVED_CONFIG), epoch.step, epoch.metrics)
+    digest = artifacts.digest_of(made_of)
 
     def log() -> str:
         return _logged(run, digest) or _log(run, folder / artifacts.MODEL, epoch, digest)

@@ -10,13 +10,12 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from barrage_mlflow.errors import TrackingError
-from barrage_mlflow.stopping import put_off_signals
 
 T = TypeVar("T")
 
@@ -81,10 +80,6 @@ def check_store(uri: str, attempts: int | None = None) -> None:
 def call(uri: str, act: str, function: Callable[[], T]) -> T:
     """Make one call to MLflow, when its store answers.
 
-    SIGTERM and Ctrl-C do not interrupt one to a database: MLflow would take some of that for an
-    error, and what was interrupted could keep the database locked against the calls that are to
-    end the run.
-
     Args:
         uri: the tracking URI.
         act: what the call does, for the message: ``"write params"``.
@@ -98,19 +93,16 @@ def call(uri: str, act: str, function: Callable[[], T]) -> T:
         2
     """
     check_store(uri)
-    with nullcontext() if is_server(uri) else put_off_signals():
-        for pause in (*_RETRIES, None):
-            try:
-                return function()
-            except Exception as error:
-                code = getattr(error, "error_code", "")
-                if pause is None or code != "TEMPORARILY_UNAVAILABLE":
-                    shown = shown_uri(uri)
-                    reason = str(error).replace(uri, shown)  # no password in a message
-                    raise TrackingError(
-                        f"MLflow at {shown} could not {act}: {reason}", code
-                    ) from error
-                time.sleep(pause)
+    for pause in (*_RETRIES, None):
+        try:
+            return function()
+        except Exception as error:
+            code = getattr(error, "error_code", "")
+            if pause is None or code != "TEMPORARILY_UNAVAILABLE":
+                shown = shown_uri(uri)
+                reason = str(error).replace(uri, shown)  # no password in a message
+                raise TrackingError(f"MLflow at {shown} could not {act}: {reason}", code) from error
+            time.sleep(pause)
     raise AssertionError  # pragma: no cover
 
 

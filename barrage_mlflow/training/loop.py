@@ -20,9 +20,9 @@ import numpy as np
 from barrage_mlflow.dataset import Blocks, cut, length
 from barrage_mlflow.errors import ComponentError, describe_error
 from barrage_mlflow.services import Checkpoint, ResumeCheckpoint
-from barrage_mlflow.stopping import StopSignals
 from barrage_mlflow.training.batch_hooks import BatchHooks
 from barrage_mlflow.training.steps import Pace, Steps
+from barrage_mlflow.training.stop import StopRequest
 
 if TYPE_CHECKING:
     from barrage_mlflow.dataset import DataRecord
@@ -55,7 +55,7 @@ def fit(
     objective: Objective,
     resume: Checkpoint | None = None,
     steps_per_execution: int | None = None,
-    signals: StopSignals | None = None,
+    stop: StopRequest | None = None,
 ) -> list[Logs]:
     """Train a compiled network.
 
@@ -77,8 +77,7 @@ def fit(
         resume: a checkpoint to go on from.
         steps_per_execution: how many batches to run in one call of TensorFlow; found by
             measuring if left out. What is trained does not depend on it.
-        signals: held back but while the loop waits for records, so that the training ends
-            between two batches.
+        stop: looked at between two calls, where the training ends if a stop was requested.
 
     Returns:
         The logs of each epoch, those before ``resume`` included.
@@ -124,31 +123,30 @@ def fit(
         objective,
         train.batch_size,
         steps_per_execution,
-        signals or StopSignals(),
+        stop or StopRequest(),
         checkpoint,
         done=first_epoch * train.steps + first_batch,
     )
     try:
-        with loop.signals.held():
-            if first_epoch < epochs:
-                blocks = loop.prepare(train, first_epoch, first_batch)
-            callback_list.on_train_begin()
-            if first_batch:
-                callback_list.on_epoch_begin(first_epoch)
-            if resume:
-                resume.restore(network, ordered)
-            for epoch in range(first_epoch, epochs):
-                batch = first_batch if epoch == first_epoch else 0
-                if network.stop_training and not batch:
-                    break
-                if epoch > first_epoch:
-                    blocks = train.epoch(epoch)
-                logs = loop.train_epoch(epoch, batch, blocks)
-                logs |= {f"val_{name}": value for name, value in loop.validate(validation).items()}
-                logs["learning_rate"] = _learning_rate(network)
-                history.append(logs)
-                callback_list.on_epoch_end(epoch, logs)
-            network.optimizer.finalize_variable_values(network.trainable_variables)
+        if first_epoch < epochs:
+            blocks = loop.prepare(train, first_epoch, first_batch)
+        callback_list.on_train_begin()
+        if first_batch:
+            callback_list.on_epoch_begin(first_epoch)
+        if resume:
+            resume.restore(network, ordered)
+        for epoch in range(first_epoch, epochs):
+            batch = first_batch if epoch == first_epoch else 0
+            if network.stop_training and not batch:
+                break
+            if epoch > first_epoch:
+                blocks = train.epoch(epoch)
+            logs = loop.train_epoch(epoch, batch, blocks)
+            logs |= {f"val_{name}": value for name, value in loop.validate(validation).items()}
+            logs["learning_rate"] = _learning_rate(network)
+            history.append(logs)
+            callback_list.on_epoch_end(epoch, logs)
+        network.optimizer.finalize_variable_values(network.trainable_variables)
     except BaseException as failure:
         loop.abandon(failure)
         raise
@@ -178,7 +176,7 @@ class _Loop:
         objective: Objective,
         batch_size: int,
         steps_per_execution: int | None,
-        signals: StopSignals,
+        stop: StopRequest,
         checkpoint: ResumeCheckpoint | None,
         done: int,
     ) -> None:
@@ -195,7 +193,7 @@ class _Loop:
             periods = [*periods, checkpoint.every_steps]
         self._train_pace = Pace(steps_per_execution, periods, done)
         self._test_pace = Pace(steps_per_execution, self._test_hooks.periods)
-        self.signals = signals
+        self._stop = stop
         self._checkpoint = checkpoint
         self._standing = False
         self._testing = False
@@ -210,8 +208,7 @@ class _Loop:
         """
         over = batch >= train.steps
         blocks = train.epoch(epoch, train.steps - 1 if over else batch)
-        with self.signals.let_in():
-            first = next(blocks)
+        first = next(blocks)
         _build(self._network, self._conform(cut(first, 0, self._batch_size)))
         return iter(()) if over else _again(first, blocks)
 
@@ -255,8 +252,8 @@ class _Loop:
     def _take(self, records: Blocks, steps: int) -> DataRecord | None:
         """Wait for the records of some steps; here the training stands and may be interrupted."""
         self._standing = True
-        with self.signals.let_in():
-            data = records.take(steps * self._batch_size)
+        self._stop.check()
+        data = records.take(steps * self._batch_size)
         self._standing = False
         return data
 

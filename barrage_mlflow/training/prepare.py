@@ -2,85 +2,239 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from barrage_mlflow.config import (
+    Document,
+    add_project_path,
+    apply_overrides,
+    find_faults,
+    find_warnings,
+    read_config,
+    resolve_config,
+)
 from barrage_mlflow.dataset import (
     ArraySpec,
-    DataRecord,
+    ColumnSpec,
     Feeder,
     Pipeline,
     RecordMode,
     Records,
-    TrainBatches,
     build_augmentors,
+    build_loader,
+    build_transformer,
+    conform_inputs,
+    conform_targets,
     fit_and_save,
     load_pipeline,
 )
-from barrage_mlflow.model import Objective
-from barrage_mlflow.services import build_callbacks, check_monitors
-from barrage_mlflow.solver import build_learning_rate_reducer, build_optimizer
+from barrage_mlflow.errors import ConfigError, RecordError
+from barrage_mlflow.training.loading import load_tensorflow
 
 if TYPE_CHECKING:
     import keras
 
+    from barrage_mlflow.model import Objective
+
 Config = Mapping[str, Any]
+Made = Sequence[Mapping[str, Any]]
+"""Arrays ``(batch, ...)``, :class:`ArraySpec` s, or the arrays ``(...)`` of each record."""
+
+logger = logging.getLogger(__name__)
+
+_SUMMARY_WIDTH = 120
+_columns = threading.Lock()
+"""Held while the environment says another width of the terminal."""
 
 
-def fit_pipelines(config: Config, records: Records, folder: Path) -> tuple[Pipeline, Pipeline]:
-    """Fit the transformer, and load it again for training and for validation.
+@dataclass(frozen=True)
+class Plan:
+    """All that is made before the first epoch.
+
+    Attributes:
+        config: the resolved config, which has a seed.
+        sets: the records, ``"train"`` and ``"validation"``.
+        transformer: the folder that the fitted transformer is saved in.
+        train: loads, transforms and augments train records.
+        validation: loads and transforms validation records.
+        network: dict-in, dict-out, compiled, with its first weights.
+        objective: its losses and metrics.
+        specs: of the network's inputs.
+        columns: the columns of the records that scoring reads.
+    """
+
+    config: Config
+    sets: Mapping[str, Records]
+    transformer: Path
+    train: Pipeline
+    validation: Pipeline
+    network: keras.Model
+    objective: Objective
+    specs: Mapping[str, ArraySpec]
+    columns: list[ColumnSpec]
+
+
+class Watch:
+    """Sees what each stage of a preparation makes; this one looks at nothing.
+
+    Example:
+        >>> Watch().reach("the network")
+    """
+
+    def reach(self, stage: str) -> None:
+        """A stage begins, such as ``"the network"``."""
+
+    def see(self, maker: str, made: Made) -> None:
+        """What was made of the first train records.
+
+        Args:
+            maker: ``"loader"``, ``"transformer"``, ``"network"`` or ``"postprocess"``.
+            made: by name, as far as they are there: inputs, outputs and sample weights; or the
+                scores.
+        """
+
+
+def resolve(
+    config: Any, overrides: Mapping[str, Any] | None, seed: int
+) -> tuple[Document, dict[str, Any]]:
+    """Read a config and fill it in, with a seed where it has none.
 
     Args:
-        config: a resolved config.
-        records: the train records.
-        folder: new folder to save the transformer in.
+        config: a JSON or YAML file, or a dict.
+        overrides: values by dotted path.
+        seed: taken where the config has none, so that every run can be repeated.
+
+    Returns:
+        The config as given, and the full one.
 
     Raises:
-        ImportPathError: a component is not to be found.
-        ComponentError: a component does not take its params, or the transformer comes back
-            from disk as another.
-        Exception: whatever the transformer raises, with the stage as a note.
+        ConfigError: with every fault.
+
+    Example:
+        >>> resolve("config.json", {"solver.epochs": 3}, seed=7)  # doctest: +SKIP
     """
-    fit_and_save(config, records, folder)
-    return load_pipelines(config, folder)
+    document = apply_overrides(read_config(config), overrides or {})
+    dataset = document.data.get("dataset") if isinstance(document.data, dict) else None
+    if isinstance(dataset, dict) and "seed" not in dataset:
+        document = apply_overrides(document, {"dataset.seed": seed})
+    add_project_path(document)
+    # What can be found without TensorFlow is found before it is loaded, which takes seconds.
+    if faults := find_faults(document):
+        raise ConfigError(faults)
+    for warning in find_warnings(document):
+        logger.warning("%s", warning)
+    load_tensorflow()
+    return document, resolve_config(document, run_code=True)
 
 
-def load_pipelines(config: Config, folder: Path) -> tuple[Pipeline, Pipeline]:
-    """Load a transformer that was fitted before, for training and for validation.
+def read_sets(**sources: Any) -> dict[str, Records]:
+    """Read sets of records.
 
     Args:
-        config: a resolved config.
-        folder: where it was saved.
+        sources: by name, whatever :meth:`Records.read` takes.
 
     Raises:
-        As :func:`fit_pipelines`.
+        RecordError: one cannot be read, or is empty.
+
+    Example:
+        >>> read_sets(train=[{"a": 1}])["train"].name
+        'train'
     """
-    train = load_pipeline(config, RecordMode.TRAIN, folder, build_augmentors(config))
-    return train, load_pipeline(config, RecordMode.VALIDATION, folder)
+    sets = {}
+    for role, source in sources.items():
+        is_named = isinstance(source, str | os.PathLike | Records)
+        records = Records.read(source, None if is_named else role)
+        if not len(records):
+            raise RecordError(f"{records.name or role} holds no records; give at least one")
+        sets[role] = records
+    return sets
 
 
-def build_objective(
-    config: Config, network: keras.Model, network_params: Mapping[str, Any], example: DataRecord
-) -> Objective:
-    """Build losses and metrics, check them against targets and services, compile the network.
+def prepare(
+    config: Config, sets: Mapping[str, Records], transformer: Path, watch: Watch | None = None
+) -> Plan:
+    """Make what is needed before the first epoch, and find now what would break later.
 
     Args:
-        config: a resolved config.
-        network: as :func:`~barrage_mlflow.model.build_network` gives it.
-        network_params: the fitted transformer's.
-        example: some transformed train records, ``(x, y)`` or ``(x, y, w)``.
+        config: a resolved config that has a seed.
+        sets: the records, ``"train"`` and ``"validation"``.
+        transformer: the folder of the fitted transformer; fitted and saved if it is not there.
+        watch: sees each stage.
 
     Raises:
         ConfigError: outputs, monitors or placeholders of the config do not fit the network.
         ImportPathError: a component is not to be found.
-        ComponentError: targets or sample weights do not fit, or params are turned down.
+        ComponentError: a component does not take its params or breaks its contract, or the
+            transformer comes back from disk as another.
+        RecordError: a record cannot be loaded or fed to the network.
+        Exception: whatever a component raises, with the stage as a note.
+
+    Example:
+        >>> plan = prepare(config, sets, Path("transformer"))  # doctest: +SKIP
+        >>> plan.network.count_params()  # doctest: +SKIP
+        339
     """
+    import keras
+
+    from barrage_mlflow.model import Objective, build_network, input_specs
+    from barrage_mlflow.scoring.scorer import rehearse
+    from barrage_mlflow.services import check_monitors
+    from barrage_mlflow.solver import build_optimizer
+
+    watch = watch or Watch()
+    keras.utils.set_random_seed(config["dataset"]["seed"])
+    records, solver = sets["train"], config["solver"]
+    sample = records[: solver["batch_size"]]
+    watch.reach("the loader")
+    loader = build_loader(config, RecordMode.TRAIN)
+    watch.reach("the transformer")
+    unfitted = build_transformer(config, RecordMode.TRAIN, loader)
+    watch.reach("the loader")
+    watch.see("loader", Pipeline(loader, unfitted).load(sample))
+
+    watch.reach("the transformer")
+    if not transformer.exists():
+        fit_and_save(config, records, transformer)
+    train = load_pipeline(config, RecordMode.TRAIN, transformer, build_augmentors(config))
+    validation = load_pipeline(config, RecordMode.VALIDATION, transformer)
+    example = train.load_and_transform(sample)
+    watch.see("transformer", example)
+
+    watch.reach("the network")
+    network_params = train.transformer.network_params
+    network = build_network(config, network_params, example)
+    specs = input_specs(network)
+    outputs = {name: _spec(tensor) for name, tensor in network.output.items()}
+    watch.see("network", (specs, outputs))
+    x, y, w = (*example, None)[:3]
+    conform_inputs(x, specs, sample, train.loader, train.transformer)
+    y, w = conform_targets(y, w, sample, train.loader, train.transformer)
+
+    watch.reach("losses, metrics, monitors and optimizer")
     objective = Objective(config, network, network_params)
     objective.check_targets(*example[1:])
     check_monitors(config, objective.monitors())
-    objective.compile(network, build_optimizer(config), config["solver"].get("jit_compile", False))
-    return objective
+    if w:
+        _, weights = objective.conform(y, w)
+        watch.see("network", (specs, outputs, {name: (weights or {})[name] for name in w}))
+    objective.compile(network, build_optimizer(config), solver.get("jit_compile", False))
+
+    watch.reach("the score batch")
+    rehearsal = rehearse(config, network, specs, transformer, records)
+    watch.see("postprocess", (rehearsal.scores,))
+    return Plan(
+        config, sets, transformer, train, validation, network, objective, specs, rehearsal.columns
+    )
+
+
+def _spec(tensor: keras.KerasTensor) -> ArraySpec:
+    return ArraySpec(tuple(tensor.shape[1:]), str(tensor.dtype))
 
 
 def build_feeder(config: Config, folder: Path) -> Feeder:
@@ -89,6 +243,10 @@ def build_feeder(config: Config, folder: Path) -> Feeder:
     Args:
         config: a resolved config.
         folder: where a cache on disk goes, as long as the training lasts.
+
+    Example:
+        >>> build_feeder({"dataset": {"workers": 0}}, Path("cache")).workers
+        0
     """
     dataset = config["dataset"]
     return Feeder(
@@ -96,55 +254,24 @@ def build_feeder(config: Config, folder: Path) -> Feeder:
     )
 
 
-def train_batches(
-    config: Config,
-    records: Records,
-    pipeline: Pipeline,
-    specs: Mapping[str, ArraySpec],
-    feeder: Feeder | None = None,
-) -> TrainBatches:
-    """Make the train batches that a config asks for.
+def write_summary(network: keras.Model, path: Path) -> None:
+    """Write the network's layers and shapes as a table.
 
     Args:
-        config: a resolved config that has a seed.
-        records: the train records.
-        pipeline: in train mode.
-        specs: of the network's inputs.
-        feeder: where blocks are made and what is kept; left out, on this thread.
-
-    Raises:
-        RecordError: there are no records, or the sample counts are not usable.
+        network: any network.
+        path: the file.
     """
-    dataset, solver = config["dataset"], config["solver"]
-    return TrainBatches(
-        records,
-        pipeline,
-        specs,
-        solver["batch_size"],
-        dataset["seed"],
-        steps=solver.get("steps"),
-        sample_count=dataset.get("sample_count"),
-        feeder=feeder,
-    )
-
-
-def build_services(
-    config: Config,
-    folder: Path,
-    about: Mapping[str, Any] | None = None,
-    written: Callable[[Path], object] | None = None,
-) -> list[keras.callbacks.Callback]:
-    """Build the callbacks of services and solver, in the order in which they are called.
-
-    Args:
-        config: a resolved config.
-        folder: the artifact folder.
-        about: what the training says of itself in its resume checkpoints.
-        written: called with each resume checkpoint that was written.
-
-    Raises:
-        ConfigError: the learning rate reducer has a key that it does not know.
-        ComponentError: params that a callback turns down.
-    """
-    reducer = build_learning_rate_reducer(config)
-    return [*build_callbacks(config, folder, about, written), *([reducer] if reducer else [])]
+    lines: list[str] = []
+    with _columns:
+        # Keras cuts the table off at the width of the terminal, whatever length it is asked for.
+        columns = os.environ.get("COLUMNS")
+        os.environ["COLUMNS"] = str(_SUMMARY_WIDTH)
+        try:
+            network.summary(
+                print_fn=lambda line, **_: lines.append(line), line_length=_SUMMARY_WIDTH
+            )
+        finally:
+            os.environ.pop("COLUMNS")
+            if columns is not None:
+                os.environ["COLUMNS"] = columns
+    path.write_text("\n".join(lines) + "\n", "utf-8")

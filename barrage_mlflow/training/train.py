@@ -7,52 +7,54 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from barrage_mlflow import tracking
-from barrage_mlflow.config import (
-    Document,
-    add_project_path,
-    apply_overrides,
-    code_modules,
-    find_warnings,
-    read_config,
-    resolve_config,
-)
-from barrage_mlflow.dataset import Records, ValidationBatches
-from barrage_mlflow.errors import ArtifactError, TrackingError
+from barrage_mlflow.config import code_modules
+from barrage_mlflow.dataset import Records
 from barrage_mlflow.scoring.package import package_model
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import proved
 from barrage_mlflow.scoring.pyfunc import answer
-from barrage_mlflow.scoring.scorer import Scorer, rehearse, save_model
-from barrage_mlflow.stopping import StopSignals
-from barrage_mlflow.tracking.checkpoints import clear_half_fetched, fetch_training
-from barrage_mlflow.tracking.sync import sync_locked
-from barrage_mlflow.training import recording
+from barrage_mlflow.scoring.scorer import Scorer, save_model
+from barrage_mlflow.tracking.dependencies import project_code, requirements
+from barrage_mlflow.training.prepare import Plan, prepare, read_sets, resolve, write_summary
 from barrage_mlflow.training.progress import progress_callback
-from barrage_mlflow.training.recording import Logbook
+from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import folder as artifacts
-from barrage_mlflow.workspace.disk import explain_unwritable, say_space
-from barrage_mlflow.workspace.earlier import Earlier, find_earlier, unfinished
-from barrage_mlflow.workspace.lock import locked
+from barrage_mlflow.workspace.begun import begun_config
+from barrage_mlflow.workspace.record import Dataset
+from barrage_mlflow.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     import keras
 
-Config = dict[str, Any]
+    from barrage_mlflow.services import Checkpoint
+
+Config = Mapping[str, Any]
 
 logger = logging.getLogger(__name__)
 
 _SEEDS = 2**31
-_PATIENCE = 30
-"""Seconds: a supervisor may start again before the process that it stopped is gone."""
 _EXAMPLE_RECORDS = 5
 """Records in the packaged model's input example."""
+
+
+class Publisher(Protocol):
+    """Brings an MLflow run up to an artifact folder."""
+
+    def following(self, work: Workspace) -> AbstractContextManager[None]:
+        """Open the run, follow the folder, and publish all of it at the end.
+
+        Args:
+            work: a training that was begun. Its status is final when the block ends.
+
+        Raises:
+            TrackingError: MLflow cannot be reached when the block begins, or refuses something.
+        """
 
 
 @dataclass(frozen=True)
@@ -83,371 +85,196 @@ def train(
     records_validation: Any,
     *,
     artifact_dir: str | os.PathLike[str] | None = None,
-    experiment: str | None = None,
-    run_name: str | None = None,
-    register: str | None = None,
-    alias: str | None = None,
-    tags: Mapping[str, str] | None = None,
+    resume: bool = False,
+    resume_anyway: bool = False,
     overrides: Mapping[str, Any] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: TextIO | None = None,
-    resume: bool | str = False,
-    resume_anyway: bool = False,
-    offline: bool = False,
+    publisher: Publisher | None = None,
+    tags: Mapping[str, str] | None = None,
+    **request: str | None,
 ) -> TrainingResult:
-    """Train a network as a config says, in one MLflow run, and package the best of it.
+    """Train a network as a config says, and package the best of it, in an artifact folder.
 
-    The first SIGTERM or Ctrl-C ends the training between two batches, with a resume checkpoint of
-    that moment and the run KILLED. An MLflow server that goes away once the training has begun
-    does not hold it up: what the server lacks is sent when it is back, or by :func:`sync` later.
+    The arguments that are not here are those of :func:`barrage_mlflow.train`.
 
     Args:
         config: a JSON or YAML file, or a dict.
         records_train: whatever :meth:`Records.read` takes: a DataFrame, dicts or a file.
         records_validation: likewise.
-        artifact_dir: a new or empty folder; ``artifacts/<time>-<run id>`` if left out.
-        experiment: MLflow experiment, made if it is not there.
-        run_name: name of the MLflow run.
-        register: registered model to add the packaged model to, as a new version.
-        alias: alias of the registered model that leads to the new version from then on.
+        artifact_dir: the artifact folder; a new one if left out.
+        resume: go on with the training in the artifact folder, if there is one.
+        resume_anyway: do so also where the config, the code or the records have changed since.
+        overrides: config values by dotted path.
+        callbacks: further Keras callbacks.
+        progress: where to show how far it is.
+        publisher: writes to MLflow; None: nothing does.
         tags: tags of the MLflow run.
-        overrides: config values by dotted path, ``{"solver.epochs": 3}``.
-        callbacks: further Keras callbacks; they come after the config's services.
-        progress: where to show epochs, metrics and the time left; nowhere if left out.
-        resume: go on with the training in the artifact folder, in its MLflow run, as if it had
-            never stopped; start one if there is none. A finished one is left as it is, but for
-            what ``register`` and ``alias`` ask for. ``"auto"`` without a folder: go on with the
-            newest unfinished one of this config and these records in ``artifacts``, and wait half
-            a minute for another process to leave it. The id of an MLflow run: go on with that one,
-            from the resume checkpoint among its artifacts unless the artifact folder has it
-            already.
-        resume_anyway: resume also where the config, the code or the records have changed since.
-        offline: do without MLflow; :func:`sync` logs the run later.
+        request: what is asked of MLflow: ``experiment``, ``run_name``, ``register``, ``alias``.
 
     Raises:
-        ConfigError: with every fault of the config; no run is opened.
-        ArtifactError: the artifact folder is in use, cannot be written to or its disk is full, or
-            what was begun in it has changed since.
-        RecordError: records cannot be read, loaded or fed to the network.
-        ComponentError: a component broke its contract.
-        TrackingError: MLflow cannot be reached, or refuses the name to register or the alias, or
-            there is an alias and nothing to register.
-        TrainingError: the loss became NaN, or there was no best epoch.
-        Exception: whatever the project's own components raise, with the place as a note.
+        As :func:`barrage_mlflow.train`.
 
     Example:
-        >>> result = train(  # doctest: +SKIP
-        ...     "config.json", "train.csv", "validation.csv", overrides={"solver.epochs": 3}
-        ... )
-        >>> result.metrics["val_loss"]  # doctest: +SKIP
-        0.0813
+        >>> train("config.json", "train.csv", "validation.csv").best_epoch  # doctest: +SKIP
+        17
     """
+    from barrage_mlflow.training.epochs import train_epochs
+
+    folder = artifacts.default_folder() if artifact_dir is None else Path(artifact_dir)
     resume = resume or resume_anyway
-    run_to_fetch = resume if isinstance(resume, str) and resume != "auto" else None
-    if resume is True and artifact_dir is None:
-        raise ArtifactError("resume needs an artifact_dir: name the folder of the training")
-    with StopSignals() as signals, ExitStack() as until_end:
-        try:
-            sets = {"train": records_train, "validation": records_validation}
-            if resume:
-                sets = {name: recording.read_records(source, name) for name, source in sets.items()}
-            folder = None if artifact_dir is None else Path(artifact_dir)
-            if folder is None and resume == "auto":
-                folder = _find_unfinished(config, overrides, sets)
-            elif folder is None and run_to_fetch:
-                folder = _find_folder(run_to_fetch)
-            earlier = None
-            if folder is not None:
-                until_end.enter_context(locked(folder, _PATIENCE if resume == "auto" else 0))
-                earlier = _find_earlier(folder, bool(resume), run_to_fetch, offline)
-            document, resolved = _resolve(config, overrides, earlier)
-            for warning in find_warnings(document):
-                logger.warning("%s", warning)
-            if alias is not None:
-                tracking.check_alias(alias)
-                if register is None:
-                    raise TrackingError(
-                        f"the alias {alias!r} needs a registered model: name one by register "
-                        "(--register NAME), or leave the alias out"
-                    )
-            if register is not None and not offline:
-                tracking.check_registrable(register)
-            changes = _changes(earlier, resolved, sets, resume_anyway) if earlier else []
-            if earlier is not None and earlier.result is not None and not changes:
-                return _finished(earlier, offline, register, alias)
-        except BaseException as error:
-            tracking.end_project_run(error)
-            raise
-        run = None
-        if not offline:
-            run_id = earlier.run_id if earlier else None
-            if earlier and run_id is None:
-                run_id = Logbook(earlier.folder, None).create_run()
-            run = tracking.open_run(experiment, run_name, run_id=run_id)
-        logbook = None
-        try:
-            if folder is None:
-                folder = artifacts.default_folder(
-                    run.run_id if run else f"offline-{secrets.token_hex(4)}"
+    with StopRequest() as stop:
+        with stop.at_once():
+            document, resolved = resolve(config, overrides, find_seed(folder if resume else None))
+            sets = read_sets(train=records_train, validation=records_validation)
+            datasets, code = describe_sets(sets), find_code(resolved)
+        with Workspace(folder) as work:
+            changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
+            if work.is_finished and not changes:
+                return _complete(work, request, publisher)
+            values = {**_given(request), "datasets": datasets, "tags": tags or {}}
+            work.begin(document, resolved, code, changes, values)
+            logger.info("artifacts in %s", folder)
+            following = publisher.following(work) if publisher else nullcontext()
+            with following, work.attempt(), ModelProcess.spare() as process:
+                with stop.at_once():
+                    process.ask("warm_up")
+                    checkpoint = _find_checkpoint(work)
+                    plan = prepare(resolved, sets, work.transformer)
+                    write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
+                further = [*callbacks, *([progress_callback(progress)] if progress else [])]
+                best_epoch, network = train_epochs(
+                    plan, folder, work.history, further, checkpoint, stop
                 )
-                until_end.enter_context(locked(folder))
-            logbook = Logbook(folder, run)
-            wishes = {
-                "experiment": experiment,
-                "run_name": run_name,
-                "register": register,
-                "alias": alias,
-            }
-            logbook.begin(document, resolved, earlier, changes, wishes, tags or {})
-            # It loads what it will need for the proof of the packaged model beside the training.
-            elsewhere = until_end.enter_context(ModelProcess.spare())
-            elsewhere.ask("warm_up")
-            records = logbook.read_datasets(sets)
-            further = [*callbacks, *([progress_callback(progress)] if progress else [])]
-            _train(logbook, resolved, records, further, signals, elsewhere)
-            logbook.end("FINISHED")
-        except KeyboardInterrupt as error:
-            _end(logbook, run, "KILLED", error)
-            if folder is not None and any((folder / artifacts.CHECKPOINTS).rglob("*.npz")):
-                error.add_note(f"go on with: --artifact-dir {folder} --resume")
-            raise
-        except BaseException as failure:
-            explained = explain_unwritable(failure, folder)
-            _end(logbook, run, "FAILED", explained)
-            if explained is failure:
-                raise
-            raise explained from failure
-        return _result(folder, logbook)
+                with stop.at_once():
+                    package(plan, network, folder, process)
+                work.update(best_epoch=best_epoch)
+            if publisher is None:
+                logger.info("log it to MLflow with: barrage-mlflow sync %s", folder)
+            return _result(work)
 
 
-def _end(
-    logbook: Logbook | None,
-    run: tracking.TrackedRun | None,
-    status: tracking.Status,
-    error: BaseException,
-) -> None:
-    if logbook is not None:
-        logbook.end(status, error)
-    elif run is not None:
-        run.finish(status, error)
+def find_seed(folder: Path | None) -> int:
+    """Take the seed that was drawn when a training was begun in a folder, or draw one.
 
+    Args:
+        folder: an artifact folder that is to be resumed.
 
-def _find_unfinished(
-    config: Any, overrides: Mapping[str, Any] | None, sets: Mapping[str, Records]
-) -> Path | None:
-    """Find the folder of the newest unfinished training of a config, its code and records."""
-    for earlier in unfinished(Path(artifacts.HOME)):
-        _, resolved = _resolve(config, overrides, earlier)
-        if not _differences(earlier, resolved, sets):
-            return earlier.folder
-    return None
-
-
-def _find_folder(run_id: str) -> Path:
-    """Find the folder where a run was trained or fetched to before; name a new one if none was."""
-    known = Path(artifacts.HOME).glob(f"*-{run_id}/{artifacts.RUN}")
-    return next((path.parent for path in known), artifacts.default_folder(run_id))
-
-
-def _find_earlier(folder: Path, resume: bool, run_id: str | None, offline: bool) -> Earlier | None:
-    """Find what was begun in a folder, whose lock is held; refuse it unless it is to go on.
-
-    A run that is named is fetched from MLflow if the folder is empty.
+    Example:
+        >>> 0 <= find_seed(Path("nowhere")) < 2**31
+        True
     """
-    clear_half_fetched(folder)
-    earlier = find_earlier(folder)
-    if run_id is not None and earlier is None:
-        artifacts.check_free(folder)
-        fetch_training(run_id, folder)
-        earlier = find_earlier(folder)
-    if run_id is not None and earlier is not None and earlier.run_id != run_id:
-        raise ArtifactError(
-            f"{folder} holds the run {earlier.run_id}, not {run_id}: name another folder"
-        )
-    if earlier is None or not resume:
-        if earlier is not None and earlier.result is None and earlier.run_id and not offline:
-            # Its process was killed before it could say so.
-            tracking.settle_run(earlier.run_id)
-        artifacts.check_free(folder)
-    return earlier
+    before = begun_config(folder) if folder else None
+    return before["dataset"]["seed"] if before else secrets.randbelow(_SEEDS)
 
 
-def _resolve(
-    config: Any, overrides: Mapping[str, Any] | None, earlier: Earlier | None
-) -> tuple[Document, Config]:
-    document = apply_overrides(read_config(config), overrides or {})
-    seed = earlier.config["dataset"]["seed"] if earlier and earlier.config else None
-    document = _seeded(document, secrets.randbelow(_SEEDS) if seed is None else seed)
-    add_project_path(document)
-    resolved = resolve_config(document, run_code=True)
-    return document, resolved
+def describe_sets(sets: Mapping[str, Records]) -> tuple[Dataset, ...]:
+    """Describe sets of records for the run record, with a digest of their whole content.
 
+    Args:
+        sets: by name.
 
-def _changes(
-    earlier: Earlier, config: Config, sets: Mapping[str, Records], anyway: bool
-) -> list[str]:
-    """Tell what has changed since a training was begun; refuse it unless told otherwise."""
-    changes = _differences(earlier, config, sets)
-    if changes and not anyway:
-        listed = "".join(f"\n  {change}" for change in changes)
-        raise ArtifactError(
-            f"{earlier.folder}: what was begun there has changed since:{listed}\n"
-            "undo that, name a new folder, or go on all the same with --resume-anyway"
-        )
-    return changes
+    Raises:
+        RecordError: a file is damaged.
 
-
-def _differences(earlier: Earlier, config: Config, sets: Mapping[str, Records]) -> list[str]:
-    digests = {name: records.digest() for name, records in sets.items()}
-    return [
-        *earlier.changes(config, recording.project_code(config)),
-        *earlier.changed_records(digests),
-    ]
-
-
-def _finished(
-    earlier: Earlier, offline: bool, register: str | None, alias: str | None
-) -> TrainingResult:
-    """Leave a finished training as it is; log and register what MLflow lacks of it."""
-    logbook = Logbook(earlier.folder, None)
-    if register is not None:
-        logbook.wish_version(register, alias)
-    if not logbook.about["complete"] and not offline:
-        try:
-            sync_locked(earlier.folder)
-        except TrackingError as error:
-            logger.warning("%s", error)
-    logger.info("%s has finished; nothing is left to train", earlier.folder)
-    return _result(earlier.folder, logbook)
-
-
-def _result(folder: Path, logbook: Logbook) -> TrainingResult:
-    return TrainingResult(folder, logbook.run_id, **artifacts.read_json(folder / artifacts.RESULT))
-
-
-def _train(
-    logbook: Logbook,
-    config: Config,
-    records: Mapping[str, Records],
-    callbacks: Sequence[keras.callbacks.Callback],
-    signals: StopSignals,
-    elsewhere: ModelProcess,
-) -> None:
-    import keras
-
-    from barrage_mlflow.model import build_network, input_specs
-    from barrage_mlflow.services import BestCheckpoint, find_checkpoint, rewrite_report
-    from barrage_mlflow.training.loop import fit
-    from barrage_mlflow.training.prepare import (
-        build_feeder,
-        build_objective,
-        build_services,
-        fit_pipelines,
-        load_pipelines,
-        train_batches,
+    Example:
+        >>> [dataset.rows for dataset in describe_sets({"train": Records.read([{"a": 1}])})]
+        [1]
+    """
+    return tuple(
+        Dataset(name, records.digest(), records.source, records.dtypes(), len(records))
+        for name, records in sets.items()
     )
 
-    train_records, validation_records = records["train"], records["validation"]
-    batch_size = config["solver"]["batch_size"]
-    keras.utils.set_random_seed(config["dataset"]["seed"])
 
-    folder = logbook.folder
-    checkpoint = find_checkpoint(folder / artifacts.CHECKPOINTS / artifacts.RESUME)
-    logbook.catch_up(checkpoint.logs if checkpoint else [])
-    data = folder / artifacts.MODEL / artifacts.DATA
-    fitted = data / artifacts.TRANSFORMER
-    if checkpoint:
-        place = f"epoch {checkpoint.epoch + 1}, batch {checkpoint.batch + 1}"
-        logger.info("going on at %s, from %s", place, checkpoint.path)
-        logbook.set_tags({"barrage.resumed_at": place})
-        rewrite_report(folder / artifacts.REPORT, checkpoint.logs)
-        train_pipeline, validation_pipeline = load_pipelines(config, fitted)
-    else:
-        # A training that was killed before its first checkpoint may have left half of it.
-        shutil.rmtree(fitted, ignore_errors=True)
-        train_pipeline, validation_pipeline = fit_pipelines(config, train_records, fitted)
-    network_params = train_pipeline.transformer.network_params
-
-    example = train_pipeline.load_and_transform(train_records[:batch_size])
-    network = build_network(config, network_params, example)
-    objective = build_objective(config, network, network_params, example)
-    say_space(network, config, folder)
-    recording.write_summary(network, folder / artifacts.NETWORK_SUMMARY)
-
-    specs = input_specs(network)
-    columns = rehearse(config, network, specs, fitted, train_records).columns
-    services = build_services(config, folder, logbook.checkpoint_note(config), logbook.offer)
-    with build_feeder(config, folder / artifacts.CACHE) as feeder:
-        batches = train_batches(config, train_records, train_pipeline, specs, feeder)
-        validation = ValidationBatches(
-            validation_records, validation_pipeline, specs, batch_size, feeder
-        )
-        history = fit(
-            network,
-            batches,
-            validation,
-            config["solver"]["epochs"],
-            [_metric_logger(logbook), *services, *callbacks],
-            objective,
-            checkpoint,
-            config["solver"].get("steps_per_execution"),
-            signals,
-        )
-
-    best = next(callback for callback in services if isinstance(callback, BestCheckpoint))
-    best_epoch, best_network = best.restore()
-    shutil.rmtree(data / artifacts.NETWORK, ignore_errors=True)
-    save_model(data, config, best_network, specs, columns)
-    scorer = Scorer.of_network(config, best_network, specs, fitted, columns)
-    _package(folder, config, scorer, records, elsewhere)
-    logbook.write_result(best_epoch, history[best_epoch - 1])
+def find_code(config: Config) -> list[Path]:
+    """Find the files and folders of the project's own code that a resolved config leads to."""
+    return [Path(path) for path in project_code(code_modules(config))]
 
 
-def _package(
-    folder: Path,
-    config: Config,
-    scorer: Scorer,
-    records: Mapping[str, Records],
-    elsewhere: ModelProcess,
-) -> None:
+def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProcess) -> None:
     """Make an MLflow model of what was trained, and prove that it scores elsewhere as it does here.
 
     The curves are drawn meanwhile.
 
     Args:
+        plan: what was prepared.
+        network: with the best weights.
         folder: the artifact folder.
-        config: the resolved config.
-        scorer: scores with the best network.
-        records: the train and the validation records.
-        elsewhere: a clean process, which was asked to warm up.
+        process: a clean process, which was asked to warm up.
+
+    Raises:
+        ComponentError: the packaged model does not score elsewhere as it does here.
     """
     from barrage_mlflow.services import write_learning_curves
 
     model = folder / artifacts.MODEL
-    example = records["validation"][:_EXAMPLE_RECORDS]
+    data = model / artifacts.DATA
+    shutil.rmtree(data / artifacts.NETWORK, ignore_errors=True)
+    save_model(data, plan.config, network, plan.specs, plan.columns)
+    scorer = Scorer.of_network(plan.config, network, plan.specs, plan.transformer, plan.columns)
+    example = plan.sets["validation"][:_EXAMPLE_RECORDS]
     scores = answer(scorer, example)
-    requirements = tracking.requirements(code_modules(config))
     code = sorted((folder / artifacts.CODE).glob("*"))
-    package_model(model, scorer.columns, example, scores, requirements, code)
-    files = [Path(each.source) for each in records.values() if each.source]
-    homes = [path.parent for path in (*files, *recording.project_code(config))]
+    pinned = requirements(code_modules(plan.config))
+    package_model(model, scorer.columns, example, scores, pinned, code)
+    files = [Path(records.source) for records in plan.sets.values() if records.source]
+    homes = [path.parent for path in (*files, *find_code(plan.config))]
     again = partial(answer, scorer, example)
-    with proved(elsewhere, model, scores, again, [folder, Path.cwd(), *homes]):
+    with proved(process, model, scores, again, [folder, Path.cwd(), *homes]):
         write_learning_curves(folder / artifacts.REPORT, folder / artifacts.LEARNING_CURVES)
 
 
-def _seeded(document: Document, seed: int) -> Document:
-    """Set the seed where the config has none, so that every run can be repeated."""
-    dataset = document.data.get("dataset") if isinstance(document.data, dict) else None
-    if not isinstance(dataset, dict) or "seed" in dataset:
-        return document
-    return apply_overrides(document, {"dataset.seed": seed})
+def _find_checkpoint(work: Workspace) -> Checkpoint | None:
+    """Find what to go on from, and clear away what was made after it."""
+    from barrage_mlflow.services import find_checkpoint, rewrite_report
+
+    checkpoint = find_checkpoint(work.folder / artifacts.CHECKPOINTS / artifacts.RESUME)
+    if checkpoint is None:
+        # A training that was killed before its first checkpoint may have left half of it.
+        shutil.rmtree(work.transformer, ignore_errors=True)
+        return None
+    place = f"epoch {checkpoint.epoch + 1}, batch {checkpoint.batch + 1}"
+    logger.info("going on at %s, from %s", place, checkpoint.path)
+    work.set_tag("barrage.resumed_at", place)
+    for epoch, logs in enumerate(checkpoint.logs, 1):
+        work.history.add(epoch, logs)
+    rewrite_report(work.folder / artifacts.REPORT, checkpoint.logs)
+    return checkpoint
 
 
-def _metric_logger(logbook: Logbook) -> keras.callbacks.Callback:
-    import keras
+def _complete(
+    work: Workspace, request: Mapping[str, str | None], publisher: Publisher | None
+) -> TrainingResult:
+    """Leave a finished training as it is; publish and register what MLflow lacks of it."""
+    record, asked = work.record, _given(request)
+    if asked.get("register", record.register) != record.register:
+        asked = {"alias": None, **asked}
+    asked = {name: asked[name] for name in ("register", "alias") if name in asked}
+    if any(getattr(record, name) != value for name, value in asked.items()):
+        work.update(**asked, version_uri=None, published=False)
+    if record.status != "FINISHED":
+        work.update(status="FINISHED", error=None, published=False)
+    if publisher and not work.record.published:
+        with publisher.following(work):
+            pass
+    logger.info("%s has finished; nothing is left to train", work.folder)
+    return _result(work)
 
-    # To come before Keras's learning rate reducer, which changes what it is given.
-    return keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: logbook.log_epoch(epoch + 1, logs)
+
+def _given(request: Mapping[str, str | None]) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if value is not None}
+
+
+def _result(work: Workspace) -> TrainingResult:
+    record = work.record
+    assert record.best_epoch is not None
+    metrics = work.history.epochs()[record.best_epoch - 1].metrics
+    return TrainingResult(
+        work.folder,
+        record.run_id,
+        record.model_uri,
+        record.best_epoch,
+        metrics,
+        record.version_uri,
     )

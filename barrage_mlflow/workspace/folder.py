@@ -5,8 +5,7 @@
     <artifact folder>/
       config.json            the config as given (config.yaml for a YAML file)
       resolved_config.json   with every default and override filled in
-      run.json               the MLflow run that it belongs to, its status, datasets and tags
-      result.json            what the training came to, once it has finished
+      run.json               how the training went, its datasets, its MLflow run and tags
       metrics.jsonl          every metric of every epoch, and when it was made
       lock                   while a training has the folder to itself
       model/                 the packaged model, an MLflow model that can be served as it stands
@@ -31,6 +30,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,6 @@ HOME = "artifacts"
 CONFIG = "config"
 RESOLVED_CONFIG = "resolved_config.json"
 RUN = "run.json"
-RESULT = "result.json"
 METRICS = "metrics.jsonl"
 LOCK = "lock"
 
@@ -71,14 +70,14 @@ LEARNING_CURVES = "learning_curves.png"
 _CHECKPOINT = re.compile(r"epoch-(\d+)(?:-batch-(\d+))?\.npz")
 
 
-def default_folder(run_id: str) -> Path:
-    """Name the artifact folder of a run whose user named none.
+def default_folder() -> Path:
+    """Name a new artifact folder for a training whose user named none.
 
     Example:
-        >>> default_folder("1f0c").name.endswith("-1f0c")
-        True
+        >>> default_folder().parent
+        PosixPath('artifacts')
     """
-    return Path(HOME, f"{datetime.now():%Y-%m-%d-%H-%M-%S}-{run_id}")
+    return Path(HOME, f"{datetime.now():%Y-%m-%d-%H-%M-%S}-{secrets.token_hex(4)}")
 
 
 def resume_checkpoints(folder: Path) -> list[Path]:

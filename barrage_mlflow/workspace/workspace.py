@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from barrage_mlflow.workspace.folder import METRICS
+from barrage_mlflow.config import Document
+from barrage_mlflow.errors import ArtifactError, describe_error
+from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace.begun import find_changes, is_finished
+from barrage_mlflow.workspace.code_files import copy_code
+from barrage_mlflow.workspace.disk import explain_unwritable
 from barrage_mlflow.workspace.history import History
 from barrage_mlflow.workspace.lock import locked
-from barrage_mlflow.workspace.record import RunRecord, read_record
+from barrage_mlflow.workspace.record import Dataset, RunRecord, now, read_record
 
 
 class Workspace(AbstractContextManager["Workspace"]):
@@ -18,7 +25,6 @@ class Workspace(AbstractContextManager["Workspace"]):
 
     Args:
         folder: the artifact folder; made if it is not there.
-        patience: seconds to wait for another process to leave it.
 
     Attributes:
         folder: as given.
@@ -38,25 +44,35 @@ class Workspace(AbstractContextManager["Workspace"]):
         ('RUNNING', '1f0c')
     """
 
-    def __init__(self, folder: Path, patience: float = 0) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._patience = patience
         self._lock = ExitStack()
+        self._running = False
 
     def __enter__(self) -> Workspace:
-        self._lock.enter_context(locked(self.folder, self._patience))
-        try:
+        with ExitStack() as lock:
+            lock.enter_context(locked(self.folder))
             record = read_record(self.folder)
             self.begun = record is not None
             self.record = record or RunRecord()
-            self.history = History(self.folder / METRICS)
-        except BaseException:
-            self._lock.close()
-            raise
+            self.history = History(self.folder / artifacts.METRICS)
+            self._lock = lock.pop_all()
         return self
 
-    def __exit__(self, *raised: object) -> None:
-        self._lock.close()
+    def __exit__(self, kind: object, error: BaseException | None, *raised: object) -> None:
+        with self._lock:
+            if error is not None and self._running:
+                self._end(error)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the training has come to its end, with a packaged model."""
+        return is_finished(self.folder, self.record)
+
+    @property
+    def transformer(self) -> Path:
+        """The folder of the fitted transformer."""
+        return self.folder / artifacts.MODEL / artifacts.DATA / artifacts.TRANSFORMER
 
     def update(self, **values: Any) -> None:
         """Change the run record, on disk too.
@@ -69,3 +85,115 @@ class Workspace(AbstractContextManager["Workspace"]):
         """
         self.record = replace(self.record, **values)
         self.record.write(self.folder)
+
+    def set_tag(self, name: str, value: str) -> None:
+        """Set a tag of the run."""
+        self.update(tags={**self.record.tags, name: value})
+
+    def check_begun(
+        self,
+        config: Mapping[str, Any],
+        code: Sequence[Path],
+        datasets: Sequence[Dataset],
+        resume: bool,
+        resume_anyway: bool,
+    ) -> list[str]:
+        """Find what has changed since a training was begun here, and refuse what must not go on.
+
+        Args:
+            config: the resolved config.
+            code: files and folders of the project's modules.
+            datasets: the records.
+            resume: whether to go on with what was begun.
+            resume_anyway: whether to do so also where something has changed.
+
+        Raises:
+            ArtifactError: the folder is in use and is not to be resumed, or something has changed.
+        """
+        if not (self.begun and resume):
+            artifacts.check_free(self.folder)
+        changes = find_changes(self.folder, config, code, datasets)
+        if changes and not resume_anyway:
+            listed = "".join(f"\n  {change}" for change in changes)
+            raise ArtifactError(
+                f"{self.folder}: what was begun there has changed since:{listed}\n"
+                "undo that, name a new folder, or go on all the same with --resume-anyway"
+            )
+        return changes
+
+    def begin(
+        self,
+        document: Document,
+        config: Mapping[str, Any],
+        code: Sequence[Path],
+        changes: Sequence[str],
+        values: Mapping[str, Any],
+    ) -> None:
+        """Write down what is about to be trained.
+
+        The run record comes first, so that the next start finds the training however this ends.
+
+        Args:
+            document: the config as given.
+            config: the resolved config.
+            code: files and folders of the project's modules.
+            changes: what has changed since the training was begun here before.
+            values: further fields of the run record.
+
+        Raises:
+            ArtifactError: the folder cannot be written to.
+        """
+        tags = {**self.record.tags, **values.get("tags", {})}
+        if changes:
+            tags["barrage.resumed_anyway"] = "\n".join(changes)
+        started = RunRecord(started=self.record.started)
+        outcome = ("status", "error", "ended", "best_epoch", "model_uri", "version_uri")
+        try:
+            self.update(
+                **{name: getattr(started, name) for name in (*outcome, "published")},
+                **{**values, "tags": tags},
+            )
+            self._running = True
+            self.transformer.parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / artifacts.CHECKPOINTS).mkdir(exist_ok=True)
+            if changes or not (self.folder / artifacts.RESOLVED_CONFIG).exists():
+                # The resolved config is the sign that all of it is whole: it comes last.
+                suffix = Path(document.source).suffix or ".json"
+                (self.folder / f"{artifacts.CONFIG}{suffix}").write_text(document.text, "utf-8")
+                shutil.rmtree(self.folder / artifacts.CODE, ignore_errors=True)
+                copy_code(code, self.folder / artifacts.CODE)
+                artifacts.write_json(self.folder / artifacts.RESOLVED_CONFIG, config)
+        except OSError as error:
+            raise ArtifactError(
+                f"{self.folder}: the artifact folder cannot be made ({error}); name another one"
+            ) from error
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Write down how the block ends: FINISHED, FAILED or KILLED, and why.
+
+        Raises:
+            ArtifactError: the block could not write a file, with what to do.
+            BaseException: whatever else ends the block.
+        """
+        try:
+            yield
+            self.update(status="FINISHED", ended=now())
+            self._running = False
+        except BaseException as failure:
+            error = explain_unwritable(failure, self.folder)
+            self._end(error)
+            if error is failure:
+                raise
+            raise error from failure
+
+    def _end(self, error: BaseException) -> None:
+        self._running = False
+        is_killed = isinstance(error, KeyboardInterrupt)
+        status = "KILLED" if is_killed else "FAILED"
+        try:
+            self.update(status=status, error=describe_error(error), ended=now())
+        except OSError as problem:  # the disk is full, and may be why
+            error.add_note(f"besides: {self.folder / artifacts.RUN}: {problem}")
+        if is_killed and any((self.folder / artifacts.CHECKPOINTS).rglob("*.npz")):
+            error.add_note(f"go on with: --artifact-dir {self.folder} --resume")

@@ -1,0 +1,138 @@
+"""The epochs of a training: what was prepared is fed to the loop, with the config's services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from barrage_mlflow.dataset import Records, TrainBatches, ValidationBatches
+from barrage_mlflow.errors import RecordError
+from barrage_mlflow.services import BestCheckpoint, Checkpoint, build_callbacks
+from barrage_mlflow.solver import build_learning_rate_reducer
+from barrage_mlflow.training.loop import fit
+from barrage_mlflow.training.prepare import Plan, Watch, build_feeder
+from barrage_mlflow.training.stop import StopRequest
+from barrage_mlflow.workspace import folder as artifacts
+
+if TYPE_CHECKING:
+    from barrage_mlflow.workspace.history import History
+
+SERVICES = "services and learning rate reducer"
+
+
+def train_epochs(
+    plan: Plan,
+    folder: Path,
+    history: History,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    checkpoint: Checkpoint | None = None,
+    stop: StopRequest | None = None,
+    watch: Watch | None = None,
+) -> tuple[int, keras.Model]:
+    """Train the network of a plan.
+
+    Args:
+        plan: what was prepared.
+        folder: the artifact folder.
+        history: takes the metrics of each epoch.
+        callbacks: further Keras callbacks; they come after the config's services.
+        checkpoint: goes on from it.
+        stop: looked at between two batches.
+        watch: sees each stage.
+
+    Returns:
+        The best epoch, counted from 1, and the network with its weights.
+
+    Raises:
+        ConfigError: the learning rate reducer has a key that it does not know.
+        ComponentError: params that a callback refuses, or a component broke its contract.
+        RecordError: a record cannot be fed to the network, or a file was changed meanwhile.
+        TrainingError: the loss became NaN, or there was no best epoch.
+        KeyboardInterrupt: a stop was requested.
+
+    Example:
+        >>> best_epoch, network = train_epochs(plan, folder, history)  # doctest: +SKIP
+    """
+    watch = watch or Watch()
+    config, dataset, solver = plan.config, plan.config["dataset"], plan.config["solver"]
+    watch.reach(SERVICES)
+    services = build_services(config, folder)
+    with build_feeder(config, folder / artifacts.CACHE) as feeder:
+        watch.reach("the train batch")
+        train = TrainBatches(
+            plan.sets["train"],
+            plan.train,
+            plan.specs,
+            solver["batch_size"],
+            dataset["seed"],
+            steps=solver.get("steps"),
+            sample_count=dataset.get("sample_count"),
+            feeder=feeder,
+        )
+        watch.reach("the validation batch")
+        validation = ValidationBatches(
+            plan.sets["validation"], plan.validation, plan.specs, solver["batch_size"], feeder
+        )
+        fit(
+            plan.network,
+            train,
+            validation,
+            solver["epochs"],
+            [_history_callback(history), _file_callback(plan), *services, *callbacks],
+            plan.objective,
+            checkpoint,
+            solver.get("steps_per_execution"),
+            stop,
+        )
+    best = next(callback for callback in services if isinstance(callback, BestCheckpoint))
+    return best.restore()
+
+
+def build_services(config: Mapping[str, Any], folder: Path) -> list[keras.callbacks.Callback]:
+    """Build the callbacks of services and solver, in the order in which they are called.
+
+    Args:
+        config: a resolved config.
+        folder: the artifact folder.
+
+    Raises:
+        ConfigError: the learning rate reducer has a key that it does not know.
+        ComponentError: params that a callback refuses.
+    """
+    reducer = build_learning_rate_reducer(config)
+    return [*build_callbacks(config, folder), *([reducer] if reducer else [])]
+
+
+def _history_callback(history: History) -> keras.callbacks.Callback:
+    # To come before Keras's learning rate reducer, which changes what it is given.
+    return keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: history.add(epoch + 1, logs)
+    )
+
+
+def _file_callback(plan: Plan) -> keras.callbacks.Callback:
+    """End the training when a file that is read in every epoch is not what it was."""
+    streams = plan.config["dataset"].get("shuffle_window") is not None
+    sets = [each for each in plan.sets.values() if streams and each.row_groups is not None]
+    before = [_file_states(records) for records in sets]
+
+    def check(epoch: int, logs: object) -> None:
+        for records, states in zip(sets, before, strict=True):
+            for path in states.items() ^ _file_states(records).items():
+                raise RecordError(
+                    f"{path[0]} was changed while it was trained on: leave the file as it is as "
+                    "long as a training reads it, and train again"
+                )
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=check)
+
+
+def _file_states(records: Records) -> dict[Path, tuple[int, int]]:
+    """Size and time of each local file that records are read from."""
+    source = Path(records.source)
+    files = [source] if source.is_file() else source.rglob("*")
+    states = {path: path.stat() for path in files if path.is_file()}
+    return {path: (state.st_size, state.st_mtime_ns) for path, state in states.items()}
