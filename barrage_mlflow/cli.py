@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
 import traceback
 from pathlib import Path
@@ -18,16 +17,13 @@ from typing import Any, NoReturn
 import click
 
 from barrage_mlflow import __version__
-from barrage_mlflow.errors import BarrageError, ConfigError, Fault, describe_error
-from barrage_mlflow.scoring.tensorflow_alone import import_tensorflow_alone
-from barrage_mlflow.stopping import INTERRUPTED
+from barrage_mlflow.commands.overrides import CommandWithOverrides, overrides
+from barrage_mlflow.errors import BarrageError, ConfigError, describe_error
 
 _PACKAGE = str(Path(__file__).parent)
-
 _EXAMPLE = "\b\nExample:\n  "
-
-_OVERRIDES = "overrides of the config"
-_RESUMED = re.compile("auto|[0-9a-f]{32}")
+_INTERRUPTED = 130
+"""What a shell gives a command that Ctrl-C ended."""
 
 
 class _Commands(click.Group):
@@ -39,9 +35,9 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt as error:
-            _fail("\n".join(["interrupted", *getattr(error, "__notes__", ())]), INTERRUPTED)
+            _fail("\n".join(["interrupted", *getattr(error, "__notes__", ())]), _INTERRUPTED)
         except BrokenPipeError:
-            # Whoever read our output has gone; nothing is left to say it to.
+            # Whoever read our output has gone.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except Exception as error:
@@ -50,39 +46,20 @@ class _Commands(click.Group):
             _fail(explain_error(error), 2)
 
 
-class _WithOverrides(click.Command):
-    """A command that takes a value of the config at any place: ``--section.key VALUE``."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta[_OVERRIDES], args = _split_overrides(args)
-        # The value may be left out, and what comes next is then an argument.
-        following = zip(args, [*args[1:], ""], strict=True)
-        args = [
-            "--resume=folder" if arg == "--resume" and not _RESUMED.fullmatch(after) else arg
-            for arg, after in following
-        ]
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            raise click.UsageError(
-                f"no option {error.option_name}; config values are set with --section.key VALUE, "
-                "such as --solver.epochs 3"
-            ) from None
-
-
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="barrage-mlflow")
 def main() -> None:
     """Deep learning from one config file, tracked in MLflow, deployed as one artifact."""
+    _open_closed_streams()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logger = logging.getLogger("barrage_mlflow")
     logger.setLevel(logging.INFO)
     logger.handlers = [logging.StreamHandler(sys.stderr)]
-    logger.propagate = False  # libraries give the root logger a handler, which would say it again
+    logger.propagate = False  # libraries give the root logger a handler, which would write it again
 
 
 @main.command(
-    cls=_WithOverrides,
+    cls=CommandWithOverrides,
     epilog=_EXAMPLE + "barrage-mlflow train config.json train.csv validation.csv --solver.epochs 3",
 )
 @click.argument("config")
@@ -109,41 +86,26 @@ def main() -> None:
     "--resume-anyway", is_flag=True, help="Resume though config, code or records have changed."
 )
 @click.option("--offline", is_flag=True, help="Do without MLflow; `sync` logs the run later.")
-@click.pass_context
-def train(ctx: click.Context, /, config: str, train: str, validation: str, **options: Any) -> None:
+def train(config: str, train: str, validation: str, resume: str | None, **options: Any) -> None:
     """Train as CONFIG says on the records in TRAIN, and validate on those in VALIDATION.
 
     TRAIN and VALIDATION are CSV, JSON, JSON Lines or Parquet. Any value of the config can be
     set here: --section.key VALUE.
     """
-    from barrage_mlflow.stopping import StopSignals, stop_with_mlflow
+    from barrage_mlflow.commands.train import train as run_training
     from barrage_mlflow.training.progress import format_logs
-    from barrage_mlflow.training.train import train as run_training
+    from barrage_mlflow.training.stop import stop_with_mlflow
 
-    overrides = ctx.meta[_OVERRIDES]
-    resume = options.pop("resume")
-    named = options["artifact_dir"] is not None
-    if resume not in (None, "folder") and not _RESUMED.fullmatch(resume):
-        raise click.UsageError(
-            f"--resume {resume}: expected auto, the ID of an MLflow run (32 characters), or nothing"
-        )
-    if not named and (resume == "folder" or (resume is None and options["resume_anyway"])):
-        raise click.UsageError("--resume needs --artifact-dir, the folder of the training")
-    # SIGTERM ends a training as Ctrl-C does, also before it has begun.
-    with StopSignals() as signals:
-        stop_with_mlflow()
-        # Nothing is begun yet, and what loading TensorFlow runs might swallow an interrupt.
-        with signals.ending_the_process():
-            _load_tensorflow(spare=True)
-        result = run_training(
-            config,
-            train,
-            validation,
-            overrides=overrides,
-            progress=sys.stderr,
-            resume=True if resume == "folder" else resume or False,
-            **options,
-        )
+    stop_with_mlflow()
+    result = run_training(
+        config,
+        train,
+        validation,
+        overrides=overrides(),
+        progress=sys.stderr,
+        resume=True if resume == "folder" else resume or False,
+        **options,
+    )
     click.echo(f"best epoch {result.best_epoch}: {format_logs(result.metrics)}")
     click.echo(f"artifacts: {result.artifact_dir}")
     click.echo(f"run:       {result.run_id or 'not in MLflow yet'}")
@@ -160,20 +122,16 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
 def reproduce(
     run_id: str, train: str | None, validation: str | None, artifact_dir: str | None
 ) -> None:
-    """Train again what the MLflow run RUN_ID was made of, and tell whether it comes out the same.
+    """Train again what the MLflow run RUN_ID was made of, and show whether it comes out the same.
 
     TRAIN and VALIDATION are the files that the run names, unless they are given. Exit status 1 if
     a metric differs.
     """
     from barrage_mlflow.commands.reproduce import reproduce as run_reproduction
-    from barrage_mlflow.stopping import StopSignals
 
-    with StopSignals() as signals:
-        with signals.ending_the_process():
-            _load_tensorflow(spare=True)
-        reproduction = run_reproduction(
-            run_id, train, validation, artifact_dir=artifact_dir, progress=sys.stderr
-        )
+    reproduction = run_reproduction(
+        run_id, train, validation, artifact_dir=artifact_dir, progress=sys.stderr
+    )
     click.echo(reproduction.report)
     click.echo(f"run: {reproduction.result.run_id}")
     sys.exit(1 if reproduction.difference else 0)
@@ -189,10 +147,10 @@ def sync(artifact_dir: str, new_run: bool) -> None:
 
     What MLflow holds already is not logged twice.
     """
-    _load_tensorflow()
-
     from barrage_mlflow.tracking.sync import sync as run_sync
+    from barrage_mlflow.training.loading import load_tensorflow
 
+    load_tensorflow()
     click.echo(f"run: {run_sync(artifact_dir, new_run=new_run)}")
 
 
@@ -227,34 +185,17 @@ def predict(
     MODEL is an artifact folder or any MLflow model URI. Killed and started again, it goes on where
     it was.
     """
-    from barrage_mlflow.dataset import Parts
-    from barrage_mlflow.scoring.writers import make_writer
-
-    # Before TensorFlow is loaded, which takes seconds: names are soon mistyped.
-    if output is not None:
-        make_writer(Path(output))
-    parts = Parts(records, keep)
-    _load_tensorflow(with_keras=False)
-
-    from barrage_mlflow.commands.predict import print_scores, score_file
-    from barrage_mlflow.scoring.scorer import BATCH_SIZE, Scorer
+    from barrage_mlflow.commands.predict import predict as run_prediction
     from barrage_mlflow.training.progress import told_seconds
-    from barrage_mlflow.workspace import folder as artifacts
 
-    if (Path(model) / artifacts.MODEL).is_dir():
-        scorer = Scorer.load(model)
-    else:
-        from barrage_mlflow.scoring.pyfunc import load_scorer
+    def write(rows: bytes) -> None:
+        click.echo(rows, nl=False)
 
-        scorer = load_scorer(model)
-    size = batch_size or BATCH_SIZE
-    if output is None:
-        # Under a terminal the rows tell how far it is.
-        shown = None if sys.stdout.isatty() else sys.stderr
-        print_scores(scorer, parts, lambda rows: click.echo(rows, nl=False), size, shown)
-        return
-    scores = score_file(scorer, parts, output, batch_size=size, progress=sys.stderr)
-    click.echo(f"{scores.records} scores in {output}, {told_seconds(scores.seconds)}")
+    # Under a terminal the rows themselves show how far it is.
+    shown = None if output is None and sys.stdout.isatty() else sys.stderr
+    scores = run_prediction(records, model, output, keep, batch_size, write, shown)
+    if scores is not None:
+        click.echo(f"{scores.records} scores in {output}, {told_seconds(scores.seconds)}")
 
 
 @main.command(epilog=_EXAMPLE + "barrage-mlflow promote models:/iris/2 test.csv --alias champion")
@@ -262,22 +203,22 @@ def predict(
 @click.argument("records")
 @click.option("--alias", required=True, help="The alias to move, such as champion.")
 def promote(model: str, records: str, alias: str) -> None:
-    """Have an alias lead to MODEL if it is at least as good on RECORDS as what holds it now.
+    """Have an alias lead to MODEL if it is at least as good on RECORDS as what has it now.
 
     MODEL is a version of a registered model, models:/NAME/VERSION; RECORDS is a file with
     targets. Exit status 1 if the alias stays with a better version.
     """
-    _load_tensorflow()
-
     from barrage_mlflow.commands.promote import promote as run_promotion
+    from barrage_mlflow.training.loading import load_tensorflow
 
+    load_tensorflow()
     promotion = run_promotion(model, records, alias=alias)
     click.echo(promotion.report)
     sys.exit(0 if promotion.promoted else 1)
 
 
 @main.command(
-    cls=_WithOverrides,
+    cls=CommandWithOverrides,
     epilog=_EXAMPLE + "barrage-mlflow check config.json train.csv --solver.epochs 3",
 )
 @click.argument("config")
@@ -290,57 +231,25 @@ def promote(model: str, records: str, alias: str) -> None:
     show_default=True,
     help="How many records of each file a dry run reads.",
 )
-@click.pass_context
-def check(
-    ctx: click.Context,
-    /,
-    config: str,
-    train: str | None,
-    validation: str | None,
-    records: int,
-) -> None:
-    """Find every fault of CONFIG: one line each and exit status 1, or say that all is well.
+def check(config: str, train: str | None, validation: str | None, records: int) -> None:
+    """Find every fault of CONFIG: one line each and exit status 1, or print that all is well.
 
     With TRAIN it goes on to a dry run: it reads the first records, fits the transformer on them,
     builds the network and runs a batch of training, validation and scoring. Nothing is kept.
     """
-    from barrage_mlflow.config import (
-        add_project_path,
-        apply_overrides,
-        find_faults,
-        find_warnings,
-        read_config,
-        resolve_config,
-    )
+    from barrage_mlflow.commands.check import check_config, dry_run
 
-    overrides = ctx.meta[_OVERRIDES]
-    warnings: list[Fault] = []
-    try:
-        document = apply_overrides(read_config(config), overrides)
-        add_project_path(document)
-        faults = find_faults(document)
-        warnings = find_warnings(document)
-    except ConfigError as error:
-        faults = error.faults
-    for fault in (*faults, *warnings):
+    checked = check_config(config, overrides())
+    for fault in (*checked.faults, *checked.warnings):
         click.echo(str(fault))
-    if faults:
-        click.echo(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {config}", err=True)
-        sys.exit(1)
+    if checked.faults:
+        count = len(checked.faults)
+        _fail(f"{count} fault{'s' if count > 1 else ''} in {config}", 1)
     if train is not None:
-        from barrage_mlflow.dataset import Records
-
-        # Before TensorFlow is loaded, which takes seconds: a file name is soon mistyped.
-        train_head = Records.read(train, limit=records)
-        validation_head = validation and Records.read(validation, limit=records)
-        _load_tensorflow()
-
-        from barrage_mlflow.commands.check import dry_run
-
-        run = dry_run(resolve_config(document, run_code=True), train_head, validation_head)
+        run = dry_run(checked.resolved(), train, validation, records)
         click.echo(run.report)
         if run.error is not None:
-            _fail(document.located(explain_error(run.error)), 1)
+            _fail(checked.document.located(explain_error(run.error)), 1)
     click.echo(f"{config}: all is well")
 
 
@@ -366,7 +275,7 @@ def diff(a: str, b: str) -> None:
     """Show by path how two configs differ: exit status 1 if they do, 0 if they do not.
 
     A and B are each a config file, an artifact folder, or an MLflow run: its ID or runs:/ID.
-    Defaults are filled in first, so that it is told what would be trained otherwise.
+    Defaults are filled in first, so that what would be trained otherwise is shown.
     """
     from barrage_mlflow.config.diff import diff_configs
     from barrage_mlflow.tracking.configs import load_config_for_diff
@@ -378,7 +287,7 @@ def diff(a: str, b: str) -> None:
 
 
 def explain_error(error: BaseException) -> str:
-    """Say what went wrong: the message, its notes, and the frames of the project's own code.
+    """Explain what went wrong: the message, its notes, and the frames of the project's own code.
 
     Example:
         >>> explain_error(BarrageError("train.csv: no such file"))
@@ -403,59 +312,15 @@ def _project_frames(error: BaseException) -> list[str]:
     ]
 
 
-def _load_tensorflow(spare: bool = False, with_keras: bool = True) -> None:
-    """Load TensorFlow without its start-up notes, which no setting of its own silences.
+def _open_closed_streams() -> None:
+    """Have standard streams that are closed lead nowhere.
 
-    They are written by native code before its log level is read, so the file descriptor itself
-    is turned away meanwhile. What goes wrong is an exception, and still seen.
-
-    Args:
-        spare: fork the clean process of a training, before TensorFlow is used.
-        with_keras: load Keras too.
+    Libraries write to them, and the next file that is opened would take their descriptor.
     """
-    # From Python, a command may be called where it was used before.
-    spare = spare and "tensorflow" not in sys.modules
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        import_tensorflow_alone()
-        if spare:
-            from barrage_mlflow.scoring.process import fork_spare
-
-            fork_spare()
-        if with_keras:
-            import keras  # noqa: F401 - for what loading it does
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-def _split_overrides(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Take ``--section.key VALUE`` and ``--section.key=VALUE`` out of a command's arguments.
-
-    Example:
-        >>> _split_overrides(["--solver.epochs", "3", "config.json", "--dataset.seed=7"])
-        ({'solver.epochs': '3', 'dataset.seed': '7'}, ['config.json'])
-    """
-    overrides, others = {}, []
-    rest = iter(arguments)
-    for argument in rest:
-        key, equals, value = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or "." not in key:
-            others.append(argument)
-            continue
-        if not equals:
-            following = next(rest, None)
-            if following is None:
-                raise click.UsageError(f"--{key} has no value; write --{key} VALUE")
-            value = following
-        overrides[key] = value
-    return overrides, others
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - stays open
+            setattr(sys, name, stream)
 
 
 def _fail(message: str, status: int) -> NoReturn:

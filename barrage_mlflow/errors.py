@@ -31,7 +31,8 @@ class Fault:
     """One thing that is wrong with a config.
 
     Attributes:
-        path: JSON path of the value at fault, ``"$.solver.epochs"``.
+        path: JSON path of the value at fault, ``"$.solver.epochs"``; empty for a file that cannot
+            be read.
         message: what was expected and what came.
         remedy: what to write instead; empty where there is no better word.
         place: where the value stands, ``"config.json:14:7"`` or ``"--solver.epochs"``;
@@ -50,7 +51,7 @@ class Fault:
     place: str = ""
 
     def __str__(self) -> str:
-        where = f"{self.place}  {self.path}" if self.place else self.path
+        where = "  ".join(filter(None, (self.place, self.path)))
         return f"{where}: {self.message}" + (f"; {self.remedy}" if self.remedy else "")
 
 

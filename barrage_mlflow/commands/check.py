@@ -10,53 +10,64 @@ import os
 import tempfile
 import textwrap
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from barrage_mlflow.commands.shape_table import ShapeTable, show_array, show_data
-from barrage_mlflow.dataset import (
-    ArraySpec,
-    Blocks,
-    DataRecord,
-    Pipeline,
-    RecordMode,
-    Records,
-    RecordSource,
-    build_loader,
-    build_transformer,
-    conform_inputs,
-    conform_targets,
-    feeding_path,
-    length,
-    load_pipeline,
+from barrage_mlflow.commands.shape_table import ShapeTable, show_made
+from barrage_mlflow.config import (
+    Document,
+    add_project_path,
+    apply_overrides,
+    find_faults,
+    find_warnings,
+    read_config,
+    resolve_config,
 )
+from barrage_mlflow.dataset import Records, RecordSource, feeding_path
 from barrage_mlflow.dataset.types import PARTS
-from barrage_mlflow.errors import BarrageError, RecordError
-from barrage_mlflow.scoring.scorer import rehearse
+from barrage_mlflow.errors import BarrageError, ConfigError, Fault
+from barrage_mlflow.training.loading import load_tensorflow
+from barrage_mlflow.training.prepare import Made, Watch, build_feeder, prepare, read_sets
 from barrage_mlflow.training.progress import format_logs
 from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace.history import History
 
 if TYPE_CHECKING:
     import keras
 
-    from barrage_mlflow.model import Objective
-
 RECORDS = 1000
-"""Records that are read of each file, if nobody says otherwise."""
+"""Records that are read of each file, unless another number is asked for."""
 
 _SEED = 0
-"""For a config without one: two dry runs of it shall say the same."""
+"""For a config without one: two dry runs of it are to come out alike."""
 
 _WIDTH = 80
 
-_TRAIN = "the train batch"
-_VALIDATION = "the validation batch"
-_SERVICES = "services and learning rate reducer"
 
-_INPUTS, _OUTPUTS, _WEIGHTS = PARTS
+@dataclass(frozen=True)
+class CheckedConfig:
+    """What was found out about a config without running any of it.
+
+    Attributes:
+        document: the config with its overrides; an empty one if it cannot be read.
+        faults: every fault, in the order of the config.
+        warnings: what is no fault, but hardly meant.
+    """
+
+    document: Document
+    faults: list[Fault]
+    warnings: list[Fault]
+
+    def resolved(self) -> dict[str, Any]:
+        """The full config, for which the project's modules are imported.
+
+        Raises:
+            ConfigError: they do not hold what the config names.
+        """
+        load_tensorflow()
+        return resolve_config(self.document, run_code=True)
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,27 @@ class DryRun:
     error: Exception | None
 
 
+def check_config(
+    config: str | os.PathLike[str] | Mapping[str, Any], overrides: Mapping[str, Any] | None = None
+) -> CheckedConfig:
+    """Find every fault of a config.
+
+    Args:
+        config: a JSON or YAML file, or a dict.
+        overrides: values by dotted path.
+
+    Example:
+        >>> [str(fault) for fault in check_config({"model": 3}).faults]
+        ["$: missing key 'dataset'", '$.model: expected an object, got 3']
+    """
+    try:
+        document = apply_overrides(read_config(config), overrides or {})
+        add_project_path(document)
+        return CheckedConfig(document, find_faults(document), find_warnings(document))
+    except ConfigError as error:
+        return CheckedConfig(Document(None), error.faults, [])
+
+
 def dry_run(
     config: Mapping[str, Any],
     train: RecordSource,
@@ -84,12 +116,15 @@ def dry_run(
     Args:
         config: a resolved config; it need hold no seed.
         train: the train records, whatever :meth:`Records.read` takes.
-        validation: the validation records; if left out, train records stand in for them.
+        validation: the validation records; if left out, train records take their place.
         records: how many records of each to take, from the start; at least 1.
 
     Returns:
         The report, and the error if one stopped it: a BarrageError, or what a component of the
         project's own has raised, with the place as a note.
+
+    Raises:
+        RecordError: records cannot be read, or there are none.
 
     Example:
         >>> from barrage_mlflow.config import resolve_config
@@ -112,304 +147,166 @@ def dry_run(
         >>> for line in result.report.splitlines()[:6]:
         ...     print(line)
         train       all 2 records of train
-        validation  none given: the train records stand in
+        validation  none given: the train records take their place
         <BLANKLINE>
                  loader              transformer         network
         inputs
           x      (batch, 1) float64  (batch, 1) float64  (batch, 1) float32
     """
-    config = {**config, "dataset": {"seed": _SEED, **config["dataset"]}}
-    attempt = _Attempt(config, records)
+    sets = read_sets({"train": train}, records)
+    report = _Report()
+    report.add_set("train", sets["train"])
+    if validation is None:
+        sets["validation"] = sets["train"]
+        report.heads.append("validation  none given: the train records take their place")
+    else:
+        sets |= read_sets({"validation": validation}, records)
+        report.add_set("validation", sets["validation"])
     try:
         with tempfile.TemporaryDirectory(prefix="barrage-") as folder:
-            attempt.run(train, validation, Path(folder))
+            _run(config, sets, Path(folder), report)
     except Exception as error:
-        return DryRun(attempt.report(stopped=True), error)
-    return DryRun(attempt.report(), None)
+        return DryRun(report.text(error), error)
+    return DryRun(report.text(), None)
 
 
-class _OneBatch:
-    """Train batches whose epoch is a single batch."""
+def _run(
+    config: Mapping[str, Any], sets: Mapping[str, Records], folder: Path, report: _Report
+) -> None:
+    """Train one batch of an epoch, on this thread and with nothing kept."""
+    # Not before the records are read: it takes seconds, and a path is soon mistyped.
+    load_tensorflow()
 
-    steps = 1
+    from barrage_mlflow.training.epochs import train_epochs
 
-    def __init__(self, data: DataRecord) -> None:
-        self._data = data
-        self.batch_size = length(data)
+    size = config["solver"]["batch_size"]
+    on_this_thread = {"workers": 0, "cache": None, "shuffle_window": None}
+    one_batch = {"batch_size": min(size, len(sets["train"])), "steps": 1, "epochs": 1}
+    small = {
+        **config,
+        "dataset": {"seed": _SEED, **config["dataset"], **on_this_thread},
+        "solver": {**config["solver"], **one_batch},
+    }
+    (folder / artifacts.CHECKPOINTS).mkdir()
+    plan = prepare(small, sets, folder / artifacts.TRANSFORMER, report)
+    feeder = build_feeder(config, folder)
+    report.feeding = feeding_path(plan.train, plan.specs, feeder, sets["train"])
+    validated = sets["validation"][:size]
+    plan = replace(plan, sets={**sets, "validation": validated})
+    history = History(folder / artifacts.METRICS)
+    try:
+        train_epochs(plan, folder, history, [report.callback()], watch=report)
+    except Exception as error:
+        _add_part(error)
+        raise
+    report.add_epoch(history.epochs()[0].metrics, one_batch["batch_size"], len(validated))
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[DataRecord]:
-        yield self._data
+
+def _add_part(error: Exception) -> None:
+    """Name the callback or optimizer that an error came through.
+
+    Keras finds many a bad param late.
+    """
+    import keras
+
+    if isinstance(error, BarrageError):
+        return
+    passed = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    wanted = (keras.callbacks.Callback, keras.optimizers.Optimizer)
+    passing = (keras.callbacks.CallbackList, keras.callbacks.LambdaCallback)
+    parts = [part for part in passed if isinstance(part, wanted) and not isinstance(part, passing)]
+    if parts:
+        error.add_note(f"in {type(parts[-1]).__name__}; look at its params in the config")
 
 
-@dataclass(frozen=True)
-class _Built:
-    """What the batches are tried on."""
+class _Report(Watch):
+    """What has been seen so far of a dry run.
 
-    transformer: Path
-    train: Pipeline
-    validation: Pipeline
-    network: keras.Model
-    specs: Mapping[str, ArraySpec]
-    objective: Objective
+    Attributes:
+        heads: a line for each set of records.
+        feeding: how train records will be fed, and what would make it faster.
+    """
 
-
-class _Attempt:
-    """One dry run: its stages in their order, and what has been seen so far."""
-
-    def __init__(self, config: Mapping[str, Any], limit: int) -> None:
-        self._config = config
-        self._limit = limit
-        self._batch_size: int = config["solver"]["batch_size"]
+    def __init__(self) -> None:
+        self.heads: list[str] = []
+        self.feeding: list[str] = []
         self._stage = ""
-        self._heads: list[str] = []
         self._table = ShapeTable(("loader", "transformer", "network"))
         self._scores = ShapeTable(("postprocess",))
         self._batches: list[str] = []
-        self._feeding: list[str] = []
+        self._score_batch: list[str] = []
 
-    def report(self, stopped: bool = False) -> str:
-        """Write what has been seen so far."""
-        parts = [self._heads, self._table.lines(), self._scores.lines(), self._batches]
-        parts.append([f"stopped at {self._stage}"] if stopped else self._feeding)
+    def add_set(self, role: str, records: Records) -> None:
+        whole = f"all {len(records)} records of {records.name}"
+        self.heads.append(f"{role:10}  {whole if records.cut_at is None else records.owner}")
+
+    def reach(self, stage: str) -> None:
+        self._stage = stage
+
+    def see(self, maker: str, made: Made) -> None:
+        parts = show_made(made)
+        if maker == "postprocess":
+            scores = made[0]
+            assert isinstance(scores, Mapping)
+            self._scores.fill(maker, "scores", parts[0])
+            size = len(next(iter(scores.values())))
+            self._score_batch = _batch_lines("score batch", size, list(scores))
+            return
+        if maker != "network":
+            parts = [*parts, {}, {}][: len(PARTS)]
+        for group, cells in zip(PARTS, parts, strict=False):
+            self._table.fill(maker, group, cells)
+
+    def callback(self) -> keras.callbacks.Callback:
+        """Follows the loop from stage to stage."""
+        import keras
+
+        from barrage_mlflow.training.epochs import SERVICES, TRAIN, VALIDATION
+
+        return keras.callbacks.LambdaCallback(
+            on_train_begin=lambda logs: self.reach(SERVICES),
+            on_epoch_begin=lambda epoch, logs: self.reach(TRAIN),
+            on_test_begin=lambda logs: self.reach(VALIDATION),
+            on_epoch_end=lambda epoch, logs: self.reach(SERVICES),
+        )
+
+    def add_epoch(self, metrics: Mapping[str, float], trained: int, validated: int) -> None:
+        """Add what came of one batch of training and one of validation."""
+        logs = {name: value for name, value in metrics.items() if name != "learning_rate"}
+        for name, size, is_of_it in (
+            ("train batch", trained, lambda metric: not metric.startswith("val_")),
+            ("validation batch", validated, lambda metric: metric.startswith("val_")),
+        ):
+            of_it = {m.removeprefix("val_"): value for m, value in logs.items() if is_of_it(m)}
+            self._batches += _batch_lines(name, size, format_logs(of_it).split("  "))
+
+    def text(self, error: Exception | None = None) -> str:
+        """Write all of it; where an error stopped it, with the rows marked that it names."""
+        message = "" if error is None else str(error)
+        parts = [self.heads, self._table.lines(message), self._scores.lines(message)]
+        parts.append([*self._batches, *self._score_batch])
+        if error is not None:
+            parts.append([f"stopped at {self._stage}"])
+        else:
+            parts.append(_feeding_lines(self.feeding))
         return "\n\n".join("\n".join(part) for part in parts if part)
 
-    def run(self, train: RecordSource, validation: RecordSource | None, folder: Path) -> None:
-        """Go through every stage; whatever breaks is raised."""
-        train_records = self._read(train, "train")
-        validation_records = None
-        if validation is None:
-            self._heads.append("validation  none given: the train records stand in")
-        else:
-            validation_records = self._read(validation, "validation")
-        # Not before the records are read: it takes seconds, and a path is soon mistyped.
-        import keras
 
-        keras.utils.set_random_seed(self._config["dataset"]["seed"])
-        built = self._build(train_records, folder)
-        self._train(built, train_records, validation_records)
-        self._score(built, train_records)
-
-    def _read(self, source: RecordSource, role: str) -> Records:
-        self._stage = f"the {role} records"
-        name = None if isinstance(source, str | os.PathLike | Records) else role
-        records = Records.read(source, name, self._limit)
-        if not len(records):
-            raise RecordError(f"{records.name} holds no records; give at least one")
-        extent = f"all {len(records)} records of {records.name}"
-        self._heads.append(f"{role:10}  {extent if records.cut_at is None else records.owner}")
-        return records
-
-    def _build(self, records: Records, folder: Path) -> _Built:
-        from barrage_mlflow.model import Objective, build_network, input_specs
-        from barrage_mlflow.training.prepare import build_objective, fit_pipelines
-
-        sample = records[: self._batch_size]
-        self._stage = "the loader"
-        loader = build_loader(self._config, RecordMode.TRAIN)
-        self._stage = "the transformer"
-        unfitted = build_transformer(self._config, RecordMode.TRAIN, loader)
-        self._stage = "the loader"
-        self._fill("loader", show_data(Pipeline(loader, unfitted).load(sample)))
-
-        self._stage = "the transformer"
-        fitted = folder / artifacts.TRANSFORMER
-        try:
-            train, validation = fit_pipelines(self._config, records, fitted)
-        except Exception as error:
-            _add_hint(error, records)
-            raise
-        example = train.load_and_transform(sample)
-        self._fill("transformer", show_data(example))
-
-        self._stage = "the network"
-        network_params = train.transformer.network_params
-        network = build_network(self._config, network_params, example)
-        specs = input_specs(network)
-        inputs = {name: show_array(spec.shape, spec.dtype) for name, spec in specs.items()}
-        outputs = {
-            name: show_array(tensor.shape[1:], tensor.dtype)
-            for name, tensor in network.output.items()
-        }
-        self._table.fill("network", _INPUTS, inputs)
-        self._table.fill("network", _OUTPUTS, outputs)
-        fed = self._feed(example, specs, sample, train)
-
-        self._stage = "losses, metrics, monitors and optimizer"
-        try:
-            objective = build_objective(self._config, network, network_params, example)
-        except Exception:
-            self._mark_names(network, fed)
-            self._mark_misfits(lambda: Objective(self._config, network, network_params), fed)
-            raise
-        if len(fed) > 2:
-            _, weights = objective.conform(*fed[1:])
-            given = {name: weights[name] for name in fed[2]} if weights else {}
-            self._table.fill("network", _WEIGHTS, *show_data((given,)))
-        return _Built(fitted, train, validation, network, specs, objective)
-
-    def _train(self, built: _Built, train: Records, validation: Records | None) -> None:
-        """One train step, then one validation step, in the loop of a training."""
-        import keras
-
-        from barrage_mlflow.training.loop import fit
-        from barrage_mlflow.training.prepare import build_feeder, build_services, train_batches
-
-        self._stage = _SERVICES
-        folder = built.transformer.parent
-        (folder / artifacts.CHECKPOINTS).mkdir()
-        services = build_services(self._config, folder)
-
-        self._stage = _TRAIN
-        network, specs = built.network, built.specs
-        feeder = build_feeder(self._config, folder)
-        for line in feeding_path(built.train, specs, feeder, train):
-            head = "feeding  " if not self._feeding else " " * 9
-            self._feeding += textwrap.wrap(
-                line, _WIDTH, initial_indent=head, subsequent_indent=" " * 11
-            )
-        batches = train_batches(self._config, train, built.train, specs)
-        fed = Blocks(batches.epoch(0)).take(self._batch_size) or ()
-
-        def validate() -> Iterator[DataRecord]:
-            # A generator, since it is to begin when the train step is done.
-            nonlocal fed
-            self._stage = _VALIDATION
-            records = (train if validation is None else validation)[: self._batch_size]
-            data = built.validation.load_and_transform(records)
-            fed = self._feed(data, specs, records, built.validation)
-            yield fed
-
-        def note(batch: str) -> None:
-            results = network.get_metrics_result().items()
-            words = format_logs({name: float(value) for name, value in results}).split("  ")
-            self._say(batch, len(next(iter(fed[0].values()))), words)
-
-        def end_epoch(epoch: int, logs: Any) -> None:
-            note("validation batch")
-            self._stage = _SERVICES
-
-        watcher = keras.callbacks.LambdaCallback(
-            on_train_begin=lambda logs: setattr(self, "_stage", _SERVICES),
-            on_epoch_begin=lambda epoch, logs: setattr(self, "_stage", _TRAIN),
-            on_test_begin=lambda logs: note("train batch"),
-            on_epoch_end=end_epoch,
-        )
-        callbacks = [watcher, *services]
-        try:
-            fit(network, _OneBatch(fed), validate(), 1, callbacks, built.objective)
-        except Exception as error:
-            if not isinstance(error, BarrageError):
-                _add_part(error, [*services, network.optimizer])
-            if self._stage != _SERVICES:
-                self._mark_misfits(lambda: built.objective, fed)
-            if self._stage == _VALIDATION and validation is not None:
-                _add_hint(error, train)
-            raise
-
-    def _score(self, built: _Built, records: Records) -> None:
-        self._stage = "the score batch"
-        sample = records[: self._batch_size]
-        pipeline = load_pipeline(self._config, RecordMode.SCORE, built.transformer)
-        self._feed(pipeline.load_and_transform(sample), built.specs, sample, pipeline)
-        rehearsal = rehearse(
-            self._config, built.network, built.specs, built.transformer, records, self._batch_size
-        )
-        self._scores.fill("postprocess", "scores", *show_data((rehearsal.scores,)))
-        self._say("score batch", len(sample), list(rehearsal.scores))
-
-    def _fill(self, stage: str, parts: list[dict[str, str]]) -> None:
-        for place, group in enumerate(PARTS):
-            self._table.fill(stage, group, parts[place] if place < len(parts) else {})
-
-    def _say(self, batch: str, size: int, words: Sequence[str]) -> None:
-        """Add what came of a batch, in lines of a terminal's width."""
-        line = f"{batch:16}  {size} records:"
-        for word in words:
-            if len(line) + 2 + len(word) > _WIDTH:
-                self._batches.append(line)
-                line = " " * 16
-            line += f"  {word}"
-        self._batches.append(line)
-
-    def _feed(
-        self,
-        data: DataRecord,
-        specs: Mapping[str, ArraySpec],
-        records: Records,
-        pipeline: Pipeline,
-    ) -> DataRecord:
-        """Conform a batch one array at a time, so that the one that does not fit is marked."""
-        made_of = (records, pipeline.loader, pipeline.transformer)
-        x, y, w = (*data, {}, {})[:3]
-        for name in x.keys() ^ specs.keys():
-            self._table.mark(_INPUTS, name)
-        if x.keys() != specs.keys():
-            conform_inputs(x, specs, *made_of)  # raises
-        fed: tuple[dict[str, Any], ...] = ({}, {}, {})
-        for name, array in x.items():
-            with self._marking(_INPUTS, name):
-                fed[0].update(conform_inputs({name: array}, {name: specs[name]}, *made_of))
-        for name, array in y.items():
-            with self._marking(_OUTPUTS, name):
-                fed[1].update(conform_targets({name: array}, None, *made_of)[0])
-        for name, array in w.items():
-            with self._marking(_WEIGHTS, name):
-                fed[2].update(conform_targets({}, {name: array}, *made_of)[1] or {})
-        return fed[: len(data)]
-
-    @contextmanager
-    def _marking(self, group: str, name: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception:
-            self._table.mark(group, name)
-            raise
-
-    def _mark_names(self, network: keras.Model, fed: DataRecord) -> None:
-        """Mark the outputs that config, network and loader do not agree on."""
-        named = {output["name"] for output in self._config["model"]["outputs"]}
-        for name in (named ^ network.output.keys()) | (named ^ fed[1].keys()):
-            self._table.mark(_OUTPUTS, name)
-        for weights in fed[2:]:
-            for name in weights.keys() - named:
-                self._table.mark(_WEIGHTS, name)
-
-    def _mark_misfits(self, make: Callable[[], Objective], fed: DataRecord) -> None:
-        """Mark the outputs and weights that do not fit, each tried by itself."""
-        try:
-            objective = make()
-        except Exception:
-            return  # no output's fault
-        weights = fed[2] if len(fed) > 2 else {}
-        for name in objective.losses.keys() & fed[1].keys():
-            y = fed[1][name]
-            if not _passes(objective.check_output, name, y):
-                self._table.mark(_OUTPUTS, name)
-            elif not _passes(objective.check_output, name, y, weights.get(name)):
-                self._table.mark(_WEIGHTS, name)
+def _batch_lines(name: str, size: int, words: Sequence[str]) -> list[str]:
+    """Write what came of a batch, in lines of a terminal's width."""
+    lines, line = [], f"{name:16}  {size} records:"
+    for word in words:
+        if len(line) + 2 + len(word) > _WIDTH:
+            lines.append(line)
+            line = " " * 16
+        line += f"  {word}"
+    return [*lines, line]
 
 
-def _passes(check: Callable[..., object], *args: Any) -> bool:
-    try:
-        check(*args)
-    except Exception:
-        return False
-    return True
-
-
-def _add_part(error: Exception, parts: Sequence[Any]) -> None:
-    """Say which of these an error came through: Keras finds many a bad param late."""
-    passed = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    for part in parts:
-        if any(owner is part for owner in passed):
-            error.add_note(f"in {type(part).__name__}; look at its params in the config")
-
-
-def _add_hint(error: Exception, records: Records) -> None:
-    """Say that fit may have seen too little, where that can be why something broke."""
-    in_loading = any(", stage load," in note for note in getattr(error, "__notes__", ()))
-    if records.cut_at is not None and not in_loading:
-        error.add_note(
-            f"fit saw {records.owner} alone; if it needs more of them, try --records N "
-            f"with N above {records.cut_at}"
-        )
+def _feeding_lines(feeding: Sequence[str]) -> list[str]:
+    heads = ["feeding  ", *[" " * 9] * len(feeding)]
+    return [
+        wrapped
+        for head, line in zip(heads, feeding, strict=False)
+        for wrapped in textwrap.wrap(line, _WIDTH, initial_indent=head, subsequent_indent=" " * 11)
+    ]

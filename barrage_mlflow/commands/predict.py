@@ -18,6 +18,7 @@ from barrage_mlflow.errors import RecordError
 from barrage_mlflow.scoring.scorer import BATCH_SIZE, Scorer
 from barrage_mlflow.scoring.unfinished import unfinished
 from barrage_mlflow.scoring.writers import Columns, RowWriter, make_writer
+from barrage_mlflow.training.loading import load_tensorflow
 from barrage_mlflow.training.progress import ScoringProgress
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import folder as artifacts
@@ -121,8 +122,52 @@ def print_scores(
             shown.update(done, share)
 
 
+def predict(
+    records: str | os.PathLike[str],
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None,
+    keep: Sequence[str],
+    batch_size: int | None,
+    write: Callable[[bytes], object],
+    progress: TextIO | None,
+) -> FileScores | None:
+    """Score the records of a file with any model, into a file or as JSON Lines.
+
+    Args:
+        records: the file.
+        model: an artifact folder, or any MLflow model URI.
+        output: the file to write; None: JSON Lines go to ``write``.
+        keep: columns of the records that come first in each row.
+        batch_size: records that go through the network at once; 256 if None.
+        write: called with whole lines.
+        progress: where to show how far it is.
+
+    Returns:
+        What came of it, where a file was written.
+
+    Raises:
+        As :func:`score_file`.
+    """
+    # Before TensorFlow is loaded, which takes seconds: names are soon mistyped.
+    if output is not None:
+        make_writer(Path(output))
+    parts = Parts(records, keep)
+    load_tensorflow(with_keras=False)
+    if Path(model, artifacts.MODEL).is_dir():
+        scorer = Scorer.load(model)
+    else:
+        from barrage_mlflow.scoring.pyfunc import load_scorer
+
+        scorer = load_scorer(str(model))
+    size = batch_size or BATCH_SIZE
+    if output is None:
+        print_scores(scorer, parts, write, size, progress)
+        return None
+    return score_file(scorer, parts, output, batch_size=size, progress=progress)
+
+
 def _scored(
-    scorer: Scorer, parts: Parts, batch_size: int, stop: StopRequest, done: int = 0
+    scorer: Scorer, parts: Parts, batch_size: int, request: StopRequest, done: int = 0
 ) -> Iterator[tuple[Columns, int, float | None]]:
     """Score the records behind the first ``done``; end between two pieces if that is requested.
 
@@ -134,7 +179,7 @@ def _scored(
     # Whole batches in each part, so that they are those of a file that is scored at once.
     with closing(read_ahead(parts.read(scorer.columns, batch_size, done))) as ahead:
         while True:
-            with stop.at_once():
+            with request.at_once():
                 part = next(ahead, None)
             if part is None:
                 return
@@ -145,7 +190,7 @@ def _scored(
                 if before is not None and part.share is not None:
                     share = before + (part.share - before) * stop / count
                 yield rows, part.first + stop, share
-                stop.check()
+                request.check()
             share = part.share
 
 

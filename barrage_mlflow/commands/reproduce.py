@@ -105,7 +105,7 @@ def reproduce(
         sources = {dataset.name: dataset.source for dataset in record.datasets}
         given = {"train": records_train, "validation": records_validation}
         sets = read_sets(
-            **{name: _source(name, source, sources, run_id) for name, source in given.items()}
+            {name: _source(name, source, sources, run_id) for name, source in given.items()}
         )
         add_project_path(read_config({}))
         changes = [

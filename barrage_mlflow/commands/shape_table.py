@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from barrage_mlflow.dataset import DataRecord, show_shape
+from barrage_mlflow.dataset import ArraySpec, show_shape
+from barrage_mlflow.training.prepare import Made
 
 _ABSENT = "-"
 
@@ -24,20 +25,18 @@ class ShapeTable:
         >>> table = ShapeTable(["loader", "network"])
         >>> table.fill("loader", "inputs", {"flower": "(batch, 4) float64"})
         >>> table.fill("network", "inputs", {"flowers": "(batch, 4) float32"})
-        >>> table.mark("inputs", "flower")
-        >>> for line in table.lines():
+        >>> for line in table.lines("expected an input 'flowers'"):
         ...     print(line)
                    loader              network
         inputs
-        > flower   (batch, 4) float64  -
-          flowers  -                   (batch, 4) float32
+          flower   (batch, 4) float64  -
+        > flowers  -                   (batch, 4) float32
     """
 
     def __init__(self, stages: Sequence[str]) -> None:
         self._stages = list(stages)
         self._groups: dict[str, dict[str, dict[str, str]]] = {}
         self._reached: set[tuple[str, str]] = set()
-        self._marked: set[tuple[str, str]] = set()
 
     def fill(self, stage: str, group: str, cells: Mapping[str, str]) -> None:
         """Set what a stage makes of the names of a group."""
@@ -46,21 +45,23 @@ class ShapeTable:
         for name, text in cells.items():
             rows.setdefault(name, {})[stage] = text
 
-    def mark(self, group: str, name: str) -> None:
-        """Mark the row of that name, if there is one, as the one to look at."""
-        self._marked.add((group, name))
+    def lines(self, error: str = "") -> list[str]:
+        """The table as text, with the stages that were reached; empty if none was.
 
-    def lines(self) -> list[str]:
-        """The table as text, with the stages that were reached; empty if none was."""
+        Args:
+            error: the message of what went wrong, if anything did. Rows that it names are marked,
+                and those of which one of the later stages lacks a counterpart.
+        """
         stages = [stage for stage in self._stages if any(stage == one for one, _ in self._reached)]
         rows = []
         for group, names in self._groups.items():
             rows += [[group]] if names else []
             for name, cells in names.items():
-                lead = ">" if (group, name) in self._marked else " "
                 gaps = [_ABSENT if (stage, group) in self._reached else "" for stage in stages]
                 texts = [cells.get(stage, gap) for stage, gap in zip(stages, gaps, strict=True)]
-                rows.append([f"{lead} {name}", *texts])
+                is_uneven = _ABSENT in texts[1:] and texts[1:] != [_ABSENT] * len(texts[1:])
+                is_marked = error and (f"'{name}'" in error or is_uneven)
+                rows.append([f"{'>' if is_marked else ' '} {name}", *texts])
         if rows:
             rows.insert(0, ["", *stages])
         return _aligned(rows)
@@ -75,41 +76,34 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def show_array(shape: Sequence[int | None], dtype: str) -> str:
-    """Write the shape and dtype of a batch, given the shape of one record.
-
-    Example:
-        >>> show_array((4,), "float32")
-        '(batch, 4) float32'
-    """
-    return f"{show_shape(shape)} {dtype}"
-
-
-def show_data(data: DataRecord | Sequence[DataRecord]) -> list[dict[str, str]]:
-    """Write the shape and dtype of every array of a batch; Python strings have the dtype ``str``.
+def show_made(made: Made) -> list[dict[str, str]]:
+    """Write the shape and dtype of all that was made of a batch, by name.
 
     Args:
-        data: arrays ``(batch, ...)``; or a list of records' arrays ``(...)``, which may differ in
-            shape.
+        made: arrays ``(batch, ...)`` or :class:`ArraySpec` s by name, in one or more groups; or a
+            list of records' arrays ``(...)``, which may differ in shape.
 
     Returns:
-        By name, for inputs, outputs and sample weights, as far as they are there.
+        One dict for each group. Python strings have the dtype ``str``.
 
     Example:
-        >>> show_data(({"x": np.zeros((2, 4))}, {"y": np.array(["a", "b"], object)}))
+        >>> show_made(({"x": np.zeros((2, 4))}, {"y": np.array(["a", "b"], object)}))
         [{'x': '(batch, 4) float64'}, {'y': '(batch) str'}]
-        >>> show_data([({"x": np.zeros(3)},), ({"x": np.zeros(5)},)])
+        >>> show_made([({"x": np.zeros(3)},), ({"x": np.zeros(5)},)])
         [{'x': '(batch, any) float64'}]
     """
-    if isinstance(data, tuple):
-        return [
-            {name: show_array(array.shape[1:], _dtype([array])) for name, array in part.items()}
-            for part in data
-        ]
+    if isinstance(made, tuple):
+        return [{name: _show(array) for name, array in part.items()} for part in made]
     return [
-        {name: _show_uneven([record[place].get(name) for record in data]) for name in part}
-        for place, part in enumerate(data[0])
+        {name: _show_uneven([record[place].get(name) for record in made]) for name in part}
+        for place, part in enumerate(made[0])
     ]
+
+
+def _show(array: np.ndarray | ArraySpec) -> str:
+    if isinstance(array, ArraySpec):
+        return f"{show_shape(array.shape)} {array.dtype}"
+    return f"{show_shape(array.shape[1:])} {_dtype([array])}"
 
 
 def _show_uneven(cells: Sequence[object]) -> str:
@@ -117,7 +111,8 @@ def _show_uneven(cells: Sequence[object]) -> str:
     if len({array.ndim for array in arrays}) > 1:
         return f"(batch, ...) {_dtype(arrays)}"
     lengths = [set(axis) for axis in zip(*(array.shape for array in arrays), strict=True)]
-    return show_array([min(axis) if len(axis) == 1 else None for axis in lengths], _dtype(arrays))
+    shape = [min(axis) if len(axis) == 1 else None for axis in lengths]
+    return f"{show_shape(shape)} {_dtype(arrays)}"
 
 
 def _dtype(arrays: Sequence[np.ndarray]) -> str:

@@ -107,7 +107,7 @@ def train(
             with stop.at_once():
                 _check_request(register, alias, offline)
                 if resume == "auto":
-                    sets = read_sets(train=records_train, validation=records_validation)
+                    sets = read_sets({"train": records_train, "validation": records_validation})
                     records_train, records_validation = sets["train"], sets["validation"]
                     folder = folder or _find_unfinished(config, overrides, sets)
                     _wait_for(folder)

@@ -81,7 +81,7 @@ def _read_text(name: str) -> str:
 
 
 def _cannot_read(place: str, message: str, remedy: str = "") -> ConfigError:
-    return ConfigError([Fault("$", message, remedy, place.replace("\n", "\\n"))])
+    return ConfigError([Fault("", message, remedy, place.replace("\n", "\\n"))])
 
 
 def _file_remedy(name: str) -> str:

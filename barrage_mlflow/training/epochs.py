@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from barrage_mlflow.workspace.history import History
 
 SERVICES = "services and learning rate reducer"
+TRAIN = "the train batch"
+VALIDATION = "the validation batch"
 
 
 def train_epochs(
@@ -61,7 +63,7 @@ def train_epochs(
     watch.reach(SERVICES)
     services = build_services(config, folder)
     with build_feeder(config, folder / artifacts.CACHE) as feeder:
-        watch.reach("the train batch")
+        watch.reach(TRAIN)
         train = TrainBatches(
             plan.sets["train"],
             plan.train,
@@ -72,7 +74,7 @@ def train_epochs(
             sample_count=dataset.get("sample_count"),
             feeder=feeder,
         )
-        watch.reach("the validation batch")
+        watch.reach(VALIDATION)
         validation = ValidationBatches(
             plan.sets["validation"], plan.validation, plan.specs, solver["batch_size"], feeder
         )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from barrage_mlflow.config import (
     Document,
@@ -22,6 +22,7 @@ from barrage_mlflow.config import (
 from barrage_mlflow.dataset import (
     ArraySpec,
     ColumnSpec,
+    DataRecord,
     Feeder,
     Pipeline,
     RecordMode,
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
     from barrage_mlflow.model import Objective
 
 Config = Mapping[str, Any]
-Made = Sequence[Mapping[str, Any]]
-"""Arrays ``(batch, ...)``, :class:`ArraySpec` s, or the arrays ``(...)`` of each record."""
+Made: TypeAlias = tuple[Mapping[str, Any], ...] | list[DataRecord]
+"""Arrays ``(batch, ...)`` or :class:`ArraySpec` s by name; or each record's arrays ``(...)``."""
 
 logger = logging.getLogger(__name__)
 
@@ -133,23 +134,24 @@ def resolve(
     return document, resolve_config(document, run_code=True)
 
 
-def read_sets(**sources: Any) -> dict[str, Records]:
+def read_sets(sources: Mapping[str, Any], limit: int | None = None) -> dict[str, Records]:
     """Read sets of records.
 
     Args:
         sources: by name, whatever :meth:`Records.read` takes.
+        limit: how many records of each to take, from the start; all if left out.
 
     Raises:
         RecordError: one cannot be read, or is empty.
 
     Example:
-        >>> read_sets(train=[{"a": 1}])["train"].name
+        >>> read_sets({"train": [{"a": 1}]})["train"].name
         'train'
     """
     sets = {}
     for role, source in sources.items():
         is_named = isinstance(source, str | os.PathLike | Records)
-        records = Records.read(source, None if is_named else role)
+        records = Records.read(source, None if is_named else role, limit)
         if not len(records):
             raise RecordError(f"{records.name or role} holds no records; give at least one")
         sets[role] = records
@@ -212,9 +214,9 @@ def prepare(
     specs = input_specs(network)
     outputs = {name: _spec(tensor) for name, tensor in network.output.items()}
     watch.see("network", (specs, outputs))
-    x, y, w = (*example, None)[:3]
-    conform_inputs(x, specs, sample, train.loader, train.transformer)
-    y, w = conform_targets(y, w, sample, train.loader, train.transformer)
+    conform_inputs(example[0], specs, sample, train.loader, train.transformer)
+    w = example[2] if len(example) > 2 else None
+    y, w = conform_targets(example[1], w, sample, train.loader, train.transformer)
 
     watch.reach("losses, metrics, monitors and optimizer")
     objective = Objective(config, network, network_params)

@@ -13,8 +13,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-INTERRUPTED = 130
-"""Exit status of a command that was: what a shell gives one that Ctrl-C ended."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 _SHELLS = {"bash", "dash", "sh"}

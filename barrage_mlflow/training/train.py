@@ -126,7 +126,7 @@ def train(
     with StopRequest() as stop:
         with stop.at_once():
             document, resolved = resolve(config, overrides, find_seed(folder if resume else None))
-            sets = read_sets(train=records_train, validation=records_validation)
+            sets = read_sets({"train": records_train, "validation": records_validation})
             datasets, code = describe_sets(sets), find_code(resolved)
         with Workspace(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
