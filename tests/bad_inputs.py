@@ -64,9 +64,9 @@ FAULTS: dict[str, str] = {
         "config.yaml:3:3  $.solver: key 'epochs' stands twice, first on line 2"
     ),
     "byte order mark": (
-        "config.json:1:1  $: starts with a byte order mark; save it as UTF-8 without one"
+        "config.json:1:1: starts with a byte order mark; save it as UTF-8 without one"
     ),
-    "UTF-16": "config.json:1:1  $: not UTF-8 text; save it as UTF-8",
+    "UTF-16": "config.json:1:1: not UTF-8 text; save it as UTF-8",
     "comment": (
         "config.json:2:17  $: not JSON: JSON has no comments; remove it, or write the "
         "config as YAML"
@@ -76,8 +76,8 @@ FAULTS: dict[str, str] = {
     "NaN in YAML": (
         "config.yaml:1:37  $.solver.optimizer.learning_rate: expected a finite number, got .nan"
     ),
-    "50 MB": "config.json  $: larger than 5 MB, which no config is",
-    "50 MB of YAML": "config.yaml  $: larger than 5 MB, which no config is",
+    "50 MB": "config.json: larger than 5 MB, which no config is",
+    "50 MB of YAML": "config.yaml: larger than 5 MB, which no config is",
     "nested lists": "config.json:1:102  $[0][0][0]: not JSON: nested deeper than 100 levels",
     "nested objects": "config.json:1:506  $.a.a.a: not JSON: nested deeper than 100 levels",
     "nested YAML lists": "config.yaml:1:102  $: not YAML: nested deeper than 100 levels",
@@ -92,7 +92,7 @@ FAULTS: dict[str, str] = {
     "key without quotes": (
         "config.json:1:2  $: not JSON: expected a key in double quotes, got 'solver'"
     ),
-    "undecodable bytes": "config.json:2:14  $: not UTF-8 text; save it as UTF-8",
+    "undecodable bytes": "config.json:2:14: not UTF-8 text; save it as UTF-8",
     "NUL": (
         "config.json:1:14  $: not JSON: text after the end of the config; a file holds "
         "one JSON value"

@@ -267,7 +267,7 @@ class _Report(Watch):
             on_train_begin=lambda logs: self.reach(SERVICES),
             on_epoch_begin=lambda epoch, logs: self.reach(TRAIN),
             on_test_begin=lambda logs: self.reach(VALIDATION),
-            on_epoch_end=lambda epoch, logs: self.reach(SERVICES),
+            on_test_end=lambda logs: self.reach(SERVICES),
         )
 
     def add_epoch(self, metrics: Mapping[str, float], trained: int, validated: int) -> None:
@@ -283,7 +283,7 @@ class _Report(Watch):
     def text(self, error: Exception | None = None) -> str:
         """Write all of it; where an error stopped it, with the rows marked that it names."""
         message = "" if error is None else str(error)
-        parts = [self.heads, self._table.lines(message), self._scores.lines(message)]
+        parts = [self.heads, self._table.lines(message), self._scores.lines()]
         parts.append([*self._batches, *self._score_batch])
         if error is not None:
             parts.append([f"stopped at {self._stage}"])

@@ -66,15 +66,15 @@ def test_a_folder_and_files_that_are_not_there(tmp_path):
     (tmp_path / "config.json").write_text("{}", "utf-8")
     (tmp_path / "configs").mkdir()
     for name, expected in {
-        "configs": "configs  $: expected a file, got a folder; give the config file in it",
-        "confg.json": "confg.json  $: no such file; did you mean 'config.json'?",
-        "elsewhere.json": "elsewhere.json  $: no such file",
-        "no/config.json": "no/config.json  $: no such file; there is no folder 'no'",
+        "configs": "configs: expected a file, got a folder; give the config file in it",
+        "confg.json": "confg.json: no such file; did you mean 'config.json'?",
+        "elsewhere.json": "elsewhere.json: no such file",
+        "no/config.json": "no/config.json: no such file; there is no folder 'no'",
     }.items():
         assert said_of(name, run_apart([*COMMAND, name], tmp_path)) == expected
 
 
-DENIED = "config.json  $: cannot be read: Permission denied"
+DENIED = "config.json: cannot be read: Permission denied"
 
 
 def test_a_file_that_may_not_be_read(tmp_path):
