@@ -5,6 +5,7 @@ import signal
 import keras
 import numpy as np
 import pytest
+from barrage_mlflow.stopping import StopSignals
 from test_fitting import Batches, Objective, build_network, same, services
 
 from barrage_mlflow.services import (
@@ -13,7 +14,6 @@ from barrage_mlflow.services import (
     build_callbacks,
     find_checkpoint,
 )
-from barrage_mlflow.stopping import StopSignals
 from barrage_mlflow.training.loop import fit
 
 # Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.

@@ -3,64 +3,21 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 from runs import Call, history
 from small import small_config, small_frame
-from test_resuming import outcome
+from trainings import outcome
 
-from barrage_mlflow import ArtifactError, Scorer, sync, train
-from barrage_mlflow.workspace.disk import explain_unwritable, needed_space
+from barrage_mlflow import ArtifactError, sync, train
+from barrage_mlflow.workspace.disk import explain_unwritable
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
-
-
-@pytest.mark.parametrize(
-    ("services", "space"),
-    [
-        ({}, 4 * 30 + 40),
-        ({"resume_checkpoint": {"keep": 1}}, 3 * 30 + 40),
-        ({"train_early_stopping": {"restore_best_weights": True}}, 4 * 40 + 40),
-        (
-            {
-                "train_early_stopping": {"restore_best_weights": True},
-                "validation_early_stopping": {"restore_best_weights": True},
-                "resume_checkpoint": {"keep": 4, "every_steps": 10},
-            },
-            6 * 50 + 40,
-        ),
-    ],
-)
-def test_the_space_that_is_needed(services: dict[str, Any], space: int) -> None:
-    assert needed_space(10, 20, services) == space
-
-
-def test_the_space_is_told_when_a_training_begins(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caplog.set_level(logging.INFO, "barrage_mlflow")
-    monkeypatch.setattr("shutil.disk_usage", lambda _: _Usage(10**9))
-    train(small_config(), TRAIN, VALIDATION, artifact_dir="a", offline=True)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: _Usage(1_500))
-    train(small_config(), TRAIN, VALIDATION, artifact_dir="b", offline=True)
-    told = [message for message in caplog.messages if "of disk" in message]
-    assert told == [
-        "needs about 2.7 KB of disk in a, where 1.0 GB are free",
-        "needs about 2.7 KB of disk in b, where 1.5 KB are free: it may end before its time",
-    ]
-
-
-class _Usage:
-    def __init__(self, free: int) -> None:
-        self.free = free
 
 
 @pytest.mark.parametrize(
@@ -124,20 +81,6 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         disk.unmount()
 
 
-def everything(folder: Path) -> dict[str, Any]:
-    """What a training left, with the best weights and what the packaged network scores."""
-    best: dict[str, bytes] = {}
-
-    def collect(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            best[name] = np.asarray(item).tobytes()
-
-    with h5py.File(folder / "checkpoints" / "best.weights.h5") as file:
-        file.visititems(collect)
-    scores = Scorer.load(folder).score(VALIDATION)
-    return {**outcome(str(folder)), "best": best, "scores": repr(scores)}
-
-
 def used(folder: Path) -> int:
     """Kilobytes of whole pages."""
     return sum(4 + path.lstat().st_size // 1024 for path in folder.rglob("*"))
@@ -147,7 +90,7 @@ def used(folder: Path) -> int:
 def test_a_disk_that_is_full_at_any_write_damages_nothing(disk: Disk) -> None:
     config = small_config(services__resume_checkpoint={"every_steps": 1})
     train(config, TRAIN, VALIDATION, artifact_dir="whole", offline=True)
-    whole = everything(Path("whole"))
+    whole = outcome(Path("whole"))
     out = disk.folder / "out"
     steps = np.linspace(8, used(Path("whole")), 24, dtype=int)
     disk.unmount()
@@ -160,7 +103,7 @@ def test_a_disk_that_is_full_at_any_write_damages_nothing(disk: Disk) -> None:
             told.append(str(error))
         disk.remount("size=64m")
         train(config, TRAIN, VALIDATION, artifact_dir=out, offline=True, resume=True)
-        assert everything(out) == whole, f"{size} KB"
+        assert outcome(out) == whole, f"{size} KB"
         disk.unmount()
     disk.mount("64m")
     assert len(told) > len(steps) / 2
@@ -197,7 +140,7 @@ def test_a_folder_that_is_no_longer_to_be_written_to(protected: Path) -> None:
         train(small_config(), TRAIN, VALIDATION, artifact_dir=out, callbacks=[call])
     protect(out, "-")
     result = train(small_config(), TRAIN, VALIDATION, artifact_dir=out, resume=True)
-    assert everything(out) == everything(Path("whole"))
+    assert outcome(out) == outcome(Path("whole"))
     assert result.run_id is not None
     assert whole.run_id is not None
     assert history(result.run_id) == history(whole.run_id)

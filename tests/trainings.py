@@ -1,0 +1,132 @@
+"""Trainings without MLflow that tests look at: a finished one, a killed one, and what they left."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from small import small_config, small_frame
+
+from barrage_mlflow import Scorer, TrainingResult
+from barrage_mlflow.training.train import train
+from barrage_mlflow.workspace.record import RunRecord
+from barrage_mlflow.workspace.workspace import Workspace
+
+TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
+
+
+class Terminate(keras.callbacks.Callback):
+    """Sends this process a SIGTERM at one batch."""
+
+    def __init__(self, epoch: int, batch: int) -> None:
+        super().__init__()
+        self._place = epoch, batch
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if (self._epoch, batch) == self._place:
+            signal.raise_signal(signal.SIGTERM)
+
+
+@dataclass
+class Following:
+    """A publisher that keeps what it finds in the folder when it begins and when it ends."""
+
+    records: list[RunRecord] = field(default_factory=list)
+    files: list[set[str]] = field(default_factory=list)
+    error: Exception | None = None
+
+    @contextlib.contextmanager
+    def following(self, work: Workspace) -> Iterator[None]:
+        if self.error:
+            raise self.error
+        self._look(work)
+        work.update(run_id="1f0c")
+        try:
+            yield
+        finally:
+            self._look(work)
+        work.update(published=True)
+
+    def _look(self, work: Workspace) -> None:
+        self.records.append(work.record)
+        self.files.append(files(work.folder))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A training that has finished, and what its publisher saw."""
+
+    folder: Path
+    result: TrainingResult
+    publisher: Following
+
+
+def finish(folder: Path) -> Finished:
+    with contextlib.chdir(folder):
+        publisher = Following()
+        result = train(
+            small_config(),
+            TRAIN,
+            VALIDATION,
+            artifact_dir="out",
+            resume=True,
+            publisher=publisher,
+            tags={"by": "a test"},
+        )
+    return Finished(folder / "out", result, publisher)
+
+
+def kill(folder: Path, place: tuple[int, int] = (1, 1), **options: Any) -> Path:
+    """Train into a folder, and end it by a SIGTERM."""
+    options = {"config": small_config(), **options}
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        train(
+            records_train=TRAIN,
+            records_validation=VALIDATION,
+            artifact_dir=folder,
+            callbacks=[Terminate(*place)],
+            **options,
+        )
+    return folder
+
+
+def resume(folder: Path, **options: Any) -> TrainingResult:
+    options = {"config": small_config(), "records_train": TRAIN, **options}
+    return train(records_validation=VALIDATION, artifact_dir=folder, resume=True, **options)
+
+
+def files(folder: Path) -> set[str]:
+    """Names of all files below a folder; of some folders not one by one."""
+    joined = ("model/data/network", "model/code/barrage_mlflow", "tensorboard", "lock")
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {next((own for own in joined if name.startswith(own)), name) for name in found}
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """All that two trainings of the same must have alike, to the last bit."""
+    best: dict[str, bytes] = {}
+
+    def collect(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            best[name] = np.asarray(item).tobytes()
+
+    with h5py.File(folder / "checkpoints" / "best.weights.h5") as file:
+        file.visititems(collect)
+    newest = np.load(max((folder / "checkpoints" / "resume").glob("*.npz")))
+    return {
+        "best": best,
+        "newest": {n: newest[n].tobytes() for n in newest.files if newest[n].dtype.kind == "f"},
+        "report": (folder / "training_report.csv").read_text("utf-8"),
+        "scores": repr(Scorer.load(folder).score(VALIDATION)),
+    }
