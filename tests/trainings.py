@@ -123,10 +123,15 @@ def outcome(folder: Path) -> dict[str, Any]:
 
     with h5py.File(folder / "checkpoints" / "best.weights.h5") as file:
         file.visititems(collect)
-    newest = np.load(max((folder / "checkpoints" / "resume").glob("*.npz")))
+    newest = np.load(newest_checkpoint(folder))
     return {
         "best": best,
         "newest": {n: newest[n].tobytes() for n in newest.files if newest[n].dtype.kind == "f"},
         "report": (folder / "training_report.csv").read_text("utf-8"),
         "scores": repr(Scorer.load(folder).score(VALIDATION)),
     }
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    paths = (folder / "checkpoints" / "resume").glob("[es]*.npz")
+    return max(paths, key=lambda path: path.stat().st_mtime_ns)

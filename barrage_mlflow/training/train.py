@@ -26,7 +26,7 @@ from barrage_mlflow.training.progress import progress_callback
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.begun import begun_config
-from barrage_mlflow.workspace.record import Dataset
+from barrage_mlflow.workspace.record import Dataset, now
 from barrage_mlflow.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -254,7 +254,8 @@ def _complete(
     if any(getattr(record, name) != value for name, value in asked.items()):
         work.update(**asked, version_uri=None, published=False)
     if record.status != "FINISHED":
-        work.update(status="FINISHED", error=None, published=False)
+        # It was killed while it was published.
+        work.update(status="FINISHED", error=None, ended=now(), published=False)
     if publisher and not work.record.published:
         with publisher.following(work):
             pass

@@ -1,0 +1,189 @@
+"""Which folder a training goes on in, and what is found before it begins."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from small import small_config
+from trainings import TRAIN, VALIDATION, kill
+
+from barrage_mlflow import ArtifactError, TrackingError, train
+from barrage_mlflow.commands import train as command
+from barrage_mlflow.training.train import TrainingResult
+from barrage_mlflow.workspace.lock import locked
+from barrage_mlflow.workspace.record import RunRecord, read_record
+
+HOME = Path("artifacts")
+
+
+@pytest.fixture(scope="module")
+def _killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = small_config(solver__epochs=2)
+    del config["dataset"]["seed"]
+    return kill(tmp_path_factory.mktemp("killed") / "out", (0, 1), config=config)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the recipe is called with, which is not run."""
+    made: list[dict[str, Any]] = []
+
+    def run(*arguments: Any, **options: Any) -> TrainingResult:
+        made.append(options)
+        return TrainingResult(Path("out"), None, None, 1, {})
+
+    monkeypatch.setattr(command.recipe, "train", run)
+    return made
+
+
+@pytest.fixture
+def home(_killed: Path) -> Path:
+    """Two killed trainings of one config, the newer one last, and one of another."""
+    import shutil
+
+    for age, name in enumerate(("newer", "older", "other")):
+        shutil.copytree(_killed, HOME / name)
+        moment = time.time() - 100 * age
+        os.utime(HOME / name / "run.json", (moment, moment))
+    config = HOME / "other" / "resolved_config.json"
+    config.write_text(config.read_text("utf-8").replace('"epochs": 2', '"epochs": 5'), "utf-8")
+    os.utime(HOME / "other" / "run.json")
+    return HOME
+
+
+def auto(**options: Any) -> TrainingResult:
+    config = small_config(solver__epochs=2)
+    del config["dataset"]["seed"]
+    return train(config, TRAIN, VALIDATION, resume="auto", offline=True, **options)
+
+
+def test_auto_goes_on_with_the_newest_unfinished_training_of_the_same(home: Path) -> None:
+    result = auto()
+    assert result.artifact_dir == home / "newer"
+    record = read_record(home / "newer")
+    assert record is not None
+    assert record.status == "FINISHED"
+
+
+def test_auto_takes_one_after_the_other_and_then_begins_one(
+    home: Path, calls: list[dict[str, Any]]
+) -> None:
+    auto()
+    for name in ("newer", "older"):
+        (home / name / "resolved_config.json").unlink()
+        auto()
+    auto(artifact_dir="mine")
+    folders = [call["artifact_dir"] for call in calls]
+    assert folders == [home / "newer", home / "older", None, Path("mine")]
+    assert all(call["resume"] and call["publisher"] is None for call in calls)
+
+
+def test_auto_waits_for_the_process_that_was_stopped(
+    home: Path, calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = threading.Event()
+
+    def occupy() -> None:
+        with locked(home / "newer"):
+            ready.set()
+            time.sleep(0.5)
+
+    thread = threading.Thread(target=occupy)
+    thread.start()
+    assert ready.wait(10)
+    auto()
+    thread.join()
+    assert calls[0]["artifact_dir"] == home / "newer"
+    monkeypatch.setattr(command, "_PATIENCE", 0)
+    with locked(home / "newer"), pytest.raises(ArtifactError, match="in use by process"):
+        auto()
+
+
+def test_a_run_is_found_or_fetched(
+    calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(run_id: str, folder: Path) -> None:
+        RunRecord(run_id=run_id).write(folder)
+
+    monkeypatch.setattr(command, "fetch_training", fetch)
+
+    def resume(run_id: str, folder: str | None = None) -> Path:
+        train({}, [], [], resume=run_id, artifact_dir=folder)
+        found: Path = calls[-1]["artifact_dir"]
+        return found
+
+    fetched = resume("1f0c")
+    assert fetched.parent == HOME
+    assert resume("1f0c") == fetched
+    assert resume("1f0c", "other") == Path("other")
+    assert resume("2f0c") not in (fetched, Path("other"))
+    message = r"^other holds the run 1f0c, not 2f0c: name another folder$"
+    with pytest.raises(ArtifactError, match=message):
+        resume("2f0c", "other")
+    Path("full").mkdir()
+    Path("full/notes.txt").touch()
+    with pytest.raises(ArtifactError, match=r"^full is not empty"):
+        resume("2f0c", "full")
+
+
+@pytest.mark.parametrize("options", [{"resume": True}, {"resume_anyway": True}])
+def test_resuming_needs_a_folder(options: dict[str, Any]) -> None:
+    with pytest.raises(ArtifactError, match=r"^resume needs an artifact_dir \(--artifact-dir\)"):
+        train(small_config(), TRAIN, VALIDATION, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"register": "a/b"}, r"could not register a model 'a/b'"),
+        (
+            {"register": "small", "alias": "latest"},
+            r"^MLflow refuses the alias 'latest': 'latest' alias name \(case insensitive\) is "
+            r"reserved\. Take one such as champion$",
+        ),
+        (
+            {"alias": "champion"},
+            r"^the alias 'champion' needs a registered model: name one by register \(--register "
+            r"NAME\), or leave the alias out$",
+        ),
+    ],
+)
+def test_a_name_that_mlflow_refuses_opens_no_run(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TrackingError, match=message):
+        train(small_config(), TRAIN, VALIDATION, **options)
+    assert mlflow.search_runs(search_all_experiments=True, output_format="list") == []
+    assert not HOME.exists()
+
+
+def test_what_breaks_before_the_run_is_opened_ends_the_one_that_mlflow_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with mlflow.start_run() as opened:
+        pass
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
+    with pytest.raises(Exception, match=r"^missing\.csv: no such file"):
+        train(small_config(), "missing.csv", VALIDATION)
+    run = mlflow.get_run(opened.info.run_id)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["barrage.error"].startswith("missing.csv: no such file")
+
+
+def test_a_training_in_its_mlflow_run() -> None:
+    result = train(
+        small_config(solver__epochs=1), TRAIN, VALIDATION, experiment="small", run_name="first"
+    )
+    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert (run.info.run_id, run.info.status) == (result.run_id, "FINISHED")
+    assert run.info.run_name == "first"
+    assert mlflow.get_experiment(run.info.experiment_id).name == "small"
+    assert run.data.params["dataset.seed"] == "7"
+    assert run.data.tags["barrage.keras"].startswith("3.")
+    assert len(run.inputs.dataset_inputs) == 2
+    assert mlflow.get_logged_model(result.model_uri.removeprefix("models:/")).metrics
+    assert mlflow.active_run() is None
