@@ -246,7 +246,7 @@ def check(config: str, train: str | None, validation: str | None, records: int) 
         count = len(checked.faults)
         _fail(f"{count} fault{'s' if count > 1 else ''} in {config}", 1)
     if train is not None:
-        run = dry_run(checked.resolved(), train, validation, records)
+        run = dry_run(checked.document, train, validation, records)
         click.echo(run.report)
         if run.error is not None:
             _fail(checked.document.located(explain_error(run.error)), 1)

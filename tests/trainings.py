@@ -58,6 +58,10 @@ class Following:
             self._look(work)
         work.update(published=True)
 
+    def publish(self, work: Workspace) -> None:
+        self._look(work)
+        work.update(published=True)
+
     def _look(self, work: Workspace) -> None:
         self.records.append(work.record)
         self.files.append(files(work.folder))

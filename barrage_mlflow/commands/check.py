@@ -23,13 +23,11 @@ from barrage_mlflow.config import (
     find_faults,
     find_warnings,
     read_config,
-    resolve_config,
 )
 from barrage_mlflow.dataset import Records, RecordSource, feeding_path
 from barrage_mlflow.dataset.types import PARTS
 from barrage_mlflow.errors import BarrageError, ConfigError, Fault
-from barrage_mlflow.training.loading import load_tensorflow
-from barrage_mlflow.training.prepare import Made, Watch, build_feeder, prepare, read_sets
+from barrage_mlflow.training.prepare import Made, Watch, build_feeder, prepare, read_sets, resolve
 from barrage_mlflow.training.progress import format_logs
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.history import History
@@ -59,15 +57,6 @@ class CheckedConfig:
     document: Document
     faults: list[Fault]
     warnings: list[Fault]
-
-    def resolved(self) -> dict[str, Any]:
-        """The full config, for which the project's modules are imported.
-
-        Raises:
-            ConfigError: they do not hold what the config names.
-        """
-        load_tensorflow()
-        return resolve_config(self.document, run_code=True)
 
 
 @dataclass(frozen=True)
@@ -106,7 +95,7 @@ def check_config(
 
 
 def dry_run(
-    config: Mapping[str, Any],
+    config: Document | Mapping[str, Any],
     train: RecordSource,
     validation: RecordSource | None = None,
     records: int = RECORDS,
@@ -114,7 +103,7 @@ def dry_run(
     """Go through a training in small. Nothing is tracked, and nothing is left on disk.
 
     Args:
-        config: a resolved config; it need hold no seed.
+        config: one without faults; it needs no seed.
         train: the train records, whatever :meth:`Records.read` takes.
         validation: the validation records; if left out, train records take their place.
         records: how many records of each to take, from the start; at least 1.
@@ -127,20 +116,19 @@ def dry_run(
         RecordError: records cannot be read, or there are none.
 
     Example:
-        >>> from barrage_mlflow.config import resolve_config
         >>> network = {
         ...     "import": "barrage_mlflow.model.sequential_from_config",
         ...     "params": {"layers": [{"import": "Dense", "params": {"units": 1, "name": "y"}}]},
         ... }
         >>> params = {"inputs": {"x": ["a"]}, "outputs": {"y": "b"}}
-        >>> config = resolve_config({
+        >>> config = {
         ...     "dataset": {"loader": {"import": "KeySelector", "params": params}},
         ...     "model": {
         ...         "network": network, "outputs": [{"name": "y", "loss": {"import": "mse"}}]
         ...     },
         ...     "solver": {},
         ...     "services": {},
-        ... })
+        ... }
         >>> result = dry_run(config, [{"a": 1.5, "b": 2.5}, {"a": 2.5, "b": 0.5}])
         >>> result.error is None
         True
@@ -171,11 +159,14 @@ def dry_run(
 
 
 def _run(
-    config: Mapping[str, Any], sets: Mapping[str, Records], folder: Path, report: _Report
+    given: Document | Mapping[str, Any],
+    sets: Mapping[str, Records],
+    folder: Path,
+    report: _Report,
 ) -> None:
     """Train one batch of an epoch, on this thread and with nothing kept."""
-    # Not before the records are read: it takes seconds, and a path is soon mistyped.
-    load_tensorflow()
+    report.reach("the imports of the config")
+    config = resolve(given)
 
     from barrage_mlflow.training.epochs import train_epochs
 
@@ -267,7 +258,8 @@ class _Report(Watch):
             on_train_begin=lambda logs: self.reach(SERVICES),
             on_epoch_begin=lambda epoch, logs: self.reach(TRAIN),
             on_test_begin=lambda logs: self.reach(VALIDATION),
-            on_test_end=lambda logs: self.reach(SERVICES),
+            # Without logs where the validation broke off.
+            on_test_end=lambda logs: self.reach(SERVICES if logs else VALIDATION),
         )
 
     def add_epoch(self, metrics: Mapping[str, float], trained: int, validated: int) -> None:

@@ -49,9 +49,10 @@ class ShapeTable:
         """The table as text, with the stages that were reached; empty if none was.
 
         Args:
-            error: the message of what went wrong, if anything did. Rows that it names are marked,
-                and those of which one of the later stages lacks a counterpart.
+            error: the message of what went wrong, if anything did. Rows that its first clause
+                names are marked, and those that one of the later stages lacks.
         """
+        clause = error.partition(";")[0]
         stages = [stage for stage in self._stages if any(stage == one for one, _ in self._reached)]
         rows = []
         for group, names in self._groups.items():
@@ -60,7 +61,7 @@ class ShapeTable:
                 gaps = [_ABSENT if (stage, group) in self._reached else "" for stage in stages]
                 texts = [cells.get(stage, gap) for stage, gap in zip(stages, gaps, strict=True)]
                 is_uneven = _ABSENT in texts[1:] and texts[1:] != [_ABSENT] * len(texts[1:])
-                is_marked = error and (f"'{name}'" in error or is_uneven)
+                is_marked = error and (f"'{name}'" in clause or is_uneven)
                 rows.append([f"{'>' if is_marked else ' '} {name}", *texts])
         if rows:
             rows.insert(0, ["", *stages])

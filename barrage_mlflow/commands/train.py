@@ -14,7 +14,7 @@ from barrage_mlflow.tracking.checkpoints import clear_half_fetched, fetch_traini
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
 from barrage_mlflow.training import train as recipe
-from barrage_mlflow.training.prepare import read_sets, resolve
+from barrage_mlflow.training.prepare import read_document, read_sets, resolve
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.training.train import TrainingResult
 from barrage_mlflow.workspace import folder as artifacts
@@ -155,7 +155,7 @@ def _find_unfinished(
     """Find the folder of the newest unfinished training of a config, its code and records."""
     datasets = recipe.describe_sets(sets)
     for folder in find_unfinished(_HOME):
-        _, resolved = resolve(config, overrides, recipe.find_seed(folder))
+        resolved = resolve(read_document(config, overrides, recipe.find_seed(folder)))
         if not find_changes(folder, resolved, recipe.find_code(resolved), datasets):
             return folder
     return None

@@ -44,6 +44,11 @@ class Publisher:
         run.finish("FINISHED")
         work.update(published=True)
 
+    def publish(self, work: Workspace) -> None:
+        """Publish the folder of a training that is over."""
+        with self.following(work):
+            pass
+
 
 def _publish(run: TrackedRun, work: Workspace) -> None:
     from barrage_mlflow.scoring.package import log_model

@@ -101,37 +101,44 @@ class Watch:
         """
 
 
-def resolve(
-    config: Any, overrides: Mapping[str, Any] | None, seed: int
-) -> tuple[Document, dict[str, Any]]:
-    """Read a config and fill it in, with a seed where it has none.
+def read_document(config: Any, overrides: Mapping[str, Any] | None, seed: int) -> Document:
+    """Read a config, and find every fault that shows without TensorFlow, which takes long to load.
 
     Args:
         config: a JSON or YAML file, or a dict.
         overrides: values by dotted path.
         seed: taken where the config has none, so that every run can be repeated.
 
-    Returns:
-        The config as given, and the full one.
-
     Raises:
         ConfigError: with every fault.
 
     Example:
-        >>> resolve("config.json", {"solver.epochs": 3}, seed=7)  # doctest: +SKIP
+        >>> read_document("config.json", {"solver.epochs": 3}, seed=7)  # doctest: +SKIP
     """
     document = apply_overrides(read_config(config), overrides or {})
     dataset = document.data.get("dataset") if isinstance(document.data, dict) else None
     if isinstance(dataset, dict) and "seed" not in dataset:
         document = apply_overrides(document, {"dataset.seed": seed})
     add_project_path(document)
-    # What can be found without TensorFlow is found before it is loaded, which takes seconds.
     if faults := find_faults(document):
         raise ConfigError(faults)
     for warning in find_warnings(document):
         logger.warning("%s", warning)
+    return document
+
+
+def resolve(config: Document | Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in a config without faults; the project's modules that it names are imported.
+
+    Raises:
+        ConfigError: they do not hold what the config names.
+
+    Example:
+        >>> resolve(read_document("config.json", {}, seed=7))["dataset"]["seed"]  # doctest: +SKIP
+        7
+    """
     load_tensorflow()
-    return document, resolve_config(document, run_code=True)
+    return resolve_config(config, run_code=True)
 
 
 def read_sets(sources: Mapping[str, Any], limit: int | None = None) -> dict[str, Records]:

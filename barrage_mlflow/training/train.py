@@ -21,7 +21,14 @@ from barrage_mlflow.scoring.proof import proved
 from barrage_mlflow.scoring.pyfunc import answer
 from barrage_mlflow.scoring.scorer import Scorer, save_model
 from barrage_mlflow.tracking.dependencies import project_code, requirements
-from barrage_mlflow.training.prepare import Plan, prepare, read_sets, resolve, write_summary
+from barrage_mlflow.training.prepare import (
+    Plan,
+    prepare,
+    read_document,
+    read_sets,
+    resolve,
+    write_summary,
+)
 from barrage_mlflow.training.progress import progress_callback
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import folder as artifacts
@@ -54,6 +61,16 @@ class Publisher(Protocol):
 
         Raises:
             TrackingError: MLflow cannot be reached when the block begins, or refuses something.
+        """
+
+    def publish(self, work: Workspace) -> None:
+        """Publish all that the run of a training that is over lacks.
+
+        Args:
+            work: a training whose status is final.
+
+        Raises:
+            TrackingError: MLflow cannot be reached, or refuses something.
         """
 
 
@@ -119,14 +136,13 @@ def train(
         >>> train("config.json", "train.csv", "validation.csv").best_epoch  # doctest: +SKIP
         17
     """
-    from barrage_mlflow.training.epochs import train_epochs
-
     folder = artifacts.default_folder() if artifact_dir is None else Path(artifact_dir)
     resume = resume or resume_anyway
     with StopRequest() as stop:
         with stop.at_once():
-            document, resolved = resolve(config, overrides, find_seed(folder if resume else None))
+            document = read_document(config, overrides, find_seed(folder if resume else None))
             sets = read_sets({"train": records_train, "validation": records_validation})
+            resolved = resolve(document)
             datasets, code = describe_sets(sets), find_code(resolved)
         with Workspace(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
@@ -138,6 +154,8 @@ def train(
             following = publisher.following(work) if publisher else nullcontext()
             with following, work.attempt(), ModelProcess.spare() as process:
                 with stop.at_once():
+                    from barrage_mlflow.training.epochs import train_epochs
+
                     process.ask("warm_up")
                     checkpoint = _find_checkpoint(work)
                     plan = prepare(resolved, sets, work.transformer)
@@ -257,8 +275,7 @@ def _complete(
         # It was killed while it was published.
         work.update(status="FINISHED", error=None, ended=now(), published=False)
     if publisher and not work.record.published:
-        with publisher.following(work):
-            pass
+        publisher.publish(work)
     logger.info("%s has finished; nothing is left to train", work.folder)
     return _result(work)
 
