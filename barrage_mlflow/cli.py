@@ -238,7 +238,7 @@ def predict(
 
     from barrage_mlflow.commands.predict import print_scores, score_file
     from barrage_mlflow.scoring.scorer import BATCH_SIZE, Scorer
-    from barrage_mlflow.training.progress import told_seconds
+    from barrage_mlflow.training.progress import show_seconds
     from barrage_mlflow.workspace import folder as artifacts
 
     if (Path(model) / artifacts.MODEL).is_dir():
@@ -254,7 +254,7 @@ def predict(
         print_scores(scorer, parts, lambda rows: click.echo(rows, nl=False), size, shown)
         return
     scores = score_file(scorer, parts, output, batch_size=size, progress=sys.stderr)
-    click.echo(f"{scores.records} scores in {output}, {told_seconds(scores.seconds)}")
+    click.echo(f"{scores.records} scores in {output}, {show_seconds(scores.seconds)}")
 
 
 @main.command(epilog=_EXAMPLE + "barrage-mlflow promote models:/iris/2 test.csv --alias champion")

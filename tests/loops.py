@@ -84,15 +84,19 @@ def run(
     validation: Any,
     epochs: int,
     callbacks: Any = (),
-    folder: Path | None = None,
+    history: History | None = None,
     **kwargs: Any,
 ) -> list[dict[str, float]]:
-    """Train; return the metrics of each epoch, those of the folder's history before included."""
-    folder = Path.cwd() if folder is None else folder
-    folder.mkdir(exist_ok=True)
-    history = History(folder / "metrics.jsonl")
+    """Train; return the metrics of each epoch, those of the history before included."""
+    if history is None:
+        history = History(Path("metrics.jsonl"))
     fit(network, train, validation, epochs, callbacks, Objective(), history, **kwargs)
-    return [epoch.metrics for epoch in History(folder / "metrics.jsonl").epochs()]
+    return [epoch.metrics for epoch in history.epochs()]
+
+
+def history_of(folder: Path) -> History:
+    """The metrics that a folder has."""
+    return History(folder / "metrics.jsonl")
 
 
 def same(left, right):

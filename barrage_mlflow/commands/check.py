@@ -38,6 +38,7 @@ from barrage_mlflow.errors import BarrageError, RecordError
 from barrage_mlflow.scoring.scorer import rehearse
 from barrage_mlflow.training.progress import format_logs
 from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace.history import History
 
 if TYPE_CHECKING:
     import keras
@@ -257,7 +258,8 @@ class _Attempt:
         self._stage = _SERVICES
         folder = built.transformer.parent
         (folder / artifacts.CHECKPOINTS).mkdir()
-        services = build_services(self._config, folder)
+        history = History(folder / artifacts.METRICS)
+        services = build_services(self._config, folder, history)
 
         self._stage = _TRAIN
         network, specs = built.network, built.specs
@@ -296,7 +298,7 @@ class _Attempt:
         )
         callbacks = [watcher, *services]
         try:
-            fit(network, _OneBatch(fed), validate(), 1, callbacks, built.objective)
+            fit(network, _OneBatch(fed), validate(), 1, callbacks, built.objective, history)
         except Exception as error:
             if not isinstance(error, BarrageError):
                 _add_part(error, [*services, network.optimizer])

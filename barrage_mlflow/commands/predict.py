@@ -89,7 +89,7 @@ def score_file(
             for rows, done, share in _scored(scorer, parts, batch_size, signals, resumed):
                 file.append(rows, done)
                 shown.update(done, share)
-            shown.say(f"writing {target}")
+            shown.finish(f"writing {target}")
             with signals.let_in():
                 file.finish()
     return FileScores(file.done, resumed, time.monotonic() - begun)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from barrage_mlflow.dataset import (
 from barrage_mlflow.model import Objective
 from barrage_mlflow.services import build_callbacks, check_monitors
 from barrage_mlflow.solver import build_learning_rate_reducer, build_optimizer
+from barrage_mlflow.workspace.history import History
 
 if TYPE_CHECKING:
     import keras
@@ -129,22 +130,18 @@ def train_batches(
 
 
 def build_services(
-    config: Config,
-    folder: Path,
-    about: Mapping[str, Any] | None = None,
-    written: Callable[[Path], object] | None = None,
+    config: Config, folder: Path, history: History
 ) -> list[keras.callbacks.Callback]:
     """Build the callbacks of services and solver, in the order in which they are called.
 
     Args:
         config: a resolved config.
         folder: the artifact folder.
-        about: what the training says of itself in its resume checkpoints.
-        written: called with each resume checkpoint that was written.
+        history: the metrics of every epoch.
 
     Raises:
         ConfigError: the learning rate reducer has a key that it does not know.
         ComponentError: params that a callback turns down.
     """
     reducer = build_learning_rate_reducer(config)
-    return [*build_callbacks(config, folder, about, written), *([reducer] if reducer else [])]
+    return [*build_callbacks(config, folder, history), *([reducer] if reducer else [])]

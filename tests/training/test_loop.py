@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from loops import BATCH, Batches, build_network, run, same, services
+from loops import BATCH, Batches, build_network, history_of, run, same, services
 
 from barrage_mlflow.errors import ArtifactError, ComponentError, RecordError, TrainingError
 from barrage_mlflow.services import (
@@ -14,7 +14,6 @@ from barrage_mlflow.services import (
     find_checkpoint,
 )
 from barrage_mlflow.training.steps import Steps, train_step
-from barrage_mlflow.workspace.history import History
 
 # Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
@@ -371,15 +370,15 @@ def events(folder):
 
 
 def test_all_services_together(tmp_path, capfd, caplog):
-    history = History(tmp_path / "metrics.jsonl")
+    history = history_of(tmp_path)
     callbacks = build_callbacks(services(), tmp_path, history)
 
-    logs = run(build_network(), Batches(43), Batches(20, seed=1), 3, callbacks, tmp_path)
+    logs = run(build_network(), Batches(43), Batches(20, seed=1), 3, callbacks, history)
 
     (best,) = (callback for callback in callbacks if isinstance(callback, BestCheckpoint))
     losses = [epoch["val_loss"] for epoch in logs]
     assert (best.best, best.best_epoch) == (min(losses), losses.index(min(losses)) + 1)
-    checkpoint = find_checkpoint(tmp_path, History(tmp_path / "metrics.jsonl"))
+    checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
     assert (checkpoint.step, checkpoint.steps, checkpoint.epochs) == (18, 6, 3)
     found = events(tmp_path / "tensorboard")
     scalars = [name for name in logs[0] if not name.startswith("val_")]
@@ -394,10 +393,10 @@ def test_all_services_together(tmp_path, capfd, caplog):
 
 def test_tensorboard_with_everything_on(tmp_path):
     params = {"histogram_freq": 1, "update_freq": "batch", "write_graph": True}
-    network, history = build_network(), History(tmp_path / "metrics.jsonl")
+    network, history = build_network(), history_of(tmp_path)
     callbacks = build_callbacks(services(tensorboard=params), tmp_path, history)
 
-    run(network, Batches(43), Batches(20), 2, callbacks, tmp_path)
+    run(network, Batches(43), Batches(20), 2, callbacks, history)
 
     found = events(tmp_path / "tensorboard")["train"]
     assert found["batch_loss"] == 12
@@ -405,12 +404,12 @@ def test_tensorboard_with_everything_on(tmp_path):
 
 
 def test_files_are_closed_when_validation_breaks_off(tmp_path):
-    history = History(tmp_path / "metrics.jsonl")
+    history = history_of(tmp_path)
     callbacks = build_callbacks(services(tensorboard={"update_freq": "batch"}), tmp_path, history)
     broken = At("on_test_batch_end", 1, refuse(KeyboardInterrupt("now")))
 
     with pytest.raises(KeyboardInterrupt, match="now"):
-        run(build_network(), Batches(43), Batches(20), 2, [*callbacks, broken], tmp_path)
+        run(build_network(), Batches(43), Batches(20), 2, [*callbacks, broken], history)
 
     assert not tf.summary.should_record_summaries()
     assert events(tmp_path / "tensorboard")["train"]["batch_loss"] == 6
@@ -423,20 +422,20 @@ def test_the_resume_checkpoint_is_written_last(tmp_path):
     reducer = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9)
     callbacks = [ResumeCheckpoint(tmp_path), reducer]
 
-    run(build_network(), Batches(24), Batches(8), 2, callbacks, tmp_path)
+    run(build_network(), Batches(24), Batches(8), 2, callbacks)
 
     other = build_network()
-    checkpoint = find_checkpoint(tmp_path, History(tmp_path / "metrics.jsonl"))
+    checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
     checkpoint.restore(other, [keras.callbacks.ReduceLROnPlateau("loss")])
     assert float(other.optimizer.learning_rate.numpy()) == pytest.approx(0.005)
 
 
 def test_a_finished_training_is_left_or_made_longer(tmp_path):
     def go(network, train, epochs, stop=False):
-        checkpoint = find_checkpoint(tmp_path, History(tmp_path / "metrics.jsonl"))
+        checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
         callbacks = [keras.callbacks.EarlyStopping("loss", 1e9 if stop else 0, 1)]
         callbacks.append(ResumeCheckpoint(tmp_path))
-        return run(network, train, Batches(8), epochs, callbacks, tmp_path, resume=checkpoint)
+        return run(network, train, Batches(8), epochs, callbacks, resume=checkpoint)
 
     whole, network, other = build_network(), build_network(), build_network(seed=2)
     logs = run(whole, Batches(24), Batches(8), 3)
@@ -454,9 +453,9 @@ def test_a_finished_training_is_left_or_made_longer(tmp_path):
 
 
 def test_a_checkpoint_of_another_network(tmp_path):
-    run(build_network(), Batches(24), Batches(8), 1, [ResumeCheckpoint(tmp_path)], tmp_path)
+    run(build_network(), Batches(24), Batches(8), 1, [ResumeCheckpoint(tmp_path)])
     recorder = Recorder()
-    checkpoint = find_checkpoint(tmp_path, History(tmp_path / "metrics.jsonl"))
+    checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
 
     with pytest.raises(ArtifactError, match="checkpoint is of another optimizer: it holds"):
         run(
@@ -465,7 +464,6 @@ def test_a_checkpoint_of_another_network(tmp_path):
             Batches(8),
             2,
             [recorder],
-            tmp_path,
             resume=checkpoint,
         )
 

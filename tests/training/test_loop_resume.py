@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from loops import Batches, build_network, run, same, services
+from loops import Batches, build_network, history_of, run, same, services
 
 from barrage_mlflow.services import (
     BestCheckpoint,
@@ -17,7 +17,6 @@ from barrage_mlflow.services import (
     build_callbacks,
     find_checkpoint,
 )
-from barrage_mlflow.workspace.history import History
 
 # Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
@@ -83,7 +82,7 @@ class Interrupt(keras.callbacks.Callback):
 
 
 def checkpoint_of(folder):
-    return find_checkpoint(folder, History(folder / "metrics.jsonl"))
+    return find_checkpoint(folder, history_of(folder))
 
 
 def go(folder, place=None, batch_period=1, config=None, further=(), **kwargs):
@@ -92,7 +91,8 @@ def go(folder, place=None, batch_period=1, config=None, further=(), **kwargs):
     checkpoint = checkpoint_of(folder)
     # A fresh process has other weights and generators: all must come from the checkpoint.
     network = build_network(seed=99 if checkpoint else 1, layer=Noise())
-    built = build_callbacks(config or services(), folder, History(folder / "metrics.jsonl"))
+    history = history_of(folder)
+    built = build_callbacks(config or services(), folder, history)
     reducer = keras.callbacks.ReduceLROnPlateau("loss", 0.5, 2, cooldown=1, min_delta=0.05)
     restless, interrupt = Restless(), Interrupt(place)
     interrupt.batch_period = batch_period
@@ -102,7 +102,7 @@ def go(folder, place=None, batch_period=1, config=None, further=(), **kwargs):
         Batches(20, seed=1),
         EPOCHS,
         [*built, reducer, restless, interrupt, *further],
-        folder,
+        history,
         resume=checkpoint,
         stop=interrupt.stop,
         **kwargs,
@@ -203,7 +203,13 @@ def test_a_callback_that_ended_an_epoch_ends_it_again(tmp_path):
         callbacks = [ResumeCheckpoint(folder), Enough(), interrupt]
         records = Batches(43), Batches(20, seed=1)
         logs = run(
-            network, *records, EPOCHS, callbacks, folder, resume=checkpoint, stop=interrupt.stop
+            network,
+            *records,
+            EPOCHS,
+            callbacks,
+            history_of(folder),
+            resume=checkpoint,
+            stop=interrupt.stop,
         )
         return logs, network.get_weights()
 
@@ -228,7 +234,7 @@ def test_an_epoch_that_has_become_shorter_is_over(tmp_path):
             Batches(20, seed=1),
             epochs,
             [ResumeCheckpoint(tmp_path), interrupt],
-            tmp_path,
+            history_of(tmp_path),
             resume=checkpoint,
             stop=interrupt.stop,
         )
