@@ -383,7 +383,7 @@ class _Attempt:
         except Exception:
             return  # no output's fault
         weights = fed[2] if len(fed) > 2 else {}
-        for name in objective.losses.keys() & fed[1].keys():
+        for name in objective.outputs.keys() & fed[1].keys():
             y = fed[1][name]
             if not _passes(objective.check_output, name, y):
                 self._table.mark(_OUTPUTS, name)

@@ -148,7 +148,7 @@ class Checkpoint:
         text = json.dumps(
             {"format": _FORMAT, "dtypes": odd, **state}, default=lambda value: value.tolist()
         )
-        members = {**self.arrays, _STATE: np.frombuffer(text.encode(), np.uint8)}
+        members: dict[str, Any] = {**self.arrays, _STATE: np.frombuffer(text.encode(), np.uint8)}
         for left in folder.glob(partial_path(folder / "*.npz").name):
             left.unlink()  # by a process that was killed
         with written_whole(path) as partial, partial.open("wb") as file:

@@ -188,7 +188,7 @@ def test_names_are_the_same_when_built_again():
     names = ["AUC", "AUC_1", "auc", "log_cosh_error", "roc", "hits", "made", "half"]
     for _ in range(2):
         _, objective = prepared(given)
-        assert [metric.name for metric in objective.metrics["y"]] == names
+        assert [metric.name for metric in objective.outputs["y"].metrics] == names
 
 
 def test_names_agree_with_the_configs_own_check():
@@ -277,7 +277,7 @@ def test_placeholders_reach_losses_and_metrics():
     metric = {"import": "TopKCategoricalAccuracy", "params": {"k": "{{ k }}"}}
     given = config("one", output("y", "categorical_crossentropy", metric))
     _, objective = prepared(given, {"k": 2})
-    assert objective.metrics["y"][0].get_config()["k"] == 2
+    assert objective.outputs["y"].metrics[0].get_config()["k"] == 2
 
 
 # Values.

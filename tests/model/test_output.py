@@ -1,4 +1,4 @@
-"""Shapes of targets and sample weights, checked before training."""
+"""One output: targets and sample weights, checked before training."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ from keras import losses, metrics, ops
 
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model.metrics import Crossentropy, build_metrics
-from barrage_mlflow.model.targets import OutputTargets
+from barrage_mlflow.model.output import Output
 
 
 class Raw(losses.Loss):
@@ -29,7 +29,7 @@ class Broken(losses.Loss):
 
 def targets(shape, loss, metrics=(), temporal=False):
     path = "$.model.outputs[0]"
-    return OutputTargets("tags", path, shape, "float32", loss, metrics, temporal)
+    return Output("tags", path, shape, "float32", loss, metrics, temporal)
 
 
 def floats(*shape):
