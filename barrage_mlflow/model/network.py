@@ -44,8 +44,8 @@ def build_network(
 
     Raises:
         ConfigError: placeholders cannot be filled.
-        ComponentError: what was built is no network that can be trained: its names cannot be
-            told, it is not callable on the example, or it brings its own training step.
+        ComponentError: what was built is no network that can be trained: its outputs have no
+            names, it is not callable on the example, or it brings its own training step.
 
     Example:
         >>> layers = [{"import": "Dense", "params": {"units": "{{classes}}", "name": "species"}}]
@@ -97,7 +97,7 @@ def _own_params(block: Mapping[str, Any], read: set[str]) -> dict[str, Any]:
 
 
 def input_specs(network: keras.Model) -> dict[str, ArraySpec]:
-    """Tells what arrays the inputs of a network take, without the batch axis.
+    """What arrays the inputs of a network take, without the batch axis.
 
     Args:
         network: as :func:`build_network` gives it.
@@ -124,7 +124,7 @@ def as_dict_network(
         wanted: output names of the config.
 
     Raises:
-        ComponentError: its names cannot be told, or it is not callable on ``x``.
+        ComponentError: its outputs have no names, or it is not callable on ``x``.
 
     Example:
         >>> network = keras.Sequential([keras.layers.Dense(3, name="species")])
@@ -148,7 +148,7 @@ Tensors = dict[str, keras.KerasTensor]
 
 
 def _as_float32(name: str, tensor: keras.KerasTensor) -> keras.KerasTensor:
-    """An output of mixed precision in what losses are computed in, and JSON can hold."""
+    """An output of mixed precision in what losses are computed in, and JSON can write."""
     if tensor.dtype not in ("float16", "bfloat16"):
         return tensor
     return keras.layers.Activation("linear", dtype="float32", name=f"{name}_as_float32")(tensor)
@@ -216,7 +216,7 @@ def _call(network: keras.Model, inputs: Tensors) -> Any:
     """Calls a subclassed network on its inputs; one with a single input may take it bare."""
     try:
         with warnings.catch_warnings():
-            # Keras gives them when a call breaks; the call's own error says more.
+            # Keras gives them when a call breaks; the call's own error is clearer.
             warnings.filterwarnings("ignore", ".*it has unbuilt state", UserWarning)
             try:
                 return network(inputs)

@@ -71,7 +71,7 @@ class Objective:
         _check_logs(self._logs(), self._layer_logs)
 
     def monitors(self) -> set[str]:
-        """Returns every name that the logs of an epoch will hold.
+        """Returns every name that the logs of an epoch will have.
 
         Example:
             >>> x = keras.Input((4,), name="flower")
@@ -290,7 +290,7 @@ def _check_logs(logs: list[tuple[str, str]], layer_logs: Iterable[str]) -> None:
 
 
 def _layer_metrics(layers: Iterable[keras.layers.Layer]) -> list[str]:
-    """Names of metrics that layers hold. Keras logs them too, but none of a nested network."""
+    """Names of the layers' own metrics. Keras logs them too, but none of a nested network."""
     names: list[str] = []
     for layer in layers:
         if isinstance(layer, keras.Model):

@@ -107,7 +107,7 @@ class Output:
 
         Raises:
             ComponentError: they cannot be compared with the output.
-            Exception: whatever a project's own loss or metric raises, with the place as a note.
+            Exception: whatever a project's own loss or metric raises, with the place added.
         """
         if y.dtype.kind not in "biuf":
             raise ComponentError(
@@ -165,7 +165,7 @@ class Output:
                 f"{self.path}: expected sample weights of '{self._name}' that are numbers, "
                 f"got {given.dtype}; see what the loader gives as weights"
             )
-        # Axes of the weights that say something; those behind them must be of length 1.
+        # Axes along which weights differ; those behind them must be of length 1.
         depth = 2 if self._temporal and given.shape[:2] == ones.shape[:2] else 1
         meaning = given.shape[:depth]
         if meaning != ones.shape[:depth] or given.size != np.prod(meaning, dtype=int):
@@ -218,7 +218,7 @@ class Output:
 
     def _misfit(self, key: str, component: Any, y: np.ndarray, why: str) -> ComponentError:
         kind = type(component).__name__
-        # Classes that stand for an alias tell a reader nothing.
+        # The class behind an alias means nothing to a reader.
         if kind in {"MeanMetricWrapper", "Crossentropy"}:
             kind = f"'{component.name}'"
         remedy = "make the targets the shape of the output, or choose another loss or metric"
@@ -266,5 +266,5 @@ def _fit(y: Sequence[int], output: Sequence[int | None]) -> bool:
 
 
 def _is_kerass(component: Any) -> bool:
-    """Whether it is Keras's, or stands for an alias of Keras's."""
+    """Whether it is Keras's, or the class behind an alias of Keras's."""
     return type(component).__module__.partition(".")[0] in {"keras", "barrage_mlflow"}

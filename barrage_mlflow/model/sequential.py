@@ -19,7 +19,7 @@ _PATH = "$.model.network.params.layers"
 def sequential_from_config(layers: Sequence[Mapping[str, Any]]) -> keras.Model:
     """Builds a network that passes its one input through a list of layers.
 
-    Layers are found in ``keras.layers`` by their short names. An ``Input`` may stand first; its
+    Layers are found in ``keras.layers`` by their short names. An ``Input`` may come first; its
     ``shape`` is a list or, for one axis, an integer. Without one the shape is that of the first
     records. The ``name`` of the ``Input`` is the name of the network's input, that of the last
     layer the name of its output. A layer without a ``name`` is called after its class, with a
@@ -29,7 +29,7 @@ def sequential_from_config(layers: Sequence[Mapping[str, Any]]) -> keras.Model:
         layers: import blocks, ``{"import": "Dense", "params": {"units": 3}}``.
 
     Raises:
-        ComponentError: there is no layer, a block is no import block, an ``Input`` stands
+        ComponentError: there is no layer, a block is no import block, an ``Input`` is
             elsewhere than first, or two layers have one name.
         ImportPathError: a path names no layer.
 
@@ -55,7 +55,7 @@ def sequential_from_config(layers: Sequence[Mapping[str, Any]]) -> keras.Model:
     if any(is_input[1:]):
         raise ComponentError(
             f"{_PATH}[{is_input.index(True, 1)}]: expected a layer, got an Input, which may only "
-            "stand first"
+            "come first"
         )
     repeated = {name for name, count in Counter(layer.name for layer in built).items() if count > 1}
     if repeated:

@@ -79,7 +79,7 @@ def check_monitors(config: Mapping[str, Any], known: Collection[str]) -> None:
 
     Args:
         config: a resolved config.
-        known: names of all metrics that an epoch's logs will hold.
+        known: names of all metrics that an epoch will have.
 
     Raises:
         ConfigError: a monitor that no output produces; each with the nearest name that does.

@@ -1,6 +1,6 @@
 """The resume checkpoint: all that a training needs to go on after its process has ended.
 
-A file is called after the steps that were trained, ``step-000001234.npz``. It holds arrays in
+A file is called after the steps that were trained, ``step-000001234.npz``. It has arrays in
 NumPy's format without pickle, and among them a ``state`` of JSON text. The zip format has a
 checksum of each.
 """

@@ -30,7 +30,7 @@ _ARRAYS = "__arrays__"
 def copy_variables(network: keras.Model) -> tuple[dict[str, Any], Arrays]:
     """Copy every variable of a compiled network, of its optimizer and of its metrics.
 
-    The network's variables hold the states of its layers' seed generators, the optimizer's
+    Among the network's are the states of its layers' seed generators, among the optimizer's
     the learning rate and the count of steps, the metrics' what an epoch has added up so far.
 
     Args:
@@ -91,15 +91,14 @@ def _check_same(owner: str, variables: Sequence[keras.Variable], saved: list[Any
     thing = owner if owner in ("optimizer", _METRICS) else "network"
     if len(saved) != len(variables):
         raise ArtifactError(
-            f"the checkpoint is of another {thing}: it holds {len(saved)} {owner} variables, "
-            f"the {thing} has {len(variables)}"
+            f"the checkpoint is of another {thing}: expected {len(variables)} {owner} variables, "
+            f"got {len(saved)}"
         )
     for variable, (path, shape, dtype) in zip(variables, saved, strict=True):
         if (list(variable.shape), variable.dtype) != (shape, dtype):
             raise ArtifactError(
-                f"the checkpoint is of another {thing}: it holds {path!r} "
-                f"{tuple(shape)} {dtype}, the {thing} has {variable.path!r} "
-                f"{tuple(variable.shape)} {variable.dtype}"
+                f"the checkpoint is of another {thing}: expected {variable.path!r} "
+                f"{tuple(variable.shape)} {variable.dtype}, got {path!r} {tuple(shape)} {dtype}"
             )
 
 
@@ -111,7 +110,7 @@ def copy_callbacks(callbacks: Iterable[keras.callbacks.Callback]) -> tuple[list[
     rate reducer, whose memory is their public attributes.
 
     Returns:
-        One ``[class name, state]`` a callback, as JSON values, and the arrays that they hold.
+        One ``[class name, state]`` a callback, as JSON values, and the arrays among it.
     """
     states: list[Any] = []
     arrays: Arrays = {}
@@ -141,7 +140,7 @@ def restore_callbacks(
     if saved != present:
         raise ArtifactError(
             "the checkpoint is of other callbacks: "
-            f"it holds {', '.join(saved) or 'none'}, got {', '.join(present) or 'none'}"
+            f"expected {', '.join(present) or 'none'}, got {', '.join(saved) or 'none'}"
         )
     for position, (callback, (_, state)) in enumerate(zip(remembering, states, strict=True)):
         values = {

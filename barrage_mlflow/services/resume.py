@@ -17,7 +17,7 @@ from barrage_mlflow.workspace.folder import CHECKPOINTS, RESUME
 class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes a resume checkpoint after each epoch, and within epochs if asked.
 
-    What it holds is copied at once, and written while training goes on. The training loop reports
+    All of it is copied at once, and written while training goes on. The training loop reports
     each step that it has reached, so that one can be written of any moment, also when the training
     is interrupted.
 

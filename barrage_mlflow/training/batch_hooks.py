@@ -15,7 +15,7 @@ class BatchHooks:
     Many batches run in one call of TensorFlow, after which the hooks of each are called with
     its own loss. A callback that looks at the network in them, or stops the training, needs
     them between two batches: for one that has such hooks, each batch is a call. A class or
-    object attribute ``batch_period`` says how many batches a callback lets pass between two
+    object attribute ``batch_period`` is how many batches a callback lets pass between two
     that matter to it, counted in each epoch or over the training, or that none does (``None``).
     TensorBoard's is its ``update_freq``.
 

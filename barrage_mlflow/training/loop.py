@@ -73,7 +73,7 @@ def fit(
     Callbacks are called in their order, the resume checkpoint after all others. Batches run
     many in one call of TensorFlow, and their hooks are called after it, batch by batch; a callback
     that must see the network after every batch has it so (see :class:`BatchHooks`). At a batch's
-    end their logs hold ``loss``, its mean over the epoch so far; at an epoch's end every
+    end their logs have ``loss``, its mean over the epoch so far; at an epoch's end every
     train metric, every validation metric as ``val_…``, and ``learning_rate``: the one in force
     at the end of the epoch, before a learning rate reducer changes it (with a schedule, the
     one of the next step). The history has them before a checkpoint of the epoch is written.
@@ -121,7 +121,7 @@ def fit(
     first_epoch, first_batch = (resume.epochs, resume.batch) if resume else (0, 0)
     if len(history.epochs()) > first_epoch:
         history.cut(first_epoch)
-    # What the resume checkpoint writes holds what the others became.
+    # The resume checkpoint writes what the others became.
     ordered = sorted(callbacks, key=lambda callback: isinstance(callback, ResumeCheckpoint))
     callback_list = keras.callbacks.CallbackList(
         ordered,
@@ -282,7 +282,7 @@ class _Loop:
         raise interruption
 
     def end_callbacks(self, failure: BaseException) -> None:
-        """Let every callback close its files; what breaks then is a note on the failure."""
+        """Let every callback close its files; what breaks then is added to the failure."""
         for callback in self._callbacks.callbacks:
             try:
                 if self._testing:
@@ -358,7 +358,7 @@ def _again(first: DataRecord, rest: Iterator[DataRecord]) -> Iterator[DataRecord
 
 
 def _learning_rate(network: keras.Model) -> float:
-    """Give it as the user wrote it, ``0.001``, not as float32 holds it, ``0.0010000000475``."""
+    """Give it as the user wrote it, ``0.001``, not as float32 has it, ``0.0010000000475``."""
     return float(str(keras.ops.convert_to_numpy(network.optimizer.learning_rate)))
 
 

@@ -96,12 +96,12 @@ def test_without_an_input_the_shape_is_left_open():
         (
             [IRIS[0], IRIS[1], {"import": "Input", "params": {"shape": 8, "name": "again"}}],
             "$.model.network.params.layers[2]: expected a layer, got an Input, "
-            "which may only stand first",
+            "which may only come first",
         ),
         (
             [IRIS[1], IRIS[0]],
             "$.model.network.params.layers[1]: expected a layer, got an Input, "
-            "which may only stand first",
+            "which may only come first",
         ),
         (
             [IRIS[0], IRIS[4], IRIS[4]],

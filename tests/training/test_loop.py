@@ -457,7 +457,7 @@ def test_a_checkpoint_of_another_network(tmp_path):
     recorder = Recorder()
     checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
 
-    with pytest.raises(ArtifactError, match="checkpoint is of another optimizer: it holds"):
+    with pytest.raises(ArtifactError, match="checkpoint is of another optimizer: expected"):
         run(
             build_network(optimizer="sgd"),
             Batches(24),
