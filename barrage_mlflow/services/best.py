@@ -123,8 +123,12 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
         def write() -> None:
             # On this thread alone the variables have these values, while training goes on.
-            values = keras.StatelessScope(zip(network.variables, weights or (), strict=True))
-            with written_whole(self.path) as partial, values:
+            values = zip(network.variables, weights or (), strict=True)
+            with (
+                keras.device("cpu:0"),
+                written_whole(self.path) as partial,
+                keras.StatelessScope(values),
+            ):
                 network.save_weights(partial)
 
         self._writer.submit(write)

@@ -242,72 +242,60 @@ def test_placeholders_reach_the_builder():
         build("functional", network_params={"classes": 7}, units="{{clases}}")
 
 
+OWN = "a network that leaves training to its config, got"
+NEVER = "would never be called; write it as a loss, a metric or a layer (which may call add_loss)"
+
+
 @pytest.mark.parametrize(
     ("function", "params", "message"),
     [
         (
             "same_names",
             {},
-            "$.model.network: expected outputs of different names, got 'species' more than once; "
-            "give the outputs as a dict by name",
+            "outputs of different names, got 'species' more than once; give the outputs as a dict "
+            "by name",
         ),
         (
             "deep_dict",
             {},
-            "$.model.network: expected a dict of one tensor each as outputs, "
-            "got 'species': list; return {name: tensor}",
+            "a dict of one tensor each as outputs, got 'species': list; return {name: tensor}",
         ),
         (
             "dict_by_number",
             {},
-            "$.model.network: expected a dict of one tensor each as outputs, "
-            "got 1: KerasTensor; return {name: tensor}",
+            "a dict of one tensor each as outputs, got 1: KerasTensor; return {name: tensor}",
         ),
         (
             "empty_sequential",
             {},
-            "$.model.network: expected a network with one input and at least one layer, "
-            "got a Sequential of 0 layers and the loader's inputs 'flower'; "
-            "start it with an Input layer",
+            "a network with one input and at least one layer, got a Sequential of 0 layers and "
+            "the loader's inputs 'flower'; start it with an Input layer",
         ),
         (
             "Subclassed",
             {"returns": "tensor"},
-            "$.model.network: expected named outputs, got KerasTensor from the call of "
-            'Subclassed; return a dict by output name, such as {"species": tensor}',
+            "named outputs, got KerasTensor from the call of Subclassed; return a dict by output "
+            'name, such as {"species": tensor}',
         ),
         (
             "Subclassed",
             {"returns": "list"},
-            "$.model.network: expected a dict of one tensor each as outputs, "
-            "got 'species': list; return {name: tensor}",
+            "a dict of one tensor each as outputs, got 'species': list; return {name: tensor}",
         ),
         (
             "Callless",
             {},
-            "$.model.network: expected a network that can be called, got Callless, "
-            "which has no call method; write one that returns a dict by output name",
+            "a network that can be called, got Callless, which has no call method; write one that "
+            "returns a dict by output name",
         ),
-        (
-            "OwnCall",
-            {},
-            "$.model.network: expected a network that leaves training to its config, got OwnCall, "
-            "whose own call would never be called; "
-            "write it as a loss, a metric or a layer (which may call add_loss)",
-        ),
-        (
-            "OwnStep",
-            {},
-            "$.model.network: expected a network that leaves training to its config, got OwnStep, "
-            "whose own train_step, compute_loss would never be called; "
-            "write it as a loss, a metric or a layer (which may call add_loss)",
-        ),
+        ("OwnCall", {}, f"{OWN} OwnCall, whose own call {NEVER}"),
+        ("OwnStep", {}, f"{OWN} OwnStep, whose own train_step, compute_loss {NEVER}"),
     ],
 )
 def test_networks_that_cannot_be_trained(function, params, message):
     with pytest.raises(ComponentError, match=r"\$\.model\.network") as caught:
         build(function, **params)
-    assert str(caught.value) == message
+    assert str(caught.value) == f"$.model.network: expected {message}"
 
 
 def test_a_sequential_without_an_input_needs_a_single_one_from_the_loader():

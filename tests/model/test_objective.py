@@ -198,16 +198,32 @@ def test_names_agree_with_the_configs_own_check():
     }
 
 
+def renamed(*names):
+    return [{"import": "mae", "params": {"name": name}} for name in names]
+
+
+def taken(place, name, owner):
+    return (
+        f".outputs[0].metrics[{place}]: expected a log name of its own, got '{name}', which is "
+        f'that of {owner}; give the metric another "name" in its params'
+    )
+
+
+NO_ENTRY = (
+    ".outputs: expected an entry for each output of the network ('mass', 'species'), got none for "
+    "'species'; add it, or build the network without it"
+)
+
+
 @pytest.mark.parametrize(
     ("given", "lines"),
     [
         (
-            config("one", output("z", "mse")),
+            config("species_and_mass", output("Z", "mse"), output("mass", "mse")),
             [
-                "$.model.outputs[0].name: expected an output of the network ('y'), got 'z'; "
+                ".outputs[0].name: expected an output of the network ('mass', 'species'), got 'Z'; "
                 "name the layer, or return the outputs as a dict",
-                "$.model.outputs: expected an entry for each output of the network ('y'), "
-                "got none for 'y'; add it, or build the network without it",
+                NO_ENTRY,
             ],
         ),
         (
@@ -218,59 +234,35 @@ def test_names_agree_with_the_configs_own_check():
                 output("mass", "mse", loss_weight=1),
             ),
             [
-                "$.model.outputs[0].name: expected an output of the network "
-                "('mass', 'species'), got 'specie'; did you mean 'species'?",
-                "$.model.outputs[1].name: expected each name once, got 'mass' again; remove one",
-                "$.model.outputs[2].name: expected each name once, got 'mass' again; remove one",
-                "$.model.outputs: expected an entry for each output of the network "
-                "('mass', 'species'), got none for 'species'; "
-                "add it, or build the network without it",
+                ".outputs[0].name: expected an output of the network ('mass', 'species'), got "
+                "'specie'; did you mean 'species'?",
+                ".outputs[1].name: expected each name once, got 'mass' again; remove one",
+                ".outputs[2].name: expected each name once, got 'mass' again; remove one",
+                NO_ENTRY,
             ],
         ),
         (
             config(
                 "one",
-                output(
-                    "y",
-                    "mse",
-                    {"import": "mae", "params": {"name": "loss"}},
-                    {"import": "mae", "params": {"name": "learning_rate"}},
-                    {"import": "mae", "params": {"name": "val_loss"}},
-                    {"import": "mae", "params": {"name": "val_mae"}},
-                    "mae",
-                ),
+                output("y", "mse", *renamed("loss", "learning_rate", "val_loss", "val_mae", "mae")),
             ),
             [
-                "$.model.outputs[0].metrics[0]: expected a log name of its own, got 'loss', "
-                'which is that of $.model; give the metric another "name" in its params',
-                "$.model.outputs[0].metrics[1]: expected a log name of its own, got "
-                "'learning_rate', which is that of the learning rate; "
-                'give the metric another "name" in its params',
-                "$.model.outputs[0].metrics[2]: expected a log name of its own, got 'val_loss', "
-                'which is that of $.model; give the metric another "name" in its params',
-                "$.model.outputs[0].metrics[4]: expected a log name of its own, got 'mae', "
-                "which is that of $.model.outputs[0].metrics[3]; "
-                'give the metric another "name" in its params',
+                taken(0, "loss", "$.model"),
+                taken(1, "learning_rate", "the learning rate"),
+                taken(2, "val_loss", "$.model"),
+                taken(4, "mae", "$.model.outputs[0].metrics[3]"),
             ],
         ),
         (
-            config(
-                "one",
-                output("y", "mse", {"import": "mae", "params": {"name": "activity"}}),
-                holding=True,
-            ),
-            [
-                "$.model.outputs[0].metrics[0]: expected a log name of its own, got 'activity', "
-                "which is that of a layer's metric; "
-                'give the metric another "name" in its params',
-            ],
+            config("one", output("y", "mse", *renamed("activity")), holding=True),
+            [taken(0, "activity", "a layer's metric")],
         ),
     ],
 )
-def test_names_that_cannot_stand(given, lines):
+def test_names_that_do_not_fit(given, lines):
     with pytest.raises(ConfigError, match="expected") as caught:
         prepared(given)
-    assert str(caught.value).splitlines() == lines
+    assert str(caught.value).splitlines() == [f"$.model{line}" for line in lines]
 
 
 def test_placeholders_reach_losses_and_metrics():
@@ -425,38 +417,38 @@ def test_metrics_that_take_no_weights_work_where_there_are_none():
         trained(given, {"y": y}, {"y": np.ones(10)})
 
 
+GIVEN = ".dataset: expected {} for the outputs 'mass', 'species' from loader and transformer, got "
+
+
 @pytest.mark.parametrize(
     ("y", "w", "message"),
     [
         (
             None,
             None,
-            "$.dataset.loader: expected targets for 'mass', 'species', got inputs alone; "
-            "let the loader give (x, y) or (x, y, w) unless it is in SCORE mode",
+            ".dataset.loader: expected targets for 'mass', 'species', got inputs alone; let the "
+            "loader give (x, y) or (x, y, w) unless it is in SCORE mode",
         ),
         (
             {"species": Y["species"], "mas": Y["mass"]},
             None,
-            "$.dataset: expected targets for the outputs 'mass', 'species' from loader and "
-            "transformer, got 'mas', 'species'; did you mean 'mass'?",
+            GIVEN.format("targets") + "'mas', 'species'; did you mean 'mass'?",
         ),
         (
             {"species": Y["species"]},
             None,
-            "$.dataset: expected targets for the outputs 'mass', 'species' from loader and "
-            "transformer, got 'species'; name the targets after the outputs",
+            GIVEN.format("targets") + "'species'; name the targets after the outputs",
         ),
         (
             Y,
             {"weight": np.ones(10)},
-            "$.dataset: expected sample weights for the outputs 'mass', 'species' from loader and "
-            "transformer, got 'weight'; name the weights after the outputs",
+            GIVEN.format("sample weights") + "'weight'; name the sample weights after the outputs",
         ),
         (
             Y,
             {"species": np.ones((10, 2))},
-            "$.model.outputs[0]: expected sample weights of 'species' of shape (10,), "
-            "got (10, 2); give one weight per record",
+            ".model.outputs[0]: expected sample weights of 'species' of shape (10,), got (10, 2); "
+            "give one weight per record",
         ),
     ],
 )
@@ -464,7 +456,7 @@ def test_what_the_loader_gives_must_match(y, w, message):
     _, objective = prepared(BOTH)
     with pytest.raises(ComponentError, match="expected") as caught:
         objective.check_targets(y, w)
-    assert str(caught.value) == message
+    assert str(caught.value) == f"${message}"
 
 
 def test_weights_that_come_late_are_refused():
