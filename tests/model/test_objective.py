@@ -134,39 +134,30 @@ Y = {
 # Names.
 
 
-def test_logs_of_several_outputs_are_named_after_them():
-    _, objective, logs = trained(BOTH, Y)
+MEASURED = output("y", "mse", "mae", "mae", {"import": "keras.metrics.R2Score"})
+
+
+@pytest.mark.parametrize(
+    ("given", "y", "names"),
+    [
+        (BOTH, Y, {"loss", "species_loss", "species_accuracy", "mass_loss", "mass_mae"}),
+        (config("one", MEASURED), {"y": np.ones((10, 3))}, {"loss", "mae", "mae_1", "r2_score"}),
+        # Metrics of layers are logged, but not those of nested networks.
+        (
+            config("one", output("y", "mse"), holding=True),
+            {"y": np.ones((10, 3))},
+            {"loss", "activity"},
+        ),
+    ],
+)
+def test_logs_are_named_as_keras_names_them(given, y, names):
+    network, objective, logs = trained(given, y)
+    assert {*logs} == names | {f"val_{name}" for name in names}
     assert objective.monitors() == {*logs, "learning_rate"}
-    assert set(logs) == {
-        f"{val}{name}"
-        for val in ("", "val_")
-        for name in ("loss", "species_loss", "species_accuracy", "mass_loss", "mass_mae")
-    }
-
-
-def test_logs_of_one_output_are_bare():
-    given = config("one", output("y", "mse", "mae", "mae", {"import": "keras.metrics.R2Score"}))
-    _, objective, logs = trained(given, {"y": GENERATOR.normal(size=(10, 3))})
-    assert objective.monitors() == {*logs, "learning_rate"}
-    assert set(logs) == {
-        f"{val}{name}" for val in ("", "val_") for name in ("loss", "mae", "mae_1", "r2_score")
-    }
-
-
-def test_metrics_of_layers_are_logged_but_not_those_of_nested_networks():
-    given = config("one", output("y", "mse"), holding=True)
-    _, objective, logs = trained(given, {"y": np.ones((10, 3))})
-    assert objective.monitors() == {*logs, "learning_rate"}
-    assert "val_activity" in logs
-
-
-def test_keras_fit_gives_the_same_names():
-    network, objective = prepared(BOTH)
-    objective.check_targets(Y)
-    objective.compile(network, keras.optimizers.SGD(0.01))
-    y, _ = objective.conform(Y)
+    assert {"activity", *monitor_names(given)} >= names
+    y, _ = objective.conform(y)
     history = network.fit(X, y, validation_data=(X, y), verbose=0).history
-    assert objective.monitors() == {*history, "learning_rate"}
+    assert {*history} == {*logs}
 
 
 def test_names_are_the_same_when_built_again():
@@ -189,13 +180,6 @@ def test_names_are_the_same_when_built_again():
     for _ in range(2):
         _, objective = prepared(given)
         assert [metric.name for metric in objective.outputs["y"].metrics] == names
-
-
-def test_names_agree_with_the_configs_own_check():
-    _, objective = prepared(BOTH)
-    assert monitor_names(BOTH) >= {
-        name for name in objective.monitors() if not name.startswith("val_")
-    }
 
 
 def renamed(*names):
