@@ -174,7 +174,8 @@ def _own_tensors(
     network: keras.Model, x: Mapping[str, np.ndarray], wanted: Sequence[str]
 ) -> tuple[Tensors, Tensors]:
     """The tensors that a network begins and ends in, by name."""
-    if isinstance(network.input, dict):
+    sequential = isinstance(network, keras.Sequential)
+    if not sequential and isinstance(network.input, dict):
         inputs = _flat_dict(network.input, "inputs")
     else:
         layers = {id(each.output): each.name for each in network.layers if _is_input(each)}
@@ -183,14 +184,10 @@ def _own_tensors(
         if unnamed and len(names) == len(x) == 1:
             names = list(x)
         inputs = _named(names, network.inputs, "inputs")
-    if isinstance(network.output, dict):
+    if not sequential and isinstance(network.output, dict):
         return inputs, _flat_dict(network.output, "outputs")
-    if isinstance(network, keras.Sequential):
-        names = [network.layers[-1].name]
-        operations = network.layers
-    else:
-        names = list(network.output_names)
-        operations = network.operations
+    operations = network.layers[-1:] if sequential else network.operations
+    names = [network.layers[-1].name] if sequential else list(network.output_names)
     kinds = {each.name: type(each).__name__ for each in operations}
     if len(names) == len(wanted) == 1 and is_made_up(names[0], kinds[names[0]]):
         names = list(wanted)

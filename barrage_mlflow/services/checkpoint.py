@@ -153,10 +153,11 @@ class Checkpoint:
             left.unlink()  # by a process that was killed
         with written_whole(path) as partial, partial.open("wb") as file:
             np.savez(file, **members)
-        for place, other in enumerate(artifacts.resume_checkpoints(folder)):
-            # A later one is damaged, or of a training whose epochs had more steps.
-            if place >= keep or artifacts.checkpoint_step(other.name) > self.step:
-                other.unlink()
+        found = artifacts.resume_checkpoints(folder)
+        # A later one is damaged, or of a training whose epochs had more steps.
+        later = [each for each in found if artifacts.checkpoint_step(each.name) > self.step]
+        for other in (*later, *found[len(later) + keep :]):
+            other.unlink()
         return path
 
     @classmethod

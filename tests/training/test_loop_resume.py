@@ -93,7 +93,7 @@ def go(folder, place=None, batch_period=1, config=None, further=(), **kwargs):
     network = build_network(seed=99 if checkpoint else 1, layer=Noise())
     history = history_of(folder)
     built = build_callbacks(config or services(), folder, history)
-    reducer = keras.callbacks.ReduceLROnPlateau("loss", 0.5, 2, cooldown=1, min_delta=0.05)
+    reducer = keras.callbacks.ReduceLROnPlateau("loss", 0.5, 2, cooldown=1, min_delta=1e9)
     restless, interrupt = Restless(), Interrupt(place)
     interrupt.batch_period = batch_period
     logs = run(
