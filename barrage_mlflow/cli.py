@@ -186,7 +186,7 @@ def predict(
     it was.
     """
     from barrage_mlflow.commands.predict import predict as run_prediction
-    from barrage_mlflow.training.progress import told_seconds
+    from barrage_mlflow.training.progress import show_seconds
 
     def write(rows: bytes) -> None:
         click.echo(rows, nl=False)
@@ -195,7 +195,7 @@ def predict(
     shown = None if output is None and sys.stdout.isatty() else sys.stderr
     scores = run_prediction(records, model, output, keep, batch_size, write, shown)
     if scores is not None:
-        click.echo(f"{scores.records} scores in {output}, {told_seconds(scores.seconds)}")
+        click.echo(f"{scores.records} scores in {output}, {show_seconds(scores.seconds)}")
 
 
 @main.command(epilog=_EXAMPLE + "barrage-mlflow promote models:/iris/2 test.csv --alias champion")

@@ -25,7 +25,7 @@ def build_optimizer(config: Mapping[str, Any]) -> keras.optimizers.Optimizer:
             block of a schedule.
 
     Raises:
-        ConfigError: ``params`` holds a second ``learning_rate``.
+        ConfigError: ``params`` has a second ``learning_rate``.
         ImportPathError: the import of the optimizer or the schedule leads nowhere.
         ComponentError: their params do not fit, or what they make is of another kind.
 
@@ -64,7 +64,7 @@ def build_optimizer(config: Mapping[str, Any]) -> keras.optimizers.Optimizer:
 def build_learning_rate_reducer(
     config: Mapping[str, Any],
 ) -> keras.callbacks.ReduceLROnPlateau | None:
-    """Build the callback that lowers the learning rate when a metric stands still.
+    """Build the callback that lowers the learning rate when a metric no longer improves.
 
     Args:
         config: a resolved config. The keys of ``solver.learning_rate_reducer`` are the
@@ -75,7 +75,7 @@ def build_learning_rate_reducer(
 
     Raises:
         ConfigError: a key that the callback does not know. (Keras itself would take it and
-            say nothing.)
+            not complain.)
         ComponentError: values that the callback refuses.
 
     Example:

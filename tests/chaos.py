@@ -156,9 +156,11 @@ class Project:
         from mlflow import MlflowClient
 
         from barrage_mlflow.services import find_checkpoint
+        from barrage_mlflow.workspace.history import History
 
         folder = self.folder / artifact_dir
-        checkpoint = find_checkpoint(folder / "checkpoints" / "resume")
+        history = History(folder / "metrics.jsonl")
+        checkpoint = find_checkpoint(folder, history)
         assert checkpoint is not None
         best: dict[str, bytes] = {}
 
@@ -174,9 +176,9 @@ class Project:
         points = [point for key in run.data.metrics for point in history(client, run_id, key)]
         return {
             "status": run.info.status,
-            "epochs": checkpoint.epoch,
-            "logs": checkpoint.logs,
-            "arrays": {name: array.tobytes() for name, array in checkpoint._arrays.items()},
+            "epochs": checkpoint.epochs,
+            "logs": [epoch.metrics for epoch in history.epochs()],
+            "arrays": {name: array.tobytes() for name, array in checkpoint.arrays.items()},
             "best": best,
             "report": (folder / "training_report.csv").read_text("utf-8"),
             "metrics": sorted(points),

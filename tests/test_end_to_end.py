@@ -29,6 +29,7 @@ import pytest
 
 from barrage_mlflow import BarrageModel
 from barrage_mlflow.services import find_checkpoint
+from barrage_mlflow.workspace.history import History
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -406,9 +407,9 @@ def test_mlflow_run_that_was_terminated_goes_on_when_it_is_started_again(tmp_pat
         time.sleep(0.5)
     assert run.info.status == "KILLED"
     assert run.data.tags["barrage.error"] == "KeyboardInterrupt: SIGTERM"
-    checkpoint = find_checkpoint(out / "checkpoints" / "resume")
+    checkpoint = find_checkpoint(out, History(out / "metrics.jsonl"))
     assert checkpoint is not None
-    assert 0 < checkpoint.epoch < 200
+    assert 0 < checkpoint.epochs < 200
 
     ended = mlflow_run(tmp_path, *parameters)
     assert ended.returncode == 0, ended.stderr

@@ -90,7 +90,7 @@ def score_file(
             for rows, done, share in _scored(scorer, parts, batch_size, stop, resumed):
                 file.append(rows, done)
                 shown.update(done, share)
-            shown.say(f"writing {target}")
+            shown.finish(f"writing {target}")
             with stop.at_once():
                 file.finish()
     return FileScores(file.done, resumed, time.monotonic() - begun)

@@ -61,7 +61,7 @@ class DictNetwork(keras.Model):  # type: ignore[misc]
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Returns the loss of a batch, a float32 scalar, and notes that of each output.
+        """Returns the loss of a batch, a float32 scalar, and counts that of each output.
 
         Args:
             x: inputs by name, ``(batch, ...)``.

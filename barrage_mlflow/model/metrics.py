@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
 from keras import ops
 
 from barrage_mlflow.config import build_import
-from barrage_mlflow.model.names import automatic_number, snake_case, unique_names
+from barrage_mlflow.model.names import is_made_up, snake_case, unique_names
 
 _KERAS = {"keras", "tf", "tensorflow"}
 
@@ -51,38 +52,31 @@ def build_metrics(blocks: Sequence[Mapping[str, Any]], path: str) -> list[keras.
     return [_as_metric(one, name) for one, name in zip(built, names, strict=True)]
 
 
-def unreduced(loss: keras.losses.Loss) -> Callable[[Any, Any], Any]:
-    """Returns the function that gives a loss's values before they are averaged.
+def unreduced(loss: keras.losses.Loss, y_true: Any, y_pred: Any) -> Any:
+    """Returns a loss's values before they are averaged.
 
-    Its values are float32: usually ``(batch,)`` or ``(batch, time)``; a loss that joins the
-    records of a batch gives fewer.
+    They are float32: usually ``(batch,)`` or ``(batch, time)``; a loss that joins the records of a
+    batch gives fewer.
 
     Args:
         loss: any loss.
+        y_true: targets, ``(batch, ...)``.
+        y_pred: outputs, ``(batch, ...)``.
 
     Example:
-        >>> values = unreduced(keras.losses.MeanSquaredError())
-        >>> values([[1.0, 1.0], [2.0, 2.0]], [[1.0, 3.0], [2.0, 2.0]]).numpy().tolist()
+        >>> mse = keras.losses.MeanSquaredError()
+        >>> unreduced(mse, [[1.0, 1.0], [2.0, 2.0]], [[1.0, 3.0], [2.0, 2.0]]).numpy().tolist()
         [2.0, 0.0]
     """
-
-    def values(y_true: Any, y_pred: Any) -> Any:
-        y_true = ops.convert_to_tensor(y_true, dtype=loss.dtype)
-        y_pred = ops.convert_to_tensor(y_pred, dtype=loss.dtype)
-        return loss.call(y_true, y_pred)
-
-    return values
+    y_true = ops.convert_to_tensor(y_true, dtype=loss.dtype)
+    y_pred = ops.convert_to_tensor(y_pred, dtype=loss.dtype)
+    return loss.call(y_true, y_pred)
 
 
-def _averaged(loss: keras.losses.Loss) -> Callable[[Any, Any], Any]:
-    """The function whose mean over records is the loss; a joint value counts for each record."""
-    values_of = unreduced(loss)
-
-    def values(y_true: Any, y_pred: Any) -> Any:
-        values = values_of(y_true, y_pred)
-        return values if len(values.shape) else ops.broadcast_to(values, ops.shape(y_pred)[:1])
-
-    return values
+def _of_each_record(loss: keras.losses.Loss, y_true: Any, y_pred: Any) -> Any:
+    """Values whose mean over records is the loss; a joint value counts for each record."""
+    values = unreduced(loss, y_true, y_pred)
+    return values if len(values.shape) else ops.broadcast_to(values, ops.shape(y_pred)[:1])
 
 
 def _name(block: Mapping[str, Any], built: Any) -> str:
@@ -96,15 +90,14 @@ def _name(block: Mapping[str, Any], built: Any) -> str:
     if package.partition(".")[0] in _KERAS:
         return snake_case(last)
     # A project's own metric: the name that its code gives it, unless Keras made it up.
-    automatic = automatic_number(built.name, class_name) is not None
-    return snake_case(class_name) if automatic else str(built.name)
+    return snake_case(class_name) if is_made_up(built.name, class_name) else str(built.name)
 
 
 def _as_metric(built: Any, name: str) -> keras.metrics.Metric:
     if isinstance(built, str):
         return keras.metrics.MeanMetricWrapper(_accuracy, name=name)
     if isinstance(built, keras.losses.Loss):
-        return keras.metrics.MeanMetricWrapper(_averaged(built), name=name)
+        return keras.metrics.MeanMetricWrapper(partial(_of_each_record, built), name=name)
     built.name = name
     return built
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +15,7 @@ from barrage_mlflow.config import build_import, load_import, placeholder_names
 from barrage_mlflow.dataset import ArraySpec, DataRecord
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model.dict_network import DictNetwork
-from barrage_mlflow.model.names import automatic_number, listed, stable_names
+from barrage_mlflow.model.names import is_made_up, listed
 from barrage_mlflow.model.placeholders import fill_model
 
 _PATH = "$.model.network"
@@ -33,9 +32,10 @@ def build_network(
     names, shapes and dtypes, and becomes the single layer of the wrapping network.
 
     An output is called by its key in the returned dict, else by the layer that makes it; an
-    input by its key, else by its ``Input``. Names that Keras made up (``dense_7``) are counted
-    anew within the network, so that they do not depend on what the process built before. The
-    only input of a network, if nobody named it, takes the name that the loader gives.
+    input by its key, else by its ``Input``. The only input of a network, if nobody named it,
+    takes the name that the loader gives, the only output that of the config. Of several, those
+    that nobody named are called as Keras calls them (``dense_7``), which counts all that the
+    process has built.
 
     Args:
         config: a resolved config.
@@ -44,8 +44,8 @@ def build_network(
 
     Raises:
         ConfigError: placeholders cannot be filled.
-        ComponentError: what was built is no network that can be trained: its names cannot be
-            told, it is not callable on the example, or it brings its own training step.
+        ComponentError: what was built is no network that can be trained: its outputs have no
+            names, it is not callable on the example, or it brings its own training step.
 
     Example:
         >>> layers = [{"import": "Dense", "params": {"units": "{{classes}}", "name": "species"}}]
@@ -97,7 +97,7 @@ def _own_params(block: Mapping[str, Any], read: set[str]) -> dict[str, Any]:
 
 
 def input_specs(network: keras.Model) -> dict[str, ArraySpec]:
-    """Tells what arrays the inputs of a network take, without the batch axis.
+    """What arrays the inputs of a network take, without the batch axis.
 
     Args:
         network: as :func:`build_network` gives it.
@@ -114,18 +114,17 @@ def input_specs(network: keras.Model) -> dict[str, ArraySpec]:
 
 
 def as_dict_network(
-    network: keras.Model, x: Mapping[str, np.ndarray], wanted: Iterable[str]
+    network: keras.Model, x: Mapping[str, np.ndarray], wanted: Sequence[str]
 ) -> DictNetwork:
     """Wraps a network as dict-in, dict-out.
 
     Args:
         network: functional, sequential or subclassed.
         x: arrays by input, ``(batch, ...)``.
-        wanted: output names of the config; where they are the names that Keras made up, these
-            are taken as they are.
+        wanted: output names of the config.
 
     Raises:
-        ComponentError: its names cannot be told, or it is not callable on ``x``.
+        ComponentError: its outputs have no names, or it is not callable on ``x``.
 
     Example:
         >>> network = keras.Sequential([keras.layers.Dense(3, name="species")])
@@ -133,32 +132,29 @@ def as_dict_network(
         dict_keys(['species'])
     """
     if isinstance(network, keras.Sequential):
-        inputs, outputs = _sequential_tensors(network, x)
-    elif isinstance(network, keras.Function):
-        inputs, outputs = _functional_tensors(network, x, set(wanted))
+        _build_sequential(network, x)
+    if isinstance(network, (keras.Sequential, keras.Function)):
+        inputs, outputs = _own_tensors(network, x, wanted)
     else:
         inputs, outputs = _traced_tensors(network, x)
-    name = stable_names([(network.name, type(network).__name__)])[network.name]
     outputs = {name: _as_float32(name, tensor) for name, tensor in outputs.items()}
     with warnings.catch_warnings():
         # Keras wants the keys of a dict to be the names of its tensors; the keys are what counts.
         warnings.filterwarnings("ignore", "When providing `inputs` as a dict")
-        return DictNetwork(inputs=inputs, outputs=outputs, name=name)
+        return DictNetwork(inputs=inputs, outputs=outputs, name=network.name)
 
 
 Tensors = dict[str, keras.KerasTensor]
 
 
 def _as_float32(name: str, tensor: keras.KerasTensor) -> keras.KerasTensor:
-    """An output of mixed precision in what losses are computed in, and JSON can hold."""
+    """An output of mixed precision in what losses are computed in, and JSON can write."""
     if tensor.dtype not in ("float16", "bfloat16"):
         return tensor
     return keras.layers.Activation("linear", dtype="float32", name=f"{name}_as_float32")(tensor)
 
 
-def _sequential_tensors(
-    network: keras.Sequential, x: Mapping[str, np.ndarray]
-) -> tuple[Tensors, Tensors]:
+def _build_sequential(network: keras.Sequential, x: Mapping[str, np.ndarray]) -> None:
     if network.layers and not network.built and len(x) == 1:
         (array,) = x.values()
         try:
@@ -172,30 +168,29 @@ def _sequential_tensors(
             f"of {len(network.layers)} layers and the loader's inputs {listed(x)}; "
             "start it with an Input layer"
         )
-    layers = [(layer.name, type(layer).__name__) for layer in network.layers]
-    output = stable_names(layers)[layers[-1][0]]
-    return {_only_input(_tensor_name(network.inputs[0]), x): network.inputs[0]}, {
-        output: network.outputs[0]
-    }
 
 
-def _functional_tensors(
-    network: keras.Model, x: Mapping[str, np.ndarray], wanted: set[str]
+def _own_tensors(
+    network: keras.Model, x: Mapping[str, np.ndarray], wanted: Sequence[str]
 ) -> tuple[Tensors, Tensors]:
-    stable = stable_names((op.name, type(op).__name__) for op in network.operations)
-    if isinstance(network.input, dict):
+    """The tensors that a network begins and ends in, by name."""
+    sequential = isinstance(network, keras.Sequential)
+    if not sequential and isinstance(network.input, dict):
         inputs = _flat_dict(network.input, "inputs")
     else:
-        layers = {id(layer.output): layer for layer in network.layers if _is_input(layer)}
-        raw = [_tensor_name(tensor) or layers[id(tensor)].name for tensor in network.inputs]
-        names = raw if set(raw) == set(x) else [stable.get(name, name) for name in raw]
-        if len(names) == 1 and automatic_number(raw[0], "InputLayer") is not None:
-            names = [_only_input(None, x)]
+        layers = {id(each.output): each.name for each in network.layers if _is_input(each)}
+        names = [layers.get(id(tensor), tensor.name) for tensor in network.inputs]
+        unnamed = is_made_up(names[0], "InputLayer") or is_made_up(names[0], "KerasTensor")
+        if unnamed and len(names) == len(x) == 1:
+            names = list(x)
         inputs = _named(names, network.inputs, "inputs")
-    if isinstance(network.output, dict):
+    if not sequential and isinstance(network.output, dict):
         return inputs, _flat_dict(network.output, "outputs")
-    raw = list(network.output_names)
-    names = raw if set(raw) == wanted else [stable[name] for name in raw]
+    operations = network.layers[-1:] if sequential else network.operations
+    names = [network.layers[-1].name] if sequential else list(network.output_names)
+    kinds = {each.name: type(each).__name__ for each in operations}
+    if len(names) == len(wanted) == 1 and is_made_up(names[0], kinds[names[0]]):
+        names = list(wanted)
     return inputs, _named(names, network.outputs, "outputs")
 
 
@@ -218,7 +213,7 @@ def _call(network: keras.Model, inputs: Tensors) -> Any:
     """Calls a subclassed network on its inputs; one with a single input may take it bare."""
     try:
         with warnings.catch_warnings():
-            # Keras gives them when a call breaks; the call's own error says more.
+            # Keras gives them when a call breaks; the call's own error is clearer.
             warnings.filterwarnings("ignore", ".*it has unbuilt state", UserWarning)
             try:
                 return network(inputs)
@@ -259,17 +254,6 @@ def _is_kerass(cls: type, method: str) -> bool:
 
 def _is_input(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, keras.layers.InputLayer)
-
-
-def _tensor_name(tensor: keras.KerasTensor) -> str | None:
-    """The name given to an ``Input``, or None if it has none."""
-    return None if re.fullmatch(r"keras_tensor(_\d+)?", tensor.name) else str(tensor.name)
-
-
-def _only_input(name: str | None, x: Mapping[str, np.ndarray]) -> str:
-    if name is not None:
-        return name
-    return next(iter(x)) if len(x) == 1 else "input_layer"
 
 
 def _flat_dict(tensors: Mapping[Any, Any], what: str) -> Tensors:

@@ -13,8 +13,8 @@ from barrage_mlflow.config.paths import did_you_mean
 from barrage_mlflow.errors import ComponentError, ConfigError, Fault
 from barrage_mlflow.model.metrics import build_loss, build_metrics
 from barrage_mlflow.model.names import listed
+from barrage_mlflow.model.output import Output
 from barrage_mlflow.model.placeholders import fill_model
-from barrage_mlflow.model.targets import OutputTargets
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -32,6 +32,9 @@ class Objective:
         config: a resolved config.
         network: as :func:`~barrage_mlflow.model.build_network` gives it.
         network_params: the fitted transformer's, for placeholders in losses and metrics.
+
+    Attributes:
+        outputs: of the network, by name, in the order of the config.
 
     Raises:
         ConfigError: output names of config and network differ, or two values would be logged
@@ -57,34 +60,18 @@ class Objective:
         network: keras.Model,
         network_params: Mapping[str, Any] | None = None,
     ) -> None:
-        outputs = fill_model(config, network_params or {})["outputs"]
-        _check_names(outputs, network)
-        self.losses: dict[str, keras.losses.Loss] = {}
-        self.loss_weights: dict[str, float] = {}
-        self.metrics: dict[str, list[keras.metrics.Metric]] = {}
-        self._targets: dict[str, OutputTargets] = {}
-        for place, output in enumerate(outputs):
-            name, path = output["name"], f"{_PATH}[{place}]"
-            self.losses[name] = build_loss(output["loss"], f"{path}.loss")
-            weight = output.get("loss_weight")
-            self.loss_weights[name] = 1.0 if weight is None else float(weight)
-            self.metrics[name] = build_metrics(output.get("metrics") or [], f"{path}.metrics")
-            tensor = network.output[name]
-            self._targets[name] = OutputTargets(
-                name,
-                path,
-                tensor.shape[1:],
-                str(tensor.dtype),
-                self.losses[name],
-                self.metrics[name],
-                output.get("sample_weight_mode") == "temporal",
-            )
+        blocks = fill_model(config, network_params or {})["outputs"]
+        _check_names(blocks, network)
+        self.outputs = {
+            block["name"]: _build_output(block, f"{_PATH}[{place}]", network.output[block["name"]])
+            for place, block in enumerate(blocks)
+        }
         self._weighted: set[str] | None = None
         self._layer_logs = set(_layer_metrics(network.layers))
         _check_logs(self._logs(), self._layer_logs)
 
     def monitors(self) -> set[str]:
-        """Returns every name that the logs of an epoch will hold.
+        """Returns every name that the logs of an epoch will have.
 
         Example:
             >>> x = keras.Input((4,), name="flower")
@@ -126,7 +113,7 @@ class Objective:
         self._check_loader_names(y, w)
         assert y is not None
         w = w or {}
-        for name in self._targets:
+        for name in self.outputs:
             self.check_output(name, y[name], w.get(name))
         self._weighted = set(w) | (self._weighted or set())
 
@@ -144,9 +131,9 @@ class Objective:
         given = [np.asarray(array) for array in (y, w) if array is not None]
         # What is no number at all is left to feeding, which can name its record.
         if all(array.dtype.kind in "biuf" for array in given):
-            targets = self._targets[name]
-            targets.check(given[0], w is not None)
-            targets.weights(w, targets.conform(given[0]))
+            output = self.outputs[name]
+            output.check(given[0], w is not None)
+            output.weights(w, output.conform(given[0]))
 
     def conform(
         self, y: Arrays | None, w: Arrays | None = None
@@ -179,17 +166,17 @@ class Objective:
         """
         self._check_loader_names(y, w)
         assert y is not None
-        late = set(w or ()) - (set(self.losses) if self._weighted is None else self._weighted)
+        late = set(w or ()) - self._weighted_names()
         if late:
             raise ComponentError(
                 f"{_PATH}: expected no sample weights for {listed(late)}, of which the first "
                 "train records had none, got some; let the loader give them for train records too"
             )
-        y = {name: targets.conform(np.asarray(y[name])) for name, targets in self._targets.items()}
+        y = {name: output.conform(np.asarray(y[name])) for name, output in self.outputs.items()}
         if not w:
             return y, None
         return y, {
-            name: targets.weights(w.get(name), y[name]) for name, targets in self._targets.items()
+            name: output.weights(w.get(name), y[name]) for name, output in self.outputs.items()
         }
 
     def compile(
@@ -206,52 +193,62 @@ class Objective:
             jit_compile: whether XLA compiles the step. Keras would choose it by itself, although
                 it compiles anew for every batch size.
         """
-        weighted = set(self.losses) if self._weighted is None else self._weighted
-        metrics = {name: list(metrics) for name, metrics in self.metrics.items() if metrics}
+        weighted = self._weighted_names()
+        metrics = {name: output.metrics for name, output in self.outputs.items() if output.metrics}
         network.compile(
             optimizer=optimizer,
-            loss=dict(self.losses),
-            loss_weights=dict(self.loss_weights),
+            loss={name: output.loss for name, output in self.outputs.items()},
+            loss_weights={name: output.loss_weight for name, output in self.outputs.items()},
             metrics={name: metrics[name] for name in metrics if name not in weighted} or None,
             weighted_metrics={name: metrics[name] for name in metrics if name in weighted} or None,
             jit_compile=jit_compile,
         )
 
+    def _weighted_names(self) -> set[str]:
+        """The outputs that may have sample weights: all, as long as no targets were checked."""
+        return set(self.outputs) if self._weighted is None else self._weighted
+
     def _logs(self) -> list[tuple[str, str]]:
         """The JSON path and the log name of everything that the outputs log."""
         logs = [("$.model", "loss")]
-        several = len(self.losses) > 1
-        for place, (name, metrics) in enumerate(self.metrics.items()):
+        several = len(self.outputs) > 1
+        for name, output in self.outputs.items():
             prefix = f"{name}_" if several else ""
             if several:
-                logs.append((f"{_PATH}[{place}].loss", f"{name}_loss"))
-            logs.extend(
-                (f"{_PATH}[{place}].metrics[{i}]", f"{prefix}{metric.name}")
-                for i, metric in enumerate(metrics)
-            )
+                logs.append((f"{output.path}.loss", f"{name}_loss"))
+            for place, metric in enumerate(output.metrics):
+                logs.append((f"{output.path}.metrics[{place}]", f"{prefix}{metric.name}"))
         return logs
 
     def _check_loader_names(self, y: Arrays | None, w: Arrays | None) -> None:
         if y is None:
             raise ComponentError(
-                f"$.dataset.loader: expected targets for {listed(self.losses)}, got inputs alone; "
+                f"$.dataset.loader: expected targets for {listed(self.outputs)}, got inputs alone; "
                 "let the loader give (x, y) or (x, y, w) unless it is in SCORE mode"
             )
-        unknown = [name for name in y if name not in self.losses]
-        if unknown or len(y) < len(self.losses):
-            hints = [did_you_mean(name, self.losses) for name in unknown]
-            remedy = next(filter(None, hints), "name the targets after the outputs")
-            raise ComponentError(
-                f"$.dataset: expected targets for the outputs {listed(self.losses)} from loader "
-                f"and transformer, got {listed(y)}; {remedy}"
-            )
-        unknown = [name for name in w or () if name not in self.losses]
-        if unknown:
-            remedy = did_you_mean(unknown[0], self.losses) or "name the weights after the outputs"
-            raise ComponentError(
-                f"$.dataset: expected sample weights for the outputs {listed(self.losses)} from "
-                f"loader and transformer, got {listed(w or ())}; {remedy}"
-            )
+        for what, given in (("targets", y), ("sample weights", w or {})):
+            unknown = [name for name in given if name not in self.outputs]
+            if unknown or (given is y and len(y) < len(self.outputs)):
+                hints = (did_you_mean(name, self.outputs) for name in unknown)
+                remedy = next(filter(None, hints), f"name the {what} after the outputs")
+                raise ComponentError(
+                    f"$.dataset: expected {what} for the outputs {listed(self.outputs)} from "
+                    f"loader and transformer, got {listed(given)}; {remedy}"
+                )
+
+
+def _build_output(block: Mapping[str, Any], path: str, tensor: keras.KerasTensor) -> Output:
+    weight = block.get("loss_weight")
+    return Output(
+        block["name"],
+        path,
+        tensor.shape[1:],
+        str(tensor.dtype),
+        build_loss(block["loss"], f"{path}.loss"),
+        build_metrics(block.get("metrics") or [], f"{path}.metrics"),
+        block.get("sample_weight_mode") == "temporal",
+        1.0 if weight is None else float(weight),
+    )
 
 
 def _check_names(outputs: list[Mapping[str, Any]], network: keras.Model) -> None:
@@ -293,7 +290,7 @@ def _check_logs(logs: list[tuple[str, str]], layer_logs: Iterable[str]) -> None:
 
 
 def _layer_metrics(layers: Iterable[keras.layers.Layer]) -> list[str]:
-    """Names of metrics that layers hold. Keras logs them too, but none of a nested network."""
+    """Names of the layers' own metrics. Keras logs them too, but none of a nested network."""
     names: list[str] = []
     for layer in layers:
         if isinstance(layer, keras.Model):

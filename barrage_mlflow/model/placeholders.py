@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from barrage_mlflow.config import fill_placeholders, placeholder_names
+from barrage_mlflow.config import fill_placeholders, placeholder_names, placeholder_values
+from barrage_mlflow.config.placeholders import given_values
 from barrage_mlflow.errors import ConfigError, Fault
 
 _PARAMS = "$.model.network.params"
@@ -14,8 +15,9 @@ _PARAMS = "$.model.network.params"
 def fill_model(config: Mapping[str, Any], network_params: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the ``model`` section with every placeholder replaced by its value.
 
-    Values come from ``model.network.params`` and from the transformer's ``network_params``. A
-    param that merely hands a value on, ``"units": "{{units}}"``, defines none itself.
+    Values come from ``model.network.params``, which may use each other, and from the transformer's
+    ``network_params``. A param that merely hands a value on, ``"units": "{{units}}"``, defines
+    none itself.
 
     Args:
         config: a resolved config; left as it is.
@@ -33,35 +35,8 @@ def fill_model(config: Mapping[str, Any], network_params: Mapping[str, Any]) -> 
     """
     model = config["model"]
     params = dict(model["network"].get("params") or {})
-    values = _values(params, network_params)
-    filled = {
-        name: fill_placeholders(value, values, f"{_PARAMS}.{name}")
-        for name, value in params.items()
-    }
-    return {
-        **model,
-        "network": {**model["network"], "params": filled},
-        "outputs": fill_placeholders(model["outputs"], values, "$.model.outputs"),
-    }
-
-
-def _values(params: Mapping[str, Any], network_params: Mapping[str, Any]) -> dict[str, Any]:
-    """Every name that a placeholder may use, with its value, in which none is left."""
-    waiting = {name: value for name, value in params.items() if not _hands_on(value)}
-    twice = [name for name in waiting if name in network_params]
-    if twice:
-        raise ConfigError(
-            [
-                Fault(
-                    f"{_PARAMS}.{name}",
-                    "expected a name that the transformer's network_params do not hold, "
-                    f"got '{name}', which stands in both",
-                    f"rename one of them, or write '{{{{{name}}}}}' to use the transformer's",
-                )
-                for name in twice
-            ]
-        )
-    values = dict(network_params)
+    values = placeholder_values(params, network_params)
+    waiting = {name: values.pop(name) for name in given_values(params)}
     while ready := [n for n, v in waiting.items() if set(placeholder_names(v)) <= values.keys()]:
         for name in ready:
             values[name] = fill_placeholders(waiting.pop(name), values, f"{_PARAMS}.{name}")
@@ -79,8 +54,12 @@ def _values(params: Mapping[str, Any], network_params: Mapping[str, Any]) -> dic
                 for name in waiting
             ]
         )
-    return values
-
-
-def _hands_on(value: Any) -> bool:
-    return isinstance(value, str) and bool(placeholder_names(value))
+    filled = {
+        name: fill_placeholders(value, values, f"{_PARAMS}.{name}")
+        for name, value in params.items()
+    }
+    return {
+        **model,
+        "network": {**model["network"], "params": filled},
+        "outputs": fill_placeholders(model["outputs"], values, "$.model.outputs"),
+    }

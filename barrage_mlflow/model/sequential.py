@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import keras
 
 from barrage_mlflow.config import build_import
 from barrage_mlflow.errors import ComponentError
-from barrage_mlflow.model.names import automatic_number, listed, snake_case
+from barrage_mlflow.model.names import is_made_up, listed, snake_case
 
 _PATH = "$.model.network.params.layers"
 
@@ -18,7 +19,7 @@ _PATH = "$.model.network.params.layers"
 def sequential_from_config(layers: Sequence[Mapping[str, Any]]) -> keras.Model:
     """Builds a network that passes its one input through a list of layers.
 
-    Layers are found in ``keras.layers`` by their short names. An ``Input`` may stand first; its
+    Layers are found in ``keras.layers`` by their short names. An ``Input`` may come first; its
     ``shape`` is a list or, for one axis, an integer. Without one the shape is that of the first
     records. The ``name`` of the ``Input`` is the name of the network's input, that of the last
     layer the name of its output. A layer without a ``name`` is called after its class, with a
@@ -28,7 +29,7 @@ def sequential_from_config(layers: Sequence[Mapping[str, Any]]) -> keras.Model:
         layers: import blocks, ``{"import": "Dense", "params": {"units": 3}}``.
 
     Raises:
-        ComponentError: there is no layer, a block is no import block, an ``Input`` stands
+        ComponentError: there is no layer, a block is no import block, an ``Input`` is
             elsewhere than first, or two layers have one name.
         ImportPathError: a path names no layer.
 
@@ -48,20 +49,21 @@ def sequential_from_config(layers: Sequence[Mapping[str, Any]]) -> keras.Model:
         )
     built = [_layer(block, f"{_PATH}[{place}]") for place, block in enumerate(layers)]
     _name_layers(built, layers)
-    if not any(not isinstance(layer, keras.layers.InputLayer) for layer in built):
+    is_input = [isinstance(layer, keras.layers.InputLayer) for layer in built]
+    if all(is_input):
         raise ComponentError(f"{_PATH}: expected at least one layer besides Input, got none")
-    for place, layer in enumerate(built[1:], start=1):
-        if isinstance(layer, keras.layers.InputLayer):
-            raise ComponentError(
-                f"{_PATH}[{place}]: expected a layer, got an Input, which may only stand first"
-            )
+    if any(is_input[1:]):
+        raise ComponentError(
+            f"{_PATH}[{is_input.index(True, 1)}]: expected a layer, got an Input, which may only "
+            "come first"
+        )
     repeated = {name for name, count in Counter(layer.name for layer in built).items() if count > 1}
     if repeated:
         raise ComponentError(
             f"{_PATH}: expected layers of different names, got {listed(repeated)} more than once; "
             'give each its own "name" param'
         )
-    if not isinstance(built[0], keras.layers.InputLayer):
+    if not is_input[0]:
         return keras.Sequential(built)
     inputs = tensor = built[0].output
     for place, layer in enumerate(built[1:], start=1):
@@ -82,19 +84,18 @@ def _layer(block: Mapping[str, Any], path: str) -> keras.layers.Layer:
 
 
 def _name_layers(built: Sequence[keras.layers.Layer], layers: Sequence[Mapping[str, Any]]) -> None:
-    # Set afterwards, not passed to the constructor: a project's own layer need not take a name.
-    chosen = [bool((block.get("params") or {}).get("name")) for block in layers]
+    """Count the layers that nobody named anew, aside of the names that somebody chose."""
+    unnamed = []
     taken = set()
-    for layer, keep in zip(built, chosen, strict=True):
-        if keep or automatic_number(layer.name, type(layer).__name__) is None:
+    for layer, block in zip(built, layers, strict=True):
+        chosen = (block.get("params") or {}).get("name")
+        if chosen or not is_made_up(layer.name, type(layer).__name__):
             taken.add(layer.name)
-    for layer, keep in zip(built, chosen, strict=True):
-        if keep or automatic_number(layer.name, type(layer).__name__) is None:
-            continue
+        else:
+            unnamed.append(layer)
+    for layer in unnamed:
         stem = snake_case(type(layer).__name__)
-        number, name = 0, stem
-        while name in taken:
-            number += 1
-            name = f"{stem}_{number}"
-        layer.name = name
-        taken.add(name)
+        free = (f"{stem}_{number}" if number else stem for number in count())
+        # Set now, not passed to the constructor: a project's own layer need not take a name.
+        layer.name = next(name for name in free if name not in taken)
+        taken.add(layer.name)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from barrage_mlflow.errors import TrainingError
 from barrage_mlflow.files import written_whole
@@ -15,14 +16,14 @@ from barrage_mlflow.services.writer import BackgroundWriter
 
 
 class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes the network's weights whenever a metric is better than ever before.
+    """Keeps the network's weights whenever a metric is better than ever before.
 
-    The file holds the weights alone, without the optimizer's state, and is replaced as a
-    whole, while the next epoch is trained. A NaN or infinite value is never the best.
-    :meth:`restore` puts the weights back.
+    They are kept in memory, and with it in every resume checkpoint; a file of them, without the
+    optimizer's state, is replaced as a whole while the next epoch is trained. A NaN or infinite
+    value is never the best.
 
     Args:
-        path: where to write; ends in ``.weights.h5``.
+        path: the file; ends in ``.weights.h5``.
         monitor: name of the metric.
         mode: ``"min"`` or ``"max"``: which way is better.
         writer: writes it; one of its own if left out.
@@ -30,6 +31,7 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     Attributes:
         best: value of the metric at the best epoch; ``None`` before there is one.
         best_epoch: that epoch, counted from 1; ``None`` before there is one.
+        best_weights: the network's variables as they were validated in it.
 
     Raises:
         TrainingError: the training gives no metric of that name.
@@ -51,8 +53,7 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self.monitor = monitor
         self.mode = mode
         self._writer = writer or BackgroundWriter()
-        self.best: float | None = None
-        self.best_epoch: int | None = None
+        self.on_train_begin()
 
     def set_model(self, model: keras.Model) -> None:
         """Take the network to save."""
@@ -62,39 +63,33 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         with warnings.catch_warnings():
             # Keras wants the keys to be the names of the tensors; it is the keys that count.
             warnings.filterwarnings("ignore", "When providing `inputs` as a dict")
-            self._weights = keras.Model(model.input, model.output)
-            self._copy = _copied(self._weights)
+            self._network = keras.Model(model.input, model.output)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Forget an earlier training."""
-        self.best = self.best_epoch = None
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self.best_weights: list[np.ndarray] | None = None
+        self._written: list[np.ndarray] | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Save the weights if the metric is the best so far."""
+        """Keep the weights if the metric is the best so far."""
         logs = logs or {}
         if self.monitor not in logs:
             raise TrainingError(
                 f"best checkpoint: expected a metric {self.monitor!r}, got {', '.join(logs)}"
             )
         value = float(logs[self.monitor])
-        if not self._improves(value):
-            return
-        if self._copy is None:
-            self._write(self._weights)
-        else:
-            self._writer.flush()  # what it still writes is what is about to be overwritten
-            for kept, variable in zip(self._copy.variables, self._weights.variables, strict=True):
-                kept.assign(variable)
-            self._writer.submit(lambda: self._write(self._copy))
-        self.best, self.best_epoch = value, epoch + 1
+        if self._improves(value):
+            self.best, self.best_epoch = value, epoch + 1
+            self.best_weights = [variable.numpy() for variable in self._network.variables]
+            self._write()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Wait until the file is written."""
+        """Wait until the file is written; a resumed training writes it anew."""
+        if self._written is not self.best_weights:
+            self._write()
         self._writer.flush()
-
-    def _write(self, network: keras.Model) -> None:
-        with written_whole(self.path) as partial:
-            network.save_weights(partial)
 
     def restore(self) -> tuple[int, keras.Model]:
         """Set the network's weights to those of the best epoch.
@@ -105,23 +100,15 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         Raises:
             TrainingError: there was no best epoch.
         """
-        if self.best_epoch is None:
+        if self.best_epoch is None or self.best_weights is None:
             raise TrainingError(
                 f"no best checkpoint: {self.monitor} was a finite number at no epoch; check the "
                 "validation records and the network for what makes NaN. The resume checkpoint is "
                 "kept"
             )
-        self._writer.flush()
-        self._weights.load_weights(self.path)
-        return self.best_epoch, self._weights
-
-    def get_state(self) -> dict[str, Any]:
-        """Return what a resumed training must know."""
-        return {"best": self.best, "best_epoch": self.best_epoch}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`get_state` returned."""
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        for variable, array in zip(self._network.variables, self.best_weights, strict=True):
+            variable.assign(array)
+        return self.best_epoch, self._network
 
     def _improves(self, value: float) -> bool:
         if not math.isfinite(value):
@@ -130,13 +117,18 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             return True
         return value < self.best if self.mode == "min" else value > self.best
 
+    def _write(self) -> None:
+        network, weights = self._network, self.best_weights
+        self._written = weights
 
-def _copied(network: keras.Model) -> keras.Model | None:
-    """A second network to write from while the first trains on; None where it cannot be copied."""
-    try:
-        copy = keras.models.clone_model(network)
-    except Exception:  # whatever a layer raises that does not come back from its own config
-        return None
-    kept = [(tuple(variable.shape), variable.dtype) for variable in copy.variables]
-    held = [(tuple(variable.shape), variable.dtype) for variable in network.variables]
-    return copy if kept == held else None
+        def write() -> None:
+            # On this thread alone the variables have these values, while training goes on.
+            values = zip(network.variables, weights or (), strict=True)
+            with (
+                keras.device("cpu:0"),
+                written_whole(self.path) as partial,
+                keras.StatelessScope(values),
+            ):
+                network.save_weights(partial)
+
+        self._writer.submit(write)

@@ -1,40 +1,37 @@
-"""Builds the callbacks of the services section."""
+"""Builds the callbacks of the services section, and checks the metrics that they watch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from barrage_mlflow.config import build_import
+from barrage_mlflow.config.paths import suggest
+from barrage_mlflow.errors import ConfigError, Fault
 from barrage_mlflow.services.best import BestCheckpoint
-from barrage_mlflow.services.loss_guard import LossGuard
 from barrage_mlflow.services.report import TrainingReport
 from barrage_mlflow.services.resume import ResumeCheckpoint
 from barrage_mlflow.services.writer import BackgroundWriter
 from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace.history import History
 
-_SERVICES = "$.services"
+_STOPPING = ("train_early_stopping", "validation_early_stopping")
+_RESUME_KEYS = ("every_steps", "every_minutes", "keep")
+"""What of ``services.resume_checkpoint`` matters here: the rest is about MLflow."""
 
 
 def build_callbacks(
-    config: Mapping[str, Any],
-    folder: Path,
-    about: Mapping[str, Any] | None = None,
-    written: Callable[[Path], object] | None = None,
+    config: Mapping[str, Any], artifact_dir: Path, history: History
 ) -> list[keras.callbacks.Callback]:
     """Build every service, in the order in which they are called.
 
-    The loss guard comes first, so that nothing is written of a training that is lost; the
-    resume checkpoint last, so that it holds what the others became in the epoch.
-
     Args:
         config: a resolved config.
-        folder: the artifact folder.
-        about: what the training says of itself in its resume checkpoints.
-        written: called with each resume checkpoint that was written.
+        artifact_dir: the artifact folder.
+        history: the metrics of every epoch, which the report is made from.
 
     Raises:
         ComponentError: params that a Keras callback refuses, with their path in the config.
@@ -47,9 +44,9 @@ def build_callbacks(
         ...     "train_early_stopping": {"monitor": "loss", **stopping},
         ...     "validation_early_stopping": {"monitor": "val_loss", **stopping},
         ... }
-        >>> for callback in build_callbacks({"services": services}, Path("artifacts")):
+        >>> history = History(Path("artifacts/metrics.jsonl"))
+        >>> for callback in build_callbacks({"services": services}, Path("artifacts"), history):
         ...     print(type(callback).__name__)
-        LossGuard
         TensorBoard
         BestCheckpoint
         EarlyStopping
@@ -58,30 +55,66 @@ def build_callbacks(
         ResumeCheckpoint
     """
     services = config["services"]
-    checkpoints = folder / artifacts.CHECKPOINTS
-    tensorboard = {"log_dir": str(folder / artifacts.TENSORBOARD), **services["tensorboard"]}
-    # One for both: a resume checkpoint is to be found only together with the best it tells of.
+    tensorboard = {"log_dir": str(artifact_dir / artifacts.TENSORBOARD), **services["tensorboard"]}
+    best_weights = artifact_dir / artifacts.CHECKPOINTS / artifacts.BEST_WEIGHTS
+    resume = services.get("resume_checkpoint", {})
     writer = BackgroundWriter()
     return [
-        LossGuard(),
         _build("TensorBoard", "tensorboard", tensorboard),
-        BestCheckpoint(
-            checkpoints / artifacts.BEST_WEIGHTS, **services["best_checkpoint"], writer=writer
-        ),
-        *(
-            _build("EarlyStopping", name, services[name])
-            for name in ("train_early_stopping", "validation_early_stopping")
-        ),
-        TrainingReport(folder / artifacts.REPORT),
+        BestCheckpoint(best_weights, **services["best_checkpoint"], writer=writer),
+        *(_build("EarlyStopping", name, services[name]) for name in _STOPPING),
+        TrainingReport(history, artifact_dir / artifacts.REPORT),
         ResumeCheckpoint(
-            checkpoints / artifacts.RESUME,
-            writer,
-            **services.get("resume_checkpoint", {}),
-            about=about,
-            written=written,
+            artifact_dir, writer, **{key: resume[key] for key in _RESUME_KEYS if key in resume}
         ),
     ]
 
 
 def _build(callback: str, name: str, params: Mapping[str, Any]) -> keras.callbacks.Callback:
-    return build_import({"import": callback, "params": params}, "callback", f"{_SERVICES}.{name}")
+    return build_import({"import": callback, "params": params}, "callback", f"$.services.{name}")
+
+
+def check_monitors(config: Mapping[str, Any], known: Collection[str]) -> None:
+    """Check that every monitor of the services and of the reducer is a metric of the training.
+
+    Args:
+        config: a resolved config.
+        known: names of all metrics that an epoch will have.
+
+    Raises:
+        ConfigError: a monitor that no output produces; each with the nearest name that does.
+
+    Example:
+        >>> config = {
+        ...     "solver": {},
+        ...     "services": {
+        ...         "best_checkpoint": {"monitor": "val_acuracy", "mode": "max"},
+        ...         "train_early_stopping": {"monitor": "loss"},
+        ...         "validation_early_stopping": {"monitor": "val_loss"},
+        ...     },
+        ... }
+        >>> check_monitors(config, {"loss", "val_loss", "accuracy", "val_accuracy"})
+        Traceback (most recent call last):
+        barrage_mlflow.errors.ConfigError: $.services.best_checkpoint.monitor: no output produces
+        the metric 'val_acuracy'; did you mean 'val_accuracy'?
+    """
+    validation = {name for name in known if name.startswith("val_")}
+    watchers = (
+        ("solver", "learning_rate_reducer", known),
+        ("services", "best_checkpoint", validation),
+        ("services", "train_early_stopping", set(known) - validation),
+        ("services", "validation_early_stopping", validation),
+    )
+    faults = []
+    for section, block, choices in watchers:
+        monitor = config[section].get(block, {}).get("monitor")
+        if monitor is not None and monitor not in known:
+            faults.append(
+                Fault(
+                    f"$.{section}.{block}.monitor",
+                    f"no output produces the metric {monitor!r}",
+                    suggest(monitor, sorted(choices), "metrics"),
+                )
+            )
+    if faults:
+        raise ConfigError(faults)

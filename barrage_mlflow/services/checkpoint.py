@@ -1,8 +1,8 @@
 """The resume checkpoint: all that a training needs to go on after its process has ended.
 
-A file is called ``epoch-00012.npz``, or ``epoch-00012-batch-340.npz`` if it was written within the
-epoch that follows. It holds arrays in NumPy's format without pickle, and among them a ``state`` of
-JSON text and a ``checksum`` over everything else.
+A file is called after the steps that were trained, ``step-000001234.npz``. It has arrays in
+NumPy's format without pickle, and among them a ``state`` of JSON text. The zip format has a
+checksum of each.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,49 +20,93 @@ import numpy as np
 
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.files import partial_path, written_whole
-from barrage_mlflow.services.generators import generator_states, set_generator_states
-from barrage_mlflow.services.state import (
-    OWNERS,
+from barrage_mlflow.services.memory import (
     Arrays,
-    capture_callbacks,
-    capture_variables,
+    copy_callbacks,
+    copy_variables,
+    generator_states,
     restore_callbacks,
     restore_variables,
+    set_generator_states,
 )
-from barrage_mlflow.workspace.folder import resume_checkpoints
-
-Logs = dict[str, float]
+from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace.history import History
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 2
+_FORMAT = 3
 KEPT = 2
-"""Files that are kept, if nothing else is said."""
+"""Files that are kept where the config does not name a number."""
 _STATE = "state"
-_CHECKSUM = "checksum"
+_STATE_FIELDS = ("step", "steps", "epochs", "stopped", "digests", "memory")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training as it stood after an epoch, or between two batches.
+    """A training between two batches, in memory or from a file.
 
     Attributes:
-        path: the file.
-        epoch: how many epochs were trained and validated.
-        batch: how many batches of the next one were trained.
-        logs: the metrics of each of the epochs.
+        step: batches trained, those of all epochs.
+        steps: batches in an epoch.
+        epochs: how many epochs were trained and validated.
         stopped: a callback had ended the training, or this epoch of it.
-        about: what the training says of itself.
+        digests: SHA-256 of each file of the saved transformer, by its path in the artifact folder.
+        memory: what variables, callbacks and random generators are, as JSON values and arrays.
+        arrays: the variables' and callbacks' own, by name.
+        path: the file; None as long as there is none.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> network.compile("adam", "mse")
+        >>> checkpoint = Checkpoint.take(network, step=14, steps=6, epochs=2)
+        >>> with TemporaryDirectory() as folder:
+        ...     path = checkpoint.write(Path(folder))
+        ...     again = Checkpoint.read(path)
+        >>> path.name, again.epochs, again.batch
+        ('step-000000014.npz', 2, 2)
     """
 
-    path: Path
-    epoch: int
-    batch: int
-    logs: list[Logs]
+    step: int
+    steps: int
+    epochs: int
     stopped: bool
-    about: dict[str, Any]
-    _state: dict[str, Any] = field(repr=False)
-    _arrays: Arrays = field(repr=False)
+    digests: dict[str, str]
+    memory: dict[str, Any] = field(repr=False)
+    arrays: Arrays = field(repr=False)
+    path: Path | None = None
+
+    @classmethod
+    def take(
+        cls,
+        network: keras.Model,
+        step: int,
+        steps: int,
+        epochs: int,
+        callbacks: Iterable[keras.callbacks.Callback] = (),
+        digests: Mapping[str, str] | None = None,
+    ) -> Checkpoint:
+        """Copy all that a training needs to go on.
+
+        Args:
+            network: compiled, its optimizer built.
+            step: batches trained, those of all epochs.
+            steps: batches in an epoch.
+            epochs: how many epochs were trained and validated.
+            callbacks: those whose memory is kept too.
+            digests: of the saved transformer's files.
+        """
+        shapes, arrays = copy_variables(network)
+        states, callback_arrays = copy_callbacks(callbacks)
+        memory = {"variables": shapes, "callbacks": states, "generators": generator_states()}
+        stopped = bool(network.stop_training)
+        arrays |= callback_arrays
+        return cls(step, steps, epochs, stopped, dict(digests or {}), memory, arrays)
+
+    @property
+    def batch(self) -> int:
+        """How many batches of the next epoch were trained."""
+        return self.step - self.epochs * self.steps
 
     def restore(
         self, network: keras.Model, callbacks: Iterable[keras.callbacks.Callback] = ()
@@ -77,162 +121,130 @@ class Checkpoint:
         Raises:
             ArtifactError: the checkpoint is of another network, optimizer or other callbacks.
         """
-        callbacks = list(callbacks)
-        # At the begin of an epoch the metrics are set to zero, and may not have been made yet.
-        owners = [owner for owner in OWNERS if owner != "metrics" or self.batch]
-        restore_variables(network, self._state["variables"], self._arrays, owners)
-        restore_callbacks(callbacks, self._state["callbacks"], self._arrays)
-        set_generator_states(self._state["generators"])
+        restore_variables(network, self.memory["variables"], self.arrays, bool(self.batch))
+        restore_callbacks(list(callbacks), self.memory["callbacks"], self.arrays)
+        set_generator_states(self.memory["generators"])
         network.stop_training = self.stopped
 
+    def write(self, folder: Path, keep: int = KEPT) -> Path:
+        """Write it to the folder of checkpoints, whole or not at all.
 
-@dataclass(frozen=True)
-class Snapshot:
-    """A copy of all that a checkpoint holds.
+        Args:
+            folder: made if it is not there.
+            keep: how many files to keep, this one included.
 
-    Attributes:
-        epoch: how many epochs were trained and validated.
-        batch: how many batches of the next one were trained.
-        state: JSON values.
-        arrays: apart from them.
-    """
+        Returns:
+            The file.
 
-    epoch: int
-    batch: int
-    state: dict[str, Any]
-    arrays: Arrays
+        Raises:
+            OSError: the file cannot be written; those before are as they were.
+        """
+        path = folder / artifacts.checkpoint_name(self.step)
+        state = {name: getattr(self, name) for name in _STATE_FIELDS}
+        # NumPy's format keeps the bits of bfloat16 and its like, not the name.
+        odd = {
+            name: each.dtype.name for name, each in self.arrays.items() if each.dtype.kind == "V"
+        }
+        text = json.dumps(
+            {"format": _FORMAT, "dtypes": odd, **state}, default=lambda value: value.tolist()
+        )
+        members: dict[str, Any] = {**self.arrays, _STATE: np.frombuffer(text.encode(), np.uint8)}
+        for left in folder.glob(partial_path(folder / "*.npz").name):
+            left.unlink()  # by a process that was killed
+        with written_whole(path) as partial, partial.open("wb") as file:
+            np.savez(file, **members)
+        found = artifacts.resume_checkpoints(folder)
+        # A later one is damaged, or of a training whose epochs had more steps.
+        later = [each for each in found if artifacts.checkpoint_step(each.name) > self.step]
+        for other in (*later, *found[len(later) + keep :]):
+            other.unlink()
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> Checkpoint:
+        """Read what :meth:`write` wrote.
+
+        Raises:
+            ValueError: another version of Barrage wrote it.
+            Exception: whatever a damaged file makes zipfile and NumPy raise.
+        """
+        # Opened here, since NumPy leaves a file that it cannot read open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        state = json.loads(arrays.pop(_STATE).tobytes())
+        if state.pop("format") != _FORMAT:
+            raise ValueError("another version of Barrage wrote it")
+        for name, dtype in state.pop("dtypes").items():
+            arrays[name] = arrays[name].view(dtype)
+        return cls(**state, arrays=arrays, path=path)
 
 
-def take_snapshot(
-    network: keras.Model,
-    epoch: int,
-    batch: int = 0,
-    logs: Sequence[Logs] = (),
-    callbacks: Iterable[keras.callbacks.Callback] = (),
-    about: Mapping[str, Any] | None = None,
-    owners: Iterable[str] = OWNERS,
-) -> Snapshot:
-    """Copy all that a checkpoint holds.
+def find_checkpoint(artifact_dir: Path, history: History) -> Checkpoint | None:
+    """Read the newest resume checkpoint that a training can go on from; None if none was written.
+
+    One that is damaged, or of more epochs than the history has, is passed over with a warning on
+    the log.
 
     Args:
-        network: compiled, its optimizer built.
-        epoch: how many epochs were trained and validated.
-        batch: how many batches of the next one were trained.
-        logs: the metrics of each of the epochs.
-        callbacks: those whose memory is kept too.
-        about: what the training says of itself; JSON values.
-        owners: whose variables to copy, of :data:`~barrage_mlflow.services.state.OWNERS`.
-    """
-    shapes, arrays = capture_variables(network, owners)
-    states, callback_arrays = capture_callbacks(callbacks)
-    state = {
-        "format": _FORMAT,
-        "epoch": epoch,
-        "batch": batch,
-        "logs": list(logs),
-        "stopped": bool(network.stop_training),
-        "about": dict(about or {}),
-        "variables": shapes,
-        "callbacks": states,
-        "generators": generator_states(),
-    }
-    return Snapshot(epoch, batch, state, {**arrays, **callback_arrays})
-
-
-def write_checkpoint(folder: Path, snapshot: Snapshot, keep: int = KEPT) -> Path:
-    """Write a resume checkpoint, whole or not at all.
-
-    Args:
-        folder: the folder of checkpoints; made if it is not there.
-        snapshot: what to write.
-        keep: how many to keep, this one included.
-
-    Returns:
-        The file.
+        artifact_dir: the artifact folder.
+        history: its metrics.
 
     Raises:
-        OSError: the file cannot be written; those before are as they were.
+        ArtifactError: all are passed over, or the saved transformer is not as it was.
 
     Example:
-        >>> from tempfile import TemporaryDirectory
-        >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-        >>> network.compile("adam", "mse")
-        >>> snapshot = take_snapshot(network, 3, logs=[{"loss": 0.5}] * 3)
-        >>> with TemporaryDirectory() as folder:
-        ...     path = write_checkpoint(Path(folder), snapshot)
-        ...     checkpoint = find_checkpoint(Path(folder))
-        >>> path.name, checkpoint.epoch, checkpoint.logs[-1]
-        ('epoch-00003.npz', 3, {'loss': 0.5})
-    """
-    members = {**snapshot.arrays, _STATE: _to_bytes(json.dumps(snapshot.state))}
-    content: dict[str, Any] = {**members, _CHECKSUM: _checksum(members)}
-    within = f"-batch-{snapshot.batch}" if snapshot.batch else ""
-    path = folder / f"epoch-{snapshot.epoch:05d}{within}.npz"
-    for left in folder.glob(partial_path(folder / "epoch-*.npz").name):
-        left.unlink()  # by a process that was killed
-    with written_whole(path) as partial, partial.open("wb") as file:
-        np.savez(file, **content)
-    for old in resume_checkpoints(folder)[keep:]:
-        old.unlink()
-    return path
-
-
-def find_checkpoint(folder: Path) -> Checkpoint | None:
-    """Read the newest resume checkpoint that is whole; None if none was written.
-
-    A damaged one is put aside, with a warning on the log.
-
-    Raises:
-        ArtifactError: all are damaged.
-
-    Example:
-        >>> find_checkpoint(Path("nowhere")) is None
+        >>> find_checkpoint(Path("nowhere"), History(Path("nowhere/metrics.jsonl"))) is None
         True
     """
-    damaged: dict[Path, str] = {}
-    found = None
-    for path in resume_checkpoints(folder):
+    folder = artifact_dir / artifacts.CHECKPOINTS / artifacts.RESUME
+    kept = {epoch.step for epoch in history.epochs()}
+    reasons = []
+    for path in artifacts.resume_checkpoints(folder):
         try:
-            found = _read(path)
-            break
-        except Exception as error:  # whatever a damaged file makes zipfile and NumPy raise
-            damaged[path] = f"{path.name}: {error}"
+            found = Checkpoint.read(path)
+            missing = set(range(1, found.epochs + 1)) - kept
+            if missing:
+                raise ValueError(f"{artifacts.METRICS} lacks epoch {min(missing)}")
+        except Exception as error:
+            reasons.append(f"{path.name}: {error}")
             logger.warning(
-                "resume checkpoint %s is damaged (%s); falling back to the one before", path, error
+                "resume checkpoint %s is of no use (%s); falling back to the one before",
+                path,
+                error,
             )
-    if damaged and found is None:
+            continue
+        _check_transformer(artifact_dir, found.digests)
+        return found
+    if reasons:
         raise ArtifactError(
-            f"{folder}: every resume checkpoint is damaged: {'; '.join(damaged.values())}; remove "
-            "them to train from the start"
+            f"{folder}: no resume checkpoint is of use: {'; '.join(reasons)}; remove them to train "
+            "from the start"
         )
-    for path in damaged:
-        # Else it would count as the newest, and be kept in the place of a whole one.
-        path.replace(path.with_name(f"damaged-{path.name}"))
-    return found
+    return None
 
 
-def _read(path: Path) -> Checkpoint:
-    # Opened here, since NumPy leaves a file that it cannot read open.
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-        members = {name: file[name] for name in file.files}
-    checksum = members.pop(_CHECKSUM, None)
-    if checksum is None or not np.array_equal(checksum, _checksum(members)):
-        raise ValueError("its checksum does not match")
-    state = json.loads(members.pop(_STATE).tobytes())
-    if state["format"] != _FORMAT:
-        raise ValueError(f"expected format {_FORMAT}, got {state['format']}")
-    names = ("epoch", "batch", "logs", "stopped", "about")
-    return Checkpoint(path, **{name: state[name] for name in names}, _state=state, _arrays=members)
+def transformer_digests(artifact_dir: Path) -> dict[str, str]:
+    """The SHA-256 of each file of the saved transformer, by its path in the artifact folder.
+
+    Example:
+        >>> transformer_digests(Path("nowhere"))
+        {}
+    """
+    folder = artifact_dir / artifacts.MODEL / artifacts.DATA / artifacts.TRANSFORMER
+    digests = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digests[path.relative_to(artifact_dir).as_posix()] = digest
+    return digests
 
 
-def _checksum(members: Arrays) -> np.ndarray:
-    digest = hashlib.sha256()
-    for name in sorted(members):
-        array = np.ascontiguousarray(members[name])
-        digest.update(f"{name} {array.dtype.str} {members[name].shape}\n".encode())
-        digest.update(array.data.cast("B") if array.size else b"")
-    return np.frombuffer(digest.digest(), np.uint8)
-
-
-def _to_bytes(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode(), np.uint8)
+def _check_transformer(artifact_dir: Path, digests: Mapping[str, str]) -> None:
+    now = transformer_digests(artifact_dir)
+    changed = [name for name in sorted({*now, *digests}) if now.get(name) != digests.get(name)]
+    if changed:
+        raise ArtifactError(
+            f"{artifact_dir}: the training cannot go on, since {', '.join(changed)} of its "
+            "transformer is not as it was written; put it back as it was, or train in a new folder"
+        )

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from barrage_mlflow.files import written_whole
-from barrage_mlflow.services.report import read_report
+from barrage_mlflow.workspace.history import Epoch, History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_Rows = Sequence[Mapping[str, float]]
 
 _VALIDATION = "val_"
 _LEARNING_RATE = "learning_rate"
@@ -30,37 +27,38 @@ _MARKED_EPOCHS = 30
 """Up to so many epochs, each one has its dot."""
 
 
-def write_learning_curves(report: Path | _Rows, path: Path) -> None:
+def write_learning_curves(history: History, path: Path) -> None:
     """Draw each metric over the epochs as a PNG, train against validation, a panel each.
 
     The learning rate comes last. Where a value is NaN or infinite the line has a gap.
     Without any epoch nothing is written.
 
     Args:
-        report: the training report, or its rows: dicts of metrics, one an epoch.
+        history: the metrics of every epoch.
         path: the PNG file.
 
     Raises:
-        OSError: the report cannot be read or the picture not be written.
+        OSError: the picture cannot be written.
 
     Example:
         >>> from tempfile import TemporaryDirectory
-        >>> rows = [{"loss": 0.9, "val_loss": 1.0}, {"loss": 0.5, "val_loss": 0.7}]
         >>> with TemporaryDirectory() as folder:
+        ...     history = History(Path(folder, "metrics.jsonl"))
+        ...     history.add(1, {"loss": 0.9, "val_loss": 1.0})
         ...     path = Path(folder, "curves.png")
-        ...     write_learning_curves(rows, path)
+        ...     write_learning_curves(history, path)
         ...     path.read_bytes()[1:4]
         b'PNG'
     """
-    rows = read_report(Path(report)) if isinstance(report, str | os.PathLike) else report
-    if not rows:
+    epochs = history.epochs()
+    if not epochs:
         return
     # Figure and canvas without pyplot: no window system, no state shared with the caller's own
     # figures, and nothing of it imported until a picture is drawn.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    metrics = _metrics(rows)
+    metrics = _metrics(epochs)
     columns = 2 if len(metrics) == 4 else min(_COLUMNS, len(metrics))
     lines = -(-len(metrics) // columns)
     width, height = _WIDTH * columns, _HEIGHT * lines
@@ -74,39 +72,36 @@ def write_learning_curves(report: Path | _Rows, path: Path) -> None:
     }
     figure = Figure(figsize=(width, height))
     panels = list(figure.subplots(lines, columns, squeeze=False, gridspec_kw=room).flat)
-    epochs = [int(row.get("epoch", number)) for number, row in enumerate(rows, 1)]
     for panel, metric in zip(panels, metrics, strict=False):
-        _draw(panel, metric, epochs, rows)
+        _draw(panel, metric, epochs)
     for panel in panels[len(metrics) :]:
         panel.set_axis_off()
-    with written_whole(Path(path)) as partial:
+    with written_whole(path) as partial:
         FigureCanvasAgg(figure).print_figure(partial, dpi=_DPI, facecolor="white", format="png")
 
 
-def _metrics(rows: _Rows) -> list[str]:
+def _metrics(epochs: Sequence[Epoch]) -> list[str]:
     """Names of the panels: the loss first, the learning rate last."""
-    names = dict.fromkeys(
-        name.removeprefix(_VALIDATION) for row in rows for name in row if name != "epoch"
-    )
+    names = {name.removeprefix(_VALIDATION) for epoch in epochs for name in epoch.metrics}
     rank = {"loss": -1, _LEARNING_RATE: 1}
     return sorted(names, key=lambda name: (rank.get(name, 0), name))
 
 
-def _draw(axes: Axes, metric: str, epochs: list[int], rows: _Rows) -> None:
+def _draw(axes: Axes, metric: str, epochs: Sequence[Epoch]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    paired = any(_VALIDATION + metric in row for row in rows)
+    paired = any(_VALIDATION + metric in epoch.metrics for epoch in epochs)
     series = [
         (metric, "train", _TRAIN_COLOR if paired else _PLAIN_COLOR, 3),
         (_VALIDATION + metric, "validation", _VALIDATION_COLOR, 2),
     ]
     for name, label, color, order in series:
         axes.plot(
-            epochs,
-            _finite(rows, name),
+            [epoch.step for epoch in epochs],
+            _finite(epochs, name),
             color=color,
             linewidth=1.8,
-            marker="o" if len(rows) <= _MARKED_EPOCHS else "",
+            marker="o" if len(epochs) <= _MARKED_EPOCHS else "",
             markersize=3.5,
             drawstyle="steps-mid" if metric == _LEARNING_RATE else "default",
             label=label,
@@ -115,11 +110,11 @@ def _draw(axes: Axes, metric: str, epochs: list[int], rows: _Rows) -> None:
     if paired:
         axes.legend(frameon=False, fontsize=9, labelcolor="linecolor")
     if metric == _LEARNING_RATE:
-        _scale_learning_rate(axes, _finite(rows, metric))
+        _scale_learning_rate(axes, _finite(epochs, metric))
     axes.set_title(metric, loc="left", fontsize=11, fontweight="bold", parse_math=False)
     axes.set_xlabel("epoch", fontsize=9, color=_MUTED)
-    room = max(0.5, 0.02 * len(rows))
-    axes.set_xlim(epochs[0] - min(room, 0.9), epochs[-1] + room)
+    room = max(0.5, 0.02 * len(epochs))
+    axes.set_xlim(epochs[0].step - min(room, 0.9), epochs[-1].step + room)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -129,8 +124,8 @@ def _draw(axes: Axes, metric: str, epochs: list[int], rows: _Rows) -> None:
     axes.spines["bottom"].set_color("#c7ccd3")
 
 
-def _finite(rows: _Rows, name: str) -> list[float]:
-    values = [float(row.get(name, math.nan)) for row in rows]
+def _finite(epochs: Sequence[Epoch], name: str) -> list[float]:
+    values = [epoch.metrics.get(name, math.nan) for epoch in epochs]
     return [value if math.isfinite(value) else math.nan for value in values]
 
 

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 _WAITING = 2
-"""Writes that wait at most: what they write is held in memory."""
+"""Writes that wait at most: what they write is kept in memory."""
 
 
 class BackgroundWriter:
     """Does writes one after the other on a thread of its own, in the order they were given.
 
-    What a write raises comes out of the next call; those that were waiting behind it are not
-    done, since they may tell of what it should have left.
+    What a write raises comes out of a later call.
 
     Example:
         >>> written = []
@@ -29,7 +28,6 @@ class BackgroundWriter:
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
         self._waiting: deque[Future[object]] = deque()
-        self._failed = False
 
     def submit(self, write: Callable[[], object]) -> None:
         """Hand over a write; waits only where two are before it.
@@ -41,16 +39,7 @@ class BackgroundWriter:
             self._waiting.popleft().result()
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
-        self._waiting.append(self._pool.submit(self._do, write))
-
-    def _do(self, write: Callable[[], object]) -> None:
-        if self._failed:
-            return
-        try:
-            write()
-        except BaseException:
-            self._failed = True
-            raise
+        self._waiting.append(self._pool.submit(write))
 
     def flush(self) -> None:
         """Wait until everything is written.
@@ -58,10 +47,8 @@ class BackgroundWriter:
         Raises:
             Exception: whatever a write raised.
         """
-        try:
-            while self._waiting:
-                self._waiting.popleft().result()
-        finally:
-            if not self._waiting and self._pool is not None:
-                self._pool.shutdown()
-                self._pool = None
+        while self._waiting:
+            self._waiting.popleft().result()
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None

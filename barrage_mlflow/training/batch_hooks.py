@@ -8,8 +8,6 @@ from typing import Literal
 import keras
 import numpy as np
 
-_BASE = keras.callbacks.Callback
-
 
 class BatchHooks:
     """Calls ``on_…_batch_begin`` and ``on_…_batch_end`` of the callbacks that have them.
@@ -17,7 +15,7 @@ class BatchHooks:
     Many batches run in one call of TensorFlow, after which the hooks of each are called with
     its own loss. A callback that looks at the network in them, or stops the training, needs
     them between two batches: for one that has such hooks, each batch is a call. A class or
-    object attribute ``batch_period`` says how many batches a callback lets pass between two
+    object attribute ``batch_period`` is how many batches a callback lets pass between two
     that matter to it, counted in each epoch or over the training, or that none does (``None``).
     TensorBoard's is its ``update_freq``.
 
@@ -45,7 +43,7 @@ class BatchHooks:
         listening = [
             callback
             for callback in callbacks
-            if (_has_hook(callback, begin) or _has_hook(callback, end)) and not _sleeps(callback)
+            if (_has_hook(callback, begin) or _has_hook(callback, end)) and not _is_idle(callback)
         ]
         self._begin = [getattr(callback, begin) for callback in listening]
         self._end = [getattr(callback, end) for callback in listening]
@@ -57,54 +55,39 @@ class BatchHooks:
         for hook in self._begin:
             hook(batch, {})
 
-    def end(self, batch: int, losses: Sequence[float] | np.ndarray) -> int:
+    def end(self, batch: int, losses: Sequence[float] | np.ndarray) -> None:
         """Call the hooks after batches that ran at once, each with its own loss.
 
         Args:
             batch: the first of them, from 0.
             losses: ``(batches,)``, after each.
-
-        Returns:
-            The batch that comes next.
         """
-        following = batch + len(losses)
-        if not self._begin:
-            return following
-        for loss in losses[:-1]:
-            self._end_one(batch, float(loss))
-            batch += 1
-            self.begin(batch)
-        self._end_one(batch, float(losses[-1]))
-        return following
-
-    def _end_one(self, batch: int, loss: float) -> None:
-        logs = {"loss": loss}
-        for hook in self._end:
-            hook(batch, logs)
+        if not self._end:
+            return
+        for place, loss in enumerate(losses):
+            if place:
+                self.begin(batch + place)
+            logs = {"loss": float(loss)}
+            for hook in self._end:
+                hook(batch + place, logs)
 
 
 def _has_hook(callback: keras.callbacks.Callback, name: str) -> bool:
     # LambdaCallback puts its functions on the object.
     own = getattr(callback, name)
-    return getattr(own, "__func__", own) is not getattr(_BASE, name)
+    return getattr(own, "__func__", own) is not getattr(keras.callbacks.Callback, name)
 
 
-def _sleeps(callback: keras.callbacks.Callback) -> bool:
+def _is_idle(callback: keras.callbacks.Callback) -> bool:
     """Whether it is a TensorBoard that writes nothing by the batch, as is the default."""
-    return _is_tensorboard(callback) and callback.update_freq == "epoch" and not _profiles(callback)
+    if not isinstance(callback, keras.callbacks.TensorBoard):
+        return False
+    # Keras keeps what became of `profile_batch` to itself.
+    return callback.update_freq == "epoch" and not callback._should_trace
 
 
 def _period(callback: keras.callbacks.Callback) -> int | None:
-    if _is_tensorboard(callback):
-        return 1 if _profiles(callback) else int(callback.update_freq)
+    if isinstance(callback, keras.callbacks.TensorBoard):
+        return 1 if callback._should_trace else int(callback.update_freq)
     period: int | None = getattr(callback, "batch_period", 1)
     return period
-
-
-def _is_tensorboard(callback: keras.callbacks.Callback) -> bool:
-    return isinstance(callback, keras.callbacks.TensorBoard)
-
-
-def _profiles(callback: keras.callbacks.TensorBoard) -> bool:
-    # Keras keeps what became of `profile_batch` to itself.
-    return bool(getattr(callback, "_should_trace", False))

@@ -61,7 +61,7 @@ def train_epochs(
     watch = watch or Watch()
     config, dataset, solver = plan.config, plan.config["dataset"], plan.config["solver"]
     watch.reach(SERVICES)
-    services = build_services(config, folder)
+    services = build_services(config, folder, history)
     with build_feeder(config, folder / artifacts.CACHE) as feeder:
         watch.reach(TRAIN)
         train = TrainBatches(
@@ -83,8 +83,9 @@ def train_epochs(
             train,
             validation,
             solver["epochs"],
-            [_history_callback(history), _file_callback(plan), *services, *callbacks],
+            [_file_callback(plan), *services, *callbacks],
             plan.objective,
+            history,
             checkpoint,
             solver.get("steps_per_execution"),
             stop,
@@ -93,26 +94,22 @@ def train_epochs(
     return best.restore()
 
 
-def build_services(config: Mapping[str, Any], folder: Path) -> list[keras.callbacks.Callback]:
+def build_services(
+    config: Mapping[str, Any], folder: Path, history: History
+) -> list[keras.callbacks.Callback]:
     """Build the callbacks of services and solver, in the order in which they are called.
 
     Args:
         config: a resolved config.
         folder: the artifact folder.
+        history: the metrics of every epoch.
 
     Raises:
         ConfigError: the learning rate reducer has a key that it does not know.
         ComponentError: params that a callback refuses.
     """
     reducer = build_learning_rate_reducer(config)
-    return [*build_callbacks(config, folder), *([reducer] if reducer else [])]
-
-
-def _history_callback(history: History) -> keras.callbacks.Callback:
-    # To come before Keras's learning rate reducer, which changes what it is given.
-    return keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: history.add(epoch + 1, logs)
-    )
+    return [*build_callbacks(config, folder, history), *([reducer] if reducer else [])]
 
 
 def _file_callback(plan: Plan) -> keras.callbacks.Callback:

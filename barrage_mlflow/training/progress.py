@@ -1,4 +1,4 @@
-"""Shows how far a training or scoring is: a live line under a terminal, plain lines elsewhere."""
+"""Shows how far a training or scoring is: a bar under a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,20 +15,7 @@ _QUIET_SECONDS = 10.0
 
 
 _REFRESH_SECONDS = 0.1
-"""Least time between two updates of the live line: a batch may take far less."""
-
-
-def progress_callback(stream: TextIO) -> keras.callbacks.Callback:
-    """Make the callback that shows epochs, metrics and the time left.
-
-    Under a terminal one line is updated in place within an epoch, and each epoch leaves its
-    line. Elsewhere plain lines are written, the first and last epoch's and at most one every
-    ten seconds between them.
-
-    Args:
-        stream: where to write, ``sys.stderr``.
-    """
-    return _terminal_progress(stream) if stream.isatty() else _plain_progress(stream)
+"""Least time between two updates of the bar: a batch may take far less."""
 
 
 def format_logs(logs: Mapping[str, float]) -> str:
@@ -64,21 +51,152 @@ def format_seconds(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}"
 
 
-def told_seconds(seconds: float) -> str:
-    """Write a duration as a person would tell it.
+def show_seconds(seconds: float) -> str:
+    """Write a duration in seconds if it is short, else as ``h:mm:ss``.
 
     Example:
-        >>> told_seconds(3.14159), told_seconds(3725.4)
+        >>> show_seconds(3.14159), show_seconds(3725.4)
         ('3.1 s', '1:02:05')
     """
     return f"{seconds:.1f} s" if seconds < 60 else format_seconds(seconds)
 
 
+class Display:
+    """A bar with a text under a terminal, which goes away at the end; elsewhere plain lines.
+
+    Args:
+        stream: where to write, ``sys.stderr``; None for nowhere.
+
+    Attributes:
+        is_live: whether it is a terminal.
+
+    Example:
+        >>> display = Display(None)
+        >>> display.start()
+        >>> display.is_live, display.is_due
+        (False, False)
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self._shown = 0.0
+        self._bar: Any = None
+        self.is_live = stream is not None and stream.isatty()
+        self._every = _REFRESH_SECONDS if self.is_live else _QUIET_SECONDS
+
+    @property
+    def is_due(self) -> bool:
+        """Whether what was shown last is old enough."""
+        return time.monotonic() - self._shown >= self._every
+
+    def start(self, wait: bool = True) -> None:
+        """Begin to show.
+
+        Args:
+            wait: whether the first plain line is due after a while, or at once.
+        """
+        self._shown = time.monotonic() if wait else -self._every
+        if self.is_live:
+            self._bar = _make_bar(self._stream)
+            self._task = self._bar.add_task("", total=None, text="")
+            self._bar.start()
+
+    def show(self, text: str, share: float | None = None) -> None:
+        """Show how far it is.
+
+        Args:
+            text: behind the bar, or the line.
+            share: of all, up to 1; None where that is not known.
+        """
+        if self._bar is not None:
+            total = None if share is None else 1.0
+            self._bar.update(self._task, completed=share or 0.0, total=total, text=text)
+        elif self._stream is not None:
+            print(text, file=self._stream, flush=True)
+        self._shown = time.monotonic()
+
+    def print_above(self, text: str) -> None:
+        """Leave a line above the bar."""
+        self._bar.console.print(text, highlight=False, markup=False)
+
+    def stop(self) -> None:
+        """Take the bar away, if there is one."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _make_bar(stream: TextIO | None) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    return Progress(
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
+        console=Console(file=stream),
+        transient=True,
+    )
+
+
+def progress_callback(stream: TextIO) -> keras.callbacks.Callback:
+    """Make the callback that shows epochs, metrics and the time left.
+
+    Under a terminal there is a bar within an epoch, and each epoch leaves its line. Elsewhere
+    plain lines are written, the first and last epoch's and at most one every ten seconds between
+    them.
+
+    Args:
+        stream: where to write, ``sys.stderr``.
+    """
+    import keras
+
+    display = Display(stream)
+
+    class TrainingProgress(keras.callbacks.Callback):  # type: ignore[misc]
+        # It shows what it is given, and need not see the network between two batches.
+        batch_period = None
+        done, line = 0, ""
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.began = time.monotonic()
+            display.start(wait=False)
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.done += 1
+            epochs = self.params["epochs"]
+            left = (time.monotonic() - self.began) / self.done * (epochs - epoch - 1)
+            self.line = (
+                f"epoch {epoch + 1}/{epochs}  {format_logs(logs)}  {format_seconds(left)} left"
+            )
+            if display.is_live:
+                display.print_above(self.line)
+            elif display.is_due:
+                self.show_line()
+
+        def on_train_end(self, logs: Any = None) -> None:
+            if self.line and not display.is_live:
+                self.show_line()
+            display.stop()
+
+        def show_line(self) -> None:
+            display.show(self.line)
+            self.line = ""
+
+    class LiveProgress(TrainingProgress):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.epoch = epoch
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if display.is_due:
+                epochs, steps = self.params["epochs"], self.params["steps"]
+                place = f"epoch {self.epoch + 1}/{epochs}  {batch + 1}/{steps} batches"
+                display.show(f"{place}  {format_logs(logs)}", (batch + 1) / steps)
+
+    return LiveProgress() if display.is_live else TrainingProgress()
+
+
 class ScoringProgress(AbstractContextManager["ScoringProgress"]):
     """Shows how many records of a file are scored.
-
-    Under a terminal it is a bar, which goes away at the end. Elsewhere it is plain lines, at most
-    one every ten seconds.
 
     Args:
         stream: where to write, ``sys.stderr``; None for nowhere.
@@ -89,166 +207,45 @@ class ScoringProgress(AbstractContextManager["ScoringProgress"]):
     """
 
     def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
+        self._display = Display(stream)
         self._begin: tuple[float, int, float] | None = None
-        self._shown = time.monotonic()
-        self._bar: Any = None
-        if stream is not None and stream.isatty():
-            self._bar = _scoring_bar(stream)
-            self._task = self._bar.add_task("", total=None, told="")
 
     def __enter__(self) -> ScoringProgress:
-        if self._bar is not None:
-            self._bar.start()
+        self._display.start()
         return self
 
     def __exit__(self, *raised: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._display.stop()
 
     def update(self, records: int, share: float | None) -> None:
-        """Take note of how far it is.
+        """Show how far it is, if that is due.
 
         Args:
             records: scored so far, with those that an earlier process scored.
             share: of the file, up to 1; None where that is not known.
         """
-        now = time.monotonic()
         if self._begin is None:
             # Counted from here, the first call of a network, which takes long, is left out, and
             # so is what an earlier process did.
-            self._begin = (now, records, share or 0.0)
-        if self._stream is None:
-            return
-        if self._bar is not None and now - self._shown >= _REFRESH_SECONDS:
-            total = None if share is None else 1.0
-            told = self._told(now, records, share)
-            self._bar.update(self._task, completed=share or 0.0, total=total, told=told)
-            self._shown = now
-        elif self._bar is None and now - self._shown >= _QUIET_SECONDS:
-            print(self._told(now, records, share), file=self._stream, flush=True)
-            self._shown = now
+            self._begin = (time.monotonic(), records, share or 0.0)
+        if self._display.is_due:
+            self._display.show(self._text(records, share), share)
 
-    def say(self, what: str) -> None:
+    def finish(self, text: str) -> None:
         """Show what is done once all records are scored."""
-        if self._bar is not None:
-            self._bar.update(self._task, completed=1.0, total=1.0, told=what)
+        if self._display.is_live:
+            self._display.show(text, 1.0)
 
-    def _told(self, now: float, records: int, share: float | None) -> str:
+    def _text(self, records: int, share: float | None) -> str:
         assert self._begin is not None
         begun, before, done = self._begin
+        seconds = time.monotonic() - begun
         parts = [f"{records:,} records"]
-        if share is not None and self._bar is None:
+        if share is not None and not self._display.is_live:
             parts.append(f"{share:.0%}")
-        if now > begun:
-            parts.append(f"{(records - before) / (now - begun):,.0f}/s")
+        if seconds > 0:
+            parts.append(f"{(records - before) / seconds:,.0f}/s")
             if share is not None and share > done:
-                left = (now - begun) / (share - done) * (1 - share)
+                left = seconds / (share - done) * (1 - share)
                 parts.append(f"{format_seconds(left)} left")
         return "  ".join(parts)
-
-
-def _scoring_bar(stream: TextIO) -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    return Progress(
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[told]}"),
-        console=Console(file=stream),
-        transient=True,
-    )
-
-
-class _Clock:
-    """Measures epochs, to tell the time that the ones to come will take."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-        self._done = 0
-
-    def tick(self) -> None:
-        self._done += 1
-
-    def left(self, epochs: int) -> str:
-        elapsed = time.monotonic() - self._start
-        return format_seconds(elapsed / max(self._done, 1) * epochs)
-
-
-def _plain_progress(stream: TextIO) -> keras.callbacks.Callback:
-    import keras
-
-    class PlainProgress(keras.callbacks.Callback):  # type: ignore[misc]
-        shown, line = float("-inf"), ""
-
-        def on_train_begin(self, logs: Any = None) -> None:
-            self.clock = _Clock()
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.clock.tick()
-            epochs = self.params["epochs"]
-            left = self.clock.left(epochs - epoch - 1)
-            self.line = f"epoch {epoch + 1}/{epochs}  {format_logs(logs)}  {left} left"
-            if time.monotonic() - self.shown >= _QUIET_SECONDS:
-                self.show()
-
-        def on_train_end(self, logs: Any = None) -> None:
-            self.show()
-
-        def show(self) -> None:
-            if self.line:
-                print(self.line, file=stream, flush=True)
-            self.shown, self.line = time.monotonic(), ""
-
-    return PlainProgress()
-
-
-def _terminal_progress(stream: TextIO) -> keras.callbacks.Callback:
-    import keras
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    class TerminalProgress(keras.callbacks.Callback):  # type: ignore[misc]
-        # It shows what it is given, and need not see the network between two batches.
-        batch_period = None
-        progress: Any = None
-
-        def on_train_begin(self, logs: Any = None) -> None:
-            self.clock, self.shown = _Clock(), 0.0
-            self.progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TextColumn("batches  {task.fields[metrics]}"),
-                console=Console(file=stream),
-                transient=True,
-            )
-            self.task = self.progress.add_task("", total=self.params["steps"], metrics="")
-            self.progress.start()
-
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            description = f"epoch {epoch + 1}/{self.params['epochs']}"
-            self.progress.reset(self.task, description=description)
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            if time.monotonic() - self.shown >= _REFRESH_SECONDS:
-                self.progress.update(
-                    self.task, completed=batch + 1, metrics=format_logs(logs or {})
-                )
-                self.shown = time.monotonic()
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.clock.tick()
-            epochs = self.params["epochs"]
-            left = self.clock.left(epochs - epoch - 1)
-            self.progress.console.print(
-                f"[bold]epoch {epoch + 1}/{epochs}[/]  {format_logs(logs)}  [dim]{left} left[/]",
-                highlight=False,
-            )
-
-        def on_train_end(self, logs: Any = None) -> None:
-            if self.progress:  # training may break off before it begins
-                self.progress.stop()
-
-    return TerminalProgress()

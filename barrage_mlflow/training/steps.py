@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
@@ -23,6 +23,58 @@ _MOST_BYTES = 1 << 25
 _MOST_STEPS = 4096
 
 
+def as_they_are(gradients: list[Any]) -> list[Any]:
+    """The gradients of a training in one process.
+
+    Example:
+        >>> as_they_are([1.0, None])
+        [1.0, None]
+    """
+    return gradients
+
+
+def train_step(
+    network: keras.Model,
+    data: DataRecord,
+    reduce: Callable[[list[Any]], list[Any]] = as_they_are,
+    count: Any = None,
+) -> dict[str, Any]:
+    """Do what Keras's own ``train_step`` does, to the last bit, for a share of a batch.
+
+    Args:
+        network: compiled.
+        data: the share: ``(x, y)`` or ``(x, y, w)``, dicts of tensors ``(records, ...)``.
+        reduce: makes of this share's gradients, one a trainable variable, those of the batch.
+        count: records of the whole batch, int32 scalar; None where the share is all of it.
+
+    Returns:
+        Every metric of the epoch so far, of the shares that this process has had.
+
+    Example:
+        >>> x = keras.Input((2,), name="x")
+        >>> network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(x)})
+        >>> network.compile("sgd", loss={"y": "mse"})
+        >>> data = {"x": np.ones((4, 2), "float32")}, {"y": np.ones((4, 1), "float32")}
+        >>> list(train_step(network, data))
+        ['loss']
+    """
+    import tensorflow as tf
+
+    x, y, w = keras.utils.unpack_x_y_sample_weight(data)
+    own = tf.shape(next(iter(x.values())))[0]
+    weights = network.trainable_variables
+    with tf.GradientTape() as tape:
+        y_pred = network(x, training=True)
+        loss = network.compute_loss(x, y, y_pred, w, training=True)
+        network.metrics[0].update_state(loss, sample_weight=own)
+        if count is not None:
+            loss = loss * (tf.cast(own, loss.dtype) / tf.cast(count, loss.dtype))
+        loss = network.optimizer.scale_loss(loss)
+    network.optimizer.apply(reduce(tape.gradient(loss, weights)), weights)
+    results: dict[str, Any] = network.compute_metrics(x, y, y_pred, sample_weight=w)
+    return results
+
+
 class Steps:
     """Takes batches through the network, as many as it is given at once.
 
@@ -31,15 +83,15 @@ class Steps:
 
     Args:
         network: compiled.
-        step: its ``train_step`` or ``test_step``.
-        mode: what messages call it.
+        mode: whether they train or validate.
         batch_size: records in a step.
+        reduce: what gradients pass before the optimizer, as in :func:`train_step`.
 
     Example:
         >>> x = keras.Input((2,), name="x")
         >>> network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(x)})
         >>> network.compile("sgd", loss={"y": "mse"})
-        >>> steps = Steps(network, network.test_step, "validation", batch_size=2)
+        >>> steps = Steps(network, "validation", batch_size=2)
         >>> steps(({"x": np.ones((5, 2), "float32")}, {"y": np.ones((5, 1), "float32")})).shape
         (3,)
     """
@@ -47,14 +99,16 @@ class Steps:
     def __init__(
         self,
         network: keras.Model,
-        step: Callable[[Any], dict[str, Any]],
-        mode: str,
+        mode: Literal["train", "validation"],
         batch_size: int,
+        reduce: Callable[[list[Any]], list[Any]] = as_they_are,
     ) -> None:
         self._network = network
-        self._step = step
         self._mode = mode
         self._batch_size = batch_size
+        self._step: Callable[[Any], dict[str, Any]] = network.test_step
+        if mode == "train":
+            self._step = partial(train_step, network, reduce=reduce)
         self._places: list[tuple[int, str]] = []
         self._specs: list[Spec] = []
         self._run: Callable[..., Any] | None = None
@@ -167,8 +221,8 @@ def _fits(array: np.ndarray, spec: Spec) -> bool:
 class Pace:
     """How many steps to run in one call of TensorFlow.
 
-    More with every call, until a call takes a twentieth of a second or its records 32 MiB. What
-    is trained does not depend on it.
+    More with every call, until a call and the wait for its records take a twentieth of a second,
+    or the records 32 MiB. What is trained does not depend on it.
 
     Args:
         given: ``solver.steps_per_execution``; if left out, found by measuring.
@@ -200,12 +254,11 @@ class Pace:
         ends = (period - count % period for period in self._periods for count in counts)
         return min([self._steps, *ends])
 
-    def measure(self, steps: int, began: float, data: DataRecord) -> None:
-        """Take note of a call: its steps, when it began (``time.perf_counter``), its records."""
+    def measure(self, steps: int, seconds: float, data: DataRecord) -> None:
+        """Learn from a call: its steps, what it took with the wait for its records, and these."""
         self._done += steps
         if not self._grows or steps < self._steps:
             return
-        seconds = time.perf_counter() - began
         size = sum(array.nbytes for part in data for array in part.values())
         if seconds < _ENOUGH_SECONDS / 2 and size < _MOST_BYTES / 2:
             self._steps = min(2 * steps, _MOST_STEPS)

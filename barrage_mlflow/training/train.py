@@ -165,7 +165,7 @@ def train(
                     plan, folder, work.history, further, checkpoint, stop
                 )
                 with stop.at_once():
-                    package(plan, network, folder, process)
+                    package(plan, network, work, process)
                 work.update(best_epoch=best_epoch)
             if publisher is None:
                 logger.info("log it to MLflow with: barrage-mlflow sync %s", folder)
@@ -210,7 +210,7 @@ def find_code(config: Config) -> list[Path]:
     return [Path(path) for path in project_code(code_modules(config))]
 
 
-def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProcess) -> None:
+def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelProcess) -> None:
     """Make an MLflow model of what was trained, and prove that it scores elsewhere as it does here.
 
     The curves are drawn meanwhile.
@@ -218,7 +218,7 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
     Args:
         plan: what was prepared.
         network: with the best weights.
-        folder: the artifact folder.
+        work: the artifact folder.
         process: a clean process, which was asked to warm up.
 
     Raises:
@@ -226,6 +226,7 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
     """
     from barrage_mlflow.services import write_learning_curves
 
+    folder = work.folder
     model = folder / artifacts.MODEL
     data = model / artifacts.DATA
     shutil.rmtree(data / artifacts.NETWORK, ignore_errors=True)
@@ -240,24 +241,21 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
     homes = [path.parent for path in (*files, *find_code(plan.config))]
     again = partial(answer, scorer, example)
     with proved(process, model, scores, again, [folder, Path.cwd(), *homes]):
-        write_learning_curves(folder / artifacts.REPORT, folder / artifacts.LEARNING_CURVES)
+        write_learning_curves(work.history, folder / artifacts.LEARNING_CURVES)
 
 
 def _find_checkpoint(work: Workspace) -> Checkpoint | None:
     """Find what to go on from, and clear away what was made after it."""
-    from barrage_mlflow.services import find_checkpoint, rewrite_report
+    from barrage_mlflow.services import find_checkpoint
 
-    checkpoint = find_checkpoint(work.folder / artifacts.CHECKPOINTS / artifacts.RESUME)
+    checkpoint = find_checkpoint(work.folder, work.history)
     if checkpoint is None:
         # A training that was killed before its first checkpoint may have left half of it.
         shutil.rmtree(work.transformer, ignore_errors=True)
         return None
-    place = f"epoch {checkpoint.epoch + 1}, batch {checkpoint.batch + 1}"
+    place = f"epoch {checkpoint.epochs + 1}, batch {checkpoint.batch + 1}"
     logger.info("going on at %s, from %s", place, checkpoint.path)
     work.set_tag("barrage.resumed_at", place)
-    for epoch, logs in enumerate(checkpoint.logs, 1):
-        work.history.add(epoch, logs)
-    rewrite_report(work.folder / artifacts.REPORT, checkpoint.logs)
     return checkpoint
 
 

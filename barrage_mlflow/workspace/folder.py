@@ -67,7 +67,7 @@ REPORT = "training_report.csv"
 NETWORK_SUMMARY = "network_summary.txt"
 LEARNING_CURVES = "learning_curves.png"
 
-_CHECKPOINT = re.compile(r"epoch-(\d+)(?:-batch-(\d+))?\.npz")
+_CHECKPOINT = re.compile(r"step-(\d+)\.npz")
 
 
 def default_folder() -> Path:
@@ -87,20 +87,30 @@ def resume_checkpoints(folder: Path) -> list[Path]:
         >>> resume_checkpoints(Path("nowhere"))
         []
     """
-    places = {path: checkpoint_place(path.name) for path in folder.glob("epoch-*.npz")}
-    found = [path for path, place in places.items() if place[0] >= 0]
-    return sorted(found, key=places.__getitem__, reverse=True)
+    steps = {path: checkpoint_step(path.name) for path in folder.glob("step-*.npz")}
+    found = [path for path, step in steps.items() if step >= 0]
+    return sorted(found, key=steps.__getitem__, reverse=True)
 
 
-def checkpoint_place(name: str) -> tuple[int, int]:
-    """How many epochs, and batches of the next, a resume checkpoint is of; (-1, 0) for other files.
+def checkpoint_name(step: int) -> str:
+    """The file name of a resume checkpoint of so many batches.
 
     Example:
-        >>> checkpoint_place("epoch-00012.npz"), checkpoint_place("epoch-00012-batch-340.npz")
-        ((12, 0), (12, 340))
+        >>> checkpoint_name(1234)
+        'step-000001234.npz'
+    """
+    return f"step-{step:09d}.npz"
+
+
+def checkpoint_step(name: str) -> int:
+    """How many batches a resume checkpoint is of, by its file name; -1 for other files.
+
+    Example:
+        >>> checkpoint_step("step-000001234.npz"), checkpoint_step("note.txt")
+        (1234, -1)
     """
     found = _CHECKPOINT.fullmatch(name)
-    return (int(found[1]), int(found[2] or 0)) if found else (-1, 0)
+    return int(found[1]) if found else -1
 
 
 def check_free(folder: Path) -> None:

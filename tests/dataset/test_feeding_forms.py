@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from loops import run
 
 from barrage_mlflow.dataset import (
     ArraySpec,
@@ -24,7 +25,6 @@ from barrage_mlflow.dataset import (
     load_pipeline,
 )
 from barrage_mlflow.errors import ComponentError
-from barrage_mlflow.training.loop import fit
 
 # Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
@@ -278,11 +278,6 @@ def test_inputs_of_any_length_are_made_batch_by_batch(tmp_path, sources):
         ]
 
 
-class Objective:
-    def conform(self, y, w):
-        return y, w
-
-
 def trained(sets, steps_per_execution):
     keras.utils.set_random_seed(5)
     inputs = {name: keras.Input(spec.shape, name=name) for name, spec in SPECS.items()}
@@ -292,9 +287,7 @@ def trained(sets, steps_per_execution):
     network = keras.Model(inputs, {"y": output})
     network.compile("adam", loss={"y": "mse"}, weighted_metrics={"y": ["mae"]})
     train, validation = sets.train, sets.validation
-    logs = fit(
-        network, train, validation, 3, [], Objective(), steps_per_execution=steps_per_execution
-    )
+    logs = run(network, train, validation, 3, steps_per_execution=steps_per_execution)
     return network.get_weights(), network.optimizer.variables, logs
 
 

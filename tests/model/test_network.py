@@ -50,10 +50,10 @@ def dicts():
     return keras.Model(x, {"v": layers.Dense(3, name="u")(joined), "u": layers.Dense(1)(joined)})
 
 
-def unnamed():
+def unnamed(outputs=1):
     x = keras.Input((4,))
-    x_hidden = layers.Dense(8)(x)
-    return keras.Model(x, [layers.Dense(3)(x_hidden), layers.Dense(1)(x_hidden)])
+    hidden = layers.Dense(8)(x)
+    return keras.Model(x, [layers.Dense(3)(hidden) for _ in range(outputs)])
 
 
 def unnamed_inputs():
@@ -62,7 +62,7 @@ def unnamed_inputs():
 
 
 def with_operation():
-    x = keras.Input((4,), name="flower")
+    x = keras.Input((4,))
     return keras.Model(x, ops.relu(layers.Dense(3)(x)))
 
 
@@ -78,10 +78,8 @@ def empty_sequential():
     return keras.Sequential()
 
 
-def nested_sequential():
-    return keras.Sequential(
-        [keras.Input((4,)), keras.Sequential([layers.Dense(3)], name="species")]
-    )
+def unnamed_sequential():
+    return keras.Sequential([keras.Input((4,)), keras.Sequential([layers.Dense(3)])])
 
 
 def same_names():
@@ -178,41 +176,25 @@ def test_keys_go_before_layer_names():
     assert shapes(network(TWO)) == {"u": (2, 1), "v": (2, 3)}
 
 
-def test_made_up_names_do_not_count_what_was_built_before():
-    layers.Dense(1)
-    for _ in range(2):
-        network = build("unnamed", ("dense_1", "dense_2"))
-        assert shapes(network.output) == {"dense_1": (None, 3), "dense_2": (None, 1)}
-        assert network.name == "functional"
-
-
-def test_made_up_names_are_taken_where_the_config_has_them():
-    made = unnamed()
-    network = as_dict_network(made, X, made.output_names)
+def test_several_outputs_that_nobody_named_are_called_as_keras_calls_them():
+    made = unnamed(2)
+    network = as_dict_network(made, X, ["species", "mass"])
     assert list(network.output) == made.output_names
+    assert list(network.input) == ["flower"]
 
 
-def test_made_up_input_names_do_not_count_either():
-    for _ in range(2):
-        assert list(build("unnamed_inputs", x=TWO).input) == ["input_layer", "input_layer_1"]
-
-
-def test_made_up_input_names_are_taken_where_the_loader_has_them():
+def test_several_inputs_that_nobody_named_are_called_as_keras_calls_them():
     made = unnamed_inputs()
     names = [layer.name for layer in made.layers if isinstance(layer, layers.InputLayer)]
-    network = as_dict_network(made, dict(zip(names, TWO.values(), strict=True)), ["species"])
-    assert list(network.input) == names
+    assert list(as_dict_network(made, TWO, ["species"]).input) == names
 
 
-@pytest.mark.parametrize("function", ["unnamed", "open_sequential", "nested_sequential"])
-def test_the_only_input_without_a_name_takes_the_loaders(function):
-    network = build(function, ("dense_1", "dense_2") if function == "unnamed" else ("species",))
-    assert shapes(network.input) == {"flower": (None, 4)}
-
-
-def test_an_operation_can_be_an_output():
-    assert list(build("with_operation", ("relu",)).output) == ["relu"]
-    assert list(build("with_operation", ("relu",)).output) == ["relu"]
+@pytest.mark.parametrize("function", ["unnamed", "with_operation", "unnamed_sequential"])
+def test_what_nobody_named_takes_the_names_of_loader_and_config(function):
+    for _ in range(2):
+        network = build(function)
+        assert shapes(network.input) == {"flower": (None, 4)}
+        assert shapes(network.output) == {"species": (None, 3)}
 
 
 def test_sequential_networks():
@@ -260,72 +242,60 @@ def test_placeholders_reach_the_builder():
         build("functional", network_params={"classes": 7}, units="{{clases}}")
 
 
+OWN = "a network that leaves training to its config, got"
+NEVER = "would never be called; write it as a loss, a metric or a layer (which may call add_loss)"
+
+
 @pytest.mark.parametrize(
     ("function", "params", "message"),
     [
         (
             "same_names",
             {},
-            "$.model.network: expected outputs of different names, got 'species' more than once; "
-            "give the outputs as a dict by name",
+            "outputs of different names, got 'species' more than once; give the outputs as a dict "
+            "by name",
         ),
         (
             "deep_dict",
             {},
-            "$.model.network: expected a dict of one tensor each as outputs, "
-            "got 'species': list; return {name: tensor}",
+            "a dict of one tensor each as outputs, got 'species': list; return {name: tensor}",
         ),
         (
             "dict_by_number",
             {},
-            "$.model.network: expected a dict of one tensor each as outputs, "
-            "got 1: KerasTensor; return {name: tensor}",
+            "a dict of one tensor each as outputs, got 1: KerasTensor; return {name: tensor}",
         ),
         (
             "empty_sequential",
             {},
-            "$.model.network: expected a network with one input and at least one layer, "
-            "got a Sequential of 0 layers and the loader's inputs 'flower'; "
-            "start it with an Input layer",
+            "a network with one input and at least one layer, got a Sequential of 0 layers and "
+            "the loader's inputs 'flower'; start it with an Input layer",
         ),
         (
             "Subclassed",
             {"returns": "tensor"},
-            "$.model.network: expected named outputs, got KerasTensor from the call of "
-            'Subclassed; return a dict by output name, such as {"species": tensor}',
+            "named outputs, got KerasTensor from the call of Subclassed; return a dict by output "
+            'name, such as {"species": tensor}',
         ),
         (
             "Subclassed",
             {"returns": "list"},
-            "$.model.network: expected a dict of one tensor each as outputs, "
-            "got 'species': list; return {name: tensor}",
+            "a dict of one tensor each as outputs, got 'species': list; return {name: tensor}",
         ),
         (
             "Callless",
             {},
-            "$.model.network: expected a network that can be called, got Callless, "
-            "which has no call method; write one that returns a dict by output name",
+            "a network that can be called, got Callless, which has no call method; write one that "
+            "returns a dict by output name",
         ),
-        (
-            "OwnCall",
-            {},
-            "$.model.network: expected a network that leaves training to its config, got OwnCall, "
-            "whose own call would never be called; "
-            "write it as a loss, a metric or a layer (which may call add_loss)",
-        ),
-        (
-            "OwnStep",
-            {},
-            "$.model.network: expected a network that leaves training to its config, got OwnStep, "
-            "whose own train_step, compute_loss would never be called; "
-            "write it as a loss, a metric or a layer (which may call add_loss)",
-        ),
+        ("OwnCall", {}, f"{OWN} OwnCall, whose own call {NEVER}"),
+        ("OwnStep", {}, f"{OWN} OwnStep, whose own train_step, compute_loss {NEVER}"),
     ],
 )
 def test_networks_that_cannot_be_trained(function, params, message):
     with pytest.raises(ComponentError, match=r"\$\.model\.network") as caught:
         build(function, **params)
-    assert str(caught.value) == message
+    assert str(caught.value) == f"$.model.network: expected {message}"
 
 
 def test_a_sequential_without_an_input_needs_a_single_one_from_the_loader():

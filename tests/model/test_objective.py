@@ -134,39 +134,30 @@ Y = {
 # Names.
 
 
-def test_logs_of_several_outputs_are_named_after_them():
-    _, objective, logs = trained(BOTH, Y)
+MEASURED = output("y", "mse", "mae", "mae", {"import": "keras.metrics.R2Score"})
+
+
+@pytest.mark.parametrize(
+    ("given", "y", "names"),
+    [
+        (BOTH, Y, {"loss", "species_loss", "species_accuracy", "mass_loss", "mass_mae"}),
+        (config("one", MEASURED), {"y": np.ones((10, 3))}, {"loss", "mae", "mae_1", "r2_score"}),
+        # Metrics of layers are logged, but not those of nested networks.
+        (
+            config("one", output("y", "mse"), holding=True),
+            {"y": np.ones((10, 3))},
+            {"loss", "activity"},
+        ),
+    ],
+)
+def test_logs_are_named_as_keras_names_them(given, y, names):
+    network, objective, logs = trained(given, y)
+    assert {*logs} == names | {f"val_{name}" for name in names}
     assert objective.monitors() == {*logs, "learning_rate"}
-    assert set(logs) == {
-        f"{val}{name}"
-        for val in ("", "val_")
-        for name in ("loss", "species_loss", "species_accuracy", "mass_loss", "mass_mae")
-    }
-
-
-def test_logs_of_one_output_are_bare():
-    given = config("one", output("y", "mse", "mae", "mae", {"import": "keras.metrics.R2Score"}))
-    _, objective, logs = trained(given, {"y": GENERATOR.normal(size=(10, 3))})
-    assert objective.monitors() == {*logs, "learning_rate"}
-    assert set(logs) == {
-        f"{val}{name}" for val in ("", "val_") for name in ("loss", "mae", "mae_1", "r2_score")
-    }
-
-
-def test_metrics_of_layers_are_logged_but_not_those_of_nested_networks():
-    given = config("one", output("y", "mse"), holding=True)
-    _, objective, logs = trained(given, {"y": np.ones((10, 3))})
-    assert objective.monitors() == {*logs, "learning_rate"}
-    assert "val_activity" in logs
-
-
-def test_keras_fit_gives_the_same_names():
-    network, objective = prepared(BOTH)
-    objective.check_targets(Y)
-    objective.compile(network, keras.optimizers.SGD(0.01))
-    y, _ = objective.conform(Y)
+    assert {"activity", *monitor_names(given)} >= names
+    y, _ = objective.conform(y)
     history = network.fit(X, y, validation_data=(X, y), verbose=0).history
-    assert objective.monitors() == {*history, "learning_rate"}
+    assert {*history} == {*logs}
 
 
 def test_names_are_the_same_when_built_again():
@@ -188,26 +179,35 @@ def test_names_are_the_same_when_built_again():
     names = ["AUC", "AUC_1", "auc", "log_cosh_error", "roc", "hits", "made", "half"]
     for _ in range(2):
         _, objective = prepared(given)
-        assert [metric.name for metric in objective.metrics["y"]] == names
+        assert [metric.name for metric in objective.outputs["y"].metrics] == names
 
 
-def test_names_agree_with_the_configs_own_check():
-    _, objective = prepared(BOTH)
-    assert monitor_names(BOTH) >= {
-        name for name in objective.monitors() if not name.startswith("val_")
-    }
+def renamed(*names):
+    return [{"import": "mae", "params": {"name": name}} for name in names]
+
+
+def taken(place, name, owner):
+    return (
+        f".outputs[0].metrics[{place}]: expected a log name of its own, got '{name}', which is "
+        f'that of {owner}; give the metric another "name" in its params'
+    )
+
+
+NO_ENTRY = (
+    ".outputs: expected an entry for each output of the network ('mass', 'species'), got none for "
+    "'species'; add it, or build the network without it"
+)
 
 
 @pytest.mark.parametrize(
     ("given", "lines"),
     [
         (
-            config("one", output("z", "mse")),
+            config("species_and_mass", output("Z", "mse"), output("mass", "mse")),
             [
-                "$.model.outputs[0].name: expected an output of the network ('y'), got 'z'; "
+                ".outputs[0].name: expected an output of the network ('mass', 'species'), got 'Z'; "
                 "name the layer, or return the outputs as a dict",
-                "$.model.outputs: expected an entry for each output of the network ('y'), "
-                "got none for 'y'; add it, or build the network without it",
+                NO_ENTRY,
             ],
         ),
         (
@@ -218,66 +218,42 @@ def test_names_agree_with_the_configs_own_check():
                 output("mass", "mse", loss_weight=1),
             ),
             [
-                "$.model.outputs[0].name: expected an output of the network "
-                "('mass', 'species'), got 'specie'; did you mean 'species'?",
-                "$.model.outputs[1].name: expected each name once, got 'mass' again; remove one",
-                "$.model.outputs[2].name: expected each name once, got 'mass' again; remove one",
-                "$.model.outputs: expected an entry for each output of the network "
-                "('mass', 'species'), got none for 'species'; "
-                "add it, or build the network without it",
+                ".outputs[0].name: expected an output of the network ('mass', 'species'), got "
+                "'specie'; did you mean 'species'?",
+                ".outputs[1].name: expected each name once, got 'mass' again; remove one",
+                ".outputs[2].name: expected each name once, got 'mass' again; remove one",
+                NO_ENTRY,
             ],
         ),
         (
             config(
                 "one",
-                output(
-                    "y",
-                    "mse",
-                    {"import": "mae", "params": {"name": "loss"}},
-                    {"import": "mae", "params": {"name": "learning_rate"}},
-                    {"import": "mae", "params": {"name": "val_loss"}},
-                    {"import": "mae", "params": {"name": "val_mae"}},
-                    "mae",
-                ),
+                output("y", "mse", *renamed("loss", "learning_rate", "val_loss", "val_mae", "mae")),
             ),
             [
-                "$.model.outputs[0].metrics[0]: expected a log name of its own, got 'loss', "
-                'which is that of $.model; give the metric another "name" in its params',
-                "$.model.outputs[0].metrics[1]: expected a log name of its own, got "
-                "'learning_rate', which is that of the learning rate; "
-                'give the metric another "name" in its params',
-                "$.model.outputs[0].metrics[2]: expected a log name of its own, got 'val_loss', "
-                'which is that of $.model; give the metric another "name" in its params',
-                "$.model.outputs[0].metrics[4]: expected a log name of its own, got 'mae', "
-                "which is that of $.model.outputs[0].metrics[3]; "
-                'give the metric another "name" in its params',
+                taken(0, "loss", "$.model"),
+                taken(1, "learning_rate", "the learning rate"),
+                taken(2, "val_loss", "$.model"),
+                taken(4, "mae", "$.model.outputs[0].metrics[3]"),
             ],
         ),
         (
-            config(
-                "one",
-                output("y", "mse", {"import": "mae", "params": {"name": "activity"}}),
-                holding=True,
-            ),
-            [
-                "$.model.outputs[0].metrics[0]: expected a log name of its own, got 'activity', "
-                "which is that of a layer's metric; "
-                'give the metric another "name" in its params',
-            ],
+            config("one", output("y", "mse", *renamed("activity")), holding=True),
+            [taken(0, "activity", "a layer's metric")],
         ),
     ],
 )
-def test_names_that_cannot_stand(given, lines):
+def test_names_that_do_not_fit(given, lines):
     with pytest.raises(ConfigError, match="expected") as caught:
         prepared(given)
-    assert str(caught.value).splitlines() == lines
+    assert str(caught.value).splitlines() == [f"$.model{line}" for line in lines]
 
 
 def test_placeholders_reach_losses_and_metrics():
     metric = {"import": "TopKCategoricalAccuracy", "params": {"k": "{{ k }}"}}
     given = config("one", output("y", "categorical_crossentropy", metric))
     _, objective = prepared(given, {"k": 2})
-    assert objective.metrics["y"][0].get_config()["k"] == 2
+    assert objective.outputs["y"].metrics[0].get_config()["k"] == 2
 
 
 # Values.
@@ -425,38 +401,38 @@ def test_metrics_that_take_no_weights_work_where_there_are_none():
         trained(given, {"y": y}, {"y": np.ones(10)})
 
 
+GIVEN = ".dataset: expected {} for the outputs 'mass', 'species' from loader and transformer, got "
+
+
 @pytest.mark.parametrize(
     ("y", "w", "message"),
     [
         (
             None,
             None,
-            "$.dataset.loader: expected targets for 'mass', 'species', got inputs alone; "
-            "let the loader give (x, y) or (x, y, w) unless it is in SCORE mode",
+            ".dataset.loader: expected targets for 'mass', 'species', got inputs alone; let the "
+            "loader give (x, y) or (x, y, w) unless it is in SCORE mode",
         ),
         (
             {"species": Y["species"], "mas": Y["mass"]},
             None,
-            "$.dataset: expected targets for the outputs 'mass', 'species' from loader and "
-            "transformer, got 'mas', 'species'; did you mean 'mass'?",
+            GIVEN.format("targets") + "'mas', 'species'; did you mean 'mass'?",
         ),
         (
             {"species": Y["species"]},
             None,
-            "$.dataset: expected targets for the outputs 'mass', 'species' from loader and "
-            "transformer, got 'species'; name the targets after the outputs",
+            GIVEN.format("targets") + "'species'; name the targets after the outputs",
         ),
         (
             Y,
             {"weight": np.ones(10)},
-            "$.dataset: expected sample weights for the outputs 'mass', 'species' from loader and "
-            "transformer, got 'weight'; name the weights after the outputs",
+            GIVEN.format("sample weights") + "'weight'; name the sample weights after the outputs",
         ),
         (
             Y,
             {"species": np.ones((10, 2))},
-            "$.model.outputs[0]: expected sample weights of 'species' of shape (10,), "
-            "got (10, 2); give one weight per record",
+            ".model.outputs[0]: expected sample weights of 'species' of shape (10,), got (10, 2); "
+            "give one weight per record",
         ),
     ],
 )
@@ -464,7 +440,7 @@ def test_what_the_loader_gives_must_match(y, w, message):
     _, objective = prepared(BOTH)
     with pytest.raises(ComponentError, match="expected") as caught:
         objective.check_targets(y, w)
-    assert str(caught.value) == message
+    assert str(caught.value) == f"${message}"
 
 
 def test_weights_that_come_late_are_refused():

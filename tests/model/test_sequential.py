@@ -73,47 +73,32 @@ def test_without_an_input_the_shape_is_left_open():
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        (
-            "Dense",
-            "$.model.network.params.layers: expected a list of import blocks, got str; "
-            'write [{"import": "Dense", "params": {"units": 3}}]',
+        *(
+            (
+                layers,
+                f": expected a list of import blocks, got {kind}; "
+                'write [{"import": "Dense", "params": {"units": 3}}]',
+            )
+            for layers, kind in [("Dense", "str"), ({"import": "Dense"}, "dict")]
         ),
-        (
-            {"import": "Dense"},
-            "$.model.network.params.layers: expected a list of import blocks, got dict; "
-            'write [{"import": "Dense", "params": {"units": 3}}]',
-        ),
-        (
-            IRIS[:1],
-            "$.model.network.params.layers: expected at least one layer besides Input, got none",
-        ),
-        ([], "$.model.network.params.layers: expected at least one layer besides Input, got none"),
+        (IRIS[:1], ": expected at least one layer besides Input, got none"),
+        ([], ": expected at least one layer besides Input, got none"),
         (
             [IRIS[0], "Dense"],
-            "$.model.network.params.layers[1]: expected an import block, got 'Dense'; "
-            'write {"import": "Dense", …}',
+            '[1]: expected an import block, got \'Dense\'; write {"import": "Dense", …}',
         ),
-        (
-            [IRIS[0], IRIS[1], {"import": "Input", "params": {"shape": 8, "name": "again"}}],
-            "$.model.network.params.layers[2]: expected a layer, got an Input, "
-            "which may only stand first",
-        ),
-        (
-            [IRIS[1], IRIS[0]],
-            "$.model.network.params.layers[1]: expected a layer, got an Input, "
-            "which may only stand first",
-        ),
+        ([IRIS[1], IRIS[0]], "[1]: expected a layer, got an Input, which may only come first"),
         (
             [IRIS[0], IRIS[4], IRIS[4]],
-            "$.model.network.params.layers: expected layers of different names, got 'species' more "
-            'than once; give each its own "name" param',
+            ": expected layers of different names, got 'species' more than once; give each its "
+            'own "name" param',
         ),
     ],
 )
 def test_faulty_layers(layers, message):
     with pytest.raises(ComponentError, match="layers") as caught:
         sequential_from_config(layers)
-    assert str(caught.value) == message
+    assert str(caught.value) == f"$.model.network.params.layers{message}"
 
 
 def test_an_unknown_layer_suggests_the_nearest():

@@ -9,15 +9,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from loops import history_of, same
 
 from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.services import (
-    BestCheckpoint,
-    ResumeCheckpoint,
-    find_checkpoint,
-)
-from barrage_mlflow.services.checkpoint import take_snapshot, write_checkpoint
-from barrage_mlflow.services.generators import generator_states, set_generator_states
+from barrage_mlflow.services import BestCheckpoint, Checkpoint, ResumeCheckpoint, find_checkpoint
+from barrage_mlflow.services.memory import generator_states, set_generator_states
+
+STEPS = 10
 
 
 def small_network(units=3, optimizer="adam", dtype="float32"):
@@ -29,69 +27,60 @@ def small_network(units=3, optimizer="adam", dtype="float32"):
     return network
 
 
-def save_checkpoint(folder, network, epoch, logs=(), callbacks=(), batch=0):
-    return write_checkpoint(folder, take_snapshot(network, epoch, batch, logs, callbacks))
+@pytest.fixture(scope="module")
+def network():
+    return small_network()
 
 
-def randomise(network):
-    generator = np.random.default_rng(0)
-    for variable in (*network.variables, *network.optimizer.variables):
-        variable.assign(generator.integers(1, 9, variable.shape))
-    return network
+@pytest.fixture
+def folder(tmp_path):
+    """The folder of checkpoints in an artifact folder that has had three epochs."""
+    history = history_of(tmp_path)
+    for epoch in (1, 2, 3):
+        history.add(epoch, {"loss": 1 / epoch})
+    return tmp_path / "checkpoints" / "resume"
+
+
+def find(folder):
+    artifact_dir = folder.parents[1]
+    return find_checkpoint(artifact_dir, history_of(artifact_dir))
+
+
+def save(folder, network, step, callbacks=(), **kwargs):
+    checkpoint = Checkpoint.take(network, step, STEPS, step // STEPS, callbacks, **kwargs)
+    return checkpoint.write(folder)
 
 
 def values(network):
     return [v.numpy() for v in (*network.variables, *network.optimizer.variables)]
 
 
-def same(left, right):
-    return len(left) == len(right) and all(map(np.array_equal, left, right))
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-def test_all_variables_come_back(tmp_path, dtype):
-    saved = randomise(small_network(dtype=dtype))
-    save_checkpoint(tmp_path, saved, 1)
-    network = small_network(dtype=dtype)
+def test_all_variables_come_back(folder, dtype):
+    saved, other = small_network(dtype=dtype), small_network(dtype=dtype)
+    generator = np.random.default_rng(0)
+    for variable in (*saved.variables, *saved.optimizer.variables):
+        variable.assign(generator.integers(1, 9, variable.shape))
+    saved.stop_training = True
+    path = save(folder, saved, 10)
+    other.compile("adam", loss={"y": "mse"})  # its optimizer is not built
 
-    find_checkpoint(tmp_path).restore(network)
-
-    assert same(values(network), values(saved))
-
-
-def test_an_optimizer_that_was_not_built_is_built(tmp_path):
-    saved = randomise(small_network())
-    save_checkpoint(tmp_path, saved, 1)
-    network = small_network()
-    network.compile("adam", loss={"y": "mse"})
-
-    find_checkpoint(tmp_path).restore(network)
-
-    assert same(values(network), values(saved))
-
-
-def test_epoch_logs_and_stop_come_back(tmp_path):
-    network = small_network()
-    network.stop_training = True
-    logs = [{"loss": 1 / 3, "val_loss": float("inf")}, {"loss": 0.1, "val_loss": 2.0}]
-
-    path = save_checkpoint(tmp_path, network, 2, logs)
-
-    checkpoint = find_checkpoint(tmp_path)
-    assert (checkpoint.path, checkpoint.epoch, checkpoint.logs, checkpoint.stopped) == (
+    found = find(folder)
+    assert (found.path, found.step, found.steps, found.epochs, found.batch, found.stopped) == (
         path,
-        2,
-        logs,
+        10,
+        10,
+        1,
+        0,
         True,
     )
-    other = small_network()
-    checkpoint.restore(other)
+    found.restore(other)
+
     assert other.stop_training is True
+    assert same(values(other), values(saved))
 
 
-def test_generators_come_back(tmp_path):
-    network = small_network()
-
+def test_generators_come_back(folder, network):
     def draw():
         return (
             random.gauss(0, 1),
@@ -102,52 +91,57 @@ def test_generators_come_back(tmp_path):
         )
 
     draw()
-    save_checkpoint(tmp_path, network, 1)
+    save(folder, network, 10)
     drawn = draw()
     keras.utils.set_random_seed(5)
 
-    find_checkpoint(tmp_path).restore(network)
+    find(folder).restore(network)
 
     assert draw() == drawn
 
 
-def test_generator_states_are_plain_json_and_reading_them_changes_nothing():
+def test_reading_generator_states_changes_nothing(monkeypatch):
+    def text():
+        return json.dumps(generator_states(), default=lambda value: value.tolist())
+
     keras.utils.set_random_seed(3)
-    first = generator_states()
+    assert text() == text()
 
-    assert json.loads(json.dumps(first)) == first == generator_states()
-
-
-def test_tensorflow_without_a_global_generator(monkeypatch):
     def refuse():
         raise RuntimeError("op determinism")
 
     with_one = generator_states()
     monkeypatch.setattr(tf.random, "get_global_generator", refuse)
-
     assert generator_states()["tensorflow"] is None
     set_generator_states(generator_states())
     set_generator_states(with_one)
 
 
-def test_the_last_two_are_kept(tmp_path):
-    network = small_network()
-    (tmp_path / "note.txt").write_text("mine")
+def test_the_last_two_are_kept(folder, network):
+    save(folder, network, 10)
+    (folder / "notes.txt").write_text("mine")
+    (folder / "step-of-mine.npz").touch()
+    (folder / "partial-step-000000007.npz").touch()  # by a process that was killed
 
-    for epoch in (1, 2, 3, 100_000):
-        save_checkpoint(tmp_path, network, epoch)
+    for step in (12, 20, 31):
+        save(folder, network, step)
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "epoch-00003.npz",
-        "epoch-100000.npz",
-        "note.txt",
-    ]
-    assert find_checkpoint(tmp_path).epoch == 100_000
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "step-000000020.npz",
+        "step-000000031.npz",
+        "notes.txt",
+        "step-of-mine.npz",
+    }
+    assert (find(folder).epochs, find(folder).batch) == (3, 1)
+    # Fewer steps: the epochs have become shorter, or what was newer is damaged.
+    save(folder, network, 21)
+    assert find(folder).step == 21
+    assert not (folder / "step-000000031.npz").exists()
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_those_before(tmp_path, monkeypatch):
-    network = small_network()
-    save_checkpoint(tmp_path, network, 1)
+def test_a_checkpoint_that_cannot_be_written_leaves_those_before(folder, network, monkeypatch):
+    save(folder, network, 10)
 
     def half(file, **arrays):
         file.write(b"half")
@@ -155,97 +149,98 @@ def test_a_checkpoint_that_cannot_be_written_leaves_those_before(tmp_path, monke
 
     monkeypatch.setattr(np, "savez", half)
     with pytest.raises(OSError, match="disk full"):
-        save_checkpoint(tmp_path, network, 2)
+        save(folder, network, 20)
 
-    assert [path.name for path in tmp_path.iterdir()] == ["epoch-00001.npz"]
-
-
-def test_nothing_in_it_is_pickled(tmp_path):
-    path = save_checkpoint(tmp_path, small_network(), 1)
-
-    with np.load(path, allow_pickle=False) as file:
-        assert all(file[name].dtype.kind in "fiu" for name in file.files)
+    assert [path.name for path in folder.iterdir()] == ["step-000000010.npz"]
 
 
 def truncated(content):
     return content[: len(content) // 2]
 
 
-def flipped(content):
-    middle = len(content) // 3
-    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-
-
-@pytest.mark.parametrize(
-    "damage", [truncated, flipped, lambda content: b"", lambda content: b"not a checkpoint"]
-)
-def test_a_damaged_one_is_passed_over_with_a_warning(tmp_path, caplog, damage):
-    network = small_network()
-    save_checkpoint(tmp_path, network, 1)
-    newest = save_checkpoint(tmp_path, network, 2)
+@pytest.mark.parametrize("damage", [truncated, lambda content: b"", lambda content: b"nothing"])
+def test_a_damaged_one_is_passed_over_with_a_warning(folder, network, caplog, damage):
+    save(folder, network, 10)
+    newest = save(folder, network, 20)
     newest.write_bytes(damage(newest.read_bytes()))
 
     with caplog.at_level(logging.WARNING):
-        checkpoint = find_checkpoint(tmp_path)
+        assert find(folder).step == 10
 
-    assert checkpoint.epoch == 1
     (record,) = caplog.records
     assert re.fullmatch(
-        r"resume checkpoint .*epoch-00002\.npz is damaged \(.+\); falling back to the one before",
+        r"resume checkpoint .*step-000000020\.npz is of no use \(.+\); falling back to the one "
+        "before",
         record.getMessage(),
         re.DOTALL,
     )
 
 
-def test_no_flipped_byte_goes_unnoticed(tmp_path):
-    network = small_network()
-    good, newest = (save_checkpoint(tmp_path, network, epoch) for epoch in (1, 2))
+def test_no_flipped_byte_goes_unnoticed(folder, network):
+    good, newest = (save(folder, network, step) for step in (10, 20))
     content = newest.read_bytes()
-    whole = find_checkpoint(tmp_path)
+    whole = find(folder)
+    with np.load(newest, allow_pickle=False) as file:
+        assert all(file[name].dtype.kind in "fiu" for name in file.files)
 
     for position in range(0, len(content), len(content) // 150):
         damaged = bytearray(content)
         damaged[position] ^= 0x10
         newest.write_bytes(bytes(damaged))
-        checkpoint = find_checkpoint(tmp_path)
-        # A zip file says some things twice: there a flip does no harm.
-        assert checkpoint.path == good or (
-            checkpoint._state == whole._state
-            and same(list(checkpoint._arrays.values()), list(whole._arrays.values()))
+        found = find(folder)
+        # A zip file has some things twice: there a flip does no harm.
+        assert found.path == good or (
+            found.memory == whole.memory
+            and same(list(found.arrays.values()), list(whole.arrays.values()))
         )
 
 
-def rewrite(path, **members):
-    with np.load(path) as file:
-        content = {name: file[name] for name in file.files}
-    np.savez(path, **{**content, **members})
+def test_one_of_more_epochs_than_the_history_is_passed_over(folder, network):
+    save(folder, network, 20)
+    save(folder, network, 40)
+    assert find(folder).step == 20
 
-
-def test_contents_that_do_not_match_the_checksum(tmp_path):
-    path = save_checkpoint(tmp_path, small_network(), 1)
-    rewrite(path, **{"trainable/1": np.full(3, 5.0, "float32")})
-
-    with pytest.raises(ArtifactError, match="damaged") as caught:
-        find_checkpoint(tmp_path)
-
-    assert str(caught.value) == (
-        f"{tmp_path}: every resume checkpoint is damaged: "
-        "epoch-00001.npz: its checksum does not match; remove them to train from the start"
+    (folder.parents[1] / "metrics.jsonl").unlink()
+    message = (
+        r": no resume checkpoint is of use: step-000000040\.npz: metrics\.jsonl lacks epoch 1; "
+        r"step-000000020\.npz: .*; remove them to train from the start$"
     )
+    with pytest.raises(ArtifactError, match=message):
+        find(folder)
 
 
-def test_a_format_of_the_future(tmp_path, monkeypatch):
-    monkeypatch.setattr("barrage_mlflow.services.checkpoint._FORMAT", 3)
-    save_checkpoint(tmp_path, small_network(), 1)
+def test_one_that_another_version_wrote(folder, network, monkeypatch):
+    monkeypatch.setattr("barrage_mlflow.services.checkpoint._FORMAT", 4)
+    save(folder, network, 10)
     monkeypatch.undo()
 
-    with pytest.raises(ArtifactError, match=r"epoch-00001\.npz: expected format 2, got 3; "):
-        find_checkpoint(tmp_path)
+    with pytest.raises(ArtifactError, match=r"0010\.npz: another version of Barrage wrote it; "):
+        find(folder)
 
 
-def test_no_checkpoint(tmp_path):
-    (tmp_path / "epoch-of-mine.npz").touch()
-    assert find_checkpoint(tmp_path) is None
+def test_a_transformer_that_has_changed_is_found(tmp_path, network):
+    transformer = tmp_path / "model" / "data" / "transformer"
+    (transformer / "tables").mkdir(parents=True)
+    (transformer / "means.npy").write_bytes(b"\x00\x01")
+    (transformer / "tables" / "a.json").write_text("{}")
+    resume = ResumeCheckpoint(tmp_path)
+    resume.set_model(network)
+    resume.begin([], STEPS)
+    resume.reach(3, 0)
+    resume.save()
+    resume.on_train_end()
+    assert find_checkpoint(tmp_path, history_of(tmp_path)).batch == 3
+
+    (transformer / "means.npy").write_bytes(b"\x00\x00")
+    (transformer / "tables" / "a.json").unlink()
+
+    message = (
+        r": the training cannot go on, since model/data/transformer/means\.npy, "
+        r"model/data/transformer/tables/a\.json of its transformer is not as it was written; "
+        r"put it back as it was, or train in a new folder$"
+    )
+    with pytest.raises(ArtifactError, match=message):
+        find_checkpoint(tmp_path, history_of(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -253,63 +248,29 @@ def test_no_checkpoint(tmp_path):
     [
         (
             {"units": 4},
-            "the checkpoint is of another network: it holds 'dense/kernel' (2, 3) float32, "
-            "the network has 'dense/kernel' (2, 4) float32",
+            "the checkpoint is of another network: expected 'dense/kernel' (2, 4) float32, "
+            "got 'dense/kernel' (2, 3) float32",
         ),
         (
             {"optimizer": "sgd"},
-            "the checkpoint is of another optimizer: it holds 10 variables, the optimizer has 2",
+            "the checkpoint is of another optimizer: expected 2 optimizer variables, got 10",
         ),
     ],
 )
-def test_a_checkpoint_of_something_else(tmp_path, other, message):
+def test_a_checkpoint_of_something_else(folder, other, message):
     keras.utils.clear_session(free_memory=False)
-    save_checkpoint(tmp_path, small_network(), 1)
+    save(folder, small_network(), 10)
     keras.utils.clear_session(free_memory=False)
     network = small_network(**other)
     before = values(network)
 
-    with pytest.raises(ArtifactError, match="of another") as caught:
-        find_checkpoint(tmp_path).restore(network)
+    with pytest.raises(ArtifactError, match=rf"^{re.escape(message)}$"):
+        find(folder).restore(network)
 
-    assert str(caught.value) == message
     assert same(values(network), before)
 
 
 # Callbacks
-
-
-def stopping(**state):
-    callback = keras.callbacks.EarlyStopping("loss", patience=3, restore_best_weights=True)
-    for name, value in state.items():
-        setattr(callback, name, value)
-    return callback
-
-
-def test_callbacks_come_back(tmp_path):
-    network = small_network()
-    weights = [np.arange(3.0), np.ones((2, 2), "float32")]
-    saved = [
-        stopping(wait=2, best=0.25, best_epoch=4, best_weights=weights),
-        keras.callbacks.ProgbarLogger(),
-        keras.callbacks.ReduceLROnPlateau("loss"),
-        BestCheckpoint(tmp_path / "best.weights.h5", "val_loss", "min"),
-    ]
-    saved[2].cooldown_counter, saved[2].best = 3, 0.5
-    saved[3].best, saved[3].best_epoch = 0.125, 7
-    save_checkpoint(tmp_path, network, 8, callbacks=saved)
-    fresh = [
-        stopping(),
-        keras.callbacks.ReduceLROnPlateau("loss"),
-        BestCheckpoint(tmp_path / "best.weights.h5", "val_loss", "min"),
-    ]
-
-    find_checkpoint(tmp_path).restore(network, fresh)
-
-    assert (fresh[0].wait, fresh[0].best, fresh[0].best_epoch) == (2, 0.25, 4)
-    assert same(fresh[0].best_weights, weights)
-    assert (fresh[1].wait, fresh[1].cooldown_counter, fresh[1].best) == (0, 3, 0.5)
-    assert (fresh[2].best, fresh[2].best_epoch) == (0.125, 7)
 
 
 class Counter(keras.callbacks.Callback):
@@ -324,45 +285,62 @@ class Counter(keras.callbacks.Callback):
         self.state = state
 
 
-def test_any_callback_with_get_state_and_set_state_comes_back(tmp_path):
-    network = small_network()
+def callbacks(folder):
+    return [
+        keras.callbacks.EarlyStopping("loss", patience=3, restore_best_weights=True),
+        keras.callbacks.ReduceLROnPlateau("loss"),
+        BestCheckpoint(folder / "best.weights.h5", "val_loss", "min"),
+        Counter(),
+    ]
+
+
+def test_callbacks_come_back(folder, network):
+    weights = [np.arange(3.0), tf.ones((2, 2), "bfloat16").numpy()]
+    saved, fresh = callbacks(folder), callbacks(folder)
+    stopping, reducer, best, counter = saved
+    stopping.wait, stopping.best, stopping.best_epoch, stopping.best_weights = 2, 0.25, 4, weights
+    reducer.cooldown_counter, reducer.best = 3, 0.5
+    best.best, best.best_epoch, best.best_weights = 0.125, 7, weights[:1]
     state = {"count": 3, "names": ["a", "b"], "nested": {"x": None}, "empty": []}
-    save_checkpoint(tmp_path, network, 1, callbacks=[Counter(**state)])
-    fresh = Counter()
+    counter.state = {**state, "arrays": weights}
+    # One that remembers nothing need not be there again.
+    save(folder, network, 10, [keras.callbacks.ProgbarLogger(), *saved])
 
-    find_checkpoint(tmp_path).restore(network, [fresh])
+    find(folder).restore(network, fresh)
 
-    assert fresh.state == state
+    stopping, reducer, best, counter = fresh
+    assert (stopping.wait, stopping.best, stopping.best_epoch) == (2, 0.25, 4)
+    assert same(stopping.best_weights, weights)
+    assert (reducer.wait, reducer.cooldown_counter, reducer.best) == (0, 3, 0.5)
+    assert (best.best, best.best_epoch) == (0.125, 7)
+    assert same(best.best_weights, weights[:1])
+    assert same(counter.state.pop("arrays"), weights)
+    assert counter.state == state
+
+    message = "^the checkpoint is of other callbacks: expected none, got .*, Counter$"
+    with pytest.raises(ArtifactError, match=message):
+        find(folder).restore(network, [])
 
 
-def test_a_checkpoint_of_other_callbacks(tmp_path):
-    network = small_network()
-    save_checkpoint(tmp_path, network, 1, callbacks=[stopping(), Counter()])
-
-    with pytest.raises(ArtifactError, match="other callbacks") as caught:
-        find_checkpoint(tmp_path).restore(network, [])
-
-    assert str(caught.value) == (
-        "the checkpoint is of other callbacks: it holds EarlyStopping, Counter, got none"
-    )
-
-
-def test_the_callback_writes_after_each_epoch(tmp_path):
-    network = small_network()
+def test_what_a_callback_goes_on_changing_is_copied(folder, network):
     counter = Counter(count=0)
-    resume = ResumeCheckpoint(tmp_path / "resume")
-    resume.set_model(network)
-    logs = [{"loss": 3.0}]
-    resume.watch([counter], logs)
+    checkpoint = Checkpoint.take(network, 10, STEPS, 1, [counter])
+    counter.state["count"] = 1
+    checkpoint.write(folder)
 
-    logs.append({"loss": 2.0})
-    resume.on_epoch_end(1, {"loss": 2.0})
-    counter.state = {"count": 1}
-    logs.append({"loss": 1.0})
-    resume.on_epoch_end(2, {"loss": 1.0})
+    find(folder).restore(network, [fresh := Counter()])
+
+    assert fresh.state == {"count": 0}
+
+
+def test_one_is_due_after_minutes(folder, network, monkeypatch):
+    now = iter([0.0, 59.0, 61.0, 61.0])
+    monkeypatch.setattr("barrage_mlflow.services.resume.time.monotonic", lambda: next(now))
+    resume = ResumeCheckpoint(folder.parents[1], every_minutes=1)
+    resume.set_model(network)
+    resume.begin([], STEPS)
+    resume.reach(1, 0)
+    resume.reach(2, 0)
     resume.on_train_end()
 
-    checkpoint = find_checkpoint(tmp_path / "resume")
-    assert (checkpoint.epoch, checkpoint.logs) == (3, [{"loss": 3.0}, {"loss": 2.0}, {"loss": 1.0}])
-    checkpoint.restore(network, [fresh := Counter()])
-    assert fresh.state == {"count": 1}
+    assert [path.name for path in folder.iterdir()] == ["step-000000002.npz"]

@@ -3,60 +3,45 @@
 import logging
 import math
 import threading
-from types import SimpleNamespace
 
+import h5py
 import keras
 import numpy as np
 import pytest
+from loops import history_of, services
 
-from barrage_mlflow.config import read_config
 from barrage_mlflow.errors import ComponentError, ConfigError, TrainingError
-from barrage_mlflow.files import written_whole
 from barrage_mlflow.services import (
     BestCheckpoint,
-    LossGuard,
     ResumeCheckpoint,
-    TrainingReport,
     build_callbacks,
     check_monitors,
-    read_report,
+    write_report,
 )
+from barrage_mlflow.services.report import TrainingReport
 from barrage_mlflow.services.writer import BackgroundWriter
 
-STOPPING = {"mode": "min", "patience": 10, "min_delta": 1e-5, "verbose": 1}
 
-
-def services(**blocks):
-    return {
-        "solver": {},
-        "services": {
-            "best_checkpoint": {"monitor": "val_loss", "mode": "min"},
-            "tensorboard": {},
-            "train_early_stopping": {"monitor": "loss", **STOPPING},
-            "validation_early_stopping": {"monitor": "val_loss", **STOPPING},
-            **blocks,
-        },
-    }
-
-
-def small_network(compiled=True):
+def small_network():
     x = keras.Input((2,), name="x")
     network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(x)})
-    if compiled:
-        network.compile("adam", loss={"y": "mse"})
-        network.optimizer.build(network.trainable_variables)
+    network.compile("adam", loss={"y": "mse"})
+    network.optimizer.build(network.trainable_variables)
     return network
 
 
 # Building
 
 
-def test_every_service_is_there_with_its_params(tmp_path):
-    config = services(tensorboard={"histogram_freq": 2})
+def test_every_service_is_there_with_its_params(tmp_path, capfd, caplog):
+    caplog.set_level(logging.INFO)
+    resume_block = {"every_steps": 7, "keep": 3, "in_mlflow": True}
+    config = services(tensorboard={"histogram_freq": 2}, resume_checkpoint=resume_block)
 
-    guard, board, best, train, validation, report, resume = build_callbacks(config, tmp_path)
+    board, best, train, validation, report, resume = build_callbacks(
+        config, tmp_path, history_of(tmp_path)
+    )
 
-    assert isinstance(guard, LossGuard)
     assert (board.log_dir, board.histogram_freq) == (str(tmp_path / "tensorboard"), 2)
     assert (best.path, best.monitor, best.mode) == (
         tmp_path / "checkpoints" / "best.weights.h5",
@@ -65,11 +50,11 @@ def test_every_service_is_there_with_its_params(tmp_path):
     )
     assert (train.monitor, train.patience, train.mode) == ("loss", 10, "min")
     assert (validation.monitor, abs(validation.min_delta)) == ("val_loss", 1e-5)
-    assert isinstance(report, TrainingReport)
     assert report.path == tmp_path / "training_report.csv"
     assert isinstance(resume, ResumeCheckpoint)
-    assert resume.folder == tmp_path / "checkpoints" / "resume"
+    assert resume.every_steps == 7
     assert list(tmp_path.iterdir()) == []
+    assert (*capfd.readouterr(), caplog.records) == ("", "", [])
 
 
 @pytest.mark.parametrize("block", ["tensorboard", "train_early_stopping"])
@@ -77,29 +62,22 @@ def test_params_that_keras_refuses_name_their_place(tmp_path, block):
     config = services(**{block: {**services()["services"][block], "patienc": 1}})
 
     with pytest.raises(ComponentError, match=rf"^\$\.services\.{block}: .*'patienc'"):
-        build_callbacks(config, tmp_path)
+        build_callbacks(config, tmp_path, history_of(tmp_path))
 
 
-# Monitors
-
-KNOWN = {"loss", "accuracy", "val_loss", "val_accuracy"}
-
-
-def test_monitors_that_are_there():
-    check_monitors(services(), KNOWN)
-    check_monitors({**services(), "solver": {"learning_rate_reducer": {"monitor": "loss"}}}, KNOWN)
-
-
-def test_every_monitor_at_fault_is_told():
+def test_every_monitor_at_fault_is_named():
+    known = {"loss", "accuracy", "val_loss", "val_accuracy"}
+    check_monitors(services(), known)
+    check_monitors({**services(), "solver": {"learning_rate_reducer": {"monitor": "loss"}}}, known)
     config = services(
         best_checkpoint={"monitor": "val_acuracy", "mode": "max"},
-        train_early_stopping={"monitor": "acc", **STOPPING},
-        validation_early_stopping={"monitor": "val_zzzzzzzzz", **STOPPING},
+        train_early_stopping={"monitor": "acc"},
+        validation_early_stopping={"monitor": "val_zzzzzzzzz"},
     )
     config["solver"]["learning_rate_reducer"] = {"monitor": "val_los"}
 
     with pytest.raises(ConfigError, match="val_acuracy") as caught:
-        check_monitors(config, KNOWN)
+        check_monitors(config, known)
 
     assert str(caught.value).splitlines() == [
         "$.solver.learning_rate_reducer.monitor: no output produces the metric 'val_los'; "
@@ -111,53 +89,6 @@ def test_every_monitor_at_fault_is_told():
         "$.services.validation_early_stopping.monitor: no output produces the metric "
         "'val_zzzzzzzzz'; known metrics: 'val_accuracy', 'val_loss'",
     ]
-
-
-def test_a_monitor_at_fault_is_told_with_its_place(tmp_path):
-    path = tmp_path / "config.json"
-    path.write_text('{"services": {"best_checkpoint": {"monitor": "val_lost"}}, "solver": {}}')
-    document = read_config(path)
-
-    with pytest.raises(ConfigError, match="val_lost") as caught:
-        check_monitors(document.data, KNOWN, document)
-
-    (fault,) = caught.value.faults
-    assert fault.place.endswith("config.json:1:46")
-
-
-# Loss guard
-
-
-@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
-def test_loss_that_is_no_number(loss):
-    guard = LossGuard()
-    guard.set_model(SimpleNamespace(optimizer=SimpleNamespace(iterations=25)))
-    guard.on_epoch_begin(2)
-    guard.on_train_batch_end(3, {"loss": 1e30})
-
-    with pytest.raises(TrainingError, match="epoch 3, batch 5") as caught:
-        guard.on_train_batch_end(4, {"loss": loss})
-
-    assert str(caught.value) == (
-        f"epoch 3, batch 5: expected a finite loss, got {loss}; try a smaller "
-        "solver.optimizer.learning_rate, or clipnorm in solver.optimizer.params, and look for "
-        "extreme values in the records"
-    )
-
-
-def test_loss_that_is_no_number_from_the_start():
-    guard = LossGuard()
-    guard.set_model(SimpleNamespace(optimizer=SimpleNamespace(iterations=1)))
-    guard.on_epoch_begin(0)
-
-    with pytest.raises(TrainingError, match="epoch 1, batch 1") as caught:
-        guard.on_train_batch_end(0, {"loss": math.nan})
-
-    assert str(caught.value) == (
-        "epoch 1, batch 1: expected a finite loss, got nan; no update was made yet, so look at "
-        "the inputs, targets and sample weights of that batch, and whether the network's last "
-        "activation suits the loss"
-    )
 
 
 # Best checkpoint
@@ -187,17 +118,60 @@ def test_best_weights_are_those_of_the_best_epoch(tmp_path, mode, values, best_e
     network = small_network()
     best = BestCheckpoint(tmp_path / "new" / "best.weights.h5", "m", mode)
 
+    run(best, network, [9.0, *values])  # an earlier training is forgotten
     run(best, network, values)
 
     assert (best.best_epoch, best.best) == (best_epoch, values[best_epoch - 1])
     assert [path.name for path in best.path.parent.iterdir()] == ["best.weights.h5"]
+    with h5py.File(best.path) as file:
+        assert "optimizer" not in file
     epoch, restored = best.restore()
     assert (epoch, restored.compiled) == (best_epoch, False)
-    assert all(np.all(weights == best_epoch) for weights in restored.get_weights())
-    assert all(np.all(weights == best_epoch) for weights in network.get_weights())
-    other = small_network(compiled=False)
-    other.load_weights(best.path)
-    assert all(np.all(weights == best_epoch) for weights in other.get_weights())
+    restored.load_weights(best.path)
+    for each in (network, restored):
+        assert all(np.all(weights == best_epoch) for weights in each.get_weights())
+
+
+def test_the_file_is_written_of_weights_that_training_goes_on_from(tmp_path):
+    """Also where a layer does not come back from its own config, so that no copy can be made."""
+
+    class Uncopied(keras.layers.Dense):
+        @classmethod
+        def from_config(cls, config):
+            raise NotImplementedError
+
+    x = keras.Input((2,), name="x")
+    network = keras.Model({"x": x}, {"y": Uncopied(1, name="y")(x)})
+    network.compile("sgd", "mse")
+    writer, gate = BackgroundWriter(), threading.Event()
+    best = BestCheckpoint(tmp_path / "best.weights.h5", "m", "min", writer)
+    best.set_model(network)
+    network.set_weights([np.full_like(w, 1) for w in network.get_weights()])
+
+    writer.submit(lambda: gate.wait(60))
+    best.on_epoch_end(0, {"m": 1.0})
+    network.set_weights([np.full_like(w, 2) for w in network.get_weights()])
+    gate.set()
+    best.on_train_end()
+
+    assert all(np.all(weights == 2) for weights in network.get_weights())
+    keras.Model(network.input, network.output).load_weights(best.path)
+    assert all(np.all(weights == 1) for weights in network.get_weights())
+
+
+def test_a_resumed_training_writes_the_file_anew(tmp_path):
+    network = small_network()
+    best = BestCheckpoint(tmp_path / "best.weights.h5", "m", "min")
+    best.set_model(network)
+    best.best, best.best_epoch = 0.5, 3
+    best.best_weights = [np.full(v.shape, 3.0) for v in network.variables]
+    best.path.write_bytes(b"damaged")
+
+    best.on_epoch_end(3, {"m": 0.75})
+    best.on_train_end()
+
+    keras.Model(network.input, network.output).load_weights(best.path)
+    assert all(np.all(weights == 3) for weights in network.get_weights())
 
 
 def test_no_best_where_no_value_is_a_number(tmp_path):
@@ -211,29 +185,9 @@ def test_no_best_where_no_value_is_a_number(tmp_path):
         best.restore()
 
 
-def test_best_starts_anew_with_each_training(tmp_path):
-    best = BestCheckpoint(tmp_path / "best.weights.h5", "m", "min")
-
-    run(best, small_network(), [1.0])
-    run(best, small_network(), [5.0])
-
-    assert best.best == 5.0
-
-
-def test_best_checkpoint_holds_weights_alone(tmp_path):
-    import h5py
-
-    best = BestCheckpoint(tmp_path / "best.weights.h5", "m", "min")
-    run(best, small_network(), [1.0])
-
-    with h5py.File(best.path) as file:
-        assert "optimizer" not in file
-
-
 def test_best_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
     best = BestCheckpoint(tmp_path / "best.weights.h5", "m", "min")
-    network = small_network()
-    run(best, network, [1.0])
+    run(best, small_network(), [1.0])
     before = best.path.read_bytes()
 
     def save_half(model, path):
@@ -249,137 +203,62 @@ def test_best_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, 
     assert [path.name for path in tmp_path.iterdir()] == ["best.weights.h5"]
 
 
-class Uncopied(keras.layers.Dense):
-    """A layer that does not come back from its own config."""
+def test_best_checkpoint_on_a_metric_that_is_not_there(tmp_path):
+    best = BestCheckpoint(tmp_path / "best.weights.h5", "val_m", "min")
 
-    @classmethod
-    def from_config(cls, config):
-        raise NotImplementedError
-
-
-def test_best_weights_of_a_network_that_cannot_be_copied(tmp_path):
-    x = keras.Input((2,), name="x")
-    network = keras.Model({"x": x}, {"y": Uncopied(1, name="y")(x)})
-    network.compile("sgd", "mse")
-    best = BestCheckpoint(tmp_path / "best.weights.h5", "m", "min")
-
-    run(best, network, [3.0, 1.0, 2.0])
-
-    assert best.restore()[0] == 2
-    assert all(np.all(weights == 2) for weights in network.get_weights())
+    message = "^best checkpoint: expected a metric 'val_m', got loss, m$"
+    with pytest.raises(TrainingError, match=message):
+        best.on_epoch_end(0, {"loss": 1.0, "m": 2.0})
 
 
-def test_writes_are_done_in_order_and_none_after_one_that_failed():
+def test_writes_are_done_in_order_and_what_one_raises_comes_out():
     writer, written, gate = BackgroundWriter(), [], threading.Event()
 
     def fail():
-        gate.wait(10)
+        gate.wait(60)
         raise OSError("disk full")
 
     writer.submit(lambda: written.append("first"))
     writer.submit(fail)
-    writer.submit(lambda: written.append("not done"))
+    writer.submit(lambda: written.append("last"))
     gate.set()
 
     with pytest.raises(OSError, match="disk full"):
         writer.flush()
-    assert written == ["first"]
-
-
-def test_best_checkpoint_on_a_metric_that_is_not_there(tmp_path):
-    best = BestCheckpoint(tmp_path / "best.weights.h5", "val_m", "min")
-
-    with pytest.raises(TrainingError, match="expected") as caught:
-        best.on_epoch_end(0, {"loss": 1.0, "m": 2.0})
-
-    assert str(caught.value) == "best checkpoint: expected a metric 'val_m', got loss, m"
+    writer.flush()
+    assert written == ["first", "last"]
 
 
 # Report
 
 
-def write_rows(path, first, *losses):
-    report = TrainingReport(path)
-    report.on_train_begin()
-    for epoch, loss in enumerate(losses, first):
-        report.on_epoch_end(epoch, {"learning_rate": 0.1, "loss": loss})
-    report.on_train_end()
+def test_the_report_has_a_row_an_epoch(tmp_path):
+    history, path = history_of(tmp_path), tmp_path / "report.csv"
+    write_report(history, path)
+    assert not path.exists()
+    history.add(1, {"loss": 1 / 3, "val_loss": math.nan, "learning_rate": 1e-3, "a": 1.0})
+    history.add(2, {"loss": math.inf, "other": 1.0})
 
+    write_report(history, path)
 
-def test_report_is_on_disk_after_each_epoch(tmp_path):
-    report = TrainingReport(tmp_path / "report.csv")
-    report.on_train_begin()
-    report.on_epoch_end(0, {"loss": 1 / 3, "val_loss": math.nan, "learning_rate": 1e-3})
-    assert report.path.read_text() == (
-        "epoch,learning_rate,loss,val_loss\n1,0.001,0.3333333333333333,nan\n"
+    assert path.read_text() == (
+        "epoch,learning_rate,a,loss,val_loss\n"
+        "1,0.001,1.0,0.3333333333333333,nan\n"
+        "2,nan,nan,inf,nan\n"
     )
 
-    report.on_epoch_end(1, {"loss": math.inf, "other": 1.0})
 
-    assert report.path.read_text().splitlines()[2:] == ["2,nan,inf,nan"]
+def test_the_report_is_kept_current_while_training(tmp_path, monkeypatch):
+    now = iter([10.0, 10.0, 10.5, 11.0, 11.0, 11.5])
+    monkeypatch.setattr("barrage_mlflow.services.report.time.monotonic", lambda: next(now))
+    history, path = history_of(tmp_path), tmp_path / "report.csv"
+    report = TrainingReport(history, path)
+    rows = []
+    for epoch in range(4):
+        history.add(epoch + 1, {"loss": 1.0})
+        report.on_epoch_end(epoch)
+        rows.append(len(path.read_text().splitlines()) - 1)
+    report.on_train_end()
 
-
-def test_report_reads_back_what_was_written(tmp_path):
-    write_rows(tmp_path / "report.csv", 0, 1 / 3, 0.1)
-
-    assert read_report(tmp_path / "report.csv") == [
-        {"epoch": 1, "learning_rate": 0.1, "loss": 1 / 3},
-        {"epoch": 2, "learning_rate": 0.1, "loss": 0.1},
-    ]
-
-
-def test_a_new_training_starts_a_new_report(tmp_path):
-    write_rows(tmp_path / "report.csv", 0, 3.0, 2.0)
-    write_rows(tmp_path / "report.csv", 0, 1.0)
-
-    assert (tmp_path / "report.csv").read_text() == "epoch,learning_rate,loss\n1,0.1,1.0\n"
-
-
-def test_a_resumed_training_replaces_the_rows_of_its_epochs(tmp_path):
-    path = tmp_path / "report.csv"
-    write_rows(path, 0, 4.0, 3.0, 2.0)
-    with path.open("a") as file:
-        file.write("4,0.1,1.")  # torn by a crash
-
-    write_rows(path, 2, 2.5, 1.5)
-
-    assert path.read_text().splitlines()[1:] == ["1,0.1,4.0", "2,0.1,3.0", "3,0.1,2.5", "4,0.1,1.5"]
-
-
-def test_a_resumed_training_without_its_report_starts_one(tmp_path):
-    write_rows(tmp_path / "report.csv", 2, 2.5)
-
-    assert (tmp_path / "report.csv").read_text() == "epoch,learning_rate,loss\n3,0.1,2.5\n"
-
-
-# Files
-
-
-def test_a_file_is_replaced_whole(tmp_path):
-    path = tmp_path / "file.txt"
-    path.write_text("old")
-    with written_whole(path) as partial:
-        partial.write_text("new")
-        assert (path.read_text(), partial.suffix) == ("old", ".txt")
-
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_file_stays_as_it_was_if_writing_breaks(tmp_path):
-    path = tmp_path / "file.txt"
-    path.write_text("old")
-    with pytest.raises(KeyboardInterrupt, match="now"), written_whole(path) as partial:  # noqa: PT012
-        partial.write_text("half")
-        raise KeyboardInterrupt("now")
-
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_nothing_is_logged_or_printed_when_services_are_built(tmp_path, capfd, caplog):
-    caplog.set_level(logging.INFO)
-
-    build_callbacks(services(), tmp_path)
-
-    assert (*capfd.readouterr(), caplog.records) == ("", "", [])
+    assert rows == [1, 1, 3, 3]
+    assert len(path.read_text().splitlines()) - 1 == 4

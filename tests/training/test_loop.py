@@ -1,113 +1,34 @@
 """The training loop: what Keras does, and what it does not."""
 
-import math
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from loops import BATCH, Batches, build_network, history_of, run, same, services
 
 from barrage_mlflow.errors import ArtifactError, ComponentError, RecordError, TrainingError
 from barrage_mlflow.services import (
     BestCheckpoint,
-    LossGuard,
     ResumeCheckpoint,
     build_callbacks,
     find_checkpoint,
-    read_report,
 )
-from barrage_mlflow.training.loop import fit
+from barrage_mlflow.training.steps import Steps, train_step
 
 # Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 
-ROOT = Path(__file__).parents[2]
-BATCH = 8
-
-
-class Batches:
-    batch_size = BATCH
-
-    """Batches of fixed records in a fixed order; the last may be short."""
-
-    def __init__(self, records, features=4, seed=0, weights=True):
-        generator = np.random.default_rng(seed)
-        self.x = {"x": generator.normal(size=(records, features)).astype("float32")}
-        self.y = {
-            "a": generator.integers(0, 2, (records, 1)).astype("float32"),
-            "b": generator.integers(0, 3, (records, 1)),
-        }
-        self.w = {name: generator.random(records).astype("float32") for name in self.y}
-        self.data = (self.x, self.y, self.w) if weights else (self.x, self.y)
-        self.epochs = []
-        self.closed = 0
-
-    @property
-    def steps(self):
-        return math.ceil(len(self.x["x"]) / BATCH)
-
-    __len__ = steps.fget
-
-    def __iter__(self):
-        for start in range(0, len(self.x["x"]), BATCH):
-            yield tuple(
-                {name: array[start : start + BATCH] for name, array in part.items()}
-                for part in self.data
-            )
-
-    def epoch(self, epoch, start=0):
-        self.epochs.append(epoch)
-        try:
-            yield from list(self)[start:]
-        finally:
-            self.closed += 1
-
-
-class Objective:
-    def conform(self, y, w):
-        return y, w
-
-
-def build_network(seed=1, dropout=0.3, metrics=None, layer=None, **compile_args):
-    keras.utils.set_random_seed(seed)
-    x = keras.Input((4,), name="x")
-    hidden = keras.layers.Dense(8, "relu", kernel_regularizer="l2")(x)
-    hidden = keras.layers.Dropout(dropout)(keras.layers.BatchNormalization()(hidden))
-    hidden = layer(hidden) if layer else hidden
-    outputs = {
-        "a": keras.layers.Dense(1, "sigmoid", name="a")(hidden),
-        "b": keras.layers.Dense(3, "softmax", name="b")(hidden),
-    }
-    network = keras.Model({"x": x}, outputs)
-    network.compile(
-        **{
-            "optimizer": keras.optimizers.Adam(0.01),
-            "loss": {"a": "mse", "b": "sparse_categorical_crossentropy"},
-            "loss_weights": {"a": 1.0, "b": 0.5},
-            "weighted_metrics": metrics or {"a": ["AUC"], "b": ["accuracy"]},
-            **compile_args,
-        }
-    )
-    return network
-
-
-def same_weights(left, right):
-    return same(left.get_weights(), right.get_weights())
-
-
-def same(left, right):
-    return len(left) == len(right) and all(map(np.array_equal, left, right))
-
 
 class Recorder(keras.callbacks.Callback):
-    """Notes every call in order: name, position and what the logs hold."""
+    """Keeps every call in order: name, position and what the logs hold."""
 
     def __init__(self):
         super().__init__()
         self.calls = []
+
+    @property
+    def names(self):
+        return [call[0] for call in self.calls]
 
 
 def _recording(name):
@@ -123,22 +44,22 @@ for _name in dir(keras.callbacks.Callback):
         setattr(Recorder, _name, _recording(_name))
 
 
-def call_names(recorder):
-    return [call[0] for call in recorder.calls]
+def weights(network):
+    return network.get_weights()
 
 
 # Against Keras
 
 
-@pytest.mark.parametrize("weights", [True, False])
-def test_equals_keras_bit_for_bit(weights):
-    train, validation = Batches(43, weights=weights), Batches(20, seed=1, weights=weights)
-    expected, network = build_network(), build_network()
+@pytest.mark.parametrize("weighted", [True, False])
+def test_equals_keras_bit_for_bit(weighted):
+    train, validation = Batches(43, weights=weighted), Batches(20, seed=1, weights=weighted)
+    expected, network, together = build_network(), build_network(), build_network()
     theirs, ours = Recorder(), Recorder()
 
     history = expected.fit(
         *train.data[:2],
-        sample_weight=train.w if weights else None,
+        sample_weight=train.w if weighted else None,
         validation_data=validation.data,
         batch_size=BATCH,
         epochs=3,
@@ -146,9 +67,9 @@ def test_equals_keras_bit_for_bit(weights):
         verbose=0,
         callbacks=[theirs],
     ).history
-    logs = fit(network, train, validation, 3, [ours], Objective())
+    logs = run(network, train, validation, 3, [ours])
 
-    assert same_weights(expected, network)
+    assert same(weights(expected), weights(network))
     rates = {"learning_rate": [0.01] * 3}
     assert {name: [epoch[name] for epoch in logs] for name in logs[0]} == {**history, **rates}
     assert [call[:-1] for call in theirs.calls] == [call[:-1] for call in ours.calls]
@@ -157,42 +78,56 @@ def test_equals_keras_bit_for_bit(weights):
             assert other[-1] == {"loss": one[-1]["loss"]}
         elif one[0] in ("on_epoch_end", "on_test_end", "on_train_end"):
             assert {k: v for k, v in other[-1].items() if k != "learning_rate"} == one[-1]
-
-
-def test_twice_gives_the_same_weights():
-    networks = [build_network(), build_network()]
-
-    first, second = (
-        fit(network, Batches(43), Batches(20), 2, [], Objective()) for network in networks
-    )
-
-    assert first == second
-    assert same_weights(*networks)
+    assert run(together, train, validation, 3, steps_per_execution=4) == logs
+    assert same(weights(together), weights(network))
 
 
 def test_schedule_reducer_and_their_learning_rate():
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)
     network = build_network(optimizer=keras.optimizers.SGD(schedule))
-    logs = fit(network, Batches(24), Batches(8), 2, [], Objective())
+    logs = run(network, Batches(24), Batches(8), 2)
     # Three steps an epoch.
     assert [epoch["learning_rate"] for epoch in logs] == pytest.approx([0.1 / 8, 0.1 / 64])
 
     network = build_network(optimizer=keras.optimizers.SGD(0.5))
     reducer = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9)
-    logs = fit(network, Batches(24), Batches(8), 4, [reducer], Objective())
+    logs = run(network, Batches(24), Batches(8), 4, [reducer])
     assert [epoch["learning_rate"] for epoch in logs] == [0.5, 0.5, 0.25, 0.125]
 
 
 def test_averaged_weights_are_put_in_at_the_end():
     network = build_network(optimizer=keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.5))
     last = []
-    note = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: last.append(network.get_weights())
+    keep = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: last.append(weights(network))
     )
 
-    fit(network, Batches(24), Batches(8), 1, [note], Objective())
+    run(network, Batches(24), Batches(8), 1, [keep])
 
-    assert not np.array_equal(network.get_weights()[0], last[0][0])
+    assert not np.array_equal(weights(network)[0], last[0][0])
+
+
+def test_shares_of_a_batch_reduced_make_its_step():
+    """Two processes with a share each, whose gradients are added up before the optimizer."""
+    whole, network = build_network(dropout=0.0), build_network(dropout=0.0)
+    x, y = Batches(BATCH, weights=False).data
+    parts = [{n: tf.constant(a[rows]) for n, a in x.items()} for rows in (slice(3), slice(3, None))]
+    targets = [{n: a[rows] for n, a in y.items()} for rows in (slice(3), slice(3, None))]
+    gradients = []
+    before = weights(network)
+    for normalization in (whole.layers[2], network.layers[2]):
+        normalization.trainable = False  # it looks at all records of its batch
+
+    for data in zip(parts, targets, strict=True):
+        train_step(
+            network, data, lambda each: gradients.append(each) or [0 * g for g in each], BATCH
+        )
+    assert same(weights(network)[:1], before[:1])
+    train_step(whole, (x, y), lambda each: gradients.append(each) or each)
+
+    for one, other, both in zip(*gradients, strict=True):
+        # The regularization of the weights has its share in each.
+        assert np.allclose(one + other, both, atol=1e-6)
 
 
 # Tracing
@@ -212,7 +147,7 @@ def test_traced_once_for_train_and_once_for_validation():
     network = build_network(layer=Traces())
     Traces.count = 0
 
-    fit(network, Batches(43), Batches(21), 3, [], Objective())
+    run(network, Batches(43), Batches(21), 3)
 
     assert Traces.count == 3  # and one eager call, to make the metrics
 
@@ -226,61 +161,51 @@ def sequence_network(time):
     return network
 
 
-def sequences(*shapes, dtype="float32"):
-    class Sequences:
-        steps = len(shapes)
-        batch_size = 4
+class Sequences:
+    """A batch of each pair of shapes."""
 
-        def epoch(self, epoch, start=0):
-            return iter(
-                [
-                    (
-                        {"x": np.ones((*x, 2), "float32")},
-                        {"y": np.ones((*y, 1), dtype if n else "float32")},
-                    )
-                    for n, (x, y) in enumerate(shapes)
-                ]
-            )
+    batch_size = 4
 
-    return Sequences()
+    def __init__(self, *shapes, dtype="float32"):
+        self.steps = len(shapes)
+        self.data = [
+            ({"x": np.ones((*x, 2), "float32")}, {"y": np.ones((*y, 1), dtype if n else "float32")})
+            for n, (x, y) in enumerate(shapes)
+        ]
 
-
-def test_dimensions_that_the_network_leaves_open_are_traced_open():
-    batches = sequences(((4, 5), (4, 5)), ((4, 7), (4, 7)), ((2, 3), (2, 3)))
-
-    fit(sequence_network(None), batches, list(batches.epoch(0)), 2, [], Objective())
-
-    assert Traces.count == 3
-
-
-def test_targets_of_another_length_are_traced_once_more():
-    batches = sequences(((4, 1), (4, 1)), ((4, 1), (4, 5)), ((4, 1), (4, 9)))
-
-    fit(sequence_network(1), batches, list(batches.epoch(0))[:1], 2, [], Objective())
-
-    assert Traces.count == 4
+    def epoch(self, epoch, start=0):
+        return iter(self.data[start:])
 
 
 @pytest.mark.parametrize(
-    ("batches", "message"),
+    ("time", "batches", "traces"),
     [
-        (
-            sequences(((4, 5), (4, 5)), ((4, 5), (4, 5)), dtype="int64"),
-            "train target 'y': expected (batch, None, 1) float32 as in the first batch, "
-            "got (4, 5, 1) int64; every record must give the same",
-        ),
-        (
-            sequences(((4, 5), (4, 5)), ((4, 5), (4,))),
-            "train target 'y': expected (batch, None, 1) float32 as in the first batch, "
-            "got (4, 1) float32; every record must give the same",
-        ),
+        # Dimensions that the network leaves open are traced open.
+        (None, Sequences(((4, 5), (4, 5)), ((4, 7), (4, 7)), ((2, 3), (2, 3))), 3),
+        # Targets of another length are traced once more.
+        (1, Sequences(((4, 1), (4, 1)), ((4, 1), (4, 5)), ((4, 1), (4, 9))), 4),
     ],
 )
-def test_targets_of_another_kind(batches, message):
-    with pytest.raises(RecordError, match="train target") as caught:
-        fit(sequence_network(None), batches, list(batches.epoch(0))[:1], 1, [], Objective())
+def test_shapes_that_vary(time, batches, traces):
+    run(sequence_network(time), batches, batches.data[:1], 2)
 
-    assert str(caught.value) == message
+    assert Traces.count == traces
+
+
+@pytest.mark.parametrize(
+    ("batches", "got"),
+    [
+        (Sequences(((4, 5), (4, 5)), ((4, 5), (4, 5)), dtype="int64"), r"\(4, 5, 1\) int64"),
+        (Sequences(((4, 5), (4, 5)), ((4, 5), (4,))), r"\(4, 1\) float32"),
+    ],
+)
+def test_targets_of_another_kind(batches, got):
+    message = (
+        r"^train target 'y': expected \(batch, None, 1\) float32 as in the first batch, "
+        rf"got {got}; every record must give the same$"
+    )
+    with pytest.raises(RecordError, match=message):
+        run(sequence_network(None), batches, batches.data[:1], 1)
 
 
 def test_building_metrics_changes_nothing_in_the_network():
@@ -296,83 +221,42 @@ def test_building_metrics_changes_nothing_in_the_network():
 
     network = build_network(layer=Restless())
 
-    fit(network, Batches(24), Batches(16), 1, [], Objective())
+    run(network, Batches(24), Batches(16), 1)
 
     calls = next(v for v in network.variables if v.path.endswith("calls"))
     assert float(calls.numpy()) == 3 + 2
 
 
 def test_a_metric_of_more_than_one_number():
-    network = build_network(metrics={"b": [Vector(name="f1")]})
+    class Vector(keras.metrics.Metric):
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            pass
 
-    with pytest.raises(ComponentError, match="expected one number") as caught:
-        fit(network, Batches(24), Batches(8), 1, [], Objective())
+        def result(self):
+            return keras.ops.zeros(3)
 
-    assert str(caught.value) == (
-        "metric 'b_f1': expected one number, got an array of shape (3,); a metric that keeps "
-        'classes apart needs a param that joins them, such as "average": "macro"'
+    message = (
+        r"^metric 'b_f1': expected one number, got an array of shape \(3,\); a metric that keeps "
+        'classes apart needs a param that joins them, such as "average": "macro"$'
     )
-
-
-class Vector(keras.metrics.Metric):
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        pass
-
-    def result(self):
-        return keras.ops.zeros(3)
+    with pytest.raises(ComponentError, match=message):
+        run(build_network(metrics={"b": [Vector(name="f1")]}), Batches(24), Batches(8), 1)
 
 
 # Stopping and breaking off
 
 
-class StopAt(keras.callbacks.Callback):
-    def __init__(self, method, position, what):
+class At(keras.callbacks.Callback):
+    """Does something at one place."""
+
+    def __init__(self, method, position, act):
         super().__init__()
-        self.position, self.what = position, what
-        setattr(self, method, self.act)
 
-    def act(self, position=None, logs=None):
-        if position == self.position:
-            self.what(self.model)
+        def hook(place=None, logs=None):
+            if place == position:
+                act(self.model)
 
-
-def test_stop_within_an_epoch():
-    train = Batches(43)
-    recorder = Recorder()
-    stop = StopAt("on_train_batch_end", 2, lambda model: setattr(model, "stop_training", True))
-
-    logs = fit(build_network(), train, Batches(20), 3, [stop, recorder], Objective())
-
-    assert len(logs) == 1
-    assert call_names(recorder).count("on_train_batch_end") == 3
-    assert call_names(recorder)[-2:] == ["on_epoch_end", "on_train_end"]
-    assert (train.epochs, train.closed) == ([0], 1)
-
-
-def test_stop_of_validation():
-    recorder = Recorder()
-    stop = StopAt("on_test_batch_end", 0, lambda model: setattr(model, "stop_evaluating", True))
-
-    logs = fit(build_network(), Batches(43), Batches(20), 2, [stop, recorder], Objective())
-
-    assert len(logs) == 2
-    assert call_names(recorder).count("on_test_batch_end") == 2
-
-
-def test_early_stopping(capfd):
-    stopping = keras.callbacks.EarlyStopping("loss", min_delta=1e9, patience=2, mode="min")
-
-    logs = fit(build_network(), Batches(24), Batches(8), 9, [stopping], Objective())
-
-    assert len(logs) == 3
-    assert capfd.readouterr().out == ""
-
-
-def test_no_epochs():
-    recorder = Recorder()
-
-    assert fit(build_network(), Batches(24), Batches(8), 0, [recorder], Objective()) == []
-    assert call_names(recorder) == ["on_train_begin", "on_train_end"]
+        setattr(self, method, hook)
 
 
 def refuse(error):
@@ -382,23 +266,40 @@ def refuse(error):
     return act
 
 
+def test_callbacks_stop_an_epoch_or_a_validation(capfd):
+    train, recorder = Batches(43), Recorder()
+    stop = At("on_train_batch_end", 2, lambda model: setattr(model, "stop_training", True))
+    assert len(run(build_network(), train, Batches(20), 3, [stop, recorder])) == 1
+    assert recorder.names.count("on_train_batch_end") == 3
+    assert recorder.names[-2:] == ["on_epoch_end", "on_train_end"]
+    assert (train.epochs, train.closed) == ([0], 1)
+
+    recorder = Recorder()
+    stop = At("on_test_batch_end", 0, lambda model: setattr(model, "stop_evaluating", True))
+    assert len(run(build_network(), Batches(43), Batches(20), 2, [stop, recorder])) == 2
+    assert recorder.names.count("on_test_batch_end") == 2
+
+    stopping = keras.callbacks.EarlyStopping("loss", min_delta=1e9, patience=2, mode="min")
+    assert len(run(build_network(), Batches(24), Batches(8), 9, [stopping])) == 3
+    assert capfd.readouterr().out == ""
+
+
+def test_no_epochs():
+    recorder = Recorder()
+
+    assert run(build_network(), Batches(24), Batches(8), 0, [recorder]) == []
+    assert recorder.names == ["on_train_begin", "on_train_end"]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt("now"), ValueError("broken")])
 @pytest.mark.parametrize("method", ["on_train_batch_end", "on_test_batch_begin", "on_epoch_end"])
 def test_every_callback_ends_when_training_breaks_off(method, error):
-    train = Batches(43)
-    recorder = Recorder()
+    train, recorder = Batches(43), Recorder()
 
     with pytest.raises(type(error), match=str(error)):
-        fit(
-            build_network(),
-            train,
-            Batches(20),
-            2,
-            [StopAt(method, 0, refuse(error)), recorder],
-            Objective(),
-        )
+        run(build_network(), train, Batches(20), 2, [At(method, 0, refuse(error)), recorder])
 
-    names = call_names(recorder)
+    names = recorder.names
     assert names[-1] == "on_train_end"
     assert names.count("on_train_end") == 1
     assert names.count("on_test_begin") == names.count("on_test_end")
@@ -411,13 +312,13 @@ def test_what_breaks_while_breaking_off_is_a_note():
             raise OSError("disk full")
 
     recorder = Recorder()
-    callbacks = [Broken(), StopAt("on_train_batch_end", 0, refuse(ValueError("broken"))), recorder]
+    broken = At("on_train_batch_end", 0, refuse(ValueError("broken")))
 
     with pytest.raises(ValueError, match="broken") as caught:
-        fit(build_network(), Batches(24), Batches(8), 1, callbacks, Objective())
+        run(build_network(), Batches(24), Batches(8), 1, [Broken(), broken, recorder])
 
     assert caught.value.__notes__ == ["then Broken.on_train_end raised OSError: disk full"]
-    assert call_names(recorder)[-1] == "on_train_end"
+    assert recorder.names[-1] == "on_train_end"
 
 
 def test_data_that_breaks_ends_the_training():
@@ -429,33 +330,31 @@ def test_data_that_breaks_ends_the_training():
     recorder = Recorder()
 
     with pytest.raises(RecordError, match=r"^train\.csv, record 9: broken$"):
-        fit(build_network(), Broken(24), Batches(8), 1, [recorder], Objective())
+        run(build_network(), Broken(24), Batches(8), 1, [recorder])
 
-    assert call_names(recorder)[-1] == "on_train_end"
+    assert recorder.names[-1] == "on_train_end"
 
 
-def test_loss_that_is_no_number_is_found_at_its_batch():
-    train = Batches(43)
-    train.y["a"][BATCH * 3] = np.nan
+@pytest.mark.parametrize(
+    ("batch", "steps", "remedy"),
+    [
+        (3, None, "try a smaller solver.optimizer.learning_rate, or clipnorm in"),
+        (3, 6, "try a smaller solver.optimizer.learning_rate, or clipnorm in"),
+        (0, 6, "no update was made yet, so look at the inputs, targets and sample weights of"),
+    ],
+)
+def test_loss_that_is_no_number_is_found_at_its_batch(batch, steps, remedy):
+    train, recorder = Batches(43), Recorder()
+    recorder.batch_period = None
+    train.y["a"][BATCH * batch] = np.nan
 
-    with pytest.raises(TrainingError, match=r"^epoch 1, batch 4: expected a finite loss, got nan"):
-        fit(build_network(), train, Batches(20), 2, [LossGuard()], Objective())
+    message = rf"^epoch 1, batch {batch + 1}: expected a finite loss, got nan; {remedy}"
+    with pytest.raises(TrainingError, match=message):
+        run(build_network(), train, Batches(20), 2, [recorder], steps_per_execution=steps)
+    assert recorder.names.count("on_train_batch_end") == batch
 
 
 # Services
-
-STOPPING = {"mode": "min", "patience": 10, "min_delta": 1e-5}
-
-
-def services(tensorboard=None):
-    return {
-        "services": {
-            "best_checkpoint": {"monitor": "val_loss", "mode": "min"},
-            "tensorboard": tensorboard or {},
-            "train_early_stopping": {"monitor": "loss", **STOPPING},
-            "validation_early_stopping": {"monitor": "val_loss", **STOPPING},
-        }
-    }
 
 
 def events(folder):
@@ -471,42 +370,33 @@ def events(folder):
 
 
 def test_all_services_together(tmp_path, capfd, caplog):
-    network = build_network()
-    callbacks = build_callbacks(services(), tmp_path)
+    history = history_of(tmp_path)
+    callbacks = build_callbacks(services(), tmp_path, history)
 
-    logs = fit(network, Batches(43), Batches(20, seed=1), 3, callbacks, Objective())
+    logs = run(build_network(), Batches(43), Batches(20, seed=1), 3, callbacks, history)
 
     (best,) = (callback for callback in callbacks if isinstance(callback, BestCheckpoint))
     losses = [epoch["val_loss"] for epoch in logs]
     assert (best.best, best.best_epoch) == (min(losses), losses.index(min(losses)) + 1)
-    report = read_report(tmp_path / "training_report.csv")
-    assert report == [{"epoch": number, **epoch} for number, epoch in enumerate(logs, 1)]
-    checkpoint = find_checkpoint(tmp_path / "checkpoints" / "resume")
-    assert (checkpoint.epoch, checkpoint.logs) == (3, logs)
+    checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
+    assert (checkpoint.step, checkpoint.steps, checkpoint.epochs) == (18, 6, 3)
     found = events(tmp_path / "tensorboard")
     scalars = [name for name in logs[0] if not name.startswith("val_")]
+    validated = [name.removeprefix("val_") for name in logs[0] if name.startswith("val_")]
     assert found["train"] == {"keras": 1, **{f"epoch_{name}": 3 for name in scalars}}
     assert found["validation"] == {
-        **{f"epoch_{name[4:]}": 3 for name in logs[0] if name.startswith("val_")},
-        **{
-            f"evaluation_{name[4:]}_vs_iterations": 3 for name in logs[0] if name.startswith("val_")
-        },
+        **{f"epoch_{name}": 3 for name in validated},
+        **{f"evaluation_{name}_vs_iterations": 3 for name in validated},
     }
     assert (*capfd.readouterr(), caplog.records) == ("", "", [])
 
 
 def test_tensorboard_with_everything_on(tmp_path):
     params = {"histogram_freq": 1, "update_freq": "batch", "write_graph": True}
-    network = build_network()
+    network, history = build_network(), history_of(tmp_path)
+    callbacks = build_callbacks(services(tensorboard=params), tmp_path, history)
 
-    fit(
-        network,
-        Batches(43),
-        Batches(20),
-        2,
-        build_callbacks(services(params), tmp_path),
-        Objective(),
-    )
+    run(network, Batches(43), Batches(20), 2, callbacks, history)
 
     found = events(tmp_path / "tensorboard")["train"]
     assert found["batch_loss"] == 12
@@ -514,174 +404,78 @@ def test_tensorboard_with_everything_on(tmp_path):
 
 
 def test_files_are_closed_when_validation_breaks_off(tmp_path):
-    import tensorflow as tf
-
-    callbacks = [
-        *build_callbacks(services({"update_freq": "batch"}), tmp_path),
-        StopAt("on_test_batch_end", 1, refuse(KeyboardInterrupt("now"))),
-    ]
+    history = history_of(tmp_path)
+    callbacks = build_callbacks(services(tensorboard={"update_freq": "batch"}), tmp_path, history)
+    broken = At("on_test_batch_end", 1, refuse(KeyboardInterrupt("now")))
 
     with pytest.raises(KeyboardInterrupt, match="now"):
-        fit(build_network(), Batches(43), Batches(20), 2, callbacks, Objective())
+        run(build_network(), Batches(43), Batches(20), 2, [*callbacks, broken], history)
 
     assert not tf.summary.should_record_summaries()
     assert events(tmp_path / "tensorboard")["train"]["batch_loss"] == 6
 
 
-def test_the_resume_checkpoint_is_written_last(tmp_path):
-    resume = ResumeCheckpoint(tmp_path)
-    reducer = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9)
-    network = build_network()
+# Resuming: test_loop_resume.py has what is interrupted
 
-    fit(network, Batches(24), Batches(8), 2, [resume, reducer], Objective())
+
+def test_the_resume_checkpoint_is_written_last(tmp_path):
+    reducer = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9)
+    callbacks = [ResumeCheckpoint(tmp_path), reducer]
+
+    run(build_network(), Batches(24), Batches(8), 2, callbacks)
 
     other = build_network()
-    find_checkpoint(tmp_path).restore(other, [keras.callbacks.ReduceLROnPlateau("loss")])
+    checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
+    checkpoint.restore(other, [keras.callbacks.ReduceLROnPlateau("loss")])
     assert float(other.optimizer.learning_rate.numpy()) == pytest.approx(0.005)
 
 
-# Resuming
+def test_a_finished_training_is_left_or_made_longer(tmp_path):
+    def go(network, train, epochs, stop=False):
+        checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
+        callbacks = [keras.callbacks.EarlyStopping("loss", 1e9 if stop else 0, 1)]
+        callbacks.append(ResumeCheckpoint(tmp_path))
+        return run(network, train, Batches(8), epochs, callbacks, resume=checkpoint)
 
-
-def test_a_stopped_training_is_not_trained_on(tmp_path):
-    def callbacks():
-        return [keras.callbacks.EarlyStopping("loss", 1e9, 1), ResumeCheckpoint(tmp_path)]
-
-    network = build_network()
-    logs = fit(network, Batches(24), Batches(8), 9, callbacks(), Objective())
-    other = build_network(seed=2)
-    resumed = fit(
-        other,
-        Batches(24),
-        Batches(8),
-        9,
-        callbacks(),
-        Objective(),
-        resume=find_checkpoint(tmp_path),
-    )
-
-    assert len(logs) == 2
-    assert resumed == logs
-    assert same_weights(network, other)
-
-
-def test_a_finished_training_can_be_made_longer(tmp_path):
-    whole = build_network()
-    logs = fit(whole, Batches(24), Batches(8), 3, [], Objective())
-    network = build_network()
-    fit(network, Batches(24), Batches(8), 2, [ResumeCheckpoint(tmp_path)], Objective())
-    other = build_network(seed=2)
+    whole, network, other = build_network(), build_network(), build_network(seed=2)
+    logs = run(whole, Batches(24), Batches(8), 3)
+    go(network, Batches(24), 2)
     train = Batches(24)
-
-    checkpoint = find_checkpoint(tmp_path)
-    resumed = fit(
-        other, train, Batches(8), 3, [ResumeCheckpoint(tmp_path)], Objective(), resume=checkpoint
-    )
-
-    assert resumed == logs
+    assert go(other, train, 3) == logs
     assert train.epochs == [2]
-    assert same_weights(whole, other)
-    assert find_checkpoint(tmp_path).logs == logs
-    assert fit(other, train, Batches(8), 3, [], Objective(), find_checkpoint(tmp_path)) == logs
+    assert same(weights(whole), weights(other))
+    assert go(build_network(), train, 3) == logs
+
+    # One that a callback has stopped is not trained on.
+    shorter = go(build_network(), train, 9, stop=True)
+    assert len(shorter) == 4
+    assert go(build_network(), Batches(24), 9, stop=True) == shorter
 
 
 def test_a_checkpoint_of_another_network(tmp_path):
-    fit(build_network(), Batches(24), Batches(8), 1, [ResumeCheckpoint(tmp_path)], Objective())
+    run(build_network(), Batches(24), Batches(8), 1, [ResumeCheckpoint(tmp_path)])
     recorder = Recorder()
+    checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
 
-    with pytest.raises(ArtifactError, match="checkpoint is of another optimizer: it holds"):
-        fit(
+    with pytest.raises(ArtifactError, match="checkpoint is of another optimizer: expected"):
+        run(
             build_network(optimizer="sgd"),
             Batches(24),
             Batches(8),
             2,
             [recorder],
-            Objective(),
-            resume=find_checkpoint(tmp_path),
+            resume=checkpoint,
         )
 
-    assert call_names(recorder) == ["on_train_begin", "on_train_end"]
+    assert recorder.names == ["on_train_begin", "on_train_end"]
 
 
-SCRIPT = """
-    import os, sys
-    from pathlib import Path
+def test_steps_take_gradients_through_one_function():
+    network, seen = build_network(), []
 
-    import keras
-    import numpy as np
+    def reduce(gradients):
+        seen.append(len(gradients))
+        return gradients
 
-    sys.path[:0] = [{root!r}, {tests!r}]
-    from barrage_mlflow.training.loop import fit
-    from barrage_mlflow.services import build_callbacks, find_checkpoint
-    from test_fitting import Batches, Objective, build_network, services
-
-    class Noise(keras.layers.Layer):
-        "Draws from Keras's global generator."
-        def call(self, x, training=False):
-            return x + keras.random.normal((1, 8)) * 0.1 if training else x
-
-    class Restless(keras.callbacks.Callback):
-        "Draws from the global generators of Python and NumPy."
-        def on_epoch_begin(self, epoch, logs=None):
-            import random
-            rate = self.model.optimizer.learning_rate
-            rate.assign(rate * (1 - 0.01 * random.random() * np.random.rand()))
-
-    class Crash(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            self.epoch = epoch
-        def on_train_batch_end(self, batch, logs=None):
-            if (self.epoch, batch) == (3, 2):
-                os._exit(9)
-
-    mode, folder = sys.argv[1], Path(sys.argv[2])
-    resume = find_checkpoint(folder / "checkpoints" / "resume") if mode == "resume" else None
-    network = build_network(seed=99 if resume else 1, layer=Noise())
-    reducer = keras.callbacks.ReduceLROnPlateau("loss", 0.5, 2, cooldown=1, min_delta=0.05)
-    callbacks = [*build_callbacks(services(), folder), reducer, Restless()]
-    if mode == "crash":
-        callbacks.append(Crash())
-    fit(network, Batches(43), Batches(20, seed=1), 8, callbacks, Objective(), resume)
-    np.savez(folder / "weights.npz", *network.get_weights())
-"""
-
-
-def test_resumed_in_a_fresh_process_equals_never_stopped(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        textwrap.dedent(SCRIPT).format(root=str(ROOT), tests=str(Path(__file__).parents[1]))
-    )
-
-    def start(mode, folder):
-        return subprocess.Popen(
-            [sys.executable, script, mode, tmp_path / folder],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def finish(process):
-        output, _ = process.communicate(timeout=300)
-        return process.returncode, output
-
-    whole, crashed = start("whole", "whole"), start("crash", "broken")
-    code, output = finish(crashed)
-    assert code == 9, output
-    for process in (start("resume", "broken"), whole):
-        code, output = finish(process)
-        assert code == 0, output
-
-    def weights(folder):
-        with np.load(tmp_path / folder / "weights.npz") as file:
-            return [file[name] for name in file.files]
-
-    assert same(weights("whole"), weights("broken"))
-    reports = [tmp_path / name / "training_report.csv" for name in ("whole", "broken")]
-    assert reports[0].read_text() == reports[1].read_text()
-    rates = [row["learning_rate"] for row in read_report(reports[0])]
-    assert rates[-1] < rates[0] / 1.9  # the reducer did its work
-    networks = [build_network(layer=keras.layers.Identity()) for _ in reports]
-    for network, path in zip(networks, reports, strict=True):
-        best = path.parent / "checkpoints" / "best.weights.h5"
-        keras.Model(network.input, network.output).load_weights(best)
-    assert same_weights(*networks)
+    Steps(network, "train", BATCH, reduce)(Batches(20).data)
+    assert set(seen) == {len(network.trainable_variables)}

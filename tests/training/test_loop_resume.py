@@ -1,12 +1,15 @@
 """A training that is interrupted anywhere and resumed equals one that never was."""
 
-import signal
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
-from barrage_mlflow.stopping import StopSignals
-from test_fitting import Batches, Objective, build_network, same, services
+from loops import Batches, build_network, history_of, run, same, services
 
 from barrage_mlflow.services import (
     BestCheckpoint,
@@ -14,11 +17,11 @@ from barrage_mlflow.services import (
     build_callbacks,
     find_checkpoint,
 )
-from barrage_mlflow.training.loop import fit
 
 # Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 
+TESTS = Path(__file__).parents[1]
 EPOCHS, STEPS = 4, 6
 
 
@@ -53,16 +56,16 @@ class Restless(keras.callbacks.Callback):
 
 
 class Interrupt(keras.callbacks.Callback):
-    """Sends this process a signal at one place."""
+    """Requests a stop at one place."""
 
-    def __init__(self, place=None, number=signal.SIGTERM):
+    def __init__(self, place=None):
         super().__init__()
+        self.stop = SimpleNamespace(requested=None)
         self._place = place
-        self._number = number
 
     def _at(self, *place):
         if place == self._place:
-            signal.raise_signal(self._number)
+            self.stop.requested = "SIGTERM"
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
@@ -78,109 +81,108 @@ class Interrupt(keras.callbacks.Callback):
         self._at(epoch, "end")
 
 
-class Training:
-    """One training in a folder, as often as it is started."""
+def checkpoint_of(folder):
+    return find_checkpoint(folder, history_of(folder))
 
-    def __init__(self, folder, every_steps=None):
-        self.folder = folder
-        self._config = services()
-        if every_steps:
-            self._config["services"]["resume_checkpoint"] = {"every_steps": every_steps}
 
-    def go(self, interrupt=None, steps_per_execution=None, seed=1):
-        checkpoint = find_checkpoint(self.folder / "checkpoints" / "resume")
-        # A fresh process has other weights and generators: all must come from the checkpoint.
-        self.network = build_network(seed=seed if checkpoint is None else 99, layer=Noise())
-        built = build_callbacks(self._config, self.folder)
-        reducer = keras.callbacks.ReduceLROnPlateau("loss", 0.5, 2, cooldown=1, min_delta=0.05)
-        self.restless = Restless()
-        callbacks = [*built, reducer, self.restless, *([interrupt] if interrupt else [])]
-        train, validation = Batches(43), Batches(20, seed=1)
-        with StopSignals() as signals:
-            logs = fit(
-                self.network,
-                train,
-                validation,
-                EPOCHS,
-                callbacks,
-                Objective(),
-                checkpoint,
-                steps_per_execution,
-                signals,
-            )
-        best = next(callback for callback in built if isinstance(callback, BestCheckpoint))
-        variables = [*self.network.variables, *self.network.optimizer.variables]
-        _, best_network = best.restore()
-        return {
-            "logs": logs,
-            "report": (self.folder / "training_report.csv").read_text(),
-            "batches": self.restless.batches,
-            "weights": [variable.numpy() for variable in variables],
-            "best": best_network.get_weights(),
-        }
+def go(folder, place=None, batch_period=1, config=None, further=(), **kwargs):
+    """Start or resume the training of a folder."""
+    folder.mkdir(exist_ok=True)
+    checkpoint = checkpoint_of(folder)
+    # A fresh process has other weights and generators: all must come from the checkpoint.
+    network = build_network(seed=99 if checkpoint else 1, layer=Noise())
+    history = history_of(folder)
+    built = build_callbacks(config or services(), folder, history)
+    reducer = keras.callbacks.ReduceLROnPlateau("loss", 0.5, 2, cooldown=1, min_delta=1e9)
+    restless, interrupt = Restless(), Interrupt(place)
+    interrupt.batch_period = batch_period
+    logs = run(
+        network,
+        Batches(43),
+        Batches(20, seed=1),
+        EPOCHS,
+        [*built, reducer, restless, interrupt, *further],
+        history,
+        resume=checkpoint,
+        stop=interrupt.stop,
+        **kwargs,
+    )
+    variables = [
+        variable.numpy() for variable in (*network.variables, *network.optimizer.variables)
+    ]
+    best = next(callback for callback in built if isinstance(callback, BestCheckpoint))
+    best_epoch, best_network = best.restore()
+    weights = best_network.get_weights()
+    best_network.load_weights(folder / "checkpoints" / "best.weights.h5")
+    assert same(best_network.get_weights()[:1], weights[:1])
+    return {
+        "logs": logs,
+        "report": (folder / "training_report.csv").read_text(),
+        "batches": restless.batches,
+        "best": best_epoch,
+        "arrays": [*variables, *weights],
+    }
 
 
 def assert_same(left, right):
-    for one, other in zip(left["logs"], right["logs"], strict=True):
-        assert one == other
-    assert left["report"] == right["report"]
-    assert left["batches"] == right["batches"]
-    assert same(left["weights"], right["weights"])
-    assert same(left["best"], right["best"])
-
-
-@pytest.fixture(autouse=True)
-def default_handlers():
-    """Where these tests run in the background, the shell has SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+    arrays = left.pop("arrays"), right["arrays"]
+    assert left == {name: value for name, value in right.items() if name != "arrays"}
+    assert same(*arrays)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return Training(tmp_path_factory.mktemp("whole")).go(seed=1)
+    return go(tmp_path_factory.mktemp("whole"))
 
 
+# Where a stop is requested, and the step and the epochs of the checkpoint that is left then.
 PLACES = [
-    ((0, 0), (0, 1)),
-    ((1, 2), (1, 3)),
-    ((2, 5), (2, 6)),
-    ((1, "validation", 0), (1, 6)),
-    ((3, "validation", 2), (3, 6)),
-    ((1, "begin"), (1, 0)),
-    ((2, "end"), (3, 0)),
+    ((0, 0), (1, 0)),
+    ((0, 3), (4, 0)),
+    ((0, "validation", 1), (6, 0)),
+    ((1, "begin"), (6, 1)),
+    ((1, 2), (9, 1)),
+    ((1, 5), (12, 1)),
+    ((1, "validation", 0), (12, 1)),
+    ((1, "validation", 1), (12, 1)),
+    ((2, "end"), (18, 3)),
+    ((3, 3), (22, 3)),
+    ((3, "validation", 2), (24, 3)),
 ]
 
 
-@pytest.mark.parametrize(("place", "written"), PLACES)
-def test_interrupted_anywhere_and_resumed_equals_never_stopped(tmp_path, whole, place, written):
-    training = Training(tmp_path)
-    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
-        training.go(Interrupt(place))
-    checkpoint = find_checkpoint(tmp_path / "checkpoints" / "resume")
-    assert (checkpoint.epoch, checkpoint.batch) == written
-    assert_same(training.go(), whole)
-
-
-def test_interrupted_again_and_again(tmp_path, whole):
-    training = Training(tmp_path)
-    for place in [(0, 3), (0, "validation", 1), (1, 0), (1, 1), (1, 4), (2, "end"), (3, 3)]:
-        with pytest.raises(KeyboardInterrupt, match="SIGINT"):
-            training.go(Interrupt(place, signal.SIGINT))
-    assert_same(training.go(steps_per_execution=2), whole)
+def test_interrupted_anywhere_and_resumed_equals_never_stopped(tmp_path, whole):
+    for place, written in PLACES:
+        with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+            go(tmp_path, place)
+        checkpoint = checkpoint_of(tmp_path)
+        assert (checkpoint.step, checkpoint.epochs) == written
+    assert_same(go(tmp_path), whole)
+    # A finished one is left as it is.
+    assert_same(go(tmp_path), whole)
 
 
 def test_checkpoints_within_an_epoch(tmp_path, whole):
     """Every step count is written as asked, however many steps run in one call."""
-    training = Training(tmp_path, every_steps=4)
-    interrupt = Interrupt((2, 1))
-    interrupt.batch_period = None
+    config = services(resume_checkpoint={"every_steps": 4, "in_mlflow": True})
     with pytest.raises(KeyboardInterrupt):
-        training.go(interrupt, steps_per_execution=5)
-    names = sorted(path.name for path in tmp_path.rglob("epoch-*.npz"))
-    assert names == ["epoch-00002-batch-4.npz", "epoch-00002.npz"]
-    assert_same(training.go(), whole)
+        go(tmp_path, (2, 1), None, config, steps_per_execution=5)
+    names = sorted(path.name for path in tmp_path.rglob("step-*.npz"))
+    assert names == ["step-000000012.npz", "step-000000016.npz"]
+    damaged = tmp_path / "checkpoints" / "resume" / names[1]
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    assert_same(go(tmp_path, steps_per_execution=2), whole)
+
+
+def test_best_weights_come_from_the_checkpoint(tmp_path, whole):
+    """Whatever became of their file, and without it."""
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path, (3, "end") if whole["best"] == 4 else (whole["best"], 1))
+    path = tmp_path / "checkpoints" / "best.weights.h5"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert_same(go(tmp_path), whole)
 
 
 def test_a_callback_that_ended_an_epoch_ends_it_again(tmp_path):
@@ -194,27 +196,28 @@ def test_a_callback_that_ended_an_epoch_ends_it_again(tmp_path):
         def on_epoch_begin(self, epoch, logs=None):
             self.epoch = epoch
 
-    def go(folder, place=None):
-        checkpoint = find_checkpoint(folder / "resume")
-        network = build_network(seed=1 if checkpoint is None else 99)
-        callbacks = [ResumeCheckpoint(folder / "resume"), Enough(), Interrupt(place)]
-        with StopSignals() as signals:
-            logs = fit(
-                network,
-                Batches(43),
-                Batches(20, seed=1),
-                EPOCHS,
-                callbacks,
-                Objective(),
-                checkpoint,
-                signals=signals,
-            )
+    def start(folder, place=None):
+        folder.mkdir(exist_ok=True)
+        checkpoint = checkpoint_of(folder)
+        network, interrupt = build_network(seed=99 if checkpoint else 1), Interrupt(place)
+        callbacks = [ResumeCheckpoint(folder), Enough(), interrupt]
+        records = Batches(43), Batches(20, seed=1)
+        logs = run(
+            network,
+            *records,
+            EPOCHS,
+            callbacks,
+            history_of(folder),
+            resume=checkpoint,
+            stop=interrupt.stop,
+        )
         return logs, network.get_weights()
 
-    logs, weights = go(tmp_path / "whole")
+    logs, weights = start(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        go(tmp_path / "broken", (1, "validation", 1))
-    resumed, resumed_weights = go(tmp_path / "broken")
+        start(tmp_path / "broken", (1, "validation", 1))
+    assert checkpoint_of(tmp_path / "broken").batch == 3
+    resumed, resumed_weights = start(tmp_path / "broken")
     assert len(logs) == 2
     assert resumed == logs
     assert same(resumed_weights, weights)
@@ -223,22 +226,59 @@ def test_a_callback_that_ended_an_epoch_ends_it_again(tmp_path):
 def test_an_epoch_that_has_become_shorter_is_over(tmp_path):
     """As after `--resume-anyway` with other records."""
 
-    def go(records, place=None):
-        callbacks = [ResumeCheckpoint(tmp_path), Interrupt(place)]
-        checkpoint = find_checkpoint(tmp_path)
-        with StopSignals() as signals:
-            return fit(
-                build_network(),
-                Batches(records),
-                Batches(20, seed=1),
-                2,
-                callbacks,
-                Objective(),
-                checkpoint,
-                signals=signals,
-            )
+    def start(records, epochs, place=None):
+        interrupt, checkpoint = Interrupt(place), checkpoint_of(tmp_path)
+        return run(
+            build_network(),
+            Batches(records),
+            Batches(20, seed=1),
+            epochs,
+            [ResumeCheckpoint(tmp_path), interrupt],
+            history_of(tmp_path),
+            resume=checkpoint,
+            stop=interrupt.stop,
+        )
 
     with pytest.raises(KeyboardInterrupt):
-        go(43, (0, 4))
-    assert find_checkpoint(tmp_path).batch == 5
-    assert len(go(24)) == 2
+        start(43, 2, (0, 4))
+    assert checkpoint_of(tmp_path).batch == 5
+    assert len(start(24, 1)) == 1
+    # Its steps are fewer than those before, and it is the newest all the same.
+    assert (checkpoint_of(tmp_path).step, checkpoint_of(tmp_path).epochs) == (3, 1)
+    assert len(start(24, 2)) == 2
+
+
+def test_a_checkpoint_that_cannot_be_written_when_interrupted_is_a_note(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("barrage_mlflow.services.checkpoint.Checkpoint.write", refuse)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        go(tmp_path, (0, 2))
+    assert [note for note in caught.value.__notes__ if "disk full" in note]
+
+
+class Crash(keras.callbacks.Callback):
+    """Ends the process at once, as a kill does."""
+
+    batch_period = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self._epoch, batch) == (2, 2):
+            os._exit(9)
+
+
+def test_killed_and_resumed_in_another_process_equals_never_stopped(tmp_path, whole):
+    program = (
+        f"import sys; sys.path[:0] = {[str(TESTS.parent), str(TESTS), str(TESTS / 'training')]!r}\n"
+        "from pathlib import Path; from test_loop_resume import Crash, go\n"
+        f"go(Path({str(tmp_path)!r}), further=[Crash()])"
+    )
+    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert killed.returncode == 9, killed.stderr
+    assert_same(go(tmp_path), whole)
+    rates = [epoch["learning_rate"] for epoch in whole["logs"]]
+    assert rates[-1] < rates[0] / 1.9  # the reducer did its work

@@ -16,29 +16,43 @@ class Terminal(io.StringIO):
         return True
 
 
-def show(stream: io.StringIO, epochs: int = 3) -> str:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that a test moves on."""
+    # Not that of rich, which looks at the clock from a thread.
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+def plain(stream: io.StringIO) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
+
+
+def train(stream: io.StringIO, clock: SimpleNamespace, seconds: float) -> list[str]:
+    """The lines of three epochs of two batches."""
     callback = progress.progress_callback(stream)
-    callback.set_params({"epochs": epochs, "steps": 2})
+    callback.set_params({"epochs": 3, "steps": 2})
     callback.on_train_begin()
-    for epoch in range(epochs):
+    for epoch in range(3):
         callback.on_epoch_begin(epoch)
         for batch in range(2):
+            clock.now += seconds / 2
             callback.on_train_batch_end(batch, {"loss": 0.5})
         callback.on_epoch_end(epoch, {"loss": 0.25, "val_loss": 1 / 3})
     callback.on_train_end()
-    return stream.getvalue()
+    return plain(stream).splitlines()
 
 
-def test_elsewhere_the_first_and_the_last_epoch_are_plain_lines() -> None:
-    first, last = show(io.StringIO()).splitlines()
-    assert re.fullmatch(r"epoch 1/3  loss 0\.25 \(val 0\.3333\)  0:00:00 left", first)
-    assert re.fullmatch(r"epoch 3/3  loss 0\.25 \(val 0\.3333\)  0:00:00 left", last)
+def test_elsewhere_the_first_and_the_last_epoch_are_plain_lines(clock: SimpleNamespace) -> None:
+    assert train(io.StringIO(), clock, 4.0) == [
+        "epoch 1/3  loss 0.25 (val 0.3333)  0:00:08 left",
+        "epoch 3/3  loss 0.25 (val 0.3333)  0:00:00 left",
+    ]
 
 
-def test_elsewhere_a_line_is_due_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "_QUIET_SECONDS", 0.0)
-    lines = show(io.StringIO()).splitlines()
-    assert [line.split()[1] for line in lines] == ["1/3", "2/3", "3/3"]
+def test_elsewhere_a_line_is_due_after_a_while(clock: SimpleNamespace) -> None:
+    assert [line.split()[1] for line in train(io.StringIO(), clock, 60.0)] == ["1/3", "2/3", "3/3"]
 
 
 def test_training_that_ends_before_an_epoch_shows_nothing() -> None:
@@ -49,87 +63,57 @@ def test_training_that_ends_before_an_epoch_shows_nothing() -> None:
     callback.on_train_end()
     assert stream.getvalue() == ""
 
-
-def test_a_terminal_is_left_alone_by_training_that_does_not_begin() -> None:
-    stream = Terminal()
-    progress.progress_callback(stream).on_train_end()
-    assert stream.getvalue() == ""
+    terminal = Terminal()
+    progress.progress_callback(terminal).on_train_end()
+    assert terminal.getvalue() == ""
 
 
-def test_a_terminal_gets_a_line_for_each_epoch_and_a_live_bar() -> None:
-    shown = show(Terminal())
-    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
-    for epoch in (1, 2, 3):
-        assert f"epoch {epoch}/3  loss 0.25 (val 0.3333)  0:00:00 left" in plain
-    assert "batches" in plain
+def test_a_terminal_gets_a_line_for_each_epoch_and_a_live_bar(clock: SimpleNamespace) -> None:
+    shown = "\n".join(train(Terminal(), clock, 30.0))
+    for epoch, left in [(1, "0:01:00"), (2, "0:00:30"), (3, "0:00:00")]:
+        assert f"epoch {epoch}/3  loss 0.25 (val 0.3333)  {left} left" in shown
+    assert re.search(r"━ +100% epoch 3/3  2/2 batches  loss 0\.5", shown)
 
 
-def test_the_time_left_is_that_of_the_epochs_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter([0.0, 30.0, 90.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
-    clock = progress._Clock()
-    clock.tick()
-    assert clock.left(2) == "0:01:00"
-    clock.tick()
-    assert clock.left(4) == "0:03:00"
-
-
-def score(stream: io.StringIO | None, *updates: tuple[int, float | None]) -> None:
+def score(
+    stream: io.StringIO | None, clock: SimpleNamespace, *updates: tuple[int, float | None]
+) -> str:
+    """What is shown where each update comes six seconds after the one before."""
     with progress.ScoringProgress(stream) as shown:
         for records, share in updates:
+            clock.now += 6
             shown.update(records, share)
-        shown.say("writing scores.csv")
+            if shown._display.is_live:
+                shown._display._bar.refresh()
+        shown.finish("writing scores.csv")
+    return plain(stream) if stream else ""
 
 
-@pytest.fixture
-def seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every look at the clock take six seconds."""
-    now = iter(range(0, 6000, 6))
-    # Not that of rich, which looks at the clock from a thread.
-    clock = SimpleNamespace(monotonic=lambda: float(next(now)))
-    monkeypatch.setattr(progress, "time", clock)
+@pytest.mark.parametrize(
+    ("updates", "lines"),
+    [
+        (
+            [(1000, 0.1), (2000, 0.2), (3000, 0.3), (4000, 0.4), (5000, 0.5)],
+            [
+                "2,000 records  20%  167/s  0:00:48 left",
+                "4,000 records  40%  167/s  0:00:36 left",
+            ],
+        ),
+        # What is not known of a file is not shown.
+        ([(1000, None), (2000, None)], ["2,000 records  167/s"]),
+        # What an earlier process scored makes this one no faster.
+        ([(1_001_000, 0.5), (1_002_000, 0.6)], ["1,002,000 records  60%  167/s  0:00:24 left"]),
+        ([(1000, 1.0)], []),
+    ],
+)
+def test_elsewhere_a_scoring_shows_at_most_every_ten_seconds_how_far_it_is(
+    clock: SimpleNamespace, updates: list[tuple[int, float | None]], lines: list[str]
+) -> None:
+    assert score(io.StringIO(), clock, *updates).splitlines() == lines
+    assert score(None, clock, *updates) == ""
 
 
-@pytest.mark.usefixtures("seconds")
-def test_elsewhere_a_scoring_says_at_most_every_ten_seconds_how_far_it_is() -> None:
-    stream = io.StringIO()
-    score(stream, (1000, 0.1), (2000, 0.2), (3000, 0.3), (4000, 0.4), (5000, 0.5))
-    assert stream.getvalue().splitlines() == [
-        "2,000 records  20%  167/s  0:00:48 left",
-        "4,000 records  40%  167/s  0:00:36 left",
-    ]
-
-
-@pytest.mark.usefixtures("seconds")
-def test_what_is_not_known_of_a_file_is_not_said() -> None:
-    stream = io.StringIO()
-    score(stream, (1000, None), (2000, None))
-    assert stream.getvalue() == "2,000 records  167/s\n"
-
-
-@pytest.mark.usefixtures("seconds")
-def test_what_an_earlier_process_scored_makes_this_one_no_faster() -> None:
-    stream = io.StringIO()
-    score(stream, (1_001_000, 0.5), (1_002_000, 0.6))
-    assert stream.getvalue() == "1,002,000 records  60%  167/s  0:00:24 left\n"
-
-
-def test_a_short_scoring_says_nothing() -> None:
-    stream = io.StringIO()
-    score(stream, (1000, 1.0))
-    assert stream.getvalue() == ""
-    score(None, (1000, 1.0))
-
-
-@pytest.mark.usefixtures("seconds")
-def test_a_terminal_gets_a_bar_of_a_scoring() -> None:
-    stream = Terminal()
-    score(stream, (1000, 0.25), (2000, 0.5))
-    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
-    assert "writing scores.csv" in shown
-    with progress.ScoringProgress(stream) as bar:
-        bar.update(1000, 0.25)
-        bar.update(2000, 0.5)
-        bar._bar.refresh()
-    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
+def test_a_terminal_gets_a_bar_of_a_scoring(clock: SimpleNamespace) -> None:
+    shown = score(Terminal(), clock, (1000, 0.25), (2000, 0.5))
     assert re.search(r"━ +50% 2,000 records  167/s  0:00:12 left", shown)
+    assert "writing scores.csv" in shown

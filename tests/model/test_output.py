@@ -1,4 +1,4 @@
-"""Shapes of targets and sample weights, checked before training."""
+"""One output: targets and sample weights, checked before training."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ from keras import losses, metrics, ops
 
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model.metrics import Crossentropy, build_metrics
-from barrage_mlflow.model.targets import OutputTargets
+from barrage_mlflow.model.output import Output
 
 
 class Raw(losses.Loss):
@@ -29,7 +29,7 @@ class Broken(losses.Loss):
 
 def targets(shape, loss, metrics=(), temporal=False):
     path = "$.model.outputs[0]"
-    return OutputTargets("tags", path, shape, "float32", loss, metrics, temporal)
+    return Output("tags", path, shape, "float32", loss, metrics, temporal)
 
 
 def floats(*shape):
@@ -71,56 +71,47 @@ def test_shapes_that_fit(shape, loss, y):
 
 
 @pytest.mark.parametrize(
-    ("shape", "loss", "y", "message"),
+    ("shape", "loss", "y", "got", "remedy"),
     [
         (
             (3,),
             losses.CategoricalCrossentropy(),
             whole(5),
-            "$.model.outputs[0].loss: expected targets that CategoricalCrossentropy can compare "
-            "with the network's output 'tags' (batch, 3) float32, got (batch) int64 from "
-            "loader and transformer (the shapes differ); class indices as targets need "
-            "SparseCategoricalCrossentropy",
+            "(batch) int64 from loader and transformer (the shapes differ)",
+            "class indices as targets need SparseCategoricalCrossentropy",
         ),
         (
             (3,),
             losses.SparseCategoricalCrossentropy(),
             floats(5, 3),
-            "$.model.outputs[0].loss: expected targets that SparseCategoricalCrossentropy can "
-            "compare with the network's output 'tags' (batch, 3) float32, got (batch, 3) float32 "
-            "from loader and transformer (Argument `output` must have rank (ndim) "
-            "`target.ndim - 1`. Received: target.shape=(7919, 3), output.shape=(7919, 3)); "
+            "(batch, 3) float32 from loader and transformer (Argument `output` must have rank "
+            "(ndim) `target.ndim - 1`. Received: target.shape=(7919, 3), output.shape=(7919, 3))",
             "one-hot targets need CategoricalCrossentropy",
         ),
-        (
-            (3,),
-            losses.MeanSquaredError(),
-            floats(5),
-            "$.model.outputs[0].loss: expected targets that MeanSquaredError can compare with the "
-            "network's output 'tags' (batch, 3) float32, got (batch) float32 from loader and "
-            "transformer (the shapes differ); make the targets the shape of the output, or choose "
-            "another loss or metric",
-        ),
-        (
-            (None, 2),
-            losses.MeanSquaredError(),
-            floats(5, 7, 3),
-            "$.model.outputs[0].loss: expected targets that MeanSquaredError can compare with the "
-            "network's output 'tags' (batch, any, 2) float32, got (batch, 7, 3) float32 from "
-            "loader and transformer (the shapes differ); make the targets the shape of the output, "
-            "or choose another loss or metric",
+        *(
+            (
+                shape,
+                losses.MeanSquaredError(),
+                y,
+                f"{got} float32 from loader and transformer (the shapes differ)",
+                "make the targets the shape of the output, or choose another loss or metric",
+            )
+            for shape, y, got in [
+                ((3,), floats(5), "(batch)"),
+                ((None, 2), floats(5, 7, 3), "(batch, 7, 3)"),
+                ((1,), floats(5, 3), "(batch, 3)"),  # the wider axis is never spread
+            ]
         ),
     ],
 )
-def test_shapes_that_do_not_fit(shape, loss, y, message):
+def test_shapes_that_do_not_fit(shape, loss, y, got, remedy):
     with pytest.raises(ComponentError, match="expected targets") as caught:
         targets(shape, loss).check(y)
-    assert str(caught.value) == message
-
-
-def test_the_wider_axis_is_never_spread():
-    with pytest.raises(ComponentError, match="shapes differ"):
-        targets((1,), losses.MeanSquaredError()).check(floats(5, 3))
+    dims = ", ".join("any" if n is None else str(n) for n in shape)
+    assert str(caught.value) == (
+        f"$.model.outputs[0].loss: expected targets that {type(loss).__name__} can compare with "
+        f"the network's output 'tags' (batch, {dims}) float32, got {got}; {remedy}"
+    )
 
 
 @pytest.mark.parametrize("loss", [losses.Dice(axis=(0, 1)), Total()])
@@ -136,25 +127,26 @@ def test_a_loss_that_joins_records_cannot_weigh_them(loss):
 
 class Faulty(metrics.Metric):
     def update_state(self, y_true, y_pred, sample_weight=None):
-        raise ValueError("says no")
+        raise RuntimeError("no such metric")
 
 
-def test_a_projects_own_loss_that_breaks_keeps_its_error():
-    with pytest.raises(RuntimeError, match="broken loss") as caught:
-        targets((1,), Broken()).check(floats(5))
-    assert caught.value.__notes__ == [
-        "in $.model.outputs[0].loss, Broken on targets (batch, 1) float32 and the network's "
-        "output 'tags' (batch, 1) float32"
-    ]
-
-
-def test_a_projects_own_metric_that_breaks_keeps_its_error():
-    output = targets((3,), losses.MeanSquaredError(), [metrics.R2Score(), Faulty()])
-    with pytest.raises(ValueError, match="says no") as caught:
+@pytest.mark.parametrize(
+    ("output", "error", "place"),
+    [
+        (targets((3,), Broken()), "broken loss", "loss, Broken"),
+        (
+            targets((3,), losses.MeanSquaredError(), [metrics.R2Score(), Faulty()]),
+            "no such metric",
+            "metrics[1], Faulty",
+        ),
+    ],
+)
+def test_what_breaks_in_a_projects_own_loss_or_metric_keeps_its_error(output, error, place):
+    with pytest.raises(RuntimeError, match=error) as caught:
         output.check(floats(5, 3))
     assert caught.value.__notes__ == [
-        "in $.model.outputs[0].metrics[1], Faulty on targets (batch, 3) float32 and the network's "
-        "output 'tags' (batch, 3) float32"
+        f"in $.model.outputs[0].{place} on targets (batch, 3) float32 and the network's output "
+        "'tags' (batch, 3) float32"
     ]
 
 
@@ -219,6 +211,9 @@ def test_weights_that_fit(shape, temporal, given, expected):
     assert float(loss) == pytest.approx(np.mean(expected))
 
 
+PER_RECORD = "give one weight per record"
+
+
 @pytest.mark.parametrize(
     ("shape", "temporal", "given", "message"),
     [
@@ -226,36 +221,22 @@ def test_weights_that_fit(shape, temporal, given, expected):
             (7, 3),
             False,
             floats(5, 7),
-            "$.model.outputs[0]: expected sample weights of 'tags' of shape (5,), got (5, 7); "
-            "set sample_weight_mode to 'temporal' for one weight per timestep",
+            " of shape (5,), got (5, 7); set sample_weight_mode to 'temporal' for one weight per "
+            "timestep",
         ),
         (
             (7, 3),
             True,
             floats(5, 6),
-            "$.model.outputs[0]: expected sample weights of 'tags' of shape (5,) or (5, 7), "
-            "got (5, 6); give one weight per record or per timestep",
+            f" of shape (5,) or (5, 7), got (5, 6); {PER_RECORD} or per timestep",
         ),
-        (
-            (3,),
-            False,
-            floats(4),
-            "$.model.outputs[0]: expected sample weights of 'tags' of shape (5,), got (4,); "
-            "give one weight per record",
-        ),
-        (
-            (3,),
-            False,
-            floats(),
-            "$.model.outputs[0]: expected sample weights of 'tags' of shape (5,), got (); "
-            "give one weight per record",
-        ),
+        ((3,), False, floats(4), f" of shape (5,), got (4,); {PER_RECORD}"),
+        ((3,), False, floats(), f" of shape (5,), got (); {PER_RECORD}"),
         (
             (3,),
             False,
             np.array(["much"] * 5),
-            "$.model.outputs[0]: expected sample weights of 'tags' that are numbers, got <U4; "
-            "see what the loader gives as weights",
+            " that are numbers, got <U4; see what the loader gives as weights",
         ),
     ],
 )
@@ -263,7 +244,7 @@ def test_weights_that_do_not_fit(shape, temporal, given, message):
     output = targets(shape, losses.MeanSquaredError(), temporal=temporal)
     with pytest.raises(ComponentError, match="expected sample weights") as caught:
         output.weights(given, np.zeros((5, *shape), "float32"))
-    assert str(caught.value) == message
+    assert str(caught.value) == f"$.model.outputs[0]: expected sample weights of 'tags'{message}"
 
 
 def test_temporal_weights_need_a_time_axis():

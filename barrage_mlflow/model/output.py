@@ -1,9 +1,10 @@
-"""Fits targets and sample weights to one output, and finds early what does not fit."""
+"""One output of the network: fits targets and sample weights, finds early what does not fit."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -20,8 +21,8 @@ _INDEX_LOSSES = ("SparseCategoricalCrossentropy", "Circle", "CTC", "Crossentropy
 """Keras's losses whose targets need not be of the output's shape."""
 
 
-class OutputTargets:
-    """What the targets and weights of one output must look like.
+class Output:
+    """What is compared with one output of the network, and how.
 
     Args:
         name: of the output.
@@ -31,10 +32,14 @@ class OutputTargets:
         loss: of the output.
         metrics: of the output.
         temporal: whether there is a weight for each timestep.
+        loss_weight: what its loss counts in that of the network.
+
+    Attributes:
+        path: as given, like ``loss``, ``metrics`` and ``loss_weight``.
 
     Example:
         >>> mse = keras.losses.MeanSquaredError()
-        >>> mass = OutputTargets("mass", "$.model.outputs[0]", (1,), "float32", mse, [], False)
+        >>> mass = Output("mass", "$.model.outputs[0]", (1,), "float32", mse)
         >>> mass.check(np.zeros(5, "float32"))
         >>> y = mass.conform(np.zeros(5, "float32"))
         >>> y.shape, mass.weights(np.ones((5, 1)), y).shape
@@ -48,19 +53,21 @@ class OutputTargets:
         shape: Sequence[int | None],
         dtype: str,
         loss: keras.losses.Loss,
-        metrics: Sequence[keras.metrics.Metric],
-        temporal: bool,
+        metrics: Sequence[keras.metrics.Metric] = (),
+        temporal: bool = False,
+        loss_weight: float = 1.0,
     ) -> None:
-        self.name = name
+        self._name = name
         self.path = path
-        self.shape = tuple(shape)
-        self.dtype = dtype
+        self._shape = tuple(shape)
+        self._dtype = dtype
         self.loss = loss
-        self._metrics_by_key = {f"metrics[{i}]": metric for i, metric in enumerate(metrics)}
-        self.temporal = temporal
+        self.metrics = list(metrics)
+        self._temporal = temporal
+        self.loss_weight = loss_weight
         self._value_shape: tuple[int | None, ...] | None = None
         self._joint = False
-        self._classes = _classes(loss, self.shape)
+        self._classes = _classes(loss, self._shape)
 
     def conform(self, y: np.ndarray) -> np.ndarray:
         """Gives targets the last axis of an output of one number per record or timestep.
@@ -76,7 +83,7 @@ class OutputTargets:
         """
         if self._classes is not None and y.dtype.kind in "iuf":
             self._check_labels(y, self._classes)
-        if self.shape[-1:] == (1,) and y.ndim == len(self.shape):
+        if self._shape[-1:] == (1,) and y.ndim == len(self._shape):
             return y[..., np.newaxis]
         return y
 
@@ -86,7 +93,7 @@ class OutputTargets:
         wrong = y[((y < 0) | (y >= classes) | (y % 1 != 0)) & ~np.isnan(y)]
         if wrong.size:
             raise ComponentError(
-                f"{self.path}: expected class labels of '{self.name}' that are whole numbers from "
+                f"{self.path}: expected class labels of '{self._name}' that are whole numbers from "
                 f"0 to {classes - 1}, got {wrong.flat[0]}; encode them in the transformer, or give "
                 "the output a unit for each class"
             )
@@ -100,38 +107,38 @@ class OutputTargets:
 
         Raises:
             ComponentError: they cannot be compared with the output.
-            Exception: whatever a project's own loss or metric raises, with the place as a note.
+            Exception: whatever a project's own loss or metric raises, with the place added.
         """
         if y.dtype.kind not in "biuf":
             raise ComponentError(
-                f"{self.path}: expected targets of '{self.name}' that are numbers, "
+                f"{self.path}: expected targets of '{self._name}' that are numbers, "
                 f"got {y.dtype}; let the transformer encode them"
             )
         # As feeding will hand them over.
         y = self.conform(y).astype("int64" if y.dtype.kind in "iu" else "float32")
-        fits_output = _fit(y.shape[1:], self.shape)
+        fits_output = _fit(y.shape[1:], self._shape)
         of_indices = type(self.loss).__name__ in _INDEX_LOSSES
         if _is_kerass(self.loss) and not fits_output and not of_indices:
-            raise self._misfit(y, "the shapes differ")
-        values = self._trace("loss", unreduced(self.loss), y)
+            raise self._misfit("loss", self.loss, y, "the shapes differ")
+        values = self._trace("loss", self.loss, partial(unreduced, self.loss), y)
         shape = tuple(values.shape)
         self._joint = shape[:1] != (_BATCH,)
         self._value_shape = () if self._joint else shape[1:]
         if self._joint and weighted:
             raise ComponentError(
                 f"{self.path}.loss: expected a value for each record, to weigh it with the "
-                f"loader's sample weights of '{self.name}', got {type(self.loss).__name__}, "
+                f"loader's sample weights of '{self._name}', got {type(self.loss).__name__}, "
                 "which joins the records of a batch; leave the weights out or choose another loss"
             )
-        if self.temporal and not self._value_shape:
+        if self._temporal and not self._value_shape:
             raise ComponentError(
                 f"{self.path}.sample_weight_mode: expected an output with a time axis for "
-                f"'temporal', got '{self.name}' {show_shape(self.shape)}, "
+                f"'temporal', got '{self._name}' {show_shape(self._shape)}, "
                 "whose loss has one value per record; leave sample_weight_mode out"
             )
         weights = self._ones(y).shape[1:] if weighted else None
-        for key, metric in self._metrics_by_key.items():
-            self._trace(key, metric.update_state, y, weights)
+        for place, metric in enumerate(self.metrics):
+            self._trace(f"metrics[{place}]", metric, metric.update_state, y, weights)
 
     def weights(self, w: np.ndarray | None, y: np.ndarray) -> np.ndarray:
         """Fits the sample weights of a batch to the values of the loss.
@@ -155,11 +162,11 @@ class OutputTargets:
         given = np.asarray(w)
         if given.dtype.kind not in "biuf":
             raise ComponentError(
-                f"{self.path}: expected sample weights of '{self.name}' that are numbers, "
+                f"{self.path}: expected sample weights of '{self._name}' that are numbers, "
                 f"got {given.dtype}; see what the loader gives as weights"
             )
-        # Axes of the weights that say something; those behind them must be of length 1.
-        depth = 2 if self.temporal and given.shape[:2] == ones.shape[:2] else 1
+        # Axes along which weights differ; those behind them must be of length 1.
+        depth = 2 if self._temporal and given.shape[:2] == ones.shape[:2] else 1
         meaning = given.shape[:depth]
         if meaning != ones.shape[:depth] or given.size != np.prod(meaning, dtype=int):
             raise self._wrong_weights(given, ones)
@@ -178,15 +185,17 @@ class OutputTargets:
     def _trace(
         self,
         key: str,
+        component: Any,
         function: Callable[..., Any],
         y: np.ndarray,
         weights: Sequence[int] | None = None,
     ) -> Any:
+        """Trace a loss or metric on batches like this one, whose records are of another number."""
         import tensorflow as tf
 
         specs = [
             tf.TensorSpec((_BATCH, *y.shape[1:]), y.dtype),
-            tf.TensorSpec((_BATCH, *self.shape), self.dtype),
+            tf.TensorSpec((_BATCH, *self._shape), self._dtype),
         ]
         if weights is not None:
             specs.append(tf.TensorSpec((_BATCH, *weights), "float32"))
@@ -196,34 +205,30 @@ class OutputTargets:
                 warnings.simplefilter("ignore")
                 traced = tf.function(function, autograph=False).get_concrete_function(*specs)
         except Exception as error:
-            component = self._component(key)
             if _is_kerass(component):
-                raise self._misfit(y, _first_line(error), key) from error
+                first_line = str(error).strip().partition("\n")[0]
+                raise self._misfit(key, component, y, first_line) from error
             error.add_note(
                 f"in {self.path}.{key}, {type(component).__name__} on targets "
-                f"{show_shape(y.shape[1:])} {y.dtype} and the network's output '{self.name}' "
-                f"{show_shape(self.shape)} {self.dtype}"
+                f"{show_shape(y.shape[1:])} {y.dtype} and the network's output '{self._name}' "
+                f"{show_shape(self._shape)} {self._dtype}"
             )
             raise
         return traced.structured_outputs
 
-    def _component(self, key: str) -> Any:
-        return {"loss": self.loss, **self._metrics_by_key}[key]
-
-    def _misfit(self, y: np.ndarray, why: str, key: str = "loss") -> ComponentError:
-        component = self._component(key)
+    def _misfit(self, key: str, component: Any, y: np.ndarray, why: str) -> ComponentError:
         kind = type(component).__name__
-        # Classes that stand for an alias tell a reader nothing.
+        # The class behind an alias means nothing to a reader.
         if kind in {"MeanMetricWrapper", "Crossentropy"}:
             kind = f"'{component.name}'"
         remedy = "make the targets the shape of the output, or choose another loss or metric"
-        if kind.startswith("Categorical") and y.ndim == len(self.shape):
+        if kind.startswith("Categorical") and y.ndim == len(self._shape):
             remedy = f"class indices as targets need Sparse{kind}"
-        elif kind.startswith("SparseCategorical") and _fit(y.shape[1:], self.shape):
+        elif kind.startswith("SparseCategorical") and _fit(y.shape[1:], self._shape):
             remedy = f"one-hot targets need {kind.removeprefix('Sparse')}"
         return ComponentError(
             f"{self.path}.{key}: expected targets that {kind} can compare with the network's "
-            f"output '{self.name}' {show_shape(self.shape)} {self.dtype}, got "
+            f"output '{self._name}' {show_shape(self._shape)} {self._dtype}, got "
             f"{show_shape(y.shape[1:])} {y.dtype} from loader and transformer ({why}); {remedy}"
         )
 
@@ -231,13 +236,13 @@ class OutputTargets:
         batch, *rest = ones.shape
         expected = f"({batch},)"
         remedy = "give one weight per record"
-        if self.temporal:
+        if self._temporal:
             expected += f" or ({batch}, {rest[0]})"
             remedy = "give one weight per record or per timestep"
         elif rest and given.shape[:2] == ones.shape[:2]:
             remedy = "set sample_weight_mode to 'temporal' for one weight per timestep"
         return ComponentError(
-            f"{self.path}: expected sample weights of '{self.name}' of shape {expected}, "
+            f"{self.path}: expected sample weights of '{self._name}' of shape {expected}, "
             f"got {given.shape}; {remedy}"
         )
 
@@ -261,9 +266,5 @@ def _fit(y: Sequence[int], output: Sequence[int | None]) -> bool:
 
 
 def _is_kerass(component: Any) -> bool:
-    keras_or_alias = {"keras", "barrage_mlflow"}
-    return type(component).__module__.partition(".")[0] in keras_or_alias
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+    """Whether it is Keras's, or the class behind an alias of Keras's."""
+    return type(component).__module__.partition(".")[0] in {"keras", "barrage_mlflow"}

@@ -1,0 +1,232 @@
+"""What a training remembers between two batches, apart from its data: copied and put back."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import keras
+import numpy as np
+
+from barrage_mlflow.errors import ArtifactError
+from barrage_mlflow.services.best import BestCheckpoint
+
+Arrays = dict[str, np.ndarray]
+
+_METRICS = "metrics"
+_ATTRIBUTES = ("wait", "best", "best_epoch", "best_weights", "stopped_epoch", "cooldown_counter")
+_WITH_ATTRIBUTES = (
+    BestCheckpoint,
+    keras.callbacks.EarlyStopping,
+    keras.callbacks.ReduceLROnPlateau,
+)
+"""Callbacks whose memory is those attributes that they have, whose arrays they never change."""
+_ARRAYS = "__arrays__"
+
+
+def copy_variables(network: keras.Model) -> tuple[dict[str, Any], Arrays]:
+    """Copy every variable of a compiled network, of its optimizer and of its metrics.
+
+    Among the network's are the states of its layers' seed generators, among the optimizer's
+    the learning rate and the count of steps, the metrics' what an epoch has added up so far.
+
+    Args:
+        network: compiled, its optimizer built.
+
+    Returns:
+        What the variables are, as JSON values, and their arrays.
+    """
+    shapes: dict[str, Any] = {}
+    arrays: Arrays = {}
+    for owner, variables in _variables(network).items():
+        shapes[owner] = [[each.path, list(each.shape), each.dtype] for each in variables]
+        for index, variable in enumerate(variables):
+            arrays[f"{owner}/{index}"] = variable.numpy()
+    return shapes, arrays
+
+
+def restore_variables(
+    network: keras.Model, shapes: dict[str, Any], arrays: Arrays, within_epoch: bool
+) -> None:
+    """Set the variables to what :func:`copy_variables` returned.
+
+    Variables are matched by their order, since the names of layers depend on what else the
+    process has built.
+
+    Args:
+        network: compiled.
+        shapes: what the variables were.
+        arrays: by owner and index.
+        within_epoch: whether the metrics come back too. At the begin of an epoch they are set to
+            zero, and may not have been made yet.
+
+    Raises:
+        ArtifactError: they are those of another network or optimizer; nothing was changed.
+    """
+    if not network.optimizer.built:
+        network.optimizer.build(network.trainable_variables)
+    wanted = _variables(network)
+    if not within_epoch:
+        del wanted[_METRICS]
+    for owner, variables in wanted.items():
+        _check_same(owner, variables, shapes[owner])
+    for owner, variables in wanted.items():
+        for index, variable in enumerate(variables):
+            variable.assign(arrays[f"{owner}/{index}"])
+
+
+def _variables(network: keras.Model) -> dict[str, list[keras.Variable]]:
+    return {
+        "trainable": network.trainable_variables,
+        "optimizer": network.optimizer.variables,
+        "non-trainable": network.non_trainable_variables,
+        _METRICS: network.metrics_variables,
+    }
+
+
+def _check_same(owner: str, variables: Sequence[keras.Variable], saved: list[Any]) -> None:
+    thing = owner if owner in ("optimizer", _METRICS) else "network"
+    if len(saved) != len(variables):
+        raise ArtifactError(
+            f"the checkpoint is of another {thing}: expected {len(variables)} {owner} variables, "
+            f"got {len(saved)}"
+        )
+    for variable, (path, shape, dtype) in zip(variables, saved, strict=True):
+        if (list(variable.shape), variable.dtype) != (shape, dtype):
+            raise ArtifactError(
+                f"the checkpoint is of another {thing}: expected {variable.path!r} "
+                f"{tuple(variable.shape)} {variable.dtype}, got {path!r} {tuple(shape)} {dtype}"
+            )
+
+
+def copy_callbacks(callbacks: Iterable[keras.callbacks.Callback]) -> tuple[list[Any], Arrays]:
+    """Copy what callbacks remember.
+
+    Of those that have ``get_state()`` and ``set_state(state)``, the state being a dict of JSON
+    values and of lists of arrays; and of the best checkpoint, Keras's early stopping and learning
+    rate reducer, whose memory is their public attributes.
+
+    Returns:
+        One ``[class name, state]`` a callback, as JSON values, and the arrays among it.
+    """
+    states: list[Any] = []
+    arrays: Arrays = {}
+    for callback in filter(_remembers, callbacks):
+        state = _get_state(callback)
+        for key, value in state.items():
+            if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
+                state[key] = {_ARRAYS: len(value)}
+                for index, array in enumerate(value):
+                    arrays[f"callback/{len(states)}/{key}/{index}"] = array
+        states.append([type(callback).__name__, state])
+    return states, arrays
+
+
+def restore_callbacks(
+    callbacks: Iterable[keras.callbacks.Callback], states: list[Any], arrays: Arrays
+) -> None:
+    """Give callbacks back what :func:`copy_callbacks` returned.
+
+    To be done after their ``on_train_begin``, which makes most of them forget.
+
+    Raises:
+        ArtifactError: they are not the callbacks that it was taken from; nothing was changed.
+    """
+    remembering = list(filter(_remembers, callbacks))
+    saved, present = [name for name, _ in states], [type(each).__name__ for each in remembering]
+    if saved != present:
+        raise ArtifactError(
+            "the checkpoint is of other callbacks: "
+            f"expected {', '.join(present) or 'none'}, got {', '.join(saved) or 'none'}"
+        )
+    for position, (callback, (_, state)) in enumerate(zip(remembering, states, strict=True)):
+        values = {
+            key: [arrays[f"callback/{position}/{key}/{n}"] for n in range(value[_ARRAYS])]
+            if isinstance(value, dict) and _ARRAYS in value
+            else value
+            for key, value in state.items()
+        }
+        if _has_state(callback):
+            callback.set_state(values)
+        else:
+            vars(callback).update(values)
+
+
+def _remembers(callback: keras.callbacks.Callback) -> bool:
+    return isinstance(callback, _WITH_ATTRIBUTES) or _has_state(callback)
+
+
+def _has_state(callback: keras.callbacks.Callback) -> bool:
+    return hasattr(callback, "get_state") and hasattr(callback, "set_state")
+
+
+def _get_state(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    if _has_state(callback):
+        # It may hand out what it goes on changing, and the checkpoint is written later.
+        state: dict[str, Any] = copy.deepcopy(callback.get_state())
+        return state
+    return {name: getattr(callback, name) for name in _ATTRIBUTES if hasattr(callback, name)}
+
+
+def generator_states() -> dict[str, Any]:
+    """Return the states of the global random generators: Python's, NumPy's, TensorFlow's, Keras's.
+
+    Not among them: the counters inside TensorFlow's stateful kernels (``tf.random.uniform``
+    and its like), which nothing can read. Layers should draw through ``keras.random``.
+
+    Returns:
+        JSON values and arrays, which :func:`set_generator_states` takes as lists too.
+
+    Example:
+        >>> states = generator_states()
+        >>> drawn = random.random(), float(np.random.rand()), float(keras.random.uniform(()))
+        >>> set_generator_states(states)
+        >>> drawn == (random.random(), float(np.random.rand()), float(keras.random.uniform(())))
+        True
+    """
+    import tensorflow as tf
+
+    # Keras first: it may have to make its generator, for which it draws from Python's.
+    states = {"keras": _keras_generator().numpy(), "tensorflow": None}
+    # Under tf.config.experimental.enable_op_determinism there is none until it is seeded.
+    with suppress(RuntimeError):
+        states["tensorflow"] = tf.random.get_global_generator().state.numpy()
+    return {**states, "python": random.getstate(), "numpy": np.random.get_state(legacy=False)}
+
+
+def set_generator_states(states: dict[str, Any]) -> None:
+    """Set the global generators to what :func:`generator_states` returned."""
+    import tensorflow as tf
+
+    _keras_generator().assign(np.array(states["keras"]))
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(words), gauss))
+    np.random.set_state(states["numpy"])
+    if states["tensorflow"] is not None:
+        with suppress(RuntimeError):
+            tf.random.get_global_generator().reset(np.array(states["tensorflow"]))
+
+
+class _Updates(keras.StatelessScope):  # type: ignore[misc]
+    """Finds the variables that would be changed, and changes none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variables: list[keras.Variable] = []
+
+    def add_update(self, update: tuple[keras.Variable, Any]) -> None:
+        self.variables.append(update[0])
+        super().add_update(update)
+
+
+def _keras_generator() -> keras.Variable:
+    """Return the state of Keras's global seed generator.
+
+    Keras has no name for it, but a draw without a seed is an update of exactly this variable.
+    """
+    with _Updates() as updates:
+        keras.random.uniform(())
+    return updates.variables[0]
