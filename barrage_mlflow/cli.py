@@ -134,7 +134,7 @@ def train(ctx: click.Context, /, config: str, train: str, validation: str, **opt
         stop_with_mlflow()
         # Nothing is begun yet, and what loading TensorFlow runs might swallow an interrupt.
         with signals.ending_the_process():
-            _load_tensorflow(spare=True)
+            _load_tensorflow()
         result = run_training(
             config,
             train,
@@ -170,7 +170,7 @@ def reproduce(
 
     with StopSignals() as signals:
         with signals.ending_the_process():
-            _load_tensorflow(spare=True)
+            _load_tensorflow()
         reproduction = run_reproduction(
             run_id, train, validation, artifact_dir=artifact_dir, progress=sys.stderr
         )
@@ -403,28 +403,21 @@ def _project_frames(error: BaseException) -> list[str]:
     ]
 
 
-def _load_tensorflow(spare: bool = False, with_keras: bool = True) -> None:
+def _load_tensorflow(with_keras: bool = True) -> None:
     """Load TensorFlow without its start-up notes, which no setting of its own silences.
 
     They are written by native code before its log level is read, so the file descriptor itself
     is turned away meanwhile. What goes wrong is an exception, and still seen.
 
     Args:
-        spare: fork the clean process of a training, before TensorFlow is used.
         with_keras: load Keras too.
     """
-    # From Python, a command may be called where it was used before.
-    spare = spare and "tensorflow" not in sys.modules
     sys.stderr.flush()
     kept = os.dup(2)
     try:
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         import_tensorflow_alone()
-        if spare:
-            from barrage_mlflow.scoring.process import fork_spare
-
-            fork_spare()
         if with_keras:
             import keras  # noqa: F401 - for what loading it does
         import tensorflow as tf

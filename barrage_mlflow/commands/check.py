@@ -35,7 +35,7 @@ from barrage_mlflow.dataset import (
 )
 from barrage_mlflow.dataset.types import PARTS
 from barrage_mlflow.errors import BarrageError, RecordError
-from barrage_mlflow.scoring.scorer import rehearse
+from barrage_mlflow.scoring.rehearsal import rehearse
 from barrage_mlflow.training.progress import format_logs
 from barrage_mlflow.workspace import folder as artifacts
 

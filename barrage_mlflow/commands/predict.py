@@ -14,13 +14,13 @@ from typing import TextIO
 
 from barrage_mlflow import __version__
 from barrage_mlflow.dataset import Part, Parts, read_ahead
-from barrage_mlflow.errors import RecordError
+from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.scoring.scorer import BATCH_SIZE, Scorer
-from barrage_mlflow.scoring.unfinished import unfinished
 from barrage_mlflow.scoring.writers import Columns, RowWriter, make_writer
 from barrage_mlflow.stopping import StopSignals
 from barrage_mlflow.training.progress import ScoringProgress
 from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace.resumable import ResumableFile
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,21 @@ def score_file(
         "the options": [parts.keep, batch_size],
         "the version of barrage-mlflow": __version__,
     }
-    with unfinished(target, about, writer) as file:
+    names: list[str] | None = None
+    with ResumableFile.open(target, about) as file:
         resumed = file.done
         with ScoringProgress(progress) as shown, StopSignals() as signals, signals.held():
             for rows, done, share in _scored(scorer, parts, batch_size, signals, resumed):
-                file.append(rows, done)
+                names = names or [*rows]
+                if [*rows] != names:
+                    raise ComponentError(
+                        f"expected the outputs of the records before, {names}, got {[*rows]}"
+                    )
+                file.append(writer.encode(rows, first=not file.done), done)
                 shown.update(done, share)
             shown.say(f"writing {target}")
             with signals.let_in():
-                file.finish()
+                file.finish(writer.end(), writer.finish)
     return FileScores(file.done, resumed, time.monotonic() - begun)
 
 
@@ -133,11 +139,7 @@ def _scored(
     share: float | None = 0.0
     # Whole batches in each part, so that they are those of a file that is scored at once.
     with closing(read_ahead(parts.read(scorer.columns, batch_size, done))) as ahead:
-        while True:
-            with signals.let_in():
-                part = next(ahead, None)
-            if part is None:
-                return
+        for part in ahead:
             count, before = len(part.records), share
             for start in range(max(0, done - part.first), count, size):
                 stop = min(start + size, count)

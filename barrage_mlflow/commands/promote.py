@@ -13,7 +13,7 @@ import numpy as np
 
 from barrage_mlflow import tracking
 from barrage_mlflow.errors import PromotionError
-from barrage_mlflow.evaluation.measure import Evaluation
+from barrage_mlflow.evaluation.measure import Evaluation, evaluate
 from barrage_mlflow.scoring.pyfunc import load_scorer
 
 _OUTPUT = re.compile(r"\$\.model\.outputs\[(\d+)\]\.(?:(loss)|metrics\[(\d+)\])")
@@ -114,7 +114,7 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
         if each is not None
     }
     configs = {each: scorer.config for each, scorer in scorers.items()}
-    evaluations = {each: scorer.evaluate(records) for each, scorer in scorers.items()}
+    evaluations = {each: evaluate(scorer, records) for each, scorer in scorers.items()}
     best = configs[version]["services"]["best_checkpoint"]
     metric = best["monitor"].removeprefix("val_")
     for each, evaluation in evaluations.items():

@@ -1,4 +1,4 @@
-"""Packs a trained model as an MLflow model, in its artifact folder and from there in its run."""
+"""Packs a trained network as an MLflow model, in its artifact folder and from there in its run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import base64
 import json
 import platform
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -14,12 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from barrage_mlflow.dataset import ColumnSpec, Records, as_specified
+from barrage_mlflow.dataset import ArraySpec, ColumnSpec, Records, as_specified
 from barrage_mlflow.dataset.records.columns import is_missing, native
+from barrage_mlflow.scoring.network import save_network
+from barrage_mlflow.scoring.pyfunc import LOADER
+from barrage_mlflow.scoring.scorer import output_names
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
 
 if TYPE_CHECKING:
+    import keras
     import pandas as pd
     from mlflow.models import ModelSignature
 
@@ -27,7 +32,6 @@ if TYPE_CHECKING:
 
 MODEL_NAME = "model"
 """Name of the LoggedModel in its run."""
-_LOADER = "barrage_mlflow.pyfunc"
 _MLMODEL = "MLmodel"
 _REQUIREMENTS = "requirements.txt"
 _CONDA_ENV = "conda.yaml"
@@ -42,6 +46,36 @@ _DIGEST_TAG = "barrage.digest"
 # refuses a DataFrame of int64 for a double.
 _TYPES_LEFT_TO_MLFLOW = {("double", True), ("double", False), ("string", True)}
 """Types of columns, and whether a value is required, of which MLflow changes none."""
+
+
+def save_model(
+    folder: Path,
+    config: Mapping[str, Any],
+    network: keras.Model,
+    input_specs: Mapping[str, ArraySpec],
+    columns: Sequence[ColumnSpec],
+) -> None:
+    """Write what :meth:`Scorer.load` reads, the transformer's own files apart.
+
+    Args:
+        folder: the ``data`` folder of the packaged model; the transformer has been saved in it.
+        config: the resolved config.
+        network: dict-in, dict-out, holding the weights to keep.
+        input_specs: of the network's inputs, in its order.
+        columns: the columns that scoring reads, as :func:`rehearse` found them.
+    """
+    outputs = output_names(config)
+    signature = {
+        "columns": [asdict(column) for column in columns],
+        "inputs": [
+            {"name": name, "shape": list(spec.shape), "dtype": spec.dtype}
+            for name, spec in input_specs.items()
+        ],
+        "outputs": outputs,
+    }
+    save_network(network, folder / artifacts.NETWORK, input_specs, outputs)
+    artifacts.write_json(folder / artifacts.SIGNATURE, signature)
+    artifacts.write_json(folder / artifacts.DATA_CONFIG, config)
 
 
 def package_model(
@@ -83,7 +117,7 @@ def package_model(
     }
     add_to_model(  # type: ignore[no-untyped-call]
         model,
-        loader_module=_LOADER,
+        loader_module=LOADER,
         data=artifacts.DATA,
         code=artifacts.CODE,
         conda_env=_CONDA_ENV,

@@ -25,11 +25,12 @@ from barrage_mlflow.config import (
 )
 from barrage_mlflow.dataset import Records, ValidationBatches
 from barrage_mlflow.errors import ArtifactError, TrackingError
-from barrage_mlflow.scoring.package import package_model
+from barrage_mlflow.scoring.package import package_model, save_model
 from barrage_mlflow.scoring.process import ModelProcess
-from barrage_mlflow.scoring.proof import proved
+from barrage_mlflow.scoring.proof import prove
 from barrage_mlflow.scoring.pyfunc import answer
-from barrage_mlflow.scoring.scorer import Scorer, rehearse, save_model
+from barrage_mlflow.scoring.rehearsal import rehearse
+from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.stopping import StopSignals
 from barrage_mlflow.tracking.checkpoints import clear_half_fetched, fetch_training
 from barrage_mlflow.tracking.sync import sync_locked
@@ -200,8 +201,7 @@ def train(
             }
             logbook.begin(document, resolved, earlier, changes, wishes, tags or {})
             # It loads what it will need for the proof of the packaged model beside the training.
-            elsewhere = until_end.enter_context(ModelProcess.spare())
-            elsewhere.ask("warm_up")
+            elsewhere = until_end.enter_context(ModelProcess.start())
             records = logbook.read_datasets(sets)
             further = [*callbacks, *([progress_callback(progress)] if progress else [])]
             _train(logbook, resolved, records, further, signals, elsewhere)
@@ -412,14 +412,12 @@ def _package(
 ) -> None:
     """Make an MLflow model of what was trained, and prove that it scores elsewhere as it does here.
 
-    The curves are drawn meanwhile.
-
     Args:
         folder: the artifact folder.
         config: the resolved config.
         scorer: scores with the best network.
         records: the train and the validation records.
-        elsewhere: a clean process, which was asked to warm up.
+        elsewhere: a clean process.
     """
     from barrage_mlflow.services import write_learning_curves
 
@@ -432,8 +430,8 @@ def _package(
     files = [Path(each.source) for each in records.values() if each.source]
     homes = [path.parent for path in (*files, *recording.project_code(config))]
     again = partial(answer, scorer, example)
-    with proved(elsewhere, model, scores, again, [folder, Path.cwd(), *homes]):
-        write_learning_curves(folder / artifacts.REPORT, folder / artifacts.LEARNING_CURVES)
+    prove(elsewhere, model, scores, again, [folder, Path.cwd(), *homes])
+    write_learning_curves(folder / artifacts.REPORT, folder / artifacts.LEARNING_CURVES)
 
 
 def _seeded(document: Document, seed: int) -> Document:

@@ -20,8 +20,8 @@ from barrage_mlflow import (
     train,
 )
 from barrage_mlflow.dataset import ArraySpec, ColumnSpec
-from barrage_mlflow.scoring.saved_network import load_network, save_network
-from barrage_mlflow.scoring.scorer import to_frame, to_record_scores
+from barrage_mlflow.scoring.network import load_network, save_network
+from barrage_mlflow.scoring.scores import to_frame, to_record_scores
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(300, seed=1)
 
@@ -194,7 +194,7 @@ def test_a_score_that_is_no_number_names_its_record(
     scorer = Scorer.load(folder)
     monkeypatch.setattr(
         scorer,
-        "_network",
+        "network",
         lambda x, size: {"label": np.where(np.arange(len(x["x"])) == 2, np.nan, 0.5)[:, None]},
     )
     message = (

@@ -1,6 +1,6 @@
-"""The trained network on disk, as a TensorFlow SavedModel.
+"""The trained network, in memory and on disk, where it is a TensorFlow SavedModel.
 
-It loads without the code that built it, without Keras's own file format, and is traced for
+That loads without the code that built it, without Keras's own file format, and is traced for
 any number of records.
 """
 
@@ -22,11 +22,27 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, np.ndarray]
 
+Network = Callable[[Arrays, int], Arrays]
+"""Scores arrays ``(records, ...)`` by input, so many records at once, to arrays by output."""
+
 _ENDPOINT = "serving_default"
 """Under another name a SavedModel holds the function twice: TensorFlow Serving asks for this."""
 
-_FEW = 8
-"""Up to so many batches are called one by one: one call for all is made ready when more come."""
+
+def network_in_memory(network: keras.Model, outputs: Sequence[str]) -> Network:
+    """Make a scoring function of a Keras network, which runs all records at once.
+
+    Args:
+        network: dict-in, dict-out.
+        outputs: names of its outputs.
+    """
+    import keras
+
+    def run(x: Arrays, batch_size: int) -> Arrays:
+        scores = network(x, training=False)
+        return {name: keras.ops.convert_to_numpy(scores[name]) for name in outputs}
+
+    return run
 
 
 def save_network(
@@ -36,6 +52,12 @@ def save_network(
 
     Names of inputs and outputs are replaced by their positions, since a SavedModel alters
     names that hold blanks or slashes.
+
+    Args:
+        network: dict-in, dict-out.
+        folder: new folder to write to.
+        input_specs: of its inputs, in the order in which they are to be loaded.
+        outputs: names of its outputs, likewise.
     """
     import keras
     import tensorflow as tf
@@ -65,11 +87,7 @@ def save_network(
     archive.write_out(str(folder), verbose=False)
 
 
-Network = Callable[[Arrays, int], Arrays]
-"""Scores arrays ``(records, ...)`` by input, so many records at once, to arrays by output."""
-
-
-def load_network(folder: Path, inputs: list[str], outputs: list[str]) -> Network:
+def load_network(folder: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Network:
     """Load what :func:`save_network` wrote, as one compiled function.
 
     The function is traced with an open batch size: it never retraces for another one.
@@ -78,10 +96,6 @@ def load_network(folder: Path, inputs: list[str], outputs: list[str]) -> Network
         folder: the SavedModel.
         inputs: names in the order in which they were saved.
         outputs: likewise.
-
-    Returns:
-        A function of arrays ``(records, ...)`` by input and the number of records that go through
-        the network at once, to arrays ``(records, ...)`` by output.
 
     Raises:
         ArtifactError: the folder holds no SavedModel.
@@ -94,9 +108,8 @@ def load_network(folder: Path, inputs: list[str], outputs: list[str]) -> Network
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{folder}: no network here that TensorFlow can load") from error
     serve = saved.signatures[_ENDPOINT]
-    takes = [serve.structured_input_signature[1][f"input_{i}"] for i in range(len(inputs))]
-    specs = [tf.TensorSpec(spec.shape, spec.dtype) for spec in takes]
-    gives = [serve.structured_outputs[f"output_{i}"] for i in range(len(outputs))]
+    given = [serve.structured_input_signature[1][f"input_{i}"] for i in range(len(inputs))]
+    dtypes = [serve.structured_outputs[f"output_{i}"].dtype for i in range(len(outputs))]
 
     def score(*tensors: Any) -> list[Any]:
         # `saved` is named here to keep its variables alive as long as the function.
@@ -104,61 +117,22 @@ def load_network(folder: Path, inputs: list[str], outputs: list[str]) -> Network
         scores = serve(**{f"input_{i}": tensor for i, tensor in enumerate(tensors)})
         return [scores[f"output_{i}"] for i in range(len(outputs))]
 
+    specs = [tf.TensorSpec(spec.shape, spec.dtype) for spec in given]
     traced = tf.function(score, specs, autograph=False).get_concrete_function()
     captured = traced.captured_inputs
-    # The op that a call of the function ends in: what Python does before takes longer than a
-    # small network. Shapes and types of the arrays are those of the input specs.
-    score_batch = partial(
-        tf.raw_ops.StatefulPartitionedCall, f=traced, Tout=[spec.dtype for spec in gives]
-    )
-    score_batches = _batched(score, specs, gives)
+    # The op that a call of the function ends in, but run in this thread: one record takes a
+    # fraction of the time. Shapes and types of the arrays are those of the input specs.
+    score_batch = partial(tf.raw_ops.StatefulPartitionedCall, f=traced, Tout=dtypes)
 
     def run(x: Arrays, batch_size: int) -> Arrays:
         arrays = [x[name] for name in inputs]
-        if len(arrays[0]) > _FEW * batch_size:
-            scores = [score_batches(tf.constant(batch_size), *map(tf.convert_to_tensor, arrays))]
-        else:
-            scores = [
-                score_batch(args=[*(array[i : i + batch_size] for array in arrays), *captured])
-                for i in range(0, len(arrays[0]), batch_size)
-            ]
+        batches = [
+            score_batch(args=[*(array[i : i + batch_size] for array in arrays), *captured])
+            for i in range(0, len(arrays[0]), batch_size)
+        ]
         return {
-            name: np.concatenate([batch[place].numpy() for batch in scores])
+            name: np.concatenate([batch[place].numpy() for batch in batches])
             for place, name in enumerate(outputs)
         }
 
     return run
-
-
-def _batched(
-    score: Callable[..., list[Any]], takes: Sequence[Any], gives: Sequence[Any]
-) -> Callable[..., list[Any]]:
-    """The batches of many records in one call of TensorFlow, which costs as much as a batch.
-
-    Args:
-        score: scores a batch.
-        takes: specs of its tensors.
-        gives: specs of the scores.
-    """
-    import tensorflow as tf
-
-    @tf.function(  # type: ignore[untyped-decorator]
-        input_signature=[tf.TensorSpec((), tf.int32), *takes], autograph=False
-    )
-    def score_batches(size: Any, *tensors: Any) -> list[Any]:
-        steps = (tf.shape(tensors[0])[0] + size - 1) // size
-        scores = [
-            tf.TensorArray(spec.dtype, size=steps, infer_shape=False, element_shape=spec.shape)
-            for spec in gives
-        ]
-
-        def body(index: Any, scores: list[Any]) -> tuple[Any, list[Any]]:
-            batch = [tensor[index * size : (index + 1) * size] for tensor in tensors]
-            parts = zip(scores, score(*batch), strict=True)
-            return index + 1, [array.write(index, part) for array, part in parts]
-
-        _, scores = tf.while_loop(lambda index, _: index < steps, body, [tf.constant(0), scores])
-        return [array.concat() for array in scores]
-
-    traced: Callable[..., list[Any]] = score_batches
-    return traced
