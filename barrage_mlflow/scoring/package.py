@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import platform
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from barrage_mlflow.dataset import ArraySpec, ColumnSpec, Records, as_specified
 from barrage_mlflow.dataset.records.columns import is_missing, native
@@ -150,33 +146,15 @@ def _in_json(cell: Any) -> Any:
 
 
 def _write_environment(folder: Path, requirements: Sequence[str]) -> None:
+    from mlflow.utils.environment import _mlflow_conda_env, _PythonEnv
+
     (folder / _REQUIREMENTS).write_text("\n".join(requirements), "utf-8")
-    python = platform.python_version()
-    tools = {name: _version(name) for name in ("pip", "setuptools", "wheel")}
-    conda = {
-        "name": "mlflow-env",
-        "channels": ["conda-forge"],
-        "dependencies": [
-            f"python={python}",
-            # The newest pip may not have come to conda-forge yet.
-            f"pip<={tools['pip']}" if tools["pip"] else "pip",
-            {"pip": list(requirements)},
-        ],
-    }
-    virtualenv = {
-        "python": python,
-        "build_dependencies": [f"{name}=={version}" for name, version in tools.items() if version],
-        "dependencies": [f"-r {_REQUIREMENTS}"],
-    }
-    for name, content in ((_CONDA_ENV, conda), (_PYTHON_ENV, virtualenv)):
-        (folder / name).write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
+    pins = list(requirements)
+    _mlflow_conda_env(  # type: ignore[no-untyped-call]
+        str(folder / _CONDA_ENV), additional_pip_deps=pins, install_mlflow=False
+    )
+    python = _PythonEnv.current()  # type: ignore[no-untyped-call]
+    python.to_yaml(str(folder / _PYTHON_ENV))
 
 
 def log_model(run: TrackedRun, folder: Path, epoch: Epoch) -> str:

@@ -50,6 +50,7 @@ def predict(folder: str) -> tuple[list[dict[str, Any]], list[str]]:
     import mlflow.pyfunc
 
     _is_recording = True
+    _opened.clear()
     model = mlflow.pyfunc.load_model(folder, suppress_warnings=True)
     scores = model.predict(model.input_example)
     # What stands in the answer of a server.

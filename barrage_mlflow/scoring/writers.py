@@ -232,9 +232,15 @@ def _common(known: pa.Schema | None, new: pa.Schema) -> pa.Schema:
 
 def _joined(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
     """All rows, with the types of a schema."""
-    try:
-        return pa.concat_tables([schema.empty_table(), *tables], promote_options="permissive")
-    except pa.ArrowInvalid as error:
-        raise ArtifactError(
-            f"a column's type does not hold all its values ({error}); {_OTHERS}"
-        ) from error
+    tables = [schema.empty_table(), *tables]
+    columns = []
+    for field in schema:
+        parts = [table.select([field.name]) for table in tables]
+        try:
+            columns += pa.concat_tables(parts, promote_options="permissive").columns
+        except pa.ArrowInvalid as error:
+            raise ArtifactError(
+                f"column '{field.name}': {field.type} does not hold all its values ({error}); "
+                f"{_OTHERS}"
+            ) from error
+    return pa.table(columns, schema=schema)

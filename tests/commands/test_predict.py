@@ -37,7 +37,7 @@ RECORDS = 57
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several parts of several pieces in a small file, and every moment to go on from kept."""
     monkeypatch.setattr("barrage_mlflow.dataset.records.parts.PART", 12)
-    monkeypatch.setattr("barrage_mlflow.scoring.unfinished._SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("barrage_mlflow.workspace.resumable._SAVE_SECONDS", 0.0)
 
 
 @pytest.fixture
