@@ -110,7 +110,7 @@ def test_models_of_one_name_each_run_their_own_code(models: list[Path], tmp_path
 def test_a_model_runs_with_the_engine_that_it_was_packaged_with(
     models: list[Path], tmp_path: Path
 ) -> None:
-    engine = models[0] / "code" / "barrage_mlflow" / "dataset" / "pipeline.py"
+    engine = models[0] / "code" / "barrage_mlflow" / "dataset" / "components" / "pipeline.py"
     text = engine.read_text("utf-8")
     called = "processed.append(self.transformer.postprocess("
     assert called in text
