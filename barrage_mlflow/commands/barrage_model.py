@@ -46,7 +46,7 @@ class BarrageModel:
         """Load the packaged model of the artifact folder.
 
         Raises:
-            ArtifactError: the folder holds no finished training.
+            ArtifactError: there is no finished training in the folder.
         """
         self._scorer = Scorer.load(self.artifact_dir)
         return self

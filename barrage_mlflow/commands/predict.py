@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 import uuid
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from barrage_mlflow import __version__
 from barrage_mlflow.dataset import Part, Parts, read_ahead
@@ -20,6 +19,7 @@ from barrage_mlflow.scoring.writers import Columns, RowWriter, make_writer
 from barrage_mlflow.stopping import StopSignals
 from barrage_mlflow.training.progress import ScoringProgress
 from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace.code_files import digest_code
 from barrage_mlflow.workspace.resumable import ResumableFile
 
 
@@ -28,7 +28,7 @@ class FileScores:
     """What came of scoring a file.
 
     Attributes:
-        records: how many scores the output holds.
+        records: how many scores are in the output.
         resumed: how many of them an earlier process made.
         seconds: what this one took.
 
@@ -165,15 +165,8 @@ def _rows(scorer: Scorer, part: Part, start: int, stop: int, batch_size: int) ->
     return {**kept, **scores}
 
 
-def _identity(scorer: Scorer) -> str:
+def _identity(scorer: Scorer) -> Any:
     """A fingerprint of a packaged model: its data and code, wherever it lies."""
     if scorer.folder is None:
         return uuid.uuid4().hex
-    hashed = hashlib.sha256()
-    for name in (artifacts.DATA, artifacts.CODE):
-        for path in sorted((scorer.folder / name).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                hashed.update(f"{path.relative_to(scorer.folder)}\n".encode())
-                with path.open("rb") as file:
-                    hashed.update(hashlib.file_digest(file, "sha256").digest())
-    return hashed.hexdigest()
+    return [digest_code(scorer.folder / name) for name in (artifacts.DATA, artifacts.CODE)]

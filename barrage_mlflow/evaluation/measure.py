@@ -84,7 +84,7 @@ def _objective(config: Mapping[str, Any], params: Mapping[str, Any], scores: Arr
     from barrage_mlflow.model import Objective
 
     tensors = {
-        # By the last axis, targets of one number are told from vectors; others may vary.
+        # By the last axis, targets of one number differ from vectors; others may vary.
         name: keras.KerasTensor(
             (None, *[None] * (array.ndim - 2), *array.shape[1:][-1:]), array.dtype
         )

@@ -26,7 +26,7 @@ Network = Callable[[Arrays, int], Arrays]
 """Scores arrays ``(records, ...)`` by input, so many records at once, to arrays by output."""
 
 _ENDPOINT = "serving_default"
-"""Under another name a SavedModel holds the function twice: TensorFlow Serving asks for this."""
+"""Under another name a SavedModel contains the function twice: TensorFlow Serving asks for this."""
 
 
 def network_in_memory(network: keras.Model, outputs: Sequence[str]) -> Network:
@@ -51,7 +51,7 @@ def save_network(
     """Export a network as a SavedModel, which loads without the code that built it.
 
     Names of inputs and outputs are replaced by their positions, since a SavedModel alters
-    names that hold blanks or slashes.
+    names with blanks or slashes.
 
     Args:
         network: dict-in, dict-out.
@@ -98,7 +98,7 @@ def load_network(folder: Path, inputs: Sequence[str], outputs: Sequence[str]) ->
         outputs: likewise.
 
     Raises:
-        ArtifactError: the folder holds no SavedModel.
+        ArtifactError: the folder is no SavedModel.
     """
     import_tensorflow_alone()
     import tensorflow as tf

@@ -252,7 +252,7 @@ def _mlflow_type(column: ColumnSpec, cells: pd.Series[Any]) -> Any:
     if (column.type, column.required) in _TYPES_LEFT_TO_MLFLOW:
         return column.type
     present = next((cell for cell in cells if cell is not None), None)
-    # What a list holds is left open: MLflow would look at each number of it, which takes long,
+    # The items of a list are left open: MLflow would look at each number of it, which takes long,
     # and refuse whole numbers among doubles.
     anything = AnyType()  # type: ignore[no-untyped-call]
     return Array(anything) if isinstance(present, list) else anything

@@ -53,7 +53,7 @@ def predict(folder: str) -> tuple[list[dict[str, Any]], list[str]]:
     _opened.clear()
     model = mlflow.pyfunc.load_model(folder, suppress_warnings=True)
     scores = model.predict(model.input_example)
-    # What stands in the answer of a server.
+    # As a client of a server reads them.
     rows = json.loads(json.dumps(scores.to_dict("records")))
     return rows, sorted({str(Path(name).resolve()) for name in _opened})
 

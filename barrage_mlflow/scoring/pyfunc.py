@@ -62,7 +62,7 @@ class ScoringModel:
 
 
 def answer(scorer: Scorer, records: Records) -> pd.DataFrame:
-    """The scores of records, as a packaged model answers them: in what JSON holds.
+    """The scores of records, as a packaged model answers them: in values of JSON.
 
     Raises:
         RecordError: a record cannot be scored.
@@ -102,7 +102,7 @@ def load_scorer(model_uri: str) -> Scorer:
 
     Args:
         model_uri: any MLflow model URI (``models:/penguins/1``, ``runs:/…/model``) or a folder
-            that holds an MLflow model.
+            of an MLflow model.
 
     Raises:
         ArtifactError: there is no such model, or another tool packaged it.

@@ -114,7 +114,7 @@ class Scorer:
             folder: the folder.
 
         Raises:
-            ArtifactError: the folder is not there or holds no trained model.
+            ArtifactError: there is no trained model in the folder.
 
         Example:
             >>> Scorer.load("/nowhere")

@@ -106,7 +106,7 @@ def _column_index(names: tuple[str, ...]) -> pd.Index:
 
 
 def to_plain(scores: Arrays) -> Arrays:
-    """Turn scores into what JSON holds.
+    """Turn scores into values of JSON.
 
     Args:
         scores: arrays ``(records, ...)``.
@@ -135,7 +135,7 @@ def to_plain(scores: Arrays) -> Arrays:
 
 
 def _not_plain(cell: Any) -> str | None:
-    """The type of what JSON does not hold; None if it holds it all."""
+    """The type of what is no value of JSON; None if all is."""
     if isinstance(cell, list):
         return next(filter(None, map(_not_plain, cell)), None)
     if isinstance(cell, dict):

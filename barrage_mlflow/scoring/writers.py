@@ -45,8 +45,8 @@ class RowWriter:
         """The bytes of some rows.
 
         Args:
-            columns: what stands in them.
-            first: whether none stand before them.
+            columns: of the rows.
+            first: whether there are none before them.
 
         Raises:
             ArtifactError: the format does not take it.
@@ -240,7 +240,7 @@ def _joined(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
             columns += pa.concat_tables(parts, promote_options="permissive").columns
         except pa.ArrowInvalid as error:
             raise ArtifactError(
-                f"column '{field.name}': {field.type} does not hold all its values ({error}); "
+                f"column '{field.name}': {field.type} cannot represent all its values ({error}); "
                 f"{_OTHERS}"
             ) from error
     return pa.table(columns, schema=schema)

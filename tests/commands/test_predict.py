@@ -411,7 +411,8 @@ def test_all_ways_in_give_the_same_scores(
     predicted = BarrageModel(folder).predict("records.csv")
     np.testing.assert_array_equal([score["label"] for score in predicted], expected)
     for kind in ("csv", "jsonl", "parquet"):
-        score_file(load_scorer(uri), f"records.{kind}", "scores.parquet", ["postcode"])
+        path = f"records.{kind}"
+        score_file(load_scorer(uri), path, "scores.parquet", ["postcode"], batch_size=256)
         table = pq.read_table("scores.parquet")
         np.testing.assert_array_equal(np.array(table["label"].to_pylist(), np.float32), expected)
         assert table["postcode"].to_pylist() == frame["postcode"].tolist()

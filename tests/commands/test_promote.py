@@ -97,8 +97,8 @@ def alias(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize(
     ("version", "before", "after"),
-    [("2", "1", "2"), ("1", "2", "2"), ("1", None, "1"), ("1", "1", "1")],
-    ids=["better", "worse", "led nowhere", "has it already"],
+    [("2", "1", "2"), ("1", "2", "2"), ("1", None, "1"), ("1", "1", "1"), ("2", "5", "2")],
+    ids=["better", "worse", "led nowhere", "has it already", "without metrics"],
 )
 def test_the_better_version_has_the_alias_in_the_end(
     trained: list[dict[str, float]],

@@ -236,7 +236,7 @@ def test_a_column_of_parquet_fits_all_its_values(first: Any, later: Any, kind: s
         (([1, "x"],), "Could not convert 'x' with type str: tried to convert to int64"),
         (([2**70],), "Python int too large"),
         ((["\ud800"],), "surrogates not allowed"),
-        (([2**60 + 1], [0.5]), "column 'x': double does not hold all its values"),
+        (([2**60 + 1], [0.5]), "column 'x': double cannot represent all its values"),
     ],
 )
 def test_what_parquet_does_not_take(batches: tuple[list[Any], ...], message: str) -> None:
