@@ -10,7 +10,6 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from signal import Signals
@@ -43,8 +42,7 @@ class ModelProcess(contextlib.AbstractContextManager["ModelProcess"]):
         self._connection = connection
         self._lock = threading.Lock()
         self._written: deque[bytes] = deque(maxlen=_LAST_LINES)
-        lines: Iterable[bytes] = process.stdout or ()
-        self._reader = threading.Thread(target=self._written.extend, args=[lines], daemon=True)
+        self._reader = threading.Thread(target=self._read_output, daemon=True)
         self._reader.start()
 
     @classmethod
@@ -111,10 +109,14 @@ class ModelProcess(contextlib.AbstractContextManager["ModelProcess"]):
 
     def _wait(self) -> int:
         status = self._process.wait()
-        self._reader.join()
-        if self._process.stdout:
-            self._process.stdout.close()
+        # What the process itself started may still be there, and write.
+        self._reader.join(1.0)
         return status
+
+    def _read_output(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            self._written.extend(lines)
 
     def _death(self) -> ComponentError:
         status = self._wait()
