@@ -6,17 +6,16 @@ import logging
 import os
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fork_server import ForkServer
 from hypothesis import settings
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.scoring import model_code
-from barrage_mlflow.scoring import process as model_process
 
 # In CI the same cases every time: a find there would stop a change that did not cause it.
 settings.register_profile("ci", derandomize=True)
@@ -28,7 +27,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 ROOT = Path(__file__).parents[1]
 
-_start_fresh = model_process.start
 _checkcache = linecache.checkcache
 
 
@@ -53,16 +51,26 @@ def _index_of_keras() -> None:
     keras_index.names("loss")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _forked_model_processes():
-    """Fork the clean process of a training from one that has imported what every model needs.
+_PROOF = {name: f"barrage_mlflow.training.train.{name}" for name in ("prove", "ModelProcess")}
 
-    A fresh one each time would make the tests take twice as long. ``fresh_model_processes`` has
-    them fresh, as they are outside of tests.
-    """
-    with ForkServer() as server, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model_process, "start", server.start)
+
+@pytest.fixture(scope="session", autouse=True)
+def _unproved_models():
+    """Leave the proof to the tests that are of it: each takes a process that imports TensorFlow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_PROOF["prove"], lambda *_: None)
+        patch.setattr(_PROOF["ModelProcess"], SimpleNamespace(start=nullcontext))
         yield
+
+
+@pytest.fixture
+def proved_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prove each model as trainings do outside of tests."""
+    from barrage_mlflow.scoring.process import ModelProcess
+    from barrage_mlflow.scoring.proof import prove
+
+    monkeypatch.setattr(_PROOF["prove"], prove)
+    monkeypatch.setattr(_PROOF["ModelProcess"], ModelProcess)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -90,12 +98,6 @@ def _copied_databases():
         yield
 
 
-@pytest.fixture
-def fresh_model_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start model processes as they are started outside of tests."""
-    monkeypatch.setattr(model_process, "start", _start_fresh)
-
-
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run each test in an empty folder, with nothing of the caller's MLflow settings."""
@@ -118,7 +120,7 @@ def _own_modules(monkeypatch: pytest.MonkeyPatch):
     """Forget a project's modules after the test: the next may bring others of the same name."""
     before = set(sys.modules)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(model_code, "_entered", {})
+    monkeypatch.setattr(model_code, "_adopted", {})
     yield
     installed = (sys.prefix, sys.base_prefix, str(ROOT / "barrage_mlflow"), str(ROOT / "tests"))
     for name in set(sys.modules) - before:

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,22 +18,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from bad_requests import FORMATS, JSON_FORMATS, Answer, Column, Model
 from servers import free_port
 from serving_parts import COLOURS, FINISHES, PHOTO, encode_photo
-from serving_requests import JSON_FORMATS, Answer, Column, Request
-from serving_requests import http as to_http
 
-TESTS = Path(__file__).parent
-PENGUINS = TESTS.parent / "examples" / "penguins"
 PATIENCE = 300
 """Seconds within which there must be an answer."""
-_BRIEF = 20
-"""Seconds to wait for one to what may be no request at all."""
 _GOOD = 20
 """Good records of each model."""
-
-
-# --- The models -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -42,51 +33,20 @@ class Project:
     """A model before it is trained.
 
     Attributes:
-        name: its folder.
-        config: the config.
-        train: its records.
+        loader: its import block.
+        transformer: its import path.
+        network: its import path.
+        records: to train on.
         columns: what it reads.
         must_take: the formats that the server must take good records in.
-        module: its code.
-        many: how many records it is to score at once.
     """
 
-    name: str
-    config: dict[str, Any]
-    train: pd.DataFrame
+    loader: dict[str, Any]
+    transformer: str
+    network: str
+    records: pd.DataFrame
     columns: tuple[Column, ...]
     must_take: tuple[str, ...]
-    module: Path
-    many: int = 100_000
-
-
-def _small_config(loader: dict[str, Any], transformer: str, network: str) -> dict[str, Any]:
-    output = {
-        "name": "label",
-        "loss": {"import": "sparse_categorical_crossentropy"},
-        "metrics": [{"import": "accuracy"}],
-    }
-    return {
-        "dataset": {"loader": loader, "transformer": {"import": transformer}, "seed": 7},
-        "model": {"network": {"import": network}, "outputs": [output]},
-        "solver": {"batch_size": 16, "epochs": 2},
-    }
-
-
-def _penguins() -> Project:
-    measurements = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm")
-    config = json.loads((PENGUINS / "config.json").read_text("utf-8"))
-    config["solver"]["epochs"] = 5
-    columns = (
-        Column("island", "text", lenient=True),
-        *(Column(name, "number", optional=True) for name in measurements),
-        Column("sex", "text", optional=True, lenient=True),
-        Column("year", "integer", lenient=True),
-    )
-    train = pd.read_csv(PENGUINS / "train.csv")
-    return Project(
-        "penguins", config, train, columns, tuple(JSON_FORMATS), PENGUINS / "penguins.py"
-    )
 
 
 def _scalars() -> Project:
@@ -95,30 +55,17 @@ def _scalars() -> Project:
     count = 64
     weight = generator.normal(size=count)
     weight[::5] = np.nan
-    train = pd.DataFrame(
-        {
-            "height": generator.normal(size=count),
-            "count": generator.integers(0, 200, count),
-            "ready": generator.random(count) < 0.5,
-            "colour": generator.choice(COLOURS, count),
-            "finish": generator.choice(np.array([None, *FINISHES]), count),
-            "weight": weight,
-            "label": generator.integers(0, 2, count),
-        }
-    )
-    inputs = {
-        "numbers": ["height", "count"],
-        "ready": "ready",
-        "colour": "colour",
-        "finish": "finish",
-        "weight": "weight",
+    records = {
+        "height": generator.normal(size=count),
+        "count": generator.integers(0, 200, count),
+        "ready": generator.random(count) < 0.5,
+        "colour": generator.choice(COLOURS, count),
+        "finish": generator.choice(np.array([None, *FINISHES]), count),
+        "weight": weight,
+        "label": generator.integers(0, 2, count),
     }
-    selector = {"inputs": inputs, "outputs": {"label": "label"}}
-    config = _small_config(
-        {"import": "KeySelector", "params": selector},
-        "serving_parts.StrictTransformer",
-        "serving_parts.scalars_network",
-    )
+    inputs = {name: name for name in ("ready", "colour", "finish", "weight")}
+    params = {"inputs": {"numbers": ["height", "count"], **inputs}, "outputs": {"label": "label"}}
     columns = (
         Column("height", "number"),
         Column("count", "integer"),
@@ -127,8 +74,14 @@ def _scalars() -> Project:
         Column("finish", "text", optional=True),
         Column("weight", "number", optional=True),
     )
-    module = TESTS / "serving_parts.py"
-    return Project("scalars", config, train, columns, tuple(JSON_FORMATS), module)
+    return Project(
+        {"import": "KeySelector", "params": params},
+        "serving_parts.StrictTransformer",
+        "serving_parts.scalars_network",
+        pd.DataFrame(records),
+        columns,
+        tuple(JSON_FORMATS),
+    )
 
 
 def _lists() -> Project:
@@ -136,21 +89,14 @@ def _lists() -> Project:
     generator = np.random.default_rng(2)
     count = 64
     photos = generator.integers(0, 256, (count, PHOTO, PHOTO), dtype=np.uint8)
-    train = pd.DataFrame(
-        {
-            "level": generator.normal(size=count),
-            "series": generator.normal(size=(count, 5)).tolist(),
-            "image": generator.integers(0, 17, (count, 8, 8)).tolist(),
-            "photo": [encode_photo(photo) for photo in photos],
-            "raw": [generator.bytes(6) for _ in range(count)],
-            "label": generator.integers(0, 2, count),
-        }
-    )
-    config = _small_config(
-        {"import": "serving_parts.ListsLoader"},
-        "IdentityTransformer",
-        "serving_parts.lists_network",
-    )
+    records = {
+        "level": generator.normal(size=count),
+        "series": generator.normal(size=(count, 5)).tolist(),
+        "image": generator.integers(0, 17, (count, 8, 8)).tolist(),
+        "photo": [encode_photo(photo) for photo in photos],
+        "raw": [generator.bytes(6) for _ in range(count)],
+        "label": generator.integers(0, 2, count),
+    }
     columns = (
         Column("level", "number"),
         Column("series", "list"),
@@ -158,12 +104,17 @@ def _lists() -> Project:
         Column("photo", "photo"),
         Column("raw", "bytes"),
     )
-    must_take = ("dataframe_split", "dataframe_records")
-    module = TESTS / "serving_parts.py"
-    return Project("lists", config, train, columns, must_take, module, many=10_000)
+    return Project(
+        {"import": "serving_parts.ListsLoader"},
+        "IdentityTransformer",
+        "serving_parts.lists_network",
+        pd.DataFrame(records),
+        columns,
+        ("dataframe_split", "dataframe_records"),
+    )
 
 
-PROJECTS = {"penguins": _penguins, "scalars": _scalars, "lists": _lists}
+PROJECTS = {"scalars": _scalars, "lists": _lists}
 
 
 @dataclass(frozen=True)
@@ -171,16 +122,16 @@ class Trained:
     """A trained model.
 
     Attributes:
-        project: what it was made of.
-        uri: where MLflow has it.
-        records: good ones.
-        scores: of all of them at once, as JSON has them.
+        model: what requests to it must know.
+        must_take: the formats that the server must take good records in.
+        folder: of the packaged model.
+        scores: of all good records at once, as JSON has them.
         alone: of each by itself; how float32 is summed up may differ.
     """
 
-    project: Project
-    uri: str
-    records: list[dict[str, Any]]
+    model: Model
+    must_take: tuple[str, ...]
+    folder: Path
     scores: list[dict[str, Any]]
     alone: list[dict[str, Any]]
 
@@ -189,36 +140,43 @@ def train(folder: Path, name: str) -> Trained:
     """Train a model, unless the folder has it from an earlier call; score some records offline."""
     from barrage_mlflow import Scorer
     from barrage_mlflow.dataset import Records
-    from barrage_mlflow.scoring.scorer import to_frame
+    from barrage_mlflow.scoring.scores import to_frame
 
-    project = PROJECTS[name]()
-    home = folder / name
+    project, home = PROJECTS[name](), folder / name
     if not (home / "out" / "result.json").exists():
-        _train(folder, project)
-    run_id = json.loads((home / "out" / "run.json").read_text("utf-8"))["run_id"]
+        _train(home, project)
     few = Records.read(home / "train.parquet")[:_GOOD]
     names = [column.name for column in project.columns]
     records = [{name: _plain(record[name]) for name in names} for record in few]
     scorer = Scorer.load(home / "out")
     scores = to_frame(scorer.score(few)).to_dict("records")
     alone = [to_frame(scorer.score(few[n : n + 1])).to_dict("records")[0] for n in range(_GOOD)]
-    return Trained(project, f"runs:/{run_id}/model", records, scores, alone)
+    model = Model(name, project.columns, records, FORMATS)
+    return Trained(model, project.must_take, home / "out" / "model", scores, alone)
 
 
-def _train(folder: Path, project: Project) -> None:
-    home = folder / project.name
+def _train(home: Path, project: Project) -> None:
     home.mkdir()
-    shutil.copy(project.module, home)
-    (home / "config.json").write_text(json.dumps(project.config), "utf-8")
-    project.train.to_parquet(home / "train.parquet")
+    shutil.copy(Path(__file__).with_name("serving_parts.py"), home)
+    loss = {"import": "sparse_categorical_crossentropy"}
+    config = {
+        "dataset": {
+            "loader": project.loader,
+            "transformer": {"import": project.transformer},
+            "seed": 7,
+        },
+        "model": {
+            "network": {"import": project.network},
+            "outputs": [{"name": "label", "loss": loss}],
+        },
+        "solver": {"batch_size": 16, "epochs": 2},
+    }
+    (home / "config.json").write_text(json.dumps(config), "utf-8")
+    project.records.to_parquet(home / "train.parquet")
     files = ["config.json", "train.parquet", "train.parquet"]
+    command = [sys.executable, "-m", "barrage_mlflow", "train", *files, "--offline"]
     ended = subprocess.run(
-        [sys.executable, "-m", "barrage_mlflow", "train", *files, "--artifact-dir", "out"],
-        cwd=home,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        check=False,
+        [*command, "--artifact-dir", "out"], cwd=home, capture_output=True, text=True, check=False
     )
     if ended.returncode:
         raise RuntimeError(ended.stdout + ended.stderr)
@@ -228,32 +186,19 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """The variables that a training and its server are started with."""
-    variables = os.environ | {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-    }
-    return {name: value for name, value in variables.items() if name != "MLFLOW_RUN_ID"}
-
-
-# --- The server and its client --------------------------------------------------------------------
-
-
 class Server(AbstractContextManager["Server"]):
     """``mlflow models serve`` of one model."""
 
     def __init__(self, folder: Path, trained: Trained) -> None:
         self.port = free_port()
-        self.log = folder / f"{trained.project.name}.log"
-        command = [Path(sys.executable).parent / "mlflow", "models", "serve", "-m", trained.uri]
-        address = ["-h", "127.0.0.1", "-p", str(self.port)]
-        with self.log.open("wb") as log:
+        self._log = folder / f"{trained.model.name}.log"
+        command = [Path(sys.executable).parent / "mlflow", "models", "serve", "-m", trained.folder]
+        paths = [str(Path(sys.executable).parent), os.environ["PATH"]]
+        with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*command, "--env-manager", "local", *address],
+                [*command, "--env-manager", "local", "-h", "127.0.0.1", "-p", str(self.port)],
                 cwd=folder,
-                env=environment(folder),
+                env={**os.environ, "PATH": os.pathsep.join(paths)},
                 stdout=log,
                 stderr=log,
                 # A group of its own: it starts a process that starts a process.
@@ -262,9 +207,9 @@ class Server(AbstractContextManager["Server"]):
         deadline = time.monotonic() + PATIENCE
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(self.log.read_text("utf-8"))
+                raise RuntimeError(self._log.read_text("utf-8"))
             time.sleep(0.2)
-        self._processes = self.processes()
+        self._first = sorted(self._processes())
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -273,7 +218,7 @@ class Server(AbstractContextManager["Server"]):
             return connection.getresponse().status == 200
         return False
 
-    def processes(self) -> dict[int, int]:
+    def _processes(self) -> dict[int, int]:
         """The processes of the server, and the bytes that each holds in memory."""
         listed = subprocess.run(
             ["ps", "-A", "-o", "pid=,pgid=,rss="], check=True, capture_output=True, text=True
@@ -283,18 +228,36 @@ class Server(AbstractContextManager["Server"]):
 
     def memory(self) -> int:
         """The bytes that the one that scores holds in memory."""
-        return max(self.processes().values(), default=0)
+        return max(self._processes().values(), default=0)
 
-    def fault(self) -> str:
-        """What has become of its processes, if they are not those of the start."""
-        if self._process.poll() is not None:
-            return f"the server ended with status {self._process.returncode}"
-        before, after = sorted(self._processes), sorted(self.processes())
-        return "" if before == after else f"the processes were {before} and are now {after}"
+    def is_unharmed(self) -> bool:
+        """Whether its processes are those of the start."""
+        return self._process.poll() is None and self._first == sorted(self._processes())
 
     def tracebacks(self) -> int:
         """How many tracebacks the server has logged."""
-        return self.log.read_bytes().count(b"Traceback (most recent call last)")
+        return self._log.read_bytes().count(b"Traceback (most recent call last)")
+
+    def send(self, wire: bytes, is_whole: bool = True) -> Answer:
+        """Send the bytes of a request over a connection of its own, and wait for the answer.
+
+        Args:
+            wire: the bytes.
+            is_whole: whether they end as HTTP wants them to; else nothing follows, openly.
+        """
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
+                # A server that refuses a request early closes while it is still being sent.
+                with suppress(ConnectionError):
+                    connection.sendall(wire)
+                    if not is_whole:
+                        connection.shutdown(socket.SHUT_WR)
+                response = http.client.HTTPResponse(connection)
+                response.begin()
+                content_type = response.headers.get("Content-Type", "")
+                return Answer(response.status, content_type, response.read())
+        except (OSError, http.client.HTTPException):
+            return Answer(None)
 
     def __exit__(self, *raised: object) -> None:
         with suppress(ProcessLookupError):
@@ -304,62 +267,3 @@ class Server(AbstractContextManager["Server"]):
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-
-
-class Client:
-    """Sends requests over one connection as long as the server keeps it."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._socket: socket.socket | None = None
-
-    def ask(self, request: Request) -> Answer:
-        """Send a request and wait for the answer."""
-        if request.wire:
-            # What is broken may end the connection, or leave rubbish in it.
-            self.close()
-            answer = self._send(request.wire, 0.02, _BRIEF, request.hang_up)
-            self.close()
-            return answer
-        headers = [] if request.content_type is None else [("Content-Type", request.content_type)]
-        message = to_http(request.body, *headers, *request.headers)
-        kept = self._socket is not None
-        answer = self._send((message,))
-        if answer.status is None and kept:
-            # The server closes a connection that nothing came over for a while.
-            answer = self._send((message,))
-        return answer
-
-    def _send(
-        self,
-        pieces: Iterable[bytes],
-        pause: float = 0,
-        patience: float = PATIENCE,
-        hang_up: bool = False,
-    ) -> Answer:
-        try:
-            if self._socket is None:
-                self._socket = socket.create_connection(("127.0.0.1", self._port), patience)
-            # A server that refuses a request early closes while it is still being sent.
-            with suppress(ConnectionError):
-                for piece in pieces:
-                    self._socket.sendall(piece)
-                    time.sleep(pause)
-            if hang_up:
-                self.close()
-                return Answer(None)
-            response = http.client.HTTPResponse(self._socket)
-            response.begin()
-            body = response.read()
-        except (OSError, http.client.HTTPException):
-            self.close()
-            return Answer(None)
-        if response.will_close:
-            self.close()
-        return Answer(response.status, response.headers.get("Content-Type", ""), body)
-
-    def close(self) -> None:
-        """Close the connection; the next request opens another."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None

@@ -8,7 +8,8 @@ from typing import Any
 
 from barrage_mlflow.commands.train import train
 from barrage_mlflow.dataset import RecordScore
-from barrage_mlflow.scoring.scorer import Scorer, to_record_scores
+from barrage_mlflow.scoring.scorer import Scorer
+from barrage_mlflow.scoring.scores import to_record_scores
 from barrage_mlflow.training.train import TrainingResult
 
 

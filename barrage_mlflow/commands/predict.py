@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 import uuid
@@ -10,18 +9,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from barrage_mlflow import __version__
 from barrage_mlflow.dataset import Part, Parts, read_ahead
-from barrage_mlflow.errors import RecordError
+from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.scoring.scorer import BATCH_SIZE, Scorer
-from barrage_mlflow.scoring.unfinished import unfinished
 from barrage_mlflow.scoring.writers import Columns, RowWriter, make_writer
 from barrage_mlflow.training.loading import load_tensorflow
 from barrage_mlflow.training.progress import ScoringProgress
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace.code_files import digest_code
+from barrage_mlflow.workspace.resumable import ResumableFile
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class FileScores:
     """What came of scoring a file.
 
     Attributes:
-        records: how many scores the output holds.
+        records: how many scores are in the output.
         resumed: how many of them an earlier process made.
         seconds: what this one took.
 
@@ -84,15 +84,21 @@ def score_file(
         "the options": [parts.keep, batch_size],
         "the version of barrage-mlflow": __version__,
     }
-    with unfinished(target, about, writer) as file:
+    names: list[str] | None = None
+    with ResumableFile.open(target, about) as file:
         resumed = file.done
         with ScoringProgress(progress) as shown, StopRequest() as stop:
             for rows, done, share in _scored(scorer, parts, batch_size, stop, resumed):
-                file.append(rows, done)
+                names = names or [*rows]
+                if [*rows] != names:
+                    raise ComponentError(
+                        f"expected the outputs of the records before, {names}, got {[*rows]}"
+                    )
+                file.append(writer.encode(rows, first=not file.done), done)
                 shown.update(done, share)
             shown.finish(f"writing {target}")
             with stop.at_once():
-                file.finish()
+                file.finish(writer.end(), writer.finish)
     return FileScores(file.done, resumed, time.monotonic() - begun)
 
 
@@ -178,11 +184,7 @@ def _scored(
     share: float | None = 0.0
     # Whole batches in each part, so that they are those of a file that is scored at once.
     with closing(read_ahead(parts.read(scorer.columns, batch_size, done))) as ahead:
-        while True:
-            with request.at_once():
-                part = next(ahead, None)
-            if part is None:
-                return
+        for part in ahead:
             count, before = len(part.records), share
             for start in range(max(0, done - part.first), count, size):
                 stop = min(start + size, count)
@@ -207,15 +209,8 @@ def _rows(scorer: Scorer, part: Part, start: int, stop: int, batch_size: int) ->
     return {**kept, **scores}
 
 
-def _identity(scorer: Scorer) -> str:
+def _identity(scorer: Scorer) -> Any:
     """A fingerprint of a packaged model: its data and code, wherever it lies."""
     if scorer.folder is None:
         return uuid.uuid4().hex
-    hashed = hashlib.sha256()
-    for name in (artifacts.DATA, artifacts.CODE):
-        for path in sorted((scorer.folder / name).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                hashed.update(f"{path.relative_to(scorer.folder)}\n".encode())
-                with path.open("rb") as file:
-                    hashed.update(hashlib.file_digest(file, "sha256").digest())
-    return hashed.hexdigest()
+    return [digest_code(scorer.folder / name) for name in (artifacts.DATA, artifacts.CODE)]

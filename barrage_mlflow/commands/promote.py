@@ -13,7 +13,7 @@ import numpy as np
 
 from barrage_mlflow import tracking
 from barrage_mlflow.errors import PromotionError
-from barrage_mlflow.evaluation.measure import Evaluation
+from barrage_mlflow.evaluation.measure import Evaluation, evaluate
 from barrage_mlflow.scoring.pyfunc import load_scorer
 
 _OUTPUT = re.compile(r"\$\.model\.outputs\[(\d+)\]\.(?:(loss)|metrics\[(\d+)\])")
@@ -30,7 +30,7 @@ class Promotion:
         name: the registered model.
         alias: the alias.
         version: the version to be promoted, ``"4"``.
-        holder: the version that held the alias before; None if none did.
+        holder: the version that the alias led to before; None if it led nowhere.
         metric: what was compared: the metric that the version's best epoch was chosen by.
         mode: ``"min"`` if a lower score is better, ``"max"`` if a higher one is.
         scores: the metric on the records, by version.
@@ -57,16 +57,16 @@ class Promotion:
         """Whether the version is at least as good, so that the alias leads to it now."""
         if self.holder is None:
             return True
-        new, held = self.scores[self.version], self.scores[self.holder]
-        return new <= held if self.mode == "min" else new >= held
+        new, old = self.scores[self.version], self.scores[self.holder]
+        return new <= old if self.mode == "min" else new >= old
 
     @property
     def report(self) -> str:
         """The scores and what was done, in lines to read."""
         lines = []
         for version, score in self.scores.items():
-            held = f" (@{self.alias})" if version == self.holder else ""
-            lines.append(f"{self.name} version {version}: {self.metric} {score:.6g}{held}")
+            alias = f" (@{self.alias})" if version == self.holder else ""
+            lines.append(f"{self.name} version {version}: {self.metric} {score:.6g}{alias}")
         better = f"({self.metric}: {'lower' if self.mode == 'min' else 'higher'} is better)"
         if self.holder == self.version:
             lines.append(f"not moved: @{self.alias} leads to version {self.version} already")
@@ -114,7 +114,7 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
         if each is not None
     }
     configs = {each: scorer.config for each, scorer in scorers.items()}
-    evaluations = {each: scorer.evaluate(records) for each, scorer in scorers.items()}
+    evaluations = {each: evaluate(scorer, records) for each, scorer in scorers.items()}
     best = configs[version]["services"]["best_checkpoint"]
     metric = best["monitor"].removeprefix("val_")
     for each, evaluation in evaluations.items():
@@ -146,7 +146,7 @@ def _check_comparable(
 ) -> None:
     """Refuse two versions whose metric is one in name alone.
 
-    The config must say the same of it, and the targets and sample weights of the records must be
+    Both configs must define it alike, and the targets and sample weights of the records must be
     the same: a transformer that was fitted on other records may have scaled targets otherwise.
     """
     definitions = [
@@ -159,11 +159,11 @@ def _check_comparable(
             f"{name} versions {versions} cannot be compared by {metric}, which their configs "
             f"define otherwise: {first} and {last}"
         )
-    new, held = ([*evaluations.values()][place] for place in (0, -1))
+    new, old = ([*evaluations.values()][place] for place in (0, -1))
     for output in first:
         for what, ours, theirs in (
-            ("targets", new.targets, held.targets),
-            ("sample weights", new.weights, held.weights),
+            ("targets", new.targets, old.targets),
+            ("sample weights", new.weights, old.weights),
         ):
             if not _is_same(ours.get(output), theirs.get(output)):
                 raise PromotionError(
@@ -173,7 +173,7 @@ def _check_comparable(
 
 
 def _definition(config: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """What the config says of a loss or metric, by the outputs that it measures."""
+    """How a config defines a loss or metric, by the outputs that it measures."""
     outputs = config["model"]["outputs"]
     found = _OUTPUT.fullmatch(path)
     if found is None:  # the whole loss

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from barrage_mlflow.dataset import ArraySpec, Blocks, Pipeline, Records, ValidationBatches
-from barrage_mlflow.scoring.saved_network import Arrays, Network
+from barrage_mlflow.dataset import Blocks, RecordMode, ValidationBatches
+from barrage_mlflow.scoring.network import Arrays
+from barrage_mlflow.scoring.scorer import ProcessScorer, Scorer
 
 if TYPE_CHECKING:
     from barrage_mlflow.model import Objective
@@ -34,94 +35,90 @@ class Evaluation(NamedTuple):
     weights: Arrays
 
 
-def evaluate(
-    config: Mapping[str, Any],
-    pipeline: Pipeline,
-    network: Network,
-    input_specs: Mapping[str, ArraySpec],
-    records: Records,
-) -> Evaluation:
-    """Measure a network by the losses, loss weights, metrics and sample weights of its config.
+def evaluate(scorer: Scorer, records: Any) -> Evaluation:
+    """Measure a model by the losses, loss weights, metrics and sample weights of its config.
 
     What layers themselves add to the loss in training (regularisation) or measure is left out.
 
     Args:
-        config: the resolved config.
-        pipeline: in validation mode, with the fitted transformer.
-        network: the trained one.
-        input_specs: of its inputs.
-        records: with targets.
+        scorer: the model.
+        records: whatever :meth:`Records.read` takes, with targets.
 
     Raises:
-        RecordError: there are no records, or one cannot be fed to the network.
+        RecordError: there are no records, or one cannot be loaded or fed to the network.
         ComponentError: a component broke its contract, or there are no targets that fit the losses.
         Exception: whatever loader and transformer raise, with the place as a note.
 
     Example:
-        >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
-        >>> loader = KeySelector(RecordMode.VALIDATION, {"x": "a"}, {"y": "b"})
-        >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.VALIDATION, loader))
-        >>> outputs = [{"name": "y", "loss": {"import": "mse"}, "metrics": [{"import": "mae"}]}]
-        >>> evaluate(
-        ...     {"model": {"network": {"import": "my.network"}, "outputs": outputs}},
-        ...     pipeline,
-        ...     lambda x, batch_size: {"y": 2 * x["x"]},
-        ...     {"x": ArraySpec((1,), "float32")},
-        ...     Records.read([{"a": 1.0, "b": 2.0}, {"a": 2.0, "b": 6.0}]),
-        ... ).metrics
-        {'loss': 2.0, 'mae': 1.0}
+        >>> evaluate(Scorer.load(folder), "test.csv").metrics  # doctest: +SKIP
+        {'loss': 0.0813, 'accuracy': 0.9667}
     """
-    blocks = Blocks(iter(ValidationBatches(records, pipeline, input_specs, _BATCH)))
-    judge: Any = None
+    records = scorer.read(records)
+    if isinstance(scorer, ProcessScorer):
+        return Evaluation(*scorer.call("evaluate", records))
+    import keras
+
+    pipeline = scorer.load_pipeline(RecordMode.VALIDATION)
+    blocks = Blocks(iter(ValidationBatches(records, pipeline, scorer.input_specs, _BATCH)))
+    losses = {name: keras.metrics.Mean() for name in scorer.outputs}
     objective: Any = None
     seen: list[tuple[Arrays, Arrays]] = []
     while (block := blocks.take(_BATCH)) is not None:
-        x, y = block[:2]
-        w = block[2] if len(block) > 2 else None
-        scores = network(x, _BATCH)
-        if judge is None:
-            judge = _judge(scores)
-            objective = _compile(judge, config, pipeline.transformer.network_params, y, w)
+        x, y, w = (*block, {})[:3]
+        scores = scorer.network(x, _BATCH)
+        if objective is None:
+            objective = _objective(scorer.config, pipeline.transformer.network_params, scores)
+            objective.check_targets(y, w)
+            weighted = set(w)
         y, w = objective.conform(y, w)
-        judge.test_step((scores, y) if w is None else (scores, y, w))
+        _update(objective, losses, scores, y, w or {}, weighted)
         seen.append((y, w or {}))
-    metrics = {name: float(value) for name, value in judge.get_metrics_result().items()}
     targets, weights = (_in_a_row(arrays) for arrays in zip(*seen, strict=True))
-    return Evaluation(metrics, objective.paths(), targets, weights)
+    return Evaluation(_metrics(objective, losses), objective.paths(), targets, weights)
 
 
-def _judge(scores: Arrays) -> Any:
-    """A network that gives what it is fed: the scores of the trained one, to be measured."""
-    import keras
-
-    from barrage_mlflow.model.dict_network import DictNetwork
-
-    tensors = {
-        name: keras.Input(
-            # By the last axis, targets of one number are told from vectors; others may vary.
-            (*[None] * (array.ndim - 2), *array.shape[1:][-1:]),
-            dtype=str(array.dtype),
-            name=f"output_{place}",
-        )
-        for place, (name, array) in enumerate(scores.items())
-    }
-    with warnings.catch_warnings():
-        # Keras wants the keys of a dict to be the names of its tensors, which take less.
-        warnings.filterwarnings("ignore", "When providing `inputs` as a dict")
-        return DictNetwork(inputs=tensors, outputs=tensors)
-
-
-def _compile(
-    judge: Any, config: Mapping[str, Any], params: Mapping[str, Any], y: Any, w: Any
-) -> Objective:
+def _objective(config: Mapping[str, Any], params: Mapping[str, Any], scores: Arrays) -> Objective:
+    """The objective of a network that gives such scores."""
     import keras
 
     from barrage_mlflow.model import Objective
 
-    objective = Objective(config, judge, params)
-    objective.check_targets(y, w)
-    objective.compile(judge, keras.optimizers.SGD())
-    return objective
+    tensors = {
+        # By the last axis, targets of one number differ from vectors; others may vary.
+        name: keras.KerasTensor(
+            (None, *[None] * (array.ndim - 2), *array.shape[1:][-1:]), array.dtype
+        )
+        for name, array in scores.items()
+    }
+    return Objective(config, SimpleNamespace(output=tensors, layers=[]), params)
+
+
+def _update(
+    objective: Objective,
+    losses: Mapping[str, Any],
+    scores: Arrays,
+    y: Arrays,
+    w: Arrays,
+    weighted: set[str],
+) -> None:
+    """Count a batch in; metrics of outputs that have no weights get none, as in training."""
+    for name, loss in objective.losses.items():
+        value = loss(y[name], scores[name], w.get(name))
+        losses[name].update_state(value, sample_weight=len(y[name]))
+        for metric in objective.metrics[name]:
+            metric.update_state(y[name], scores[name], w.get(name) if name in weighted else None)
+
+
+def _metrics(objective: Objective, losses: Mapping[str, Any]) -> dict[str, float]:
+    found = {name: float(mean.result()) for name, mean in losses.items()}
+    metrics = {"loss": sum(objective.loss_weights[name] * found[name] for name in found)}
+    several = len(found) > 1
+    for name, loss in found.items():
+        if several:
+            metrics[f"{name}_loss"] = loss
+        for metric in objective.metrics[name]:
+            metrics[f"{name}_{metric.name}" if several else metric.name] = float(metric.result())
+    return metrics
 
 
 def _in_a_row(blocks: tuple[Arrays, ...]) -> Arrays:

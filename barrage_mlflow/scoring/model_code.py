@@ -16,12 +16,12 @@ from barrage_mlflow.workspace.code_files import digest_code
 
 ENGINE = __package__.partition(".")[0]
 
-_entered: dict[str, str] = {}
+_adopted: dict[str, str] = {}
 """Digests of the project's modules that this process runs for a model, by name."""
 _lock = threading.Lock()
 
 
-def enter(code: Path) -> bool:
+def adopt(code: Path) -> bool:
     """Make this process run a model's code, unless it runs other code already.
 
     Args:
@@ -34,7 +34,7 @@ def enter(code: Path) -> bool:
     with _lock:
         fits = digests.pop(ENGINE, _engine_digest()) == _engine_digest() and _fits(digests)
         if fits:
-            _entered.update(digests)
+            _adopted.update(digests)
         if fits and digests and str(code) not in sys.path:
             sys.path.insert(0, str(code))
         if not fits:
@@ -45,10 +45,10 @@ def enter(code: Path) -> bool:
 
 def _fits(digests: dict[str, str]) -> bool:
     """Whether the modules are those that this process runs, or it runs none of these names."""
-    if not digests or digests == _entered:
+    if not digests or digests == _adopted:
         return True
     loaded = {name: _loaded_digest(name) for name in digests if name in sys.modules}
-    return not _entered and all(digests[name] == digest for name, digest in loaded.items())
+    return not _adopted and all(digests[name] == digest for name, digest in loaded.items())
 
 
 def _loaded_digest(name: str) -> str:

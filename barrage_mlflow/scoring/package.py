@@ -1,25 +1,26 @@
-"""Packs a trained model as an MLflow model, in its artifact folder and from there in its run."""
+"""Packs a trained network as an MLflow model, in its artifact folder and from there in its run."""
 
 from __future__ import annotations
 
 import base64
 import json
-import platform
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import date
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from barrage_mlflow.dataset import ColumnSpec, Records, as_specified
+from barrage_mlflow.dataset import ArraySpec, ColumnSpec, Records, as_specified
 from barrage_mlflow.dataset.records.columns import is_missing, native
+from barrage_mlflow.scoring.network import save_network
+from barrage_mlflow.scoring.pyfunc import LOADER
+from barrage_mlflow.scoring.scorer import output_names
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
 
 if TYPE_CHECKING:
+    import keras
     import pandas as pd
     from mlflow.models import ModelSignature
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 MODEL_NAME = "model"
 """Name of the LoggedModel in its run."""
-_LOADER = "barrage_mlflow.pyfunc"
 _MLMODEL = "MLmodel"
 _REQUIREMENTS = "requirements.txt"
 _CONDA_ENV = "conda.yaml"
@@ -42,6 +42,36 @@ _DIGEST_TAG = "barrage.digest"
 # refuses a DataFrame of int64 for a double.
 _TYPES_LEFT_TO_MLFLOW = {("double", True), ("double", False), ("string", True)}
 """Types of columns, and whether a value is required, of which MLflow changes none."""
+
+
+def save_model(
+    folder: Path,
+    config: Mapping[str, Any],
+    network: keras.Model,
+    input_specs: Mapping[str, ArraySpec],
+    columns: Sequence[ColumnSpec],
+) -> None:
+    """Write what :meth:`Scorer.load` reads, the transformer's own files apart.
+
+    Args:
+        folder: the ``data`` folder of the packaged model; the transformer has been saved in it.
+        config: the resolved config.
+        network: dict-in, dict-out, holding the weights to keep.
+        input_specs: of the network's inputs, in its order.
+        columns: the columns that scoring reads, as :func:`rehearse` found them.
+    """
+    outputs = output_names(config)
+    signature = {
+        "columns": [asdict(column) for column in columns],
+        "inputs": [
+            {"name": name, "shape": list(spec.shape), "dtype": spec.dtype}
+            for name, spec in input_specs.items()
+        ],
+        "outputs": outputs,
+    }
+    save_network(network, folder / artifacts.NETWORK, input_specs, outputs)
+    artifacts.write_json(folder / artifacts.SIGNATURE, signature)
+    artifacts.write_json(folder / artifacts.DATA_CONFIG, config)
 
 
 def package_model(
@@ -83,7 +113,7 @@ def package_model(
     }
     add_to_model(  # type: ignore[no-untyped-call]
         model,
-        loader_module=_LOADER,
+        loader_module=LOADER,
         data=artifacts.DATA,
         code=artifacts.CODE,
         conda_env=_CONDA_ENV,
@@ -116,33 +146,15 @@ def _in_json(cell: Any) -> Any:
 
 
 def _write_environment(folder: Path, requirements: Sequence[str]) -> None:
+    from mlflow.utils.environment import _mlflow_conda_env, _PythonEnv
+
     (folder / _REQUIREMENTS).write_text("\n".join(requirements), "utf-8")
-    python = platform.python_version()
-    tools = {name: _version(name) for name in ("pip", "setuptools", "wheel")}
-    conda = {
-        "name": "mlflow-env",
-        "channels": ["conda-forge"],
-        "dependencies": [
-            f"python={python}",
-            # The newest pip may not have come to conda-forge yet.
-            f"pip<={tools['pip']}" if tools["pip"] else "pip",
-            {"pip": list(requirements)},
-        ],
-    }
-    virtualenv = {
-        "python": python,
-        "build_dependencies": [f"{name}=={version}" for name, version in tools.items() if version],
-        "dependencies": [f"-r {_REQUIREMENTS}"],
-    }
-    for name, content in ((_CONDA_ENV, conda), (_PYTHON_ENV, virtualenv)):
-        (folder / name).write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
+    pins = list(requirements)
+    _mlflow_conda_env(  # type: ignore[no-untyped-call]
+        str(folder / _CONDA_ENV), additional_pip_deps=pins, install_mlflow=False
+    )
+    python = _PythonEnv.current()  # type: ignore[no-untyped-call]
+    python.to_yaml(str(folder / _PYTHON_ENV))
 
 
 def log_model(run: TrackedRun, folder: Path, epoch: Epoch) -> str:
@@ -240,7 +252,7 @@ def _mlflow_type(column: ColumnSpec, cells: pd.Series[Any]) -> Any:
     if (column.type, column.required) in _TYPES_LEFT_TO_MLFLOW:
         return column.type
     present = next((cell for cell in cells if cell is not None), None)
-    # What a list holds is left open: MLflow would look at each number of it, which takes long,
+    # The items of a list are left open: MLflow would look at each number of it, which takes long,
     # and refuse whole numbers among doubles.
     anything = AnyType()  # type: ignore[no-untyped-call]
     return Array(anything) if isinstance(present, list) else anything

@@ -1,6 +1,6 @@
 """What a model process runs; a script, since the engine that it imports is the model's own.
 
-It answers ``(name, arguments)`` with ``("gave", result)`` or ``("raised", kind, message)`` until
+It answers ``(name, arguments)`` with ``(True, result)`` or ``(False, error name, message)`` until
 the other side is gone. Only what every version of the engine has is called here.
 """
 
@@ -10,18 +10,19 @@ import importlib
 import json
 import os
 import runpy
-import signal
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-_opened: set[str] = set()
 _model: Any = None
+_opened: set[str] = set()
+"""Files that were opened since they are recorded."""
+_is_recording = False
 
 
 def load(folder: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """Load a model; tell the columns that it reads and its outputs."""
+    """Load a model; return the columns that it reads, and its outputs."""
     global _model
     sys.path.insert(0, str(Path(folder, "code")))
     pyfunc = importlib.import_module("barrage_mlflow.pyfunc")
@@ -30,60 +31,56 @@ def load(folder: str) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def score(columns: dict[str, Any], size: int, batch_size: int) -> dict[str, Any]:
-    """Score records that are given as columns."""
-    import pandas as pd
-
-    scores: dict[str, Any] = _model.score(pd.DataFrame(columns, range(size)), batch_size)
+    """Score so many records, given as columns."""
+    scores: dict[str, Any] = _model.score(_frame(columns, size), batch_size)
     return scores
 
 
 def evaluate(columns: dict[str, Any], size: int) -> tuple[Any, ...]:
-    """Evaluate the model on records that are given as columns."""
+    """Evaluate the model on so many records, given as columns."""
+    if hasattr(_model, "evaluate"):  # as engines had it before it became a function
+        return tuple(_model.evaluate(_frame(columns, size)))
+    measure = importlib.import_module("barrage_mlflow.evaluation.measure")
+    return tuple(measure.evaluate(_model, _frame(columns, size)))
+
+
+def predict(folder: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Score a model's input example as MLflow does; return the answer and the files opened."""
+    global _is_recording
+    import mlflow.pyfunc
+
+    _is_recording = True
+    _opened.clear()
+    model = mlflow.pyfunc.load_model(folder, suppress_warnings=True)
+    scores = model.predict(model.input_example)
+    # As a client of a server reads them.
+    rows = json.loads(json.dumps(scores.to_dict("records")))
+    return rows, sorted({str(Path(name).resolve()) for name in _opened})
+
+
+def _frame(columns: dict[str, Any], size: int) -> Any:
     import pandas as pd
 
-    if not hasattr(_model, "evaluate"):  # it came with a later version than the first
-        errors = importlib.import_module("barrage_mlflow.errors")
-        raise errors.ArtifactError(
-            "the model was packaged by a barrage-mlflow that cannot evaluate what it packages: "
-            "train it again with this one"
-        )
-    return tuple(_model.evaluate(pd.DataFrame(columns, range(size))))
+    return pd.DataFrame(columns, range(size))
 
 
-def warm_up() -> None:
-    """Import what every model needs, and what takes long."""
-    # As a server imports it. There may be no engine here to import this from.
+def _import_ahead() -> None:
+    """Import what every model needs and what takes long, as a server imports it."""
+    # By its path: there may be no engine here to import it from.
     alone = runpy.run_path(str(Path(__file__).with_name("tensorflow_alone.py")))
     alone["import_tensorflow_alone"]()
     for name in ("pandas", "pyarrow", "mlflow.pyfunc"):
         importlib.import_module(name)
 
 
-def predict(folder: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """Load a model as MLflow does and score its input example; tell the files that it opened."""
-    import mlflow.pyfunc
-
-    _opened.clear()
-    model = mlflow.pyfunc.load_model(folder, suppress_warnings=True)
-    scores = model.predict(model.input_example)
-    # What stands in the answer of a server.
-    rows = json.loads(json.dumps(scores.to_dict("records")))
-    return rows, sorted({str(Path(name).resolve()) for name in _opened})
-
-
-def _stay_within_packages() -> None:
+def _import_only_installed() -> None:
     """Let nothing be imported but what is installed: no folder on the path, no editable install."""
     homes = (sys.prefix, sys.base_prefix)
-    installed = ("site-packages", "dist-packages")
     sys.path[:] = [
         entry
         for entry in sys.path
-        if entry.startswith(homes) or any(name in entry for name in installed)
+        if entry.startswith(homes) or "site-packages" in entry or "dist-packages" in entry
     ]
-    # A fork has them from the process that it is of.
-    for name in list(sys.modules):
-        if name.partition(".")[0] == "barrage_mlflow":
-            del sys.modules[name]
     sys.meta_path[:] = [
         finder
         for finder in sys.meta_path
@@ -91,27 +88,32 @@ def _stay_within_packages() -> None:
     ]
 
 
-def _note_opened(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "open" and isinstance(arguments[0], (str, bytes)):
+def _record_opened(event: str, arguments: tuple[Any, ...]) -> None:
+    if _is_recording and event == "open" and isinstance(arguments[0], (str, bytes)):
         _opened.add(os.fsdecode(arguments[0]))
 
 
-def main(descriptor: int, path: list[str] | None) -> None:
+def _describe(error: BaseException) -> tuple[str, str]:
+    """The class of the engine's error that an error is, and its message with all notes."""
+    message = "\n".join([str(error), *getattr(error, "__notes__", ())])
+    for base in type(error).__mro__:
+        # A ConfigError is made of faults, not of a message.
+        if base.__module__ == "barrage_mlflow.errors" and base.__name__ != "ConfigError":
+            return base.__name__, message
+    name = type(error).__name__
+    return "ComponentError", f"{name}: {message}" if message else name
+
+
+def main(descriptor: int) -> None:
     """Answer until the other side is gone.
 
     Args:
-        descriptor: of the socket.
-        path: where to import from; None: from what is installed alone, and opened files are noted.
+        descriptor: of the connection.
     """
-    # Ctrl-C reaches every process of a terminal; the one that was started there ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    if path is None:
-        _stay_within_packages()
-        sys.addaudithook(_note_opened)
-    else:
-        sys.path[:] = path
-    acts = {act.__name__: act for act in (load, score, evaluate, warm_up, predict)}
+    _import_only_installed()
+    sys.addaudithook(_record_opened)
+    _import_ahead()
+    functions = {function.__name__: function for function in (load, score, evaluate, predict)}
     connection = Connection(descriptor)
     while True:
         try:
@@ -120,15 +122,11 @@ def main(descriptor: int, path: list[str] | None) -> None:
             return
         answer: tuple[Any, ...]
         try:
-            answer = ("gave", acts[name](*arguments))
-        except BaseException as error:  # also sys.exit(): it must not end the process unsaid
-            package = type(error).__module__.partition(".")[0]
-            message = "\n".join([str(error), *getattr(error, "__notes__", ())])
-            answer = ("raised", f"{package}.{type(error).__name__}", message)
-        sys.stdout.flush()
-        sys.stderr.flush()
+            answer = (True, functions[name](*arguments))
+        except BaseException as error:  # also sys.exit(), which must not end the process
+            answer = (False, *_describe(error))
         connection.send(answer)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), json.loads(sys.argv[2]))
+    main(int(sys.argv[1]))

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,39 +23,38 @@ logger = logging.getLogger(__name__)
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-6
 
 
-@contextmanager
-def proved(
+def prove(
     process: ModelProcess,
     model: Path,
     expected: pd.DataFrame,
     again: Callable[[], pd.DataFrame],
     homes: Iterable[Path],
-) -> Iterator[None]:
+) -> None:
     """Have a clean process score a model's input example, from a copy in another folder.
 
-    It does so while the caller's block runs. Of a model that draws at random when it scores, only
-    the form of the answer can be proved.
+    Of a model that draws at random when it scores, only the form of the answer can be proved.
 
     Args:
-        process: one that was asked to warm up, and has not answered yet.
+        process: a fresh one.
         model: the folder of the MLflow model.
         expected: what the training process answers to the example.
-        again: has it answer once more, where the two differ: is it the same each time?
+        again: answers once more, which shows whether the answer is the same each time.
         homes: folders of the training; the model must open no file in them.
 
     Raises:
         ComponentError: it cannot be loaded, a score differs, or it needs a file that is not in
             the package.
+
+    Example:
+        >>> with ModelProcess.start() as process:  # doctest: +SKIP
+        ...     prove(process, model, scores, lambda: answer(scorer, example), [Path.cwd()])
     """
     with tempfile.TemporaryDirectory() as elsewhere:
         # Where the project looks for its own files, they are not.
         copy = Path(elsewhere, "model").resolve()
-        shutil.copytree(model, copy, copy_function=_link_or_copy)
-        process.ask("predict", str(copy))
-        yield
+        shutil.copytree(model, copy)
         try:
-            process.answer()  # it is warm
-            scores, opened = process.answer()
+            scores, opened = process.call("predict", str(copy))
         except BarrageError as error:
             raise ComponentError(
                 f"the packaged model cannot score its input example in a clean process: {error}"
@@ -69,9 +66,9 @@ def proved(
             f"the packaged model reads {needed[0]}, which other machines have not: have the "
             "transformer write what it needs in save(), and read it in load()"
         )
-    once = _as_sent(expected)
+    once = _as_json(expected)
     difference = first_difference(scores, once)
-    if difference and first_difference(_as_sent(again()), once):
+    if difference and first_difference(_as_json(again()), once):
         logger.warning(
             "the model draws at random when it scores, so its numbers could not be proved, "
             "only their form"
@@ -86,7 +83,12 @@ def proved(
 
 
 def first_difference(scores: Any, expected: Any, place: str = "") -> str:
-    """Tell where scores differ first, beyond rounding; empty if they do not.
+    """Where scores differ first, beyond rounding; empty if they do not.
+
+    Args:
+        scores: JSON values.
+        expected: likewise.
+        place: of both, for the message.
 
     Example:
         >>> first_difference([{"mass": 3.5}], [{"mass": 3.0}])
@@ -104,7 +106,7 @@ def first_difference(scores: Any, expected: Any, place: str = "") -> str:
     return next(filter(None, (first_difference(s, e, name) for name, s, e in pairs)), "")
 
 
-def _as_sent(scores: pd.DataFrame) -> Any:
+def _as_json(scores: pd.DataFrame) -> Any:
     """Scores as a client would read them."""
     return json.loads(json.dumps(scores.to_dict("records")))
 
@@ -136,10 +138,3 @@ def _files_within(opened: Iterable[str], homes: Iterable[Path], own: Sequence[Pa
         and not any(part.startswith(".") for part in Path(path).relative_to(home).parts)
         and not any(Path(path).is_relative_to(folder) for folder in own)
     ]
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another disk, or one that knows no links
-        shutil.copyfile(source, target)

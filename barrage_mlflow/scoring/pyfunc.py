@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.dataset.records.columns import native, objects
-from barrage_mlflow.errors import ArtifactError, ComponentError, describe_error
-from barrage_mlflow.scoring.saved_network import Arrays
-from barrage_mlflow.scoring.scorer import Scorer, to_frame
+from barrage_mlflow.errors import ArtifactError, describe_error
+from barrage_mlflow.scoring.scorer import Scorer
+from barrage_mlflow.scoring.scores import to_frame, to_plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_PLAIN = (str, bool, int, float, type(None))
+LOADER = "barrage_mlflow.pyfunc"
+"""The module that a packaged model names as its loader."""
 
 
 class ScoringModel:
@@ -62,7 +62,7 @@ class ScoringModel:
 
 
 def answer(scorer: Scorer, records: Records) -> pd.DataFrame:
-    """The scores of records, as a packaged model answers them: in what JSON holds.
+    """The scores of records, as a packaged model answers them: in values of JSON.
 
     Raises:
         RecordError: a record cannot be scored.
@@ -70,7 +70,7 @@ def answer(scorer: Scorer, records: Records) -> pd.DataFrame:
             None, and lists and dicts of them.
         Exception: whatever loader and transformer raise, with the place as a note.
     """
-    return to_frame(_plain(scorer.score(records)))
+    return to_frame(to_plain(scorer.score(records)))
 
 
 def _load_pyfunc(data_path: str) -> ScoringModel:
@@ -102,7 +102,7 @@ def load_scorer(model_uri: str) -> Scorer:
 
     Args:
         model_uri: any MLflow model URI (``models:/penguins/1``, ``runs:/…/model``) or a folder
-            that holds an MLflow model.
+            of an MLflow model.
 
     Raises:
         ArtifactError: there is no such model, or another tool packaged it.
@@ -117,40 +117,7 @@ def load_scorer(model_uri: str) -> Scorer:
             f"{model_uri}: MLflow finds no model there ({error}); expected an artifact folder or "
             "an MLflow model URI such as models:/NAME/1 or runs:/RUN_ID/model"
         ) from error
-    if model.metadata.flavors["python_function"].get("loader_module") != __name__:
+    if model.metadata.flavors["python_function"].get("loader_module") != LOADER:
         raise ArtifactError(f"{model_uri}: not a model that barrage-mlflow packaged")
     scorer: Scorer = model.get_raw_model()
     return scorer
-
-
-def _plain(scores: Arrays) -> Arrays:
-    """Scores in what JSON holds.
-
-    Raises:
-        ComponentError: a score is something else.
-    """
-    plain = {}
-    for name, array in scores.items():
-        if array.dtype.kind in "iufb":
-            plain[name] = array
-            continue
-        cells = [native(cell) for cell in array.tolist()]
-        for cell in cells:
-            odd = _not_plain(cell)
-            if odd is not None:
-                raise ComponentError(
-                    f"postprocess gives for output {name!r} a {odd}: expected numbers, strings, "
-                    "truth values, None, and lists and dicts of them"
-                )
-        plain[name] = objects(cells)
-    return plain
-
-
-def _not_plain(cell: Any) -> str | None:
-    """The type of what JSON does not hold; None if it holds it all."""
-    if isinstance(cell, list):
-        return next(filter(None, map(_not_plain, cell)), None)
-    if isinstance(cell, dict):
-        keys = [type(key).__name__ for key in cell if not isinstance(key, str)]
-        return f"dict with a key of type {keys[0]}" if keys else _not_plain([*cell.values()])
-    return None if isinstance(cell, _PLAIN) else type(cell).__name__

@@ -7,13 +7,9 @@ what MLflow gets. Nothing else passes from training to scoring.
 from __future__ import annotations
 
 import json
-import math
 import os
-import sys
 import weakref
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,50 +21,26 @@ from barrage_mlflow.dataset import (
     Pipeline,
     RecordMode,
     Records,
-    RecordScore,
     as_specified,
     conform_inputs,
-    describe_columns,
     load_pipeline,
     text_columns,
 )
-from barrage_mlflow.dataset.records.columns import objects
 from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError
-from barrage_mlflow.evaluation.measure import Evaluation, evaluate
 from barrage_mlflow.scoring import model_code
+from barrage_mlflow.scoring.network import Arrays, Network, load_network, network_in_memory
 from barrage_mlflow.scoring.process import ModelProcess
-from barrage_mlflow.scoring.saved_network import Arrays, Network, load_network, save_network
+from barrage_mlflow.scoring.scores import check_finite
 from barrage_mlflow.workspace import folder as artifacts
 
 if TYPE_CHECKING:
     import keras
-    import pandas as pd
 
 BATCH_SIZE = 256
 """Records that are scored at once: enough to fill the cores, few enough for images."""
 
 _PIECE = 8192
 """Records that are loaded, transformed and postprocessed at once by components on columns."""
-
-_REHEARSED = 5
-"""Records that are scored before the network is trained."""
-
-
-@dataclass(frozen=True)
-class Rehearsal:
-    """What scoring a few records with the untrained network has shown.
-
-    Attributes:
-        columns: the columns that scoring reads.
-        scores: what ``postprocess`` handed out, arrays ``(records, ...)`` by output.
-
-    Example:
-        >>> Rehearsal([], {"y": np.zeros((5, 1))}).scores["y"].shape
-        (5, 1)
-    """
-
-    columns: list[ColumnSpec]
-    scores: Arrays
 
 
 class Scorer:
@@ -81,12 +53,16 @@ class Scorer:
         columns: the columns of the records that scoring reads.
         outputs: names of the network's outputs.
         folder: of the packaged model that it was loaded from; None if it was not.
+        network: scores arrays.
+        input_specs: of the network's inputs.
 
     Example:
         >>> scorer = Scorer.load("artifacts/2026-11-23-10-15-00-1f0c")  # doctest: +SKIP
         >>> scorer.score([{"sepal_length": 5.1}])["species"].shape  # doctest: +SKIP
         (1, 3)
     """
+
+    folder: Path | None = None
 
     def __init__(
         self,
@@ -98,14 +74,13 @@ class Scorer:
     ) -> None:
         self.config = config
         self.columns = columns
-        self.outputs = _outputs(config)
-        self.folder: Path | None = None
+        self.outputs = output_names(config)
+        self.network = network
+        self.input_specs = dict(input_specs)
         self._transformer_folder = transformer_folder
-        self._pipeline = pipeline = load_pipeline(config, RecordMode.SCORE, transformer_folder)
-        self._network = network
-        self._input_specs = dict(input_specs)
-        is_uniform = all(None not in spec.shape for spec in self._input_specs.values())
-        self._by_columns = pipeline.is_columnar and is_uniform
+        self._pipeline = self.load_pipeline(RecordMode.SCORE)
+        is_uniform = all(None not in spec.shape for spec in self.input_specs.values())
+        self._by_columns = self._pipeline.is_columnar and is_uniform
 
     @classmethod
     def of_network(
@@ -125,7 +100,7 @@ class Scorer:
             transformer_folder: where the fitted transformer was saved.
             columns: the columns that scoring reads.
         """
-        in_memory = _in_memory(network, _outputs(config))
+        in_memory = network_in_memory(network, output_names(config))
         return cls(config, transformer_folder, in_memory, input_specs, columns)
 
     @classmethod
@@ -139,7 +114,7 @@ class Scorer:
             folder: the folder.
 
         Raises:
-            ArtifactError: the folder is not there or holds no trained model.
+            ArtifactError: there is no trained model in the folder.
 
         Example:
             >>> Scorer.load("/nowhere")
@@ -159,21 +134,25 @@ artifact folder of a finished training
                 f"{folder}: no trained model here; expected an artifact folder of a finished "
                 "training"
             ) from error
-        if not model_code.enter(model / artifacts.CODE):
-            return _ScorerElsewhere(model, config)
+        if not model_code.adopt(model / artifacts.CODE):
+            return ProcessScorer(model, config)
         input_specs = {
             spec["name"]: ArraySpec(tuple(spec["shape"]), spec["dtype"])
             for spec in signature["inputs"]
         }
-        scorer = cls(
-            config,
-            data / artifacts.TRANSFORMER,
-            load_network(data / artifacts.NETWORK, list(input_specs), signature["outputs"]),
-            input_specs,
-            [ColumnSpec(**column) for column in signature["columns"]],
-        )
+        network = load_network(data / artifacts.NETWORK, [*input_specs], signature["outputs"])
+        columns = [ColumnSpec(**column) for column in signature["columns"]]
+        scorer = cls(config, data / artifacts.TRANSFORMER, network, input_specs, columns)
         scorer.folder = model
         return scorer
+
+    def load_pipeline(self, mode: RecordMode) -> Pipeline:
+        """Load the loader and the fitted transformer anew.
+
+        Args:
+            mode: what records are to be loaded for.
+        """
+        return load_pipeline(self.config, mode, self._transformer_folder)
 
     def piece_size(self, batch_size: int = BATCH_SIZE) -> int:
         """How many records are best scored at once, the same whichever records they are.
@@ -184,6 +163,14 @@ artifact folder of a finished training
             batch_size: records that go through the network at once.
         """
         return max(1, _PIECE // batch_size) * batch_size if self._by_columns else batch_size
+
+    def read(self, records: Any) -> Records:
+        """Read records as the model knows their columns.
+
+        Args:
+            records: whatever :meth:`Records.read` takes: a DataFrame, dicts or a file.
+        """
+        return Records.read(records, text=text_columns(self.columns))
 
     def score(self, records: Any, batch_size: int = BATCH_SIZE) -> Arrays:
         """Score records: load → transform → network → postprocess.
@@ -202,7 +189,7 @@ artifact folder of a finished training
             >>> Scorer.load(folder).score("validation.csv")  # doctest: +SKIP
             {'species': array([[0.99, 0.01, 0.  ], ...], dtype=float32)}
         """
-        records = Records.read(records, text=text_columns(self.columns))
+        records = self.read(records)
         if not len(records):
             raise RecordError(f"{records.name}: no records to score")
         size = self.piece_size(batch_size)
@@ -211,76 +198,76 @@ artifact folder of a finished training
             return pieces[0]
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
-    def evaluate(self, records: Any) -> Evaluation:
-        """Compute the losses and metrics of the config on records, as validation does in training.
-
-        Args:
-            records: whatever :meth:`Records.read` takes, with targets.
-
-        Raises:
-            RecordError: there are no records, or one cannot be loaded or fed to the network.
-            ComponentError: there are no targets that fit the losses.
-
-        Example:
-            >>> Scorer.load(folder).evaluate("test.csv").metrics  # doctest: +SKIP
-            {'loss': 0.0813, 'accuracy': 0.9667}
-        """
-        records = Records.read(records, text=text_columns(self.columns))
-        pipeline = load_pipeline(self.config, RecordMode.VALIDATION, self._transformer_folder)
-        return evaluate(self.config, pipeline, self._network, self._input_specs, records)
-
     def _score_piece(self, records: Records, batch_size: int) -> Arrays:
         records = as_specified(records, self.columns)
-        inputs = _load_inputs(self._pipeline, records, self._input_specs)
-        scores = self._network(inputs, batch_size)
-        _check_finite(scores, records, "the network")
+        inputs = load_inputs(self._pipeline, records, self.input_specs)
+        scores = self.network(inputs, batch_size)
+        check_finite(scores, records, "the network")
         scores = self._pipeline.postprocess(scores, records)
-        _check_finite(scores, records, "postprocess")
+        check_finite(scores, records, "postprocess")
         return scores
 
 
-class _ScorerElsewhere(Scorer):
-    """A scorer whose model runs in a process of its own."""
+class ProcessScorer(Scorer):
+    """A scorer whose model runs in a process of its own.
+
+    Args:
+        model: the folder of the packaged model.
+        config: the resolved config.
+    """
 
     def __init__(self, model: Path, config: Mapping[str, Any]) -> None:
         self.config = config
-        self._process = ModelProcess(sys.path)
-        try:
-            columns, self.outputs = self._process.call("load", str(model.resolve()))
-        except BaseException:
-            self._process.close()
-            raise
-        self.columns = [ColumnSpec(**column) for column in columns]
         self.folder = model
-        # It is told columns, and knows for itself what to make of them at once.
+        # It is sent columns, and cuts them up for itself.
         self._by_columns = True
+        self._process = ModelProcess.start()
         weakref.finalize(self, self._process.close)
+        columns, self.outputs = self._process.call("load", str(model.resolve()))
+        self.columns = [ColumnSpec(**column) for column in columns]
 
-    def score(self, records: Any, batch_size: int = BATCH_SIZE) -> Arrays:
-        records = Records.read(records, text=text_columns(self.columns))
+    def call(self, name: str, records: Records, *arguments: Any) -> Any:
+        """Call a function of the process with records.
+
+        Args:
+            name: of the function.
+            records: sent as columns.
+            arguments: what else it takes.
+
+        Raises:
+            As :meth:`ModelProcess.call`.
+        """
+        cells = {column: records.cells(column) for column in records.columns}
         try:
-            scores: Arrays = self._process.call("score", *_sent(records), batch_size)
+            return self._process.call(name, cells, len(records), *arguments)
         except BarrageError as error:
             if records.place(0) != "record 0":
                 error.add_note(f"records are counted from {records.place(0)}")
             raise
+
+    def _score_piece(self, records: Records, batch_size: int) -> Arrays:
+        scores: Arrays = self.call("score", records, batch_size)
         return scores
 
-    def evaluate(self, records: Any) -> Evaluation:
-        records = Records.read(records, text=text_columns(self.columns))
-        return Evaluation(*self._process.call("evaluate", *_sent(records)))
 
-
-def _sent(records: Records) -> tuple[dict[str, Any], int]:
-    """Records as another process takes them: as columns, and how many they are."""
-    return {name: records.cells(name) for name in records.columns}, len(records)
-
-
-def _load_inputs(
+def load_inputs(
     pipeline: Pipeline, records: Records, input_specs: Mapping[str, ArraySpec]
 ) -> Arrays:
-    def conformed(x: Arrays, of: Records) -> Arrays:
-        return conform_inputs(x, input_specs, of, pipeline.loader, pipeline.transformer)
+    """Load and transform records to what a network is fed.
+
+    Args:
+        pipeline: in score mode.
+        records: typed as the model knows their columns.
+        input_specs: of the network's inputs.
+
+    Raises:
+        RecordError: a record cannot be loaded or fed to the network.
+        ComponentError: a component broke its contract.
+        Exception: whatever loader and transformer raise, with the place as a note.
+    """
+
+    def conform(x: Arrays, some: Records) -> Arrays:
+        return conform_inputs(x, input_specs, some, pipeline.loader, pipeline.transformer)
 
     try:
         (x, *_) = pipeline.load_and_transform(records)
@@ -288,166 +275,16 @@ def _load_inputs(
         if len(records) > 1:
             # What differs is named by how it differs from the first, which may be the odd one.
             first = Records.read([records[0]])
-            conformed(pipeline.load_and_transform(first)[0], records[:1])
+            conform(pipeline.load_and_transform(first)[0], records[:1])
         raise
-    return conformed(x, records)
+    return conform(x, records)
 
 
-def _in_memory(network: keras.Model, outputs: Sequence[str]) -> Network:
-    """What a network gives, run as it is."""
-    import keras
+def output_names(config: Mapping[str, Any]) -> list[str]:
+    """The outputs of the network that a resolved config names.
 
-    def run(x: Arrays, batch_size: int) -> Arrays:
-        scores = network(x, training=False)
-        return {name: keras.ops.convert_to_numpy(scores[name]) for name in outputs}
-
-    return run
-
-
-def _outputs(config: Mapping[str, Any]) -> list[str]:
+    Example:
+        >>> output_names({"model": {"outputs": [{"name": "species"}]}})
+        ['species']
+    """
     return [output["name"] for output in config["model"]["outputs"]]
-
-
-def _check_finite(scores: Arrays, records: Records, source: str) -> None:
-    finite: Any
-    for name, array in scores.items():
-        if array.dtype == object:
-            finite = np.array([_is_finite(cell) for cell in array.tolist()])
-        elif array.dtype.kind == "f":
-            finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
-        else:
-            continue
-        if not finite.all():
-            raise RecordError(
-                f"{records.place(int(np.argmin(finite)))}: expected finite scores, got NaN or "
-                f"infinity from {source} for output {name!r}; look for inputs that are far "
-                "from those it was trained on"
-            )
-
-
-def _is_finite(cell: Any) -> bool:
-    if isinstance(cell, float):
-        return math.isfinite(cell)
-    if isinstance(cell, dict):
-        return all(map(_is_finite, cell.values()))
-    return not isinstance(cell, list | tuple) or all(map(_is_finite, cell))
-
-
-def to_record_scores(scores: Arrays) -> list[RecordScore]:
-    """Turn columns of scores into one dict for each record.
-
-    Args:
-        scores: arrays ``(records, ...)``.
-
-    Example:
-        >>> to_record_scores({"species": np.array(["Gentoo", "Adelie"], dtype=object)})
-        [{'species': 'Gentoo'}, {'species': 'Adelie'}]
-    """
-    rows = zip(*scores.values(), strict=True)
-    return [dict(zip(scores, row, strict=True)) for row in rows]
-
-
-def to_frame(scores: Arrays) -> pd.DataFrame:
-    """Turn columns of scores into a DataFrame; a vector of a record becomes a list.
-
-    Args:
-        scores: arrays ``(records, ...)``.
-
-    Example:
-        >>> to_frame({"p": np.array([[0.25, 0.75]], dtype=np.float32)})["p"].tolist()
-        [[0.25, 0.75]]
-    """
-    import pandas as pd
-
-    cells = [objects(array.tolist()) if array.ndim > 1 else array for array in scores.values()]
-    frame = pd.DataFrame(dict(enumerate(cells)))
-    frame.columns = _column_index(tuple(scores)).view()
-    return frame
-
-
-@cache
-def _column_index(names: tuple[str, ...]) -> pd.Index:
-    """Names as they are: pandas takes longer to make Arrow's strings of them than for the rest.
-
-    A frame gets a view of it: pandas keeps what a caller sets on the index of columns, its name
-    above all, in the index.
-    """
-    import pandas as pd
-
-    return pd.Index(names, dtype=object)
-
-
-def rehearse(
-    config: Mapping[str, Any],
-    network: keras.Model,
-    input_specs: Mapping[str, ArraySpec],
-    transformer_folder: Path,
-    records: Records,
-    count: int = _REHEARSED,
-) -> Rehearsal:
-    """Score a few records with the untrained network, to find now what would break at the end.
-
-    A loader that fails without targets or a ``postprocess`` that breaks is found here, before
-    an hour of training is spent. The network is left as it is.
-
-    Args:
-        config: the resolved config.
-        network: dict-in, dict-out.
-        input_specs: of the network's inputs.
-        transformer_folder: where the fitted transformer was saved.
-        records: train records.
-        count: how many of them to score.
-
-    Raises:
-        RecordError: a record cannot be loaded or fed to the network.
-        ComponentError: a component broke its contract.
-        Exception: whatever loader or transformer raise, with the place as a note.
-    """
-    import keras
-
-    pipeline = load_pipeline(config, RecordMode.SCORE, transformer_folder)
-    columns = describe_columns(pipeline.loader, records)
-    few = as_specified(records[:count], columns)
-    inputs = _load_inputs(pipeline, few, input_specs)
-    with keras.StatelessScope():  # a state of the network, or of Keras, is changed in here alone
-        scores = _in_memory(network, _outputs(config))(inputs, count)
-    # An untrained network may give what a trained one does not and postprocess rightly refuses.
-    mild = {name: np.full_like(array, 0.5) for name, array in scores.items()}
-    failures = []
-    for attempt in (scores, mild):
-        try:
-            return Rehearsal(columns, pipeline.postprocess(attempt, few))
-        except Exception as error:
-            failures.append(error)
-    failures[0].add_note("found before training, on scores of the untrained network")
-    raise failures[0]
-
-
-def save_model(
-    folder: Path,
-    config: Mapping[str, Any],
-    network: keras.Model,
-    input_specs: Mapping[str, ArraySpec],
-    columns: Sequence[ColumnSpec],
-) -> None:
-    """Write what :meth:`Scorer.load` reads, the transformer's own files apart.
-
-    Args:
-        folder: the ``data`` folder of the packaged model; the transformer has been saved in it.
-        config: the resolved config.
-        network: dict-in, dict-out, holding the weights to keep.
-        input_specs: of the network's inputs, in its order.
-        columns: the columns that scoring reads, as :func:`rehearse` found them.
-    """
-    outputs = _outputs(config)
-    signature = {
-        "columns": [asdict(column) for column in columns],
-        "inputs": [
-            {"name": name, "shape": list(spec.shape), "dtype": spec.dtype}
-            for name, spec in input_specs.items()
-        ],
-        "outputs": outputs,
-    }
-    save_network(network, folder / artifacts.NETWORK, input_specs, outputs)
-    artifacts.write_json(folder / artifacts.SIGNATURE, signature)
-    artifacts.write_json(folder / artifacts.DATA_CONFIG, config)

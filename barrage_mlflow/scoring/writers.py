@@ -29,6 +29,7 @@ _GROUP = 1 << 16
 _GROUP_BYTES = 1 << 26
 # Made once, since making it takes longer than a row.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str)
+_ONE_TYPE = "Parquet takes values of one type in a column"
 _OTHERS = "write .jsonl or .csv, which take any value"
 
 
@@ -44,8 +45,8 @@ class RowWriter:
         """The bytes of some rows.
 
         Args:
-            columns: what stands in them.
-            first: whether none stand before them.
+            columns: of the rows.
+            first: whether there are none before them.
 
         Raises:
             ArtifactError: the format does not take it.
@@ -134,15 +135,15 @@ class _Parquet(RowWriter):
         for table in _tables(rows):
             schema = _common(schema, table.schema)
         with pq.ParquetWriter(whole, schema) as writer:
-            held: list[pa.Table] = []
+            group: list[pa.Table] = []
             for table in _tables(rows):
-                held.append(_conformed(table, schema))
-                full = sum(map(len, held)) >= _GROUP
-                if full or sum(each.nbytes for each in held) >= _GROUP_BYTES:
-                    writer.write_table(pa.concat_tables(held))
-                    held = []
-            if held:
-                writer.write_table(pa.concat_tables(held))
+                group.append(table)
+                full = sum(map(len, group)) >= _GROUP
+                if full or sum(each.nbytes for each in group) >= _GROUP_BYTES:
+                    writer.write_table(_joined(group, schema))
+                    group = []
+            if group:
+                writer.write_table(_joined(group, schema))
         return whole
 
 
@@ -208,9 +209,7 @@ def _arrow(name: str, column: Any) -> Any:
     try:
         return pa.array(_cells(column))
     except (pa.ArrowException, OverflowError, UnicodeError) as error:
-        raise ArtifactError(
-            f"column '{name}': Parquet takes values of one type in a column ({error}); {_OTHERS}"
-        ) from error
+        raise ArtifactError(f"column '{name}': {_ONE_TYPE} ({error}); {_OTHERS}") from error
 
 
 def _tables(rows: Path) -> Iterator[pa.Table]:
@@ -225,32 +224,23 @@ def _common(known: pa.Schema | None, new: pa.Schema) -> pa.Schema:
     """The types that fit the rows so far and the new ones."""
     if known is None or known.equals(new):
         return new
-    fields = []
-    for field, other in zip(known, new, strict=True):
-        both = [pa.schema([field]), pa.schema([other])]
-        try:
-            fields += pa.unify_schemas(both, promote_options="permissive")
-        except pa.ArrowException as error:
-            raise ArtifactError(
-                f"column '{other.name}': Parquet takes values of one type in a column, and here "
-                f"are {other.type} after {field.type}; {_OTHERS}"
-            ) from error
-    return pa.schema(fields)
+    try:
+        return pa.unify_schemas([known, new], promote_options="permissive")
+    except pa.ArrowException as error:
+        raise ArtifactError(f"{_ONE_TYPE} ({error}); {_OTHERS}") from error
 
 
-def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    if table.schema.equals(schema):
-        return table
+def _joined(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
+    """All rows, with the types of a schema."""
+    tables = [schema.empty_table(), *tables]
     columns = []
     for field in schema:
-        column = table[field.name]
+        parts = [table.select([field.name]) for table in tables]
         try:
-            columns.append(column.cast(field.type))
-        except (pa.ArrowNotImplementedError, pa.ArrowTypeError):  # structs that have other fields
-            columns.append(pa.array(column.to_pylist(), field.type))
+            columns += pa.concat_tables(parts, promote_options="permissive").columns
         except pa.ArrowInvalid as error:
             raise ArtifactError(
-                f"column '{field.name}': {field.type} does not hold all its values ({error}); "
+                f"column '{field.name}': {field.type} cannot represent all its values ({error}); "
                 f"{_OTHERS}"
             ) from error
     return pa.table(columns, schema=schema)

@@ -192,7 +192,7 @@ def prepare(
     import keras
 
     from barrage_mlflow.model import Objective, build_network, input_specs
-    from barrage_mlflow.scoring.scorer import rehearse
+    from barrage_mlflow.scoring.rehearsal import rehearse
     from barrage_mlflow.services import check_monitors
     from barrage_mlflow.solver import build_optimizer
 

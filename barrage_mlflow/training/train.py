@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from barrage_mlflow.config import code_modules
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.scoring.package import package_model
+from barrage_mlflow.scoring.package import package_model, save_model
 from barrage_mlflow.scoring.process import ModelProcess
-from barrage_mlflow.scoring.proof import proved
+from barrage_mlflow.scoring.proof import prove
 from barrage_mlflow.scoring.pyfunc import answer
-from barrage_mlflow.scoring.scorer import Scorer, save_model
+from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.tracking.dependencies import project_code, requirements
 from barrage_mlflow.training.prepare import (
     Plan,
@@ -152,11 +152,10 @@ def train(
             work.begin(document, resolved, code, changes, values)
             logger.info("artifacts in %s", folder)
             following = publisher.following(work) if publisher else nullcontext()
-            with following, work.attempt(), ModelProcess.spare() as process:
+            with following, work.attempt(), ModelProcess.start() as process:
                 with stop.at_once():
                     from barrage_mlflow.training.epochs import train_epochs
 
-                    process.ask("warm_up")
                     checkpoint = _find_checkpoint(work)
                     plan = prepare(resolved, sets, work.transformer)
                     write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
@@ -213,13 +212,11 @@ def find_code(config: Config) -> list[Path]:
 def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelProcess) -> None:
     """Make an MLflow model of what was trained, and prove that it scores elsewhere as it does here.
 
-    The curves are drawn meanwhile.
-
     Args:
         plan: what was prepared.
         network: with the best weights.
         work: the artifact folder.
-        process: a clean process, which was asked to warm up.
+        process: a clean process.
 
     Raises:
         ComponentError: the packaged model does not score elsewhere as it does here.
@@ -240,8 +237,8 @@ def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelPro
     files = [Path(records.source) for records in plan.sets.values() if records.source]
     homes = [path.parent for path in (*files, *find_code(plan.config))]
     again = partial(answer, scorer, example)
-    with proved(process, model, scores, again, [folder, Path.cwd(), *homes]):
-        write_learning_curves(work.history, folder / artifacts.LEARNING_CURVES)
+    prove(process, model, scores, again, [folder, Path.cwd(), *homes])
+    write_learning_curves(work.history, folder / artifacts.LEARNING_CURVES)
 
 
 def _find_checkpoint(work: Workspace) -> Checkpoint | None:

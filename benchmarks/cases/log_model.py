@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
@@ -42,7 +42,7 @@ def ours(table: str) -> dict[str, float]:
 
     parts = [
         (training, "save_model", training.save_model),
-        (training, "proved", lambda *_: nullcontext()),
+        (training, "prove", lambda *_: None),
         (recording, "log_model", recording.log_model),
     ]
     with ExitStack() as stack:
@@ -50,7 +50,7 @@ def ours(table: str) -> dict[str, float]:
         for owner, name, whole in parts:
             stack.enter_context(mock.patch.object(owner, name, timed(name, whole)))
         BarrageModel("artifacts").train(mlp_config(BATCH_SIZE, epochs=1), table, table)
-    until_proof = begun["proved"] - begun["save_model"]
+    until_proof = begun["prove"] - begun["save_model"]
     return {
         "export": taken["save_model"],
         "package": until_proof - taken["save_model"],

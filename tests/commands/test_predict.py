@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import resource
 import shutil
@@ -25,6 +24,7 @@ from barrage_mlflow.commands import predict as batch_scoring
 from barrage_mlflow.commands.predict import FileScores, print_scores
 from barrage_mlflow.dataset import Parts
 from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.evaluation.measure import evaluate
 from barrage_mlflow.scoring.pyfunc import load_scorer
 from barrage_mlflow.workspace.lock import locked
 
@@ -37,7 +37,7 @@ RECORDS = 57
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several parts of several pieces in a small file, and every moment to go on from kept."""
     monkeypatch.setattr("barrage_mlflow.dataset.records.parts.PART", 12)
-    monkeypatch.setattr("barrage_mlflow.scoring.unfinished._SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("barrage_mlflow.workspace.resumable._SAVE_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -164,110 +164,88 @@ def test_what_was_broken_off_goes_on_to_the_same_file(
     assert not Path(f"{output}.unfinished").exists()
 
 
-def test_a_file_of_one_type_is_gone_on_with_in_another_process(model: Path) -> None:
-    """What a column of Parquet must hold is known from rows that this process never saw."""
-    Path("records.jsonl").write_text(
-        "\n".join(
-            json.dumps({"a": n, "s": None, "id": n if n < 30 else n + 0.5}) for n in range(57)
-        )
-    )
+def test_what_a_column_of_parquet_must_hold_is_known_from_rows_of_another_process(
+    model: Path,
+) -> None:
+    ids = [number if number < 30 else number + 0.5 for number in range(57)]
+    rows = [json.dumps({"a": 1, "s": None, "id": one}) for one in ids]
+    Path("records.jsonl").write_text("\n".join(rows))
     with pytest.raises(SystemError, match="stopped"):
         score_file(Stopping(model, 5, stop), "records.jsonl", "scores.parquet", keep=["id"])
     score_file(StubScorer(model), "records.jsonl", "scores.parquet", keep=["id"])
     table = pq.read_table("scores.parquet")
-    assert str(table.schema.field("id").type) == "double"
-    assert str(table.schema.field("name").type) == "null"
-    assert table["id"].to_pylist() == [n if n < 30 else n + 0.5 for n in range(57)]
+    assert {field.name: str(field.type) for field in table.schema}["id"] == "double"
+    assert table["id"].to_pylist() == ids
 
 
 def test_rows_behind_those_that_count_are_cut_off(model: Path) -> None:
     """As a kill leaves them, between the rows and the count of them."""
     source = write_records("csv")
     score_file(StubScorer(model), source, "whole.csv")
+    Path("scores.csv").write_text("before")
     with pytest.raises(SystemError, match="stopped"):
         score_file(Stopping(model, 5, stop), source, "scores.csv")
+    assert Path("scores.csv").read_text() == "before"
     with Path("scores.csv.unfinished/rows").open("ab") as rows:
         rows.write(b"half a ro")
     assert score_file(StubScorer(model), source, "scores.csv").resumed == 20
     assert Path("scores.csv").read_bytes() == Path("whole.csv").read_bytes()
 
 
+def change(name: str, text: str) -> Callable[[], object]:
+    return lambda: Path(name).write_text(text)
+
+
 def touch_records() -> None:
     os.utime("records.csv", (0, 0))
 
 
-def change_model() -> None:
-    Path("model/data/file").write_text("other")
+DAMAGED = "scores.csv.unfinished is damaged"
+CHANGED = "{} changed since scores.csv.unfinished was begun"
 
 
 @pytest.mark.parametrize(
-    ("changes", "what"),
+    ("changes", "options", "why"),
     [
-        ([touch_records], "the records"),
-        ([change_model], "the model"),
-        ([lambda: Path("model/code/more").touch()], "the model"),
-        ([touch_records, change_model], "the records and the model"),
-        ([lambda: Path("scores.csv.unfinished/rows").write_bytes(b"p")], ""),
-        ([lambda: Path("scores.csv.unfinished/rows").unlink()], ""),
+        ([touch_records], {}, CHANGED.format("the records")),
+        ([change("model/data/file", "other")], {}, CHANGED.format("the model")),
+        ([touch_records, change("model/code/more", "")], {},
+         CHANGED.format("the records and the model")),
+        ([], {"batch_size": 7}, CHANGED.format("the options")),
+        ([], {"keep": ["id"]}, CHANGED.format("the options")),
+        ([change("scores.csv.unfinished/rows", "p")], {}, DAMAGED),
+        ([lambda: Path("scores.csv.unfinished/rows").unlink()], {}, DAMAGED),
+        ([change("scores.csv.unfinished/progress.json", "{")], {}, DAMAGED),
+        ([change("scores.csv.unfinished/progress.json", "[]")], {}, DAMAGED),
+        ([change("scores.csv.unfinished/progress.json", '{"about": {}}')], {}, DAMAGED),
     ],
-)
-def test_other_records_or_another_model_start_afresh(
-    model: Path, changes: list[Callable[[], object]], what: str, caplog: pytest.LogCaptureFixture
+)  # fmt: skip
+def test_what_was_made_of_something_else_starts_afresh(
+    model: Path,
+    changes: list[Callable[[], object]],
+    options: dict[str, Any],
+    why: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     source = write_records("csv")
     with pytest.raises(SystemError, match="stopped"):
         score_file(Stopping(model, 5, stop), source, "scores.csv")
-    for change in changes:
-        change()
+    for make in changes:
+        make()
     scorer = StubScorer(model)
-    caplog.set_level(logging.INFO, "barrage_mlflow")
-    assert score_file(scorer, source, "scores.csv").resumed == 0
+    assert score_file(scorer, source, "scores.csv", **options).resumed == 0
     assert scorer.scored == RECORDS
-    why = "scores.csv.unfinished is damaged"
-    if what:
-        why = f"{what} changed since scores.csv.unfinished was begun"
     assert caplog.messages == [f"starting afresh: {why}"]
     assert len(read_scores("scores.csv")) == RECORDS
 
 
-def test_other_options_start_afresh(model: Path, caplog: pytest.LogCaptureFixture) -> None:
-    source = write_records("csv")
-    for options in ({"keep": ["id"]}, {"batch_size": 7}, {"keep": ["a"], "batch_size": 7}):
-        with pytest.raises(SystemError, match="stopped"):
-            score_file(Stopping(model, 5, stop), source, "scores.csv", **options)
-    said = "starting afresh: the options changed since scores.csv.unfinished was begun"
-    assert caplog.messages == [said, said]
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"about": {}}'])
-def test_a_state_that_cannot_be_read_starts_afresh(model: Path, text: str) -> None:
-    source = write_records("csv")
-    with pytest.raises(SystemError, match="stopped"):
-        score_file(Stopping(model, 5, stop), source, "scores.csv")
-    Path("scores.csv.unfinished/progress.json").write_text(text)
-    assert score_file(StubScorer(model), source, "scores.csv").resumed == 0
-    assert len(read_scores("scores.csv")) == RECORDS
-
-
 def test_a_model_that_lies_nowhere_is_never_gone_on_with(model: Path) -> None:
-    source = write_records("csv")
-    scorer = Stopping(model, 5, stop)
-    scorer.folder = None
+    scorers = [Stopping(model, 5, stop), StubScorer(model)]
+    for scorer in scorers:
+        scorer.folder = None
     with pytest.raises(SystemError, match="stopped"):
-        score_file(scorer, source, "scores.csv")
-    again = StubScorer(model)
-    again.folder = None
-    assert score_file(again, source, "scores.csv").resumed == 0
-
-
-def test_what_was_there_before_stays_until_the_new_file_is_whole(model: Path) -> None:
-    source = write_records("csv")
-    Path("scores.csv").write_text("before")
-    with pytest.raises(SystemError, match="stopped"):
-        score_file(Stopping(model, 5, stop), source, "scores.csv")
-    assert Path("scores.csv").read_text() == "before"
-    score_file(StubScorer(model), source, "scores.csv")
-    assert len(read_scores("scores.csv")) == RECORDS
+        score_file(scorers[0], write_records("csv"), "scores.csv")
+    assert score_file(scorers[1], "records.csv", "scores.csv").resumed == 0
 
 
 def test_one_process_at_a_time_writes_a_file(model: Path) -> None:
@@ -315,15 +293,6 @@ def test_a_full_disk_is_told_and_what_is_whole_stays(model: Path, output: str) -
     assert not Path(path).exists()
     assert score_file(StubScorer(model), source, path, batch_size=100).resumed > 0
     assert read_scores(path) == read_scores(f"whole.{output}")
-
-
-def test_a_folder_that_cannot_be_written_to_is_told(model: Path) -> None:
-    source = write_records("csv")
-    Path("scores.csv.unfinished").write_text("")
-    with pytest.raises(
-        ArtifactError, match=r"^scores.csv.unfinished: expected a folder, got a file"
-    ):
-        score_file(StubScorer(model), source, "scores.csv")
 
 
 # Columns ----------------------------------------------------------------------------------
@@ -442,18 +411,11 @@ def test_all_ways_in_give_the_same_scores(
     predicted = BarrageModel(folder).predict("records.csv")
     np.testing.assert_array_equal([score["label"] for score in predicted], expected)
     for kind in ("csv", "jsonl", "parquet"):
-        score_file(load_scorer(uri), f"records.{kind}", "scores.parquet", ["postcode"])
+        path = f"records.{kind}"
+        score_file(load_scorer(uri), path, "scores.parquet", ["postcode"], batch_size=256)
         table = pq.read_table("scores.parquet")
         np.testing.assert_array_equal(np.array(table["label"].to_pylist(), np.float32), expected)
         assert table["postcode"].to_pylist() == frame["postcode"].tolist()
-
-
-def test_codes_that_look_like_numbers_are_evaluated_as_text(trained: tuple[Path, str]) -> None:
-    frame = write_postcodes(70).assign(label=[0, 1] * 35)
-    frame.to_csv("labelled.csv", index=False)
-    expected = Scorer.load(trained[0]).evaluate(frame).metrics
-    assert Scorer.load(trained[0]).evaluate("labelled.csv").metrics == expected
-    assert copy_elsewhere(trained[0]).evaluate("labelled.csv").metrics == expected
 
 
 def copy_elsewhere(folder: Path) -> Scorer:
@@ -478,6 +440,10 @@ def test_a_model_that_has_a_process_of_its_own_scores_files_too(
     assert done.records == 70
     scores = np.array(pq.read_table("scores.parquet")["label"].to_pylist(), np.float32)
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    labelled = frame.assign(label=[0, 1] * 35)
+    labelled.to_csv("labelled.csv", index=False)
+    metrics = evaluate(Scorer.load(trained[0]), labelled).metrics
+    assert evaluate(scorer, "labelled.csv").metrics == metrics
     frame["a"] = ["many" if row == 9 else cell for row, cell in enumerate(frame["a"])]
     frame.to_csv("records.csv", index=False)
     with pytest.raises(RecordError, match=r"record 5, column 'a': expected a number, got") as bad:

@@ -95,43 +95,29 @@ def alias(request: pytest.FixtureRequest) -> str:
     return re.sub(r"\W", "-", request.node.name)
 
 
-def losses(trained: list[dict[str, float]], *versions: int) -> dict[str, Any]:
-    return {str(v): pytest.approx(trained[v - 1]["val_loss"], 1e-5) for v in versions}
-
-
-def test_a_better_version_takes_the_alias(trained: list[dict[str, float]], alias: str) -> None:
-    set_alias("small", alias, "1")
-    promotion = promote("models:/small/2", VALIDATION, alias=alias)
-    expected = losses(trained, 2, 1)
-    assert promotion == Promotion("small", alias, "2", "1", "loss", "min", expected)
-    assert promotion.promoted
-    assert find_holder("small", alias) == "2"
-
-
-def test_a_worse_version_leaves_the_alias(trained: list[dict[str, float]], alias: str) -> None:
-    set_alias("small", alias, "2")
-    promotion = promote("models:/small/1", VALIDATION, alias=alias)
-    expected = losses(trained, 1, 2)
-    assert promotion == Promotion("small", alias, "1", "2", "loss", "min", expected)
-    assert not promotion.promoted
-    assert find_holder("small", alias) == "2"
-
-
-def test_an_alias_that_leads_nowhere_is_set(trained: list[dict[str, float]], alias: str) -> None:
-    promotion = promote("models:/small/1", VALIDATION, alias=alias)
-    expected = losses(trained, 1)
-    assert promotion == Promotion("small", alias, "1", None, "loss", "min", expected)
-    assert promotion.promoted
-    assert find_holder("small", alias) == "1"
-
-
-def test_a_version_that_has_the_alias_keeps_it(trained: list[dict[str, float]], alias: str) -> None:
-    set_alias("small", alias, "1")
-    promotion = promote(f"models:/small@{alias}", VALIDATION, alias=alias)
-    expected = losses(trained, 1)
-    assert promotion == Promotion("small", alias, "1", "1", "loss", "min", expected)
-    assert promotion.promoted
-    assert find_holder("small", alias) == "1"
+@pytest.mark.parametrize(
+    ("version", "before", "after"),
+    [("2", "1", "2"), ("1", "2", "2"), ("1", None, "1"), ("1", "1", "1"), ("2", "5", "2")],
+    ids=["better", "worse", "led nowhere", "has it already", "without metrics"],
+)
+def test_the_better_version_has_the_alias_in_the_end(
+    trained: list[dict[str, float]],
+    alias: str,
+    version: str,
+    before: str | None,
+    after: str,
+) -> None:
+    uri = f"models:/small/{version}"
+    if before is not None:
+        set_alias("small", alias, before)
+    if before == version:
+        uri = f"models:/small@{alias}"
+    promotion = promote(uri, VALIDATION, alias=alias)
+    compared = [each for each in dict.fromkeys([version, before]) if each is not None]
+    losses = {each: pytest.approx(trained[int(each) - 1]["val_loss"], 1e-5) for each in compared}
+    assert promotion == Promotion("small", alias, version, before, "loss", "min", losses)
+    assert promotion.promoted == (after == version)
+    assert find_holder("small", alias) == after
 
 
 def test_the_metric_is_what_the_version_chose_its_best_epoch_by(alias: str) -> None:
@@ -185,11 +171,6 @@ def test_versions_that_cannot_be_compared_are_refused(
     assert find_holder(name, "kept") == held
 
 
-def test_metrics_that_only_one_version_has_do_not_matter(alias: str) -> None:
-    set_alias("small", alias, "5")
-    assert promote("models:/small/2", VALIDATION, alias=alias).promoted
-
-
 def test_a_score_that_is_no_number_is_refused(alias: str) -> None:
     far = VALIDATION.assign(label=1e30)
     far.to_csv("far.csv", index=False)
@@ -221,7 +202,7 @@ def test_a_score_that_is_no_number_is_refused(alias: str) -> None:
         ("models:/small/1", "none.csv", "new", RecordError, "none.csv: no such file"),
     ],
 )
-def test_bad_requests_are_told(
+def test_bad_requests(
     uri: str, records: Any, alias: str, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=re.escape(message)):
@@ -229,32 +210,22 @@ def test_bad_requests_are_told(
     assert find_holder("small", "new") is None
 
 
-def report(holder: str | None, mode: str, new: float, held: float) -> list[str]:
-    scores = {"2": new} if holder in (None, "2") else {"2": new, "1": held}
-    return Promotion("small", "champion", "2", holder, "m", mode, scores).report.splitlines()
-
-
-def test_the_report_tells_scores_and_outcome() -> None:
-    assert report("1", "max", 0.75, 0.5) == [
-        "small version 2: m 0.75",
-        "small version 1: m 0.5 (@champion)",
-        "moved: @champion now leads to version 2 (m: higher is better)",
-    ]
-    assert report("1", "min", 0.75, 0.5) == [
-        "small version 2: m 0.75",
-        "small version 1: m 0.5 (@champion)",
-        "not moved: @champion stays with version 1 (m: lower is better)",
-    ]
-    for mode in ("min", "max"):
-        assert report("1", mode, 0.5, 0.5)[2].startswith("moved: @champion now leads to version 2")
-    assert report(None, "min", 0.75, 0.5) == [
-        "small version 2: m 0.75",
-        "set: @champion leads to version 2; it led nowhere",
-    ]
-    assert report("2", "min", 0.75, 0.5) == [
-        "small version 2: m 0.75 (@champion)",
-        "not moved: @champion leads to version 2 already",
-    ]
+@pytest.mark.parametrize(
+    ("holder", "mode", "held", "last"),
+    [
+        ("1", "max", 0.5, "moved: @champion now leads to version 2 (m: higher is better)"),
+        ("1", "min", 0.5, "not moved: @champion stays with version 1 (m: lower is better)"),
+        ("1", "min", 0.75, "moved: @champion now leads to version 2 (m: lower is better)"),
+        (None, "min", None, "set: @champion leads to version 2; it led nowhere"),
+        ("2", "min", None, "not moved: @champion leads to version 2 already"),
+    ],
+)
+def test_the_report(holder: str | None, mode: str, held: float | None, last: str) -> None:
+    scores = {"2": 0.75} if held is None else {"2": 0.75, "1": held}
+    lines = Promotion("small", "champion", "2", holder, "m", mode, scores).report.splitlines()
+    assert lines[0] == "small version 2: m 0.75" + (" (@champion)" if holder == "2" else "")
+    assert lines[1:-1] == ([] if held is None else [f"small version 1: m {held} (@champion)"])
+    assert lines[-1] == last
 
 
 def test_a_version_tells_the_metrics_of_its_best_epoch(trained: list[dict[str, float]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,6 @@ from typing import Any
 
 import pytest
 from small import small_config, small_frame
-
-VALIDATION = small_frame(5, seed=1)
 
 PARTS = '''
 import keras
@@ -86,40 +85,29 @@ def package(home: Path, factor: int) -> Path:
     return home / "out" / "model"
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    home = tmp_path_factory.mktemp("projects")
-    return [package(home / str(factor), factor) for factor in (2, 3)]
-
-
-def score(models: list[Path], folder: Path) -> list[Any]:
-    VALIDATION.to_json(folder / "records.json", orient="records")
-    uris = json.dumps([str(model) for model in models])
-    said = run([sys.executable, "-c", SCORE, uris, folder / "records.json"], folder)
-    answers: list[Any] = json.loads(said.splitlines()[-1])
-    return answers
-
-
-def test_models_of_one_name_each_run_their_own_code(models: list[Path], tmp_path: Path) -> None:
-    for (answers, folder), factor in zip(score(models, tmp_path), (2, 3), strict=True):
-        own = [{"late": f"late {factor}", "own": factor, "registered": float(factor)}] * 5
-        assert answers == [own] * 20
-        assert folder == own
-
-
-def test_a_model_runs_with_the_engine_that_it_was_packaged_with(
-    models: list[Path], tmp_path: Path
-) -> None:
-    engine = models[0] / "code" / "barrage_mlflow" / "dataset" / "pipeline.py"
+def with_another_engine(model: Path, copy: Path) -> Path:
+    shutil.copytree(model, copy)
+    engine = copy / "code" / "barrage_mlflow" / "scoring" / "scorer.py"
     text = engine.read_text("utf-8")
-    called = "processed.append(self.transformer.postprocess("
-    assert called in text
-    try:
-        engine.write_text(
-            text.replace(called, "processed.append({'engine': 'older'} or ("), "utf-8"
-        )
-        ((answers, folder),) = score(models[:1], tmp_path)
-    finally:
-        engine.write_text(text, "utf-8")
-    assert answers == [[{"engine": "older"}] * 5] * 20
-    assert folder == [{"engine": "older"}] * 5
+    called = "self._pipeline.postprocess(scores, records)"
+    assert text.count(called) == 1
+    older = "{'engine': np.array(['older'] * len(records), object)}"
+    engine.write_text(text.replace(called, older), "utf-8")
+    return copy
+
+
+def test_models_of_one_name_each_run_their_own_code_and_engine(tmp_path: Path) -> None:
+    models = [package(tmp_path / str(factor), factor) for factor in (2, 3)]
+    models.append(with_another_engine(models[0], tmp_path / "older"))
+    small_frame(5, seed=1).to_json(tmp_path / "records.json", orient="records")
+    uris = json.dumps([str(model) for model in models])
+    printed = run([sys.executable, "-c", SCORE, uris, tmp_path / "records.json"], tmp_path)
+    expected: list[dict[str, Any]] = [
+        {"late": f"late {factor}", "own": factor, "registered": float(factor)} for factor in (2, 3)
+    ]
+    expected.append({"engine": "older"})
+    for (served, predicted), own in zip(
+        json.loads(printed.splitlines()[-1]), expected, strict=True
+    ):
+        assert served == [[own] * 5] * 20
+        assert predicted == [own] * 5

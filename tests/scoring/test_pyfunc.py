@@ -78,7 +78,7 @@ def test_the_model_holds_code_example_and_pinned_requirements(trained: TrainingR
     assert {line.partition("==")[0] for line in requirements} >= {"tensorflow", "keras", "mlflow"}
     assert all("==" in line for line in requirements)
     model = yaml.safe_load((folder / "MLmodel").read_text("utf-8"))
-    assert model["flavors"]["python_function"]["loader_module"] == "barrage_mlflow.scoring.pyfunc"
+    assert model["flavors"]["python_function"]["loader_module"] == "barrage_mlflow.pyfunc"
 
 
 NAN_IN_A = r"input, record 1: input 'x', column 'a': expected a number, got a missing value \(NaN\)"
