@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from barrage_mlflow.commands.predict import FileScores, score_file
     from barrage_mlflow.commands.promote import Promotion, promote
     from barrage_mlflow.commands.reproduce import Reproduction, reproduce
+    from barrage_mlflow.commands.sync import sync
     from barrage_mlflow.config import resolve_config
     from barrage_mlflow.dataset import (
         IdentityTransformer,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from barrage_mlflow.scoring.scorer import Scorer
-    from barrage_mlflow.tracking.sync import sync
     from barrage_mlflow.training.train import TrainingResult, train
 
 __version__ = "0.1.0"
@@ -67,8 +67,8 @@ _HOMES = {
     ),
     "commands.promote": ("Promotion", "promote"),
     "commands.reproduce": ("Reproduction", "reproduce"),
+    "commands.sync": ("sync",),
     "scoring.scorer": ("Scorer",),
-    "tracking.sync": ("sync",),
     "training.train": ("TrainingResult", "train"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -191,7 +191,7 @@ def sync(artifact_dir: str, new_run: bool) -> None:
     """
     _load_tensorflow()
 
-    from barrage_mlflow.tracking.sync import sync as run_sync
+    from barrage_mlflow.commands.sync import sync as run_sync
 
     click.echo(f"run: {run_sync(artifact_dir, new_run=new_run)}")
 
@@ -369,7 +369,7 @@ def diff(a: str, b: str) -> None:
     Defaults are filled in first, so that it is told what would be trained otherwise.
     """
     from barrage_mlflow.config.diff import diff_configs
-    from barrage_mlflow.tracking.configs import load_config_for_diff
+    from barrage_mlflow.commands.diff import load_config_for_diff
 
     differences = diff_configs(load_config_for_diff(a), load_config_for_diff(b))
     for difference in differences:

@@ -58,6 +58,7 @@ def build_callbacks(
         ResumeCheckpoint
     """
     services = config["services"]
+    resume = services.get("resume_checkpoint", {})
     checkpoints = folder / artifacts.CHECKPOINTS
     tensorboard = {"log_dir": str(folder / artifacts.TENSORBOARD), **services["tensorboard"]}
     # One for both: a resume checkpoint is to be found only together with the best it tells of.
@@ -76,7 +77,7 @@ def build_callbacks(
         ResumeCheckpoint(
             checkpoints / artifacts.RESUME,
             writer,
-            **services.get("resume_checkpoint", {}),
+            **{name: value for name, value in resume.items() if name != "in_mlflow"},
             about=about,
             written=written,
         ),

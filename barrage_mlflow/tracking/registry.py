@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking.names import legal_tags
-from barrage_mlflow.tracking.server import call
-from barrage_mlflow.tracking.stored import check_there
+from barrage_mlflow.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,6 +21,8 @@ _URI = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))")
 def check_registrable(name: str) -> None:
     """Check that MLflow's registry takes a model of this name, known or new.
 
+    Who may not look at a model that is not there may yet make one.
+
     Raises:
         TrackingError: it does not answer, or refuses the name.
 
@@ -31,7 +32,7 @@ def check_registrable(name: str) -> None:
     try:
         _ask(f"register a model {name!r}", lambda client: client.get_registered_model(name))
     except TrackingError as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"):
             raise
 
 
@@ -123,8 +124,6 @@ def find_version(model_uri: str) -> tuple[str, str]:
         barrage_mlflow.errors.TrackingError: artifacts/penguins: expected a version of a registered
         model, models:/NAME/VERSION or models:/NAME@ALIAS
     """
-    import mlflow
-
     parts = _URI.fullmatch(model_uri)
     if parts is None:
         raise TrackingError(
@@ -132,14 +131,13 @@ def find_version(model_uri: str) -> tuple[str, str]:
             "models:/NAME@ALIAS"
         )
     name, number, alias = parts.groups()
-    check_there(mlflow.get_tracking_uri())
 
     def find(client: MlflowClient) -> str:
         if number is None:
             return str(client.get_model_version_by_alias(name, alias).version)
         return str(client.get_model_version(name, number).version)
 
-    return name, _ask(f"find {model_uri}", find)
+    return name, _ask(f"find {model_uri}", find, existing=True)
 
 
 def find_holder(name: str, alias: str) -> str | None:
@@ -171,10 +169,6 @@ def set_alias(name: str, alias: str, version: str) -> None:
     )
 
 
-def _ask(act: str, question: Callable[[MlflowClient], T]) -> T:
-    import mlflow
-    from mlflow import MlflowClient
-
-    uri = mlflow.get_tracking_uri()
-    client = call(uri, "open its store", lambda: MlflowClient(uri))
-    return call(uri, act, lambda: question(client))
+def _ask(act: str, question: Callable[[MlflowClient], T], existing: bool = False) -> T:
+    store = Store(existing)
+    return store.call(act, question, store.client)
