@@ -76,7 +76,7 @@ class Publisher:
 
     def __init__(self) -> None:
         self._tags: dict[str, str] = {}
-        self._times: dict[tuple[str, int, str], int] = {}
+        self._metrics: dict[tuple[str, int, str], Metric] = {}
         self._epochs: dict[int, Epoch] = {}
         self._files: dict[str, tuple[int, int]] = {}
         self._slots: list[str] = []
@@ -153,7 +153,7 @@ class Publisher:
         )
         self._config = artifacts.read_json(work.folder / artifacts.RESOLVED_CONFIG) or {}
         self._tags = dict(run.data.tags)
-        self._times = {_identity(each): each.timestamp for each in self._store.read_metrics(run)}
+        self._metrics = {_identity(metric): metric for metric in self._store.read_metrics(run)}
 
     def _take_up(self) -> None:
         """Set the run RUNNING, and write what is known when a training begins."""
@@ -282,10 +282,10 @@ class Publisher:
             for epoch in self._work.history.epochs()
             if self._epochs.get(epoch.step) is not epoch
         ]
-        metrics = [metric for epoch in epochs for metric in self._metrics_of(epoch)]
-        metrics = [metric for metric in metrics if _identity(metric) not in self._times]
+        metrics = [metric for epoch in epochs for metric in _metrics_of(epoch)]
+        metrics = [metric for metric in metrics if _identity(metric) not in self._metrics]
         self._log("metrics", metrics, _METRICS)
-        self._times |= {_identity(metric): metric.timestamp for metric in metrics}
+        self._metrics |= {_identity(metric): metric for metric in metrics}
         self._epochs |= {epoch.step: epoch for epoch in epochs}
 
     def _log(self, kind: str, entities: Sequence[Any], most: int = _OTHERS) -> None:
@@ -295,29 +295,13 @@ class Publisher:
             options: dict[str, Any] = {kind: batch}
             self._store.call(f"write {kind}", log, run_id, **options)
 
-    def _metrics_of(self, epoch: Epoch) -> list[Metric]:
-        """The metrics of an epoch, each with the time that it has in the run.
-
-        MLflow takes the same value at another time for another one.
-        """
-        from mlflow.entities import Metric
-
-        metrics = [
-            Metric(legal_name(name), value, epoch.timestamp, epoch.step)
-            for name, value in epoch.metrics.items()
-        ]
-        times = [self._times.get(_identity(metric), epoch.timestamp) for metric in metrics]
-        return [
-            Metric(metric.key, metric.value, timestamp, metric.step)
-            for metric, timestamp in zip(metrics, times, strict=True)
-        ]
-
     def _publish_model(self) -> None:
         """Log the packaged model, and register it if that was asked for."""
         work, record = self._work, self._work.record
         epoch = next(each for each in work.history.epochs() if each.step == record.best_epoch)
         digest = artifacts.digest_of([self._config, epoch.step, epoch.metrics])
-        metrics = self._metrics_of(epoch)
+        # MLflow takes the same value at another time for another one.
+        metrics = [self._metrics[_identity(metric)] for metric in _metrics_of(epoch)]
         uri = log_model(self._store, self._run, work.folder / artifacts.MODEL, digest, metrics)
         if uri != record.model_uri:
             work.update(model_uri=uri, version_uri=None)
@@ -333,9 +317,9 @@ class Publisher:
         if checkpoint is None or checkpoint == self._checkpoint:
             return
         self._slots = self._slots or slots(self._store, self._run.info.run_id)
-        if send_checkpoint(self._work.folder, checkpoint, self._slots[0], self._send):
-            self._slots.reverse()
-            self._checkpoint = checkpoint
+        send_checkpoint(self._work.folder, checkpoint, self._slots[0], self._send)
+        self._slots.reverse()
+        self._checkpoint = checkpoint
 
     def _send_files(self, paths: Iterable[Path]) -> None:
         folder = self._work.folder
@@ -374,6 +358,15 @@ class Publisher:
 def _is_silence(problem: Exception) -> bool:
     """Whether MLflow does not answer; else it refuses something."""
     return getattr(problem, "error_code", "") == NO_ANSWER
+
+
+def _metrics_of(epoch: Epoch) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    return [
+        Metric(legal_name(name), value, epoch.timestamp, epoch.step)
+        for name, value in epoch.metrics.items()
+    ]
 
 
 def _identity(metric: Metric) -> tuple[str, int, str]:

@@ -46,23 +46,14 @@ def check_alias(alias: str) -> None:
         >>> check_alias("champion")
         >>> check_alias("v1")
         Traceback (most recent call last):
-        barrage_mlflow.errors.TrackingError: MLflow refuses the alias 'v1': Version alias name 'v1'
-        is reserved. Take one such as champion
+        barrage_mlflow.errors.TrackingError: MLflow refuses the alias 'v1': expected letters,
+        digits, _ and -, and not latest, v1, v2 …, which are reserved; take one such as champion
     """
-    from mlflow.exceptions import MlflowException
-    from mlflow.utils.validation import (
-        _validate_model_alias_name,
-        _validate_model_alias_name_reserved,
-    )
-
-    try:
-        _validate_model_alias_name(alias)  # type: ignore[no-untyped-call]
-        _validate_model_alias_name_reserved(alias)  # type: ignore[no-untyped-call]
-    except MlflowException as error:
+    if not re.fullmatch(r"(?!(latest|v\d+)$)[\w-]+", alias, re.IGNORECASE):
         raise TrackingError(
-            f"MLflow refuses the alias {alias!r}: {error.message} Take one such as champion",
-            error.error_code,
-        ) from None
+            f"MLflow refuses the alias {alias!r}: expected letters, digits, _ and -, and not "
+            "latest, v1, v2 …, which are reserved; take one such as champion"
+        )
 
 
 def register_version(

@@ -40,53 +40,50 @@ def open_run(store: Store, record: RunRecord) -> Run:
         >>> open_run(Store(), RunRecord(experiment="penguins")).info.status  # doctest: +SKIP
         'RUNNING'
     """
-    opened = os.environ.get(RUN_ID)
-    if record.run_id is None and opened is None:
+    run_id = record.run_id or os.environ.get(RUN_ID)
+    if run_id is None:
         return _create_run(store, record)
-    if record.run_id is None:
-        if record.experiment is not None:
-            logger.warning(
-                "the experiment %r is left aside: the run was opened by `mlflow run`, whose "
-                "--experiment-name says where",
-                record.experiment,
-            )
-        assert opened is not None
-        return store.read_run(opened)
+    if record.run_id is None and record.experiment is not None:
+        logger.warning(
+            "the experiment %r is left aside: the run was opened by `mlflow run`, whose "
+            "--experiment-name says where",
+            record.experiment,
+        )
     try:
-        return store.read_run(record.run_id)
+        return store.read_run(run_id)
     except TrackingError as error:
-        error.add_note(f"run {record.run_id} was begun at {record.tracking_uri}")
+        if record.tracking_uri is not None:
+            error.add_note(f"run {run_id} was begun at {record.tracking_uri}")
         raise
 
 
 def _create_run(store: Store, record: RunRecord) -> Run:
     import mlflow
     from mlflow.tracking.context.registry import resolve_tags
-    from mlflow.tracking.fluent import _get_experiment_id
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-    act = "open the experiment"
-    if record.experiment is not None:
-        place = _find_experiment(store, record.experiment)
-    else:
-        place = str(store.call(act, _get_experiment_id))
+    place = _find_experiment(store, record.experiment)
     parent = mlflow.active_run()
     tags = resolve_tags({MLFLOW_PARENT_RUN_ID: parent.info.run_id} if parent else None)
     create = store.client.create_run
     return store.call("open a run", create, place, record.started, tags, record.run_name)
 
 
-def _find_experiment(store: Store, name: str) -> str:
-    """Return the id of an experiment, which is made if it is not there."""
+def _find_experiment(store: Store, name: str | None) -> str:
+    """Return the id of an experiment, which is made if it is not there; without a name MLflow's."""
+    from mlflow.tracking.fluent import _get_experiment_id
+
     act, find = "open the experiment", store.client.get_experiment_by_name
+    if name is None:
+        return str(store.call(act, _get_experiment_id))
     found = store.call(act, find, name)
     if found is None:
         try:
             return store.call(act, store.client.create_experiment, name)
-        except TrackingError as error:
+        except TrackingError:
             found = store.call(act, find, name)  # another process may have been faster
             if found is None:
-                raise error
+                raise
     if found.lifecycle_stage == "deleted":
         raise TrackingError(
             f"experiment {name!r} is deleted: choose another name, or bring it back with "

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
+import pytest
 from mlflow.models import Model
 from runs import history
 
 from barrage_mlflow.tracking import Publisher
-from barrage_mlflow.workspace.record import Dataset, now
+from barrage_mlflow.workspace.record import Dataset, now, read_record
 from barrage_mlflow.workspace.workspace import Workspace
 
 CONFIG: dict[str, Any] = {"solver": {"epochs": 3, "batch_size": 16}, "services": {}}
@@ -60,20 +59,11 @@ def published(folder: str = "out", config: Any = None, **record: Any) -> Iterato
 
 
 def train_epoch(work: Workspace, epoch: int, **metrics: float) -> None:
-    """Add what an epoch leaves: metrics, better weights and a resume checkpoint of it."""
+    """Add what an epoch leaves: metrics, better weights and a resume checkpoint."""
     work.history.add(epoch, metrics or {"loss": 1 / epoch, "val_loss": 2 / epoch})
-    best = work.folder / "checkpoints/best.weights.h5"
-    write(best, f"weights of epoch {epoch}")
-    digest = hashlib.sha256(best.read_bytes()).hexdigest()
-    write_checkpoint(work.folder, epoch, digest)
-
-
-def write_checkpoint(folder: Path, epoch: int, best_weights: str) -> None:
-    """Write a resume checkpoint that belongs to best weights with this digest."""
-    path = folder / f"checkpoints/resume/epoch-{epoch:05}.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = json.dumps({"digests": {"checkpoints/best.weights.h5": best_weights}})
-    np.savez(path, a=np.arange(epoch), state=np.frombuffer(state.encode(), np.uint8))
+    write(work.folder / "checkpoints/best.weights.h5", f"weights of epoch {epoch}")
+    name = f"epoch-{epoch:05}.npz"
+    write(work.folder / "checkpoints/resume" / name, f"checkpoint of epoch {epoch}")
 
 
 def package(work: Workspace, best_epoch: int) -> None:
@@ -103,6 +93,35 @@ def train_offline(folder: str = "out", config: Any = None, **record: Any) -> Non
         for epoch in range(1, 4):
             train_epoch(work, epoch)
         package(work, 3)
+
+
+def train_and_raise(
+    error: BaseException,
+    folder: str = "out",
+    act: Callable[[Workspace], object] | None = None,
+    **options: Any,
+) -> None:
+    """Train an epoch in a folder with a publisher, and let the training fail."""
+    with published(folder, **options) as work:
+        train_epoch(work, 1)
+        if act:
+            act(work)
+        raise error
+
+
+def interrupt(folder: str = "out", **options: Any) -> str:
+    """Train an epoch in a folder with a publisher, and interrupt the training; give its run."""
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        train_and_raise(KeyboardInterrupt("SIGTERM"), folder, **options)
+    return run_of(folder)
+
+
+def run_of(folder: str = "out") -> str:
+    """The id of the run of the training in a folder."""
+    record = read_record(Path(folder))
+    assert record is not None
+    assert record.run_id is not None
+    return record.run_id
 
 
 def write(path: Path, text: str) -> None:
