@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from barrage_mlflow.commands.predict import FileScores, score_file
     from barrage_mlflow.commands.promote import Promotion, promote
     from barrage_mlflow.commands.reproduce import Reproduction, reproduce
+    from barrage_mlflow.commands.sync import sync
     from barrage_mlflow.commands.train import train
     from barrage_mlflow.config import resolve_config
     from barrage_mlflow.dataset import (
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from barrage_mlflow.scoring.scorer import Scorer
-    from barrage_mlflow.tracking.sync import sync
     from barrage_mlflow.training.train import TrainingResult
 
 __version__ = "0.1.0"
@@ -68,9 +68,9 @@ _HOMES = {
     ),
     "commands.promote": ("Promotion", "promote"),
     "commands.reproduce": ("Reproduction", "reproduce"),
+    "commands.sync": ("sync",),
     "commands.train": ("train",),
     "scoring.scorer": ("Scorer",),
-    "tracking.sync": ("sync",),
     "training.train": ("TrainingResult",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

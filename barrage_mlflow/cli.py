@@ -147,7 +147,7 @@ def sync(artifact_dir: str, new_run: bool) -> None:
 
     What MLflow holds already is not logged twice.
     """
-    from barrage_mlflow.tracking.sync import sync as run_sync
+    from barrage_mlflow.commands.sync import sync as run_sync
     from barrage_mlflow.training.loading import load_tensorflow
 
     load_tensorflow()
@@ -277,8 +277,8 @@ def diff(a: str, b: str) -> None:
     A and B are each a config file, an artifact folder, or an MLflow run: its ID or runs:/ID.
     Defaults are filled in first, so that what would be trained otherwise is shown.
     """
+    from barrage_mlflow.commands.diff import load_config_for_diff
     from barrage_mlflow.config.diff import diff_configs
-    from barrage_mlflow.tracking.configs import load_config_for_diff
 
     differences = diff_configs(load_config_for_diff(a), load_config_for_diff(b))
     for difference in differences:

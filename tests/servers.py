@@ -14,9 +14,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from barrage_mlflow.errors import TrackingError
-from barrage_mlflow.tracking.server import check_store
+from barrage_mlflow.tracking.store import check_store
 
-_START = 90
+_START = 180
 """Seconds within which a server must answer."""
 
 
@@ -76,7 +76,7 @@ class MlflowServer(AbstractContextManager["MlflowServer"]):
         deadline = time.monotonic() + _START
         while True:
             try:
-                check_store(self.uri, attempts=1)
+                check_store(self.uri, retries=0)
             except TrackingError:
                 assert time.monotonic() < deadline, (self.folder / "server.log").read_text()
                 time.sleep(0.2)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow import tracking
 from barrage_mlflow.errors import ArtifactError, TrackingError
-from barrage_mlflow.tracking.checkpoints import clear_half_fetched, fetch_training
+from barrage_mlflow.tracking.checkpoints import fetch_training
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
 from barrage_mlflow.training import train as recipe
@@ -172,7 +172,6 @@ def _find_or_fetch(run_id: str, folder: Path | None) -> Path:
     """Find the folder of a run, or fetch its newest resume checkpoint into one."""
     folder = folder or find_run(_HOME, run_id) or artifacts.default_folder()
     with locked(folder):
-        clear_half_fetched(folder)
         record = read_record(folder)
         if record is None:
             artifacts.check_free(folder)

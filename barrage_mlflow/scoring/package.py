@@ -1,4 +1,4 @@
-"""Packs a trained network as an MLflow model, in its artifact folder and from there in its run."""
+"""Packs a trained model as an MLflow model, in its artifact folder."""
 
 from __future__ import annotations
 
@@ -24,18 +24,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow.models import ModelSignature
 
-    from barrage_mlflow.tracking import Epoch, TrackedRun
-
-MODEL_NAME = "model"
-"""Name of the LoggedModel in its run."""
 _MLMODEL = "MLmodel"
 _REQUIREMENTS = "requirements.txt"
 _CONDA_ENV = "conda.yaml"
 _PYTHON_ENV = "python_env.yaml"
 _EXAMPLE = "input_example.json"
 _SERVING_EXAMPLE = "serving_input_example.json"
-_DIGEST_TAG = "barrage.digest"
-"""What a LoggedModel was made of, so that it is not logged a second time."""
 
 # What is not among them is left open, and checked by the model itself: MLflow's server would first
 # cut 1.5 to 1, take null for false or for "None", and make bytes of what is no base64; and it
@@ -155,80 +149,6 @@ def _write_environment(folder: Path, requirements: Sequence[str]) -> None:
     )
     python = _PythonEnv.current()  # type: ignore[no-untyped-call]
     python.to_yaml(str(folder / _PYTHON_ENV))
-
-
-def log_model(run: TrackedRun, folder: Path, epoch: Epoch) -> str:
-    """Log a packaged model to its run, as a LoggedModel with the metrics of its epoch.
-
-    One that an earlier process logged is taken, one that it left half logged is deleted.
-
-    Args:
-        run: the run that trained it.
-        folder: the artifact folder.
-        epoch: the epoch that the model is of.
-
-    Returns:
-        The model's URI, ``"models:/m-…"``.
-
-    Raises:
-        TrackingError: MLflow cannot be reached, or refuses it.
-    """
-    made_of = (artifacts.read_json(folder / artifacts.RESOLVED_CONFIG), epoch.step, epoch.metrics)
-    digest = artifacts.digest_of(made_of)
-
-    def log() -> str:
-        return _logged(run, digest) or _log(run, folder / artifacts.MODEL, epoch, digest)
-
-    return run.call("log the model", log)
-
-
-def _log(run: TrackedRun, folder: Path, epoch: Epoch, digest: str) -> str:
-    from mlflow import MlflowClient
-    from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
-    from mlflow.models import Model
-
-    client = MlflowClient()
-    logged = client.create_logged_model(
-        run.experiment_id,
-        MODEL_NAME,
-        run.run_id,
-        tags={_DIGEST_TAG: digest},
-        params=client.get_run(run.run_id).data.params,
-    )
-    client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, epoch.step)])
-    client.log_batch(
-        run.run_id,
-        metrics=[
-            Metric(*point, model_id=logged.model_id, run_id=run.run_id)
-            for point in run.points(epoch)
-        ],
-    )
-    model = Model.load(str(folder / _MLMODEL))
-    model.run_id = run.run_id
-    model.model_id = model.model_uuid = logged.model_id
-    model.artifact_path = logged.artifact_location
-    model.save(str(folder / _MLMODEL))
-    client.log_model_artifacts(logged.model_id, str(folder))
-    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
-    return str(logged.model_uri)
-
-
-def _logged(run: TrackedRun, digest: str) -> str | None:
-    """Find the model if it was logged to the run; delete what is half logged of it."""
-    from mlflow import MlflowClient
-    from mlflow.entities import LoggedModelStatus
-
-    client = MlflowClient()
-    models = client.search_logged_models(
-        [run.experiment_id], f"source_run_id = '{run.run_id}' AND tags.`{_DIGEST_TAG}` = '{digest}'"
-    )
-    found = None
-    for model in models:
-        if model.status == LoggedModelStatus.READY:
-            found = str(model.model_uri)
-        else:
-            client.delete_logged_model(model.model_id)
-    return found
 
 
 def _signature(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from barrage_mlflow.tracking.names import plain_text, shorten
+from barrage_mlflow.workspace.record import Dataset
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -31,50 +31,38 @@ _TYPES = (
 _LOCAL_SCHEMES = ("", "file")
 
 
-def dataset_input(
-    name: str,
-    context: str,
-    digest: str,
-    source: str,
-    columns: Mapping[str, str],
-    rows: int,
-) -> DatasetInput:
-    """Build what MLflow logs for a dataset.
+def dataset_input(dataset: Dataset) -> DatasetInput:
+    """Build what MLflow logs for a dataset; it keeps 36 characters of the digest.
 
     Args:
-        name: shown in the UI.
-        context: what it is used for, ``"train"``.
-        digest: hash of the whole content; MLflow keeps 36 characters.
-        source: path or URL; empty for records that were handed over in memory.
-        columns: dtype of each column, ``{"age": "int64"}``.
-        rows: number of records.
+        dataset: a set of records that a training was made from.
 
     Example:
-        >>> entity = dataset_input("train", "train", "5f2b", "train.csv", {"age": "int64"}, 120)
+        >>> entity = dataset_input(Dataset("train", "5f2b", "train.csv", {"age": "int64"}, 120))
         >>> entity.dataset.source_type, entity.dataset.source
         ('local', '{"uri": "train.csv"}')
         >>> entity.dataset.schema
         '{"mlflow_colspec": [{"type": "long", "name": "age", "required": true}]}'
     """
-    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow import entities
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
     specs = [
         {"type": mlflow_type(dtype), "name": plain_text(column), "required": True}
-        for column, dtype in columns.items()
+        for column, dtype in dataset.columns.items()
     ]
     schema = json.dumps({"mlflow_colspec": specs})
-    source_type, details = _describe_source(shorten(source, _SOURCE_LIMIT))
-    return DatasetInput(
-        Dataset(
-            name=shorten(name, _NAME_LIMIT),
-            digest=digest[:_DIGEST_LIMIT],
+    source_type, details = _describe_source(shorten(dataset.source, _SOURCE_LIMIT))
+    return entities.DatasetInput(
+        entities.Dataset(
+            name=shorten(dataset.name, _NAME_LIMIT),
+            digest=dataset.digest[:_DIGEST_LIMIT],
             source_type=source_type,
             source=json.dumps(details),
             schema=schema if specs and len(schema) <= _SCHEMA_LIMIT else None,
-            profile=json.dumps({"num_rows": rows, "num_columns": len(columns)}),
+            profile=json.dumps({"num_rows": dataset.rows, "num_columns": len(dataset.columns)}),
         ),
-        [InputTag(MLFLOW_DATASET_CONTEXT, context)],
+        [entities.InputTag(MLFLOW_DATASET_CONTEXT, dataset.name)],
     )
 
 

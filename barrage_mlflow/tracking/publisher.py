@@ -1,78 +1,380 @@
-"""Brings an MLflow run up to an artifact folder: a stand-in until the real publisher is merged."""
+"""Brings an MLflow run up to an artifact folder, at any time, again and again."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from barrage_mlflow import tracking
-from barrage_mlflow.errors import TrackingError, describe_error
-from barrage_mlflow.tracking.run import TrackedRun
+from barrage_mlflow.errors import ArtifactError, TrackingError, describe_error
+from barrage_mlflow.tracking.checkpoints import SLOTS, newest_checkpoint, send_checkpoint, slots
+from barrage_mlflow.tracking.datasets import dataset_input
+from barrage_mlflow.tracking.environment import GIT_COMMIT
+from barrage_mlflow.tracking.logged_model import log_model
+from barrage_mlflow.tracking.names import PARAM_LIMIT, batches, legal_name, legal_tags, shorten
+from barrage_mlflow.tracking.params import flatten_config
+from barrage_mlflow.tracking.registry import register_version
+from barrage_mlflow.tracking.runs import ERROR_TAG, KILLED, RUN_ID, active, end_run, open_run
+from barrage_mlflow.tracking.store import NO_ANSWER, Store, check_store, shown_uri
 from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace.history import Epoch
 from barrage_mlflow.workspace.workspace import Workspace
 
+if TYPE_CHECKING:
+    from mlflow.entities import Metric, Run
+
 logger = logging.getLogger(__name__)
-_NOT_LOGGED = (artifacts.MODEL, artifacts.LOCK, artifacts.CACHE, artifacts.CHECKPOINTS)
+
+RESUMED_RUN_TAG = "barrage.resumed_run"
+
+_PAUSE = 1.0
+"""Seconds between two looks at the folder: each takes a core from the training."""
+_PATIENCE = 30
+"""Seconds for which a training that has finished waits for a server that has gone."""
+_KILLED_PATIENCE = 5
+"""Seconds for what MLflow lacks of a training that was interrupted: whoever interrupts may kill."""
+_REST = 20
+"""Times as long as sending a resume checkpoint took is waited before the next one is sent."""
+_METRICS, _OTHERS = 1_000, 100
+"""Metrics, and params or tags, in a request."""
+
+_BEGUN = (
+    f"{artifacts.CONFIG}.*",
+    artifacts.RESOLVED_CONFIG,
+    artifacts.RUN,
+    f"{artifacts.CODE}/**/*",
+)
+"""Files that are sent when a training begins."""
+_NOT_SENT = (artifacts.MODEL, artifacts.LOCK, artifacts.CACHE, artifacts.CHECKPOINTS)
+"""What of the artifact folder is not sent as it is."""
+_BEST_WEIGHTS = f"{artifacts.CHECKPOINTS}/{artifacts.BEST_WEIGHTS}"
 
 
 class Publisher:
-    """Writes a run when the training is over."""
+    """Writes to the MLflow run of one training what the run lacks of the artifact folder.
+
+    The folder is read, but for MLflow's names of run and model, which are added to the run record.
+    What the run has already is not written twice, whoever wrote it.
+
+    Example:
+        >>> with Publisher().following(work):  # doctest: +SKIP
+        ...     train_epochs(work)
+    """
+
+    _work: Workspace
+    _store: Store
+    _run: Run
+    _config: dict[str, Any]
+
+    def __init__(self) -> None:
+        self._tags: dict[str, str] = {}
+        self._metrics: dict[tuple[str, int, str], Metric] = {}
+        self._epochs: dict[int, Epoch] = {}
+        self._files: dict[str, tuple[int, int]] = {}
+        self._slots: list[str] = []
+        self._checkpoint: Path | None = None
+        self._rested = 0.0
+        self._stand_in: str | None = None
+        self._left = threading.Event()
+        self._problem: Exception | None = None
 
     @contextmanager
     def following(self, work: Workspace) -> Iterator[None]:
-        """Open the run, and publish the folder when the block ends."""
-        record = work.record
-        run_id = record.run_id
-        run = tracking.open_run(record.experiment, record.run_name, run_id=run_id)
-        work.update(
-            run_id=run.run_id, experiment_id=run.experiment_id, tracking_uri=run.tracking_uri
-        )
-        logger.info("MLflow run %s of %s", run.run_id, run.tracking_uri)
-        try:
-            yield
-        except BaseException as error:
+        """Open the run, write what is there, and follow the folder on a thread until the end.
+
+        Meanwhile the run is the active one of the caller's thread. When the block ends, the status
+        in the run record is final, and all is published. If MLflow is gone by then a warning says
+        how to do that later; with an exception that is a note on it.
+
+        Args:
+            work: the artifact folder of a training that was begun.
+
+        Raises:
+            TrackingError: MLflow cannot be reached when the block begins, or refuses something.
+        """
+        self._attach(work)
+        self._take_up()
+        with active(self._run):
+            thread = threading.Thread(target=self._follow, name="publisher", daemon=True)
+            thread.start()
             try:
-                _publish(run, work)
-            except TrackingError as problem:
-                error.add_note(f"besides: {describe_error(problem)}")
-            run.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
-            raise
-        _publish(run, work)
-        run.finish("FINISHED")
-        work.update(published=True)
+                yield
+            except BaseException as error:
+                self._leave(thread)
+                if self._problem is not None:
+                    error.add_note(f"besides: {describe_error(self._problem)}")
+                raise
+            self._leave(thread)
+        if self._problem is None:
+            return
+        advice = (
+            f"the training is complete and kept in {work.folder}; log it to MLflow with: "
+            f"barrage-mlflow sync {work.folder}"
+        )
+        if not _is_silence(self._problem):
+            self._problem.add_note(advice)
+            raise self._problem
+        logger.warning("%s\n%s", describe_error(self._problem), advice)
 
     def publish(self, work: Workspace) -> None:
-        """Publish the folder of a training that is over."""
-        with self.following(work):
-            pass
+        """Write all that the run of a training that is over lacks, and end it.
 
+        Args:
+            work: its artifact folder.
 
-def _publish(run: TrackedRun, work: Workspace) -> None:
-    from barrage_mlflow.scoring.package import log_model
-
-    record, folder = work.record, work.folder
-    run.set_tags(record.tags)
-    run.log_params(
-        tracking.flatten_config(artifacts.read_json(folder / artifacts.RESOLVED_CONFIG) or {})
-    )
-    for dataset in record.datasets:
-        run.log_dataset(**asdict(dataset), context=dataset.name)
-    epochs = [tracking.Epoch(*epoch) for epoch in work.history.epochs()]
-    run.catch_up(epochs)
-    run.flush()
-    if record.best_epoch is not None:
-        epoch = epochs[record.best_epoch - 1]
-        uri = log_model(run, folder, epoch)
-        work.update(model_uri=uri)
-        if record.register:
-            register = partial(
-                tracking.register_version, uri, record.register, record.alias, epoch.metrics
+        Raises:
+            TrackingError: MLflow cannot be reached, has no such run, or refuses something.
+            ArtifactError: the run was finished elsewhere.
+        """
+        self._attach(work)
+        if work.record.best_epoch is None and self._run.info.status == "FINISHED":
+            raise ArtifactError(
+                f"run {work.record.run_id} was finished elsewhere: {work.folder} has an earlier "
+                "state of it"
             )
-            number = run.call("register the model", register)
+        self._publish_all()
+
+    def _attach(self, work: Workspace) -> None:
+        """Find the run of a training, or make it, and read what it has."""
+        self._work, self._store = work, Store()
+        self._run = run = open_run(self._store, work.record)
+        work.update(
+            run_id=run.info.run_id,
+            experiment_id=run.info.experiment_id,
+            tracking_uri=shown_uri(self._store.uri),
+        )
+        self._config = artifacts.read_json(work.folder / artifacts.RESOLVED_CONFIG) or {}
+        self._tags = dict(run.data.tags)
+        self._metrics = {_identity(metric): metric for metric in self._store.read_metrics(run)}
+
+    def _take_up(self) -> None:
+        """Set the run RUNNING, and write what is known when a training begins."""
+        run_id, client = self._run.info.run_id, self._store.client
+        name = self._work.record.run_name
+        self._store.call("take up the run", client.update_run, run_id, "RUNNING", name)
+        # Else a later run of this process would take it up again.
+        opened = os.environ.pop(RUN_ID, None)
+        if opened and opened != run_id:
+            act = "tag the run that mlflow run opened"
+            self._store.call(act, client.set_tag, opened, RESUMED_RUN_TAG, run_id)
+            self._stand_in = opened
+        self._take_error_off()
+        self._publish_begin()
+        self._publish_progress()
+
+    def _follow(self) -> None:
+        """Publish what has become of the training, each second, and all of it at the end."""
+        while not self._left.wait(_PAUSE):
+            problem = self._attempt(self._publish_news)
+            if problem and not self._problem:
+                logger.warning(
+                    "%s\nmeanwhile all is kept in %s, and sent when it does",
+                    describe_error(problem),
+                    self._work.folder,
+                )
+            elif self._problem and not problem:
+                logger.warning("MLflow answers again")
+            self._problem = problem
+        finished = self._work.record.status == "FINISHED"
+        deadline = time.monotonic() + _PATIENCE * finished
+        while problem := self._attempt(self._publish_all):
+            if not _is_silence(problem):
+                self._attempt(lambda: self._end("FAILED", describe_error(problem)))
+                break
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_PAUSE)
+        self._problem = problem
+
+    def _attempt(self, act: Callable[[], object]) -> Exception | None:
+        """Do something; return what prevents it."""
+        try:
+            if self._problem or self._left.is_set():
+                check_store(self._store.uri, retries=0)
+            act()
+        except Exception as error:
+            return error
+        return None
+
+    def _leave(self, thread: threading.Thread) -> None:
+        """Wait until all is published."""
+        self._left.set()
+        try:
+            thread.join(_KILLED_PATIENCE if self._work.record.status == "KILLED" else None)
+        finally:
+            # Another training may have the folder and the run from here on.
+            self._store.close()
+        if thread.is_alive():
+            self._problem = TrackingError(
+                f"MLflow has not taken all within {_KILLED_PATIENCE} s; log the rest with: "
+                f"barrage-mlflow sync {self._work.folder}"
+            )
+
+    def _publish_news(self) -> None:
+        """Write what has become of a training that goes on."""
+        self._publish_progress()
+        if not self._files:
+            folder = self._work.folder
+            self._send_files(path for pattern in _BEGUN for path in folder.glob(pattern))
+        if self._in_mlflow and time.monotonic() > self._rested:
+            began = time.monotonic()
+            self._publish_checkpoint()
+            self._rested = time.monotonic() + _REST * (time.monotonic() - began)
+
+    def _publish_all(self) -> None:
+        """Write all that there is of a training that is over, and end its run."""
+        record, folder = self._work.record, self._work.folder
+        # What it came to counts, also if the process was killed while that was published.
+        finished = record.best_epoch is not None
+        if not finished:
+            self._end("FAILED" if record.status == "FAILED" else "KILLED", record.error or KILLED)
+        self._publish_begin()
+        self._publish_progress()
+        if finished:
+            self._publish_model()
+        tops = [path for path in folder.iterdir() if path.name not in _NOT_SENT]
+        within = [path for top in tops for path in top.rglob("*")]
+        self._send_files([*tops, *within, folder / _BEST_WEIGHTS])
+        if self._in_mlflow and not finished:
+            self._publish_checkpoint()
+        if finished:
+            if self._in_mlflow:
+                self._store.delete_files(self._run, SLOTS)
+            self._end("FINISHED")
+        self._work.update(published=True)
+
+    def _publish_begin(self) -> None:
+        """Write what does not change: params and datasets."""
+        from mlflow.entities import Param
+
+        known = self._run.data.params
+        params = {
+            legal_name(name): shorten(value, PARAM_LIMIT, artifacts.RESOLVED_CONFIG)
+            for name, value in flatten_config(self._config).items()
+        }
+        self._log("params", [Param(*param) for param in params.items() if param[0] not in known])
+        datasets = [dataset_input(dataset) for dataset in self._work.record.datasets]
+        log, run_id = self._store.client.log_inputs, self._run.info.run_id
+        if datasets:
+            self._store.call("log the datasets", log, run_id, datasets=datasets)
+
+    def _publish_progress(self) -> None:
+        """Write tags and metrics that are new."""
+        from mlflow.entities import RunTag
+
+        tags = legal_tags(self._work.record.tags)
+        if GIT_COMMIT in self._tags:  # MLflow itself may have found another one
+            tags.pop(GIT_COMMIT, None)
+        new = {name: value for name, value in tags.items() if self._tags.get(name) != value}
+        self._log("tags", [RunTag(*tag) for tag in new.items()])
+        self._tags |= new
+        # An epoch that is trained a second time, with other metrics, is another object.
+        epochs = [
+            epoch
+            for epoch in self._work.history.epochs()
+            if self._epochs.get(epoch.step) is not epoch
+        ]
+        metrics = [metric for epoch in epochs for metric in _metrics_of(epoch)]
+        metrics = [metric for metric in metrics if _identity(metric) not in self._metrics]
+        self._log("metrics", metrics, _METRICS)
+        self._metrics |= {_identity(metric): metric for metric in metrics}
+        self._epochs |= {epoch.step: epoch for epoch in epochs}
+
+    def _log(self, kind: str, entities: Sequence[Any], most: int = _OTHERS) -> None:
+        """Write params, tags or metrics; MLflow passes over what it has of them."""
+        log, run_id = self._store.client.log_batch, self._run.info.run_id
+        for batch in batches(entities, most, lambda entity: f"{entity.key}{entity.value}"):
+            options: dict[str, Any] = {kind: batch}
+            self._store.call(f"write {kind}", log, run_id, **options)
+
+    def _publish_model(self) -> None:
+        """Log the packaged model, and register it if that was asked for."""
+        work, record = self._work, self._work.record
+        epoch = next(each for each in work.history.epochs() if each.step == record.best_epoch)
+        digest = artifacts.digest_of([self._config, epoch.step, epoch.metrics])
+        # MLflow takes the same value at another time for another one.
+        metrics = [self._metrics[_identity(metric)] for metric in _metrics_of(epoch)]
+        uri = log_model(self._store, self._run, work.folder / artifacts.MODEL, digest, metrics)
+        if uri != record.model_uri:
+            work.update(model_uri=uri, version_uri=None)
+        if record.register and not work.record.version_uri:
+            act = f"register the model {uri} as {record.register!r}"
+            register = partial(register_version, uri, record.register, record.alias)
+            number = self._store.call(act, register, epoch.metrics)
             work.update(version_uri=f"models:/{record.register}/{number}")
-    for path in sorted(folder.iterdir()):
-        if path.name not in _NOT_LOGGED:
-            run.log_artifact(path)
+
+    def _publish_checkpoint(self) -> None:
+        """Send the newest resume checkpoint to the slot whose turn it is."""
+        checkpoint = newest_checkpoint(self._work.folder)
+        if checkpoint is None or checkpoint == self._checkpoint:
+            return
+        self._slots = self._slots or slots(self._store, self._run.info.run_id)
+        send_checkpoint(self._work.folder, checkpoint, self._slots[0], self._send)
+        self._slots.reverse()
+        self._checkpoint = checkpoint
+
+    def _send_files(self, paths: Iterable[Path]) -> None:
+        folder = self._work.folder
+        files = {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
+        self._send(files)
+
+    def _send(self, files: Mapping[str, Path]) -> None:
+        """Send files by their paths among the artifacts, but for those that have not changed."""
+        stats = {name: path.stat() for name, path in files.items()}
+        states = {name: (stat.st_mtime_ns, stat.st_size) for name, stat in stats.items()}
+        new = {name: files[name] for name in states if self._files.get(name) != states[name]}
+        self._store.send(partial(self._store.client.log_artifact, self._run.info.run_id), new)
+        self._files |= states
+
+    def _end(self, status: str, error: str | None = None) -> None:
+        run_id, ended = self._run.info.run_id, self._work.record.ended
+        end_run(self._store, run_id, status, error, ended)
+        if error is None:
+            self._take_error_off()
+        if self._stand_in:
+            with suppress(TrackingError):  # it may have been deleted
+                end_run(self._store, self._stand_in, status)
+
+    def _take_error_off(self) -> None:
+        if ERROR_TAG in self._tags:
+            delete, run_id = self._store.client.delete_tag, self._run.info.run_id
+            self._store.call("take its error off", delete, run_id, ERROR_TAG)
+            del self._tags[ERROR_TAG]
+
+    @property
+    def _in_mlflow(self) -> bool:
+        services = self._config.get("services", {})
+        return bool(services.get("resume_checkpoint", {}).get("in_mlflow"))
+
+
+def _is_silence(problem: Exception) -> bool:
+    """Whether MLflow does not answer; else it refuses something."""
+    return getattr(problem, "error_code", "") == NO_ANSWER
+
+
+def _metrics_of(epoch: Epoch) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    return [
+        Metric(legal_name(name), value, epoch.timestamp, epoch.step)
+        for name, value in epoch.metrics.items()
+    ]
+
+
+def _identity(metric: Metric) -> tuple[str, int, str]:
+    """What makes a value of a metric one that the run has already.
+
+    NaN is equal to NaN, and stores keep infinity as the largest number.
+    """
+    value = metric.value
+    if math.isinf(value):
+        value = math.copysign(sys.float_info.max, value)
+    return metric.key, metric.step, repr(value)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking.names import legal_tags
-from barrage_mlflow.tracking.server import call
-from barrage_mlflow.tracking.stored import check_there
+from barrage_mlflow.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,6 +21,8 @@ _URI = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))")
 def check_registrable(name: str) -> None:
     """Check that MLflow's registry takes a model of this name, known or new.
 
+    Who may not look at a model that is not there may yet make one.
+
     Raises:
         TrackingError: it does not answer, or refuses the name.
 
@@ -31,7 +32,7 @@ def check_registrable(name: str) -> None:
     try:
         _ask(f"register a model {name!r}", lambda client: client.get_registered_model(name))
     except TrackingError as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"):
             raise
 
 
@@ -45,23 +46,14 @@ def check_alias(alias: str) -> None:
         >>> check_alias("champion")
         >>> check_alias("v1")
         Traceback (most recent call last):
-        barrage_mlflow.errors.TrackingError: MLflow refuses the alias 'v1': Version alias name 'v1'
-        is reserved. Take one such as champion
+        barrage_mlflow.errors.TrackingError: MLflow refuses the alias 'v1': expected letters,
+        digits, _ and -, and not latest, v1, v2 …, which are reserved; take one such as champion
     """
-    from mlflow.exceptions import MlflowException
-    from mlflow.utils.validation import (
-        _validate_model_alias_name,
-        _validate_model_alias_name_reserved,
-    )
-
-    try:
-        _validate_model_alias_name(alias)  # type: ignore[no-untyped-call]
-        _validate_model_alias_name_reserved(alias)  # type: ignore[no-untyped-call]
-    except MlflowException as error:
+    if not re.fullmatch(r"(?!(latest|v\d+)$)[\w-]+", alias, re.IGNORECASE):
         raise TrackingError(
-            f"MLflow refuses the alias {alias!r}: {error.message} Take one such as champion",
-            error.error_code,
-        ) from None
+            f"MLflow refuses the alias {alias!r}: expected letters, digits, _ and -, and not "
+            "latest, v1, v2 …, which are reserved; take one such as champion"
+        )
 
 
 def register_version(
@@ -123,8 +115,6 @@ def find_version(model_uri: str) -> tuple[str, str]:
         barrage_mlflow.errors.TrackingError: artifacts/penguins: expected a version of a registered
         model, models:/NAME/VERSION or models:/NAME@ALIAS
     """
-    import mlflow
-
     parts = _URI.fullmatch(model_uri)
     if parts is None:
         raise TrackingError(
@@ -132,14 +122,13 @@ def find_version(model_uri: str) -> tuple[str, str]:
             "models:/NAME@ALIAS"
         )
     name, number, alias = parts.groups()
-    check_there(mlflow.get_tracking_uri())
 
     def find(client: MlflowClient) -> str:
         if number is None:
             return str(client.get_model_version_by_alias(name, alias).version)
         return str(client.get_model_version(name, number).version)
 
-    return name, _ask(f"find {model_uri}", find)
+    return name, _ask(f"find {model_uri}", find, existing=True)
 
 
 def find_holder(name: str, alias: str) -> str | None:
@@ -171,10 +160,6 @@ def set_alias(name: str, alias: str, version: str) -> None:
     )
 
 
-def _ask(act: str, question: Callable[[MlflowClient], T]) -> T:
-    import mlflow
-    from mlflow import MlflowClient
-
-    uri = mlflow.get_tracking_uri()
-    client = call(uri, "open its store", lambda: MlflowClient(uri))
-    return call(uri, act, lambda: question(client))
+def _ask(act: str, question: Callable[[MlflowClient], T], existing: bool = False) -> T:
+    store = Store(existing)
+    return store.call(act, question, store.client)

@@ -66,7 +66,8 @@ class History:
 
     def epochs(self) -> list[Epoch]:
         """The epochs in their order."""
-        return [self._epochs[step] for step in sorted(self._epochs)]
+        known = self._epochs  # another thread may ask while one is cut
+        return [known[step] for step in sorted(known)]
 
     def cut(self, epochs: int) -> None:
         """Forget every epoch after the first so many.

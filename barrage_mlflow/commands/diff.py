@@ -1,4 +1,4 @@
-"""Finds the resolved config that stands behind a file, an artifact folder or an MLflow run."""
+"""Compares two configs: of files, artifact folders or MLflow runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from barrage_mlflow.config import read_config
 from barrage_mlflow.config.diff import read_for_diff
 from barrage_mlflow.errors import ArtifactError, BarrageError, TrackingError
-from barrage_mlflow.tracking.stored import StoredRun
+from barrage_mlflow.tracking.store import Store
 from barrage_mlflow.workspace import folder as artifacts
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -65,15 +65,16 @@ def run_config(run_id: str) -> dict[str, Any]:
         >>> run_config("1f0c")["solver"]["epochs"]  # doctest: +SKIP
         10
     """
-    stored = StoredRun(run_id)
+    store = Store(existing=True)
+    run = store.read_run(run_id)
     name = artifacts.RESOLVED_CONFIG
-    if name not in stored.files():
+    if name not in store.list_files(run_id):
         raise TrackingError(
-            f"run {run_id} ({stored.run.info.status}) holds no {name}: barrage-mlflow stores it "
-            "when a training begins"
+            f"run {run_id} ({run.info.status}) holds no {name}: barrage-mlflow stores it when a "
+            "training begins"
         )
     with tempfile.TemporaryDirectory() as folder:
-        local = stored.fetch(name, folder)
+        local = store.fetch(run_id, name, folder)
         try:
             return _resolved(local)
         except BarrageError as error:

@@ -1,0 +1,336 @@
+"""MLflow's tracking store: whether it answers, and calls to it whose errors say what to do.
+
+By MLflow's own settings one call to a server that is gone takes four minutes to fail, and a
+database that is not one takes two. A short question first makes that seconds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import posixpath
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from barrage_mlflow.errors import TrackingError
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric, Run
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+NO_ANSWER = "NO_ANSWER"
+"""The code of our own errors where MLflow gives none because its store does not answer."""
+
+_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+_SETTINGS = {
+    _TIMEOUT: "30",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+"""What MLflow is set to in this process, but for what the user has set."""
+_ANSWER = 3
+"""Seconds within which a server must answer, unless the user has set another timeout."""
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_SQLITE_MAGIC = b"SQLite format 3\0"
+_UPLOADS = 8
+"""Files that are sent at once: a server that is far away takes most of its time for the way."""
+
+_PASSING = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")
+"""MLflow's codes for a database that was busy or in which two processes made the same row, and for
+a request that was not answered."""
+_PAUSES = (0.2, 1.0, 3.0)
+"""Seconds before a call to a database is made again."""
+
+
+class Store:
+    """The tracking store that MLflow's settings name.
+
+    Args:
+        existing: refuse a database file that is not there, which MLflow would make only to find
+            nothing in it.
+
+    Attributes:
+        uri: its URI, as it is set; see :func:`shown_uri`.
+        client: MLflow's client of it.
+
+    Raises:
+        TrackingError: it does not answer, or is not a store.
+
+    Example:
+        >>> Store().read_run("1f0c").info.status  # doctest: +SKIP
+        'FINISHED'
+    """
+
+    def __init__(self, existing: bool = False) -> None:
+        import mlflow
+        from mlflow import MlflowClient
+
+        self._closed = False
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
+        self.uri = mlflow.get_tracking_uri()
+        check_store(self.uri)
+        database = _sqlite_file(self.uri)
+        if existing and database and not database.exists():
+            raise TrackingError(
+                f"there is no MLflow store {database}: run this where the runs were logged, or set "
+                "MLFLOW_TRACKING_URI"
+            )
+        with _alone_in(database.parent if database else None):
+            self.client = self.call("open its store", MlflowClient, self.uri)
+
+    def call(self, act: str, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+        """Make one call to MLflow.
+
+        Args:
+            act: what the call does, for the message: ``"write params"``.
+            function: the call.
+            *args: what it is given.
+            **options: likewise, by name.
+
+        Raises:
+            TrackingError: the store does not answer, or the call failed.
+        """
+        for pause in (*_PAUSES, None):
+            if self._closed:
+                raise TrackingError(f"MLflow was not asked to {act}: the training has ended")
+            try:
+                return function(*args, **options)
+            except Exception as error:
+                code = getattr(error, "error_code", "")
+                # MLflow itself asks a server again.
+                if pause is None or is_server(self.uri) or code not in _PASSING:
+                    raise self._explained(act, error, code) from error
+                time.sleep(pause)
+        raise AssertionError  # pragma: no cover
+
+    def _explained(self, act: str, error: Exception, code: str) -> TrackingError:
+        if is_server(self.uri) and code in ("", *_PASSING):
+            try:
+                check_store(self.uri, retries=0)
+            except TrackingError as silence:
+                return silence
+        shown = shown_uri(self.uri)
+        reason = str(error).replace(self.uri, shown)  # no password in a message
+        return TrackingError(f"MLflow at {shown} could not {act}: {reason}", code)
+
+    def read_run(self, run_id: str) -> Run:
+        """Read a run.
+
+        Raises:
+            TrackingError: the store does not answer, or has no such run.
+        """
+        try:
+            return self.call(f"read run {run_id!r}", self.client.get_run, run_id)
+        except TrackingError as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise TrackingError(
+                f"MLflow at {shown_uri(self.uri)} has no run {run_id!r}: correct the ID, or set "
+                "MLFLOW_TRACKING_URI to the store that has it",
+                error.error_code,
+            ) from None
+
+    def read_metrics(self, run: Run) -> list[Metric]:
+        """Read every value of every metric of a run.
+
+        Raises:
+            TrackingError: the store does not answer.
+        """
+        run_id, read = run.info.run_id, self.client.get_metric_history
+        act = f"read the metrics of run {run_id}"
+        return [
+            metric for name in run.data.metrics for metric in self.call(act, read, run_id, name)
+        ]
+
+    def list_files(self, run_id: str, folder: str | None = None) -> list[str]:
+        """List the paths of the artifacts in a folder among them; of the topmost, if left out.
+
+        Raises:
+            TrackingError: the store does not answer.
+        """
+        act = f"list the files of run {run_id}"
+        return [file.path for file in self.call(act, self.client.list_artifacts, run_id, folder)]
+
+    def fetch(self, run_id: str, path: str, into: str | os.PathLike[str]) -> Path:
+        """Copy an artifact, or a folder of them, into a local folder.
+
+        Returns:
+            Where it is: at ``path`` within that folder.
+
+        Raises:
+            TrackingError: the store does not answer, or has no such artifact.
+        """
+        act = f"fetch {path} of run {run_id}"
+        fetch = self.client.download_artifacts
+        return Path(self.call(act, fetch, run_id, path, os.fspath(into)))
+
+    def send(self, log: Callable[[str, str | None], object], files: Mapping[str, Path]) -> None:
+        """Copy files to the artifacts of a run or of a logged model, several at once.
+
+        Args:
+            log: copies one of them: a local path, and the folder among the artifacts.
+            files: the local files by their paths among the artifacts; they keep their names.
+
+        Raises:
+            TrackingError: the store does not answer, or cannot store them.
+        """
+
+        def send_all() -> None:
+            with ThreadPool(_UPLOADS) as pool:
+                folders = [posixpath.dirname(name) or None for name in files]
+                pool.starmap(log, zip(map(str, files.values()), folders, strict=True), chunksize=1)
+
+        if files:
+            self.call(f"store {', '.join([*files][:3])}{' …' * (len(files) > 3)}", send_all)
+
+    def delete_files(self, run: Run, folder: str) -> None:
+        """Delete a folder of artifacts of a run, if the store can do that."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        repository = get_artifact_repository(run.info.artifact_uri, tracking_uri=self.uri)
+        with suppress(Exception):
+            repository.delete_artifacts(folder)  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """Have every further call fail."""
+        self._closed = True
+
+
+def shown_uri(uri: str) -> str:
+    """Return a tracking URI without its user and password, fit for a message.
+
+    Example:
+        >>> shown_uri("https://ann:secret@mlflow.example.org:8080/team")
+        'https://mlflow.example.org:8080/team'
+    """
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
+
+
+def is_server(uri: str) -> bool:
+    """Whether a tracking URI is that of a server.
+
+    Example:
+        >>> is_server("https://mlflow.example.org"), is_server("sqlite:///mlflow.db")
+        (True, False)
+    """
+    return urlsplit(uri).scheme in ("http", "https")
+
+
+def check_store(uri: str, retries: int | None = None) -> None:
+    """Check that a tracking store answers.
+
+    A server is asked three times for 3 s each, unless MLflow's own settings for both
+    (``MLFLOW_HTTP_REQUEST_MAX_RETRIES``, ``MLFLOW_HTTP_REQUEST_TIMEOUT``) are others. Any answer
+    will do: one that asks for a login is MLflow's to explain.
+
+    Args:
+        uri: the tracking URI.
+        retries: how often to ask again; by the settings if left out.
+
+    Raises:
+        TrackingError: it does not answer, or is not a store.
+
+    Example:
+        >>> check_store("sqlite:///a-new-file.db")
+    """
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if is_server(uri):
+        _check_server(uri, retries)
+    elif scheme == "sqlite":
+        _check_sqlite(uri)
+    elif scheme in _PORTS:
+        _check_database(uri, _PORTS[scheme])
+
+
+def _check_server(uri: str, retries: int | None) -> None:
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    setting = os.environ.get(_TIMEOUT, _SETTINGS[_TIMEOUT])
+    timeout = _ANSWER if setting == _SETTINGS[_TIMEOUT] else int(setting)
+    try:
+        response = http_request(  # type: ignore[no-untyped-call]
+            get_default_host_creds(uri),  # type: ignore[no-untyped-call]
+            "/health",
+            "GET",
+            max_retries=retries,
+            backoff_factor=1,
+            timeout=timeout,
+            raise_on_status=False,
+        )
+    except Exception as error:
+        reason = _heart_of(error)
+    else:
+        if response.status_code < 500:
+            return
+        reason = f"status {response.status_code}"
+    raise TrackingError(
+        f"the MLflow server {shown_uri(uri)} does not answer ({reason}): start it, correct "
+        "MLFLOW_TRACKING_URI, or unset it to log to mlflow.db in the working folder",
+        NO_ANSWER,
+    )
+
+
+def _heart_of(error: Exception) -> str:
+    """Return what counts in MLflow's message, "[Errno 111] Connection refused"."""
+    cause = error.__cause__ or error.__context__ or error
+    inner = getattr(cause.args[0], "reason", cause) if cause.args else cause
+    return str(inner).rpartition(": ")[2]
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    """Return the file of an SQLite database; None for other stores and databases in memory."""
+    parts = urlsplit(uri)
+    path = unquote(parts.path).removeprefix("/")
+    return Path(path) if parts.scheme.partition("+")[0] == "sqlite" and path else None
+
+
+def _check_sqlite(uri: str) -> None:
+    path = _sqlite_file(uri)
+    if path is None or not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb") as file:
+        if file.read(len(_SQLITE_MAGIC)) != _SQLITE_MAGIC:
+            raise TrackingError(
+                f"{path} is not an SQLite database, but the tracking URI is {uri}: correct "
+                "MLFLOW_TRACKING_URI, or move the file away"
+            )
+
+
+def _check_database(uri: str, port: int) -> None:
+    parts = urlsplit(uri)
+    if not parts.hostname:
+        return
+    address = (parts.hostname, parts.port or port)
+    try:
+        socket.create_connection(address, _ANSWER).close()
+    except OSError as error:
+        raise TrackingError(
+            f"the tracking database {shown_uri(uri)} does not answer ({error}): start it, or "
+            "correct MLFLOW_TRACKING_URI",
+            NO_ANSWER,
+        ) from error
+
+
+@contextmanager
+def _alone_in(folder: Path | None) -> Iterator[None]:
+    """Keep other trainings from a folder: two that make a database's tables at once break it."""
+    if folder is None or not folder.is_dir():
+        yield
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)

@@ -1,0 +1,527 @@
+"""A run in a real SQLite store, brought up to its artifact folder, with its true status."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import ErrorCode
+from runs import history, only_run
+from trained import (
+    CONFIG,
+    attempt,
+    begun,
+    files,
+    held,
+    interrupt,
+    package,
+    published,
+    run_of,
+    train,
+    train_and_raise,
+    train_epoch,
+)
+
+from barrage_mlflow import RecordError, TrackingError, sync
+from barrage_mlflow.tracking import Publisher, end_project_run, publisher, settle_run, store
+from barrage_mlflow.tracking.registry import find_holder
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(store, "_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(publisher, "_PAUSE", 0.01)
+    mlflow.set_experiment(experiment_id="0")
+    yield
+    while mlflow.active_run():
+        mlflow.end_run()
+
+
+def fail(*_: Any, **__: Any) -> None:
+    raise OSError("disk full")
+
+
+def refuse(code: str) -> Any:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise MlflowException("no such luck", error_code=ErrorCode.Value(code))
+
+    return refuse
+
+
+def test_a_run_has_all_that_the_folder_has(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = mlflow.set_experiment("other")
+    caplog.set_level(logging.INFO, "barrage_mlflow")
+    values = {"experiment": "birds", "run_name": "first", "register": "birds", "alias": "champion"}
+    with published(**values, started=1_700_000_000_000) as work:
+        active = mlflow.active_run()
+        assert active is not None
+        assert active.info.run_id == work.record.run_id
+        mlflow.log_param("by_a_component", 1)
+        for epoch in (1, 2, 3):
+            train_epoch(work, epoch)
+        package(work, 2)
+        (work.folder / "evaluation").mkdir()
+        (work.folder / "evaluation/confusion.png").write_bytes(b"png")
+        described = Path("out/model/MLmodel").read_bytes()
+    assert mlflow.active_run() is None
+    record = work.record
+    assert record.published
+    assert record.tracking_uri == f"sqlite:///{tmp_path}/mlflow.db"
+    run_id = str(record.run_id)
+    assert held(run_id) == {
+        "status": "FINISHED",
+        "params": {"solver.epochs": "3", "solver.batch_size": "16", "by_a_component": "1"}
+        | {"services": "{}"},
+        "metrics": [
+            *[("loss", epoch, 1 / epoch) for epoch in (1, 2, 3)],
+            *[("val_loss", epoch, 2 / epoch) for epoch in (1, 2, 3)],
+        ],
+        "tags": {"barrage.version": "0.1.0"},
+        "inputs": [("train", "5f2b"), ("validation", "81c0")],
+        "files": [
+            "checkpoints/best.weights.h5",
+            "code/project/loaders.py",
+            "config.json",
+            "evaluation/confusion.png",
+            "metrics.jsonl",
+            "resolved_config.json",
+            "run.json",
+            "tensorboard/train/events",
+            "training_report.csv",
+        ],
+        "models": [("READY", 2, {"loss": 0.5, "val_loss": 1.0})],
+    }
+    run = mlflow.get_run(run_id)
+    assert run.info.run_name == "first"
+    assert (run.info.start_time, run.info.end_time) == (record.started, record.ended)
+    assert mlflow.get_experiment(run.info.experiment_id).name == "birds"
+    assert mlflow.get_experiment_by_name("birds").experiment_id == record.experiment_id
+    assert (record.version_uri, find_holder("birds", "champion")) == ("models:/birds/1", "1")
+    version = MlflowClient().get_model_version("birds", "1")
+    assert (version.run_id, version.source) == (run_id, record.model_uri)
+    # The folder's own model is as it was; that in MLflow knows its names there.
+    assert Path("out/model/MLmodel").read_bytes() == described
+    model = mlflow.models.Model.load(str(record.model_uri))
+    assert (model.run_id, f"models:/{model.model_id}") == (run_id, record.model_uri)
+    fetched = Path(mlflow.artifacts.download_artifacts(str(record.model_uri)))
+    assert (fetched / "code/barrage_mlflow/errors.py").is_file()
+    # The caller's experiment stays his own, and nothing is said where all is well.
+    with mlflow.start_run() as own:
+        assert own.info.experiment_id == other.experiment_id
+    assert [each for each in caplog.records if each.name.startswith("barrage_mlflow")] == []
+
+
+def test_publishing_again_changes_nothing() -> None:
+    run_id = train(register="birds")
+    before = held(run_id)
+    assert sync("out") == run_id
+    assert held(run_id) == before
+    assert len(MlflowClient().search_model_versions("name = 'birds'")) == 1
+    assert only_run().info.run_id == run_id
+
+
+def test_metrics_tags_and_config_are_there_while_training_goes_on() -> None:
+    with published() as work:
+        train_epoch(work, 1)
+        work.update(tags={**work.record.tags, "barrage.resumed_at": "epoch 2, batch 3"})
+        run_id = str(work.record.run_id)
+        deadline = time.monotonic() + 60
+        while len(files(run_id)) < 4 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        found = held(run_id)
+        package(work, 1)
+    assert found["status"] == "RUNNING"
+    assert found["metrics"] == [("loss", 1, 1.0), ("val_loss", 1, 2.0)]
+    assert found["tags"]["barrage.resumed_at"] == "epoch 2, batch 3"
+    assert found["files"] == [
+        "code/project/loaders.py",
+        "config.json",
+        "resolved_config.json",
+        "run.json",
+    ]
+
+
+def test_a_thousand_epochs_take_few_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    log = MlflowClient.log_batch
+
+    def count(self: Any, run_id: str, metrics: Any = (), **options: Any) -> Any:
+        sizes.extend([len(metrics)] if metrics else [])
+        return log(self, run_id, metrics=metrics, **options)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", count)
+    with begun() as work, attempt(work):
+        for epoch in range(1, 1_001):
+            work.history.add(epoch, {f"m{number}": epoch / 7 for number in range(10)})
+        package(work, 1_000)
+    sync("out")
+    assert sizes == [1_000] * 10 + [10]
+    sync("out")
+    assert sizes[11:] == []
+    assert len(history(only_run().info.run_id)) == 10_000
+
+
+@pytest.mark.parametrize("code", ["RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE"])
+def test_an_experiment_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    monkeypatch.setattr(MlflowClient, "create_experiment", refuse(code))
+    with pytest.raises(TrackingError, match=r"could not open the experiment: no such luck$"):
+        train(experiment="birds")
+
+
+def test_an_experiment_that_another_process_makes_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = MlflowClient.create_experiment
+
+    def make_twice(self: Any, name: str) -> str:
+        made(self, name)
+        return made(self, name)
+
+    monkeypatch.setattr(MlflowClient, "create_experiment", make_twice)
+    run_id = train(experiment="birds")
+    assert mlflow.get_experiment(mlflow.get_run(run_id).info.experiment_id).name == "birds"
+
+
+def test_a_deleted_experiment_is_not_used() -> None:
+    experiment_id = mlflow.create_experiment("birds")
+    mlflow.delete_experiment(experiment_id)
+    message = (
+        r"^experiment 'birds' is deleted: choose another name, or bring it back with "
+        rf"`mlflow experiments restore --experiment-id {experiment_id}`$"
+    )
+    with pytest.raises(TrackingError, match=message):
+        train(experiment="birds")
+
+
+def test_a_training_goes_on_in_its_run_whatever_experiment_is_active() -> None:
+    mlflow.set_experiment("scratch")
+    run_id = interrupt(experiment="other")
+    killed = held(run_id)
+    assert (killed["status"], killed["models"]) == ("KILLED", [])
+    assert killed["tags"]["barrage.error"] == "KeyboardInterrupt: SIGTERM"
+    assert "checkpoints/best.weights.h5" in killed["files"]
+    with published(experiment="other") as work:
+        work.history.cut(0)  # its epoch is trained again, at another time
+        for epoch in (1, 2, 3):
+            train_epoch(work, epoch)
+        package(work, 1)
+    assert work.record.run_id == run_id
+    mlflow.set_experiment("other")
+    whole = train("whole", experiment="other")
+    found, expected = held(run_id), held(whole)
+    assert found.pop("models") == [("READY", 1, {"loss": 1.0, "val_loss": 2.0})]
+    del expected["models"]
+    assert found == expected
+
+
+def test_within_an_active_run_it_is_a_child() -> None:
+    with mlflow.start_run() as parent:
+        # Components open a run and leave it, or end this one: they do not have the last word.
+        with pytest.raises(RecordError, match="no records"):
+            train_and_raise(
+                RecordError("train.csv holds no records"),
+                act=lambda work: mlflow.start_run(run_name="left", nested=True),
+            )
+        active = mlflow.active_run()
+        assert active is not None
+        assert active.info.run_id == parent.info.run_id
+        interrupt("other", act=lambda work: mlflow.end_run())
+        active = mlflow.active_run()
+        assert active is not None
+        assert active.info.run_id == parent.info.run_id
+    run = mlflow.get_run(run_of())
+    assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    (left,) = mlflow.search_runs(filter_string="run_name = 'left'", output_format="list")
+    statuses = [
+        mlflow.get_run(run_id).info.status
+        for run_id in (parent.info.run_id, run_of(), left.info.run_id, run_of("other"))
+    ]
+    assert statuses == ["FINISHED", "FAILED", "FAILED", "KILLED"]
+
+
+def test_a_component_that_turns_to_another_store(tmp_path: Path) -> None:
+    here = mlflow.get_tracking_uri()
+    try:
+        with published() as work:
+            mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/other.db")
+            train_epoch(work, 1)
+            package(work, 1)
+    finally:
+        mlflow.set_tracking_uri(None)
+        os.environ["MLFLOW_TRACKING_URI"] = here  # which MLflow has changed as well
+    found = held(str(work.record.run_id))
+    assert (found["status"], len(found["metrics"])) == ("FINISHED", 2)
+
+
+@pytest.fixture
+def project_run(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The run that `mlflow run` opens, with a param as it was typed."""
+    client = MlflowClient()
+    run_id = str(client.create_run("0").info.run_id)
+    client.log_param(run_id, "solver.epochs", "3e0")
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    return run_id
+
+
+def test_under_mlflow_run_its_run_is_used_and_its_params_stay(
+    project_run: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    long = {f"p{number}": "x" for number in range(250)}
+    run_id = train(experiment="birds", run_name="named", config={**CONFIG, "long": long})
+    assert run_id == project_run
+    assert "MLFLOW_RUN_ID" not in os.environ
+    assert caplog.messages == [
+        "the experiment 'birds' is left aside: the run was opened by `mlflow run`, whose "
+        "--experiment-name says where"
+    ]
+    params = mlflow.get_run(run_id).data.params
+    assert (len(params), params["solver.epochs"], params["long.p0"]) == (253, "3e0", "x")
+    assert mlflow.get_run(run_id).info.run_name == "named"
+    assert train("second") != run_id
+
+
+def test_the_run_that_mlflow_opened_leads_to_the_one_that_goes_on(project_run: str) -> None:
+    opened = os.environ.pop("MLFLOW_RUN_ID")
+    before = interrupt()
+    os.environ["MLFLOW_RUN_ID"] = opened
+    assert train() == before
+    run = mlflow.get_run(project_run)
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {})
+    assert run.data.tags["barrage.resumed_run"] == before
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "tag"),
+    [
+        (RecordError("train.csv holds no records"), "FAILED", "train.csv holds no records"),
+        (KeyboardInterrupt(), "KILLED", "KeyboardInterrupt"),
+    ],
+)
+def test_an_error_before_the_run_is_opened_ends_the_project_run(
+    project_run: str, error: BaseException, status: str, tag: str
+) -> None:
+    end_project_run(error)
+    found = mlflow.get_run(project_run)
+    assert (found.info.status, found.data.tags["barrage.error"]) == (status, tag)
+
+
+def test_a_run_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_ID", "abc")
+    with pytest.raises(TrackingError, match=r"has no run 'abc': correct the ID, or set"):
+        train()
+    error = RecordError("train.csv holds no records")
+    end_project_run(error)
+    assert "could not end run abc as FAILED: Run with id=abc not found" in error.__notes__[0]
+
+
+def test_a_run_whose_process_was_killed_is_settled() -> None:
+    with begun() as work:
+        Publisher()._attach(work)
+    run_id = str(work.record.run_id)
+    for _ in range(2):
+        settle_run(run_id)
+        found = held(run_id)
+        assert (found["status"], found["tags"]["barrage.error"]) == (
+            "KILLED",
+            "the process was killed",
+        )
+    train()
+    assert "barrage.error" not in held(run_id)["tags"]
+    settle_run(run_id)
+    assert held(run_id)["status"] == "FINISHED"
+
+
+def test_an_odd_config_cannot_break_logging() -> None:
+    long = {f"long.{number}": "é" * 7_000 for number in range(60)}
+    odd = {"a[0]": "b", "a]0[": "c", "": "d", "x" * 400: "\ud800", "n": "nul \0", "e": ""}
+    tags = {"odd[0]": "x", "m": "é", "note": "x" * 9_000}
+    metrics = {"a//b": 1, "y" * 300: 2.5, "nan": math.nan, "inf": math.inf, "low": -math.inf}
+    with pytest.raises(RecordError, match="xxx"):
+        train_and_raise(
+            RecordError("x" * 100_000),
+            act=lambda work: work.history.add(1, metrics),
+            config=long | odd,
+            tags=tags,
+        )
+    run_id = sync("out")
+    found = mlflow.get_run(run_id)
+    assert len(found.data.params) == 66
+    assert found.data.params["long.0"].endswith(" more characters in resolved_config.json)")
+    assert sorted(found.data.params.values())[:5] == ["", "\\ud800", "b", "c", "d"]
+    assert found.data.params["n"] == "nul \\x00"
+    values = [value for _, _, value in history(run_id)]
+    assert len(values) in (5, 7)  # the epoch's first metrics may have been sent
+    assert {sys.float_info.max, -sys.float_info.max, 1.0, 2.5} <= set(values)
+    assert math.isnan(found.data.metrics["nan"])
+    assert len(found.data.tags["note"]) <= 5_000
+    assert len(found.data.tags["barrage.error"]) <= 5_000
+
+
+@pytest.mark.parametrize("found", [False, True])
+def test_mlflows_own_commit_stays(monkeypatch: pytest.MonkeyPatch, found: bool) -> None:
+    commit = "mlflow.source.git.commit"
+    with begun(tags={commit: "ours"}) as work:
+        Publisher()._attach(work)
+        if found:
+            MlflowClient().set_tag(str(work.record.run_id), commit, "mlflows")
+    run_id = train(tags={commit: "ours"})
+    assert mlflow.get_run(run_id).data.tags[commit] == ("mlflows" if found else "ours")
+
+
+def test_a_request_that_arrived_but_failed_is_not_doubled(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, failures = MlflowClient.log_batch, [OSError("reset")] * 2
+
+    def lose_the_answer(self: Any, run_id: str, **batch: Any) -> Any:
+        answer = log(self, run_id, **batch)
+        if failures and "metrics" in batch:
+            raise failures.pop()
+        return answer
+
+    monkeypatch.setattr(MlflowClient, "log_batch", lose_the_answer)
+    with published() as work:
+        train_epoch(work, 1, loss=0.5, nan=math.nan, inf=math.inf)
+        while failures:
+            time.sleep(0.01)
+        package(work, 1)
+    assert len(history(str(work.record.run_id))) == 3
+    assert [message.splitlines()[-1] for message in caplog.messages] == [
+        "meanwhile all is kept in out, and sent when it does",
+        "MLflow answers again",
+    ]
+
+
+def test_a_model_that_was_half_logged_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = (
+        r"could not store MLmodel, code/\S+, data/config\.json: disk full\nthe training is "
+        r"complete and kept in out; log it to MLflow with: barrage-mlflow sync out$"
+    )
+    with monkeypatch.context() as broken:
+        broken.setattr(MlflowClient, "log_model_artifact", fail)
+        with pytest.raises(TrackingError, match=message):
+            train()
+    run_id = str(only_run().info.run_id)
+    before, metrics = held(run_id), {"loss": 1 / 3, "val_loss": 2 / 3}
+    assert (before["status"], before["models"]) == ("FAILED", [("PENDING", 3, metrics)])
+    assert json.loads(Path("out/run.json").read_text("utf-8"))["published"] is False
+    assert sync("out") == run_id
+    assert held(run_id) == held(train("whole"))
+
+
+def test_a_version_that_is_refused_is_an_error_that_names_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(mlflow, "register_model", refuse("PERMISSION_DENIED"))
+        message = r"could not register the model models:/m-\w+ as 'birds': no such luck\n"
+        with pytest.raises(TrackingError, match=message):
+            train(register="birds")
+    sync("out")
+    model_uri = json.loads(Path("out/run.json").read_text("utf-8"))["model_uri"]
+    assert MlflowClient().get_model_version("birds", "1").source == model_uri
+
+
+def test_a_failure_of_mlflow_does_not_hide_that_of_the_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ValueError, match="bad") as caught:
+        train_and_raise(
+            ValueError("bad"), act=lambda work: MlflowClient().delete_run(str(work.record.run_id))
+        )
+    (note,) = caught.value.__notes__
+    assert note.startswith("besides: MLflow at sqlite:///")
+    assert note.endswith("must be in the 'active' state. Current state is deleted.")
+
+
+def test_an_interrupted_training_does_not_wait_for_mlflow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(publisher, "_KILLED_PATIENCE", 0.1)
+    go_on = threading.Event()
+    monkeypatch.setattr(MlflowClient, "set_terminated", lambda *_: go_on.wait())
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train_and_raise(KeyboardInterrupt("SIGTERM"))
+    assert caught.value.__notes__ == [
+        "besides: MLflow has not taken all within 0.1 s; log the rest with: barrage-mlflow sync out"
+    ]
+    go_on.set()
+    (thread,) = (each for each in threading.enumerate() if each.name == "publisher")
+    thread.join()
+    assert json.loads(Path("out/run.json").read_text("utf-8"))["published"] is False
+
+
+def test_two_threads_train_at_once() -> None:
+    failures: list[Exception] = []
+
+    def work(number: int) -> None:
+        try:
+            with published(f"out{number}", experiment="birds") as work:
+                for epoch in range(1, 20):
+                    train_epoch(work, epoch, loss=number + epoch / 100)
+                mlflow.log_param("component", number)
+                package(work, 1)
+            results[number] = str(work.record.run_id)
+        except Exception as error:
+            failures.append(error)
+
+    results: dict[int, str] = {}
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    for number, run_id in results.items():
+        assert mlflow.get_run(run_id).data.params["component"] == str(number)
+        assert [value for _, _, value in history(run_id)] == [
+            number + epoch / 100 for epoch in range(1, 20)
+        ]
+        assert held(run_id)["status"] == "FINISHED"
+
+
+def python(code: str) -> subprocess.Popen[str]:
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_two_processes_begin_on_one_new_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/new.db")
+    code = "import trained; print(trained.train({!r}, experiment='birds'))"
+    processes = [python(code.format(name)) for name in ("a", "b", "c")]
+    outputs = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    for output, _ in outputs:
+        assert held(output.split()[-1])["status"] == "FINISHED"
+
+
+def test_importing_tracking_imports_no_mlflow() -> None:
+    done = python(
+        "import sys, barrage_mlflow.tracking; print({'mlflow', 'keras'} & set(sys.modules))"
+    )
+    assert done.communicate()[0] == "set()\n"
