@@ -29,9 +29,10 @@ from barrage_mlflow.dataset import (
     build_transformer,
     conform_inputs,
     conform_targets,
-    feeding_path,
     length,
     load_pipeline,
+    make_plan,
+    place_of,
 )
 from barrage_mlflow.dataset.types import PARTS
 from barrage_mlflow.errors import BarrageError, RecordError
@@ -262,7 +263,8 @@ class _Attempt:
         self._stage = _TRAIN
         network, specs = built.network, built.specs
         feeder = build_feeder(self._config, folder)
-        for line in feeding_path(built.train, specs, feeder, train):
+        plan = make_plan(built.train, specs, train, self._batch_size, feeder)
+        for line in str(plan).splitlines():
             head = "feeding  " if not self._feeding else " " * 9
             self._feeding += textwrap.wrap(
                 line, _WIDTH, initial_indent=head, subsequent_indent=" " * 11
@@ -407,7 +409,8 @@ def _add_part(error: Exception, parts: Sequence[Any]) -> None:
 
 def _add_hint(error: Exception, records: Records) -> None:
     """Say that fit may have seen too little, where that can be why something broke."""
-    in_loading = any(", stage load," in note for note in getattr(error, "__notes__", ()))
+    place = place_of(error)
+    in_loading = place is not None and place.stage == "load"
     if records.cut_at is not None and not in_loading:
         error.add_note(
             f"fit saw {records.owner} alone; if it needs more of them, try --records N "

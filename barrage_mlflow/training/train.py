@@ -379,6 +379,7 @@ def _train(
     services = build_services(config, folder, logbook.checkpoint_note(config), logbook.offer)
     with build_feeder(config, folder / artifacts.CACHE) as feeder:
         batches = train_batches(config, train_records, train_pipeline, specs, feeder)
+        logger.info("feeding: %s", batches.plan)
         validation = ValidationBatches(
             validation_records, validation_pipeline, specs, batch_size, feeder
         )

@@ -22,7 +22,7 @@ from typing import Any
 from barrage_mlflow.dataset.feeding.worker import Message, Raised, pack, receive, send
 from barrage_mlflow.errors import ComponentError, describe_error
 
-_START = """\
+_SCRIPT = """\
 import sys
 sys.path[:] = sys.argv[2:]
 from barrage_mlflow.dataset.feeding.worker import main
@@ -36,12 +36,14 @@ _ENVIRONMENT = {
     "VECLIB_MAXIMUM_THREADS": "1",
     "CUDA_VISIBLE_DEVICES": "-1",
 }
+_JOB = object()
+"""In the place of a task: the job, which is answered first."""
 _PATIENCE = 5.0
 """Seconds within which a process that nobody needs any more ends, before it is killed."""
 
 
 class Workers(contextlib.AbstractContextManager["Workers"]):
-    """Processes that each hold a copy of a job and work on tasks for it, in parallel.
+    """Processes that each have a copy of a job and work on tasks for it, in parallel.
 
     They start at once, and are awaited when the first result is: what they import meanwhile costs
     no time. They import what this process can import, and what the job needs alone.
@@ -89,65 +91,58 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
                 "dataset.workers lower"
             ) from error
 
-    def map(self, tasks: Iterable[Any], ahead: int | None = None) -> Iterator[Any]:
+    def map(self, tasks: Iterable[Any]) -> Iterator[Any]:
         """The job's results on the tasks, in the order of the tasks.
 
-        It may be left before its end, and called again; only a process that died ends them all.
+        It may be left before its end; only a process that died ends them all. One map at a time.
 
         Args:
-            tasks: what is done; read as far as it is worked on.
-            ahead: on how many tasks to work at once, at least 1, those included whose result
-                waits to be taken; left out, two for each process.
+            tasks: what is done; read as far as it is worked on, two tasks ahead a process.
 
         Raises:
             ComponentError: a process died, or cannot unpickle the job; or ``close`` was called.
             Exception: whatever the job or the tasks raise, in the place of the result.
         """
-        waiting: deque[_Answer] = deque()
-        limit = 2 * len(self._workers) if ahead is None else ahead
-        rest = iter(tasks)
-        more = True
+        waiting: deque[_Worker] = deque()
         try:
-            self.wait()
-            while more or waiting:
-                while more and len(waiting) < limit:
-                    try:
-                        waiting.append(self._submit(next(rest)))
-                    except StopIteration:
-                        more = False
-                    except Exception as error:
-                        waiting.append(_Answer(error=error))
-                        more = False
-                if waiting:
-                    yield waiting.popleft().wait()
-        except BaseException:
-            if any(worker.ended for worker in self._workers):
-                self.close()
-            raise
+            self._await_job()
+            for task in tasks:
+                worker = min(self._workers, key=lambda each: each.busy)
+                worker.submit(task)
+                waiting.append(worker)
+                if len(waiting) > 2 * len(self._workers):
+                    yield self._answer(waiting.popleft())
+            while waiting:
+                yield self._answer(waiting.popleft())
+        finally:
+            for worker in waiting:
+                worker.unwanted += 1
 
-    def wait(self) -> None:
-        """Wait until every process holds the job.
-
-        Raises:
-            ComponentError: a process died, or cannot unpickle the job; or ``close`` was called.
-        """
+    def _await_job(self) -> None:
+        """Wait until every process has the job."""
         if not self._workers:
             raise _closed()
         if self._awaited:
             return
         for worker in self._workers:
             try:
-                worker.ready.wait()
+                self._answer(worker)
             except Exception as error:
-                failure = error if worker.ended else _not_loaded(error)
+                failure = _not_loaded(error) if self._workers else error
                 self.close()
                 raise failure from error.__cause__
         self._awaited = True
 
-    def _submit(self, task: Any) -> _Answer:
-        if not self._workers:
-            raise _closed()
-        return min(self._workers, key=lambda worker: worker.busy).submit(task)
+    def _answer(self, worker: _Worker) -> Any:
+        """The next result of a process, or the exception raised."""
+        answer = worker.next_answer()
+        if isinstance(answer, BaseException):
+            self.close()
+            raise answer
+        value = answer.value()
+        if isinstance(value, Raised):
+            raise value.error()
+        return value
 
     def close(self) -> None:
         """End the processes; what they work on is lost."""
@@ -161,57 +156,28 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         self.close()
 
 
-class _Answer:
-    """What a process will answer: a result or an error.
+class _Worker:
+    """One process: its socket, and the thread that takes in what it answers.
 
-    A Future would do, but for Ctrl-C: that may leave its lock taken for ever. A queue of this
-    kind has no moment in which it can do harm.
+    Attributes:
+        unwanted: how many of the answers to come nobody waits for.
     """
 
-    def __init__(self, error: BaseException | None = None) -> None:
-        self._given: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-        if error is not None:
-            self.give(error=error)
-
-    def give(self, result: Any = None, error: BaseException | None = None) -> None:
-        self._given.put((result, error))
-
-    def unpack(self, message: Message) -> None:
-        """Give what a message holds."""
-        try:
-            value = message.value()
-        except Exception as error:
-            self.give(error=error)
-            return
-        if isinstance(value, Raised):
-            self.give(error=value.error())
-        else:
-            self.give(value)
-
-    def wait(self) -> Any:
-        """The result, or the error raised; it can be had once."""
-        result, error = self._given.get()
-        if error is not None:
-            raise error
-        return result
-
-
-class _Worker:
-    """One process: its socket, and the thread that takes in what it answers."""
-
     def __init__(self, title: str, job: Message, describe: Callable[[Any], str]) -> None:
+        self.unwanted = 0
         self._title = title
         self._describe = describe
-        self.ready = _Answer()
+        # A queue of this kind has no moment in which Ctrl-C can leave it locked.
+        self._answers: SimpleQueue[Message | BaseException] = SimpleQueue()
         # What the process was sent and has not answered, oldest first.
-        self._pending: deque[tuple[_Answer, Any]] = deque([(self.ready, None)])
+        self._pending: deque[Any] = deque([_JOB])
         self._failure: BaseException | None = None
         self._closing = False
         self._lock = threading.Lock()
         self._socket, theirs = socket.socketpair()
         try:
             with theirs:
-                self._process = _started(theirs)
+                self._process = _start(theirs)
         except OSError:
             self._socket.close()
             raise
@@ -225,26 +191,28 @@ class _Worker:
         """How many tasks it has to answer."""
         return len(self._pending)
 
-    @property
-    def ended(self) -> bool:
-        """Whether it answers no more."""
-        return self._failure is not None
-
-    def submit(self, task: Any) -> _Answer:
-        answer = _Answer()
+    def submit(self, task: Any) -> None:
+        """Send a task; its answer comes after those of the tasks before it."""
         message = pack(task)
         with self._lock:
             if self._failure is not None:
-                return _Answer(error=self._failure)
-            self._pending.append((answer, task))
+                self._answers.put(self._failure)
+                return
+            self._pending.append(task)
             try:
                 send(self._socket, message)
             except OSError:
-                pass  # it is gone; the thread finds that too, and says why
+                pass  # it is gone; the thread finds that too, and why
             except BaseException:  # Ctrl-C: half a message is sent, and no other can follow it
                 self.hang_up()
                 raise
-        return answer
+
+    def next_answer(self) -> Message | BaseException:
+        """Wait for the next answer that is wanted; the failure, once the process is gone."""
+        while self.unwanted:
+            self._answers.get()
+            self.unwanted -= 1
+        return self._answers.get()
 
     def _take_in(self, job: Message) -> None:
         failure: BaseException
@@ -253,23 +221,25 @@ class _Worker:
             del job
             while True:
                 message = receive(self._socket)
-                self._pending.popleft()[0].unpack(message)
+                self._pending.popleft()
+                self._answers.put(message)
         except (EOFError, OSError):
             failure = _closed() if self._closing else self._death()
         except BaseException as error:  # such as a MemoryError: nobody must wait for ever
             failure = error
         with self._lock:
             self._failure = failure
-            while self._pending:
-                self._pending.popleft()[0].give(error=failure)
+            for _ in self._pending:
+                self._answers.put(failure)
+            self._pending.clear()
 
     def _death(self) -> ComponentError:
         """How the process ended, doing what, and what to do."""
         status = self._end()
         doing = "it waited for work"
         if self._pending:
-            answer, task = self._pending[0]
-            doing = "it started" if answer is self.ready else f"it worked on {self._describe(task)}"
+            task = self._pending[0]
+            doing = "it started" if task is _JOB else f"it worked on {self._describe(task)}"
         if status == -signal.SIGKILL:
             return ComponentError(
                 f"{self._title} was killed (SIGKILL) while {doing}; most often that is for want of "
@@ -303,20 +273,16 @@ class _Worker:
         self._socket.close()
 
 
-def _started(theirs: socket.socket) -> subprocess.Popen[bytes]:
+def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
     path = [entry for entry in sys.path if isinstance(entry, str)]
-    # Ctrl-C goes to all processes of the terminal. The new one holds it back until it can ignore
-    # it; else it would end with a traceback if it came while Python starts.
-    held_back = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-c", _START, str(theirs.fileno()), *path],
-            stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-            env={**os.environ, **_ENVIRONMENT},
-        )
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held_back)
+    return subprocess.Popen(
+        [sys.executable, "-c", _SCRIPT, str(theirs.fileno()), *path],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[theirs.fileno()],
+        env={**os.environ, **_ENVIRONMENT},
+        # Ctrl-C goes to all processes of the terminal; this one ends with the one that started it.
+        start_new_session=True,
+    )
 
 
 def _closed() -> ComponentError:
@@ -326,6 +292,6 @@ def _closed() -> ComponentError:
 def _not_loaded(error: Exception) -> ComponentError:
     return ComponentError(
         f"the worker processes cannot load a component: {describe_error(error)}; they import it "
-        "from its module, so it cannot stand in the script that is run, or in a notebook: move it "
+        "from its module, so it cannot be in the script that is run, or in a notebook: move it "
         "to a module of the project, or set dataset.workers to 0"
     )
