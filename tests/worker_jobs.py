@@ -9,6 +9,10 @@ import threading
 
 import numpy as np
 
+from barrage_mlflow.dataset.components.places import Place, set_place
+
+PLACE = Place("train.csv, record 5", "load", "my.Loader")
+
 
 def block(task):
     """A data record of `rows` records, with arrays of every kind of memory."""
@@ -79,7 +83,7 @@ def fails(task):
     """Gives the task back, unless it is the name of an error or of an end."""
     if task in ERRORS:
         error = ERRORS[task]()
-        error.add_note("in train.csv, record 5")
+        set_place(error, PLACE)
         error.add_note("column 's' holds 'many'")
         raise error
     if task == "unpicklable":

@@ -16,13 +16,14 @@ from barrage_mlflow.dataset import (
     Records,
 )
 from barrage_mlflow.dataset.components.augmentors import Draws, augment
-from barrage_mlflow.dataset.components.stacking import component_name
+from barrage_mlflow.dataset.components.places import component_name, place_of
 from barrage_mlflow.dataset.components.transformer import fit_transformer
 from barrage_mlflow.errors import ComponentError, RecordError
 
 TRAIN, SCORE = RecordMode.TRAIN, RecordMode.SCORE
 ROWS = [{"a": i, "b": i / 2, "t": [0] * (i + 1), "y": i % 2} for i in range(5)]
 RECORDS = Records.read(ROWS, name="train.csv")
+BATCH = "train.csv, a batch of 5 records"
 
 
 def selector(mode=TRAIN, **inputs):
@@ -95,7 +96,7 @@ def test_lists_of_differing_length_fail_where_nothing_evens_them_out():
     assert str(error.value) == (
         "train.csv, record 1: column 't' has shape (2,), where the records before it have (1,)"
     )
-    assert notes(error) == ["in stage load, component KeySelector"]
+    assert notes(error) == [f"in {BATCH}, stage load, component KeySelector"]
 
 
 def test_there_must_be_records():
@@ -134,7 +135,7 @@ class Together(StrictBatches):
     [
         (Strict, "train.csv, record 3", ["column 'a' was read last"]),
         (StrictBatches, "train.csv, record 3", []),
-        (Together, "a batch of 5 records", []),
+        (Together, BATCH, []),
     ],
 )
 @pytest.mark.parametrize("transformer", [Doubles, DoublesBatches])
@@ -173,11 +174,15 @@ def test_a_transformer_that_fails_names_the_record(kind, loader):
     with pytest.raises(ValueError, match="not allowed") as error:
         made.load_and_transform(RECORDS)
     assert notes(error) == [f"in train.csv, record 3, stage transform, component {name}"]
-    scores = {"y": np.arange(5)}
-    for records, where in ((None, "record 3"), (RECORDS, "train.csv, record 3")):
-        with pytest.raises(ValueError, match="not allowed") as error:
-            made.postprocess(scores, records)
-        assert notes(error) == [f"in {where}, stage postprocess, component {name}"]
+    with pytest.raises(ValueError, match="not allowed") as error:
+        made.postprocess({"y": np.arange(5)}, RECORDS)
+    assert notes(error) == [f"in train.csv, record 3, stage postprocess, component {name}"]
+    place = place_of(error.value)
+    assert (place.record, place.stage, place.component) == (
+        "train.csv, record 3",
+        "postprocess",
+        name,
+    )
 
 
 def test_a_key_that_a_loader_of_the_user_misses_is_explained():
@@ -226,7 +231,7 @@ class ReturnsBatches(Returns):
 def test_a_loader_that_returns_something_else_says_so(mode, loaded, fault):
     for kind, method, where in (
         (Returns, "load", "train.csv, record 0"),
-        (ReturnsBatches, "load_batch", "train.csv"),
+        (ReturnsBatches, "load_batch", BATCH),
     ):
         loader = kind(mode, loaded)
         name = component_name(loader)
@@ -238,9 +243,14 @@ def test_a_loader_that_returns_something_else_says_so(mode, loaded, fault):
 
 def test_a_loader_whose_records_differ_names_the_one_that_does():
     loader = Returns(TRAIN, lambda r: ({"x": r["t"]}, {"y": 0}))
-    with pytest.raises(RecordError, match=r"^train\.csv, record 1: .*the shape \(2,\)") as error:
-        pipeline(loader).load_and_transform(RECORDS)
-    assert notes(error) == [f"in stage load, component {component_name(loader)}"]
+    for transformer in (IdentityTransformer, Doubles):
+        with pytest.raises(
+            RecordError, match=r"'x' the shape \(2,\), where .* have \(1,\)"
+        ) as error:
+            pipeline(loader, transformer).load_and_transform(RECORDS)
+        place = place_of(error.value)
+        assert place.record == "train.csv, record 1"
+        assert place.stage == ("transform" if transformer is Doubles else "load")
 
 
 def test_a_transformer_that_returns_something_else_says_so():
@@ -266,18 +276,18 @@ def test_a_transformer_that_returns_something_else_says_so():
     assert notes(error) == [f"in train.csv, record 0, stage transform, component {odd}"]
     with pytest.raises(ComponentError, match="with batch 5, got shape") as error:
         many.load_and_transform(RECORDS)
-    assert notes(error) == [f"in train.csv, stage transform, component {batches}"]
-    with pytest.raises(ComponentError, match=r"record 0: .*expected a dict, got int") as error:
+    assert notes(error) == [f"in {BATCH}, stage transform, component {batches}"]
+    with pytest.raises(ComponentError, match=r"expected a dict, got int") as error:
         one.postprocess(scores, RECORDS)
-    assert notes(error) == [f"in stage postprocess, component {odd}"]
+    assert notes(error) == [f"in train.csv, record 0, stage postprocess, component {odd}"]
     for result, fault in (
         (3, "expected a dict of arrays, got int"),
         ({"y": np.zeros(2)}, r"expected 'y' to be \(batch, ...\) with batch 5, got shape \(2,\)"),
     ):
         many.transformer.odd = result
         with pytest.raises(ComponentError, match=fault) as error:
-            many.postprocess(scores)
-        assert notes(error) == [f"in stage postprocess, component {batches}"]
+            many.postprocess(scores, RECORDS)
+        assert notes(error) == [f"in {BATCH}, stage postprocess, component {batches}"]
 
 
 def test_components_of_another_kind_are_refused():
@@ -317,11 +327,11 @@ def test_postprocess_keeps_order_and_takes_any_value():
             return {"label": "ab"[best], "all": list(range(best)), "p": score["y"][best]}
 
     scores = {"y": np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)}
-    result = pipeline(transformer=Names).postprocess(scores)
+    result = pipeline(transformer=Names).postprocess(scores, RECORDS[:2])
     assert result["label"].tolist() == ["a", "b"]
     assert result["all"].tolist() == [[], [0]]
     assert (result["p"].dtype, result["p"].shape) == (np.float32, (2,))
-    assert pipeline().postprocess(scores)["y"] is scores["y"]
+    assert pipeline().postprocess(scores, RECORDS[:2])["y"] is scores["y"]
 
 
 # Augmentors -------------------------------------------------------------------------------
@@ -454,10 +464,9 @@ def test_an_augmentor_that_returns_something_else_says_so(
 
 
 def test_an_augmentor_that_gives_differing_shapes_names_the_record():
-    with pytest.raises(
-        RecordError, match=r"record 1: augmentor .*crops gives 'x' the shape \(1,\)"
-    ):
+    with pytest.raises(RecordError, match=r"augmentor .*crops gives 'x' the shape \(1,\)") as error:
         batch(pipeline(augmentors=[crops]), RECORDS, epoch=0)
+    assert place_of(error.value).record == "train.csv, record 1"
 
 
 def test_an_augmentor_must_take_what_it_is_called_with():

@@ -15,6 +15,7 @@ from barrage_mlflow.dataset.components.stacking import (
     call_each,
     check_each,
     keep_forms_together,
+    lengths_in,
     stack_records,
 )
 from barrage_mlflow.dataset.records.columns import UnevenError, column_of_cells
@@ -205,7 +206,8 @@ def load_each(loader: RecordLoader, records: Records) -> list[DataRecord]:
     name = component_name(loader)
     with placed_records(records, "load", name, loader.load):
         # The record form of a transformer is promised arrays; a loader may give bare numbers.
-        return as_arrays(check_each(call_each(loader.load, records), f"{name}.load"))
+        made = call_each(loader.load, records)
+        return as_arrays(check_each(made, f"{name}.load", lengths_in(loader.mode)))
 
 
 def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> dict[str, bool]:

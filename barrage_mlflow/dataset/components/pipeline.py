@@ -22,11 +22,12 @@ from barrage_mlflow.dataset.components.stacking import (
     check_data_record,
     check_each,
     check_lengths,
+    lengths_in,
     stack_records,
 )
 from barrage_mlflow.dataset.components.transformer import RecordTransformer
 from barrage_mlflow.dataset.records.records import Records, UnevenRecordsError
-from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, cut
+from barrage_mlflow.dataset.types import Array, DataRecord, cut
 from barrage_mlflow.errors import ComponentError, RecordError
 
 _Batch = TypeVar("_Batch")
@@ -70,7 +71,7 @@ class Pipeline:
         self.augmentors = tuple(augmentors)
         self._loader_name = component_name(loader)
         self._transformer_name = component_name(transformer)
-        self._lengths = (1,) if loader.mode is RecordMode.SCORE else (2, 3)
+        self._lengths = lengths_in(loader.mode)
         self._loads_batches = _defines(loader, RecordLoader, "load_batch")
         self._transforms_batches = _defines(transformer, RecordTransformer, "transform_batch")
         self.missing_forms = [
@@ -116,10 +117,7 @@ class Pipeline:
                 # record may yet even them out (pad, cut, pool).
                 if self._transforms_batches:
                     raise
-        each = load_each(self.loader, records)
-        with placed_records(records, "load", self._loader_name):
-            check_each(each, f"{self._loader_name}.load", self._lengths)
-        return each
+        return load_each(self.loader, records)
 
     def transform(self, loaded: DataRecord | list[DataRecord], records: Records) -> DataRecord:
         """The transformed batch of what :meth:`load` returned: arrays ``(batch, ...)``.

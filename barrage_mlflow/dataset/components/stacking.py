@@ -11,7 +11,7 @@ import numpy as np
 
 from barrage_mlflow.dataset.components.places import at_index, set_index
 from barrage_mlflow.dataset.records.columns import objects
-from barrage_mlflow.dataset.types import PARTS, Array, DataRecord, as_array
+from barrage_mlflow.dataset.types import PARTS, Array, DataRecord, RecordMode, as_array
 from barrage_mlflow.errors import ComponentError, RecordError
 
 
@@ -48,6 +48,16 @@ def check_each(
         with at_index(index):
             check_data_record(record, what, lengths)
     return data
+
+
+def lengths_in(mode: RecordMode) -> tuple[int, ...]:
+    """How many dicts a data record may hold.
+
+    Example:
+        >>> lengths_in(RecordMode.TRAIN)
+        (2, 3)
+    """
+    return (1,) if mode is RecordMode.SCORE else (2, 3)
 
 
 def keep_forms_together(cls: type, base: type, record_form: str, batch_form: str) -> None:
