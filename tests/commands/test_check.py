@@ -215,7 +215,9 @@ body_mass_loss #  species_accuracy #  body_mass_mae #  score batch       32 reco
 species_probability  body_mass_g
 
         feeding  by columns; made once and kept in memory; then augmented in every
-                   epoch; in worker processes if it is slow
+                   epoch; on the training thread
+                 if it is slow: set dataset.workers, up to one for each core, to have
+                   processes make records ahead of the training
         """
     )
 

@@ -214,7 +214,7 @@ PLANS = [
         [
             "by columns; made once and kept in memory; then augmented in every epoch; on the "
             "training thread",
-            f"faster: {START}",
+            f"if it is slow: {START}",
         ],
     ),
     (

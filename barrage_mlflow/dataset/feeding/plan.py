@@ -138,7 +138,7 @@ def _faster(
     elif not is_fixed:
         yield "faster: give the network's inputs fixed shapes, so that records are kept as arrays"
     if workers == 0:
-        start = "or" if missing or not is_fixed else "faster:"
+        start = "or" if missing or not is_fixed else "if it is slow:"
         yield (
             f"{start} set dataset.workers, up to one for each core, to have processes make records "
             "ahead of the training"
