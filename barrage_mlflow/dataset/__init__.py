@@ -10,8 +10,9 @@ from barrage_mlflow.dataset.components.build import (
     build_loader,
     build_transformer,
 )
+from barrage_mlflow.dataset.components.columns import columns_read, describe_columns
 from barrage_mlflow.dataset.components.fitted import fit_and_save, load_pipeline
-from barrage_mlflow.dataset.components.loader import KeySelector, RecordLoader, columns_read
+from barrage_mlflow.dataset.components.loader import KeySelector, RecordLoader
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import Place, place_of
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer, RecordTransformer
@@ -28,7 +29,6 @@ from barrage_mlflow.dataset.feeding.plan import Plan, make_plan
 from barrage_mlflow.dataset.records.column_specs import (
     ColumnSpec,
     as_specified,
-    describe_columns,
     text_columns,
 )
 from barrage_mlflow.dataset.records.columns import native

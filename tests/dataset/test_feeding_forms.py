@@ -162,8 +162,8 @@ def test_what_is_streamed_is_each_record_once(tmp_path, sources):
 @pytest.mark.parametrize(
     ("cache", "work"),
     [
-        (None, "8 records, from draw 0 of epoch 1 on of train"),
-        ("memory", "records 0 to 7 of train"),
+        (None, "draws 0 to 7 of epoch 1"),
+        ("memory", "records 0 to 7 of the train set"),
     ],
 )
 def test_a_worker_that_dies_is_named_with_its_work(tmp_path, cache, work):

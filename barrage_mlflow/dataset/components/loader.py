@@ -6,10 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from barrage_mlflow.dataset.components.places import component_name, placed_records, set_record
-from barrage_mlflow.dataset.components.reading import WatchedRecord
+from barrage_mlflow.dataset.components.places import component_name, placed_records
 from barrage_mlflow.dataset.components.stacking import (
     as_arrays,
     call_each,
@@ -208,33 +205,3 @@ def load_each(loader: RecordLoader, records: Records) -> list[DataRecord]:
         # The record form of a transformer is promised arrays; a loader may give bare numbers.
         made = call_each(loader.load, records)
         return as_arrays(check_each(made, f"{name}.load", lengths_in(loader.mode)))
-
-
-def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> dict[str, bool]:
-    """The columns that loading reads, in the order of the records' columns.
-
-    Found by watching ``load`` on records spread evenly over the set.
-
-    Args:
-        loader: the loader, in the mode that is asked about.
-        records: what it loads.
-        samples: on how many records to watch it, at most.
-
-    Returns:
-        By name, whether the loader ever demands it, as ``record[name]`` does and
-        ``record.get(name)`` does not.
-
-    Example:
-        >>> loader = KeySelector(RecordMode.SCORE, {"x": ["c", "a"]}, {"y": "b"})
-        >>> columns_read(loader, Records.read([{"a": 1, "b": 2, "c": 3}]))
-        {'a': True, 'c': True}
-    """
-    demanded: dict[str, bool] = {}
-    count = min(samples, len(records))
-    for position in np.linspace(0, len(records) - 1, count).astype(int).tolist():
-        try:
-            loader.load(WatchedRecord(records[position], demanded))
-        except Exception as error:
-            set_record(error, records, position, "load", component_name(loader))
-            raise
-    return {name: demanded[name] for name in records.columns if name in demanded}

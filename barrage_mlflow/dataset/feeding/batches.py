@@ -47,24 +47,29 @@ class _Set:
         self.plan = plan
         self.batch_size = batch_size
         self._maker = maker
-        self._make = feeder.add(maker, in_processes=plan.workers > 0)
-        self._folder = feeder.folder / role if plan.kept == "disk" and feeder.folder else None
+        self._role = role
+        self._feeder = feeder
+        feeder.add(role, maker)
         self._kept: DataRecord | None = None
 
     def _keep(self) -> DataRecord | None:
         """What is kept of the set, made at the first call; None where nothing is."""
         if self._kept is None and self.plan.kept != "nowhere":
-            count = len(self._maker.records)
-            self._kept = keep_arrays(self._made(), count, self._folder)
+            folder = self._feeder.folder if self.plan.kept == "disk" else None
+            self._kept = keep_arrays(
+                self._made(), len(self._maker.records), folder and folder / self._role
+            )
         return self._kept
 
     def _made(self) -> Iterator[DataRecord]:
         """The set in its own order, up to what comes before augmentors."""
         records, maker = self._maker.records, self._maker
         if self.plan.form == "record":
-            starts = range(0, len(records), self.plan.block)
-            ends = ((start, min(start + self.plan.block, len(records))) for start in starts)
-            yield from self._make(KeepTask(start, stop) for start, stop in ends)
+            size, count = self.plan.block, len(records)
+            yield from self._feeder.make(
+                (KeepTask(self._role, at, min(at + size, count)) for at in range(0, count, size)),
+                self.plan.workers > 0,
+            )
             return
         columns = None if records.row_groups is None else maker.columns
         blocks = (maker.keep(some) for some in records.pieces(columns=columns))
@@ -72,23 +77,24 @@ class _Set:
 
     def _drawn(self, windows: Iterator[Window], epoch: int) -> Iterator[DataRecord]:
         """The draws of an epoch, augmented."""
-        kept = self._keep()
+        kept, maker = self._keep(), self._maker
         if kept is not None and not self.plan.is_varied:
             size = sum(array.nbytes for part in kept for array in part.values())
-            count = _PICKED_BYTES * len(self._maker.records) // max(size, 1)
+            count = _PICKED_BYTES * len(maker.records) // max(size, 1)
             for window in _cut(windows, max(self.batch_size, count)):
                 yield pick(kept, window.rows)
         elif kept is None and self.plan.form == "batch" and not self.plan.workers:
-            blocks = (DrawTask(window, epoch).make(self._maker) for window in windows)
+            blocks = (maker.draw(window, epoch) for window in windows)
             # NumPy's and Python's global generators are seeded for an augmentor on no other thread.
-            ahead = not seeds_globals(self._maker.pipeline.augmentors)
+            ahead = not seeds_globals(maker.pipeline.augmentors)
             yield from read_ahead(blocks) if ahead else blocks
         else:
             cut = _cut if self.plan.form == "batch" else _in_batches
-            yield from self._make(
-                DrawTask(window, epoch, kept and pick(kept, window.rows))
+            tasks = (
+                DrawTask(self._role, window, epoch, kept and pick(kept, window.rows))
                 for window in cut(windows, self.plan.block)
             )
+            yield from self._feeder.make(tasks, self.plan.workers > 0)
 
 
 class TrainBatches(_Set):

@@ -6,7 +6,6 @@ Whatever does not fit is named with its record, column and value before TensorFl
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,7 +18,7 @@ from barrage_mlflow.dataset.components.loader import RecordLoader
 from barrage_mlflow.dataset.components.places import Place, component_name
 from barrage_mlflow.dataset.components.stacking import listed
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer, RecordTransformer
-from barrage_mlflow.dataset.records.columns import is_missing
+from barrage_mlflow.dataset.records.columns import is_missing, shown
 from barrage_mlflow.dataset.records.records import Records, find_word
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import ComponentError, RecordError
@@ -248,22 +247,6 @@ def _holds(raw: Any, value: Any) -> bool:
     if isinstance(raw, list):
         return any(_holds(item, value) for item in raw)
     return bool(raw == value) or (is_missing(raw) and is_missing(value))
-
-
-def shown(value: Any) -> str:
-    """A value as messages show it: cut where it is long, with its type where that matters.
-
-    Example:
-        >>> shown("many"), shown(None), shown(0.5)
-        ("'many' (str)", 'a missing value', '0.5')
-    """
-    if value is None:
-        return "a missing value"
-    if isinstance(value, (float, np.floating)):
-        if math.isnan(value):
-            return "a missing value (NaN)"
-        return f"{float(value)!r}"
-    return f"{reprlib.repr(value)} ({type(value).__name__})"
 
 
 def show_shape(shape: Sequence[int | None]) -> str:

@@ -11,12 +11,8 @@ from barrage_mlflow.dataset.records.columns import is_missing
 from barrage_mlflow.dataset.records.records import Records, find_word
 from barrage_mlflow.errors import RecordError
 
-_LIMIT = 2.0**63
-"""Counts are kept as int64."""
 _MOST_DRAWS = 2**32
-"""In one pass: their order is in memory."""
-_MOST_STREAMED = 2**62
-"""In one pass whose order is not in memory as a whole."""
+"""In one pass."""
 
 
 def sample_counts(records: Records, key: str) -> NDArray[np.int64]:
@@ -31,13 +27,13 @@ def sample_counts(records: Records, key: str) -> NDArray[np.int64]:
 
     Raises:
         RecordError: there is no such column, a count is missing, negative, fractional or no
-            number, all are 0, or they add up to more draws than memory has room for.
+            number, all are 0, or they add up to more than 2^32 draws.
 
     Example:
         >>> sample_counts(Records.read([{"n": 2}, {"n": 0}]), "n")
         array([2, 0])
     """
-    return np.concatenate([*_checked_counts(records, key, _MOST_DRAWS)])
+    return np.concatenate([*_checked_counts(records, key)])
 
 
 def group_draws(records: Records, key: str | None) -> list[int]:
@@ -68,14 +64,14 @@ def group_draws(records: Records, key: str | None) -> list[int]:
     ends = np.cumsum(sizes)
     draws = np.zeros(len(sizes), dtype=np.int64)
     row = 0
-    for counts in _checked_counts(records, key, _MOST_STREAMED):
+    for counts in _checked_counts(records, key):
         groups = np.searchsorted(ends, np.arange(row, row + len(counts)), side="right")
         np.add.at(draws, groups, counts)
         row += len(counts)
     return [int(count) for count in draws]
 
 
-def _checked_counts(records: Records, key: str, most: int) -> Iterator[NDArray[np.int64]]:
+def _checked_counts(records: Records, key: str) -> Iterator[NDArray[np.int64]]:
     """The counts, some records at a time; their sum is checked after the last."""
     draws = 0.0  # as int64 the sum might go round
     for some in records.pieces(columns=[key]):
@@ -83,10 +79,10 @@ def _checked_counts(records: Records, key: str, most: int) -> Iterator[NDArray[n
         draws += counts.sum(dtype=float)
         yield counts
     owner = records.owner
-    if draws > most:
+    if draws > _MOST_DRAWS:
         raise RecordError(
-            f"{owner}: column '{key}': expected sample counts that add up to {most:,} or less, "
-            f"got {draws:,.0f}"
+            f"{owner}: column '{key}': expected sample counts that add up to {_MOST_DRAWS:,} or "
+            f"less, got {draws:,.0f}"
         )
     if not draws:
         raise RecordError(
@@ -101,7 +97,7 @@ def _checked(records: Records, key: str) -> NDArray[np.int64]:
         cells = column.tolist()
         column = np.array([c if type(c) in (int, float) else np.nan for c in cells], float)
     with np.errstate(invalid="ignore"):
-        faulty = ~((column >= 0) & (column < _LIMIT) & (column == np.floor(column)))
+        faulty = ~((column >= 0) & (column < 2.0**63) & (column == np.floor(column)))
     if faulty.any():
         place, value = find_word(records, int(np.argmax(faulty)), key)
         shown = "a missing value" if is_missing(value) else f"{value!r}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -50,29 +50,23 @@ class Feeder(AbstractContextManager["Feeder"]):
         self.workers = workers
         self.cache = cache
         self.shuffle_window = shuffle_window
-        self._makers: list[BlockMaker] = []
+        self._makers: dict[str, BlockMaker] = {}
         self._pool: Workers | None = None
 
-    def add(
-        self, maker: BlockMaker, in_processes: bool
-    ) -> Callable[[Iterable[Task]], Iterator[DataRecord]]:
-        """Take on a set; returned is what makes its blocks of tasks, in their order."""
-        self._makers.append(maker)
+    def add(self, role: str, maker: BlockMaker) -> None:
+        """Take on the set of a role."""
+        self._makers[role] = maker
         self._end_processes()  # they know the sets that there were when they started
-        return partial(self._make, len(self._makers) - 1, in_processes)
 
-    def _make(self, number: int, in_processes: bool, tasks: Iterable[Task]) -> Iterator[DataRecord]:
-        make = partial(_make_block, self._makers)
-        numbered = ((number, task) for task in tasks)
+    def make(self, tasks: Iterable[Task], in_processes: bool) -> Iterator[DataRecord]:
+        """The blocks of tasks, in their order."""
+        job = partial(_make_block, self._makers)
         if not in_processes:
-            yield from map(make, numbered)
+            yield from map(job, tasks)
             return
         if self._pool is None:
-            self._pool = Workers(self.workers, make, self._describe)
-        yield from self._pool.map(numbered)
-
-    def _describe(self, task: tuple[int, Task]) -> str:
-        return f"{task[1]} of {self._makers[task[0]].records.owner}"
+            self._pool = Workers(self.workers, job)
+        yield from self._pool.map(tasks)
 
     def close(self) -> None:
         """End the processes, and remove a cache on disk."""
@@ -89,7 +83,6 @@ class Feeder(AbstractContextManager["Feeder"]):
         self.close()
 
 
-def _make_block(makers: list[BlockMaker], task: tuple[int, Task]) -> DataRecord:
-    """The job of a worker process: the makers of all sets, and a task of one of them."""
-    number, made = task
-    return made.make(makers[number])
+def _make_block(makers: Mapping[str, BlockMaker], task: Task) -> DataRecord:
+    """The job of a worker process."""
+    return task.make(makers[task.role])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from barrage_mlflow.dataset.components.augmentors import augment
-from barrage_mlflow.dataset.components.loader import columns_read
+from barrage_mlflow.dataset.components.columns import SAMPLE, columns_read
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform_inputs, conform_targets
 from barrage_mlflow.dataset.feeding.order import Window
@@ -16,19 +16,18 @@ from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import DataRecord, pick
 from barrage_mlflow.errors import RecordError
 
-_SAMPLE = 256
-"""Records that are loaded to learn which columns that reads."""
-
 
 @dataclass(frozen=True)
 class KeepTask:
-    """Make some records of the set as they are kept for all epochs: before augmentors.
+    """Make some records of a set as they are kept for all epochs: before augmentors.
 
     Attributes:
-        start: the first of them.
+        role: of the set, ``"train"`` or ``"validation"``.
+        start: the first of the records.
         stop: the one behind the last.
     """
 
+    role: str
     start: int
     stop: int
 
@@ -37,7 +36,7 @@ class KeepTask:
         return maker.keep(maker.records[self.start : self.stop])
 
     def __str__(self) -> str:
-        return f"records {self.start} to {self.stop - 1}"
+        return f"records {self.start} to {self.stop - 1} of the {self.role} set"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +44,13 @@ class DrawTask:
     """Make some draws of an epoch, augmented.
 
     Attributes:
+        role: of the set, ``"train"``.
         window: the draws.
         epoch: of which they are, from 0.
         kept: what is kept for them, if they were loaded and transformed before.
     """
 
+    role: str
     window: Window
     epoch: int
     kept: DataRecord | None = None
@@ -59,8 +60,8 @@ class DrawTask:
         return maker.draw(self.window, self.epoch, self.kept)
 
     def __str__(self) -> str:
-        draws = f"draw {self.window.first} of epoch {self.epoch + 1} on"
-        return f"{len(self.window.rows)} records, from {draws}"
+        first, count = self.window.first, len(self.window.rows)
+        return f"draws {first} to {first + count - 1} of epoch {self.epoch + 1}"
 
 
 Task = KeepTask | DrawTask
@@ -85,7 +86,7 @@ class BlockMaker:
         >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.TRAIN, loader))
         >>> records = Records.read([{"a": 1, "b": 0}, {"a": 2, "b": 1}])
         >>> maker = BlockMaker(records, pipeline, {"x": ArraySpec((), "float32")})
-        >>> DrawTask(Window(np.array([1, 0]), first=0), epoch=0).make(maker)
+        >>> DrawTask("train", Window(np.array([1, 0]), first=0), epoch=0).make(maker)
         ({'x': array([2., 1.], dtype=float32)}, {'y': array([1, 0])})
     """
 
@@ -109,7 +110,7 @@ class BlockMaker:
     def columns(self) -> list[str]:
         """The columns that loading reads, which are read from a file together."""
         if self._columns is None:
-            self._columns = list(columns_read(self.pipeline.loader, self.records[:_SAMPLE]))
+            self._columns = list(columns_read(self.pipeline.loader, self.records[:SAMPLE]))
         return self._columns
 
     def keep(self, records: Records) -> DataRecord:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.errors import describe_error
 
 _HEAD = struct.Struct("=QQ")
 _SIZE = struct.Struct("=Q")
@@ -31,8 +31,6 @@ _APART = 1 << 16
 """Bytes from which a buffer goes by itself: below, another call costs more than a copy."""
 _GRACE = 1.0
 """Seconds to end in good order once the one who sent the tasks is gone."""
-_ATTACHED = ("__notes__", "barrage_place")
-"""What is attached to an exception and goes with it."""
 
 
 @dataclass(frozen=True)
@@ -126,58 +124,17 @@ def _exactly(connection: socket.socket, size: int) -> memoryview:
     return received
 
 
-class Raised:
-    """An exception on its way to another process.
+@dataclass(frozen=True)
+class Failure:
+    """In the place of a result: what a task, or taking in the job, raised.
 
-    Args:
-        error: the exception; its notes and its place go with it.
-
-    Example:
-        >>> error = Raised(KeyError("age")).error()
-        >>> error
-        KeyError('age')
-        >>> class OddError(Exception):
-        ...     def __init__(self, record, column):
-        ...         super().__init__(f"record {record} has no {column}")
-        >>> Raised(OddError(3, "age")).error()
-        ComponentError('OddError: record 3 has no age')
+    Attributes:
+        error: its type, text and notes.
+        trace: the traceback.
     """
 
-    def __init__(self, error: BaseException) -> None:
-        self._text = _text(error)
-        self._shown = ": ".join(filter(None, [type(error).__name__, self._text]))
-        self._attached = {name: vars(error)[name] for name in _ATTACHED if name in vars(error)}
-        self._trace = "".join(traceback.format_exception(error))
-        self._pickled = b""
-        with suppress(Exception):
-            self._pickled = pickle.dumps(error)
-
-    def error(self) -> BaseException:
-        """The exception, of its own type if that can be had; its cause shows its traceback."""
-        error: Any = None
-        with suppress(Exception):
-            error = pickle.loads(self._pickled)
-        # A constructor that takes something else than the message makes another error of it.
-        if not isinstance(error, BaseException) or _text(error) != self._text:
-            error = ComponentError(self._shown)
-        for name, value in self._attached.items():
-            setattr(error, name, value)
-        made: BaseException = error
-        made.__cause__ = WorkerTraceback(self._trace)
-        return made
-
-
-def _text(error: BaseException) -> str:
-    with suppress(Exception):  # a project's own exception may be broken too
-        return str(error)
-    return ""
-
-
-class WorkerTraceback(Exception):  # noqa: N818 - it is about an error, and is none
-    """Where in a worker process the exception that it caused was raised."""
-
-    def __str__(self) -> str:
-        return f"\n\n{self.args[0]}"
+    error: str
+    trace: str
 
 
 def main(descriptor: int) -> None:
@@ -205,7 +162,7 @@ def serve(connection: socket.socket) -> None:
 
     Args:
         connection: the first message is the job, all others are tasks. Each is answered with a
-            result, None for the job, or a :class:`Raised`.
+            result, None for the job, or a :class:`Failure`.
     """
     job: Any = None
     with suppress(EOFError, OSError):  # of the connection
@@ -218,10 +175,8 @@ def serve(connection: socket.socket) -> None:
                 else:
                     result = job(message.value())
                 answer = pack(result)
-            except (
-                BaseException
-            ) as error:  # also sys.exit(): it ends the training, as it would there
-                answer = pack(Raised(error))
+            except BaseException as error:  # sys.exit() too
+                answer = pack(Failure(describe_error(error), traceback.format_exc()))
             del message
             sys.stdout.flush()
             sys.stderr.flush()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import reprlib
 import signal
 import socket
 import subprocess
@@ -19,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from typing import Any
 
-from barrage_mlflow.dataset.feeding.worker import Message, Raised, pack, receive, send
+from barrage_mlflow.dataset.feeding.worker import Failure, Message, pack, receive, send
 from barrage_mlflow.errors import ComponentError, describe_error
 
 _SCRIPT = """\
@@ -36,8 +35,6 @@ _ENVIRONMENT = {
     "VECLIB_MAXIMUM_THREADS": "1",
     "CUDA_VISIBLE_DEVICES": "-1",
 }
-_JOB = object()
-"""In the place of a task: the job, which is answered first."""
 _PATIENCE = 5.0
 """Seconds within which a process that nobody needs any more ends, before it is killed."""
 
@@ -52,7 +49,6 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         count: how many processes, at least 1.
         job: called as ``job(task)`` in a process; it, the tasks and the results are pickled. It is
             sent to each process once.
-        describe: what a task is, for messages.
 
     Raises:
         ComponentError: the job cannot be pickled, or no process can be started.
@@ -64,12 +60,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         [0, 1, 2, 3, 4]
     """
 
-    def __init__(
-        self,
-        count: int,
-        job: Callable[[Any], Any],
-        describe: Callable[[Any], str] = reprlib.repr,
-    ) -> None:
+    def __init__(self, count: int, job: Callable[[Any], Any]) -> None:
         try:
             packed = pack(job)
         except Exception as error:
@@ -78,12 +69,12 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
                 "it hold only what pickle takes (no lambda, no open file, no class of a "
                 "function's inside), or set dataset.workers to 0"
             ) from error
+        self._job = job
         self._workers: list[_Worker] = []
         self._awaited = False
         try:
             for number in range(1, count + 1):
-                title = f"worker process {number} of {count}"
-                self._workers.append(_Worker(title, packed, describe))
+                self._workers.append(_Worker(f"worker process {number} of {count}", packed))
         except OSError as error:
             self.close()
             raise ComponentError(
@@ -103,46 +94,58 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
             ComponentError: a process died, or cannot unpickle the job; or ``close`` was called.
             Exception: whatever the job or the tasks raise, in the place of the result.
         """
-        waiting: deque[_Worker] = deque()
+        waiting: deque[tuple[_Worker, Any]] = deque()
         try:
             self._await_job()
             for task in tasks:
                 worker = min(self._workers, key=lambda each: each.busy)
                 worker.submit(task)
-                waiting.append(worker)
+                waiting.append((worker, task))
                 if len(waiting) > 2 * len(self._workers):
-                    yield self._answer(waiting.popleft())
+                    yield self._result(*waiting.popleft())
             while waiting:
-                yield self._answer(waiting.popleft())
+                yield self._result(*waiting.popleft())
         finally:
-            for worker in waiting:
+            for worker, _ in waiting:
                 worker.unwanted += 1
 
     def _await_job(self) -> None:
         """Wait until every process has the job."""
         if not self._workers:
             raise _closed()
-        if self._awaited:
-            return
-        for worker in self._workers:
-            try:
-                self._answer(worker)
-            except Exception as error:
-                failure = _not_loaded(error) if self._workers else error
+        for worker in [] if self._awaited else self._workers:
+            failure = self._answer(worker)
+            if failure is not None:
                 self.close()
-                raise failure from error.__cause__
+                raise ComponentError(
+                    f"the worker processes cannot load a component: {failure.error}; they import "
+                    "it from its module, so it cannot be in the script that is run, or in a "
+                    "notebook: move it to a module of the project, or set dataset.workers to 0"
+                )
         self._awaited = True
 
+    def _result(self, worker: _Worker, task: Any) -> Any:
+        """What came of a task.
+
+        What it raised there it raises here again, of its own type and with all that it holds,
+        which an exception seldom brings from one process to another.
+        """
+        result = self._answer(worker)
+        if isinstance(result, Failure):
+            self._job(task)
+            raise ComponentError(
+                f"a worker process failed at {task}, though the main process did not: "
+                f"{result.error}\n\n{result.trace}"
+            )
+        return result
+
     def _answer(self, worker: _Worker) -> Any:
-        """The next result of a process, or the exception raised."""
+        """The next answer of a process."""
         answer = worker.next_answer()
         if isinstance(answer, BaseException):
             self.close()
             raise answer
-        value = answer.value()
-        if isinstance(value, Raised):
-            raise value.error()
-        return value
+        return answer.value()
 
     def close(self) -> None:
         """End the processes; what they work on is lost."""
@@ -163,14 +166,13 @@ class _Worker:
         unwanted: how many of the answers to come nobody waits for.
     """
 
-    def __init__(self, title: str, job: Message, describe: Callable[[Any], str]) -> None:
+    def __init__(self, title: str, job: Message) -> None:
         self.unwanted = 0
         self._title = title
-        self._describe = describe
         # A queue of this kind has no moment in which Ctrl-C can leave it locked.
         self._answers: SimpleQueue[Message | BaseException] = SimpleQueue()
         # What the process was sent and has not answered, oldest first.
-        self._pending: deque[Any] = deque([_JOB])
+        self._pending: deque[Any] = deque(["its start"])
         self._failure: BaseException | None = None
         self._closing = False
         self._lock = threading.Lock()
@@ -236,22 +238,18 @@ class _Worker:
     def _death(self) -> ComponentError:
         """How the process ended, doing what, and what to do."""
         status = self._end()
-        doing = "it waited for work"
-        if self._pending:
-            task = self._pending[0]
-            doing = "it started" if task is _JOB else f"it worked on {self._describe(task)}"
-        if status == -signal.SIGKILL:
-            return ComponentError(
-                f"{self._title} was killed (SIGKILL) while {doing}; most often that is for want of "
-                "memory: set dataset.workers or solver.batch_size lower"
-            )
-        how = f"exit status {status}"
-        if status < 0:
-            how = f"the signal {signal.Signals(-status).name}"
-        return ComponentError(
-            f"{self._title} ended with {how} while {doing}; a component, or a library that it "
-            "uses, ended it: set dataset.workers to 0 to see it happen in the main process"
+        doing = f"it worked on {self._pending[0]}" if self._pending else "it waited for work"
+        how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+        remedy = (
+            "a component, or a library that it uses, ended it: set dataset.workers to 0 to see it "
+            "happen in the main process"
         )
+        if status == -signal.SIGKILL:
+            remedy = (
+                "most often that is for want of memory: set dataset.workers or solver.batch_size "
+                "lower"
+            )
+        return ComponentError(f"{self._title} ended with {how} while {doing}; {remedy}")
 
     def _end(self) -> int:
         try:
@@ -287,11 +285,3 @@ def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
 
 def _closed() -> ComponentError:
     return ComponentError("the worker processes are closed")
-
-
-def _not_loaded(error: Exception) -> ComponentError:
-    return ComponentError(
-        f"the worker processes cannot load a component: {describe_error(error)}; they import it "
-        "from its module, so it cannot be in the script that is run, or in a notebook: move it "
-        "to a module of the project, or set dataset.workers to 0"
-    )
