@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
-"""A NumPy array of any dtype; its shape stands where it is used."""
+"""A NumPy array of any dtype; its shape is given where it is used."""
 
 Record: TypeAlias = dict[str, Any]
 """One record: column name → native Python value."""
@@ -23,7 +23,7 @@ RecordScore: TypeAlias = dict[str, Any]
 """The outputs of one record: output name → value."""
 
 PARTS = ("inputs", "outputs", "sample weights")
-"""What the dicts of a data record hold, in their order."""
+"""What is in the dicts of a data record, in their order."""
 
 
 class RecordMode(Enum):
@@ -57,7 +57,7 @@ def as_array(value: Any) -> Array:
 
 
 def length(data: DataRecord) -> int:
-    """How many records a batch holds.
+    """How many records a batch has.
 
     Example:
         >>> length(({"x": np.zeros((3, 2))},))

@@ -296,20 +296,6 @@ def test_an_overridden_record_form_is_not_passed_over_for_an_inherited_batch_for
     assert Centred.transform_batch is not Base.transform_batch
 
 
-def test_the_default_batch_form_names_the_record_that_fails():
-    class Fails(Scaled):
-        def load(self, record):
-            return super().load(record) if record["a"] == 1 else [record]
-
-    with pytest.raises(ComponentError, match="expected a tuple") as error:
-        Fails(TRAIN).load_batch(RECORDS)
-    name = component_name(Fails(TRAIN))
-    assert (
-        str(error.value) == f"{name}.load: expected a tuple of dicts, (x, y) or (x, y, w), got list"
-    )
-    assert error.value.__notes__ == [f"in train.csv, record 1, stage load, component {name}"]
-
-
 def test_the_default_batch_forms_of_a_transformer_work_by_the_record():
     transformer = CentredByRecord(TRAIN, Scaled(TRAIN))
     transformer.fit(RECORDS)
@@ -490,35 +476,20 @@ def test_scores_that_do_not_match_say_why(scores, fault):
 
 
 def test_components_are_built_from_a_config():
-    def shift(data_record, by):
-        return data_record
-
-    import sys
-    import types
-
-    project = types.ModuleType("shifting")
-    project.shift = shift
-    sys.modules["shifting"] = project
-    try:
-        config = {
-            "dataset": {
-                "loader": {
-                    "import": "KeySelector",
-                    "params": {"inputs": {"x": "a"}, "outputs": {"y": "y"}},
-                },
-                "transformer": {"import": "IdentityTransformer", "params": {}},
-                "augmentor": [{"import": "shifting.shift", "params": {"by": 2}}],
-            }
+    params = {"inputs": {"x": "a"}, "outputs": {"y": "y"}}
+    config = {
+        "dataset": {
+            "loader": {"import": "KeySelector", "params": params},
+            "transformer": {"import": "IdentityTransformer", "params": {}},
+            "augmentor": [{"import": "forms.jitter"}, {"import": "forms.halve", "params": {}}],
         }
-        loader = build_loader(config, TRAIN)
-        transformer = build_transformer(config, TRAIN, loader)
-        (augmentor,) = build_augmentors(config)
-    finally:
-        del sys.modules["shifting"]
-    assert type(loader) is KeySelector
-    assert (loader.mode, loader.inputs) == (TRAIN, {"x": "a"})
+    }
+    loader = build_loader(config, TRAIN)
+    transformer = build_transformer(config, TRAIN, loader)
+    jitter, halve = build_augmentors(config)
+    assert (type(loader), loader.mode, loader.inputs) == (KeySelector, TRAIN, {"x": "a"})
     assert (type(transformer), transformer.loader) == (IdentityTransformer, loader)
-    assert (augmentor.name, augmentor.params) == ("shifting.shift", {"by": 2})
+    assert (jitter.name, jitter.takes_rng, halve.batchwise) == ("forms.jitter", True, True)
 
 
 def test_importing_the_part_is_light():

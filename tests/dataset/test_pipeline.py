@@ -388,16 +388,6 @@ def test_randomness_depends_on_seed_epoch_and_draw_alone(chain):
         assert not (other == first).any()
 
 
-def test_one_record_drawn_twice_is_varied_differently():
-    x, _ = batch(pipeline(augmentors=[noise]), RECORDS.take([1, 1]), epoch=0)
-    assert not (x["x"][0] == x["x"][1]).any()
-
-
-def test_two_augmentors_draw_apart():
-    draws = Draws(0)
-    assert draws.at(0, 0, 0).random() != draws.at(0, 0, 1).random()
-
-
 def test_the_global_generators_are_left_as_they_were():
     np.random.seed(3)
     random.seed(3)
@@ -572,14 +562,3 @@ def test_a_fit_that_cannot_load_a_record_names_it():
         f"in train.csv, record 1, stage load, component {component_name(Reads)}",
         "column 's' holds 'many'",
     ]
-
-
-def test_a_fit_that_fails_on_its_own_names_the_set():
-    class Fails(IdentityTransformer):
-        def fit(self, records):
-            raise ZeroDivisionError("nothing varies")
-
-    for loader in (Reads(TRAIN), selector(x="a")):
-        with pytest.raises(ZeroDivisionError, match="nothing varies") as error:
-            fit_transformer(Fails(TRAIN, loader), CELLS)
-        assert notes(error) == [f"in train.csv, stage fit, component {component_name(Fails)}"]

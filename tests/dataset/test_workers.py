@@ -148,33 +148,25 @@ def test_an_error_of_the_tasks_is_raised(failing):
     assert list(failing.map("again")) == list("again")
 
 
-@settings(deadline=None, max_examples=20)
-@given(tasks=st.lists(st.sampled_from(["a", "b", "c", "value", "key", "beyond"]), max_size=10))
 # A process that ends ----------------------------------------------------------------------
 
 
+ENDED = (
+    "a component, or a library that it uses, ended it: set dataset.workers to 0 to see it happen "
+    "in the main process"
+)
+WANT = "most often that is for want of memory: set dataset.workers or solver.batch_size lower"
+
+
 @pytest.mark.parametrize(
-    ("task", "fault"),
+    ("task", "how", "remedy"),
     [
-        (
-            "killed",
-            "ended with SIGKILL while it worked on killed; most often that is for want of "
-            "memory: set dataset.workers or solver.batch_size lower",
-        ),
-        (
-            "segfault",
-            "ended with SIGSEGV while it worked on segfault; a component, or a "
-            "library that it uses, ended it: set dataset.workers to 0 to see it happen in the main "
-            "process",
-        ),
-        (
-            "leaves",
-            "ended with exit status 3 while it worked on leaves; a component, or a library "
-            "that it uses, ended it: set dataset.workers to 0 to see it happen in the main process",
-        ),
+        ("killed", "SIGKILL", WANT),
+        ("segfault", "SIGSEGV", ENDED),
+        ("leaves", "exit status 3", ENDED),
     ],
 )
-def test_a_process_that_dies_says_how_and_ends_the_others(task, fault):
+def test_a_process_that_dies_says_how_and_ends_the_others(task, how, remedy):
     with Workers(2, worker_jobs.fails) as workers:
         pids = [made._process.pid for made in workers._workers]
         results = workers.map(["a", task, "b", "c"])
@@ -182,6 +174,7 @@ def test_a_process_that_dies_says_how_and_ends_the_others(task, fault):
         # Which of the two has it depends on how soon the first was done with "a".
         with pytest.raises(ComponentError, match=r"^worker process [12] of 2 ") as error:
             next(results)
+        fault = f"ended with {how} while it worked on {task}; {remedy}"
         assert str(error.value).partition(" of 2 ")[2] == fault
         assert all(map(gone, pids))
         with pytest.raises(ComponentError, match=r"^the worker processes are closed$"):

@@ -1,4 +1,4 @@
-"""The columns that loading reads, and what they hold."""
+"""The columns that loading reads, and what is in them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> d
 
 
 def describe_columns(loader: RecordLoader, records: Records) -> list[ColumnSpec]:
-    """Which columns loading reads in the loader's mode, and what they hold.
+    """Which columns loading reads in the loader's mode, and what is in them.
 
     Args:
         loader: in SCORE mode.

@@ -38,7 +38,7 @@ class Pipeline:
     """A loader, a transformer and augmentors, put to work on batches of records.
 
     Args:
-        loader: loads; its mode says what a data record must hold.
+        loader: loads; its mode decides what must be in a data record.
         transformer: transforms, and postprocesses scores.
         augmentors: what train records go through after it; see ``augment``.
 

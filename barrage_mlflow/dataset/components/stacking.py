@@ -43,7 +43,7 @@ def check_each(
     Raises:
         ComponentError: one is something else, with its index.
     """
-    # Where all are alike, the first stands for all.
+    # Where all are alike, the first is like all.
     for index, record in enumerate(data if side_by_side(data) is None else data[:1]):
         with at_index(index):
             check_data_record(record, what, lengths)
@@ -51,7 +51,7 @@ def check_each(
 
 
 def lengths_in(mode: RecordMode) -> tuple[int, ...]:
-    """How many dicts a data record may hold.
+    """How many dicts a data record may have.
 
     Example:
         >>> lengths_in(RecordMode.TRAIN)
@@ -80,7 +80,7 @@ def check_data_record(data: Any, what: str, lengths: Sequence[int] = (1, 2, 3)) 
     Args:
         data: what a component returned.
         what: who returned it, ``"my.Loader.load"``.
-        lengths: how many dicts it may hold.
+        lengths: how many dicts it may have.
 
     Raises:
         ComponentError: it is something else.
@@ -106,7 +106,7 @@ def check_data_record(data: Any, what: str, lengths: Sequence[int] = (1, 2, 3)) 
 
 
 def check_batch(data: DataRecord, size: int, what: str) -> DataRecord:
-    """The arrays of a batch, checked to hold ``size`` records each.
+    """The arrays of a batch, checked to have ``size`` records each.
 
     Args:
         data: arrays ``(batch, ...)``.
@@ -125,7 +125,7 @@ def check_batch(data: DataRecord, size: int, what: str) -> DataRecord:
 def check_lengths(
     part: Mapping[str, Any], size: int, what: str, owner: str = ""
 ) -> dict[str, Array]:
-    """Named arrays ``(batch, ...)``, checked to hold ``size`` records each.
+    """Named arrays ``(batch, ...)``, checked to have ``size`` records each.
 
     Args:
         part: values by name.

@@ -108,7 +108,7 @@ class TrainBatches(_Set):
         seed: seeds order and augmentation, at least 0.
         steps: batches in an epoch; left out, an epoch is one pass over the data, whose last
             batch may be short.
-        sample_count: the column that holds how often a pass draws each record; left out, once.
+        sample_count: the column of how often a pass draws each record; left out, once.
         feeder: what the sets of a training share; left out, blocks are made on this thread.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Sample counts: how often a pass draws each record, as a column of the records holds it."""
+"""Sample counts: how often a pass draws each record, as a column of the records has it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sample_counts(records: Records, key: str) -> NDArray[np.int64]:
 
     Args:
         records: the train records.
-        key: the column that holds the counts.
+        key: the column of the counts.
 
     Returns:
         ``(records,) int64``.
@@ -41,7 +41,7 @@ def group_draws(records: Records, key: str | None) -> list[int]:
 
     Args:
         records: the train records, read from Parquet.
-        key: the column that holds the sample counts; None where each is drawn once.
+        key: the column of the sample counts; None where each is drawn once.
 
     Returns:
         For each of ``records.row_groups``.

@@ -16,7 +16,7 @@ def keep_arrays(blocks: Iterable[DataRecord], count: int, folder: Path | None = 
 
     Args:
         blocks: the set in its order, data records of arrays ``(records, ...)``.
-        count: how many records they hold in all.
+        count: how many records they have in all.
         folder: where to keep the arrays on disk; in memory if left out.
 
     Returns:

@@ -78,7 +78,7 @@ class BlockMaker:
             go to another process.
         specs: what the network takes: input name → spec.
         seed: seeds the augmentors.
-        counts: the column that holds how often a pass draws each record of a row group.
+        counts: the column of how often a pass draws each record of a row group.
 
     Example:
         >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode

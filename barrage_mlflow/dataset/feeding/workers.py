@@ -127,7 +127,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
     def _result(self, worker: _Worker, task: Any) -> Any:
         """What came of a task.
 
-        What it raised there it raises here again, of its own type and with all that it holds,
+        What it raised there it raises here again, of its own type and with all that is in it,
         which an exception seldom brings from one process to another.
         """
         result = self._answer(worker)
