@@ -50,7 +50,7 @@ class Pipeline:
             not call that of its base class.
 
     Example:
-        >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector
+        >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
         >>> loader = KeySelector(RecordMode.SCORE, {"x": ["a", "b"]}, {"y": "c"})
         >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.SCORE, loader))
         >>> pipeline.load_and_transform(Records.read([{"a": 1, "b": 2}, {"a": 3, "b": 4}]))

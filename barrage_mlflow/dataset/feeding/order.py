@@ -70,9 +70,9 @@ class Order:
 
     Example:
         >>> [window.rows.tolist() for window in Order([4], seed=7).epoch(0)]
-        [[0, 3, 1, 2]]
-        >>> [window.groups for window in Order([3, 2, 4], seed=7, window=5).epoch(0)]
-        [((2, 4),), ((0, 3), (1, 2))]
+        [[0, 2, 1, 3]]
+        >>> [window.groups for window in Order([3, 2, 4], seed=7, window=6).epoch(0)]
+        [((0, 3),), ((2, 4), (1, 2))]
     """
 
     def __init__(
