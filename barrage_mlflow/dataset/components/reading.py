@@ -9,7 +9,18 @@ from typing import Any
 from barrage_mlflow.dataset.types import Record
 
 
-def _reads_all(name: str) -> Callable[[WatchedRecord], Any]:
+def _reads_one(name: str, demanded: bool) -> Callable[..., Any]:
+    """A method of dict that reads a key, which it demands unless it is given a default."""
+    method = getattr(dict, name)
+
+    def read(self: WatchedRecord, key: Any, *default: Any) -> Any:
+        self.read(key, demanded=demanded and not default)
+        return method(self, key, *default)
+
+    return read
+
+
+def _reads_all(name: str) -> Callable[..., Any]:
     """A method of dict that reads every key at once."""
     method = getattr(dict, name)
 
@@ -49,29 +60,11 @@ class WatchedRecord(dict[str, Any]):
             self.demanded[key] = demanded or self.demanded.get(key, False)
         self.last = keys[0] if len(keys) == 1 else None
 
-    def __getitem__(self, key: str) -> Any:
-        self.read(key, demanded=True)
-        return super().__getitem__(key)
-
-    def __contains__(self, key: object) -> bool:
-        self.read(key, demanded=False)
-        return super().__contains__(key)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """As of a dict."""
-        self.read(key, demanded=False)
-        return super().get(key, default)
-
-    def pop(self, key: str, *default: Any) -> Any:
-        """As of a dict."""
-        self.read(key, demanded=not default)
-        return super().pop(key, *default)
-
-    def setdefault(self, key: str, default: Any = None) -> Any:
-        """As of a dict."""
-        self.read(key, demanded=False)
-        return super().setdefault(key, default)
-
+    __getitem__ = _reads_one("__getitem__", demanded=True)
+    __contains__ = _reads_one("__contains__", demanded=False)
+    get = _reads_one("get", demanded=False)
+    pop = _reads_one("pop", demanded=True)
+    setdefault = _reads_one("setdefault", demanded=False)
     __iter__ = _reads_all("__iter__")
     keys = _reads_all("keys")
     values = _reads_all("values")

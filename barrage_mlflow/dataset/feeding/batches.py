@@ -81,7 +81,8 @@ class _Set:
         if kept is not None and not self.plan.is_varied:
             size = sum(array.nbytes for part in kept for array in part.values())
             count = _PICKED_BYTES * len(maker.records) // max(size, 1)
-            for window in _cut(windows, max(self.batch_size, count)):
+            # In whole batches, so that few are joined of two blocks.
+            for window in _cut(windows, max(1, count // self.batch_size) * self.batch_size):
                 yield pick(kept, window.rows)
         elif kept is None and self.plan.form == "batch" and not self.plan.workers:
             blocks = (maker.draw(window, epoch) for window in windows)
