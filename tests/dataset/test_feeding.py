@@ -1,6 +1,7 @@
 """Batches in the form that the network takes: order, counts, resuming, faults."""
 
 import re
+import threading
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from barrage_mlflow.dataset import (
     TrainBatches,
     ValidationBatches,
     place_of,
+    read_ahead,
 )
 from barrage_mlflow.errors import RecordError
 
@@ -188,3 +190,24 @@ def test_inputs_of_any_length_are_made_batch_by_batch(tmp_path, window, steps):
             np.testing.assert_array_equal(x["x"].sum(axis=1), 1 + y["y"] % 5)
         resumed = cut_batches(train.epoch(epoch, start=1))
         assert [y["y"].tolist() for _, y in resumed] == [y["y"].tolist() for _, y in data[1:]]
+
+
+def test_what_is_made_ahead_comes_in_order_and_is_closed():
+    closed = []
+
+    def blocks():
+        try:
+            yield from "ab"
+            raise ValueError("broken")
+        finally:
+            closed.append(threading.current_thread().name)
+
+    ahead = read_ahead(blocks())
+    assert [next(ahead), next(ahead)] == ["a", "b"]
+    with pytest.raises(ValueError, match=r"^broken$"):
+        next(ahead)
+    ahead = read_ahead(blocks())
+    assert next(ahead) == "a"
+    ahead.close()
+    assert len(closed) == 2
+    assert "blocks" not in {thread.name for thread in threading.enumerate()}
