@@ -45,7 +45,7 @@ def check_loader(make: LoaderMaker, records: Records) -> None:
         lengths = {len(data) for data in loaded}
         assert lengths <= ({1} if mode is RecordMode.SCORE else {2, 3}), (mode, lengths)
         batch = loader.load_batch(records)
-        assert_data_equal(batch, stack_records(loaded, records.place, "load"), f"{mode}: load")
+        assert_data_equal(batch, stack_records(loaded, "load"), f"{mode}: load")
         assert_data_equal(loader.load_batch(records[1:]), _tail(batch), f"{mode}: part of a batch")
         assert records.digest() == digest, f"{mode}: loading changed the records"
         for part in batch:
@@ -90,7 +90,7 @@ def check_transformer(
             one = slice_record(batch, index)
             each.append(loaded.transform(one))
             assert_data_equal(one, slice_record(batch, index), f"{mode}: transform changed its own")
-        stacked = stack_records(each, records.place, "transform")
+        stacked = stack_records(each, "transform")
         assert_data_equal(transformed, stacked, f"{mode}: transform")
         if mode is RecordMode.TRAIN:
             again = fitted.transform_batch(batch)
@@ -107,7 +107,7 @@ def _check_postprocess(
     assert_data_equal((given,), (dict(scores),), "postprocess_batch changed its scores")
     count = len(next(iter(given.values())))
     each = [loaded.postprocess(slice_record((given,), index)[0]) for index in range(count)]
-    assert_data_equal((batch,), (stack_scores(each, str, "postprocess"),), "postprocess")
+    assert_data_equal((batch,), (stack_scores(each, "postprocess"),), "postprocess")
     assert_data_equal((batch,), (fitted.postprocess_batch(given),), "postprocess after load")
 
 

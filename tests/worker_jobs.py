@@ -9,6 +9,11 @@ import threading
 
 import numpy as np
 
+from barrage_mlflow.dataset.components.places import Place, set_place
+
+MAIN = int(os.environ.setdefault("WORKER_JOBS_MAIN", str(os.getpid())))
+PLACE = Place("train.csv, record 5", "load", "my.Loader")
+
 
 def block(task):
     """A data record of `rows` records, with arrays of every kind of memory."""
@@ -41,36 +46,15 @@ class BeyondPickleError(Exception):
         super().__init__(f"record {record} has no {column}")
 
 
-class AnotherTextError(Exception):
-    def __init__(self, names):
-        super().__init__("/".join(names))
-
-
-class HoldsALockError(ValueError):
-    def __init__(self, message):
-        super().__init__(message)
-        self.lock = threading.Lock()
-
-
 class BrokenTextError(ValueError):
     def __str__(self):
         raise RuntimeError
 
 
-class NoNotesError(ValueError):
-    def __reduce__(self):
-        return type(self), self.args
-
-
 ERRORS = {
     "value": lambda: ValueError("could not convert 'many'"),
-    "key": lambda: KeyError("age"),
-    "file": lambda: FileNotFoundError(2, "No such file", "a.png"),
     "beyond": lambda: BeyondPickleError(3, "age"),
-    "text": lambda: AnotherTextError(["a", "b"]),
-    "lock": lambda: HoldsALockError("locked"),
     "broken": lambda: BrokenTextError(),
-    "no notes": lambda: NoNotesError("few"),
     "exit": lambda: SystemExit(3),
 }
 
@@ -79,13 +63,13 @@ def fails(task):
     """Gives the task back, unless it is the name of an error or of an end."""
     if task in ERRORS:
         error = ERRORS[task]()
-        error.add_note("in train.csv, record 5")
+        set_place(error, PLACE)
         error.add_note("column 's' holds 'many'")
         raise error
     if task == "unpicklable":
         return threading.Lock()
-    if task == "unknown here":
-        return _OnlyThere()
+    if task == "there alone" and os.getpid() != MAIN:
+        raise ValueError("not in a worker process")
     if task == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if task == "segfault":
@@ -93,18 +77,6 @@ def fails(task):
     if task == "leaves":
         os._exit(3)
     return task
-
-
-class _OnlyThere:
-    """Cannot be unpickled in the process that gets it."""
-
-    def __reduce__(self):
-        return _there, (os.getpid(),)
-
-
-def _there(made_in):
-    if made_in != os.getpid():
-        raise ImportError("not here")
 
 
 def surroundings(task):

@@ -24,7 +24,7 @@ from barrage_mlflow.config import (
     find_warnings,
     read_config,
 )
-from barrage_mlflow.dataset import Records, RecordSource, feeding_path
+from barrage_mlflow.dataset import Records, RecordSource, make_plan
 from barrage_mlflow.dataset.types import PARTS
 from barrage_mlflow.errors import BarrageError, ConfigError, Fault
 from barrage_mlflow.training.prepare import Made, Watch, build_feeder, prepare, read_sets, resolve
@@ -181,7 +181,8 @@ def _run(
     (folder / artifacts.CHECKPOINTS).mkdir()
     plan = prepare(small, sets, folder / artifacts.TRANSFORMER, report)
     feeder = build_feeder(config, folder)
-    report.feeding = feeding_path(plan.train, plan.specs, feeder, sets["train"])
+    feeding = make_plan(plan.train, plan.specs, sets["train"], size, feeder)
+    report.feeding = str(feeding).splitlines()
     validated = sets["validation"][:size]
     plan = replace(plan, sets={**sets, "validation": validated})
     history = History(folder / artifacts.METRICS)

@@ -142,7 +142,7 @@ def defined_in(module: SourceModule) -> Iterator[Definition]:
     Example:
         >>> module = source_code.find_module("barrage_mlflow.dataset.components.loader")
         >>> [found.path.rpartition(".")[2] for found in defined_in(module)]
-        ['RecordLoader', 'KeySelector', 'column_read_last', 'columns_read']
+        ['RecordLoader', 'KeySelector', 'load_each']
     """
     for name, bound in module.bindings.items():
         binding = bound[-1][0]

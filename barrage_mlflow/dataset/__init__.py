@@ -10,12 +10,14 @@ from barrage_mlflow.dataset.components.build import (
     build_loader,
     build_transformer,
 )
+from barrage_mlflow.dataset.components.columns import columns_read, describe_columns
 from barrage_mlflow.dataset.components.fitted import fit_and_save, load_pipeline
-from barrage_mlflow.dataset.components.loader import KeySelector, RecordLoader, columns_read
+from barrage_mlflow.dataset.components.loader import KeySelector, RecordLoader
 from barrage_mlflow.dataset.components.pipeline import Pipeline
+from barrage_mlflow.dataset.components.places import Place, place_of
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer, RecordTransformer
 from barrage_mlflow.dataset.feeding.batches import TrainBatches, ValidationBatches
-from barrage_mlflow.dataset.feeding.blocks import Blocks, cut, length, read_ahead
+from barrage_mlflow.dataset.feeding.blocks import Blocks, read_ahead
 from barrage_mlflow.dataset.feeding.conform import (
     ArraySpec,
     conform_inputs,
@@ -23,18 +25,23 @@ from barrage_mlflow.dataset.feeding.conform import (
     show_shape,
 )
 from barrage_mlflow.dataset.feeding.feeder import Feeder
-from barrage_mlflow.dataset.feeding.order import epoch_rows, sample_counts
-from barrage_mlflow.dataset.feeding.path import feeding_path
+from barrage_mlflow.dataset.feeding.plan import Plan, make_plan
 from barrage_mlflow.dataset.records.column_specs import (
     ColumnSpec,
     as_specified,
-    describe_columns,
     text_columns,
 )
 from barrage_mlflow.dataset.records.columns import native
 from barrage_mlflow.dataset.records.parts import Part, Parts
 from barrage_mlflow.dataset.records.records import Records, RecordSource
-from barrage_mlflow.dataset.types import DataRecord, Record, RecordMode, RecordScore
+from barrage_mlflow.dataset.types import (
+    DataRecord,
+    Record,
+    RecordMode,
+    RecordScore,
+    cut,
+    length,
+)
 
 __all__ = [
     "ArraySpec",
@@ -48,6 +55,8 @@ __all__ = [
     "Part",
     "Parts",
     "Pipeline",
+    "Place",
+    "Plan",
     "Record",
     "RecordLoader",
     "RecordMode",
@@ -66,14 +75,13 @@ __all__ = [
     "conform_targets",
     "cut",
     "describe_columns",
-    "epoch_rows",
-    "feeding_path",
     "fit_and_save",
     "length",
     "load_pipeline",
+    "make_plan",
     "native",
+    "place_of",
     "read_ahead",
-    "sample_counts",
     "show_shape",
     "text_columns",
 ]

@@ -1,4 +1,4 @@
-"""The words that the dataset part is written in: records, data records, scores, modes."""
+"""What the dataset part is written in: records, data records, scores, modes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
-"""A NumPy array of any dtype; shapes are said where it is used."""
+"""A NumPy array of any dtype; its shape is given where it is used."""
 
 Record: TypeAlias = dict[str, Any]
 """One record: column name → native Python value."""
@@ -23,7 +23,7 @@ RecordScore: TypeAlias = dict[str, Any]
 """The outputs of one record: output name → value."""
 
 PARTS = ("inputs", "outputs", "sample weights")
-"""What the dicts of a data record hold, in their order."""
+"""What is in the dicts of a data record, in their order."""
 
 
 class RecordMode(Enum):
@@ -54,3 +54,33 @@ def as_array(value: Any) -> Array:
     array = np.asarray(value)
     # Made anew of the value itself: fixed-width text has lost a NUL at the end of a string.
     return np.asarray(value, dtype=object) if array.dtype.kind in "US" else array
+
+
+def length(data: DataRecord) -> int:
+    """How many records a batch has.
+
+    Example:
+        >>> length(({"x": np.zeros((3, 2))},))
+        3
+    """
+    return len(next(iter(data[0].values())))
+
+
+def cut(data: DataRecord, start: int, stop: int) -> DataRecord:
+    """Some records of a batch that follow each other, as views.
+
+    Example:
+        >>> cut(({"x": np.arange(4)},), 1, 3)
+        ({'x': array([1, 2])},)
+    """
+    return tuple({name: array[start:stop] for name, array in part.items()} for part in data)
+
+
+def pick(data: DataRecord, rows: Any) -> DataRecord:
+    """The records of a batch at these positions, copied.
+
+    Example:
+        >>> pick(({"x": np.arange(4)},), np.array([3, 0]))
+        ({'x': array([3, 0])},)
+    """
+    return tuple({name: array.take(rows, axis=0) for name, array in part.items()} for part in data)

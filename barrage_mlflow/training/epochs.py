@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from barrage_mlflow.workspace import folder as artifacts
 
 if TYPE_CHECKING:
     from barrage_mlflow.workspace.history import History
+
+logger = logging.getLogger(__name__)
 
 SERVICES = "services and learning rate reducer"
 TRAIN = "the train batch"
@@ -74,6 +77,7 @@ def train_epochs(
             sample_count=dataset.get("sample_count"),
             feeder=feeder,
         )
+        logger.info("feeding: %s", train.plan)
         watch.reach(VALIDATION)
         validation = ValidationBatches(
             plan.sets["validation"], plan.validation, plan.specs, solver["batch_size"], feeder

@@ -259,7 +259,7 @@ def build_feeder(config: Config, folder: Path) -> Feeder:
     """
     dataset = config["dataset"]
     return Feeder(
-        dataset.get("workers"), dataset.get("cache"), dataset.get("shuffle_window"), folder
+        dataset.get("workers", 0), dataset.get("cache"), dataset.get("shuffle_window"), folder
     )
 
 

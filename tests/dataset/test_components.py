@@ -22,10 +22,10 @@ from barrage_mlflow.dataset import (
     build_transformer,
     columns_read,
 )
+from barrage_mlflow.dataset.components.places import component_name
 from barrage_mlflow.dataset.components.stacking import (
     check_batch,
     check_data_record,
-    component_name,
     stack_records,
     stack_scores,
 )
@@ -296,21 +296,6 @@ def test_an_overridden_record_form_is_not_passed_over_for_an_inherited_batch_for
     assert Centred.transform_batch is not Base.transform_batch
 
 
-def test_the_default_batch_form_names_the_record_that_fails():
-    class Fails(Scaled):
-        def load(self, record):
-            return super().load(record) if record["a"] == 1 else [record]
-
-    with pytest.raises(ComponentError, match="expected a tuple") as error:
-        Fails(TRAIN).load_batch(RECORDS)
-    name = component_name(Fails(TRAIN))
-    assert (
-        str(error.value)
-        == f"{name}.load: expected a tuple of dicts, (x,) or (x, y) or (x, y, w), got list"
-    )
-    assert error.value.__notes__ == [f"in train.csv, record 1, stage load, component {name}"]
-
-
 def test_the_default_batch_forms_of_a_transformer_work_by_the_record():
     transformer = CentredByRecord(TRAIN, Scaled(TRAIN))
     transformer.fit(RECORDS)
@@ -328,9 +313,10 @@ def test_the_default_batch_form_of_a_transformer_names_the_record_that_differs()
     with pytest.raises(RecordError, match="gives 'x' the shape") as error:
         transformer.transform_batch(({"x": np.array([[1, 0], [2, 0]])},))
     assert str(error.value) == (
-        f"record 1 of the batch: {component_name(transformer)}.transform gives 'x' the shape (2,), "
+        f"{component_name(transformer)}.transform gives 'x' the shape (2,), "
         "where the records before it have (1,)"
     )
+    assert error.value.barrage_index == 1
 
 
 def test_fit_says_where_it_failed():
@@ -417,23 +403,23 @@ def test_columns_read_says_which_record_does_not_load():
     [
         (
             [({"x": 1},), ({"x": 1}, {})],
-            "1: f gives a tuple of length 2, where the records before it have 1",
+            "f gives a tuple of length 2, where the records before it have 1",
         ),
-        ([({"x": 1},), ({"z": 1},)], "1: f gives the inputs z, where the records before it have x"),
+        ([({"x": 1},), ({"z": 1},)], "f gives the inputs z, where the records before it have x"),
         (
             [({"x": 1}, {"y": 1}), ({"x": 1}, {})],
-            "1: f gives the outputs (none), where the records before it have y",
+            "f gives the outputs (none), where the records before it have y",
         ),
         (
             [({"x": [1]},), ({"x": [1, 2]},)],
-            "1: f gives 'x' the shape (2,), where the records before it have (1,)",
+            "f gives 'x' the shape (2,), where the records before it have (1,)",
         ),
     ],
 )  # fmt: skip
 def test_records_that_make_no_batch_say_why(records, fault):
     with pytest.raises(RecordError, match="f gives") as error:
-        stack_records(records, str, "f")
-    assert str(error.value) == fault
+        stack_records(records, "f")
+    assert (str(error.value), error.value.barrage_index) == (fault, 1)
 
 
 @pytest.mark.parametrize(
@@ -465,7 +451,7 @@ def test_a_batch_of_another_length_says_so():
 def test_scores_of_any_value_are_stacked():
     scores = [{"n": 1.0, "v": [1, 2], "s": "a", "r": [1], "q": [[1], [2, 3]]}] * 2
     scores[1] = {**scores[1], "r": [1, 2]}
-    stacked = stack_scores(scores, str, "f")
+    stacked = stack_scores(scores, "f")
     assert stacked["n"].tolist() == [1.0, 1.0]
     assert stacked["v"].shape == (2, 2)
     assert stacked["s"].tolist() == ["a", "a"]
@@ -476,49 +462,34 @@ def test_scores_of_any_value_are_stacked():
 @pytest.mark.parametrize(
     ("scores", "fault"),
     [
-        ([{"a": 1}, 3], "1: f: expected a dict, got int"),
-        ([{"a": 1}, {"b": 1}], "1: f gives b, where the records before it have a"),
+        ([{"a": 1}, 3], "f: expected a dict, got int"),
+        ([{"a": 1}, {"b": 1}], "f gives b, where the records before it have a"),
     ],
 )
 def test_scores_that_do_not_match_say_why(scores, fault):
-    with pytest.raises(ComponentError, match=r"^1: f") as error:
-        stack_scores(scores, str, "f")
-    assert str(error.value) == fault
+    with pytest.raises(ComponentError, match=r"^f") as error:
+        stack_scores(scores, "f")
+    assert (str(error.value), error.value.barrage_index) == (fault, 1)
 
 
 # Building ---------------------------------------------------------------------------------
 
 
 def test_components_are_built_from_a_config():
-    def shift(data_record, by):
-        return data_record
-
-    import sys
-    import types
-
-    project = types.ModuleType("shifting")
-    project.shift = shift
-    sys.modules["shifting"] = project
-    try:
-        config = {
-            "dataset": {
-                "loader": {
-                    "import": "KeySelector",
-                    "params": {"inputs": {"x": "a"}, "outputs": {"y": "y"}},
-                },
-                "transformer": {"import": "IdentityTransformer", "params": {}},
-                "augmentor": [{"import": "shifting.shift", "params": {"by": 2}}],
-            }
+    params = {"inputs": {"x": "a"}, "outputs": {"y": "y"}}
+    config = {
+        "dataset": {
+            "loader": {"import": "KeySelector", "params": params},
+            "transformer": {"import": "IdentityTransformer", "params": {}},
+            "augmentor": [{"import": "forms.jitter"}, {"import": "forms.halve", "params": {}}],
         }
-        loader = build_loader(config, TRAIN)
-        transformer = build_transformer(config, TRAIN, loader)
-        (augmentor,) = build_augmentors(config)
-    finally:
-        del sys.modules["shifting"]
-    assert type(loader) is KeySelector
-    assert (loader.mode, loader.inputs) == (TRAIN, {"x": "a"})
+    }
+    loader = build_loader(config, TRAIN)
+    transformer = build_transformer(config, TRAIN, loader)
+    jitter, halve = build_augmentors(config)
+    assert (type(loader), loader.mode, loader.inputs) == (KeySelector, TRAIN, {"x": "a"})
     assert (type(transformer), transformer.loader) == (IdentityTransformer, loader)
-    assert (augmentor.name, augmentor.params) == ("shifting.shift", {"by": 2})
+    assert (jitter.name, jitter.takes_rng, halve.batchwise) == ("forms.jitter", True, True)
 
 
 def test_importing_the_part_is_light():

@@ -1,6 +1,9 @@
 """The pipeline and its augmentors: forms, order, randomness, and who is at fault."""
 
 import random
+import re
+from collections import OrderedDict
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,13 +19,14 @@ from barrage_mlflow.dataset import (
     Records,
 )
 from barrage_mlflow.dataset.components.augmentors import Draws, augment
-from barrage_mlflow.dataset.components.stacking import component_name
+from barrage_mlflow.dataset.components.places import Place, component_name, place_of
 from barrage_mlflow.dataset.components.transformer import fit_transformer
 from barrage_mlflow.errors import ComponentError, RecordError
 
 TRAIN, SCORE = RecordMode.TRAIN, RecordMode.SCORE
 ROWS = [{"a": i, "b": i / 2, "t": [0] * (i + 1), "y": i % 2} for i in range(5)]
 RECORDS = Records.read(ROWS, name="train.csv")
+BATCH = "train.csv, a batch of 5 records"
 
 
 def selector(mode=TRAIN, **inputs):
@@ -95,7 +99,7 @@ def test_lists_of_differing_length_fail_where_nothing_evens_them_out():
     assert str(error.value) == (
         "train.csv, record 1: column 't' has shape (2,), where the records before it have (1,)"
     )
-    assert notes(error) == ["in stage load, component KeySelector"]
+    assert notes(error) == [f"in {BATCH}, stage load, component KeySelector"]
 
 
 def test_there_must_be_records():
@@ -106,48 +110,47 @@ def test_there_must_be_records():
 # Who is at fault --------------------------------------------------------------------------
 
 
-class Strict(ByRecord):
-    def check(self, record):
-        if record["a"] == 3:
-            raise ValueError("3 is not allowed")
+class Gives(RecordLoader):
+    """Gives what it is made with, by the record: a function of the record, or an exception."""
+
+    def __init__(self, mode, given):
+        super().__init__(mode)
+        self.given = given
+
+    def load(self, record):
+        return self.given(record)
 
 
-class StrictBatches(Strict):
+class GivesBatches(Gives):
     def load_batch(self, records):
-        for record in records:
-            self.check(record)
-        return super().load_batch(records)
+        return self.given(records)
 
 
-class Together(StrictBatches):
-    def check(self, record):
-        pass
-
-    def load_batch(self, records):
-        if len(records) > 1:
+def refuse(record):
+    """Fails at record 3, in whatever form it is."""
+    for value in np.ravel(record["a"]):
+        if value == 3:
             raise ValueError("3 is not allowed")
-        return super().load_batch(records)
+    return {"x": np.asarray(record["a"])}, {"y": np.asarray(record["y"])}
 
 
-@pytest.mark.parametrize(
-    ("kind", "where", "more"),
-    [
-        (Strict, "train.csv, record 3", ["column 'a' was read last"]),
-        (StrictBatches, "train.csv, record 3", []),
-        (Together, "a batch of 5 records", []),
-    ],
-)
-@pytest.mark.parametrize("transformer", [Doubles, DoublesBatches])
-def test_a_loader_that_fails_names_the_record(kind, where, more, transformer):
-    with pytest.raises(ValueError, match=r"^3 is not allowed") as error:
-        pipeline(kind(TRAIN), transformer).load_and_transform(RECORDS)
-    place = f"in {where}, stage load, component {component_name(kind(TRAIN))}"
-    assert notes(error) == [place, *more]
+def refuse_many(records):
+    if len(records) > 1:
+        raise ValueError("3 is not allowed")
+    return {"x": records["a"]}, {"y": records["y"]}
 
 
-class StrictTransformer(IdentityTransformer):
+def misses(record):
+    return record["aa"]
+
+
+def uneven(record):
+    return {"x": record["t"]}, {"y": 0}
+
+
+class Refuses(IdentityTransformer):
     def transform(self, data_record):
-        if (data_record[0]["x"].ravel() == 3).any():
+        if (data_record[0]["x"] == 3).any():
             raise ValueError("3 is not allowed")
         return data_record
 
@@ -157,7 +160,7 @@ class StrictTransformer(IdentityTransformer):
         return score
 
 
-class StrictBatchTransformer(StrictTransformer):
+class RefusesBatches(Refuses):
     def transform_batch(self, data_record):
         return self.transform(data_record)
 
@@ -165,119 +168,128 @@ class StrictBatchTransformer(StrictTransformer):
         return self.postprocess(scores)
 
 
-@pytest.mark.parametrize("kind", [StrictTransformer, StrictBatchTransformer])
+class Odd(IdentityTransformer):
+    def transform(self, data_record):
+        return data_record[0]
+
+    def postprocess(self, score):
+        return 3
+
+
+class OddBatches(Odd):
+    odd: object = 3
+
+    def transform_batch(self, data_record):
+        return ({"x": np.zeros(2)}, {"y": np.zeros(2)})
+
+    def postprocess_batch(self, scores):
+        return self.odd
+
+
+THIRD, FIRST = "train.csv, record 3", "train.csv, record 0"
+LACKS = "train.csv: no column 'aa'; did you mean 'a'? The columns are 'a', 'b', 't', 'y'"
+WANTED = "expected a tuple of dicts, (x, y) or (x, y, w), got"
+LOADERS = [
+    (Gives, refuse, "3 is not allowed", THIRD, ["column 'a' was read last"]),
+    (GivesBatches, refuse, "3 is not allowed", THIRD, []),
+    (GivesBatches, refuse_many, "3 is not allowed", BATCH, []),
+    (Gives, misses, "'aa'", FIRST, [LACKS]),
+    (
+        Gives,
+        lambda r: ({"x": 1},),
+        "expected (x, y) or (x, y, w), got a tuple of length 1",
+        FIRST,
+        [],
+    ),
+    (Gives, lambda r: None, f"{WANTED} NoneType", FIRST, []),
+    (GivesBatches, lambda r: None, f"{WANTED} NoneType", BATCH, []),
+    (Gives, uneven, "'x' the shape (2,), where the records before it", "train.csv, record 1", []),
+]
+TRANSFORMERS = [
+    (Refuses, "3 is not allowed", THIRD),
+    (RefusesBatches, "3 is not allowed", THIRD),
+    (Odd, "got dict", FIRST),
+    (OddBatches, "with batch 5, got shape (2,)", BATCH),
+]
+POSTPROCESSES = [
+    (Refuses, 3, "3 is not allowed", THIRD),
+    (RefusesBatches, 3, "3 is not allowed", THIRD),
+    (Odd, 3, "expected a dict, got int", FIRST),
+    (OddBatches, 3, "expected a dict of arrays, got int", BATCH),
+    (OddBatches, {"y": np.zeros(2)}, "expected 'y' to be (batch, ...) with batch 5", BATCH),
+]
+
+
+def check_fault(call, text, where, stage, component, more=()):
+    with pytest.raises((ValueError, KeyError, RecordError, ComponentError), match=text) as error:
+        call()
+    place = place_of(error.value)
+    assert place == Place(where, stage, component_name(component))
+    assert error.value.__notes__ == [str(place), *more]
+
+
+@pytest.mark.parametrize(("kind", "given", "text", "where", "more"), LOADERS)
+@pytest.mark.parametrize("transformer", [IdentityTransformer, DoublesBatches])
+def test_a_loader_at_fault_is_named_with_its_record(kind, given, text, where, more, transformer):
+    made = pipeline(kind(TRAIN, given), transformer)
+    fault = re.escape(text)
+    check_fault(lambda: made.load_and_transform(RECORDS), fault, where, "load", kind, more)
+
+
+@pytest.mark.parametrize(("kind", "text", "where"), TRANSFORMERS)
 @pytest.mark.parametrize("loader", [selector, lambda: ByRecord(TRAIN)], ids=["batch", "record"])
-def test_a_transformer_that_fails_names_the_record(kind, loader):
+def test_a_transformer_at_fault_is_named_with_its_record(kind, text, where, loader):
     made = pipeline(loader(), kind)
-    name = component_name(made.transformer)
-    with pytest.raises(ValueError, match="not allowed") as error:
-        made.load_and_transform(RECORDS)
-    assert notes(error) == [f"in train.csv, record 3, stage transform, component {name}"]
-    scores = {"y": np.arange(5)}
-    for records, where in ((None, "record 3"), (RECORDS, "train.csv, record 3")):
-        with pytest.raises(ValueError, match="not allowed") as error:
-            made.postprocess(scores, records)
-        assert notes(error) == [f"in {where}, stage postprocess, component {name}"]
+    fault = re.escape(text)
+    check_fault(lambda: made.load_and_transform(RECORDS), fault, where, "transform", kind)
 
 
-def test_a_key_that_a_loader_of_the_user_misses_is_explained():
-    class Misses(ByRecord):
-        def check(self, record):
-            record["aa"]
-
-    with pytest.raises(KeyError, match="aa") as error:
-        pipeline(Misses(TRAIN), Doubles).load_and_transform(RECORDS)
-    assert notes(error) == [
-        f"in train.csv, record 0, stage load, component {component_name(Misses(TRAIN))}",
-        "train.csv: no column 'aa'; did you mean 'a'? The columns are 'a', 'b', 't', 'y'",
-    ]
+@pytest.mark.parametrize(("kind", "odd", "text", "where"), POSTPROCESSES)
+def test_a_postprocess_at_fault_is_named_with_its_record(kind, odd, text, where):
+    made = pipeline(transformer=kind)
+    made.transformer.odd = odd
+    scores, fault = {"y": np.arange(5)}, re.escape(text)
+    check_fault(lambda: made.postprocess(scores, RECORDS), fault, where, "postprocess", kind)
 
 
 def test_a_column_that_the_key_selector_misses_is_placed():
-    with pytest.raises(RecordError, match="no column 'c'") as error:
-        pipeline(selector(x="c")).load_and_transform(RECORDS)
-    assert notes(error) == ["in train.csv, record 0, stage load, component KeySelector"]
+    made = pipeline(selector(x="c"))
+    fault = "no column 'c'"
+    check_fault(lambda: made.load_and_transform(RECORDS), fault, FIRST, "load", KeySelector)
 
 
-class Returns(ByRecord):
-    """Returns what it is told to."""
-
-    def __init__(self, mode, loaded):
-        super().__init__(mode)
-        self.loaded = loaded
-
-    def load(self, record):
-        return self.loaded(record)
-
-
-class ReturnsBatches(Returns):
-    def load_batch(self, records):
-        return self.loaded(records)
-
-
-@pytest.mark.parametrize(
-    ("mode", "loaded", "fault"),
-    [
-        (TRAIN, lambda r: ({"x": 1},), "expected (x, y) or (x, y, w), got a tuple of length 1"),
-        (SCORE, lambda r: ({"x": 1}, {}), "expected (x,), got a tuple of length 2"),
-        (TRAIN, lambda r: None, "expected a tuple of dicts, (x, y) or (x, y, w), got NoneType"),
-    ],
-)
-def test_a_loader_that_returns_something_else_says_so(mode, loaded, fault):
-    for kind, method, where in (
-        (Returns, "load", "train.csv, record 0"),
-        (ReturnsBatches, "load_batch", "train.csv"),
-    ):
-        loader = kind(mode, loaded)
-        name = component_name(loader)
-        with pytest.raises(ComponentError, match="expected") as error:
-            pipeline(loader).load_and_transform(RECORDS)
-        assert str(error.value) == f"{name}.{method}: {fault}"
-        assert notes(error) == [f"in {where}, stage load, component {name}"]
-
-
-def test_a_loader_whose_records_differ_names_the_one_that_does():
-    loader = Returns(TRAIN, lambda r: ({"x": r["t"]}, {"y": 0}))
-    with pytest.raises(RecordError, match=r"^train\.csv, record 1: .*the shape \(2,\)") as error:
-        pipeline(loader).load_and_transform(RECORDS)
-    assert notes(error) == [f"in stage load, component {component_name(loader)}"]
-
-
-def test_a_transformer_that_returns_something_else_says_so():
-    class Odd(IdentityTransformer):
+def test_names_may_differ_until_they_are_stacked():
+    class Renames(IdentityTransformer):
         def transform(self, data_record):
-            return data_record[0]
+            x, y = data_record
+            return {"x": next(iter(x.values()))}, y
 
-        def postprocess(self, score):
-            return 3
+    loader = Gives(TRAIN, lambda record: ({"ab"[record["a"] % 2]: 1.0 * record["a"]}, {"y": 0}))
+    x, _ = pipeline(loader, Renames).load_and_transform(RECORDS)
+    assert x["x"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+    with pytest.raises(RecordError, match=r"gives the inputs b, where .* have a\nin train"):
+        pipeline(loader).load_and_transform(RECORDS)
 
-    class OddBatches(Odd):
-        def transform_batch(self, data_record):
-            return ({"x": np.zeros(2)}, {"y": np.zeros(2)})
 
-        def postprocess_batch(self, scores):
-            return self.odd
+@pytest.mark.parametrize("last", [np.array(3), 3], ids=["arrays", "a number among arrays"])
+def test_the_transformer_is_given_arrays_with_strings_of_python(last):
+    class Keeps(IdentityTransformer):
+        given: ClassVar[list] = []
 
-    one, many = pipeline(transformer=Odd), pipeline(transformer=OddBatches)
-    odd, batches = component_name(one.transformer), component_name(many.transformer)
-    scores = {"y": np.zeros(5)}
-    with pytest.raises(ComponentError, match=r"expected a tuple of dicts, .* got dict") as error:
-        one.load_and_transform(RECORDS)
-    assert notes(error) == [f"in train.csv, record 0, stage transform, component {odd}"]
-    with pytest.raises(ComponentError, match="with batch 5, got shape") as error:
-        many.load_and_transform(RECORDS)
-    assert notes(error) == [f"in train.csv, stage transform, component {batches}"]
-    with pytest.raises(ComponentError, match=r"record 0: .*expected a dict, got int") as error:
-        one.postprocess(scores, RECORDS)
-    assert notes(error) == [f"in stage postprocess, component {odd}"]
-    for result, fault in (
-        (3, "expected a dict of arrays, got int"),
-        ({"y": np.zeros(2)}, r"expected 'y' to be \(batch, ...\) with batch 5, got shape \(2,\)"),
-    ):
-        many.transformer.odd = result
-        with pytest.raises(ComponentError, match=fault) as error:
-            many.postprocess(scores)
-        assert notes(error) == [f"in stage postprocess, component {batches}"]
+        def transform(self, data_record):
+            self.given.append(data_record)
+            return data_record
+
+    def given(record):
+        if record["a"]:
+            return {"n": last, "s": "bc"}, OrderedDict(y=np.array(0))
+        return {"s": np.array("a"), "n": np.array(1)}, {"y": np.array(0)}
+
+    data = pipeline(Gives(TRAIN, given), Keeps).load_and_transform(RECORDS[:2])
+    assert data[0]["s"].tolist() == ["a", "bc"]
+    came = [value for x, y in Keeps.given for value in (x["n"], x["s"], y["y"])]
+    assert [type(value) for value in came] == [np.ndarray] * 6
+    assert [value.dtype.kind for value in came] == list("iOiiOi")
 
 
 def test_components_of_another_kind_are_refused():
@@ -317,11 +329,11 @@ def test_postprocess_keeps_order_and_takes_any_value():
             return {"label": "ab"[best], "all": list(range(best)), "p": score["y"][best]}
 
     scores = {"y": np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)}
-    result = pipeline(transformer=Names).postprocess(scores)
+    result = pipeline(transformer=Names).postprocess(scores, RECORDS[:2])
     assert result["label"].tolist() == ["a", "b"]
     assert result["all"].tolist() == [[], [0]]
     assert (result["p"].dtype, result["p"].shape) == (np.float32, (2,))
-    assert pipeline().postprocess(scores)["y"] is scores["y"]
+    assert pipeline().postprocess(scores, RECORDS[:2])["y"] is scores["y"]
 
 
 # Augmentors -------------------------------------------------------------------------------
@@ -378,16 +390,6 @@ def test_randomness_depends_on_seed_epoch_and_draw_alone(chain):
         assert not (other == first).any()
 
 
-def test_one_record_drawn_twice_is_varied_differently():
-    x, _ = batch(pipeline(augmentors=[noise]), RECORDS.take([1, 1]), epoch=0)
-    assert not (x["x"][0] == x["x"][1]).any()
-
-
-def test_two_augmentors_draw_apart():
-    draws = Draws(0)
-    assert draws.at(0, 0, 0).random() != draws.at(0, 0, 1).random()
-
-
 def test_the_global_generators_are_left_as_they_were():
     np.random.seed(3)
     random.seed(3)
@@ -421,43 +423,23 @@ def shortens(data_record):
     return tuple({k: a[:2] for k, a in part.items()} for part in data_record)
 
 
-def test_an_augmentor_that_fails_names_the_record():
-    with pytest.raises(ValueError, match="not allowed") as error:
-        batch(pipeline(augmentors=[fails_on_three]), RECORDS, epoch=0)
-    assert notes(error) == [
-        f"in train.csv, record 3, stage augment, component {__name__}.fails_on_three"
-    ]
-
-
 @pytest.mark.parametrize(
-    ("function", "batchwise", "fault", "where"),
+    ("function", "batchwise", "text", "where"),
     [
-        (renames, False, "expected the inputs x, got z", "train.csv, record 0, "),
-        (drops, False, "expected (x, y), got a tuple of length 1", "train.csv, record 0, "),
-        (
-            shortens,
-            True,
-            "expected 'x' of its inputs to be (batch, ...) with batch 5, got shape (2, 2)",
-            "train.csv, a batch of 5 records, ",
-        ),
+        (fails_on_three, False, "3 is not allowed", THIRD),
+        (renames, False, "expected the inputs x, got z", FIRST),
+        (drops, False, "expected (x, y), got a tuple of length 1", FIRST),
+        (shortens, True, "expected 'x' of its inputs to be (batch, ...) with batch 5", BATCH),
+        (crops, False, "crops gives 'x' the shape (1,)", "train.csv, record 1"),
     ],
 )
-def test_an_augmentor_that_returns_something_else_says_so(
-    function, batchwise, fault, where, monkeypatch
+def test_an_augmentor_at_fault_is_named_with_its_record(
+    function, batchwise, text, where, monkeypatch
 ):
     monkeypatch.setattr(function, "batchwise", batchwise, raising=False)
-    with pytest.raises(ComponentError, match=r"^augmentor") as error:
-        batch(pipeline(augmentors=[function]), RECORDS, epoch=0)
-    name = f"{__name__}.{function.__name__}"
-    assert str(error.value) == f"augmentor {name}: {fault}"
-    assert notes(error) == [f"in {where}stage augment, component {name}"]
-
-
-def test_an_augmentor_that_gives_differing_shapes_names_the_record():
-    with pytest.raises(
-        RecordError, match=r"record 1: augmentor .*crops gives 'x' the shape \(1,\)"
-    ):
-        batch(pipeline(augmentors=[crops]), RECORDS, epoch=0)
+    made = pipeline(augmentors=[function])
+    fault = re.escape(text)
+    check_fault(lambda: batch(made, RECORDS, epoch=0), fault, where, "augment", function)
 
 
 def test_an_augmentor_must_take_what_it_is_called_with():
@@ -563,14 +545,3 @@ def test_a_fit_that_cannot_load_a_record_names_it():
         f"in train.csv, record 1, stage load, component {component_name(Reads)}",
         "column 's' holds 'many'",
     ]
-
-
-def test_a_fit_that_fails_on_its_own_names_the_set():
-    class Fails(IdentityTransformer):
-        def fit(self, records):
-            raise ZeroDivisionError("nothing varies")
-
-    for loader in (Reads(TRAIN), selector(x="a")):
-        with pytest.raises(ZeroDivisionError, match="nothing varies") as error:
-            fit_transformer(Fails(TRAIN, loader), CELLS)
-        assert notes(error) == [f"in train.csv, stage fit, component {component_name(Fails)}"]

@@ -11,17 +11,16 @@ import inspect
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.dataset.components.places import component_name, placed_records, set_record
 from barrage_mlflow.dataset.components.stacking import (
-    add_place,
     check_batch,
     check_data_record,
-    component_name,
     listed,
-    noted,
     slice_record,
     stack_records,
 )
@@ -81,7 +80,7 @@ class Augmentor:
         """Whether the function wants an ``rng``; that it takes its params."""
         try:
             signature = inspect.signature(self.function)
-        except ValueError:  # a function in C that tells nothing
+        except ValueError:  # a function in C that has no signature
             return False
         takes_rng = "rng" in signature.parameters and "rng" not in self.params
         try:
@@ -125,63 +124,57 @@ def augment(
         ComponentError: an augmentor returns something other than it was given the like of.
         RecordError: records come out in differing shapes.
     """
-    size = len(records)
+    chain = list(enumerate(augmentors))
     with _global_state(augmentors):
-        start = 0
-        while start < len(augmentors):
-            augmentor = augmentors[start]
-            if augmentor.batchwise:
-                with noted(_batch_place(records), "augment", augmentor.name):
+        for batchwise, steps in groupby(chain, key=lambda step: step[1].batchwise):
+            if not batchwise:
+                draws = [(epoch, position) for position in positions.tolist()]
+                data = _augment_each(data, list(steps), records, seed, draws)
+                continue
+            for _, augmentor in steps:
+                with placed_records(records, "augment", augmentor.name):
                     result = augmentor(tuple(dict(part) for part in data))
                     _check(result, data, augmentor)
-                    data = check_batch(result, size, f"augmentor {augmentor.name}")
-                start += 1
-                continue
-            end = start
-            while end < len(augmentors) and not augmentors[end].batchwise:
-                end += 1
-            data = _augment_each(
-                data, augmentors[start:end], start, records, seed, epoch, positions
-            )
-            start = end
+                    data = check_batch(result, len(records), f"augmentor {augmentor.name}")
     return data
 
 
 def _augment_each(
     data: DataRecord,
-    augmentors: Sequence[Augmentor],
-    first: int,
+    steps: Sequence[tuple[int, Augmentor]],
     records: Records,
     seed: int,
-    epoch: int,
-    positions: Array,
+    draws: Sequence[tuple[int, int]],
 ) -> DataRecord:
-    """Record-wise augmentors; ``first`` is the place of the first of them in the chain."""
+    """Put each record through augmentors, of which the place in the chain is given.
+
+    ``draws`` are the epoch and the position in it of each record.
+    """
     varied = []
-    draws = Draws(seed)
-    for row, position in enumerate(positions.tolist()):
+    generators = Draws(seed)
+    for row, draw in enumerate(draws):
         record = slice_record(data, row)
-        for step, augmentor in enumerate(augmentors, start=first):
+        for step, augmentor in steps:
             rng = None
             if augmentor.takes_rng:
-                rng = draws.at(epoch, position, step)
+                rng = generators.at(*draw, step)
             else:
-                _seed_globals(seed, epoch, position, step)
+                _seed_globals(seed, *draw, step)
             try:
                 result = augmentor(record, rng)
                 _check(result, record, augmentor)
             except Exception as error:
-                add_place(error, records.place(row), "augment", augmentor.name)
+                set_record(error, records, row, "augment", augmentor.name)
                 raise
             record = result
         varied.append(record)
-    names = ", ".join(augmentor.name for augmentor in augmentors)
-    with noted("", "augment", names):
-        return stack_records(varied, records.place, f"augmentor {names}")
+    names = ", ".join(augmentor.name for _, augmentor in steps)
+    with placed_records(records, "augment", names):
+        return stack_records(varied, f"augmentor {names}")
 
 
 class Draws:
-    """The randomness of every draw: each a stretch of one long stream that no other reaches.
+    """The randomness of every draw: each a part of one long stream that no other reaches.
 
     Args:
         seed: the run's seed.
@@ -254,8 +247,3 @@ def _check(result: Any, given: DataRecord, augmentor: Augmentor) -> None:
             raise ComponentError(
                 f"{what}: expected the {name} {listed(before)}, got {listed(part)}"
             )
-
-
-def _batch_place(records: Records) -> str:
-    count = f"a batch of {len(records)} records"
-    return f"{records.name}, {count}" if records.name else count

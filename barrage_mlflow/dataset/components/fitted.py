@@ -15,7 +15,7 @@ from barrage_mlflow.dataset.components.build import (
     build_transformer,
 )
 from barrage_mlflow.dataset.components.pipeline import Pipeline
-from barrage_mlflow.dataset.components.stacking import component_name, noted
+from barrage_mlflow.dataset.components.places import component_name, placed
 from barrage_mlflow.dataset.components.transformer import fit_transformer
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import RecordMode
@@ -35,7 +35,7 @@ def fit_and_save(config: Mapping[str, Any], records: Records, folder: Path) -> N
 
     Raises:
         ComponentError: the reloaded transformer differs from the fitted one.
-        Exception: whatever the transformer raises, with the stage as a note.
+        Exception: whatever the transformer raises, with its place.
 
     Example:
         >>> import tempfile
@@ -57,7 +57,7 @@ def fit_and_save(config: Mapping[str, Any], records: Records, folder: Path) -> N
     name = component_name(fitted)
     fit_transformer(fitted, records)
     folder.mkdir()
-    with noted(str(folder), "save", name):
+    with placed(str(folder), "save", name):
         fitted.save(folder)
     pipeline = load_pipeline(config, RecordMode.TRAIN, folder)
     before, after = fitted.network_params, pipeline.transformer.network_params
@@ -92,31 +92,25 @@ def load_pipeline(
     Raises:
         ImportPathError: a component is not to be found.
         ComponentError: a component does not take its params.
-        Exception: whatever the transformer's ``load`` raises, with the stage as a note.
+        Exception: whatever the transformer's ``load`` raises, with its place.
     """
-    return _LoadedPipeline(config, mode, folder, augmentors)
+    loader = build_loader(config, mode)
+    transformer = build_transformer(config, mode, loader)
+    with placed(str(folder), "load", component_name(transformer)):
+        transformer.load(folder)
+    pipeline = _LoadedPipeline(loader, transformer, augmentors)
+    # Absolute: another process may work in another folder.
+    pipeline.origin = (config, mode, folder.resolve(), bool(augmentors))
+    return pipeline
 
 
 class _LoadedPipeline(Pipeline):
     """A pipeline that goes to another process as what it was built from."""
 
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        mode: RecordMode,
-        folder: Path,
-        augmentors: Sequence[Augmentor],
-    ) -> None:
-        loader = build_loader(config, mode)
-        transformer = build_transformer(config, mode, loader)
-        with noted(str(folder), "load", component_name(transformer)):
-            transformer.load(folder)
-        super().__init__(loader, transformer, augmentors)
-        # Absolute: another process may work in another folder.
-        self._origin = (config, mode, folder.resolve(), bool(augmentors))
+    origin: tuple[Any, ...]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _load_again, self._origin
+        return _load_again, self.origin
 
 
 def _load_again(

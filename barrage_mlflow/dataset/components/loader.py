@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
+from barrage_mlflow.dataset.components.places import component_name, placed_records
 from barrage_mlflow.dataset.components.stacking import (
-    add_record,
-    check_data_record,
-    component_name,
+    as_arrays,
+    call_each,
+    check_each,
     keep_forms_together,
+    lengths_in,
     stack_records,
 )
 from barrage_mlflow.dataset.records.columns import UnevenError, column_of_cells
@@ -61,16 +60,9 @@ class RecordLoader(ABC):
             RecordError: a record's names or shapes differ from those before it.
             ComponentError: ``load`` returns something other than a tuple of dicts.
         """
-        what = f"{component_name(self)}.load"
-        loaded = []
-        for index in range(len(records)):
-            try:
-                loaded.append(self.load(records[index]))
-                check_data_record(loaded[-1], what)
-            except Exception as error:
-                add_record(error, records, index, "load", component_name(self))
-                raise
-        return stack_records(loaded, records.place, what)
+        name = component_name(self)
+        with placed_records(records, "load", name, self.load):
+            return stack_records(load_each(self, records), f"{name}.load")
 
     def columns_of(self, name: str) -> list[str]:
         """The columns that make an input or output, for messages; empty where unknown."""
@@ -196,105 +188,20 @@ def _cell(value: Any, key: str) -> Array:
     return array
 
 
-class _Tracked(dict[str, Any]):
-    """A record that notes which of its keys are read, and which of them it must have for that.
+def load_each(loader: RecordLoader, records: Records) -> list[DataRecord]:
+    """What the record form of a loader makes of each record: arrays ``(...)``.
 
-    Attributes:
-        last: the key that was read last; None before the first, and after all at once.
-    """
-
-    def __init__(self, record: Record, demanded: dict[str, bool]) -> None:
-        super().__init__(record)
-        self._demanded = demanded
-        self.last: Any = None
-
-    def _note(self, *keys: Any, demanded: bool) -> None:
-        for key in keys:
-            self._demanded[key] = demanded or self._demanded.get(key, False)
-        self.last = keys[0] if len(keys) == 1 else None
-
-    def __getitem__(self, key: str) -> Any:
-        self._note(key, demanded=True)
-        return super().__getitem__(key)
-
-    def __contains__(self, key: object) -> bool:
-        self._note(key, demanded=False)
-        return super().__contains__(key)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        self._note(key, demanded=False)
-        return super().get(key, default)
-
-    def pop(self, key: str, *default: Any) -> Any:
-        self._note(key, demanded=not default)
-        return super().pop(key, *default)
-
-    def setdefault(self, key: str, default: Any = None) -> Any:
-        self._note(key, demanded=False)
-        return super().setdefault(key, default)
-
-    def _all(self) -> None:
-        self._note(*super().keys(), demanded=True)
-
-    def __iter__(self) -> Any:
-        self._all()
-        return super().__iter__()
-
-    def keys(self) -> Any:
-        self._all()
-        return super().keys()
-
-    def values(self) -> Any:
-        self._all()
-        return super().values()
-
-    def items(self) -> Any:
-        self._all()
-        return super().items()
-
-    def copy(self) -> Any:
-        self._all()
-        return dict(self)
-
-
-def column_read_last(load: Callable[[Record], Any], record: Record) -> str | None:
-    """The column after which loading a record fails; None if that does not show.
+    Raises:
+        ComponentError: ``load`` returns something other than a tuple of dicts.
+        Exception: whatever ``load`` raises, with its place.
 
     Example:
-        >>> column_read_last(lambda record: [record["a"], float(record["b"])], {"a": 1, "b": "x"})
-        'b'
+        >>> loader = KeySelector(RecordMode.SCORE, {"x": "a"}, {"y": "b"})
+        >>> load_each(loader, Records.read([{"a": 1}, {"a": 2}]))
+        [({'x': array(1)},), ({'x': array(2)},)]
     """
-    tracked = _Tracked(record, {})
-    with suppress(Exception):  # it failed before
-        load(tracked)
-    return tracked.last if tracked.last in record else None
-
-
-def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> dict[str, bool]:
-    """The columns that loading reads, in the order of the records' columns.
-
-    Found by watching ``load`` on records spread evenly over the set.
-
-    Args:
-        loader: the loader, in the mode that is asked about.
-        records: what it loads.
-        samples: on how many records to watch it, at most.
-
-    Returns:
-        By name, whether the loader ever demands it, as ``record[name]`` does and
-        ``record.get(name)`` does not.
-
-    Example:
-        >>> loader = KeySelector(RecordMode.SCORE, {"x": ["c", "a"]}, {"y": "b"})
-        >>> columns_read(loader, Records.read([{"a": 1, "b": 2, "c": 3}]))
-        {'a': True, 'c': True}
-    """
-    demanded: dict[str, bool] = {}
-    count = min(samples, len(records))
-    for position in np.linspace(0, len(records) - 1, count).astype(int).tolist():
-        try:
-            loader.load(_Tracked(records[position], demanded))
-        except Exception as error:
-            add_record(error, records, position, "load", component_name(loader))
-            raise
-    return {name: demanded[name] for name in records.columns if name in demanded}
+    name = component_name(loader)
+    with placed_records(records, "load", name, loader.load):
+        # The record form of a transformer is promised arrays; a loader may give bare numbers.
+        made = call_each(loader.load, records)
+        return as_arrays(check_each(made, f"{name}.load", lengths_in(loader.mode)))

@@ -1,54 +1,56 @@
 """The pipeline: load → transform → augment on the way in, postprocess on the way out.
 
 It uses a component's batch form where there is one, its record form where there is none, and
-sees to it that whatever goes wrong in a component says in which record, stage and component.
+attaches to whatever goes wrong in a component its place: record, stage and component.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from barrage_mlflow.dataset.components.augmentors import Augmentor
-from barrage_mlflow.dataset.components.loader import RecordLoader, column_read_last
+from barrage_mlflow.dataset.components.loader import RecordLoader, load_each
+from barrage_mlflow.dataset.components.places import (
+    component_name,
+    placed_records,
+    set_index,
+)
 from barrage_mlflow.dataset.components.stacking import (
-    Columns,
-    add_place,
-    add_record,
-    as_arrays,
+    call_each,
     check_batch,
     check_data_record,
-    component_name,
-    hold_arrays,
-    names_column,
-    noted,
-    side_by_side,
-    slice_record,
+    check_each,
+    check_lengths,
+    lengths_in,
     stack_records,
-    stack_scores,
 )
 from barrage_mlflow.dataset.components.transformer import RecordTransformer
 from barrage_mlflow.dataset.records.records import Records, UnevenRecordsError
-from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore, as_array
+from barrage_mlflow.dataset.types import Array, DataRecord, cut
 from barrage_mlflow.errors import ComponentError, RecordError
 
-_T = TypeVar("_T")
+_Batch = TypeVar("_Batch")
+_Made = TypeVar("_Made")
 
 
 class Pipeline:
     """A loader, a transformer and augmentors, put to work on batches of records.
 
     Args:
-        loader: loads; its mode says what a data record must hold.
+        loader: loads; its mode decides what must be in a data record.
         transformer: transforms, and postprocesses scores.
         augmentors: what train records go through after it; see ``augment``.
+
+    Attributes:
+        missing_forms: the batch forms that loader and transformer lack.
 
     Raises:
         ComponentError: the loader or transformer is of another kind, or its constructor did
             not call that of its base class.
 
     Example:
-        >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector
+        >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
         >>> loader = KeySelector(RecordMode.SCORE, {"x": ["a", "b"]}, {"y": "c"})
         >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.SCORE, loader))
         >>> pipeline.load_and_transform(Records.read([{"a": 1, "b": 2}, {"a": 3, "b": 4}]))
@@ -69,26 +71,18 @@ class Pipeline:
         self.augmentors = tuple(augmentors)
         self._loader_name = component_name(loader)
         self._transformer_name = component_name(transformer)
-        self._lengths = (1,) if loader.mode is RecordMode.SCORE else (2, 3)
-        kind, fitted = type(loader), type(transformer)
-        self._loads_batches = kind.load_batch is not RecordLoader.load_batch
-        self._transforms_batches = fitted.transform_batch is not RecordTransformer.transform_batch
-        self._postprocesses_batches = (
-            fitted.postprocess_batch is not RecordTransformer.postprocess_batch
-        )
+        self._lengths = lengths_in(loader.mode)
+        self._loads_batches = _defines(loader, RecordLoader, "load_batch")
+        self._transforms_batches = _defines(transformer, RecordTransformer, "transform_batch")
+        self.missing_forms = [
+            *([] if self._loads_batches else [f"load_batch in {self._loader_name}"]),
+            *([] if self._transforms_batches else [f"transform_batch in {self._transformer_name}"]),
+        ]
 
     @property
     def is_columnar(self) -> bool:
         """Whether loader and transformer both have their batch form."""
-        return self._loads_batches and self._transforms_batches
-
-    @property
-    def batch_forms(self) -> tuple[str | None, str | None]:
-        """The loader and the transformer, by name, if it lacks its batch form; else None."""
-        return (
-            None if self._loads_batches else self._loader_name,
-            None if self._transforms_batches else self._transformer_name,
-        )
+        return not self.missing_forms
 
     def load_and_transform(self, records: Records) -> DataRecord:
         """The transformed batch that records make: arrays ``(batch, ...)``.
@@ -112,22 +106,18 @@ class Pipeline:
         """
         if not len(records):
             raise RecordError(f"{records.name or 'the records'} holds no records to load")
-        if self._loads_batches:
+        if self._loads_batches or self._transforms_batches:
+            form = f"{self._loader_name}.load{'_batch' if self._loads_batches else ''}"
             try:
-                return self._load_batch(records)
+                with placed_records(records, "load", self._loader_name):
+                    loaded = _at_once(self.loader.load_batch, records, _record, len(records))
+                    return self._checked(loaded, len(records), form)
             except UnevenRecordsError:
                 # Lists of differing length make no batch, but a transformer that works by the
                 # record may yet even them out (pad, cut, pool).
                 if self._transforms_batches:
                     raise
-        loaded, columns = self._each(self.loader.load, records, records, "load", self._loader_name)
-        if self._transforms_batches:
-            with noted("", "load", self._loader_name):
-                return stack_records(loaded, records.place, f"{self._loader_name}.load", columns)
-        # The record form is promised arrays, also where a loader gives bare numbers.
-        if columns is not None and hold_arrays(columns):
-            return loaded
-        return [as_arrays(data) for data in loaded]
+        return load_each(self.loader, records)
 
     def transform(self, loaded: DataRecord | list[DataRecord], records: Records) -> DataRecord:
         """The transformed batch of what :meth:`load` returned: arrays ``(batch, ...)``.
@@ -140,13 +130,16 @@ class Pipeline:
             RecordError: records differ in names or shapes.
             ComponentError: the transformer returned something else than its contract says.
         """
-        if isinstance(loaded, list):
-            return self._transform_each(loaded, records)
-        return self._transform_batch(loaded, records)
+        form = f"{self._transformer_name}.transform"
+        with placed_records(records, "transform", self._transformer_name):
+            if isinstance(loaded, list):
+                made = call_each(self.transformer.transform, loaded)
+                return stack_records(check_each(made, form, self._lengths), form)
+            batch = _at_once(self.transformer.transform_batch, loaded, _of_batch, len(records))
+            form += "_batch" if self._transforms_batches else ""
+            return self._checked(batch, len(records), form)
 
-    def postprocess(
-        self, scores: Mapping[str, Array], records: Records | None = None
-    ) -> dict[str, Array]:
+    def postprocess(self, scores: Mapping[str, Array], records: Records) -> dict[str, Array]:
         """The scores of a batch as the transformer hands them to the user.
 
         Args:
@@ -160,131 +153,58 @@ class Pipeline:
         Raises:
             ComponentError: the transformer returns something other than its contract says.
         """
-        arrays = dict(scores)
-        size = len(next(iter(arrays.values())))
+        name, call = self._transformer_name, self.transformer.postprocess_batch
+        with placed_records(records, "postprocess", name):
+            made = _at_once(call, dict(scores), _score, len(records))
+            if not isinstance(made, Mapping):
+                raise ComponentError(
+                    f"{name}.postprocess_batch: expected a dict of arrays, "
+                    f"got {type(made).__name__}"
+                )
+            return check_lengths(made, len(records), f"{name}.postprocess_batch")
 
-        def place(index: int) -> str:
-            return f"record {index}" if records is None else records.place(index)
+    def _checked(self, data: DataRecord, size: int, what: str) -> DataRecord:
+        check_data_record(data, what, self._lengths)
+        return check_batch(data, size, what)
 
-        def alone(index: int) -> Any:
-            return self.transformer.postprocess_batch(
-                {name: array[index : index + 1] for name, array in arrays.items()}
-            )
 
-        if self._postprocesses_batches:
-            what = f"{self._transformer_name}.postprocess_batch"
-            result = self._found(
-                lambda: self.transformer.postprocess_batch(dict(arrays)),
-                alone, size, records, "postprocess", self._transformer_name,
-            )  # fmt: skip
-            with noted("", "postprocess", self._transformer_name):
-                return _checked_scores(result, size, what)
-        processed: list[RecordScore] = []
-        for index in range(size):
-            with noted(place(index), "postprocess", self._transformer_name):
-                processed.append(self.transformer.postprocess(slice_record((arrays,), index)[0]))
-        with noted("", "postprocess", self._transformer_name):
-            return stack_scores(processed, place, f"{self._transformer_name}.postprocess")
-
-    def _load_batch(self, records: Records) -> DataRecord:
-        data = self._found(
-            lambda: self.loader.load_batch(records),
-            lambda index: self.loader.load_batch(records.take([index])),
-            len(records), records, "load", self._loader_name,
-        )  # fmt: skip
-        with noted(records.name, "load", self._loader_name):
-            what = f"{self._loader_name}.load_batch"
-            check_data_record(data, what, self._lengths)
-            return check_batch(data, len(records), what)
-
-    def _transform_batch(self, loaded: DataRecord, records: Records) -> DataRecord:
-        if not self._transforms_batches:
-            each = [slice_record(loaded, index) for index in range(len(records))]
-            return self._transform_each(each, records)
-
-        def alone(index: int) -> DataRecord:
-            return self.transformer.transform_batch(
-                tuple({k: a[index : index + 1] for k, a in part.items()} for part in loaded)
-            )
-
-        data = self._found(
-            lambda: self.transformer.transform_batch(loaded),
-            alone, len(records), records, "transform", self._transformer_name,
-        )  # fmt: skip
-        with noted(records.name, "transform", self._transformer_name):
-            what = f"{self._transformer_name}.transform_batch"
-            check_data_record(data, what, self._lengths)
-            return check_batch(data, len(records), what)
-
-    def _transform_each(self, loaded: Sequence[DataRecord], records: Records) -> DataRecord:
-        transformed, columns = self._each(
-            self.transformer.transform, loaded, records, "transform", self._transformer_name
-        )
-        with noted("", "transform", self._transformer_name):
-            what = f"{self._transformer_name}.transform"
-            return stack_records(transformed, records.place, what, columns)
-
-    def _each(
-        self,
-        call: Callable[[Any], DataRecord],
-        given: Iterable[Any],
-        records: Records,
-        stage: str,
-        component: str,
-    ) -> tuple[list[DataRecord], Columns | None]:
-        """What a record form makes of each record, checked; and that side by side, if it can be."""
-        made: list[DataRecord] = []
-        failure = None
-        try:
-            # Where one fails, those before it are in the list: how many they are tells which.
-            made.extend(map(call, given))
-        except Exception as error:
-            failure = error
-        columns = side_by_side(made)
-        # Where all are alike, the first stands for all.
-        for index, data in enumerate(made if columns is None else made[:1]):
-            try:
-                check_data_record(data, f"{component}.{stage}", self._lengths)
-            except ComponentError as error:
-                add_record(error, records, index, stage, component)
-                raise
-        if failure is not None:
-            index = len(made)
-            add_record(failure, records, index, stage, component)
-            if stage == "load" and not names_column(failure):
-                last = column_read_last(call, records[index])
-                if last is not None:
-                    failure.add_note(f"column '{last}' was read last")
-            raise failure
-        return made, columns
-
-    def _found(
-        self,
-        call: Callable[[], _T],
-        alone: Callable[[int], Any],
-        size: int,
-        records: Records | None,
-        stage: str,
-        component: str,
-    ) -> _T:
-        """What ``call`` returns; if it raises, the first record that also fails alone is named."""
-        try:
-            return call()
-        except UnevenRecordsError as error:
-            add_place(error, "", stage, component)  # its message names the record
-            raise
-        except Exception as error:
+def _at_once(
+    call: Callable[[_Batch], _Made],
+    batch: _Batch,
+    one: Callable[[_Batch, int], _Batch],
+    size: int,
+) -> _Made:
+    """What a batch form makes; if it fails, the first record that also fails alone is found."""
+    try:
+        return call(batch)
+    except UnevenRecordsError:  # its message names the record
+        raise
+    except Exception as error:
+        if not hasattr(error, "barrage_index"):
             for index in range(size):
                 try:
-                    alone(index)
+                    call(one(batch, index))
                 except Exception:
-                    if records is None:
-                        add_place(error, f"record {index}", stage, component)
-                    else:
-                        add_record(error, records, index, stage, component)
+                    set_index(error, index)
                     break
-            add_place(error, f"a batch of {size} records", stage, component)
-            raise
+        raise
+
+
+def _record(records: Records, index: int) -> Records:
+    return records.take([index])
+
+
+def _of_batch(batch: DataRecord, index: int) -> DataRecord:
+    return cut(batch, index, index + 1)
+
+
+def _score(scores: dict[str, Array], index: int) -> dict[str, Array]:
+    return cut((scores,), index, index + 1)[0]
+
+
+def _defines(component: Any, base: type, form: str) -> bool:
+    """Whether a component brings a batch form of its own."""
+    return getattr(type(component), form) is not getattr(base, form)
 
 
 def _check_component(component: Any, base: type, attribute: str) -> None:
@@ -294,16 +214,3 @@ def _check_component(component: Any, base: type, attribute: str) -> None:
     if not hasattr(component, attribute):
         arguments = "mode" if base is RecordLoader else "mode, loader"
         raise ComponentError(f"{name}: its __init__ must call super().__init__({arguments})")
-
-
-def _checked_scores(result: Any, size: int, what: str) -> dict[str, Array]:
-    if not isinstance(result, Mapping):
-        raise ComponentError(f"{what}: expected a dict of arrays, got {type(result).__name__}")
-    arrays = {name: as_array(value) for name, value in result.items()}
-    for name, array in arrays.items():
-        if array.ndim == 0 or len(array) != size:
-            raise ComponentError(
-                f"{what}: expected '{name}' to be (batch, ...) with batch {size}, "
-                f"got shape {array.shape}"
-            )
-    return arrays

@@ -7,18 +7,17 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from barrage_mlflow.dataset.components.loader import RecordLoader
+from barrage_mlflow.dataset.components.places import component_name, placed, set_record
 from barrage_mlflow.dataset.components.stacking import (
-    add_record,
-    check_data_record,
-    component_name,
+    call_each,
+    check_each,
     keep_forms_together,
-    noted,
     slice_record,
     stack_records,
     stack_scores,
 )
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore
+from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore, length
 from barrage_mlflow.errors import ComponentError
 
 
@@ -89,12 +88,9 @@ class RecordTransformer(ABC):
             RecordError: names or shapes differ between records.
             ComponentError: ``transform`` returns something other than a tuple of dicts.
         """
+        each = (slice_record(data_record, index) for index in range(length(data_record)))
         what = f"{component_name(self)}.transform"
-        transformed = []
-        for index in range(len(next(iter(data_record[0].values())))):
-            transformed.append(self.transform(slice_record(data_record, index)))
-            check_data_record(transformed[-1], what)
-        return stack_records(transformed, _batch_place, what)
+        return stack_records(check_each(call_each(self.transform, each), what), what)
 
     def postprocess_batch(self, scores: dict[str, Array]) -> dict[str, Array]:
         """A batch's outputs ``(batch, ...)``; by default ``postprocess`` on each, stacked.
@@ -102,13 +98,9 @@ class RecordTransformer(ABC):
         Raises:
             ComponentError: ``postprocess`` returns no dict, or one with differing names.
         """
-        count = len(next(iter(scores.values())))
-        processed = [self.postprocess(slice_record((scores,), i)[0]) for i in range(count)]
-        return stack_scores(processed, _batch_place, f"{component_name(self)}.postprocess")
-
-
-def _batch_place(index: int) -> str:
-    return f"record {index} of the batch"
+        each = (slice_record((scores,), index)[0] for index in range(length((scores,))))
+        processed = call_each(self.postprocess, each)
+        return stack_scores(processed, f"{component_name(self)}.postprocess")
 
 
 class IdentityTransformer(RecordTransformer):
@@ -148,12 +140,12 @@ class IdentityTransformer(RecordTransformer):
         """Nothing to read."""
 
 
-_BLAMED = 10_000
-"""Records looked at for the one that a fit failed at, at most."""
+_SEARCHED = 10_000
+"""Records that are searched, at most, for the one that a fit failed at."""
 
 
 def fit_transformer(transformer: RecordTransformer, records: Records) -> None:
-    """Fit a transformer; whatever goes wrong says in which set and component.
+    """Fit a transformer; whatever goes wrong has its place: the set, or the record.
 
     Args:
         transformer: what learns.
@@ -167,11 +159,11 @@ def fit_transformer(transformer: RecordTransformer, records: Records) -> None:
         >>> fit_transformer(IdentityTransformer(RecordMode.TRAIN, loader), Records.read([{"a": 1}]))
     """
     name = component_name(transformer)
-    with noted(records.owner, "fit", name):
+    with placed(records.owner, "fit", name):
         try:
             transformer.fit(records)
         except Exception as error:
-            _add_record_of_fit(error, transformer.loader, records)
+            _find_record(error, transformer.loader, records[:_SEARCHED])
             raise
         params = transformer.network_params
         if not isinstance(params, dict):
@@ -180,13 +172,12 @@ def fit_transformer(transformer: RecordTransformer, records: Records) -> None:
             )
 
 
-def _add_record_of_fit(error: Exception, loader: RecordLoader, records: Records) -> None:
-    """Where a fit failed at loading, note the record that the loader cannot load."""
-    records = records[:_BLAMED]
+def _find_record(error: Exception, loader: RecordLoader, records: Records) -> None:
+    """Where a fit failed at loading, attach the record that the loader cannot load."""
     for index in range(len(records)):
         try:
             loader.load(records[index])
         except Exception as again:
             if type(again) is type(error):
-                add_record(error, records, index, "load", component_name(loader))
+                set_record(error, records, index, "load", component_name(loader))
             return

@@ -1,16 +1,15 @@
-"""Blocks: stretches of fed records, of any number, from which the steps of a training are cut."""
+"""Blocks: fed records, of any number, from which the batches of a training are cut."""
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from typing import TypeVar
 
 import numpy as np
 
-from barrage_mlflow.dataset.types import DataRecord
+from barrage_mlflow.dataset.types import DataRecord, cut, length
 
 _T = TypeVar("_T")
 
@@ -48,52 +47,15 @@ class Blocks:
             self._rest = cut(block, wanted, size) if size > wanted else None
             parts.append(cut(block, 0, wanted) if size > wanted else block)
             wanted -= min(size, wanted)
-        return join_blocks(parts) if parts else None
+        return _join(parts) if parts else None
 
     def close(self) -> None:
-        """Close the generator that the blocks come from, for what it holds open."""
-        close: Callable[[], None] | None = getattr(self._blocks, "close", None)
-        if close is not None:
-            close()
+        """Close the generator that the blocks come from, for what it keeps open."""
+        _close(self._blocks)
 
 
-def length(data: DataRecord) -> int:
-    """How many records a block holds.
-
-    Example:
-        >>> length(({"x": np.zeros((3, 2))},))
-        3
-    """
-    return len(next(iter(data[0].values())))
-
-
-def cut(data: DataRecord, start: int, stop: int) -> DataRecord:
-    """Some records of a block, as views.
-
-    Example:
-        >>> cut(({"x": np.arange(4)},), 1, 3)
-        ({'x': array([1, 2])},)
-    """
-    return tuple({name: array[start:stop] for name, array in part.items()} for part in data)
-
-
-def pick(data: DataRecord, rows: Any) -> DataRecord:
-    """The records of a block at these positions, copied.
-
-    Example:
-        >>> pick(({"x": np.arange(4)},), np.array([3, 0]))
-        ({'x': array([3, 0])},)
-    """
-    return tuple({name: array.take(rows, axis=0) for name, array in part.items()} for part in data)
-
-
-def join_blocks(blocks: list[DataRecord]) -> DataRecord:
-    """Blocks end to end.
-
-    Example:
-        >>> join_blocks([({"x": np.arange(2)},), ({"x": np.arange(1)},)])
-        ({'x': array([0, 1, 0])},)
-    """
+def _join(blocks: list[DataRecord]) -> DataRecord:
+    """Blocks end to end."""
     if len(blocks) == 1:
         return blocks[0]
     return tuple(
@@ -113,12 +75,11 @@ def _is_alike(left: DataRecord, right: DataRecord) -> bool:
     )
 
 
-def read_ahead(blocks: Iterator[_T], depth: int = 1) -> Generator[_T, None, None]:
-    """The same blocks, made by a thread while those before them are in use.
+def read_ahead(blocks: Iterator[_T]) -> Generator[_T, None, None]:
+    """The same blocks, each made by a thread while the one before it is in use.
 
     Args:
-        blocks: blocks, or whatever else takes long to make; used by that thread alone from now on.
-        depth: how many to hold ready at most.
+        blocks: blocks, or whatever else takes long to make.
 
     Raises:
         Exception: whatever making one raises, in its place in the order.
@@ -127,39 +88,36 @@ def read_ahead(blocks: Iterator[_T], depth: int = 1) -> Generator[_T, None, None
         >>> list(read_ahead(iter([({"x": 1},), ({"x": 2},)])))
         [({'x': 1},), ({'x': 2},)]
     """
-    ready: queue.Queue[tuple[_T | None, BaseException | None]] = queue.Queue(depth)
-    stopped = threading.Event()
-
-    def put(block: _T | None, error: BaseException | None = None) -> None:
-        while not stopped.is_set():
-            with suppress(queue.Full):
-                ready.put((block, error), timeout=0.1)
-                return
+    # Queues of this kind are the ones that Ctrl-C cannot leave locked.
+    wanted: SimpleQueue[bool] = SimpleQueue()
+    made: SimpleQueue[tuple[_T | None, BaseException | None]] = SimpleQueue()
 
     def work() -> None:
-        try:
-            for block in blocks:
-                put(block)
-                if stopped.is_set():
-                    return
-            put(None)
-        except BaseException as error:
-            put(None, error)
-        finally:
-            close: Callable[[], None] | None = getattr(blocks, "close", None)
-            if close is not None:
-                close()
+        while wanted.get():
+            try:
+                made.put((next(blocks, None), None))
+            except BaseException as error:
+                made.put((None, error))
 
     thread = threading.Thread(target=work, name="blocks", daemon=True)
     thread.start()
     try:
+        wanted.put(True)
         while True:
-            block, error = ready.get()
+            block, error = made.get()
             if error is not None:
                 raise error
             if block is None:
                 return
+            wanted.put(True)
             yield block
     finally:
-        stopped.set()
+        wanted.put(False)
         thread.join()
+        _close(blocks)
+
+
+def _close(blocks: Iterator[object]) -> None:
+    close: Callable[[], None] | None = getattr(blocks, "close", None)
+    if close is not None:
+        close()

@@ -6,7 +6,6 @@ Whatever does not fit is named with its record, column and value before TensorFl
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,9 +15,10 @@ import numpy as np
 
 from barrage_mlflow.config.paths import did_you_mean
 from barrage_mlflow.dataset.components.loader import RecordLoader
-from barrage_mlflow.dataset.components.stacking import component_name, listed
+from barrage_mlflow.dataset.components.places import Place, component_name
+from barrage_mlflow.dataset.components.stacking import listed
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer, RecordTransformer
-from barrage_mlflow.dataset.records.columns import is_missing
+from barrage_mlflow.dataset.records.columns import is_missing, shown
 from barrage_mlflow.dataset.records.records import Records, find_word
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import ComponentError, RecordError
@@ -62,7 +62,7 @@ def conform_inputs(
         x: input name → ``(batch, ...)``.
         specs: input name → what the network takes.
         records: what the batch was made of, for messages.
-        loader: tells which columns an input was made of, for messages.
+        loader: knows which columns an input was made of, for messages.
         transformer: what the inputs came through, for messages.
 
     Returns:
@@ -81,15 +81,20 @@ def conform_inputs(
         >>> conform_inputs(x, {"x": ArraySpec((1,), "float32")}, records, loader)["x"].tolist()
         [[1.0], [2.0]]
     """
-    place = _Place(records, loader, transformer)
     if x.keys() != specs.keys():
         strange = [name for name in x if name not in specs]
         hint = did_you_mean(strange[0], specs) if len(strange) == 1 else ""
         raise ComponentError(
-            f"the inputs do not match: {place.component} gives {listed(x)}; "
+            f"the inputs do not match: {_last_of(loader, transformer)} gives {listed(x)}; "
             f"the network takes {listed(specs)}{f'; {hint}' if hint else ''} (stage feed)"
         )
-    return {name: _input(name, x[name], specs[name], place) for name in specs}
+    conformed = {}
+    for name, spec in specs.items():
+        columns = loader.columns_of(name)
+        fed = _Fed(x[name], f"input '{name}'", columns, records, loader, transformer)
+        array = fed.strings() if spec.dtype == "string" else fed.numbers(spec.dtype)
+        conformed[name] = fed.shaped(array, spec)
+    return conformed
 
 
 def conform_targets(
@@ -105,7 +110,7 @@ def conform_targets(
         y: output name → ``(batch, ...)``.
         w: output name → ``(batch,)`` or ``(batch, time)``, or None.
         records: what the batch was made of, for messages.
-        loader: tells which columns an output was made of, for messages.
+        loader: knows which columns an output was made of, for messages.
         transformer: what the outputs came through, for messages.
 
     Returns:
@@ -121,71 +126,118 @@ def conform_targets(
         >>> conform_targets(loader.load_batch(records)[1], None, records, loader)
         ({'y': array([0.5], dtype=float32)}, None)
     """
-    place = _Place(records, loader, transformer)
     targets = {}
     for name, array in y.items():
-        what = f"output '{name}'"
-        wanted = "int64" if array.dtype.kind in "iu" else "float32"
-        targets[name] = _finite(_numbers(array, name, what, place), wanted, name, what, place)
+        columns = loader.columns_of(name)
+        fed = _Fed(array, f"output '{name}'", columns, records, loader, transformer)
+        targets[name] = fed.numbers("int64" if array.dtype.kind in "iu" else "float32")
     if w is None:
         return targets, None
     weights = {}
     for name, array in w.items():
-        what = f"sample weight '{name}'"
-        numbers = _numbers(array, name, what, place, weight=True)
-        weights[name] = _finite(numbers, "float32", name, what, place, weight=True)
+        keys = getattr(loader, "sample_weights", {}).get(name, [])
+        columns = [keys] if isinstance(keys, str) else list(keys)
+        fed = _Fed(array, f"sample weight '{name}'", columns, records, loader, transformer)
+        weights[name] = fed.numbers("float32")
     return targets, weights
 
 
-class _Place:
-    """Says where a value that does not fit came from."""
+@dataclass(frozen=True, eq=False)
+class _Fed:
+    """An array on its way into the network, and what its errors are made of.
 
-    def __init__(
-        self, records: Records, loader: RecordLoader, transformer: RecordTransformer | None
-    ) -> None:
-        self.records = records
-        self.loader = loader
-        self.transformer = None if type(transformer) is IdentityTransformer else transformer
+    Attributes:
+        array: ``(batch, ...)``.
+        what: what messages call it, ``"input 'x'"``.
+        columns: what it was made of, as far as the loader knows.
+        records: what the batch was made of.
+        loader: what loaded it.
+        transformer: what it came through.
+    """
 
-    @property
-    def component(self) -> str:
-        """The component that gave the batch its last form."""
-        return component_name(self.transformer or self.loader)
+    array: Array
+    what: str
+    columns: Sequence[str]
+    records: Records
+    loader: RecordLoader
+    transformer: RecordTransformer | None
+
+    def shaped(self, array: Array, spec: ArraySpec) -> Array:
+        """The conformed array in the shape that the network takes."""
+        shape = array.shape[1:]
+        if spec.takes(shape):
+            return array
+        if shape == () and spec.takes((1,)):
+            return array[:, np.newaxis]
+        if shape == (1,) and spec.shape == ():
+            return array[:, 0]
+        wanted = show_shape(spec.shape)
+        raise self.error(0, f"expected the shape {wanted}, got {show_shape(shape)}")
+
+    def strings(self) -> Array:
+        """The array as objects, each a string."""
+        for index, value in np.ndenumerate(self.array):
+            if not isinstance(value, (str, bytes)):
+                raise self.error(index[0], f"expected a string, got {shown(value)}", value)
+        return self.array.astype(object)
+
+    def numbers(self, dtype: str) -> Array:
+        """The numbers as ``dtype``, none of them NaN, infinite or changed beyond rounding."""
+        wanted = np.dtype(dtype)
+        array = self.array if self.array.dtype.kind in "iufb" else self._of_objects()
+        if array.dtype.kind in "iub" and wanted.kind == "f" and wanted.itemsize >= 4:
+            return array.astype(wanted)
+        with np.errstate(over="ignore", invalid="ignore"):
+            cast = array.astype(wanted, copy=False)
+        fits = np.isfinite(cast) if wanted.kind == "f" else cast == array
+        if fits.all():
+            return cast
+        index = tuple(int(axis[0]) for axis in np.nonzero(~fits))
+        value = array[index].item()
+        whole = "" if wanted.kind == "f" else "whole "
+        message = f"expected a {whole}number within {dtype}, got {value!r}"
+        if not math.isfinite(value):
+            message = f"expected a number, got {shown(value)}"
+        raise self.error(index[0], message, value)
+
+    def _of_objects(self) -> Array:
+        """The numbers of an array of objects as float64."""
+        numbers = np.empty(self.array.shape, dtype=np.float64)
+        for index, value in np.ndenumerate(self.array):
+            if not isinstance(value, (bool, int, float, np.number, np.bool_, Decimal)):
+                message = f"expected a number, got {shown(value)}"
+                raise self.error(index[0], message, value, wants_number=True)
+            numbers[index] = value
+        return numbers
 
     def error(
-        self,
-        index: int,
-        name: str,
-        what: str,
-        message: str,
-        value: Any = _NO_VALUE,
-        weight: bool = False,
-        wants_number: bool = False,
+        self, index: int, message: str, value: Any = _NO_VALUE, wants_number: bool = False
     ) -> RecordError:
         """The error for record ``index`` of the batch; ``value`` is the one at fault, if one is."""
-        columns = self._weight_columns(name) if weight else self.loader.columns_of(name)
-        columns = [column for column in columns if column in self.records.columns]
-        component = self.component
-        # After a transformer the axes of an array need be columns no more: the record itself
-        # tells which of them holds the value.
         record = self.records[index]
+        columns = [column for column in self.columns if column in self.records.columns]
+        component, where = _last_of(self.loader, self.transformer), self.records.place(index)
+        # After a transformer the axes of an array need be columns no more: which of them holds
+        # the value shows in the record itself.
         holding = [column for column in columns if _holds(record[column], value)]
-        where = self.records.place(index)
         if holding:
             columns, component = holding, component_name(self.loader)
             if wants_number and isinstance(record[columns[0]], str):
                 where, value = find_word(self.records, index, columns[0])
-                message = _no_number(value)
-        shown = ""
-        if columns:
-            shown = f", column{'s' if len(columns) > 1 else ''} " + ", ".join(
-                f"'{column}'" for column in columns
-            )
-        return RecordError(f"{where}: {what}{shown}: {message} (stage feed, component {component})")
+                message = f"expected a number, got {shown(value)}"
+        words = ", ".join(f"'{column}'" for column in columns)
+        of_columns = f", column{'s' if len(columns) > 1 else ''} {words}" if columns else ""
+        error = RecordError(
+            f"{where}: {self.what}{of_columns}: {message} (stage feed, component {component})"
+        )
+        error.barrage_place = Place(where, "feed", component)  # type: ignore[attr-defined]
+        return error
 
-    def _weight_columns(self, name: str) -> list[str]:
-        keys = getattr(self.loader, "sample_weights", {}).get(name, [])
-        return [keys] if isinstance(keys, str) else list(keys)
+
+def _last_of(loader: RecordLoader, transformer: RecordTransformer | None) -> str:
+    """The component that gave a batch its last form."""
+    is_identity = transformer is None or type(transformer) is IdentityTransformer
+    return component_name(loader if is_identity else transformer)
 
 
 def _holds(raw: Any, value: Any) -> bool:
@@ -197,43 +249,6 @@ def _holds(raw: Any, value: Any) -> bool:
     return bool(raw == value) or (is_missing(raw) and is_missing(value))
 
 
-def _no_number(value: Any) -> str:
-    return f"expected a number, got {shown(value)}"
-
-
-def shown(value: Any) -> str:
-    """A value as messages show it: cut where it is long, with its type where that matters.
-
-    Example:
-        >>> shown("many"), shown(None), shown(0.5)
-        ("'many' (str)", 'a missing value', '0.5')
-    """
-    if value is None:
-        return "a missing value"
-    if isinstance(value, (float, np.floating)):
-        if math.isnan(value):
-            return "a missing value (NaN)"
-        return f"{float(value)!r}"
-    return f"{reprlib.repr(value)} ({type(value).__name__})"
-
-
-def _input(name: str, array: Array, spec: ArraySpec, place: _Place) -> Array:
-    what = f"input '{name}'"
-    if spec.dtype == "string":
-        array = _strings(array, name, what, place)
-    else:
-        array = _finite(_numbers(array, name, what, place), spec.dtype, name, what, place)
-    shape = array.shape[1:]
-    if not spec.takes(shape):
-        if shape == () and spec.takes((1,)):
-            return array[:, np.newaxis]
-        if shape == (1,) and spec.shape == ():
-            return array[:, 0]
-        message = f"expected the shape {show_shape(spec.shape)}, got {show_shape(shape)}"
-        raise place.error(0, name, what, message)
-    return array
-
-
 def show_shape(shape: Sequence[int | None]) -> str:
     """Write the shape of a batch, given that of one record.
 
@@ -242,46 +257,3 @@ def show_shape(shape: Sequence[int | None]) -> str:
         ('(batch, any, 3)', '(batch)')
     """
     return "(" + ", ".join(["batch", *("any" if n is None else str(n) for n in shape)]) + ")"
-
-
-def _strings(array: Array, name: str, what: str, place: _Place) -> Array:
-    for index, value in np.ndenumerate(array):
-        if not isinstance(value, (str, bytes)):
-            message = f"expected a string, got {shown(value)}"
-            raise place.error(index[0], name, what, message, value)
-    return array.astype(object)
-
-
-def _numbers(array: Array, name: str, what: str, place: _Place, weight: bool = False) -> Array:
-    """An array of numbers or truth values; of float64 where it held objects."""
-    if array.dtype.kind in "iufb":
-        return array
-    numbers = np.empty(array.shape, dtype=np.float64)
-    for index, value in np.ndenumerate(array):
-        if not isinstance(value, (bool, int, float, np.number, np.bool_, Decimal)):
-            raise place.error(index[0], name, what, _no_number(value), value, weight, True)
-        numbers[index] = value
-    return numbers
-
-
-def _finite(
-    array: Array, dtype: str, name: str, what: str, place: _Place, weight: bool = False
-) -> Array:
-    """The numbers as ``dtype``, none of them NaN, infinite or changed beyond rounding."""
-    wanted = np.dtype(dtype)
-    if array.dtype.kind in "iub" and wanted.kind == "f" and wanted.itemsize >= 4:
-        return array.astype(wanted)
-    with np.errstate(over="ignore", invalid="ignore"):
-        cast = array.astype(wanted, copy=False)
-    fits = np.isfinite(cast) if wanted.kind == "f" else cast == array
-    if fits.all():
-        return cast
-    index = tuple(int(axis[0]) for axis in np.nonzero(~fits))
-    value = array[index].item()
-    if not math.isfinite(value):
-        message = _no_number(value)
-    elif wanted.kind == "f":
-        message = f"expected a number within {dtype}, got {value!r}"
-    else:
-        message = f"expected a whole number within {dtype}, got {value!r}"
-    raise place.error(index[0], name, what, message, value, weight)

@@ -1,118 +1,72 @@
-"""Where blocks are made: on this thread, or in worker processes."""
+"""What the sets of a training share: worker processes, and the folder of what is kept on disk."""
 
 from __future__ import annotations
 
-import logging
-import os
-import pickle
 import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from barrage_mlflow.dataset.feeding.maker import BlockMaker
+from barrage_mlflow.dataset.feeding.maker import BlockMaker, Task
 from barrage_mlflow.dataset.feeding.workers import Workers
 from barrage_mlflow.dataset.types import DataRecord
-from barrage_mlflow.errors import ComponentError
 
-logger = logging.getLogger(__name__)
-
-Task = tuple[Any, ...]
-
-_SLOW_SECONDS = 5.0
-"""Spent on making blocks here, after which processes are worth what they cost to start."""
-_MOST_WORKERS = 8
-_MOST_BYTES = 1 << 28
-"""Of a job that processes are sent without being asked for: its records, if they are in memory."""
+Cache = Literal["memory", "disk"]
 
 
 class Feeder(AbstractContextManager["Feeder"]):
-    """Makes the blocks of one or more sets, and says what is kept of them.
+    """Feeds the sets of a training as the config's ``dataset`` section has it.
 
     What comes out does not depend on how: neither on workers nor on the cache.
 
     Args:
-        workers: how many processes load and transform by the record; 0 for none. Left out:
-            none, until that has taken this thread 5 seconds; then one for each core, if components
-            and records can go there and take less than 256 MiB.
+        workers: how many processes make records where a component works by the record; 0 for
+            none.
         cache: keep transformed records ``"memory"`` or on ``"disk"``; left out, only those of
             components that work by the batch are kept, in memory.
-        shuffle_window: how many draws of a Parquet source to shuffle and hold at once; left out,
-            the whole set.
-        folder: where a cache on disk goes.
+        shuffle_window: how many draws of a Parquet source to shuffle at once, unless a single row
+            group has more; left out, the whole set.
+        folder: where a cache on disk goes; removed at the end.
 
     Attributes:
         workers: as given, like ``cache``, ``shuffle_window`` and ``folder``.
 
     Example:
         >>> with Feeder(workers=2) as feeder:
-        ...     feeder.cache is None
-        True
+        ...     feeder.workers
+        2
     """
 
     def __init__(
         self,
-        workers: int | None = 0,
-        cache: Literal["memory", "disk"] | None = None,
+        workers: int = 0,
+        cache: Cache | None = None,
         shuffle_window: int | None = None,
         folder: Path | None = None,
     ) -> None:
-        self.cache = cache
-        self.shuffle_window = shuffle_window
         self.folder = folder
         self.workers = workers
-        self._makers: list[BlockMaker] = []
+        self.cache = cache
+        self.shuffle_window = shuffle_window
+        self._makers: dict[str, BlockMaker] = {}
         self._pool: Workers | None = None
-        self._spent = 0.0
 
-    def add(self, maker: BlockMaker) -> Callable[[Iterable[Task]], Iterator[DataRecord]]:
-        """Take on a set; returned is what makes its blocks of tasks, in their order."""
-        place = len(self._makers)
-        self._makers.append(maker)
+    def add(self, role: str, maker: BlockMaker) -> None:
+        """Take on the set of a role."""
+        self._makers[role] = maker
         self._end_processes()  # they know the sets that there were when they started
-        return lambda tasks: self._make(place, tasks)
 
-    @property
-    def is_parallel(self) -> bool:
-        """Whether blocks are made in processes from the start."""
-        return bool(self.workers)
-
-    def _make(self, place: int, tasks: Iterable[Task]) -> Iterator[DataRecord]:
-        rest = iter(tasks)
-        if self._pool is None and not self.workers:
-            for task in rest:
-                began = time.perf_counter()
-                block = self._makers[place](task)
-                self._spent += time.perf_counter() - began
-                yield block
-                if self.workers is None and self._spent > _SLOW_SECONDS:
-                    self._start_if_possible()
-                if self._pool is not None:
-                    break
-            else:
-                return
+    def make(self, tasks: Iterable[Task], in_processes: bool) -> Iterator[DataRecord]:
+        """The blocks of tasks, in their order."""
+        job = partial(_make_block, self._makers)
+        if not in_processes:
+            yield from map(job, tasks)
+            return
         if self._pool is None:
-            self._pool = self._start(self.workers or 0)
-        yield from self._pool.map((place, task) for task in rest)
-
-    def _start(self, count: int) -> Workers:
-        return Workers(count, _Job(self._makers), self._describe)
-
-    def _start_if_possible(self) -> None:
-        """Start processes that nobody asked for; what they cannot do goes on here."""
-        cores = min(_cores(), _MOST_WORKERS)
-        if cores > 1 and _is_small(_Job(self._makers)):
-            pool = self._start(cores)
-            try:
-                pool.wait()
-            except ComponentError as error:
-                logger.info("records are made on the training thread: %s", error)
-            else:
-                self._pool = pool
-                return
-        self.workers = 0
+            self._pool = Workers(self.workers, job)
+        yield from self._pool.map(tasks)
 
     def close(self) -> None:
         """End the processes, and remove a cache on disk."""
@@ -128,48 +82,7 @@ class Feeder(AbstractContextManager["Feeder"]):
     def __exit__(self, *raised: object) -> None:
         self.close()
 
-    def _describe(self, task: tuple[int, Task]) -> str:
-        place, (method, *arguments) = task
-        owner = self._makers[place].records.owner
-        if method == "keep":
-            start, stop = arguments
-            return f"records {start} to {stop - 1} of {owner}"
-        *_, drawn, first, epoch = arguments
-        return f"{len(drawn)} records of {owner}, from draw {first} of epoch {epoch + 1} on"
 
-
-class _Job:
-    """What a worker process holds: the makers of all sets."""
-
-    def __init__(self, makers: list[BlockMaker]) -> None:
-        self._makers = makers
-
-    def __call__(self, task: tuple[int, Task]) -> DataRecord:
-        place, rest = task
-        return self._makers[place](rest)
-
-
-class _Count:
-    """A file that only counts what is written to it, up to a limit."""
-
-    def __init__(self) -> None:
-        self._size = 0
-
-    def write(self, data: bytes) -> None:
-        self._size += memoryview(data).nbytes
-        if self._size > _MOST_BYTES:
-            raise OverflowError
-
-
-def _is_small(job: _Job) -> bool:
-    """Whether a job can be sent to processes, and leaves memory enough if each holds it."""
-    try:
-        pickle.Pickler(_Count(), pickle.HIGHEST_PROTOCOL).dump(job)
-    except Exception:  # whatever a component raises that cannot be pickled
-        return False
-    return True
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+def _make_block(makers: Mapping[str, BlockMaker], task: Task) -> DataRecord:
+    """The job of a worker process."""
+    return task.make(makers[task.role])

@@ -1,198 +1,154 @@
-"""The order in which records are drawn: a pure function of seed and epoch.
+"""The order in which records are drawn: a pure function of the seed and of where it is asked for.
 
 So an epoch can be repeated, or resumed in its middle, from two integers.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from barrage_mlflow.dataset.records.columns import is_missing
-from barrage_mlflow.dataset.records.records import Records, find_word
-from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
 
-_LIMIT = 2.0**63
-"""Counts are held as int64."""
-_MOST_DRAWS = 2**32
-"""In one pass: their order is held in memory."""
-_MOST_STREAMED = 2**62
-"""In one pass whose order is not held."""
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Draws of an epoch that follow each other.
+
+    Attributes:
+        rows: ``(draws,) int64``: which record each draws, as its position in the set; or, with
+            ``groups``, as a position among the draws of those.
+        first: which draw of the epoch the first of them is.
+        groups: the row groups to read, and how many draws a pass makes of each.
+
+    Example:
+        >>> window = Window(np.array([4, 2, 7]), first=10)
+        >>> window.cut(1, 3).rows, window.cut(1, 3).first
+        (array([2, 7]), 11)
+    """
+
+    rows: NDArray[np.int64]
+    first: int
+    groups: tuple[tuple[int, int], ...] = ()
+
+    def cut(self, start: int, stop: int) -> Window:
+        """Some of the draws."""
+        return replace(self, rows=self.rows[start:stop], first=self.first + start)
+
+    def join(self, other: Window) -> Window:
+        """These draws and those of the window that follows."""
+        offset = sum(draws for _, draws in self.groups)
+        rows = np.concatenate([self.rows, other.rows + offset])
+        return Window(rows, self.first, self.groups + other.groups)
 
 
-def epoch_rows(
-    counts: int | Array,
-    seed: int,
-    epoch: int,
-    steps: int | None = None,
-    batch_size: int = 1,
-) -> NDArray[np.int64]:
-    """The rows that one epoch draws, in order.
+class Order:
+    """Passes over a set without end, each a new permutation, cut into epochs.
 
-    Passes over the data follow each other without end, each a new permutation. Without
-    ``steps``, epoch e is pass e. With ``steps``, every epoch takes the next ``steps`` full
-    batches from the passes, so that no record is starved and none is drawn twice in a pass.
+    A set of row groups is drawn in windows: in each pass the groups come in a new order, as many
+    of them as make no more than ``window`` draws are a window, at least one, and the draws of a
+    window are put in an order of their own. Without ``window`` the whole set is one.
 
     Args:
-        counts: how many records there are, or ``(records,) int64`` how often a pass draws each.
+        draws: how many draws a pass makes of each row group; of a set in memory, of the whole.
         seed: at least 0.
-        epoch: from 0.
-        steps: batches in an epoch.
-        batch_size: records in a batch; only counts with ``steps``.
+        window: draws in a window, at most, unless a single row group has more.
+        rows: ``(draws,) int64``: the position in the set of each draw of a pass, in the set's
+            order; given where windows are not to be read as row groups. Left out for a set in
+            memory, every record is drawn once.
+        epoch_draws: how many draws an epoch makes; left out, epoch e is pass e. Given, each epoch
+            goes on where the one before it ended, so that no record is starved.
 
-    Returns:
-        ``(draws,) int64`` positions of records.
+    Attributes:
+        epoch_draws: how many draws an epoch makes.
 
     Raises:
         RecordError: there is nothing to draw.
 
     Example:
-        >>> sorted(epoch_rows(4, seed=7, epoch=0).tolist())
-        [0, 1, 2, 3]
-        >>> epoch_rows(3, seed=7, epoch=1, steps=2, batch_size=2).shape
-        (4,)
+        >>> [window.rows.tolist() for window in Order([4], seed=7).epoch(0)]
+        [[0, 2, 1, 3]]
+        >>> [window.groups for window in Order([3, 2, 4], seed=7, window=6).epoch(0)]
+        [((0, 3),), ((2, 4), (1, 2))]
     """
-    pool = _pool(counts)
-    if steps is None:
-        return _pass(pool, seed, epoch)
-    length = len(pool)
-    start = epoch * steps * batch_size
-    stop = start + steps * batch_size
-    first, last = start // length, (stop - 1) // length
-    drawn = np.concatenate([_pass(pool, seed, number) for number in range(first, last + 1)])
-    return drawn[start - first * length : stop - first * length]
 
+    def __init__(
+        self,
+        draws: Sequence[int],
+        seed: int,
+        window: int | None = None,
+        rows: NDArray[np.int64] | None = None,
+        epoch_draws: int | None = None,
+    ) -> None:
+        self._draws = list(draws)
+        self._seed = seed
+        self._window = window
+        self._rows = rows
+        self._starts = np.cumsum([0, *draws]).tolist()
+        pass_draws = self._starts[-1]
+        if not pass_draws:
+            raise RecordError("there is no record to draw; give at least one, drawn at least once")
+        self._pass_draws = pass_draws
+        self.epoch_draws = pass_draws if epoch_draws is None else epoch_draws
 
-def _pool(counts: int | Array) -> NDArray[np.int64]:
-    if isinstance(counts, (int, np.integer)):
-        pool = np.arange(counts, dtype=np.int64)
-    else:
-        pool = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
-    if not len(pool):
-        raise RecordError("there is no record to draw; give at least one, drawn at least once")
-    return pool
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Window]:
+        """The windows of an epoch.
 
+        Args:
+            epoch: from 0.
+            start: the first draw to give, from 0, where an epoch is resumed.
+        """
+        first = start
+        number, skipped = divmod(epoch * self.epoch_draws + start, self._pass_draws)
+        while first < self.epoch_draws:
+            for index, groups in enumerate(self._windows(number)):
+                size = sum(self._draws[group] for group in groups)
+                if skipped >= size:
+                    skipped -= size
+                    continue
+                stop = min(size, skipped + self.epoch_draws - first)
+                whole = self._drawn(number, index, groups, first - skipped)
+                yield whole.cut(skipped, stop)
+                first += stop - skipped
+                skipped = 0
+                if first == self.epoch_draws:
+                    return
+            number += 1
 
-def _pass(pool: NDArray[np.int64], seed: int, number: int) -> NDArray[np.int64]:
-    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, number])))
-    return generator.permutation(pool)
+    def _windows(self, number: int) -> list[list[int]]:
+        """The row groups of each window of a pass; those without a draw are left out."""
+        if self._window is None:
+            return [list(range(len(self._draws)))]
+        windows: list[list[int]] = []
+        room = 0
+        for group in self._generator(number).permutation(len(self._draws)).tolist():
+            draws = self._draws[group]
+            if draws > room or not windows:
+                windows.append([])
+                room = self._window
+            if draws:
+                windows[-1].append(group)
+                room -= draws
+        return windows
 
+    def _drawn(self, number: int, index: int, groups: Sequence[int], first: int) -> Window:
+        """A window of a pass, its draws in their order."""
+        size = sum(self._draws[group] for group in groups)
+        if self._window is None:
+            order = self._generator(number).permutation(size)
+        else:
+            order = self._generator(number, index).permutation(size)
+            if self._rows is None:
+                return Window(order, first, tuple((group, self._draws[group]) for group in groups))
+        if self._rows is not None:
+            ends = [(self._starts[group], self._starts[group + 1]) for group in groups]
+            order = np.concatenate([self._rows[start:stop] for start, stop in ends])[order]
+        return Window(order, first)
 
-def epoch_steps(counts: int | Array, steps: int | None, batch_size: int) -> int:
-    """How many batches an epoch has; without ``steps``, the last of them may be short.
-
-    Example:
-        >>> epoch_steps(10, None, 4)
-        3
-    """
-    if steps is not None:
-        return steps
-    drawn = counts if isinstance(counts, (int, np.integer)) else int(np.sum(counts))
-    return math.ceil(drawn / batch_size)
-
-
-def sample_counts(records: Records, key: str) -> NDArray[np.int64]:
-    """How many times each record is drawn in a pass: its ``sample_count``, checked.
-
-    Args:
-        records: the train records.
-        key: the column that holds the counts.
-
-    Returns:
-        ``(records,) int64``.
-
-    Raises:
-        RecordError: there is no such column, a count is missing, negative, fractional or no
-            number, all are 0, or they add up to more draws than memory holds.
-
-    Example:
-        >>> sample_counts(Records.read([{"n": 2}, {"n": 0}]), "n")
-        array([2, 0])
-    """
-    return np.concatenate(list(_checked_counts(records, key, _MOST_DRAWS)))
-
-
-def group_draws(records: Records, key: str | None) -> list[int]:
-    """How many draws a pass makes of each row group of a Parquet file.
-
-    Args:
-        records: the train records, read from Parquet.
-        key: the column that holds the sample counts; None where each is drawn once.
-
-    Returns:
-        For each of ``records.row_groups``.
-
-    Raises:
-        RecordError: the counts are not usable; see :func:`sample_counts`.
-
-    Example:
-        >>> import tempfile
-        >>> import pandas as pd
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     frame = pd.DataFrame({"n": [2, 0, 1]})
-        ...     frame.to_parquet(f"{folder}/train.parquet", row_group_size=2)
-        ...     group_draws(Records.read(f"{folder}/train.parquet"), "n")
-        [2, 1]
-    """
-    sizes = records.row_groups or []
-    if key is None:
-        return sizes
-    ends = np.cumsum(sizes)
-    draws = np.zeros(len(sizes), dtype=np.int64)
-    row = 0
-    for counts in _checked_counts(records, key, _MOST_STREAMED):
-        groups = np.searchsorted(ends, np.arange(row, row + len(counts)), side="right")
-        np.add.at(draws, groups, counts)
-        row += len(counts)
-    return [int(count) for count in draws]
-
-
-def _checked_counts(records: Records, key: str, most: int) -> Iterator[NDArray[np.int64]]:
-    """The counts piece by piece; what is wrong with the sum of them is said after the last."""
-    draws = 0.0  # as int64 the sum might go round
-    for piece in records.pieces(columns=[key]):
-        counts = _checked(piece, key)
-        draws += counts.sum(dtype=float)
-        yield counts
-    owner = records.owner
-    if draws > most:
-        raise RecordError(
-            f"{owner}: column '{key}': expected sample counts that add up to {most:,} or less, "
-            f"got {draws:,.0f}"
-        )
-    if not draws:
-        raise RecordError(
-            f"{owner}: column '{key}' is 0 in every record: sample_count "
-            "leaves nothing to train on; give at least one record a count of 1 or more"
-        )
-
-
-def _checked(piece: Records, key: str) -> NDArray[np.int64]:
-    column = piece[key]
-    if column.ndim == 1 and column.dtype.kind in "if":
-        with np.errstate(invalid="ignore"):
-            whole = (column >= 0) & (column < _LIMIT) & (column == np.floor(column))
-        faulty = ~whole
-    else:
-        faulty = np.ones(len(piece), dtype=bool)
-        if column.ndim == 1:
-            faulty[:] = [
-                isinstance(v, bool)
-                or not isinstance(v, (int, float))
-                or not 0 <= v < _LIMIT
-                or v != v // 1
-                for v in column.tolist()
-            ]
-    if faulty.any():
-        index = int(np.argmax(faulty))
-        place, value = find_word(piece, index, key)
-        shown = "a missing value" if is_missing(value) else f"{value!r}"
-        raise RecordError(
-            f"{place}: column '{key}': expected an integer ≥ 0 as sample_count, got {shown}"
-        )
-    counts: NDArray[np.int64] = column.astype(np.int64)
-    return counts
+    def _generator(self, number: int, *index: int) -> np.random.Generator:
+        # A window's index is its spawn key: behind the others, 0 would change nothing.
+        seeds = np.random.SeedSequence([self._seed, number], spawn_key=index)
+        return np.random.Generator(np.random.PCG64(seeds))

@@ -10,7 +10,6 @@ import gc
 import os
 import pickle
 import select
-import signal
 import socket
 import struct
 import sys
@@ -18,12 +17,13 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.errors import describe_error
 
 _HEAD = struct.Struct("=QQ")
 _SIZE = struct.Struct("=Q")
@@ -39,14 +39,14 @@ class Message:
 
     Attributes:
         body: the pickle.
-        buffers: what it does not hold, of one byte an item.
+        buffers: what is not in it, of one byte an item.
     """
 
     body: bytes | memoryview
     buffers: Sequence[memoryview]
 
     def value(self) -> Any:
-        """The value; its arrays stand in ``buffers``, nothing is copied.
+        """The value; its arrays are views of ``buffers``, nothing is copied.
 
         Raises:
             Exception: whatever unpickling raises.
@@ -55,7 +55,7 @@ class Message:
 
 
 def pack(value: Any) -> Message:
-    """The message that holds a value.
+    """The message that brings a value.
 
     Raises:
         Exception: whatever pickling raises.
@@ -124,65 +124,17 @@ def _exactly(connection: socket.socket, size: int) -> memoryview:
     return received
 
 
-class Raised:
-    """An exception on its way to another process.
+@dataclass(frozen=True)
+class Failure:
+    """In the place of a result: what a task, or taking in the job, raised.
 
-    Args:
-        error: the exception; its notes go with it.
-
-    Example:
-        >>> error = Raised(KeyError("age")).error()
-        >>> error
-        KeyError('age')
-        >>> class OddError(Exception):
-        ...     def __init__(self, record, column):
-        ...         super().__init__(f"record {record} has no {column}")
-        >>> Raised(OddError(3, "age")).error()
-        ComponentError('OddError: record 3 has no age')
+    Attributes:
+        error: its type, text and notes.
+        trace: the traceback.
     """
 
-    def __init__(self, error: BaseException) -> None:
-        self._kind = type(error).__name__
-        self._text = _text(error)
-        self._notes = list(getattr(error, "__notes__", ()))
-        self._trace = "".join(traceback.format_exception(error))
-        try:
-            self._pickled = pickle.dumps(error)
-        except Exception:
-            self._pickled = b""
-
-    def error(self) -> BaseException:
-        """The exception, of its own type if that can be had; its cause shows its traceback."""
-        error = self._unpickled()
-        if error is None:
-            error = ComponentError(f"{self._kind}: {self._text}" if self._text else self._kind)
-        if self._notes:
-            error.__notes__ = self._notes
-        error.__cause__ = WorkerTraceback(self._trace)
-        return error
-
-    def _unpickled(self) -> BaseException | None:
-        try:
-            error = pickle.loads(self._pickled)
-        except Exception:
-            return None
-        # A constructor that takes something else than the message makes another error of it.
-        same = isinstance(error, BaseException) and _text(error) == self._text
-        return error if same else None
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # a project's own exception may be broken too
-        return ""
-
-
-class WorkerTraceback(Exception):  # noqa: N818 - it tells of an error, and is none
-    """Where in a worker process the exception that it caused was raised."""
-
-    def __str__(self) -> str:
-        return f"\n\n{self.args[0]}"
+    error: str
+    trace: str
 
 
 def main(descriptor: int) -> None:
@@ -191,9 +143,6 @@ def main(descriptor: int) -> None:
     Args:
         descriptor: of the socket.
     """
-    # Ctrl-C reaches every process of a terminal; the one that was started there ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     with socket.socket(fileno=descriptor) as connection:
         threading.Thread(target=_watch, args=(descriptor,), daemon=True).start()
         serve(connection)
@@ -202,7 +151,7 @@ def main(descriptor: int) -> None:
 def _watch(descriptor: int) -> None:
     """End the process, whatever the job is at, soon after the other side is gone."""
     poll = select.poll()
-    poll.register(descriptor, 0)  # for no event but that one, which is always told
+    poll.register(descriptor, 0)  # for no event but that one, which always comes
     poll.poll()
     time.sleep(_GRACE)
     os._exit(0)
@@ -213,27 +162,22 @@ def serve(connection: socket.socket) -> None:
 
     Args:
         connection: the first message is the job, all others are tasks. Each is answered with a
-            result, None for the job, or a :class:`Raised`.
+            result, None for the job, or a :class:`Failure`.
     """
     job: Any = None
-    while True:
-        try:
+    with suppress(EOFError, OSError):  # of the connection
+        while True:
             message = receive(connection)
-        except (EOFError, OSError):
-            return
-        try:
-            if job is None:
-                job, result = message.value(), None
-                gc.freeze()  # all that is there stays; it need not be looked through again
-            else:
-                result = job(message.value())
-            answer = pack(result)
-        except BaseException as error:  # also sys.exit(): it ends the training, as it would there
-            answer = pack(Raised(error))
-        del message
-        sys.stdout.flush()
-        sys.stderr.flush()
-        try:
+            try:
+                if job is None:
+                    job, result = message.value(), None
+                    gc.freeze()  # all that is there stays; it need not be looked through again
+                else:
+                    result = job(message.value())
+                answer = pack(result)
+            except BaseException as error:  # sys.exit() too
+                answer = pack(Failure(describe_error(error), traceback.format_exc()))
+            del message
+            sys.stdout.flush()
+            sys.stderr.flush()
             send(connection, answer)
-        except OSError:
-            return

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import reprlib
 import signal
 import socket
 import subprocess
@@ -19,10 +18,10 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from typing import Any
 
-from barrage_mlflow.dataset.feeding.worker import Message, Raised, pack, receive, send
+from barrage_mlflow.dataset.feeding.worker import Failure, Message, pack, receive, send
 from barrage_mlflow.errors import ComponentError, describe_error
 
-_START = """\
+_SCRIPT = """\
 import sys
 sys.path[:] = sys.argv[2:]
 from barrage_mlflow.dataset.feeding.worker import main
@@ -41,7 +40,7 @@ _PATIENCE = 5.0
 
 
 class Workers(contextlib.AbstractContextManager["Workers"]):
-    """Processes that each hold a copy of a job and work on tasks for it, in parallel.
+    """Processes that each have a copy of a job and work on tasks for it, in parallel.
 
     They start at once, and are awaited when the first result is: what they import meanwhile costs
     no time. They import what this process can import, and what the job needs alone.
@@ -50,7 +49,6 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         count: how many processes, at least 1.
         job: called as ``job(task)`` in a process; it, the tasks and the results are pickled. It is
             sent to each process once.
-        describe: what a task is, for messages.
 
     Raises:
         ComponentError: the job cannot be pickled, or no process can be started.
@@ -62,12 +60,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         [0, 1, 2, 3, 4]
     """
 
-    def __init__(
-        self,
-        count: int,
-        job: Callable[[Any], Any],
-        describe: Callable[[Any], str] = reprlib.repr,
-    ) -> None:
+    def __init__(self, count: int, job: Callable[[Any], Any]) -> None:
         try:
             packed = pack(job)
         except Exception as error:
@@ -76,12 +69,12 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
                 "it hold only what pickle takes (no lambda, no open file, no class of a "
                 "function's inside), or set dataset.workers to 0"
             ) from error
+        self._job = job
         self._workers: list[_Worker] = []
         self._awaited = False
         try:
             for number in range(1, count + 1):
-                title = f"worker process {number} of {count}"
-                self._workers.append(_Worker(title, packed, describe))
+                self._workers.append(_Worker(f"worker process {number} of {count}", packed))
         except OSError as error:
             self.close()
             raise ComponentError(
@@ -89,65 +82,70 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
                 "dataset.workers lower"
             ) from error
 
-    def map(self, tasks: Iterable[Any], ahead: int | None = None) -> Iterator[Any]:
+    def map(self, tasks: Iterable[Any]) -> Iterator[Any]:
         """The job's results on the tasks, in the order of the tasks.
 
-        It may be left before its end, and called again; only a process that died ends them all.
+        It may be left before its end; only a process that died ends them all. One map at a time.
 
         Args:
-            tasks: what is done; read as far as it is worked on.
-            ahead: on how many tasks to work at once, at least 1, those included whose result
-                waits to be taken; left out, two for each process.
+            tasks: what is done; read as far as it is worked on, two tasks ahead a process.
 
         Raises:
             ComponentError: a process died, or cannot unpickle the job; or ``close`` was called.
             Exception: whatever the job or the tasks raise, in the place of the result.
         """
-        waiting: deque[_Answer] = deque()
-        limit = 2 * len(self._workers) if ahead is None else ahead
-        rest = iter(tasks)
-        more = True
+        waiting: deque[tuple[_Worker, Any]] = deque()
         try:
-            self.wait()
-            while more or waiting:
-                while more and len(waiting) < limit:
-                    try:
-                        waiting.append(self._submit(next(rest)))
-                    except StopIteration:
-                        more = False
-                    except Exception as error:
-                        waiting.append(_Answer(error=error))
-                        more = False
-                if waiting:
-                    yield waiting.popleft().wait()
-        except BaseException:
-            if any(worker.ended for worker in self._workers):
-                self.close()
-            raise
+            self._await_job()
+            for task in tasks:
+                worker = min(self._workers, key=lambda each: each.busy)
+                worker.submit(task)
+                waiting.append((worker, task))
+                if len(waiting) > 2 * len(self._workers):
+                    yield self._result(*waiting.popleft())
+            while waiting:
+                yield self._result(*waiting.popleft())
+        finally:
+            for worker, _ in waiting:
+                worker.unwanted += 1
 
-    def wait(self) -> None:
-        """Wait until every process holds the job.
-
-        Raises:
-            ComponentError: a process died, or cannot unpickle the job; or ``close`` was called.
-        """
+    def _await_job(self) -> None:
+        """Wait until every process has the job."""
         if not self._workers:
             raise _closed()
-        if self._awaited:
-            return
-        for worker in self._workers:
-            try:
-                worker.ready.wait()
-            except Exception as error:
-                failure = error if worker.ended else _not_loaded(error)
+        for worker in [] if self._awaited else self._workers:
+            failure = self._answer(worker)
+            if failure is not None:
                 self.close()
-                raise failure from error.__cause__
+                raise ComponentError(
+                    f"the worker processes cannot load a component: {failure.error}; they import "
+                    "it from its module, so it cannot be in the script that is run, or in a "
+                    "notebook: move it to a module of the project, or set dataset.workers to 0"
+                )
         self._awaited = True
 
-    def _submit(self, task: Any) -> _Answer:
-        if not self._workers:
-            raise _closed()
-        return min(self._workers, key=lambda worker: worker.busy).submit(task)
+    def _result(self, worker: _Worker, task: Any) -> Any:
+        """What came of a task.
+
+        What it raised there it raises here again, of its own type and with all that is in it,
+        which an exception seldom brings from one process to another.
+        """
+        result = self._answer(worker)
+        if isinstance(result, Failure):
+            self._job(task)
+            raise ComponentError(
+                f"a worker process failed at {task}, though the main process did not: "
+                f"{result.error}\n\n{result.trace}"
+            )
+        return result
+
+    def _answer(self, worker: _Worker) -> Any:
+        """The next answer of a process."""
+        answer = worker.next_answer()
+        if isinstance(answer, BaseException):
+            self.close()
+            raise answer
+        return answer.value()
 
     def close(self) -> None:
         """End the processes; what they work on is lost."""
@@ -161,57 +159,27 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         self.close()
 
 
-class _Answer:
-    """What a process will answer: a result or an error.
+class _Worker:
+    """One process: its socket, and the thread that takes in what it answers.
 
-    A Future would do, but for Ctrl-C: that may leave its lock taken for ever. A queue of this
-    kind has no moment in which it can do harm.
+    Attributes:
+        unwanted: how many of the answers to come nobody waits for.
     """
 
-    def __init__(self, error: BaseException | None = None) -> None:
-        self._given: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-        if error is not None:
-            self.give(error=error)
-
-    def give(self, result: Any = None, error: BaseException | None = None) -> None:
-        self._given.put((result, error))
-
-    def unpack(self, message: Message) -> None:
-        """Give what a message holds."""
-        try:
-            value = message.value()
-        except Exception as error:
-            self.give(error=error)
-            return
-        if isinstance(value, Raised):
-            self.give(error=value.error())
-        else:
-            self.give(value)
-
-    def wait(self) -> Any:
-        """The result, or the error raised; it can be had once."""
-        result, error = self._given.get()
-        if error is not None:
-            raise error
-        return result
-
-
-class _Worker:
-    """One process: its socket, and the thread that takes in what it answers."""
-
-    def __init__(self, title: str, job: Message, describe: Callable[[Any], str]) -> None:
+    def __init__(self, title: str, job: Message) -> None:
+        self.unwanted = 0
         self._title = title
-        self._describe = describe
-        self.ready = _Answer()
+        # A queue of this kind has no moment in which Ctrl-C can leave it locked.
+        self._answers: SimpleQueue[Message | BaseException] = SimpleQueue()
         # What the process was sent and has not answered, oldest first.
-        self._pending: deque[tuple[_Answer, Any]] = deque([(self.ready, None)])
+        self._pending: deque[Any] = deque(["its start"])
         self._failure: BaseException | None = None
         self._closing = False
         self._lock = threading.Lock()
         self._socket, theirs = socket.socketpair()
         try:
             with theirs:
-                self._process = _started(theirs)
+                self._process = _start(theirs)
         except OSError:
             self._socket.close()
             raise
@@ -225,26 +193,28 @@ class _Worker:
         """How many tasks it has to answer."""
         return len(self._pending)
 
-    @property
-    def ended(self) -> bool:
-        """Whether it answers no more."""
-        return self._failure is not None
-
-    def submit(self, task: Any) -> _Answer:
-        answer = _Answer()
+    def submit(self, task: Any) -> None:
+        """Send a task; its answer comes after those of the tasks before it."""
         message = pack(task)
         with self._lock:
             if self._failure is not None:
-                return _Answer(error=self._failure)
-            self._pending.append((answer, task))
+                self._answers.put(self._failure)
+                return
+            self._pending.append(task)
             try:
                 send(self._socket, message)
             except OSError:
-                pass  # it is gone; the thread finds that too, and says why
+                pass  # it is gone; the thread finds that too, and why
             except BaseException:  # Ctrl-C: half a message is sent, and no other can follow it
                 self.hang_up()
                 raise
-        return answer
+
+    def next_answer(self) -> Message | BaseException:
+        """Wait for the next answer that is wanted; the failure, once the process is gone."""
+        while self.unwanted:
+            self._answers.get()
+            self.unwanted -= 1
+        return self._answers.get()
 
     def _take_in(self, job: Message) -> None:
         failure: BaseException
@@ -253,35 +223,33 @@ class _Worker:
             del job
             while True:
                 message = receive(self._socket)
-                self._pending.popleft()[0].unpack(message)
+                self._pending.popleft()
+                self._answers.put(message)
         except (EOFError, OSError):
             failure = _closed() if self._closing else self._death()
         except BaseException as error:  # such as a MemoryError: nobody must wait for ever
             failure = error
         with self._lock:
             self._failure = failure
-            while self._pending:
-                self._pending.popleft()[0].give(error=failure)
+            for _ in self._pending:
+                self._answers.put(failure)
+            self._pending.clear()
 
     def _death(self) -> ComponentError:
         """How the process ended, doing what, and what to do."""
         status = self._end()
-        doing = "it waited for work"
-        if self._pending:
-            answer, task = self._pending[0]
-            doing = "it started" if answer is self.ready else f"it worked on {self._describe(task)}"
-        if status == -signal.SIGKILL:
-            return ComponentError(
-                f"{self._title} was killed (SIGKILL) while {doing}; most often that is for want of "
-                "memory: set dataset.workers or solver.batch_size lower"
-            )
-        how = f"exit status {status}"
-        if status < 0:
-            how = f"the signal {signal.Signals(-status).name}"
-        return ComponentError(
-            f"{self._title} ended with {how} while {doing}; a component, or a library that it "
-            "uses, ended it: set dataset.workers to 0 to see it happen in the main process"
+        doing = f"it worked on {self._pending[0]}" if self._pending else "it waited for work"
+        how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+        remedy = (
+            "a component, or a library that it uses, ended it: set dataset.workers to 0 to see it "
+            "happen in the main process"
         )
+        if status == -signal.SIGKILL:
+            remedy = (
+                "most often that is for want of memory: set dataset.workers or solver.batch_size "
+                "lower"
+            )
+        return ComponentError(f"{self._title} ended with {how} while {doing}; {remedy}")
 
     def _end(self) -> int:
         try:
@@ -303,29 +271,17 @@ class _Worker:
         self._socket.close()
 
 
-def _started(theirs: socket.socket) -> subprocess.Popen[bytes]:
+def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
     path = [entry for entry in sys.path if isinstance(entry, str)]
-    # Ctrl-C goes to all processes of the terminal. The new one holds it back until it can ignore
-    # it; else it would end with a traceback if it came while Python starts.
-    held_back = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-c", _START, str(theirs.fileno()), *path],
-            stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-            env={**os.environ, **_ENVIRONMENT},
-        )
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held_back)
+    return subprocess.Popen(
+        [sys.executable, "-c", _SCRIPT, str(theirs.fileno()), *path],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[theirs.fileno()],
+        env={**os.environ, **_ENVIRONMENT},
+        # Ctrl-C goes to all processes of the terminal; this one ends with the one that started it.
+        start_new_session=True,
+    )
 
 
 def _closed() -> ComponentError:
     return ComponentError("the worker processes are closed")
-
-
-def _not_loaded(error: Exception) -> ComponentError:
-    return ComponentError(
-        f"the worker processes cannot load a component: {describe_error(error)}; they import it "
-        "from its module, so it cannot stand in the script that is run, or in a notebook: move it "
-        "to a module of the project, or set dataset.workers to 0"
-    )

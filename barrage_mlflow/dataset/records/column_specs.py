@@ -17,16 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.dataset.components.loader import RecordLoader, columns_read
-from barrage_mlflow.dataset.feeding.conform import shown
-from barrage_mlflow.dataset.records.columns import is_missing, native, objects
+from barrage_mlflow.dataset.records.columns import is_missing, native, objects, shown
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.tables import no_such_column
-from barrage_mlflow.dataset.types import Array, Record
+from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
 
-_SAMPLE = 256
-"""Records that are loaded to learn which columns scoring reads."""
 _TOO_LARGE = 2.0**63
 """The least double that is beyond int64."""
 
@@ -52,36 +48,6 @@ class ColumnSpec:
     required: bool
 
 
-def describe_columns(loader: RecordLoader, records: Records) -> list[ColumnSpec]:
-    """Tell which columns loading reads in the loader's mode, and what they hold.
-
-    Args:
-        loader: in SCORE mode.
-        records: train records; all are looked at for missing values.
-
-    Example:
-        >>> from barrage_mlflow.dataset import KeySelector, RecordMode
-        >>> loader = KeySelector(RecordMode.SCORE, {"x": "a"}, {"y": "b"})
-        >>> describe_columns(loader, Records.read([{"a": 1, "b": 0}]))
-        [ColumnSpec(name='a', type='integer', required=True)]
-    """
-    scanned = records.scan().columns
-    specs = []
-    for name, demanded in columns_read(loader, records[:_SAMPLE]).items():
-        column = scanned[name]
-        optional = column.missing or (not demanded and _loads_without(loader, records[0], name))
-        specs.append(ColumnSpec(name, column.type, required=not optional))
-    return specs
-
-
-def _loads_without(loader: RecordLoader, record: Record, name: str) -> bool:
-    try:
-        loader.load({**record, name: None})
-    except Exception:  # whatever it raises, it needs the value
-        return False
-    return True
-
-
 def text_columns(specs: Sequence[ColumnSpec]) -> list[str]:
     """The columns that a CSV file must be read as text for: postcodes may look like numbers.
 
@@ -102,7 +68,7 @@ def as_specified(records: Records, specs: Sequence[ColumnSpec]) -> Records:
 
     Args:
         records: what is to be scored.
-        specs: the columns, as :func:`describe_columns` found them in training.
+        specs: the columns, as ``describe_columns`` found them in training.
 
     Raises:
         RecordError: a required column is not there, or a value is not of its column's type.

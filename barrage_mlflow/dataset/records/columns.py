@@ -8,6 +8,8 @@ as objects, so that a loader sees the same values in its record form and its bat
 
 from __future__ import annotations
 
+import math
+import reprlib
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -313,3 +315,19 @@ def column_of_series(series: pd.Series[Any]) -> Column:
     if missing.any():
         cells = [None if gone else cell for cell, gone in zip(cells, missing, strict=True)]
     return column_of_cells(cells)
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: cut where it is long, with its type where that matters.
+
+    Example:
+        >>> shown("many"), shown(None), shown(0.5)
+        ("'many' (str)", 'a missing value', '0.5')
+    """
+    if value is None:
+        return "a missing value"
+    if isinstance(value, (float, np.floating)):
+        if math.isnan(value):
+            return "a missing value (NaN)"
+        return f"{float(value)!r}"
+    return f"{reprlib.repr(value)} ({type(value).__name__})"

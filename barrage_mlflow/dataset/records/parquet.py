@@ -19,8 +19,8 @@ import pyarrow.dataset as ds
 import pyarrow.fs
 import pyarrow.parquet as pq
 
-from barrage_mlflow.dataset.records.readers import broken
 from barrage_mlflow.dataset.records.tables import PIECE
+from barrage_mlflow.dataset.records.unreadable import broken
 from barrage_mlflow.errors import RecordError
 
 _BUFFER = 1 << 16

@@ -18,8 +18,6 @@ from typing import Any
 
 from barrage_mlflow.dataset.records.column_specs import ColumnSpec, text_columns
 from barrage_mlflow.dataset.records.readers import (
-    UNREADABLE,
-    broken,
     csv_lines,
     json_lines,
     json_row,
@@ -28,7 +26,9 @@ from barrage_mlflow.dataset.records.readers import (
     read_file,
 )
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.records.tables import Table, make_table, no_such_column
+from barrage_mlflow.dataset.records.sources import make_table
+from barrage_mlflow.dataset.records.tables import Table, no_such_column
+from barrage_mlflow.dataset.records.unreadable import UNREADABLE, broken
 from barrage_mlflow.errors import RecordError
 
 PART = 1 << 14

@@ -10,13 +10,14 @@ import csv
 import io
 import json
 import warnings
-import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
+from barrage_mlflow.dataset.records.tables import Lines
+from barrage_mlflow.dataset.records.unreadable import UNREADABLE, WANTED, broken
 from barrage_mlflow.errors import RecordError
 
 if TYPE_CHECKING:
@@ -24,16 +25,9 @@ if TYPE_CHECKING:
 
     from barrage_mlflow.dataset.records.parquet import ParquetFiles
 
-Lines: TypeAlias = Callable[[], "list[int] | None"]
-"""Gives the line on which each record starts, or None where that cannot be told."""
-
 _KINDS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _KINDS |= {".parquet": "parquet", ".pq": "parquet"}
 _COMPRESSIONS = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
-UNREADABLE = (OSError, EOFError, zlib.error, ValueError)
-"""What reading a file raises that is not what its name says."""
-
-_WANTED = "a CSV (.csv), JSON (.json), JSON Lines (.jsonl, .ndjson) or Parquet (.parquet) file"
 _HEAD = 1 << 16
 """Bytes that are read at once where little of a file is wanted."""
 
@@ -105,11 +99,11 @@ def kind_of(source: str) -> str:
         raise RecordError(f"{source} cannot be opened: {error}") from error
     if not is_there:
         raise RecordError(
-            f"{source}: no such file; expected {_WANTED}, or a folder of Parquet files"
+            f"{source}: no such file; expected {WANTED}, or a folder of Parquet files"
         )
     if is_folder:
         if not files.glob(path.rstrip("/") + "/**/*.parquet"):
-            raise RecordError(f"{source} is a folder without .parquet files; expected {_WANTED}")
+            raise RecordError(f"{source} is a folder without .parquet files; expected {WANTED}")
         return "parquet"
     name = PurePath(urlsplit(source).path if "://" in source else source)
     if name.suffix.lower() in _COMPRESSIONS:
@@ -117,7 +111,7 @@ def kind_of(source: str) -> str:
     extension = name.suffix.lower()
     if extension not in _KINDS:
         shown = f"the extension '{name.suffix}'" if extension else "no extension"
-        raise RecordError(f"{source} has {shown}; expected {_WANTED}")
+        raise RecordError(f"{source} has {shown}; expected {WANTED}")
     return _KINDS[extension]
 
 
@@ -132,19 +126,6 @@ def open_file(source: str) -> tuple[IO[bytes], IO[bytes]]:
 
 def _open(source: str) -> IO[bytes]:
     return open_file(source)[0]
-
-
-def broken(source: str, kind: str, error: Exception) -> RecordError:
-    """The error for a file that is not what its name says.
-
-    Example:
-        >>> str(broken("t.json", "JSON", ValueError("no"))).partition(";")[0]
-        't.json is not JSON: no'
-    """
-    if isinstance(error, UnicodeDecodeError):
-        return RecordError(f"{source} is not {kind}: it is not UTF-8 text; save it as UTF-8")
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return RecordError(f"{source} is not {kind}: {reason}; mend the file, or give {_WANTED}")
 
 
 def _empty(source: str, kind: str) -> RecordError:
@@ -287,9 +268,9 @@ def _check_csv_head(source: str, head: bytes) -> None:
     other = {b"PAR1": "Parquet", b"[{": "JSON", b"{": "JSON", b"<!": "HTML", b"<html": "HTML"}
     for mark, name in other.items():
         if start.lower().startswith(mark.lower()):
-            raise RecordError(f"{source} is not CSV but looks like {name}; expected {_WANTED}")
+            raise RecordError(f"{source} is not CSV but looks like {name}; expected {WANTED}")
     if b"\0" in head:
-        raise RecordError(f"{source} is not CSV but a binary file; expected {_WANTED}")
+        raise RecordError(f"{source} is not CSV but a binary file; expected {WANTED}")
     text = start.decode("utf-8", "replace")
     header = next(csv.reader(io.StringIO(text, newline="")))
     twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]

@@ -19,12 +19,12 @@ from barrage_mlflow.dataset.records.columns import (
 )
 from barrage_mlflow.dataset.records.readers import read_file
 from barrage_mlflow.dataset.records.scan import Scan, scan
+from barrage_mlflow.dataset.records.sources import make_table
 from barrage_mlflow.dataset.records.tables import (
     PIECE,
     ChangedTable,
     Table,
     choose,
-    make_table,
     no_such_column,
 )
 from barrage_mlflow.dataset.types import Array, Record

@@ -1,0 +1,149 @@
+"""The order of draws, in memory and in windows of row groups, and how often each is drawn."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from barrage_mlflow.dataset import Records
+from barrage_mlflow.dataset.feeding.counts import sample_counts
+from barrage_mlflow.dataset.feeding.order import Order
+from barrage_mlflow.errors import RecordError
+
+quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+groups = st.lists(st.integers(0, 12), min_size=1, max_size=8).filter(any)
+# In memory, in windows, and kept although drawn in windows.
+windows = st.one_of(st.none(), st.integers(1, 30))
+
+
+def made(draws, window, kept, seed=3, epoch_draws=None):
+    if window is None:
+        draws = [sum(draws)]
+    rows = np.arange(sum(draws)) if kept else None
+    return Order(draws, seed, window, rows, epoch_draws)
+
+
+def drawn(order, epoch, start=0):
+    """The draws of an epoch in order, each as its position in the set."""
+    starts = np.cumsum([0, *order._draws])
+    for window in order.epoch(epoch, start):
+        laid = [starts[group] + draw for group, draws in window.groups for draw in range(draws)]
+        yield from (int(laid[row]) if window.groups else int(row) for row in window.rows)
+
+
+@quick
+@given(groups, windows, st.booleans(), st.integers(0, 2**70), st.integers(0, 100))
+def test_an_epoch_draws_everything_once(draws, window, kept, seed, epoch):
+    order = made(draws, window, kept, seed)
+    assert sorted(drawn(order, epoch)) == list(range(sum(draws)))
+    assert list(drawn(order, epoch)) == list(drawn(made(draws, window, not kept, seed), epoch))
+
+
+@quick
+@given(groups, windows, st.integers(1, 40), st.integers(0, 30))
+def test_epochs_cut_one_stream_of_passes_and_begin_anywhere(draws, window, epoch_draws, start):
+    order = made(draws, window, kept=False, epoch_draws=epoch_draws)
+    epochs = math.ceil(3 * sum(draws) / epoch_draws)
+    stream = [row for epoch in range(epochs) for row in drawn(order, epoch)]
+    assert len(stream) == epochs * epoch_draws
+    passes = made(draws, window, kept=False)
+    whole = [row for number in range(3) for row in drawn(passes, number)]
+    assert stream[: len(whole)] == whole
+    for epoch in range(epochs):
+        assert list(drawn(order, epoch, start)) == list(drawn(order, epoch))[start:]
+        firsts = [each.first for each in order.epoch(epoch, start)]
+        assert firsts[:1] == ([start] if start < epoch_draws else [])
+
+
+@quick
+@given(groups, st.integers(1, 30), st.integers(0, 5))
+def test_a_window_is_whole_row_groups_up_to_its_size(draws, window, epoch):
+    found = [each.groups for each in made(draws, window, kept=False).epoch(epoch)]
+    assert sorted(group for each in found for group, _ in each) == [
+        group for group, size in enumerate(draws) if size
+    ]
+    for each, following in zip(found, [*found[1:], None], strict=True):
+        size = sum(count for _, count in each)
+        assert size <= window or len(each) == 1
+        assert following is None or size + following[0][1] > window
+
+
+def test_an_order_stays_what_it_is():
+    assert list(drawn(Order([8], seed=42), 0)) == [3, 4, 2, 7, 6, 1, 5, 0]
+    windowed = Order([3, 2, 4], seed=11, window=4)
+    assert list(drawn(windowed, 0)) == [3, 4, 0, 2, 1, 7, 5, 6, 8]
+
+
+def test_seed_pass_and_window_each_make_another_order():
+    orders = {tuple(drawn(Order([50], seed), epoch)) for seed in range(3) for epoch in range(3)}
+    assert len(orders) == 9
+    within = {
+        (seed, epoch, index): tuple(each.rows)
+        for seed in (0, 1)
+        for epoch in (0, 1)
+        for index, each in enumerate(Order([100, 100], seed, window=100).epoch(epoch))
+    }
+    assert len(set(within.values())) == len(within) == 8
+    many = Order([1] * 50, 0, window=5)
+    assert list(drawn(many, 0)) != list(drawn(many, 1))
+
+
+def test_a_window_as_long_as_a_pass_shuffles_across_row_groups():
+    draws = list(drawn(Order([50, 50], 0, window=100), 0))
+    assert np.count_nonzero(np.diff([draw < 50 for draw in draws])) > 20
+
+
+def test_there_must_be_something_to_draw():
+    for nothing in ([0], [], [0, 0]):
+        with pytest.raises(RecordError, match=r"^there is no record to draw; give at least one"):
+            Order(nothing, 0)
+
+
+# Sample counts ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("cells", "want"), [([1, 0, 2], [1, 0, 2]), ([1.0, 2.0], [1, 2])])
+def test_sample_counts_are_whole_numbers(cells, want):
+    got = sample_counts(Records.read([{"n": cell} for cell in cells]), "n")
+    assert (got.dtype, got.tolist()) == (np.int64, want)
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        (None, "a missing value"),
+        (-1, "-1"),
+        (0.5, "0.5"),
+        (math.inf, "inf"),
+        (10**19, "10000000000000000000"),
+        ("2", "'2'"),
+        (True, "True"),
+    ],
+)
+def test_a_sample_count_that_is_none_names_its_record(cell, shown):
+    with pytest.raises(RecordError, match="sample_count") as error:
+        sample_counts(Records.read([{"n": 1}, {"n": cell}], name="train.csv"), "n")
+    assert str(error.value) == (
+        f"train.csv, record 1: column 'n': expected an integer ≥ 0 as sample_count, got {shown}"
+    )
+    with pytest.raises(RecordError, match=r"record 0: .* got \[1\]$"):
+        sample_counts(Records.read([{"n": [1]}, {"n": [1]}]), "n")
+
+
+def test_sample_counts_that_leave_nothing_or_too_much_say_so():
+    with pytest.raises(RecordError, match="leaves nothing") as error:
+        sample_counts(Records.read([{"n": 0}], name="train.csv"), "n")
+    assert str(error.value) == (
+        "train.csv: column 'n' is 0 in every record: sample_count leaves nothing to train on; "
+        "give at least one record a count of 1 or more"
+    )
+    with pytest.raises(RecordError, match="add up") as error:
+        sample_counts(Records.read([{"n": 2**62}, {"n": 2**62}], name="train.csv"), "n")
+    assert str(error.value) == (
+        "train.csv: column 'n': expected sample counts that add up to 4,294,967,296 or less, got "
+        "9,223,372,036,854,775,808"
+    )
+    with pytest.raises(RecordError, match=r"^the records: no column 'm'; the columns are 'n'$"):
+        sample_counts(Records.read([{"n": 0}]), "m")
