@@ -27,15 +27,16 @@ INSTALLED = set(
     cryptography cycler databricks dateutil docker dotenv exceptiongroup fastapi flask
     flask_cors flatbuffers frozenlist fsspec gast git gitdb google graphene graphql
     graphql_relay griffe griffecli grpc gunicorn h11 h5py huey hypothesis idna
-    importlib_metadata iniconfig itsdangerous jinja2 joblib jsonschema jsonschema_specifications keras kiwisolver mako
-    markdown markdown_it markupsafe matplotlib mdurl ml_dtypes mlflow mpl_toolkits multidict
-    namex narwhals numpy opentelemetry opt_einsum optree packaging pandas pasta pillow pip
-    pkg_resources pluggy prettytable propcache py pyarrow pyasn1 pyasn1_modules pycparser
-    pydantic pydantic_core pygments pylab pyparsing pytest pywin32 referencing requests rich
-    rpds ruff scipy setuptools six sklearn skops smmap sqlalchemy sqlparse starlette tensorboard
+    importlib_metadata iniconfig itsdangerous jinja2 joblib jsonschema
+    jsonschema_specifications keras kiwisolver mako markdown markdown_it markupsafe
+    matplotlib mdurl ml_dtypes mlflow mpl_toolkits multidict namex narwhals numpy
+    opentelemetry opt_einsum optree packaging pandas pasta pillow pip pkg_resources pluggy
+    prettytable propcache py pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core
+    pygments pylab pyparsing pytest pywin32 referencing requests rich rpds ruff scipy
+    setuptools six sklearn skops smmap sqlalchemy sqlparse starlette tensorboard
     tensorboard_data_server tensorflow termcolor tf threadpoolctl tomli typing_extensions
-    typing_inspection tzdata urllib3 uv uvicorn uvloop virtualenv wcwidth werkzeug wheel wrapt
-    yaml yarl zipp
+    typing_inspection tzdata urllib3 uv uvicorn uvloop virtualenv wcwidth werkzeug wheel
+    wrapt yaml yarl zipp
     """.split()  # noqa: SIM905 - as a list of words it would be no page but three
 )
 
