@@ -1,4 +1,4 @@
-"""What every test stands on: a folder of its own, and an MLflow store in it."""
+"""What every test gets: a folder of its own, and an MLflow store in it."""
 
 import gc
 import linecache
@@ -23,7 +23,7 @@ settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-# Before TensorFlow is imported anywhere: its notes about the CPU are no test's business.
+# Before TensorFlow is imported anywhere: what it logs about the CPU is no test's business.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +45,13 @@ def _checkcache_undisturbed(filename: str | None = None) -> None:
 
 
 linecache.checkcache = _checkcache_undisturbed
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Pass over helpers, golden code and recipes: no doctest is in them, and they import much."""
+    name = collection_path.name
+    helper = name.endswith(".py") and not name.startswith("test_") and name != "conftest.py"
+    return True if helper else None
 
 
 @pytest.fixture(scope="session", autouse=True)
