@@ -64,7 +64,7 @@ def serving(
         )
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_for(lambda: server.poll() is not None or _answers(f"{address}/ping"), seconds=600)
+        wait_for(lambda: server.poll() is not None or _answers(f"{address}/ping"))
         assert server.poll() is None, log.read_text("utf-8")
         yield address
     finally:
@@ -72,7 +72,7 @@ def serving(
         server.wait(60)
 
 
-def wait_for(condition: Any, seconds: float = 120) -> None:
+def wait_for(condition: Any, seconds: float = 600) -> None:
     """Return as soon as a condition is true.
 
     Raises:

@@ -148,26 +148,26 @@ def test_readme_commands_do_what_it_describes_and_all_ways_to_score_agree(
 @pytest.mark.slow
 def test_ctrl_c_ends_a_training_killed_and_prints_how_to_go_on(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    process = subprocess.Popen(
-        [
-            *(BIN / "barrage-mlflow", "train", *examples("iris")),
-            *("--artifact-dir", out, "--solver.epochs", "100000"),
-            *("--services.train_early_stopping.patience", "100000"),
-            *("--services.validation_early_stopping.patience", "100000"),
-        ],
+    command = [
+        *(BIN / "barrage-mlflow", "train", *examples("iris")),
+        *("--artifact-dir", out, "--solver.epochs", "100000"),
+        *("--services.train_early_stopping.patience", "100000"),
+        *("--services.validation_early_stopping.patience", "100000"),
+    ]
+    with subprocess.Popen(
+        command,
         cwd=tmp_path,
         env=environment(**store(tmp_path)),
         stderr=subprocess.PIPE,
         text=True,
         # Where these tests run in the background, the shell has SIGINT ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        wait_for(lambda: epochs_in(out) > 3 or process.poll() is not None)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    ) as process:
+        try:
+            wait_for(lambda: epochs_in(out) > 3 or process.poll() is not None)
+        finally:
+            process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert errors.splitlines()[-1] == f"go on with: --artifact-dir {out} --resume"
@@ -195,10 +195,11 @@ def test_mlflow_run_with_overrides_goes_on_after_sigterm_when_it_is_started_agai
     }
     parameters = [word for name, value in extra.items() for word in ("-P", f"{name}={value}")]
     command = [BIN / "mlflow", "run", ".", "--env-manager", "local", *parameters]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(**store(tmp_path)))
-    wait_for(lambda: epochs_in(out) > 3 or process.poll() is not None)
-    process.send_signal(signal.SIGTERM)
-    process.wait(60)
+    with subprocess.Popen(command, cwd=ROOT, env=environment(**store(tmp_path))) as process:
+        try:
+            wait_for(lambda: epochs_in(out) > 3 or process.poll() is not None)
+        finally:
+            process.send_signal(signal.SIGTERM)
     wait_for(lambda: "barrage.error" in only_run().data.tags)  # it comes after the status
     killed = only_run()
     assert killed.info.status == "KILLED"
@@ -230,9 +231,9 @@ def test_mlflow_run_with_overrides_goes_on_after_sigterm_when_it_is_started_agai
 
 
 def epochs_in(out: Path) -> int:
-    """How many epochs an artifact folder's report has."""
-    report = out / "training_report.csv"
-    return len(report.read_text("utf-8").splitlines()) - 1 if report.exists() else 0
+    """How many epochs an artifact folder's history has."""
+    metrics = out / "metrics.jsonl"
+    return len(metrics.read_text("utf-8").splitlines()) if metrics.exists() else 0
 
 
 # Where else a model scores
