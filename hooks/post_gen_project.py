@@ -16,22 +16,23 @@ from urllib.parse import urlsplit
 # Rendered: the answers as JSON, which never holds three quotes in a row.
 ANSWERS = r"""<< cookiecutter | jsonify >>"""
 
+# No answer can hold these: pre_gen_project.py refuses two angle brackets.
+ENGINE, ELSEWHERE = (f"{'<' * 2}{name}{'>' * 2}" for name in ("engine", "elsewhere"))
 SHOWN = "'barrage-mlflow==0.1.0' or 'barrage-mlflow @ git+https://HOST/ORG/REPO@COMMIT'"
 
 
 def main() -> None:
-    """Do all of it, or end with one line that says what to answer instead."""
+    """Do all of it, or end with one line that names what to answer instead."""
     answers = json.loads(ANSWERS)
     project = Path.cwd()
-    # cruft makes projects too, in passing, to compare them: it wants the files and nothing else.
-    by_cruft = "_output_dir" not in answers
     try:
-        requirement = find_requirement(answers, by_cruft)
+        requirement, address = find_engine(answers)
     except ValueError as error:
         sys.exit(str(error))
     move_kind(project, answers["kind"], answers["project"])
-    fill_in(project, requirement, find_address(answers))
-    if not by_cruft:
+    write_engine(project, requirement, address)
+    # cruft makes projects too, in passing, to compare them: it needs the files and nothing else.
+    if "_output_dir" in answers:
         commit(project, answers["author"])
         print_next(project)
 
@@ -46,24 +47,29 @@ def move_kind(project: Path, kind: str, package: str) -> None:
     shutil.rmtree(project / "kinds")
 
 
-def find_requirement(answers: dict[str, Any], by_cruft: bool) -> str:
-    """Tell the pip requirement of the engine.
+def find_engine(answers: dict[str, Any]) -> tuple[str, str]:
+    """Find the pip requirement of the engine, and the template's git address, empty if unknown.
 
     Raises:
-        ValueError: there is none; the message says what to answer.
+        ValueError: no requirement is known; the message has what to answer.
     """
-    engine, template = answers["engine"], answers["_template"]
-    if engine.strip() != "auto":
-        return check_requirement(engine.strip())
-    if by_cruft or re.match(r"\w[\w+.-]+:|[\w.-]+@[\w.-]+:", template):
-        if address := find_address(answers):
-            return f"barrage-mlflow @ {address}"
-    elif folder := find_folder(answers):
-        return f"barrage-mlflow @ {folder.as_uri()}"
-    raise ValueError(
-        f"engine: where {template!r} came from cannot be told; give the template's folder as an "
-        f"absolute path, or a pip requirement in place of auto, such as {SHOWN}"
-    )
+    engine, template = answers["engine"].strip(), answers["_template"]
+    if engine != "auto":
+        return check_requirement(engine), ""
+    if "_output_dir" not in answers:  # cruft, which takes nothing but git repositories
+        address = pip_address(template, answers["_commit"])
+    elif re.match(r"\w[\w+.-]+:|[\w.-]+@[\w.-]+:", template):
+        address = find_address(Path(answers["_repo_dir"]))
+    elif folder := find_folder(template, answers["_output_dir"]):
+        return f"barrage-mlflow @ {folder.as_uri()}", find_address(folder)
+    else:
+        address = ""
+    if not address:
+        raise ValueError(
+            f"engine: where {template!r} came from is not known; give the template's folder as an "
+            f"absolute path, or a pip requirement in place of auto, such as {SHOWN}"
+        )
+    return f"barrage-mlflow @ {address}", address
 
 
 def check_requirement(text: str) -> str:
@@ -75,8 +81,8 @@ def check_requirement(text: str) -> str:
     name = r"barrage[-_.]mlflow(\[[\w, -]*\])?"
     versions = r"(~=|==|!=|<=|>=|<|>)\s*[\w.*+!-]+"
     marker = r"(\s*;[^;]+)?"
-    wanted = rf"{name}\s*(@\s*[a-z][a-z+]*:\S+|{versions}(\s*,\s*{versions})*)?{marker}"
-    if re.fullmatch(wanted, text, re.I) and text.isprintable() and not set(text) & {'"', "\\"}:
+    expected = rf"{name}\s*(@\s*[a-z][a-z+]*:\S+|{versions}(\s*,\s*{versions})*)?{marker}"
+    if re.fullmatch(expected, text, re.I) and text.isprintable() and not set(text) & {'"', "\\"}:
         return text
     raise ValueError(
         f"engine: {text!r} is no requirement of barrage-mlflow; write auto, or a line such as "
@@ -84,13 +90,31 @@ def check_requirement(text: str) -> str:
     )
 
 
-def find_address(answers: dict[str, Any]) -> str:
-    """Tell the git address and commit of the template as pip takes them; empty if there is none."""
-    origin, commit = answers.get("_origin") or "", answers.get("_commit") or ""
-    origin = origin or answers["_template"]
+def find_folder(template: str, output_dir: str) -> Path | None:
+    """Find the template's folder; a relative path starts where cookiecutter was called.
+
+    A shell keeps that in PWD, and projects are made there unless another folder was named.
+    """
+    for start in (os.environ.get("PWD", "/"), output_dir):
+        folder = Path(os.path.normpath(Path(start, template)))
+        if (folder / "barrage_mlflow").is_dir():
+            return folder
+    return None
+
+
+def find_address(folder: Path) -> str:
+    """Find origin and commit of a git repository as pip takes them; empty if it has none."""
+    if shutil.which("git") is None or not (folder / ".git").exists():
+        return ""
+    questions = (["config", "--get", "remote.origin.url"], ["rev-parse", "HEAD"])
+    return pip_address(*(git(folder, *question).stdout.strip() for question in questions))
+
+
+def pip_address(origin: str, commit: str) -> str:
+    """Write a git address and a commit as pip takes them; empty if either is missing."""
+    origin = origin.removeprefix("git+")
     if not commit or not origin:
         return ""
-    origin = origin.removeprefix("git+")
     if "://" in origin:
         parts = urlsplit(origin)
         if parts.scheme in ("http", "https"):
@@ -104,80 +128,57 @@ def find_address(answers: dict[str, Any]) -> str:
     return ""
 
 
-def find_folder(answers: dict[str, Any]) -> Path | None:
-    """Find the folder that the template was copied from.
-
-    A relative path is relative to where cookiecutter was called, which is told nowhere: it is
-    tried from where that most likely was, and what is found must be the original of the copy.
-    """
-    template, output = Path(answers["_template"]).expanduser(), Path(answers["_output_dir"])
-    if template.is_absolute():
-        return Path(os.path.normpath(template))
-    for start in (Path(os.environ.get("PWD", "/")), output, *output.parents):
-        folder = Path(os.path.normpath(start / template))
-        questions = folder / "cookiecutter.json"
-        if questions.exists() and questions.stat().st_mtime_ns // 1000 == answers["_written"]:
-            return folder
-    return None
-
-
-def fill_in(project: Path, requirement: str, address: str) -> None:
+def write_engine(project: Path, requirement: str, address: str) -> None:
     """Write the engine's requirement into the files that name it."""
-    note = ""
+    elsewhere = ""
     if re.search(r"@\s*(git\+)?file:", requirement):
-        line = f"barrage-mlflow @ {address}" if address and "file:" not in address else ""
-        line = line or "barrage-mlflow @ git+https://HOST/ORG/REPO@COMMIT"
-        note = (
+        if not address or "file:" in address:
+            address = "git+https://HOST/ORG/REPO@COMMIT"
+        elsewhere = (
             "\n\nThat is a folder of the machine that the project was made on. Before another "
             "machine sets it up, CI included, change the line in both files, to"
-            f"\n\n```\n{line}\n```"
+            f"\n\n```\nbarrage-mlflow @ {address}\n```"
         )
     for name in ("README.md", "conda.yaml", "pyproject.toml"):
         path = project / name
-        text = path.read_text("utf-8")
-        text = text.replace("@engine@", requirement).replace("@engine-note@", note)
+        text = path.read_text("utf-8").replace(ELSEWHERE, elsewhere).replace(ENGINE, requirement)
         path.write_text(text, "utf-8")
+
+
+def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run git in a folder; called from within a git hook, it could act on another repository."""
+    others = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+    return subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if name not in others},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def commit(project: Path, author: str) -> None:
     """Start a git repository with one commit, where git is there."""
     if shutil.which("git") is None:
         return
-    # Called from within a git hook, these would point to another repository.
-    others = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"}
-    variables = {name: value for name, value in os.environ.items() if name not in others}
-
-    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["git", *arguments],
-            cwd=project,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    message = ["commit", "--quiet", "-m", "Start from barrage-template"]
     # Where git does not know who commits, or how to sign, the author of the project does.
     who = re.sub(r"[<>]", "", author).strip(" .,:;'\"\\") or "author"
-    stand_in = ["-c", f"user.name={who}", "-c", "user.email=author@localhost"]
-    stand_in += ["-c", "commit.gpgsign=false"]
-    for step in (["init", "--quiet"], ["add", "--all"]):
-        done = git(*step)
+    settings = (f"user.name={who}", "user.email=author@localhost", "commit.gpgsign=false")
+    by_author = [word for setting in settings for word in ("-c", setting)]
+    message = ["commit", "--quiet", "-m", "Start from barrage-template"]
+    git(project, "init", "--quiet")
+    git(project, "add", "--all")
+    if git(project, *message).returncode:
+        done = git(project, *by_author, *message, "--no-verify")
         if done.returncode:
-            break
-    else:
-        done = git(*message)
-        if done.returncode:
-            done = git(*stand_in, *message, "--no-verify")
-    if done.returncode:
-        reason = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
-        print(f"git made no commit: {reason[-1]}", file=sys.stderr)
+            reason = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+            print(f"git made no commit: {reason[-1]}", file=sys.stderr)
 
 
 def print_next(project: Path) -> None:
-    """Say what to do next: the set-up and the training of the README."""
+    """Print what to do next: the set-up and the training of the README."""
     readme = (project / "README.md").read_text("utf-8")
     commands = re.findall(r"^```bash\n(.+)$", readme, re.M)
     print(f"\nThe project is ready. Next:\n\n  cd {shlex.quote(str(project))}")

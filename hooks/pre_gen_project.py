@@ -1,6 +1,6 @@
 """After the questions: refuses an answer from which no working project could be made.
 
-One line on standard error says what to write instead; cookiecutter then removes the folder.
+One line on standard error has what to write instead; cookiecutter then removes the folder.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ INSTALLED = set(
     charset_normalizer clang click cloudpickle colorama contourpy cookiecutter cruft
     cryptography cycler databricks dateutil docker dotenv exceptiongroup fastapi flask
     flask_cors flatbuffers frozenlist fsspec gast git gitdb google graphene graphql
-    graphql_relay grpc gunicorn h11 h5py huey hypothesis idna importlib_metadata iniconfig
-    itsdangerous jinja2 joblib jsonschema jsonschema_specifications keras kiwisolver mako
-    markdown markdown_it markupsafe matplotlib mdurl ml_dtypes mlflow mpl_toolkits multidict
-    namex narwhals numpy opentelemetry opt_einsum optree packaging pandas pasta pillow pip
-    pkg_resources pluggy prettytable propcache py pyarrow pyasn1 pyasn1_modules pycparser
-    pydantic pydantic_core pygments pylab pyparsing pytest pywin32 referencing requests rich
-    rpds ruff scipy setuptools six sklearn skops smmap sqlalchemy sqlparse starlette tensorboard
+    graphql_relay griffe griffecli grpc gunicorn h11 h5py huey hypothesis idna
+    importlib_metadata iniconfig itsdangerous jinja2 joblib jsonschema
+    jsonschema_specifications keras kiwisolver mako markdown markdown_it markupsafe
+    matplotlib mdurl ml_dtypes mlflow mpl_toolkits multidict namex narwhals numpy
+    opentelemetry opt_einsum optree packaging pandas pasta pillow pip pkg_resources pluggy
+    prettytable propcache py pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core
+    pygments pylab pyparsing pytest pywin32 referencing requests rich rpds ruff scipy
+    setuptools six sklearn skops smmap sqlalchemy sqlparse starlette tensorboard
     tensorboard_data_server tensorflow termcolor tf threadpoolctl tomli typing_extensions
-    typing_inspection tzdata urllib3 uv uvicorn uvloop virtualenv wcwidth werkzeug wheel wrapt
-    yaml yarl zipp
+    typing_inspection tzdata urllib3 uv uvicorn uvloop virtualenv wcwidth werkzeug wheel
+    wrapt yaml yarl zipp
     """.split()  # noqa: SIM905 - as a list of words it would be no page but three
 )
 
@@ -44,10 +45,10 @@ TAGS = ["<" * 2, "<" + "%", "<" + "#"]
 
 
 def find_fault(answers: dict[str, str]) -> str | None:
-    """Say what is wrong with the answers, in one line; None if nothing is."""
+    """Return what is wrong with the answers, in one line; None if nothing is."""
     project = answers["project"]
     if fault := find_name_fault(project):
-        return f"project: {project!r} {fault}; write {suggest_name(project)!r}, say"
+        return f"project: {project!r} {fault}; write for example {suggest_name(project)!r}"
     for question in ("description", "author"):
         answer = answers[question]
         if not answer.strip() or not answer.isprintable():
@@ -58,7 +59,7 @@ def find_fault(answers: dict[str, str]) -> str | None:
 
 
 def find_name_fault(name: str) -> str | None:
-    """Say why no Python package of this name can be made here; None if one can."""
+    """Return why no Python package of this name can be made here; None if one can."""
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         return "is a keyword of Python"
     if not re.fullmatch(r"[a-z][a-z0-9_]*[a-z0-9]", name):
@@ -82,14 +83,14 @@ def suggest_name(name: str) -> str:
     words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
     words = re.sub(r"[^a-z0-9]+", "_", words).strip("_0123456789") if words.isascii() else ""
     near = words[:LONGEST_NAME].strip("_")
-    for candidate in (near, f"{near[: LONGEST_NAME - 8]}_project", f"my_{near}"):
+    for candidate in (near, f"{near[: LONGEST_NAME - 8]}_project"):
         if find_name_fault(candidate) is None:
             return candidate
     return "my_project"
 
 
 def main() -> None:
-    """End with the one line, if there is something to say."""
+    """End with the one line, if there is a fault."""
     if fault := find_fault(json.loads(ANSWERS)):
         sys.exit(fault)
 

@@ -7,7 +7,7 @@ Each training is the command ``barrage-mlflow train … --resume`` in a process 
 again and again until it ends by itself. What it then leaves must be what a training leaves that
 nobody disturbed, to the last bit: weights, optimizer, best weights, report, metrics in MLflow.
 
-With ``--elsewhere`` each start has a new folder, and goes on with what the run holds in MLflow, as
+With ``--elsewhere`` each start has a new folder, and goes on with what the run has in MLflow, as
 another machine would.
 """
 
@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,72 +28,61 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from outside import environment
 
-TESTS = Path(__file__).parent
 FOREVER = 600
 """Seconds within which a training must end."""
-_AT_MOST = 5
+AT_MOST = 5
 """Kills of one training."""
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
-def make_configs() -> dict[str, dict[str, Any]]:
+def make_configs(elsewhere: bool) -> dict[str, dict[str, Any]]:
     """Two configs: record form on worker processes, and columns drawn by a count."""
+
+    def stopping(monitor: str, **params: Any) -> dict[str, Any]:
+        return {"monitor": monitor, "mode": "min", **params}
+
+    def output(name: str, loss: str, metric: str, weight: float) -> dict[str, Any]:
+        components = {"loss": {"import": loss}, "metrics": [{"import": metric}]}
+        return {"name": name, **components, "loss_weight": weight}
+
     services = {
-        "train_early_stopping": {
-            "monitor": "loss",
-            "mode": "min",
-            "patience": 30,
-            "min_delta": 0,
-            "restore_best_weights": True,
-        },
-        "validation_early_stopping": {
-            "monitor": "val_sum_loss",
-            "mode": "min",
-            "patience": 5,
-            "min_delta": 0.001,
-        },
+        "train_early_stopping": stopping(
+            "loss", patience=30, min_delta=0, restore_best_weights=True
+        ),
+        "validation_early_stopping": stopping("val_sum_loss", patience=5, min_delta=0.001),
         "best_checkpoint": {"monitor": "val_label_accuracy", "mode": "max"},
-        "resume_checkpoint": {"every_steps": 37, "every_minutes": 0.01},
     }
-    outputs = [
-        {
-            "name": "sum",
-            "loss": {"import": "mse"},
-            "metrics": [{"import": "mae"}],
-            "loss_weight": 1.0,
-        },
-        {
-            "name": "label",
-            "loss": {"import": "sparse_categorical_crossentropy"},
-            "metrics": [{"import": "accuracy"}],
-            "loss_weight": 0.5,
-        },
-    ]
-    reducer = {"monitor": "val_loss", "mode": "min", "patience": 1, "factor": 0.5}
+    often = {"every_steps": 37, "every_minutes": 0.01}
+    seldom = {"keep": 1}
+    if elsewhere:
+        often["in_mlflow"] = seldom["in_mlflow"] = True
+    model = {
+        "network": {"import": "chaos_parts.network"},
+        "outputs": [
+            output("sum", "mse", "mae", 1.0),
+            output("label", "sparse_categorical_crossentropy", "accuracy", 0.5),
+        ],
+    }
+    reducer = stopping("val_loss", patience=1, factor=0.5)
     solver = {"batch_size": 16, "epochs": 14, "learning_rate_reducer": reducer}
-    model = {"network": {"import": "chaos_parts.network"}, "outputs": outputs}
-    selector = {
-        "import": "KeySelector",
-        "params": {"inputs": {"x": ["a", "b"]}, "outputs": {"sum": "sum", "label": "label"}},
-    }
+    columns = {"inputs": {"x": ["a", "b"]}, "outputs": {"sum": "sum", "label": "label"}}
+    selector = {"import": "KeySelector", "params": columns}
     jitter = [{"import": "chaos_parts.jitter"}]
+    loader = {"import": "chaos_parts.Loader"}
     return {
         "records": {
-            "dataset": {
-                "loader": {"import": "chaos_parts.Loader"},
-                "augmentor": jitter,
-                "seed": 7,
-                "workers": 2,
-            },
+            "dataset": {"loader": loader, "augmentor": jitter, "seed": 7, "workers": 2},
             "model": model,
             "solver": solver,
-            "services": services,
+            "services": {**services, "resume_checkpoint": often},
         },
         "columns": {
             "dataset": {"loader": selector, "sample_count": "count", "seed": 8},
             "model": model,
             "solver": {**solver, "steps": 210},
-            "services": {**services, "resume_checkpoint": {"keep": 1}},
+            "services": {**services, "resume_checkpoint": seldom},
         },
     }
 
@@ -111,148 +100,173 @@ def make_records(count: int, seed: int) -> pd.DataFrame:
 class Project:
     """A folder with configs, records and an MLflow store."""
 
-    def __init__(self, folder: Path, records: int) -> None:
+    def __init__(self, folder: Path, records: int, elsewhere: bool) -> None:
         self.folder = folder
         self.uri = f"sqlite:///{folder}/mlflow.db"
-        for name, config in make_configs().items():
+        self.configs = make_configs(elsewhere)
+        for name, config in self.configs.items():
             (folder / f"{name}.json").write_text(json.dumps(config), "utf-8")
         make_records(records, 1).to_csv(folder / "train.csv", index=False)
         make_records(records // 4, 2).to_csv(folder / "validation.csv", index=False)
-        (folder / "chaos_parts.py").write_text((TESTS / "chaos_parts.py").read_text("utf-8"))
+        shutil.copy(Path(__file__).with_name("chaos_parts.py"), folder)
 
-    def start(
-        self, name: str, artifact_dir: str, run_id: str | None = None
-    ) -> subprocess.Popen[bytes]:
+    def start(self, name: str, out: str, run_id: str | None = None) -> subprocess.Popen[bytes]:
         """Start a training, or go on with it."""
         files = [f"{name}.json", "train.csv", "validation.csv"]
-        options = ["--resume", *([run_id] if run_id else []), "--artifact-dir", artifact_dir]
-        with (self.folder / f"{artifact_dir}.log").open("ab") as log:
+        options = ["--resume", *([run_id] if run_id else []), "--artifact-dir", out]
+        with (self.folder / f"{out}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "barrage_mlflow", "train", *files, *options],
                 cwd=self.folder,
-                env={**os.environ, "MLFLOW_TRACKING_URI": self.uri},
+                env=environment(MLFLOW_TRACKING_URI=self.uri),
                 stdout=log,
                 stderr=log,
                 # Where this runs in the background, the shell has Ctrl-C ignored.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
-    def fetchable(self, artifact_dir: str) -> str | None:
-        """The run of a training, if it holds something to go on with."""
+    def record(self, out: str) -> dict[str, Any]:
+        """The run record of an artifact folder; empty where there is none yet."""
+        path = self.folder / out / "run.json"
+        record: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        return record
+
+    def fetchable(self, out: str) -> str | None:
+        """The run of a training, if MLflow has a checkpoint to go on with."""
         from mlflow import MlflowClient
 
-        about = self.folder / artifact_dir / "run.json"
-        if not about.exists():
+        run_id: str | None = self.record(out).get("run_id")
+        if run_id is None:
             return None
-        run_id: str = json.loads(about.read_text("utf-8"))["run_id"]
-        client = MlflowClient(self.uri)
-        held = (client.list_artifacts(run_id, f"resume/{slot}") for slot in "ab")
-        names = {Path(file.path).name for files in held for file in files}
-        return run_id if "manifest.json" in names else None
+        files = MlflowClient(self.uri).list_artifacts(run_id, "resume")
+        # Beside each checkpoint, and written after it, is a file on what it is.
+        return run_id if any(file.path.endswith(".json") for file in files) else None
 
-    def outcome(self, artifact_dir: str) -> dict[str, Any]:
+    def outcome(self, out: str) -> dict[str, Any]:
         """What a training left, in comparable form."""
-        import h5py
         from mlflow import MlflowClient
 
-        from barrage_mlflow.services import find_checkpoint
-        from barrage_mlflow.workspace.history import History
-
-        folder = self.folder / artifact_dir
-        history = History(folder / "metrics.jsonl")
-        checkpoint = find_checkpoint(folder, history)
-        assert checkpoint is not None
-        best: dict[str, bytes] = {}
-
-        def collect(name: str, item: Any) -> None:
-            if isinstance(item, h5py.Dataset):
-                best[name] = np.asarray(item).tobytes()
-
-        with h5py.File(folder / "checkpoints" / "best.weights.h5") as file:
-            file.visititems(collect)
-        run_id = json.loads((folder / "run.json").read_text("utf-8"))["run_id"]
+        folder = self.folder / out
+        newest = max((folder / "checkpoints" / "resume").glob("[!d]*.npz"))
+        with np.load(newest) as file:
+            # The state has times and digests in it.
+            names = set(file.files) - {"state", "checksum"}
+            arrays = {name: file[name].tobytes() for name in names}
+        lines = (folder / "metrics.jsonl").read_text("utf-8").splitlines()
+        run_id = self.record(out)["run_id"]
         client = MlflowClient(self.uri)
         run = client.get_run(run_id)
-        points = [point for key in run.data.metrics for point in history(client, run_id, key)]
+        points = [
+            (point.key, point.step, repr(point.value))
+            for key in run.data.metrics
+            for point in client.get_metric_history(run_id, key)
+        ]
         return {
-            "status": run.info.status,
-            "epochs": checkpoint.epochs,
-            "logs": [epoch.metrics for epoch in history.epochs()],
-            "arrays": {name: array.tobytes() for name, array in checkpoint.arrays.items()},
-            "best": best,
+            "status": (run.info.status, self.record(out)["status"]),
+            "checkpoint": newest.name,
+            "arrays": arrays,
+            "best weights": read_weights(folder / "checkpoints" / "best.weights.h5"),
+            "epochs": [{**json.loads(line), "timestamp": 0} for line in lines],
             "report": (folder / "training_report.csv").read_text("utf-8"),
             "metrics": sorted(points),
         }
 
 
-def history(client: Any, run_id: str, key: str) -> list[tuple[str, int, str]]:
-    """The points of a metric, without their times."""
-    points = client.get_metric_history(run_id, key)
-    return [(point.key, point.step, repr(point.value)) for point in points]
+def read_weights(path: Path) -> dict[str, bytes]:
+    import h5py
+
+    found: dict[str, bytes] = {}
+
+    def collect(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = np.asarray(item).tobytes()
+
+    with h5py.File(path) as file:
+        file.visititems(collect)
+    return found
 
 
-def say(*lines: str) -> None:
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+def report(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def run(folder: Path, kills: int, seed: int, records: int, elsewhere: bool = False) -> list[str]:
-    """Kill trainings so many times; tell every difference that was found."""
-    project = Project(folder, records)
-    whole, seconds = {}, {}
-    for name in make_configs():
-        began = time.monotonic()
-        process = project.start(name, f"{name}-whole")
-        if process.wait(FOREVER):
-            raise RuntimeError((folder / f"{name}-whole.log").read_text("utf-8"))
-        seconds[name] = time.monotonic() - began
-        whole[name] = project.outcome(f"{name}-whole")
-        say(f"{name}: {whole[name]['epochs']} epochs in {seconds[name]:.0f} s")
-    chance = random.Random(seed)
-    faults: list[str] = []
-    done: Counter[str] = Counter()
-    longest = 0.0
-    for number in range(10 * kills):
-        if done.total() >= kills:
-            break
-        name = list(whole)[number % len(whole)]
-        artifact_dir = f"{name}-{number}"
-        here: list[str] = []
-        run_id: str | None = None
+class Chaos:
+    """Kills trainings of a project so many times."""
+
+    def __init__(self, project: Project, kills: int, seed: int, elsewhere: bool) -> None:
+        self.project, self.kills, self.elsewhere = project, kills, elsewhere
+        self.chance = random.Random(seed)
+        self.done: Counter[str] = Counter()
+        self.longest = 0.0
+
+    def whole(self, name: str) -> tuple[dict[str, Any], float]:
+        """What a training leaves that is left alone, and the seconds that it takes."""
+        out, began = f"{name}-whole", time.monotonic()
+        if self.project.start(name, out).wait(FOREVER):
+            raise RuntimeError((self.project.folder / f"{out}.log").read_text("utf-8"))
+        seconds = time.monotonic() - began
+        outcome = self.project.outcome(out)
+        report(f"{out}: {len(outcome['epochs'])} epochs in {seconds:.0f} s")
+        return outcome, seconds
+
+    def disturbed(self, name: str, number: int, seconds: float) -> tuple[str, list[str], str]:
+        """Kill a training and go on with it until it ends.
+
+        Returns:
+            Its last artifact folder, the kills, and what was wrong with an end, if anything was.
+        """
+        out, run_id, kills = f"{name}-{number}", None, []
         while True:
-            process = project.start(name, artifact_dir, run_id)
-            killing = done.total() < kills and len(here) < _AT_MOST
-            patience = chance.uniform(0.1, 1) * seconds[name] if killing else FOREVER
+            process = self.project.start(name, out, run_id)
+            killing = self.done.total() < self.kills and len(kills) < AT_MOST
             try:
+                patience = self.chance.uniform(0.1, 1) * seconds if killing else FOREVER
                 status = process.wait(patience)
-                break
+                return out, kills, f"status {status}" if status else ""
             except subprocess.TimeoutExpired:
-                sent = chance.choice([signal.SIGKILL, signal.SIGTERM])
+                sent = self.chance.choice(SIGNALS)
             process.send_signal(sent)
             asked = time.monotonic()
-            process.wait(FOREVER)
-            if sent == signal.SIGTERM:
-                longest = max(longest, time.monotonic() - asked)
-            here.append(f"{sent.name} ({time.monotonic() - asked:.1f} s)")
-            done[sent.name] += 1
-            if elsewhere:
+            status = process.wait(FOREVER)
+            if sent != signal.SIGKILL:
+                self.longest = max(self.longest, time.monotonic() - asked)
+                if status not in (0, 130, -sent):
+                    return out, kills, f"status {status} after {sent.name}"
+            kills.append(sent.name)
+            self.done[sent.name] += 1
+            if self.elsewhere:
                 # One that left nothing to go on with is begun again.
-                run_id = project.fetchable(artifact_dir)
-                artifact_dir = f"{name}-{number}-{len(here)}"
-        if status:
-            said = (folder / f"{artifact_dir}.log").read_text("utf-8")
-            faults.append(f"{artifact_dir} ended with status {status} after {here}:\n{said}")
-        outcome = {} if faults else project.outcome(artifact_dir)
-        different = [key for key in whole[name] if outcome.get(key) != whole[name][key]]
-        if different:
-            faults.append(f"{artifact_dir} differs after {here} in {', '.join(different)}")
-        say(f"{artifact_dir}: {here or 'left alone'}; {different or 'the same'}")
-        if faults:
-            break
-    kinds = ", ".join(f"{count} {kind}" for kind, count in done.items())
-    say(f"{done.total()} kills ({kinds}), {len(faults)} faults")
-    say(f"SIGTERM to the end of the process: at most {longest:.1f} s")
-    return faults
+                run_id = self.project.fetchable(out)
+                out = f"{name}-{number}-{len(kills)}"
+
+    def run(self) -> list[str]:
+        """Find out what differs from a training that was left alone."""
+        names = list(self.project.configs)
+        whole = {name: self.whole(name) for name in names}
+        faults: list[str] = []
+        for number in range(10 * self.kills):
+            if self.done.total() >= self.kills or faults:
+                break
+            name = names[number % len(names)]
+            expected, seconds = whole[name]
+            out, kills, wrong = self.disturbed(name, number, seconds)
+            if not wrong:
+                outcome = self.project.outcome(out)
+                wrong = ", ".join(key for key in expected if outcome[key] != expected[key])
+            report(f"{out}: {' '.join(kills) or 'left alone'}; {wrong or 'the same'}")
+            if wrong:
+                log = (self.project.folder / f"{out}.log").read_text("utf-8")
+                faults.append(f"{out}: {wrong} after {kills}:\n{log}")
+        kinds = ", ".join(f"{count} {kind}" for kind, count in self.done.items())
+        longest = f"from a signal to the end at most {self.longest:.1f} s"
+        report(f"{self.done.total()} kills ({kinds}), {len(faults)} faults, {longest}")
+        return faults
+
+
+def run(folder: Path, kills: int, seed: int, records: int, elsewhere: bool = False) -> list[str]:
+    """Kill trainings so many times; every difference that was found."""
+    return Chaos(Project(folder, records, elsewhere), kills, seed, elsewhere).run()
 
 
 if __name__ == "__main__":
@@ -266,5 +280,5 @@ if __name__ == "__main__":
     place = options.folder or Path(tempfile.mkdtemp(prefix="chaos-"))
     place.mkdir(exist_ok=True)
     found = run(place.resolve(), options.kills, options.seed, options.records, options.elsewhere)
-    say(*found)
+    sys.stderr.writelines(f"{fault}\n" for fault in found)
     sys.exit(bool(found))

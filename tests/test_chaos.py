@@ -1,4 +1,4 @@
-"""A few kills of real trainings; ``python tests/chaos.py --kills 100`` is the whole of it."""
+"""A few kills of real trainings; ``.ci/nightly kills kills-elsewhere`` has 100 of each."""
 
 from pathlib import Path
 
@@ -7,10 +7,8 @@ import pytest
 
 
 @pytest.mark.slow
-def test_trainings_that_are_killed_end_as_if_they_never_were(tmp_path: Path) -> None:
-    assert chaos.run(tmp_path, kills=8, seed=3, records=800) == []
-
-
-@pytest.mark.slow
-def test_trainings_that_go_on_elsewhere_end_as_if_they_never_were_killed(tmp_path: Path) -> None:
-    assert chaos.run(tmp_path, kills=4, seed=4, records=800, elsewhere=True) == []
+@pytest.mark.parametrize(("elsewhere", "kills"), [(False, 5), (True, 3)])
+def test_trainings_that_are_killed_end_as_if_they_never_were(
+    elsewhere: bool, kills: int, tmp_path: Path
+) -> None:
+    assert chaos.run(tmp_path, kills, seed=3, records=400, elsewhere=elsewhere) == []

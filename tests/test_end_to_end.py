@@ -1,76 +1,273 @@
-"""The main job with real components: ``mlflow run``, then all the ways to score, that must agree.
-
-Each example is trained by ``mlflow run`` in a fresh process, then scored from its artifact
-folder, and by ``mlflow.pyfunc``, ``barrage-mlflow predict``, a Spark cluster of two workers and a
-real ``mlflow models serve``, each in fresh processes elsewhere.
-"""
+"""The main job with real components, each command in a process of its own, as a person runs it."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from outside import BIN, ROOT, assert_scores_agree, environment, invoke, run, serving, wait_for
+from runs import only_run
 
 from barrage_mlflow import BarrageModel
-from barrage_mlflow.services import find_checkpoint
-from barrage_mlflow.workspace.history import History
 
-ROOT = Path(__file__).parent.parent
-BIN = Path(sys.executable).parent
-PARAMETERS = {
-    "iris": [],
-    "penguins": [
-        *("-P", "config=examples/penguins/config.json"),
-        *("-P", "train=examples/penguins/train.csv"),
-        *("-P", "validation=examples/penguins/validation.csv"),
-    ],
-}
-SCORE_BY_MLFLOW = """
+README = (ROOT / "README.md").read_text("utf-8")
+SCORE = """
 import sys
 import mlflow, pandas
 records = pandas.read_csv(sys.argv[2])
-mlflow.pyfunc.load_model(sys.argv[1]).predict(records).to_json(sys.argv[3], orient="records",
+mlflow.pyfunc.load_model(sys.argv[1]).predict(records).to_json("scores.json", orient="records",
                                                               double_precision=15)
-"""
-PREDICT = """
-import sys
-from barrage_mlflow.cli import main
-main(["predict", *sys.argv[1:]])
 """
 SCORE_BY_SPARK = """
 import json, sys
 import mlflow.pyfunc
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import monotonically_increasing_id
-model, path, result_type, scores = sys.argv[1:]
+model, path, result_type = sys.argv[1:]
 spark = SparkSession.builder.master("local-cluster[2,1,1024]").getOrCreate()
 read = spark.read.csv(path, header=True, inferSchema=True)
 records = read.withColumn("row", monotonically_increasing_id()).repartition(4)
 score = mlflow.pyfunc.spark_udf(spark, model, result_type or None, env_manager="local")
 columns = mlflow.models.get_model_info(model).signature.inputs.input_names()
 rows = records.select("row", score(*columns).alias("score")).orderBy("row").collect()
-with open(scores, "w") as file:
+with open("scores.json", "w") as file:
     json.dump([row.score.asDict() for row in rows], file)
 spark.stop()
 """
 # Without one, MLflow takes the only output of a model for the whole score of a record.
 RESULT_TYPES = {"iris": "struct<species: array<double>>", "penguins": ""}
+
+
+def store(folder: Path) -> dict[str, str]:
+    return {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+
+
+def examples(name: str) -> list[Path]:
+    files = ("config.json", "train.csv", "validation.csv")
+    return [ROOT / "examples" / name / file for file in files]
+
+
+def plain(scores: Any) -> list[dict[str, Any]]:
+    return [{name: np.asarray(value).tolist() for name, value in row.items()} for row in scores]
+
+
+# The README
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What a person clones, as far as the README's commands need it."""
+    folder = tmp_path / "a checkout"
+    for name in ("barrage_mlflow", "examples"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("MLproject", "conda.yaml"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_readme_commands_do_what_it_describes_and_all_ways_to_score_agree(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = re.findall(r"^```bash\n(.*?)^```", README, re.M | re.S)
+    _, _, *commands = [line for block in blocks for line in block.splitlines()]
+    named = {" ".join(shlex.split(command)[:2]): command for command in commands}
+    assert list(named) == [
+        "mlflow run",
+        "barrage-mlflow train",
+        "barrage-mlflow check",
+        "mlflow ui",
+        "mlflow models",
+        "curl -s",
+        "barrage-mlflow predict",
+    ]
+    for name in ("mlflow run", "barrage-mlflow train", "barrage-mlflow check"):
+        run(named[name], checkout)
+    run(named["barrage-mlflow predict"], checkout)
+    path = examples("penguins")[-1]
+    scores = pd.read_csv(checkout / "scores.csv")
+    assert list(scores) == ["species", "species_probability", "body_mass_g"]
+    expected = scores.to_dict("records")
+    assert len(expected) == 103
+
+    (first, second) = sorted((checkout / "artifacts").iterdir())
+    copied = shutil.copytree(first / "model", tmp_path / "copied")
+    ways = {"artifact folder": plain(BarrageModel(first).predict(path))}
+    for name, model in {"artifact folder": second / "model", "a copy": copied}.items():
+        elsewhere = Path(tempfile.mkdtemp(dir=tmp_path))
+        run([sys.executable, "-c", SCORE, model, path], elsewhere)
+        ways[f"pyfunc of {name}"] = json.loads((elsewhere / "scores.json").read_text("utf-8"))
+
+    serve = shlex.split(named["mlflow models"])
+    assert serve[:5] == ["mlflow", "models", "serve", "-m", "models:/penguins/1"]
+    frame = pd.read_csv(path).drop(columns=["species", "body_mass_g"])
+    records = json.loads(frame.to_json(orient="records"))
+    requests = {
+        "dataframe_split": json.loads(frame.to_json(orient="split", index=False)),
+        "dataframe_records": records,
+        "inputs": {name: [record[name] for record in records] for name in frame},
+        "instances": records,
+    }
+    _, _, _, _, header, _, body = shlex.split(named["curl -s"])
+    with serving(serve[4], checkout, *serve[5:7]) as address:
+        (score,) = invoke(address, body.encode(), header.split(": ")[1])
+        for form, payload in requests.items():
+            ways[f"HTTP, {form}"] = invoke(address, {form: payload})
+        parquet = frame.to_parquet()
+        ways["HTTP, Parquet"] = invoke(address, parquet, "application/vnd.apache.parquet")
+        alone = [invoke(address, {"dataframe_records": [record]})[0] for record in records[:3]]
+    assert score["species"] == "Gentoo"
+    assert 4000 < score["body_mass_g"] < 5500
+    assert_scores_agree(alone, expected[:3])
+    for scored in ways.values():
+        assert_scores_agree(scored, expected)
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{checkout}/mlflow.db")
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert [one.info.status for one in runs] == ["FINISHED"] * 2
+    assert {item.dataset.name for item in runs[0].inputs.dataset_inputs} == {"train", "validation"}
+    assert [len(one.outputs.model_outputs) for one in runs] == [1, 1]
+
+
+# Signals
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_training_killed_and_prints_how_to_go_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [
+        *(BIN / "barrage-mlflow", "train", *examples("iris")),
+        *("--artifact-dir", out, "--solver.epochs", "100000"),
+        *("--services.train_early_stopping.patience", "100000"),
+        *("--services.validation_early_stopping.patience", "100000"),
+    ]
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment(**store(tmp_path)),
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where these tests run in the background, the shell has SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        try:
+            wait_for(lambda: epochs_in(out) > 3 or process.poll() is not None)
+        finally:
+            process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1] == f"go on with: --artifact-dir {out} --resume"
+    assert (out / "checkpoints" / "best.weights.h5").exists()
+    assert only_run().info.status == "KILLED"
+
+
+INPUTS = {"flower": ["petal_width", "petal_length", "sepal_width", "sepal_length"]}
+
+
+@pytest.mark.slow
+def test_mlflow_run_with_overrides_goes_on_after_sigterm_when_it_is_started_again(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    extra = {
+        "artifact-dir": out,
+        "resume": "auto",
+        "solver.epochs": 200,
+        "solver.optimizer.learning_rate": "1e-3",
+        "dataset.loader.params.inputs": json.dumps(INPUTS),
+        "model.outputs.0.loss_weight": 0.5,
+        "services.train_early_stopping.patience": 1_000,
+        "services.validation_early_stopping.patience": 1_000,
+    }
+    parameters = [word for name, value in extra.items() for word in ("-P", f"{name}={value}")]
+    command = [BIN / "mlflow", "run", ".", "--env-manager", "local", *parameters]
+    with subprocess.Popen(command, cwd=ROOT, env=environment(**store(tmp_path))) as process:
+        try:
+            wait_for(lambda: epochs_in(out) > 3 or process.poll() is not None)
+        finally:
+            process.send_signal(signal.SIGTERM)
+    wait_for(lambda: "barrage.error" in only_run().data.tags)  # it comes after the status
+    killed = only_run()
+    assert killed.info.status == "KILLED"
+    assert killed.data.tags["barrage.error"] == "KeyboardInterrupt: SIGTERM"
+    assert 3 < epochs_in(out) < 200
+
+    run(command, ROOT, **store(tmp_path))
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    (opened,) = [other for other in runs if other.info.run_id != killed.info.run_id]
+    assert opened.data.tags["barrage.resumed_run"] == killed.info.run_id
+    assert (opened.info.status, opened.data.metrics) == ("FINISHED", {})
+    client = mlflow.MlflowClient()
+    finished = client.get_run(killed.info.run_id)
+    assert finished.info.status == "FINISHED"
+    report = pd.read_csv(out / "training_report.csv")
+    points = client.get_metric_history(finished.info.run_id, "val_loss")
+    values = [(point.step, point.value) for point in points if not point.model_id]
+    assert [step for step, _ in values] == list(report["epoch"]) == list(range(1, 201))
+    assert [value for _, value in values] == pytest.approx(list(report["val_loss"]))
+
+    resolved = json.loads((out / "resolved_config.json").read_text("utf-8"))
+    assert resolved["solver"]["epochs"] == 200
+    assert resolved["solver"]["optimizer"]["learning_rate"] == 0.001
+    assert resolved["dataset"]["loader"]["params"]["inputs"] == INPUTS
+    assert resolved["model"]["outputs"][0]["loss_weight"] == 0.5
+    params = finished.data.params
+    assert (params["solver.epochs"], params["solver.optimizer.learning_rate"]) == ("200", "1e-3")
+    assert params["solver.batch_size"] == str(resolved["solver"]["batch_size"])
+
+
+def epochs_in(out: Path) -> int:
+    """How many epochs an artifact folder's history has."""
+    metrics = out / "metrics.jsonl"
+    return len(metrics.read_text("utf-8").splitlines()) if metrics.exists() else 0
+
+
+# Where else a model scores
+
+
+@pytest.fixture(scope="module", params=["iris", "penguins"])
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path, list[dict[str, Any]]]:
+    """An example's name, the folder of its packaged model, and the scores of its validation set."""
+    home = tmp_path_factory.mktemp(request.param)
+    command = [BIN / "barrage-mlflow", "train", *examples(request.param), "--offline"]
+    run([*command, "--artifact-dir", home / "out"], home)
+    return (
+        request.param,
+        home,
+        plain(BarrageModel(home / "out").predict(examples(request.param)[-1])),
+    )
+
+
+@pytest.mark.nightly(part="spark")
+def test_a_spark_cluster_of_two_workers_scores_alike(trained, tmp_path: Path) -> None:
+    name, home, expected = trained
+    assert shutil.which("java"), "Spark needs Java 17 or 21"
+    folder = home.parent / "pyspark"  # one of its own, as it is large
+    if not folder.exists():
+        install = [sys.executable, "-m", "pip", "install", "-q", "--target", folder]
+        run([*install, "pyspark>=4,<5"], tmp_path)
+    spark = {"PYTHONPATH": str(folder), "PYSPARK_PYTHON": sys.executable}
+    command = [sys.executable, "-c", SCORE_BY_SPARK, home / "out" / "model", examples(name)[-1]]
+    run([*command, RESULT_TYPES[name]], tmp_path, SPARK_LOCAL_IP="127.0.0.1", **spark)
+    assert_scores_agree(json.loads((tmp_path / "scores.json").read_text("utf-8")), expected)
+
+
 NOBODY = 65534
 AS_NOBODY = [
     *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
@@ -78,155 +275,14 @@ AS_NOBODY = [
     *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
 ]
 
-pytestmark = pytest.mark.slow
 
-
-def environment(home: Path) -> dict[str, str]:
-    variables = os.environ | {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-    }
-    return {name: value for name, value in variables.items() if name != "MLFLOW_RUN_ID"}
-
-
-def mlflow_run(home: Path, *parameters: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [BIN / "mlflow", "run", ".", "--env-manager", "local", *parameters],
-        cwd=ROOT,
-        env=environment(home),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-@pytest.fixture(scope="module", params=sorted(PARAMETERS))
-def job(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path]:
-    """Name of an example that ``mlflow run`` trained, and the folder with store and artifacts."""
-    home = tmp_path_factory.mktemp(request.param)
-    ended = mlflow_run(home, *PARAMETERS[request.param], "-P", f"artifact-dir={home}/out")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return request.param, home
-
-
-@pytest.fixture(scope="session")
-def pyspark(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The variables with which a process finds Spark: in a folder of its own, as it is large."""
-    assert shutil.which("java"), "Spark needs Java 17 or 21"
-    folder = tmp_path_factory.mktemp("pyspark")
-    install = [sys.executable, "-m", "pip", "install", "-q", "--target", folder, "pyspark>=4,<5"]
-    subprocess.run(install, check=True)
-    return {
-        "PYTHONPATH": str(folder),
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
-
-
-@pytest.fixture
-def trained(
-    job: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> tuple[str, Path, mlflow.entities.Run]:
-    """The example, its folder, and the one run in its store."""
-    example, home = job
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-    return example, home, only_run()
-
-
-def only_run() -> mlflow.entities.Run:
-    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    return run
-
-
-def test_the_run_is_finished_and_whole(trained) -> None:
-    _, home, run = trained
-    assert run.info.status == "FINISHED"
-    assert run.data.params["solver.optimizer.import"]
-    assert {item.dataset.name for item in run.inputs.dataset_inputs} == {"train", "validation"}
-    assert len(run.outputs.model_outputs) == 1
-    report = pd.read_csv(home / "out" / "training_report.csv")
-    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "val_loss")
-    values = {point.step: point.value for point in history if not point.model_id}
-    assert values == pytest.approx(dict(zip(report["epoch"], report["val_loss"], strict=True)))
-
-
-def test_all_ways_to_score_agree_on_every_record(
-    trained, tmp_path: Path, pyspark: dict[str, str]
-) -> None:
-    example, home, run = trained
-    path = ROOT / "examples" / example / "validation.csv"
-    uri = f"runs:/{run.info.run_id}/model"
-    offline = [
-        {name: np.asarray(value).tolist() for name, value in score.items()}
-        for score in BarrageModel(home / "out").predict(path)
-    ]
-    signature = mlflow.models.get_model_info(uri).signature
-    frame = pd.read_csv(path)[signature.inputs.input_names()]
-
-    def ask_elsewhere(code: str, *arguments: object, **variables: str) -> list[dict]:
-        """What a fresh process writes, in a folder that holds nothing else."""
-        elsewhere = Path(tempfile.mkdtemp(dir=tmp_path))
-        ended = subprocess.run(
-            [sys.executable, "-c", code, *map(str, arguments), "scores.json"],
-            cwd=elsewhere,
-            env=environment(home) | variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        scores: list[dict] = json.loads((elsewhere / "scores.json").read_text("utf-8"))
-        return scores
-
-    copied = shutil.copytree(home / "out" / "model", tmp_path / "copied")
-    ways = {
-        "artifact folder": ask_elsewhere(SCORE_BY_MLFLOW, home / "out" / "model", path),
-        "a copy of it": ask_elsewhere(SCORE_BY_MLFLOW, copied, path),
-        "pyfunc": ask_elsewhere(SCORE_BY_MLFLOW, uri, path),
-        "predict": ask_elsewhere(PREDICT, path, uri, "-o"),
-        "Spark": ask_elsewhere(SCORE_BY_SPARK, uri, path, RESULT_TYPES[example], **pyspark),
-    }
-    split = json.loads(frame.to_json(orient="split", index=False))
-    records = json.loads(frame.to_json(orient="records"))
-    columns = {name: [record[name] for record in records] for name in frame}
-    requests = {
-        "dataframe_split": split,
-        "dataframe_records": records,
-        "inputs": columns,
-        "instances": records,
-    }
-    with serve(home, uri) as address:
-        for form, payload in requests.items():
-            ways[f"HTTP, {form}"] = invoke(address, json.dumps({form: payload}).encode())
-        parquet = frame.to_parquet()
-        ways["HTTP, Parquet"] = invoke(address, parquet, "application/vnd.apache.parquet")
-        if example == "iris":  # MLflow reads CSV for numbers and strings alone
-            csv = frame.to_csv(index=False).encode()
-            ways["HTTP, CSV"] = invoke(address, csv, "text/csv")
-        alone = [
-            score
-            for record in records[:3]
-            for score in invoke(address, json.dumps({"dataframe_records": [record]}).encode())
-        ]
-    assert_agree(alone, offline[:3])
-    for scores in ways.values():
-        assert_agree(scores, offline)
-
-
+@pytest.mark.nightly(part="environments")
 @pytest.mark.skipif(
     os.name != "posix" or os.getuid() != 0, reason="only root can become another user"
 )
 def test_another_user_serves_the_model_where_no_training_file_is(trained, tmp_path: Path) -> None:
-    example, home, _ = trained
-    path = ROOT / "examples" / example / "validation.csv"
-    offline = [
-        {name: np.asarray(value).tolist() for name, value in score.items()}
-        for score in BarrageModel(home / "out").predict(path)
-    ]
-    records = json.loads(pd.read_csv(path).to_json(orient="records"))
+    name, home, expected = trained
+    frame = pd.read_csv(examples(name)[-1])
     elsewhere = Path(tempfile.mkdtemp(prefix="another-user-"))
     try:
         elsewhere.chmod(0o755)
@@ -236,188 +292,44 @@ def test_another_user_serves_the_model_where_no_training_file_is(trained, tmp_pa
         os.chown(own, NOBODY, NOBODY)
         home.rename(f"{home}-gone")
         try:
-            with serve(own, str(model), AS_NOBODY, HOME=str(own)) as address:
-                body = json.dumps({"dataframe_records": records}).encode()
-                scores = invoke(address, body)
+            with serving(model, own, prefix=AS_NOBODY, HOME=str(own)) as address:
+                records = json.loads(frame.to_json(orient="records"))
+                scores = invoke(address, {"dataframe_records": records})
+                if name == "iris":  # MLflow reads CSV for numbers and strings alone
+                    csv = frame.drop(columns="species").to_csv(index=False).encode()
+                    assert_scores_agree(invoke(address, csv, "text/csv"), expected)
         finally:
             Path(f"{home}-gone").rename(home)
     finally:
         shutil.rmtree(elsewhere)
-    assert_agree(scores, offline)
+    assert_scores_agree(scores, expected)
 
 
-def assert_agree(scores: list[dict], expected: list[dict]) -> None:
-    assert len(scores) == len(expected)
-    assert [list(score) for score in scores] == [list(score) for score in expected]
-    for name, value in expected[0].items():
-        left, right = ([score[name] for score in side] for side in (scores, expected))
-        if isinstance(value, str):
-            assert left == right
-        elif isinstance(value, dict):
-            assert_agree(left, right)
-        else:
-            np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-6)
-
-
-@contextmanager
-def serve(home: Path, uri: str, prefix: Sequence[str] = (), **variables: str) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [BIN / "mlflow", "models", "serve", "-m", uri, "--env-manager", "local"]
-    with (home / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            [*prefix, *command, "-h", "127.0.0.1", "-p", str(port)],
-            cwd=home,
-            env=environment(home) | variables,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        for _ in range(240):
-            if server.poll() is not None or answers(f"{address}/ping"):
-                break
-            time.sleep(0.5)
-        assert server.poll() is None, (home / "server.log").read_text("utf-8")
-        yield address
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def invoke(address: str, body: bytes, content_type: str = "application/json") -> list[dict]:
-    request = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": content_type})
-    with urllib.request.urlopen(request, timeout=60) as response:
-        predictions: list[dict] = json.load(response)["predictions"]
-        return predictions
-
-
-INPUTS = {"flower": ["petal_width", "petal_length", "sepal_width", "sepal_length"]}
-
-
-def test_an_override_reaches_the_config_and_mlflows_params_stay(tmp_path: Path) -> None:
-    ended = mlflow_run(
-        tmp_path,
-        *("-P", "solver.epochs=2"),
-        *("-P", "solver.optimizer.learning_rate=1e-3"),
-        *("-P", f"dataset.loader.params.inputs={json.dumps(INPUTS)}"),
-        *("-P", "model.outputs.0.loss_weight=0.5"),
-        *("-P", f"artifact-dir={tmp_path}/out"),
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    resolved = json.loads((tmp_path / "out" / "resolved_config.json").read_text("utf-8"))
-    assert (resolved["solver"]["epochs"], resolved["solver"]["optimizer"]["learning_rate"]) == (
-        2,
-        0.001,
-    )
-    assert resolved["dataset"]["loader"]["params"]["inputs"] == INPUTS
-    assert resolved["model"]["outputs"][0]["loss_weight"] == 0.5
-    run = only_run()
-    assert run.info.status == "FINISHED"
-    assert run.data.params["solver.epochs"] == "2"
-    assert run.data.params["solver.optimizer.learning_rate"] == "1e-3"
-    assert run.data.params["solver.batch_size"] == str(resolved["solver"]["batch_size"])
-
-
-def test_bad_input_fails_the_run_with_its_message(tmp_path: Path) -> None:
-    ended = mlflow_run(tmp_path, "-P", "train=missing.csv", "-P", f"artifact-dir={tmp_path}/out")
-    assert ended.returncode != 0
-    run = only_run()
-    assert run.info.status == "FAILED"
-    assert "missing.csv: no such file" in run.data.tags["barrage.error"]
-
-
-@pytest.mark.parametrize(
-    "sent", [pytest.param(signal.SIGINT, id="SIGINT"), pytest.param(signal.SIGTERM, id="SIGTERM")]
-)
-def test_a_signal_ends_the_run_killed_with_its_checkpoints(
-    tmp_path: Path, sent: signal.Signals
+@pytest.mark.nightly(part="environments")
+@pytest.mark.parametrize("trained", ["iris"], indirect=True)
+@pytest.mark.parametrize("manager", ["uv", "virtualenv", "conda"])
+def test_mlflow_builds_the_models_environment_and_scores_in_it(
+    manager: str, trained, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "barrage_mlflow", "train"]
-    example = ["config.json", "train.csv", "validation.csv"]
-    process = subprocess.Popen(
-        [
-            *command,
-            *(ROOT / "examples" / "iris" / name for name in example),
-            *("--artifact-dir", tmp_path / "out", "--solver.epochs", "100000"),
-            *("--services.train_early_stopping.patience", "100000"),
-            *("--services.validation_early_stopping.patience", "100000"),
-        ],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stderr=subprocess.PIPE,
-        text=True,
-        # Where these tests run in the background, the shell has SIGINT ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    report = tmp_path / "out" / "training_report.csv"
-    for _ in range(240):
-        if report.exists() and len(report.read_text("utf-8").splitlines()) > 3:
-            break
-        time.sleep(0.5)
-    process.send_signal(sent)
-    try:
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130, errors
-    assert "Traceback" not in errors
-    kept = f"go on with: --artifact-dir {tmp_path}/out --resume"
-    assert errors.splitlines()[-1] == kept
-    assert (tmp_path / "out" / "checkpoints" / "best.weights.h5").exists()
-    run = only_run()
-    assert run.info.status == "KILLED"
+    if not shutil.which(manager, path=environment()["PATH"]):
+        pytest.skip(f"there is no {manager}")
+    _, home, expected = trained
+    command = ["mlflow", "models", "predict", "-m", home / "out" / "model"]
+    options = ["--env-manager", manager, "-t", "csv", "-o", "scores.json"]
+    environments = str(tmp_path / "environments")
+    run([*command, "-i", examples("iris")[-1], *options], tmp_path, MLFLOW_ENV_ROOT=environments)
+    scores = json.loads((tmp_path / "scores.json").read_text("utf-8"))["predictions"]
+    assert_scores_agree(scores, expected)
 
 
-def test_mlflow_run_that_was_terminated_goes_on_when_it_is_started_again(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    extra = {
-        "artifact-dir": out,
-        "resume": "auto",
-        "solver.epochs": 200,
-        "services.train_early_stopping.patience": 1_000,
-        "services.validation_early_stopping.patience": 1_000,
-    }
-    parameters = [word for name, value in extra.items() for word in ("-P", f"{name}={value}")]
-    process = subprocess.Popen(
-        [BIN / "mlflow", "run", ".", "--env-manager", "local", *parameters],
-        cwd=ROOT,
-        env=environment(tmp_path),
-    )
-    report = out / "training_report.csv"
-    for _ in range(240):
-        if report.exists() and len(report.read_text("utf-8").splitlines()) > 3:
-            break
-        time.sleep(0.5)
-    process.send_signal(signal.SIGTERM)
-    process.wait(60)
-    for _ in range(120):
-        if "barrage.error" in (run := only_run()).data.tags:  # it comes after the status
-            break
-        time.sleep(0.5)
-    assert run.info.status == "KILLED"
-    assert run.data.tags["barrage.error"] == "KeyboardInterrupt: SIGTERM"
-    checkpoint = find_checkpoint(out, History(out / "metrics.jsonl"))
-    assert checkpoint is not None
-    assert 0 < checkpoint.epochs < 200
-
-    ended = mlflow_run(tmp_path, *parameters)
-    assert ended.returncode == 0, ended.stderr
-    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    (opened,) = [other for other in runs if other.info.run_id != run.info.run_id]
-    assert opened.data.tags["barrage.resumed_run"] == run.info.run_id
-    assert (opened.info.status, opened.data.metrics) == ("FINISHED", {})
-    client = mlflow.MlflowClient()
-    assert client.get_run(run.info.run_id).info.status == "FINISHED"
-    steps = [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")]
-    assert steps == list(range(1, 201))
+@pytest.mark.nightly(part="environments")
+@pytest.mark.parametrize("trained", ["iris"], indirect=True)
+def test_the_dockerfile_that_mlflow_writes_copies_the_whole_model(trained, tmp_path: Path) -> None:
+    _, home, _ = trained
+    command = ["mlflow", "models", "generate-dockerfile", "-m", home / "out" / "model"]
+    run([*command, "-d", "image"], tmp_path)
+    copied = tmp_path / "image" / "model_dir"
+    assert "COPY model_dir/ /opt/ml/model" in (copied.parent / "Dockerfile").read_text("utf-8")
+    for path in (home / "out" / "model").rglob("*"):
+        if path.is_file() and path.name != "MLmodel":
+            assert (copied / path.relative_to(home / "out" / "model")).exists()

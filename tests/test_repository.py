@@ -1,35 +1,34 @@
-"""What the repository says about itself in several places is the same in all of them."""
+"""What the repository has in several places is the same in all of them."""
+
+from __future__ import annotations
 
 import ast
-import contextlib
 import importlib
 import inspect
-import json
 import os
 import pkgutil
 import re
 import shlex
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 import tomllib
-import urllib.request
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
 import yaml
+from outside import ROOT, environment, run
 
 import barrage_mlflow
+from barrage_mlflow.cli import main
 
-ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT = PYPROJECT["project"]
-CONDA = yaml.safe_load((ROOT / "conda.yaml").read_text("utf-8"))
+TEMPLATE = ROOT / "<<cookiecutter.project>>"
 MLPROJECT = yaml.safe_load((ROOT / "MLproject").read_text("utf-8"))
 README = (ROOT / "README.md").read_text("utf-8")
 COMMANDS = [
@@ -37,18 +36,39 @@ COMMANDS = [
     for block in re.findall(r"^```bash\n(.*?)^```", README, re.M | re.S)
     for line in block.splitlines()
 ]
-MODULES = sorted(
-    module.name for module in pkgutil.walk_packages(barrage_mlflow.__path__, "barrage_mlflow.")
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md")
+    for path in ROOT.glob(pattern)
 )
+LONGEST = 400
+LONGER = {
+    "barrage_mlflow/dataset/records/records.py",
+    "tests/dataset/test_parquet.py",
+    "tests/dataset/test_records.py",
+}
+"""Modules that may be longer: reading is to be built anew."""
 
 
-def test_conda_lists_the_dependencies_of_pyproject():
-    (pip,) = [line["pip"] for line in CONDA["dependencies"] if isinstance(line, dict)]
+# Dependencies
+
+
+def test_every_file_that_lists_dependencies_lists_the_same():
+    conda = yaml.safe_load((ROOT / "conda.yaml").read_text("utf-8"))["dependencies"]
+    (pip,) = [line["pip"] for line in conda if isinstance(line, dict)]
     assert pip == PROJECT["dependencies"]
+    assert f"python{PROJECT['requires-python']}" in conda
 
-
-def test_conda_takes_the_pythons_of_pyproject():
-    assert f"python{PROJECT['requires-python']}" in CONDA["dependencies"]
+    template = "".join(
+        (TEMPLATE / name).read_text("utf-8") for name in ("pyproject.toml", "conda.yaml")
+    )
+    groups = PROJECT["optional-dependencies"]
+    lines = {*PYPROJECT["build-system"]["requires"], *groups["test"], *groups["dev"], *conda[1:2]}
+    ours = {re.split("[>=]", line)[0]: line for line in lines}
+    for name in ("setuptools", "pytest", "ruff", "pip"):
+        assert re.findall(rf'(?<![\w-]){name}>=[^"\s]+', template) == [ours[name]]
+    newest = PROJECT["requires-python"].partition(",")[2]
+    assert template.count(f">=<< cookiecutter.python_version >>,{newest}") == 2
 
 
 def test_every_dependency_is_bounded_on_both_sides():
@@ -71,12 +91,15 @@ def test_every_package_that_the_engine_imports_is_a_dependency():
     assert sorted({{"yaml": "pyyaml"}.get(name, name) for name in foreign} - declared) == []
 
 
-def _imported(node):
+def _imported(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom) and not node.level:
+    if isinstance(node, ast.ImportFrom) and not node.level and node.module:
         return [node.module]
     return []
+
+
+# Pages and commands
 
 
 def test_version_is_the_same_everywhere():
@@ -101,34 +124,39 @@ def test_mlproject_has_the_three_entry_points_and_trains_an_example_by_default()
         "check": {"config": "examples/iris/config.json"},
     }
     assert MLPROJECT["conda_env"] == "conda.yaml"
+    for entry in MLPROJECT["entry_points"].values():
+        command = entry["command"].format(**dict.fromkeys(entry["parameters"], "value"))
+        program, *arguments = shlex.split(command)
+        assert [program, *arguments[:2]] == ["python", "-m", "barrage_mlflow"]
+        _check_call(arguments[2:])
 
 
-@pytest.mark.parametrize("name", MLPROJECT["entry_points"])
-def test_mlproject_calls_commands_that_exist(name):
-    entry = MLPROJECT["entry_points"][name]
-    values = dict.fromkeys(entry["parameters"], "value")
-    program, *arguments = shlex.split(entry["command"].format(**values))
-    assert [program, *arguments[:2]] == ["python", "-m", "barrage_mlflow"]
-    _check_call(arguments[2:])
-
-
-def test_readme_begins_with_set_up_and_tests():
+def test_ci_runs_the_two_commands_that_the_readme_begins_with():
     headings = re.findall(r"^## (.+)", README, re.M)
     assert headings[:2] == ["Set up and train", "Test"]
-    assert [COMMANDS[0].split(" && ")[-1], COMMANDS[1].split(" && ")[-1]] == [
+    assert [command.split(" && ")[-1] for command in COMMANDS[:2]] == [
         "mlflow run . --env-manager local",
         "pytest --cov",
     ]
-
-
-def test_ci_runs_the_commands_of_the_readme():
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     assert 'for heading in "Set up and train" "Test"; do' in script
-    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+    for name in ("run", "nightly"):
+        assert (ROOT / ".ci" / name).stat().st_mode & 0o111
+
+
+def test_nightly_lists_its_parts_and_refuses_others():
+    listed = run([ROOT / ".ci" / "nightly"], ROOT)
+    parts = re.findall(r"^([\w-]+): \d+ of \d+ steps", listed, re.M)
+    assert {"kills", "kills-elsewhere", "fuzz", "environments", "spark", "lowest"} <= set(parts)
+    done = subprocess.run(
+        [ROOT / ".ci" / "nightly", "kill"], env=environment(), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"no part 'kill'; there are {', '.join(parts)} and all" in done.stderr
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if "barrage-mlflow" in line])
-def test_readme_calls_commands_that_exist(command):
+def test_readme_calls_commands_that_exist(command: str):
     program, *arguments = shlex.split(command)
     assert program in PROJECT["scripts"]
     _check_call(arguments)
@@ -137,21 +165,12 @@ def test_readme_calls_commands_that_exist(command):
 def _check_call(arguments: list[str]) -> None:
     """Parse a command line of ours as the command itself would, without running it."""
     name, *rest = arguments
-    from barrage_mlflow.cli import main
-
     assert isinstance(main, click.Group)
     main.commands[name].make_context(name, rest)
 
 
-PAGES = sorted(
-    str(path.relative_to(ROOT))
-    for pattern in ("*.md", "docs/*.md", "examples/**/*.md")
-    for path in ROOT.glob(pattern)
-)
-
-
 @pytest.mark.parametrize("page", PAGES)
-def test_pages_name_files_that_exist(page):
+def test_pages_name_files_that_exist(page: str):
     path = ROOT / page
     text = path.read_text("utf-8")
     named = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
@@ -160,38 +179,53 @@ def test_pages_name_files_that_exist(page):
     assert [str(path) for path in named if not path.exists()] == []
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_every_public_name_has_a_docstring(name):
-    module = importlib.import_module(name)
-    assert list(_without_docstring(module)) == []
+def test_no_machine_or_registry_is_named():
+    patterns = (
+        "*.md",
+        "*.toml",
+        "*.yaml",
+        "MLproject",
+        ".ci/*",
+        "docs/**/*.md",
+        "examples/**/*.py",
+    )
+    hosts = re.compile(r"pypi\.org|pythonhosted|index-url|/root/|/home/")
+    files = [path for pattern in patterns for path in ROOT.glob(pattern)]
+    assert [str(path) for path in files if hosts.search(path.read_text("utf-8"))] == []
 
 
-def _without_docstring(module):
+# Code
+
+
+def test_every_public_name_has_a_docstring():
+    modules = pkgutil.walk_packages(barrage_mlflow.__path__, "barrage_mlflow.")
+    without = [
+        name for module in modules for name in _without(importlib.import_module(module.name))
+    ]
+    assert without == []
+    assert barrage_mlflow.__all__ == sorted(barrage_mlflow.__all__)
+    assert [name for name in barrage_mlflow.__all__ if not _doc(barrage_mlflow, name)] == []
+
+
+def _without(module: ModuleType) -> Iterator[str]:
+    """The public names of a module that have no docstring."""
     if not inspect.getdoc(module):
         yield module.__name__
     for name, thing in vars(module).items():
         ours = getattr(thing, "__module__", None) == module.__name__
-        if (
-            name.startswith("_")
-            or not ours
-            or not (inspect.isclass(thing) or inspect.isroutine(thing))
-        ):
+        if name.startswith("_") or not ours:
             continue
-        if not inspect.getdoc(thing):
+        if (inspect.isclass(thing) or inspect.isroutine(thing)) and not _doc(module, name):
             yield f"{module.__name__}.{name}"
         if inspect.isclass(thing):
             for member, value in vars(thing).items():
-                if member.startswith("_") or not inspect.isroutine(value):
-                    continue
                 # An override may leave it to the method that it overrides.
-                if not inspect.getdoc(getattr(thing, member)):
+                if member[0] != "_" and inspect.isroutine(value) and not _doc(thing, member):
                     yield f"{module.__name__}.{name}.{member}"
 
 
-def test_public_surface():
-    assert barrage_mlflow.__all__ == sorted(barrage_mlflow.__all__)
-    for name in barrage_mlflow.__all__:
-        assert inspect.getdoc(getattr(barrage_mlflow, name)), name
+def _doc(owner: object, name: str) -> str | None:
+    return inspect.getdoc(getattr(owner, name))
 
 
 def test_import_is_light():
@@ -200,109 +234,46 @@ def test_import_is_light():
         "barrage_mlflow.config, barrage_mlflow.errors, barrage_mlflow.dataset, barrage_mlflow.cli"
     )
     code = f"import sys, barrage_mlflow, {light}; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("[]\n", "")
+    assert run([sys.executable, "-c", code], ROOT) == "[]\n"
 
 
-def test_no_machine_or_registry_is_named():
-    patterns = ("*.md", "*.toml", "*.yaml", "MLproject", ".ci/*", "docs/*.md", "examples/**/*.py")
-    hosts = re.compile(r"pypi\.org|pythonhosted|index-url|/root/|/home/")
-    files = [path for pattern in patterns for path in ROOT.glob(pattern)]
-    assert [str(path) for path in files if hosts.search(path.read_text("utf-8"))] == []
+def test_no_module_is_longer_than_a_reader_bears():
+    folders = ("barrage_mlflow", "benchmarks", "examples", "hooks", "tests", "tools")
+    longer = {
+        str(path.relative_to(ROOT))
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if len(path.read_text("utf-8").splitlines()) > LONGEST
+    }
+    assert longer <= LONGER
+
+
+def test_size_counts_the_engine_by_rooms():
+    _, *rows, last = run([sys.executable, "tools/size.py"], ROOT).splitlines()
+    assert {"cli", "config", "scoring"} <= {row.split()[0] for row in rows}
+    assert last.split()[0] == "all"
 
 
 @pytest.mark.slow
-def test_wheel_works_outside_the_checkout(tmp_path):
+def test_wheel_works_outside_the_checkout(tmp_path: Path):
     source, site = tmp_path / "source", tmp_path / "site"
     shutil.copytree(ROOT / "barrage_mlflow", source / "barrage_mlflow")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    _run(f"{sys.executable} -m pip wheel --quiet --no-deps --wheel-dir {tmp_path} {source}")
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    run([*pip, "--wheel-dir", tmp_path, source], tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.name == f"barrage_mlflow-{PROJECT['version']}-py3-none-any.whl"
     zipfile.ZipFile(wheel).extractall(site)
     assert (site / "barrage_mlflow" / "py.typed").exists()
-    config = ROOT / "examples" / "penguins" / "config.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "barrage_mlflow", "check", config],
-        env={**os.environ, "PYTHONPATH": str(site)},
-        capture_output=True,
-        text=True,
+    config, *records = (
+        ROOT / "examples" / "penguins" / name
+        for name in ("config.json", "train.csv", "validation.csv")
     )
-    assert done.stdout == f"{config}: all is well\n", done.stderr
-
-
-@pytest.mark.slow
-def test_readme_commands_do_what_it_says(tmp_path, monkeypatch):
-    checkout = tmp_path / "checkout"
-    for name in ("barrage_mlflow", "examples"):
-        shutil.copytree(ROOT / name, checkout / name)
-    for name in ("MLproject", "conda.yaml"):
-        shutil.copy(ROOT / name, checkout)
-    monkeypatch.chdir(checkout)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = str(one.getsockname()[1])
-    _, _, *commands = (command.replace("5001", port) for command in COMMANDS)
-    kinds = [" ".join(shlex.split(command)[:2]) for command in commands]
-    assert kinds == [
-        "mlflow run",
-        "barrage-mlflow train",
-        "barrage-mlflow check",
-        "mlflow ui",
-        "mlflow models",
-        "curl -s",
-        "barrage-mlflow predict",
-    ]
-    run, train, check, _, serve, curl, predict = commands
-    for command in (run, train, check):
-        _run(command)
-    with _running(serve):
-        _wait(f"http://127.0.0.1:{port}/ping")
-        (score,) = _post(curl)["predictions"]
-    assert score["species"] == "Gentoo"
-    assert 4000 < score["body_mass_g"] < 5500
-    _run(predict)
-    scores = (checkout / "scores.csv").read_text("utf-8").splitlines()
-    assert scores[0] == "species,species_probability,body_mass_g"
-    assert len(scores) == 1 + 103
-
-
-def _run(command):
-    done = subprocess.run(command, shell=True, capture_output=True, text=True)
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-
-
-@contextlib.contextmanager
-def _running(command):
-    """Run a server in a process group of its own, and end the whole group."""
-    with Path("server.log").open("wb") as log:
-        server = subprocess.Popen(
-            shlex.split(command), stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            yield
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait(timeout=60)
-
-
-def _wait(url):
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            return urllib.request.urlopen(url, timeout=5).close()
-        except OSError:
-            assert time.monotonic() < deadline, Path("server.log").read_text("utf-8")
-            time.sleep(0.5)
-
-
-def _post(curl):
-    """Send what a curl command would send, and return the answer."""
-    _, _, url, _, header, _, body = shlex.split(curl)
-    name, value = header.split(": ")
-    request = urllib.request.Request(url, body.encode(), {name: value})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
+    command = [sys.executable, "-m", "barrage_mlflow"]
+    outside = {"PYTHONPATH": os.fspath(site)}
+    assert run([*command, "check", config], tmp_path, **outside) == f"{config}: all is well\n"
+    train = [*command, "train", config, *records, "--offline", "--artifact-dir", "out"]
+    run([*train, "--solver.epochs", "1"], tmp_path, **outside)
+    packaged = tmp_path / "out" / "model" / "code" / "barrage_mlflow"
+    assert {path.name for path in packaged.iterdir()} >= {"dataset", "scoring", "errors.py"}

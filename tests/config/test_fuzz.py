@@ -180,7 +180,7 @@ def test_a_mutated_config_resolves_or_has_faults(in_project):
     assert fuzz(400, SEED) > 60
 
 
-@pytest.mark.slow
+@pytest.mark.nightly(part="fuzz")
 def test_twenty_thousand_mutated_configs_resolve_or_have_faults(in_project):
     assert fuzz(20_000, SEED + 1) > 1000
 
@@ -250,7 +250,7 @@ def build_all(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> tup
     return compiled is not None, unclear
 
 
-@pytest.mark.slow
+@pytest.mark.nightly(part="fuzz")
 def test_what_is_valid_builds_or_the_component_is_named(in_project):
     seen: set[str] = set()
     unclear: list[str] = []

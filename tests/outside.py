@@ -1,0 +1,115 @@
+"""Commands as a person runs them: in processes and folders of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """This process's variables without MLflow's, and with this environment's commands first."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("MLFLOW_")}
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    return {**kept, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "2", **variables}
+
+
+def run(command: str | Sequence[Any], folder: Path, **variables: str) -> str:
+    """Run a command, or a line of a shell, that must succeed; return all that it printed."""
+    done = subprocess.run(
+        command if isinstance(command, str) else [str(word) for word in command],
+        shell=isinstance(command, str),
+        cwd=folder,
+        env=environment(**variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}"
+    return done.stdout
+
+
+@contextmanager
+def serving(
+    model: str | Path, folder: Path, *options: str, prefix: Sequence[str] = (), **variables: str
+) -> Iterator[str]:
+    """Serve a model by ``mlflow models serve`` until the block ends; its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = options or ("--env-manager", "local")
+    command = [*prefix, BIN / "mlflow", "models", "serve", "-m", str(model), *options]
+    log = folder / "server.log"
+    with log.open("w") as file:
+        server = subprocess.Popen(
+            [*command, "--port", str(port)],
+            cwd=folder,
+            env=environment(**variables),
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: server.poll() is not None or _answers(f"{address}/ping"))
+        assert server.poll() is None, log.read_text("utf-8")
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(60)
+
+
+def wait_for(condition: Any, seconds: float = 600) -> None:
+    """Return as soon as a condition is true.
+
+    Raises:
+        TimeoutError: it is not true after so many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds:.0f} s")
+        time.sleep(0.2)
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def invoke(address: str, body: Any, content_type: str = "application/json") -> list[dict[str, Any]]:
+    """Send a request to a served model; return the scores of its records."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(f"{address}/invocations", data, {"Content-Type": content_type})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        scores: list[dict[str, Any]] = json.load(answer)["predictions"]
+    return scores
+
+
+def assert_scores_agree(scores: Sequence[Any], expected: Sequence[Any]) -> None:
+    """Fail unless scores have the same keys in one order and the same values, but for rounding."""
+    import numpy as np
+
+    assert [list(score) for score in scores] == [list(score) for score in expected]
+    for score, other in zip(scores, expected, strict=True):
+        for name, value in other.items():
+            if isinstance(value, str):
+                assert score[name] == value
+            else:
+                np.testing.assert_allclose(score[name], value, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,69 @@
+"""A project follows the template by cruft."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from workshop import Workshop, commit_all, git, requirement_of
+
+
+def test_cruft_updates_a_project_over_two_releases_and_keeps_its_edits(
+    workshop: Workshop, tmp_path: Path
+):
+    git(tmp_path, "clone", "--quiet", str(workshop.template), "upstream")
+    upstream, project = tmp_path / "upstream", tmp_path / "my_project"
+    template = upstream / "<<cookiecutter.project>>"
+
+    def cruft(*arguments: str | Path) -> str:
+        settings = {"COOKIECUTTER_CONFIG": str(workshop.settings)}
+        command = [sys.executable, "-m", "cruft", *arguments]
+        done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True)
+        assert done.returncode == (1 if "out of date" in done.stdout else 0), done.stderr
+        return done.stdout
+
+    cruft("create", upstream, "--no-input", "--output-dir", tmp_path)
+    at = f"barrage-mlflow @ git+{upstream.as_uri()}@"
+    assert requirement_of(project) == f"{at}{workshop.commit}"
+    assert not (project / ".git").exists()
+    commit_all(project, "Start")
+    edits = {
+        "my_project/network.py": ("units: int = 32", "units: int = 48"),
+        "README.md": ("## Train\n", "## Train it\n"),
+        "data/README.md": ("# The data\n", "# Our data\n"),
+    }
+    for name, (old, new) in edits.items():
+        replace(project / name, old, new)
+    commit_all(project, "Ours")
+
+    replace(template / "README.md", "## Licence\n", "## The licence\n")
+    replace(template / ".dockerignore", "!model\n", "!model\n!extra\n")
+    replace(template / "kinds/tabular/data/README.md", "# The data\n", "# Other data\n")
+    changed = {".cruft.json", ".dockerignore", "README.md", "conda.yaml", "pyproject.toml"}
+    releases = [(commit_all(upstream, "Two"), changed)]
+    replace(template / "MLproject", "# Files are named", "# All files are named")
+    changed = {".cruft.json", "MLproject", "README.md", "conda.yaml", "pyproject.toml"}
+    releases.append((commit_all(upstream, "Three"), changed))
+    for number, (release, changed) in enumerate(releases):
+        git(upstream, "checkout", "--quiet", release)
+        assert "out of date" in cruft("check", "--project-dir", project)
+        checkout = ["--checkout", release] if number == 0 else []
+        cruft("update", "--project-dir", project, "--skip-apply-ask", *checkout)
+        assert requirement_of(project) == f"{at}{release}"
+        # Neither a conflict nor a rejected part, which git would list as a file of its own.
+        lines = git(project, "status", "--porcelain").splitlines()
+        assert {line[2:].strip() for line in lines} == changed
+        commit_all(project, "Updated")
+    for name, (_, new) in edits.items():
+        assert new in (project / name).read_text("utf-8")
+    assert "## The licence\n" in (project / "README.md").read_text("utf-8")
+    assert (project / ".dockerignore").read_text("utf-8") == "*\n!model\n!extra\n"
+    assert "up to date" in cruft("check", "--project-dir", project)
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1, f"{path}: {old}"
+    path.write_text(text.replace(old, new), "utf-8")
