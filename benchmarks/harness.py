@@ -1,17 +1,20 @@
-"""Measures sides in turn, each in a fresh process, and holds what came of it.
+"""Measures sides in turn, each in a fresh process, and judges what came of it.
 
 This process imports nothing heavy: a child's peak of memory is never below what the process that
-started it held.
+started it had. As a script it is such a child: ``harness.py MODULE:FUNCTION ARGUMENTS ANSWER``.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,29 +23,21 @@ from typing import Any, TypeVar
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-sys.path.append(str(ROOT / "tests"))
-
-from fresh import Run, run  # noqa: E402 - it lies beside the tests, which use it too
+MB = 1e6
+"""Bytes."""
+_LAST_LINES = 15
+"""Lines that are shown of what a failed process wrote."""
 
 T = TypeVar("T")
 
-MB = 1e6
-"""Bytes."""
-_LAST_WORDS = 15
-"""Lines that are shown of what a failed process said."""
-
 
 class CaseError(Exception):
-    """A case could not be measured; the message says what its process said last."""
+    """A case could not be measured; the message ends with the last lines of its process."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a ratio must reach.
-
-    Attributes:
-        bound: the ratio.
-        at_most: whether it must stay below the bound; else it must reach it.
+    """What a ratio must reach, or stay below.
 
     Example:
         >>> str(Goal(0.95)), Goal(0.95).holds(0.96), Goal(0.7, at_most=True).holds(0.8)
@@ -96,45 +91,27 @@ class Row:
         """The median of the rounds' ratios: what slows a whole round down falls out of it."""
         return statistics.median(self.ratios)
 
-    @property
-    def holds(self) -> bool:
-        """Whether the goal is reached."""
-        return self.goal.holds(self.ratio)
-
 
 @dataclass(frozen=True)
-class Case:
-    """Something to measure.
+class Run:
+    """What a process did.
 
     Attributes:
-        name: what ``--case`` calls it.
-        about: what is measured, and what the peer is; for the page.
-        measure: does it.
+        seconds: from its start to its end.
+        peak: the most memory that it had, in bytes.
+        value: what its function returned; None for a command.
     """
 
-    name: str
-    about: str
-    measure: Callable[[Bench], list[Row]]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a function said that ran in a process of its own.
-
-    Attributes:
-        value: what it returned.
-        peak: the most memory that the process held, in bytes.
-    """
-
-    value: Any
+    seconds: float
     peak: int
+    value: Any = None
 
 
 class Bench:
     """What the cases are measured with.
 
     Args:
-        data: folder of the data that the cases make; what lies there already is used again.
+        data: folder of the data that the cases make; what is there already is used again.
         rounds: how often each side is measured.
         short: whether to take sizes so small that the figures mean nothing.
     """
@@ -154,11 +131,11 @@ class Bench:
         with tempfile.TemporaryDirectory(dir=self._data, prefix="run-") as name:
             yield Path(name)
 
-    def made(self, name: str, make: Callable[..., Any], **arguments: Any) -> Path:
+    def made(self, name: str, make: Callable[..., Any], **arguments: Any) -> str:
         """A file or folder of data, made by ``make(path, **arguments)`` if it is not there.
 
         Args:
-            name: of the file; it must tell its sizes, since data folders are kept.
+            name: of the file; it must give its sizes, since data folders are kept.
             make: see :meth:`call`.
             arguments: handed on.
         """
@@ -166,21 +143,18 @@ class Bench:
         if not path.exists():
             # A run that breaks off must not leave half of it under its name.
             half = path.with_name(f"half-{name}")
-            if half.exists():
-                half.unlink() if half.is_file() else shutil.rmtree(half)
+            if half.is_dir():
+                shutil.rmtree(half)
             self.call(make, path=str(half), **arguments)
             half.rename(path)
-        return path
+        return str(path)
 
-    def call(self, function: Callable[..., Any], **arguments: Any) -> Answer:
+    def call(self, function: Callable[..., Any], **arguments: Any) -> Run:
         """Call a function in a fresh process, in a new folder.
 
         Args:
             function: a function of a module's top level; it imports what is heavy itself.
             arguments: JSON values.
-
-        Returns:
-            What it returned, as JSON holds it.
 
         Raises:
             CaseError: the process failed.
@@ -188,9 +162,9 @@ class Bench:
         name = f"{function.__module__}:{function.__qualname__}"
         with self.folder() as folder:
             answer = folder / "answer.json"
-            command = [str(HERE / "side.py"), name, json.dumps(arguments), str(answer)]
+            command = [__file__, name, json.dumps(arguments), str(answer)]
             done = self.command([sys.executable, *command], folder)
-            return Answer(json.loads(answer.read_text("utf-8")), done.peak)
+            return Run(done.seconds, done.peak, json.loads(answer.read_text("utf-8")))
 
     def command(self, command: Sequence[str], folder: Path) -> Run:
         """Run a command in a folder.
@@ -198,11 +172,19 @@ class Bench:
         Raises:
             CaseError: it failed.
         """
-        done = run(command, folder)
-        if done.status:
-            said = "\n".join(done.stderr.strip().splitlines()[-_LAST_WORDS:])
-            raise CaseError(f"{' '.join(command)}\nended with status {done.status}:\n{said}")
-        return done
+        with tempfile.TemporaryFile() as output:
+            start = time.perf_counter()
+            process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - start
+            process.returncode = os.waitstatus_to_exitcode(status)
+            output.seek(0)
+            lines = output.read().decode("utf-8", "replace").strip().splitlines()
+        if status:
+            last = "\n".join(lines[-_LAST_LINES:])
+            raise CaseError(f"{' '.join(command)}\nended with status {process.returncode}:\n{last}")
+        unit = 1 if sys.platform == "darwin" else 1024
+        return Run(seconds, usage.ru_maxrss * unit)
 
     def in_turn(self, **sides: Callable[[], T]) -> dict[str, list[T]]:
         """Measure sides in turn, once in every round; see :func:`in_turn`."""
@@ -217,6 +199,10 @@ def in_turn(times: int, sides: Mapping[str, Callable[[], T]]) -> dict[str, list[
     Args:
         times: how often each is measured.
         sides: what measures each.
+
+    Example:
+        >>> in_turn(2, {"a": lambda: 1, "b": lambda: 2})
+        {'a': [1, 1], 'b': [2, 2]}
     """
     taken: dict[str, list[T]] = {name: [] for name in sides}
     for index in range(times):
@@ -228,9 +214,9 @@ def in_turn(times: int, sides: Mapping[str, Callable[[], T]]) -> dict[str, list[
 def environment(given: Mapping[str, str]) -> dict[str, str]:
     """The environment that every process is run in.
 
-    Nothing of the caller's MLflow settings counts, so that each process has a store of its own in
-    its folder; and Python keeps what it compiled, as it does unless told not to: a packaged model
-    would else compile its code at each start.
+    None of the caller's MLflow settings counts, so that each process has a store of its own in
+    its folder; and Python keeps what it compiled, as it does by default: a packaged model would
+    else compile its code at each start.
 
     Args:
         given: the caller's.
@@ -244,10 +230,20 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
         for name, value in given.items()
         if not name.startswith("MLFLOW_") and name != "PYTHONDONTWRITEBYTECODE"
     }
-    paths = [str(HERE), str(ROOT), str(ROOT / "examples" / "penguins")]
+    paths = [HERE, ROOT, ROOT / "examples" / "penguins", ROOT / "tests"]
     return {
         **kept,
-        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
+
+
+# Worker processes that a function starts import this file again.
+if __name__ == "__main__":
+    called, given_arguments, answer_file = sys.argv[1:]
+    module_name, _, function_name = called.partition(":")
+    returned = getattr(importlib.import_module(module_name), function_name)(
+        **json.loads(given_arguments)
+    )
+    Path(answer_file).write_text(json.dumps(returned), "utf-8")

@@ -2,57 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import Bench, Case, Goal, Row
-from makers import make_penguins
+import numpy as np
+from data import make_penguins
+from harness import Bench, Goal, Row, in_turn
 
 if TYPE_CHECKING:
-    from producing import Epoch
+    from barrage_mlflow.dataset import ArraySpec, Pipeline, Records
 
-    from barrage_mlflow.dataset import Records
+Epoch = Callable[[int], Iterator[Any]]
+"""Gives the batches of an epoch."""
 
 BATCH_SIZE = 64
-DATASET = {
-    "loader": {"import": "components.OneBirdLoader"},
-    "transformer": {"import": "components.OneBirdTransformer"},
+PENGUINS = {
+    "loader": {"import": "cases.components.OneBirdLoader"},
+    "transformer": {"import": "cases.components.OneBirdTransformer"},
 }
 
 
-def seconds_beside(path: str, workers: int, epochs: int) -> dict[str, list[float]]:
-    """Seconds of epochs of the engine's batches and of the bare loop's, in turn.
+def resolved(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole config of which only the dataset and the batch size count here."""
+    from barrage_mlflow.config import read_config, resolve_config
 
-    Args:
-        path: file of the records.
-        workers: processes of the engine.
-        epochs: how many of each; the first does not count.
-
-    Returns:
-        By side, ``ours`` and ``bare``.
-    """
-    from producing import our_epochs, resolved, seconds_in_turn
-
-    from barrage_mlflow.dataset import ArraySpec, Records
-
-    specs = {
-        "measurements": ArraySpec((4,), "float32"),
-        "missing": ArraySpec((4,), "float32"),
-        "island": ArraySpec((), "int32"),
-        "sex": ArraySpec((), "int32"),
+    outputs = [{"name": "y", "loss": {"import": "mse"}}]
+    config = {
+        "dataset": {**dataset, "seed": 7},
+        "model": {"network": {"import": "keras.Sequential"}, "outputs": outputs},
+        "solver": {"batch_size": BATCH_SIZE},
     }
-    config = resolved({**DATASET, "workers": workers}, BATCH_SIZE)
-    records = Records.read(path)
-    with our_epochs(config, records, specs) as ours:
-        return seconds_in_turn({"ours": ours, "bare": bare(records)}, epochs, len(records))
+    return resolve_config(read_config(config))
 
 
-def bare(records: Records) -> Epoch:
-    """The epochs of a loop that calls the same objects and stacks what they return."""
-    import numpy as np
-    from producing import pipeline, resolved
+def fitted(config: Mapping[str, Any], records: Records) -> Pipeline:
+    """The pipeline of a config in train mode, its transformer fitted."""
+    from barrage_mlflow.training.prepare import fit_pipelines
 
-    made = pipeline(resolved(DATASET, BATCH_SIZE), records)
+    return fit_pipelines(config, records, Path(tempfile.mkdtemp(dir="."), "transformer"))[0]
+
+
+@contextmanager
+def our_epochs(
+    config: Mapping[str, Any], records: Records, specs: Mapping[str, ArraySpec]
+) -> Iterator[Epoch]:
+    """The engine's train batches, as a training makes them; its worker processes end with it."""
+    from barrage_mlflow.dataset import Blocks
+    from barrage_mlflow.training.prepare import build_feeder, train_batches
+
+    with build_feeder(config, Path("cache")) as feeder:
+        train = train_batches(config, records, fitted(config, records), specs, feeder)
+
+        def epoch(index: int) -> Iterator[Any]:
+            with closing(Blocks(train.epoch(index))) as blocks:
+                while batch := blocks.take(train.batch_size):
+                    yield batch
+
+        yield epoch
+
+
+def bare_loop(records: Records) -> Epoch:
+    """The epochs of a loop that calls the same two objects and stacks what they return."""
+    made = fitted(resolved(PENGUINS), records)
     loader, transformer = made.loader, made.transformer
     # The cheapest that records can be: dicts that are there already.
     dicts = [records[index] for index in range(len(records))]
@@ -70,39 +86,58 @@ def bare(records: Records) -> Epoch:
     return epoch
 
 
-def measure(bench: Bench) -> list[Row]:
+def seconds(epoch: Epoch, index: int, records: int) -> float:
+    """Seconds of an epoch, ``(x, y)`` or ``(x, y, w)``, whose records are only counted.
+
+    Raises:
+        ValueError: it holds another number of records.
+    """
+    start = time.perf_counter()
+    made = sum(len(next(iter(batch[0].values()))) for batch in epoch(index))
+    if made != records:
+        raise ValueError(f"epoch {index}: expected {records} records, got {made}")
+    return time.perf_counter() - start
+
+
+def penguins_in_turn(path: str, workers: int, epochs: int) -> dict[str, list[float]]:
+    """Seconds of epochs, ``ours`` and ``bare``, in turn; the first of each does not count."""
+    from barrage_mlflow.dataset import ArraySpec, Records
+
+    numbers, code = ArraySpec((4,), "float32"), ArraySpec((), "int32")
+    specs = {"measurements": numbers, "missing": numbers, "island": code, "sex": code}
+    records = Records.read(path)
+    with our_epochs(resolved({**PENGUINS, "workers": workers}), records, specs) as ours:
+        bare, size = bare_loop(records), len(records)
+        ours_at, bare_at = count(), count()
+        sides = {
+            "ours": lambda: seconds(ours, next(ours_at), size),
+            "bare": lambda: seconds(bare, next(bare_at), size),
+        }
+        return {name: taken[1:] for name, taken in in_turn(epochs, sides).items()}
+
+
+def measure_penguins(bench: Bench) -> list[Row]:
     """Measure with one worker, and with two."""
     records = bench.size(40_000, 1_000)
-    path = str(bench.made(f"penguins-{records}.csv", make_penguins, records=records))
-    epochs = bench.size(9, 2)
+    path = bench.made(f"penguins-{records}.csv", make_penguins, records=records)
+    size = {"path": path, "epochs": bench.size(9, 2)}
     taken = bench.in_turn(
-        one=lambda: bench.call(seconds_beside, path=path, workers=1, epochs=epochs).value,
-        two=lambda: bench.call(seconds_beside, path=path, workers=2, epochs=epochs).value,
+        one=lambda: bench.call(penguins_in_turn, workers=1, **size).value,
+        two=lambda: bench.call(penguins_in_turn, workers=2, **size).value,
     )
 
-    def speeds(workers: str, side: str) -> list[float]:
-        return [records / seconds for done in taken[workers] for seconds in done[side]]
+    def rates(workers: str, side: str) -> list[float]:
+        return [records / each for done in taken[workers] for each in done[side]]
 
-    note = f"the bare loop: {1e6 / max(speeds('one', 'bare')):.1f} µs a record"
     return [
-        _row("records, 1 worker", speeds("one", "ours"), speeds("one", "bare"), Goal(0.9), note),
-        _row("records, 2 workers", speeds("two", "ours"), speeds("two", "bare"), Goal(1.5)),
+        Row(name, "bare loop", "records/s", rates(key, "ours"), rates(key, "bare"), Goal(bound))
+        for name, key, bound in (
+            ("records, 1 worker", "one", 0.9),
+            ("records, 2 workers", "two", 1.5),
+        )
     ]
 
 
-def _row(name: str, ours: list[float], bare: list[float], goal: Goal, note: str = "") -> Row:
-    return Row(name, "bare loop", "records/s", ours, bare, goal, note)
-
-
-CASES = [
-    Case(
-        "records",
-        """\
-The penguins' loader and transformer without their batch forms, 40,000 records, batch 64: records/s
-of shuffled batches that nobody trains on. Ours are the train batches of the engine, with one
-worker process and with two. The peer is a loop in one process that calls the same two objects on
-dicts that are in memory already and stacks what they return. They take turns in one process, epoch
-by epoch: eight pairs a round, after a first one that does not count.""",
-        measure,
-    )
-]
+CASES = {
+    "records": measure_penguins,
+}

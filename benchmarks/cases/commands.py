@@ -1,0 +1,134 @@
+"""Whole commands, from their start to their end, and what packaging takes of them."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from data import build_mlp, few, mlp_config, patience, read_arrays
+from harness import ROOT, Bench, CaseError, Goal, Row, in_turn
+
+IRIS = ROOT / "examples" / "iris"
+TABLES = [str(IRIS / "train.csv"), str(IRIS / "validation.csv")]
+BY_HAND = str(Path(__file__).with_name("iris_by_hand.py"))
+EXAMPLES = 5
+"""Records of the input example, as many as ours has."""
+
+
+def measure_iris(bench: Bench) -> list[Row]:
+    """Measure both whole processes."""
+    epochs = bench.size(50, 3)
+    config = json.loads((IRIS / "config.json").read_text("utf-8"))
+    config["solver"]["epochs"], config["services"] = epochs, patience(epochs)
+
+    def seconds(report: str, *command: str) -> float:
+        with bench.folder() as folder:
+            (folder / "config.json").write_text(json.dumps(config), "utf-8")
+            done = bench.command([sys.executable, *command], folder)
+            trained = len((folder / report).read_text("utf-8").splitlines()) - 1
+        if trained != epochs:
+            raise CaseError(f"{command[0]}: expected {epochs} epochs, got {trained}")
+        return done.seconds
+
+    train = ["-m", "barrage_mlflow", "train", "config.json", *TABLES, "--artifact-dir", "run"]
+    sides = {
+        "ours": lambda: seconds("run/training_report.csv", *train),
+        "peer": lambda: seconds("report.csv", BY_HAND, *TABLES, str(epochs)),
+    }
+    if not bench.short:
+        in_turn(1, sides)  # what is imported first comes from the disk
+    taken = bench.in_turn(**sides)
+    goal = Goal(0.85, at_most=True)
+    return [Row("iris", "script by hand", "s", taken["ours"], taken["peer"], goal)]
+
+
+def measure_check(bench: Bench) -> list[Row]:
+    """Measure the command on the penguins' config, each process a fresh one."""
+    times = bench.size(21, 2)
+    penguins = ROOT / "examples" / "penguins"
+    command = [sys.executable, "-m", "barrage_mlflow", "check", "config.json"]
+    taken = [bench.command(command, penguins).seconds for _ in range(times)]
+    goal = Goal(1.0, at_most=True)
+    return [Row("check", "0.3 s", "s", taken, [0.3] * times, goal)]
+
+
+def seconds_to_package(table: str) -> dict[str, float]:
+    """Train; return the seconds from the best weights to the logged model, by part."""
+    from barrage_mlflow import BarrageModel
+    from barrage_mlflow.tracking import publisher
+    from barrage_mlflow.training import train
+
+    taken: dict[str, float] = {}
+
+    def timed(owner: Any, name: str) -> Any:
+        whole = getattr(owner, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return whole(*arguments, **named)
+            finally:
+                taken[name] = time.perf_counter() - start
+
+        return mock.patch.object(owner, name, call)
+
+    with ExitStack() as stack:
+        for owner, name in (
+            (train, "save_model"),
+            (train, "package_model"),
+            (publisher, "log_model"),
+        ):
+            stack.enter_context(timed(owner, name))
+        BarrageModel("artifacts").train(mlp_config(256, epochs=1), table, table)
+    return taken
+
+
+def seconds_to_log(table: str) -> float:
+    """Train; return the seconds that MLflow takes to log the network."""
+    import mlflow
+    import mlflow.tensorflow
+    from mlflow.models import infer_signature
+
+    from barrage_mlflow.tracking import requirements
+
+    x, y = read_arrays(table)
+    network = build_mlp()
+    network.fit(x, y, batch_size=256, verbose=0)
+    example, pins = x[:EXAMPLES], requirements()
+    with mlflow.start_run():
+        signature = infer_signature(example, network.predict(example, verbose=0))
+        start = time.perf_counter()
+        mlflow.tensorflow.log_model(
+            network, name="model", signature=signature, input_example=example, pip_requirements=pins
+        )
+        return time.perf_counter() - start
+
+
+def measure_log_model(bench: Bench) -> list[Row]:
+    """Measure some trainings of each side."""
+    table = few(bench)
+    sides = {
+        "ours": lambda: bench.call(seconds_to_package, table=table).value,
+        "peer": lambda: bench.call(seconds_to_log, table=table).value,
+    }
+    taken: dict[str, list[Any]] = in_turn(bench.size(3, 1) * bench.rounds, sides)
+    mine = [sum(parts.values()) for parts in taken["ours"]]
+    medians = {
+        part: statistics.median(each[part] for each in taken["ours"]) for part in taken["ours"][0]
+    }
+    note = ", ".join(f"{part} {seconds:.2f}" for part, seconds in medians.items())
+    goal = Goal(1.5, at_most=True)
+    return [Row("log_model", "Keras flavor", "s", mine, taken["peer"], goal, note)]
+
+
+CASES = {
+    "log_model": measure_log_model,
+    "iris": measure_iris,
+    "check": measure_check,
+}

@@ -1,0 +1,2 @@
+"""What a tracking server that is far away, gone or silent costs a training."""
+CASES: dict = {}

@@ -1,0 +1,137 @@
+"""The training of a small network, on a table in memory and on one that is streamed."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from functools import partial
+from typing import Any
+
+from data import FEATURES, build_mlp, few, mlp_config, read_arrays, stopwatch, table
+from harness import MB, Bench, Goal, Row
+
+RECORDS, SHORT_RECORDS = 200_000, 4_000
+SWEEP = [8, 16, 32, 64, 128, 256]
+"""The values of ``steps_per_execution`` that are tried out, in steps."""
+WINDOW = 262_144
+"""Records within which a streamed file is shuffled."""
+ALLOWED = 400.0
+"""MB above the same command on 1,000 records."""
+
+
+def ours(
+    train: str, validation: str, config: dict[str, Any], steps: int | None = None
+) -> list[float]:
+    """Train by a config; return the seconds of the steady epochs."""
+    from barrage_mlflow import BarrageModel
+
+    watch = stopwatch()
+    if steps:
+        config["solver"]["steps"] = steps
+    BarrageModel("artifacts").train(config, train, validation, callbacks=[watch])
+    return list(watch.steady)
+
+
+def plain(train: str, batch_size: int, epochs: int) -> list[float]:
+    """``model.fit`` on arrays; return the seconds of the steady epochs."""
+    return _fit(*read_arrays(train), batch_size, epochs)
+
+
+def tuned(train: str, batch_size: int, epochs: int, sweep: list[int]) -> dict[str, Any]:
+    """The same with the value of ``steps_per_execution`` that does best in a sweep."""
+    x, y = read_arrays(train)
+    some = batch_size * 1_000  # records, so that the sweep takes no longer than what it is for
+    seconds = {
+        steps: min(_fit(x[:some], y[:some], batch_size, 3, steps_per_execution=steps))
+        for steps in sweep
+    }
+    best = min(seconds, key=seconds.__getitem__)
+    return {"best": best, "steady": _fit(x, y, batch_size, epochs, steps_per_execution=best)}
+
+
+def _fit(x: Any, y: Any, batch_size: int, epochs: int, **compiling: Any) -> list[float]:
+    watch = stopwatch()
+    network = build_mlp(**compiling)
+    network.fit(x, y, batch_size=batch_size, epochs=epochs, callbacks=[watch], verbose=0)
+    return list(watch.steady)
+
+
+def measure_mlp(bench: Bench, batch_size: int, least_plain: float) -> list[Row]:
+    """Measure the engine, plain ``fit`` and tuned ``fit``."""
+    records = bench.size(RECORDS, SHORT_RECORDS)
+    train = table(bench, records, seed=1)
+    epochs = bench.size(8, 3)
+    fit = {"train": train, "batch_size": batch_size, "epochs": epochs}
+    config = mlp_config(batch_size, epochs)
+    taken = bench.in_turn(
+        ours=lambda: bench.call(ours, train=train, validation=few(bench), config=config).value,
+        plain=lambda: bench.call(plain, **fit).value,
+        tuned=lambda: bench.call(tuned, **fit, sweep=bench.size(SWEEP, SWEEP[:2])).value,
+    )
+
+    def rates(seconds: list[list[float]]) -> list[float]:
+        return [records / statistics.median(each) for each in seconds]
+
+    name, mine = f"mlp_{batch_size}", rates(taken["ours"])
+    best = rates([done["steady"] for done in taken["tuned"]])
+    note = f"best of the sweep: {', '.join(str(done['best']) for done in taken['tuned'])}"
+    return [
+        Row(name, "plain fit", "records/s", mine, rates(taken["plain"]), Goal(least_plain)),
+        Row(name, "tuned fit", "records/s", mine, best, Goal(0.95), note),
+    ]
+
+
+def measure_memory(bench: Bench) -> list[Row]:
+    """Measure the peak of the command on much data, less that on little."""
+    records = bench.size(2_000_000, 20_000)
+    much = table(bench, records, seed=1)
+    config = json.dumps(mlp_config(1_024, epochs=1))
+
+    def peak(train: str) -> float:
+        with bench.folder() as folder:
+            (folder / "config.json").write_text(config, "utf-8")
+            command = ["-m", "barrage_mlflow", "train", "config.json", train, few(bench)]
+            return bench.command([sys.executable, *command], folder).peak / MB
+
+    taken = bench.in_turn(much=lambda: peak(much), little=lambda: peak(few(bench)))
+    above = [large - small for large, small in zip(*taken.values(), strict=True)]
+    size = [records * FEATURES * 4 / MB] * bench.rounds
+    note = f"peak on 1,000 records: {min(taken['little']):,.0f} MB"
+    return [Row("memory_in", "size of the data", "MB", above, size, Goal(2.0, at_most=True), note)]
+
+
+def measure_stream(bench: Bench) -> list[Row]:
+    """Measure speed and memory of the same process."""
+    batch_size, epochs = 256, 4
+    records = bench.size(20_000_000, 40_000)
+    steps = records // batch_size // epochs  # the epochs together go over the data once
+    in_memory = bench.size(RECORDS, SHORT_RECORDS)
+    config = mlp_config(batch_size, epochs, shuffle_window=WINDOW)
+    call = partial(bench.call, ours, validation=few(bench))
+    large = table(bench, records, seed=3, in_parts=True)
+    resident = table(bench, in_memory, seed=1)
+    taken = bench.in_turn(
+        streamed=lambda: call(train=large, config=config, steps=steps),
+        resident=lambda: call(train=resident, config=mlp_config(batch_size, 8)),
+        small=lambda: call(train=few(bench), config=config),
+    )
+    rates = [steps * batch_size / statistics.median(done.value) for done in taken["streamed"]]
+    peers = [in_memory / statistics.median(done.value) for done in taken["resident"]]
+    base = [done.peak / MB for done in taken["small"]]
+    above = [done.peak / MB - less for done, less in zip(taken["streamed"], base, strict=True)]
+    allowed = [ALLOWED] * bench.rounds
+    note = f"peak on 1,000 records: {min(base):,.0f} MB"
+    most = Goal(1.0, at_most=True)
+    return [
+        Row("stream, speed", "mlp_256 in memory", "records/s", rates, peers, Goal(0.8)),
+        Row("stream, memory", "400 MB", "MB", above, allowed, most, note),
+    ]
+
+
+CASES = {
+    "mlp_32": partial(measure_mlp, batch_size=32, least_plain=2.0),
+    "mlp_256": partial(measure_mlp, batch_size=256, least_plain=1.5),
+    "memory_in": measure_memory,
+    "stream": measure_stream,
+}
