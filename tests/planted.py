@@ -174,9 +174,6 @@ def _plantings(config: dict[str, Any], rng: random.Random) -> Iterator[Planting]
     yield from _output_faults(config)
     yield from _solver_faults(config)
     yield from _placeholder_faults(config, rng)
-    if isinstance(config.get("services", {}).get("tensorboard"), dict):
-        path: Path = ("services", "tensorboard", "log_dir")
-        yield _added("key that is set by Barrage", path, "logs")
 
 
 def _changed(kind: str, path: Path, value: Any, *touches: Path, needs: Any = ()) -> Planting:
@@ -198,7 +195,7 @@ def _missing(kind: str, path: Path, *touches: Path, needs: Any = ()) -> Planting
 
 def _mistyped_keys(config: dict[str, Any], rng: random.Random) -> Iterator[Planting]:
     for word in words_in(config):
-        if word.is_key and word.kind in ("key", "callback param"):
+        if word.is_key and word.kind == "key":
             _, mistyped = slip(rng, word)
             touches = frozenset([(*word.path, "(key)")])
             path = word.path
@@ -318,12 +315,11 @@ def _solver_faults(config: dict[str, Any]) -> Iterator[Planting]:
     both = frozenset([rate, reducer])
     if isinstance(solver["optimizer"]["learning_rate"], dict):
         block = {"monitor": "loss", "mode": "min", "patience": 3, "factor": 0.5}
-        yield replace(_changed("schedule and reducer", reducer, block), touches=both)
+        yield Planting("schedule and reducer", rate, "set", reducer, block, touches=both)
     elif "learning_rate_reducer" in solver:
         params = {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5}
         schedule = {"import": "ExponentialDecay", "params": params}
-        fault = Planting("schedule and reducer", reducer, "set", rate, schedule)
-        yield replace(fault, touches=both)
+        yield Planting("schedule and reducer", rate, "set", rate, schedule, touches=both)
 
 
 def _placeholder_faults(config: dict[str, Any], rng: random.Random) -> Iterator[Planting]:

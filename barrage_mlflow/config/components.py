@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from barrage_mlflow.config.findings import Finding, Where
 from barrage_mlflow.config.imports import find_target
 from barrage_mlflow.config.keras_index import snake_name
-from barrage_mlflow.config.signatures import ParamProblem
 from barrage_mlflow.config.targets import NotImportableError, Target, base_classes, wanted
 from barrage_mlflow.errors import ComponentError, ImportPathError
 
@@ -78,7 +78,7 @@ def param_problems(
     params: Iterable[str],
     passed: tuple[str, ...] | None = None,
     also: tuple[str, ...] = (),
-) -> list[ParamProblem]:
+) -> list[Finding]:
     """What is wrong with the params of an import block, as far as the signature tells.
 
     Args:
@@ -100,7 +100,7 @@ def param_problems(
         if target.path.startswith("keras."):
             remedy = f"write {bare!r}, or give a class"
         message = f"a plain function {snake_name(bare)!r} of (y_true, y_pred) is no {kind}"
-        return [ParamProblem(None, message, remedy)]
+        return [Finding(Where(()), message, remedy)]
     if kind == "augmentor" and "rng" in target.accepts.names:
         also = (*also, "rng")
     if passed is None:

@@ -8,15 +8,15 @@ from typing import Any
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.annotations import annotation_schema
 from barrage_mlflow.config.components import param_problems
-from barrage_mlflow.config.findings import Finding
+from barrage_mlflow.config.findings import Finding, Where
 from barrage_mlflow.config.imports import find_target, is_sequential
-from barrage_mlflow.config.paths import Path, nearest, value_at
-from barrage_mlflow.config.placeholder_checks import names_in_use, placeholder_findings
-from barrage_mlflow.config.placeholders import placeholder_name
-from barrage_mlflow.config.repair import LAYERS
-from barrage_mlflow.config.schema import schema_at
+from barrage_mlflow.config.names import nearest
+from barrage_mlflow.config.paths import Path, value_at
+from barrage_mlflow.config.placeholders import names_in_use, placeholder_findings, placeholder_name
+from barrage_mlflow.config.schema import with_placeholders
 from barrage_mlflow.config.shape import value_findings
 from barrage_mlflow.config.targets import NotImportableError, Target, ask_keras
+from barrage_mlflow.config.unknown_keys import LAYERS
 
 Targets = dict[Path, Target]
 
@@ -45,13 +45,12 @@ def import_findings(data: Any, *, run_code: bool = False) -> Iterator[Finding]:
         try:
             targets[path] = find_target(name, kind, run_code=run_code)
         except NotImportableError as fault:
-            yield Finding((*path, "import"), fault.message, fault.remedy)
+            yield Finding(Where((*path, "import")), fault.message, fault.remedy)
     for path, block, kind in import_blocks(data):
         params = block.get("params", {})
         if path in targets and isinstance(params, dict):
             yield from _param_findings(path, params, kind, targets[path], data)
             yield from _value_findings(path, params, targets[path])
-    yield from _layer_findings(data)
     yield from placeholder_findings(data, targets.get(_TRANSFORMER), targets.get(_NETWORK))
 
 
@@ -105,11 +104,7 @@ def _param_findings(
         in_use = names_in_use(data)
         names = [name for name in names if name in target.accepts.names or name not in in_use]
     for problem in param_problems(target, kind, names, also=also):
-        if problem.name is not None:
-            key = (*path, "params", problem.name)
-            yield Finding(key, problem.message, problem.remedy, True)
-        else:
-            yield Finding(path, problem.message, problem.remedy)
+        yield problem.below(path)
 
 
 def _value_findings(path: Path, params: dict[str, Any], target: Target) -> Iterator[Finding]:
@@ -121,7 +116,9 @@ def _value_findings(path: Path, params: dict[str, Any], target: Target) -> Itera
         is_default = repr(value) == repr(accepts.defaults.get(name, ...))
         if name in accepts.types and not is_default and here != LAYERS:
             node = annotation_schema(accepts.types[name])
-            yield from value_findings(value, node, here, is_param=True)
+            if path[0] == "model":
+                node = with_placeholders(node)
+            yield from value_findings(value, node, here)
         if target.path.startswith("keras.") and isinstance(value, str):
             yield from _keras_name_findings(here, value)
 
@@ -140,13 +137,4 @@ def _keras_name_findings(path: Path, value: str) -> Iterator[Finding]:
     if value not in known and near is not None:
         article = "an" if kind[0] in "ai" else "a"
         message = f"{value!a} is not the name of {article} {kind} in Keras"
-        yield Finding(path, message, f"did you mean {near!r}?")
-
-
-def _layer_findings(data: Any) -> Iterator[Finding]:
-    """The layer blocks of `sequential_from_config`, which the schema sees as free params."""
-    params = value_at(data, LAYERS[:-1])
-    given = isinstance(params, dict) and LAYERS[-1] in params
-    if given and is_sequential(value_at(data, (*_NETWORK, "import"))):
-        node = {"type": "array", "items": schema_at(_NETWORK)}
-        yield from value_findings(params[LAYERS[-1]], node, LAYERS, is_param=True)
+        yield Finding(Where(path), message, f"did you mean {near!r}?")

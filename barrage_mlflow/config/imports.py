@@ -8,7 +8,7 @@ from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.definitions import define
-from barrage_mlflow.config.paths import did_you_mean
+from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.config.project_imports import project_target
 from barrage_mlflow.config.signatures import Accepts
 from barrage_mlflow.config.source_code import CannotTellError, NotThereError

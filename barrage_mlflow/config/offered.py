@@ -13,7 +13,7 @@ from barrage_mlflow.config import keras_index, source_code
 from barrage_mlflow.config.components import PASSED
 from barrage_mlflow.config.definitions import Definition, define, defined_in
 from barrage_mlflow.config.imports import find_target
-from barrage_mlflow.config.paths import did_you_mean
+from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.config.project import own_modules
 from barrage_mlflow.config.signatures import Accepts
 from barrage_mlflow.config.source_code import (

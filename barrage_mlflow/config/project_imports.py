@@ -17,7 +17,7 @@ from typing import Any
 
 from barrage_mlflow.config import source_code
 from barrage_mlflow.config.definitions import BARRAGE_BASES, define
-from barrage_mlflow.config.paths import did_you_mean, suggest
+from barrage_mlflow.config.names import did_you_mean, suggest
 from barrage_mlflow.config.project import is_own, own_modules
 from barrage_mlflow.config.signatures import Accepts
 from barrage_mlflow.config.source_code import BrokenModuleError, CannotTellError, NotThereError

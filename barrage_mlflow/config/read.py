@@ -9,7 +9,8 @@ from pathlib import Path
 
 from barrage_mlflow.config.document import Document, plain_copy
 from barrage_mlflow.config.json_reader import read_json
-from barrage_mlflow.config.paths import nearest, show_path, show_value
+from barrage_mlflow.config.names import nearest
+from barrage_mlflow.config.paths import show_path, show_value
 from barrage_mlflow.errors import ConfigError, Fault
 
 MAX_BYTES = 5 * 1024 * 1024

@@ -20,6 +20,7 @@ _HEAD = """<!-- Generated from barrage_mlflow/config/schema.json; change that fi
 
 # Config
 """
+_IMPORT_BLOCKS = "A class or function by its Python path, called with `params`."
 
 
 def render() -> str:
@@ -32,7 +33,7 @@ def render() -> str:
     root = schema()
     parts = [_HEAD, root["description"], *_section("", root)]
     block = root["$defs"]["importBlock"]
-    parts += ["## Import blocks", block["description"], _table(block)]
+    parts += ["## Import blocks", _IMPORT_BLOCKS, _table(block)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from barrage_mlflow.config.paths import Path
 
+PLACEHOLDER = "#/$defs/placeholder"
+
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a config, as a fresh copy.
@@ -53,6 +55,37 @@ def object_form(node: dict[str, Any]) -> dict[str, Any]:
         if dereferenced(choice).get("type") == "object":
             return dereferenced(choice)
     return node
+
+
+def types_of(node: dict[str, Any]) -> list[str]:
+    """The JSON types that a schema node allows; empty where it names none.
+
+    Example:
+        >>> types_of({"type": "integer"}), types_of({"enum": [1]})
+        (['integer'], [])
+    """
+    found = dereferenced(node).get("type", [])
+    return [found] if isinstance(found, str) else list(found)
+
+
+def with_placeholders(node: dict[str, Any]) -> dict[str, Any]:
+    """A node that also takes a placeholder, for a value itself and for what is in it.
+
+    Example:
+        >>> with_placeholders({"type": "integer"})
+        {'anyOf': [{'type': 'integer'}, {'$ref': '#/$defs/placeholder'}]}
+    """
+    inner = dict(node)
+    for word in ("items", "additionalProperties"):
+        if isinstance(inner.get(word), dict):
+            inner[word] = with_placeholders(inner[word])
+    if "anyOf" in inner:
+        choices = [with_placeholders(choice) for choice in inner["anyOf"]]
+        flat = [one for choice in choices for one in choice.get("anyOf", [choice])]
+        return {"anyOf": [one for i, one in enumerate(flat) if one not in flat[:i]]}
+    if not inner or "string" in types_of(inner):
+        return inner
+    return {"anyOf": [inner, {"$ref": PLACEHOLDER}]}
 
 
 def schema_at(path: Path) -> dict[str, Any] | None:

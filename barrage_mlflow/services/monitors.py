@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from barrage_mlflow.config.paths import suggest
+from barrage_mlflow.config.names import suggest
 from barrage_mlflow.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
