@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from barrage_mlflow.config import keras_index
-from barrage_mlflow.config.imports import find_target, is_from_keras
+from barrage_mlflow.config.imports import is_from_keras, known_target
 from barrage_mlflow.config.output_names import given_name, mistyped_output_names
 from barrage_mlflow.config.paths import nearest, value_at
 from barrage_mlflow.config.placeholders import placeholder_name
-from barrage_mlflow.config.targets import NotImportableError, ask_keras
+from barrage_mlflow.config.targets import NotImportableError, Target
 
 
 def metric_names(output: Mapping[str, Any]) -> list[str] | None:
@@ -73,18 +73,17 @@ def _is_known(block: Any) -> bool:
     return (
         "." in path
         or keras_index.is_shape_alias("metric", path)
-        or nearest(path, ask_keras(keras_index.names, "metric")) is not None
+        or nearest(path, keras_index.names("metric")) is not None
     )
 
 
-def _metric_entry(path: str) -> keras_index.KerasEntry | None:
+def _metric_entry(path: str) -> Target | None:
     """What the index tells of a metric of Keras's; None for any other."""
     if "." in path and not is_from_keras(path):
         return None
     try:
-        target = find_target(path, "metric", run_code=False)
-        return keras_index.at(target.path.removeprefix("keras."))
-    except (NotImportableError, ImportError):
+        return known_target(path, "metric")
+    except NotImportableError:
         return None
 
 
@@ -172,5 +171,5 @@ def _directions(name: str, block: dict[str, Any]) -> dict[str, str]:
     entry = _metric_entry(path)
     if entry is not None:
         return {name: entry.direction}
-    near = nearest(path, ask_keras(keras_index.names, "metric"))
+    near = nearest(path, keras_index.names("metric"))
     return {name: ""} | ({near: ""} if near and name == path else {})

@@ -12,7 +12,7 @@ from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding
-from barrage_mlflow.config.imports import current_path, find_target, is_from_keras, is_sequential
+from barrage_mlflow.config.imports import is_from_keras, is_sequential, known_target
 from barrage_mlflow.config.paths import Path, did_you_mean, is_slip, nearest, show_names, value_at
 from barrage_mlflow.config.placeholders import placeholder_name
 from barrage_mlflow.config.repair import LAYERS
@@ -112,7 +112,7 @@ def _repeated(data: Any) -> Iterator[Finding]:
 def _selector(data: Any) -> Any:
     """The params of the loader, if it is the built-in one."""
     loader = value_at(data, ("dataset", "loader", "import"))
-    if not isinstance(loader, str) or current_path(loader) not in _SELECTORS:
+    if not isinstance(loader, str) or keras_index.current_path(loader) not in _SELECTORS:
         return None
     return value_at(data, ("dataset", "loader", "params"))
 
@@ -243,10 +243,12 @@ def given_name(block: Any, kind: str) -> Any:
     if not mistyped:
         return None
     try:
-        accepts = find_target(path, kind, run_code=False).accepts
+        target = known_target(path, kind)
     except NotImportableError:
         return None
-    return next((params[key] for key in mistyped if key not in accepts.names), None)
+    if target is None:
+        return None
+    return next((params[key] for key in mistyped if key not in target.accepts.names), None)
 
 
 def _snake(layer: Any) -> str | None:
@@ -255,7 +257,7 @@ def _snake(layer: Any) -> str | None:
     if not isinstance(path, str) or ("." in path and not is_from_keras(path)):
         return None
     try:
-        target = find_target(path, "layer", run_code=False)
+        target = known_target(path, "layer")
     except NotImportableError:
         return None
-    return keras_index.snake_name(target.path.rpartition(".")[2])
+    return keras_index.snake_name(target.path.rpartition(".")[2]) if target else None

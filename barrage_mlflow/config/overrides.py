@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from barrage_mlflow.config.document import Document, Spot, plain_copy
+from barrage_mlflow.config.document import Document, plain_copy
 from barrage_mlflow.config.json_reader import read_json
 from barrage_mlflow.config.paths import Path, show_path, show_value
 from barrage_mlflow.config.schema import object_form, schema_at
@@ -48,16 +48,15 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> Docu
         document.source,
         document.text,
         (*document.faults, *edit.faults),
-        edit.value_spots,
-        edit.key_spots,
+        edit.overridden,
+        document.locate,
     )
 
 
 class _Edit:
     def __init__(self, document: Document) -> None:
         self.data = copy.deepcopy(document.data)
-        self.value_spots: dict[Path, Spot] = dict(document.value_spots)
-        self.key_spots: dict[Path, Spot] = dict(document.key_spots)
+        self.overridden = dict(document.overridden)
         self.faults: list[Fault] = []
 
     def set(self, key: str, value: object) -> None:
@@ -107,10 +106,9 @@ class _Edit:
             holder[step] = value
 
     def mark(self, path: Path, name: str) -> None:
-        for spots in (self.value_spots, self.key_spots):
-            for below in [known for known in spots if known[: len(path)] == path]:
-                del spots[below]
-            spots[path] = name
+        for below in [known for known in self.overridden if known[: len(path)] == path]:
+            del self.overridden[below]
+        self.overridden[path] = name
 
     def typed(self, value: object, path: Path, name: str) -> Any:
         if isinstance(value, str):

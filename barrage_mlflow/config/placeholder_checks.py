@@ -14,11 +14,9 @@ from barrage_mlflow.config.placeholders import (
     placeholders_in,
     unknown_placeholder,
 )
-from barrage_mlflow.config.source_code import CannotTellError
 from barrage_mlflow.config.targets import Target
 
 _PARAMS: Path = ("model", "network", "params")
-_IDENTITY = "barrage_mlflow.dataset.IdentityTransformer"
 
 
 def placeholder_findings(
@@ -99,15 +97,4 @@ def _network_param_names(data: Any, transformer: Target | None) -> tuple[str, ..
         return ()
     if transformer is None or transformer.form != "class":
         return None
-    if transformer.definition is None:
-        declared = getattr(transformer.load(), "network_param_names", None)
-    else:
-        try:
-            declared = transformer.definition.literal("network_param_names")
-        except CannotTellError:
-            return None
-    if declared is None and transformer.path == _IDENTITY:
-        return ()
-    if isinstance(declared, list | tuple) and all(isinstance(name, str) for name in declared):
-        return tuple(declared)
-    return None
+    return transformer.network_param_names

@@ -16,7 +16,6 @@ from barrage_mlflow.config.imports import is_sequential
 from barrage_mlflow.config.paths import Path, is_slip, nearest_free, value_at
 from barrage_mlflow.config.schema import dereferenced, object_form, schema, schema_at
 from barrage_mlflow.config.shape import unknown_key
-from barrage_mlflow.config.targets import NotImportableError
 
 LAYERS: Path = ("model", "network", "params", "layers")
 """Where the layer blocks of `sequential_from_config` stand."""
@@ -113,10 +112,7 @@ def known_keys(node: dict[str, Any]) -> Iterable[str]:
 
 
 def _callback_names(callback: str) -> Iterator[str]:
-    try:
-        entry = keras_index.short("callback", callback)
-    except ImportError as error:
-        raise NotImportableError(f"Keras cannot be imported: {error}") from error
+    entry = keras_index.short("callback", callback)
     for name in entry.accepts.names if entry else ():
         if (callback, name) != ("TensorBoard", "log_dir"):
             yield name

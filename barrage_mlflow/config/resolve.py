@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +14,9 @@ from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.import_checks import import_findings
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.read import read_config
-from barrage_mlflow.config.repair import Repaired, repair_keys
+from barrage_mlflow.config.repair import repair_keys
 from barrage_mlflow.config.rules import mode_warnings, rule_findings
 from barrage_mlflow.config.shape import shape_findings
-from barrage_mlflow.config.source_code import one_look
-from barrage_mlflow.config.targets import NotImportableError
 from barrage_mlflow.errors import ConfigError, Fault
 
 
@@ -49,7 +46,8 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
     """
     faults = plain_faults(document)
     if not faults:
-        faults = _faults(document, shape_findings, rule_findings, import_findings)
+        read = functools.partial(import_findings, folders=document.folders)
+        faults = _faults(document, shape_findings, rule_findings, read)
     if not faults and run_code:
         faults = _faults(document, functools.partial(import_findings, run_code=True))
     return [*faults, *document.faults]
@@ -95,17 +93,10 @@ mode is "max"; write "min"
 
 
 def _faults(document: Document, *checks: Callable[[Any], Iterator[Finding]]) -> list[Fault]:
-    repaired = Repaired(document.data)
+    repaired = repair_keys(document.data)
     findings: list[Finding] = []
-    with contextlib.suppress(NotImportableError):  # the checks say it
-        repaired = repair_keys(document.data)
     for check in checks:
-        try:
-            with one_look():
-                findings += check(repaired.data)
-        except NotImportableError as fault:
-            # Keras, which the check had to ask, cannot be imported: a fault like any other.
-            findings.append(Finding((), fault.message, fault.remedy))
+        findings += check(repaired.data)
     placed = [
         replace(finding, path=repaired.given(finding.path))
         for finding in findings
