@@ -317,7 +317,6 @@ def check(
     warnings: list[Fault] = []
     try:
         document = apply_overrides(read_config(config), overrides)
-        add_project_path(document)
         faults = find_faults(document)
         warnings = find_warnings(document)
     except ConfigError as error:
@@ -337,6 +336,7 @@ def check(
 
         from barrage_mlflow.commands.check import dry_run
 
+        add_project_path(document)
         run = dry_run(resolve_config(document, run_code=True), train_head, validation_head)
         click.echo(run.report)
         if run.error is not None:
@@ -352,11 +352,11 @@ def check(
 )
 def schema(project: str | None) -> None:
     """Print the JSON Schema of a config, which lets an editor complete and check it."""
-    from barrage_mlflow.config import add_project_path, read_config
+    from barrage_mlflow.config import read_config
     from barrage_mlflow.config.editor_schema import editor_schema
 
-    add_project_path(read_config({}))
-    click.echo(json.dumps(editor_schema(project), indent=1, ensure_ascii=False))
+    found = editor_schema(project, read_config({}).folders)
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False))
 
 
 @main.command(epilog=_EXAMPLE + "barrage-mlflow diff config.json runs:/RUN_ID")

@@ -14,7 +14,6 @@ import pytest
 from fork_server import ForkServer
 from hypothesis import settings
 
-from barrage_mlflow.config import keras_index
 from barrage_mlflow.scoring import model_code
 from barrage_mlflow.scoring import process as model_process
 
@@ -45,12 +44,6 @@ def _checkcache_undisturbed(filename: str | None = None) -> None:
 
 
 linecache.checkcache = _checkcache_undisturbed
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _index_of_keras() -> None:
-    """Have the index of Keras made before a test compares all that is printed."""
-    keras_index.names("loss")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,6 +26,7 @@ from typos import Path, blocks_in, is_of_project, slip, words_in
 
 from barrage_mlflow.config.imports import find_target
 from barrage_mlflow.config.placeholders import placeholders_in
+from barrage_mlflow.config.source import SourceReader
 
 _STRANGE = ("zebra", "quux", "waltz", "glyph", "fjord", "vortex", "jigsaw", "kayak")
 """Names that are near to nothing."""
@@ -246,7 +247,7 @@ def _block_faults(config: dict[str, Any], rng: random.Random) -> Iterator[Planti
 def _param_faults(
     path: Path, kind: str, block: dict[str, Any], rng: random.Random
 ) -> Iterator[Planting]:
-    accepts = find_target(block["import"], kind, run_code=False).accepts
+    accepts = find_target(block["import"], kind, SourceReader()).accepts
     at = (*path, "import")
     params = block.get("params")
     if not params:

@@ -26,6 +26,7 @@ from barrage_mlflow.config import keras_index, schema
 from barrage_mlflow.config.imports import find_target
 from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.config.placeholders import placeholder_name
+from barrage_mlflow.config.source import SourceReader
 
 Path = tuple[str | int, ...]
 
@@ -218,7 +219,7 @@ def _import_words(config: dict[str, Any]) -> Iterator[Word]:
     for path, kind, block in blocks_in(config):
         name = block["import"]
         yield from _name_words((*path, "import"), kind, name)
-        accepts = find_target(name, kind, run_code=False).accepts
+        accepts = find_target(name, kind, SourceReader()).accepts
         # What a class of the project takes beside the names that it lists, only it knows.
         if is_of_project(name) and accepts.any_name:
             continue

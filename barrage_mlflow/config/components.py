@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from barrage_mlflow.config.findings import Finding, Where
-from barrage_mlflow.config.imports import find_target
+from barrage_mlflow.config.imports import base_classes, find_target, wanted
 from barrage_mlflow.config.keras_index import snake_name
-from barrage_mlflow.config.targets import NotImportableError, Target, base_classes, wanted
+from barrage_mlflow.config.targets import NotImportableError, Target
 from barrage_mlflow.errors import ComponentError, ImportPathError
 
 PASSED = {"loader": ("mode",), "transformer": ("mode", "loader"), "augmentor": ("data_record",)}

@@ -33,7 +33,7 @@ _MONITORS = {
 _SET_BY_BARRAGE = ("log_dir",)
 
 
-def editor_schema(project: str | None = None) -> Node:
+def editor_schema(project: str | None = None, folders: Sequence[str] = ()) -> Node:
     """A JSON Schema (draft 2020-12) of a config, for editors and validators.
 
     Args:
@@ -41,6 +41,7 @@ def editor_schema(project: str | None = None) -> Node:
             and Keras's are then offered by name at each place of the config, and their params
             are described; any other name stays valid. Its code is read, not run. Left out, the
             schema holds the keys of the config alone.
+        folders: where the package is looked for, besides the Python path.
 
     Raises:
         ImportPathError: there is no such package, or it holds no component.
@@ -60,7 +61,7 @@ def editor_schema(project: str | None = None) -> Node:
     _take_placeholders(root)
     _add_rules(root)
     if project is not None:
-        own = of_project(project)
+        own = of_project(project, folders)
         for kind in KINDS:
             _add_names(root, kind, [*own[kind], *built_in(kind)])
         del root["$defs"]["importBlock"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from barrage_mlflow.config import keras_index
@@ -15,20 +15,22 @@ from barrage_mlflow.config.paths import Path, value_at
 from barrage_mlflow.config.placeholders import names_in_use, placeholder_findings, placeholder_name
 from barrage_mlflow.config.schema import with_placeholders
 from barrage_mlflow.config.shape import value_findings
-from barrage_mlflow.config.targets import NotImportableError, Target, ask_keras
+from barrage_mlflow.config.source import SourceReader
+from barrage_mlflow.config.targets import NotImportableError, Target
 from barrage_mlflow.config.unknown_keys import LAYERS
-
-Targets = dict[Path, Target]
 
 _NETWORK = ("model", "network")
 _TRANSFORMER = ("dataset", "transformer")
 
 
-def import_findings(data: Any, *, run_code: bool = False) -> Iterator[Finding]:
+def import_findings(
+    data: Any, folders: Sequence[str] = (), *, run_code: bool = False
+) -> Iterator[Finding]:
     """Everything that is wrong with the import blocks of a config.
 
     Args:
         data: a config; any JSON value is taken.
+        folders: where the project's modules are looked for, besides the Python path.
         run_code: whether the project's modules are imported to look at what is in them; else
             their source is read. Nothing in them is called.
 
@@ -37,13 +39,14 @@ def import_findings(data: Any, *, run_code: bool = False) -> Iterator[Finding]:
         >>> [(finding.message, finding.remedy) for finding in import_findings(data)]
         [("'Adan' is not the name of an optimizer in Keras", "did you mean 'Adam'?")]
     """
-    targets: Targets = {}
+    reader = None if run_code else SourceReader(folders)
+    targets: dict[Path, Target] = {}
     for path, block, kind in import_blocks(data):
         name = block.get("import")
         if not isinstance(name, str) or not name or _is_placeholder(name, path):
             continue
         try:
-            targets[path] = find_target(name, kind, run_code=run_code)
+            targets[path] = find_target(name, kind, reader)
         except NotImportableError as fault:
             yield Finding(Where((*path, "import")), fault.message, fault.remedy)
     for path, block, kind in import_blocks(data):
@@ -130,9 +133,9 @@ def _keras_name_findings(path: Path, value: str) -> Iterator[Finding]:
     known one is a fault.
     """
     kind = str(path[-1]).rpartition("_")[2]
-    if kind not in keras_index.VALUES or ">" in value or placeholder_name(value) is not None:
+    known = keras_index.value_names(kind)
+    if ">" in value or placeholder_name(value) is not None:
         return
-    known = ask_keras(keras_index.value_names, kind)
     near = nearest(value, known)
     if value not in known and near is not None:
         article = "an" if kind[0] in "ai" else "a"

@@ -8,7 +8,7 @@ from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding, Where
-from barrage_mlflow.config.imports import find_target, is_from_keras
+from barrage_mlflow.config.imports import known_target
 from barrage_mlflow.config.names import is_slip, nearest, show_names
 from barrage_mlflow.config.output_names import loader_names, named, output_names
 from barrage_mlflow.config.paths import Path, show_value, value_at
@@ -111,14 +111,13 @@ def _metric(block: Any) -> tuple[str, str] | None:
         return None
     if keras_index.is_shape_alias("metric", path):
         return given or path, "max"
-    if "." in path and not is_from_keras(path):
-        return (given, "") if given else None
     try:
-        entry = keras_index.at(find_target(path, "metric").path.removeprefix("keras."))
-    except (NotImportableError, ImportError):
+        target = known_target(path, "metric")
+    except NotImportableError:
         return None
-    own = path if "." not in path else entry.name if entry else ""
-    return (given or own, entry.direction) if entry else None
+    if target is None:
+        return (given, "") if given else None
+    return given or (target.name if "." in path else path), target.direction
 
 
 def monitor_findings(data: Any) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding, Where
-from barrage_mlflow.config.imports import current_path, find_target, is_from_keras, is_sequential
+from barrage_mlflow.config.imports import is_from_keras, is_sequential, known_target
 from barrage_mlflow.config.names import did_you_mean, is_slip, nearest, show_names
 from barrage_mlflow.config.paths import Path, value_at
 from barrage_mlflow.config.placeholders import placeholder_name
@@ -102,7 +102,7 @@ def _plain(name: Any) -> str | None:
 def _selection(data: Any, param: str) -> dict[str, Any]:
     path = value_at(data, (*_PARAMS[:-1], "import"))
     found = value_at(data, (*_PARAMS, param))
-    is_selector = isinstance(path, str) and current_path(path) in _SELECTORS
+    is_selector = isinstance(path, str) and keras_index.current_path(path) in _SELECTORS
     return found if is_selector and isinstance(found, dict) else {}
 
 
@@ -177,7 +177,7 @@ def _automatic_name(layer: Any) -> str | None:
     if not isinstance(path, str) or ("." in path and not is_from_keras(path)):
         return None
     try:
-        target = find_target(path, "layer", run_code=False)
+        target = known_target(path, "layer")
     except NotImportableError:
         return None
-    return keras_index.snake_name(target.path.rpartition(".")[2])
+    return keras_index.snake_name(target.path.rpartition(".")[2]) if target else None

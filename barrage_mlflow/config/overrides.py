@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from barrage_mlflow.config.document import Document, Spot, plain_copy
+from barrage_mlflow.config.document import Document, plain_copy
 from barrage_mlflow.config.json_reader import read_json
 from barrage_mlflow.config.paths import Path, show_path, show_value
 from barrage_mlflow.config.schema import PLACEHOLDER, schema_at, types_of
@@ -42,7 +42,7 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> Docu
     if not overrides or not isinstance(document.data, dict):
         return document
     data = copy.deepcopy(document.data)
-    set_by: dict[Path, str] = {}
+    overridden = dict(document.overridden)
     faults: list[Fault] = []
     for key, value in overrides.items():
         try:
@@ -51,24 +51,14 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> Docu
             faults += [replace(fault, place=f"--{key}") for fault in error.faults]
         else:
             # What an earlier override set below it is gone.
-            set_by = {path: name for path, name in set_by.items() if path[: len(new)] != new}
-            set_by[new] = f"--{key}"
+            overridden = {p: name for p, name in overridden.items() if p[: len(new)] != new}
+            overridden[new] = f"--{key}"
     return replace(
         document,
         data=data,
         faults=(*document.faults, *faults),
-        value_spots=_spots(document.value_spots, set_by),
-        key_spots=_spots(document.key_spots, set_by),
+        overridden=overridden,
     )
-
-
-def _spots(spots: Mapping[Path, Spot], set_by: Mapping[Path, str]) -> dict[Path, Spot]:
-    kept = {
-        path: spot
-        for path, spot in spots.items()
-        if not any(path[:i] in set_by for i in range(len(path) + 1))
-    }
-    return {**kept, **set_by}
 
 
 def _set(data: dict[str, Any], key: str, value: object) -> Path:

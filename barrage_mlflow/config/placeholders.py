@@ -10,14 +10,12 @@ from typing import Any
 from barrage_mlflow.config.findings import Finding, Where
 from barrage_mlflow.config.names import did_you_mean, is_slip, show_names
 from barrage_mlflow.config.paths import Path, show_path, value_at
-from barrage_mlflow.config.source_code import CannotTellError
 from barrage_mlflow.config.targets import Target
 from barrage_mlflow.errors import ConfigError, Fault
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _MODEL: Path = ("model",)
 _PARAMS: Path = ("model", "network", "params")
-_IDENTITY = "barrage_mlflow.dataset.IdentityTransformer"
 
 
 def placeholder_name(value: object) -> str | None:
@@ -168,16 +166,4 @@ def _network_param_names(data: Any, transformer: Target | None) -> tuple[str, ..
         return ()
     if transformer is None or transformer.form != "class":
         return None
-    try:
-        declared = (
-            transformer.definition.literal("network_param_names")
-            if transformer.definition is not None
-            else getattr(transformer.load(), "network_param_names", None)
-        )
-    except CannotTellError:
-        return None
-    if declared is None and transformer.path == _IDENTITY:
-        return ()
-    if isinstance(declared, list | tuple) and all(isinstance(one, str) for one in declared):
-        return tuple(declared)
-    return None
+    return transformer.network_param_names

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from barrage_mlflow.config.document import Document, plain_copy
+from barrage_mlflow.config.document import Document, plain_document
 from barrage_mlflow.config.json_reader import read_json
 from barrage_mlflow.config.names import nearest
-from barrage_mlflow.config.paths import show_path, show_value
+from barrage_mlflow.config.paths import show_value
 from barrage_mlflow.errors import ConfigError, Fault
 
 MAX_BYTES = 5 * 1024 * 1024
@@ -37,10 +38,8 @@ def read_config(source: str | os.PathLike[str] | Mapping[str, object] | Document
     if isinstance(source, Document):
         return source
     if isinstance(source, Mapping):
-        data, problems = plain_copy(source)
-        if problems:
-            raise ConfigError([Fault(show_path(path), *rest) for path, *rest in problems])
-        return Document(data, "", json.dumps(data, indent=2, ensure_ascii=False))
+        document = plain_document(Document(source))
+        return replace(document, text=json.dumps(document.data, indent=2, ensure_ascii=False))
     if not isinstance(source, str | os.PathLike):
         message = f"expected a config file or a dict, got {show_value(source)}"
         raise ConfigError([Fault("$", message)])

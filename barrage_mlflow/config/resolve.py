@@ -10,15 +10,13 @@ from typing import Any
 
 from barrage_mlflow.config.defaults import filled
 from barrage_mlflow.config.document import Document, plain_faults
-from barrage_mlflow.config.findings import Finding, Where, as_faults
+from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.import_checks import import_findings
 from barrage_mlflow.config.monitors import mode_warnings, monitor_findings
 from barrage_mlflow.config.output_names import output_name_findings
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.read import read_config
 from barrage_mlflow.config.shape import shape_findings
-from barrage_mlflow.config.source_code import one_look
-from barrage_mlflow.config.targets import NotImportableError
 from barrage_mlflow.config.unknown_keys import repair_keys
 from barrage_mlflow.errors import ConfigError, Fault
 
@@ -27,7 +25,6 @@ _CHECKS: tuple[_Check, ...] = (
     shape_findings,
     output_name_findings,
     monitor_findings,
-    import_findings,
 )
 
 
@@ -57,7 +54,8 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
     """
     faults = plain_faults(document)
     if not faults:
-        faults = _faults(document, *_CHECKS)
+        imports = functools.partial(import_findings, folders=document.folders)
+        faults = _faults(document, *_CHECKS, imports)
     if not faults and run_code:
         faults = _faults(document, functools.partial(import_findings, run_code=True))
     return [*faults, *document.faults]
@@ -107,12 +105,7 @@ def _faults(document: Document, *checks: _Check) -> list[Fault]:
     repaired = repair_keys(document.data)
     findings: list[Finding] = []
     for check in checks:
-        try:
-            with one_look():
-                findings += check(repaired.data)
-        except NotImportableError as fault:
-            # Keras, which the check had to ask, cannot be imported: a fault like any other.
-            findings.append(Finding(Where(()), fault.message, fault.remedy))
+        findings += check(repaired.data)
     given = [repaired.as_given(finding) for finding in findings]
     if shape_findings in checks:
         given += repaired.findings

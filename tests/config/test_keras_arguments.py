@@ -1,8 +1,8 @@
 """Reading from source what the ``**kwargs`` of a class stand for."""
 
 import pytest
-
 from barrage_mlflow.config.keras_arguments import arguments
+
 from barrage_mlflow.config.signatures import Accepts
 
 

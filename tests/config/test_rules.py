@@ -306,17 +306,6 @@ def test_monitors_of_several_outputs():
     }  # fmt: skip
 
 
-def test_keras_that_cannot_be_imported_is_a_fault(monkeypatch):
-    def broken(*_):
-        raise ImportError("No module named 'keras'")
-
-    monkeypatch.setattr("barrage_mlflow.config.keras_index.short", broken)
-    found = faults("services.tensorboard", {"write_graph": True})
-    line = "Keras cannot be imported: No module named 'keras'"
-    assert found[0] == f"$: {line}"
-    assert all(line in fault for fault in found)
-
-
 @pytest.mark.parametrize(
     ("module", "param", "mistyped", "meant"),
     [

@@ -6,16 +6,16 @@ import types
 from dataclasses import fields
 
 import pytest
-
-from barrage_mlflow.config import find_faults, read_config
 from barrage_mlflow.config.definitions import define, defined_in
-from barrage_mlflow.config.imports import find_target
 from barrage_mlflow.config.source_code import (
     CannotTellError,
     NotThereError,
     find,
     find_module,
 )
+
+from barrage_mlflow.config import find_faults, read_config
+from barrage_mlflow.config.imports import find_target
 from barrage_mlflow.config.targets import NotImportableError
 
 PROJECT = {

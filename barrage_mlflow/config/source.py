@@ -1,0 +1,387 @@
+"""The project's modules as their source describes them: read with griffe, never run.
+
+Checking a config must not run its project: that would import TensorFlow, take seconds and have
+effects. What only running can answer (a name that is made at run time, a compiled module) ends in
+`UnreadableError`, and the caller imports after all.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.names import did_you_mean
+from barrage_mlflow.config.project import own_modules, search_path
+from barrage_mlflow.config.signatures import Accepts, is_json
+from barrage_mlflow.config.targets import NotImportableError, Target, leads_nowhere, modules_in
+
+if TYPE_CHECKING:
+    import griffe
+
+_ROOTS = ("keras", "tensorflow", "barrage", "barrage_mlflow")
+"""First parts of paths that lead to Keras and to the engine."""
+_MAKES_NAMES = ("globals(", "__dict__", "sys.modules", "setattr(", "__getattr__")
+_BASES_OF_NOTHING = {
+    "object", "abc.ABC", "typing.Generic", "typing.Protocol",
+    "typing_extensions.Generic", "typing_extensions.Protocol",
+}  # fmt: skip
+_KEEPS_THE_SIGNATURE = {
+    "keras.saving.register_keras_serializable", "keras.utils.register_keras_serializable",
+    "typing.final", "typing.override", "typing_extensions.override", "abc.abstractmethod",
+    "functools.cache", "functools.lru_cache", "tensorflow.function",
+}  # fmt: skip
+"""Decorators after which a class or function still takes what its source says."""
+_HOPS = 20
+"""Imports and base classes that are followed before giving up."""
+
+
+class UnreadableError(Exception):
+    """Only importing the code can answer."""
+
+
+class SourceReader:
+    """Reads modules, each once.
+
+    Args:
+        folders: a project's, which are looked in besides the Python path.
+
+    Example:
+        >>> reader = SourceReader()
+        >>> reader.target("json.decoder.JSONDecoder").accepts.names[:2]
+        ('object_hook', 'parse_float')
+    """
+
+    def __init__(self, folders: Sequence[str] = ()) -> None:
+        self.search_path = search_path(folders)
+        self._modules: dict[str, griffe.Module | None] = {}
+
+    def target(self, path: str) -> Target:
+        """What a path means.
+
+        Raises:
+            NotImportableError: it leads nowhere.
+            UnreadableError: only importing it can answer.
+        """
+        return self._described(self._find(path))
+
+    def public(self, name: str) -> Iterator[tuple[str, Target]]:
+        """The classes and functions that a module defines, and those that a package hands on.
+
+        What cannot be read is left out.
+
+        Args:
+            name: a module.
+
+        Yields:
+            The path that each is found at, and what it is.
+        """
+        module = self.module(name)
+        for member in list(module.members) if module else ():
+            path = f"{name}.{member}"
+            try:
+                found = self._find(path)
+                target = self._described(found)
+            except (UnreadableError, NotImportableError):
+                continue
+            own = target.path == path or (module and module.is_init_module and "." in target.path)
+            if not member.startswith("_") and target.form in ("class", "function") and own:
+                yield path, target
+
+    def module(self, name: str) -> griffe.Module | None:
+        """The source of a module; None if there is no module of that name.
+
+        Raises:
+            UnreadableError: it is not written in Python.
+
+        Example:
+            >>> SourceReader().module("json.no_such") is None
+            True
+        """
+        if name not in self._modules:
+            self._modules[name] = self._read(name)
+        return self._modules[name]
+
+    def modules_in(self, name: str) -> set[str]:
+        """The names of the modules in a package; none if it is a plain module."""
+        module = self.module(name)
+        return modules_in(_folders(module) or ()) if module else set()
+
+    def _read(self, name: str) -> griffe.Module | None:
+        import griffe
+
+        above, _, last = name.rpartition(".")
+        parent = self.module(above) if above else None
+        folders = _folders(parent) if parent else self.search_path
+        if folders is None or (above and parent is None):
+            return None
+        try:
+            spec = PathFinder.find_spec(last, folders)
+            if spec is None and not above:
+                spec = importlib.util.find_spec(last)
+        except (ImportError, ValueError) as error:  # a module made by hand has no spec
+            raise UnreadableError(name) from error
+        if spec is None:
+            return None
+        if spec.origin is None:
+            places = [Path(place) for place in spec.submodule_search_locations or ()]
+            return griffe.Module(last, filepath=places, parent=parent)
+        file = Path(spec.origin)
+        if file.suffix != ".py":
+            raise UnreadableError(name)
+        lines = griffe.LinesCollection()
+        try:
+            code = importlib.util.decode_source(file.read_bytes())
+            lines[file] = code.splitlines()
+            return griffe.visit(
+                last, file, code, extensions=griffe.Extensions(), parent=parent,
+                lines_collection=lines,
+            )  # fmt: skip
+        except (OSError, SyntaxError, ValueError, RecursionError) as error:
+            raise UnreadableError(name) from error
+
+    def _find(self, path: str, hops: int = _HOPS) -> griffe.Object | Target:
+        """What is at a path, imports followed from module to module."""
+        known = keras_index.at(keras_index.current_path(path))
+        if known is not None:
+            return known
+        first, *parts = path.split(".")
+        if hops == 0 or first in _ROOTS:
+            raise UnreadableError(path)
+        found: griffe.Object | None = self.module(first)
+        if found is None:
+            message = f"{path!r} leads nowhere: no module {first!r} on the Python path"
+            near = did_you_mean(first, {*own_modules(self.search_path), *_ROOTS})
+            raise NotImportableError(message, near)
+        for i, part in enumerate(parts):
+            holder, rest = found, parts[i + 1 :]
+            # As in "from a.b import C": a module on the way, but rather what the module holds last.
+            found = self.module(f"{holder.path}.{part}") if holder.is_module and rest else None
+            if found is None:
+                member = self._member(holder, part, hops)
+                elsewhere = _leads_to(member)
+                if elsewhere:
+                    return self._elsewhere(".".join([elsewhere, *rest]), hops)
+                found = member
+            if found is None and holder.is_module:
+                found = self.module(f"{holder.path}.{part}")
+            if found is None:
+                raise leads_nowhere(path, holder.path, part, self._names(holder), holder.kind.value)
+        return found
+
+    def _elsewhere(self, path: str, hops: int = _HOPS) -> griffe.Object | Target:
+        try:
+            return self._find(path, hops - 1)
+        except NotImportableError as error:
+            # The import itself would fail; what it says then is best said by Python.
+            raise UnreadableError(path) from error
+
+    def _member(self, holder: griffe.Object, name: str, hops: int) -> Any:
+        """What a module or class binds to a name, None if nothing."""
+        member: Any = holder.members.get(name)
+        if member is None and holder.is_class:
+            raise UnreadableError(f"{holder.path}.{name}")  # it may be inherited
+        if member is not None and _is_conditional(member, holder):
+            raise UnreadableError(f"{holder.path}.{name}")
+        members: list[Any] = list(holder.members.values()) if member is None and hops else []
+        for star in [one for one in members if one.is_alias and one.wildcard]:
+            other = self.module(star.target_path)
+            if other is None:
+                raise UnreadableError(star.target_path)
+            member = self._member(other, name, hops - 1)
+            if member is not None:
+                break
+        if member is None and holder.is_module and any(m in holder.source for m in _MAKES_NAMES):
+            raise UnreadableError(f"{holder.path}.{name}")
+        return member
+
+    def _names(self, holder: griffe.Object) -> list[str]:
+        """The names that one could mean in a module."""
+        names = {name for name in holder.members if not name.startswith("_") and "/" not in name}
+        return sorted(names | (self.modules_in(holder.path) if holder.is_module else set()))
+
+    def _described(self, found: Any) -> Target:
+        if isinstance(found, Target):
+            return found
+        if found.is_module:
+            return Target(found.path, "a module")
+        doc = found.docstring.value.partition("\n")[0] if found.docstring else ""
+        if found.is_class:
+            return replace(self._class(found), doc=doc)
+        if found.is_function:
+            _check_decorators(found)
+            returns = str(found.returns or "")
+            return Target(found.path, "function", _accepts(found), doc=doc, returns=returns)
+        try:
+            return Target(found.path, f"of type {type(_literal(found.value)).__name__}")
+        except ValueError as error:
+            raise UnreadableError(found.path) from error
+
+    def _class(self, found: griffe.Class) -> Target:
+        family = self._family(found)
+        _check_decorators(found)
+        lacking: dict[str, bool] = {}
+        names = None
+        for one in reversed(family):
+            if isinstance(one, Target):
+                lacking |= dict.fromkeys(one.abstract, True)
+                names = one.network_param_names
+                continue
+            for name, member in one.members.items():
+                if member.labels != {"instance-attribute"}:
+                    lacking[name] = "abstractmethod" in member.labels
+            if "network_param_names" in one.members:
+                names = self._strings(one.members["network_param_names"])
+        return Target(
+            found.path,
+            "class",
+            self._constructor(family),
+            tuple(dict.fromkeys(k for one in family if isinstance(one, Target) for k in one.kinds)),
+            tuple(sorted(name for name, is_abstract in lacking.items() if is_abstract)),
+            network_param_names=names,
+        )
+
+    def _family(self, found: griffe.Class, hops: int = _HOPS) -> list[griffe.Class | Target]:
+        """A class and all that it derives from, in the order in which Python looks."""
+        metaclass = str(found.keywords.get("metaclass", "ABCMeta")).rpartition(".")[2]
+        if metaclass != "ABCMeta" or hops == 0:
+            raise UnreadableError(found.path)
+        family: list[griffe.Class | Target] = [found]
+        for base in found.bases:
+            path = _path(base)
+            if path in _BASES_OF_NOTHING:
+                continue
+            # A name without dots is one that a star import brings, if any.
+            parent: Any = self._elsewhere(path if "." in path else f"{found.module.path}.{path}")
+            if isinstance(parent, Target) and parent.form == "class":
+                family.append(parent)
+            elif not isinstance(parent, Target) and parent.is_class:
+                family += self._family(parent, hops - 1)
+            else:
+                raise UnreadableError(path)
+        # A base that two of them share comes after both.
+        return [one for i, one in enumerate(family) if one not in family[i + 1 :]]
+
+    def _constructor(self, family: list[griffe.Class | Target]) -> Accepts:
+        for i, one in enumerate(family):
+            if isinstance(one, Target):
+                return one.accepts
+            init: Any = one.members.get("__init__")
+            if "__new__" in one.members or (init is not None and not init.is_function):
+                raise UnreadableError(one.path)
+            if init is not None:
+                _check_decorators(init)
+                own = _accepts(init, bound=True)
+                call = _handed_on(init) if own.any_name else None
+                if call is None:
+                    return own
+                return _joined(own, call, self._constructor(family[i + 1 :]))
+        return Accepts()
+
+    def _strings(self, attribute: Any) -> tuple[str, ...] | None:
+        """The value of a class attribute that is written as a list or tuple of strings."""
+        try:
+            if _leads_to(attribute):
+                attribute = self._elsewhere(_leads_to(attribute))
+            value = _literal(attribute.value)
+        except (UnreadableError, ValueError, AttributeError):
+            return None
+        is_list = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+        return tuple(value) if is_list else None
+
+
+def _folders(module: griffe.Module) -> list[str] | None:
+    """Where the modules of a package are; None for a plain module."""
+    if isinstance(module.filepath, list):
+        return [str(place) for place in module.filepath]
+    return [str(module.filepath.parent)] if module.is_init_module else None
+
+
+def _is_conditional(member: Any, holder: griffe.Object) -> bool:
+    """Whether a name is bound within an ``if``, a ``try`` or a loop."""
+    line = holder.module.lines[member.lineno - 1] if member.lineno else ""
+    return holder.is_module and line[:1].isspace()
+
+
+def _leads_to(member: Any) -> str:
+    """The path that an import, or another name for something, stands for; else empty."""
+    if member is None:
+        return ""
+    if member.is_alias:
+        return str(member.target_path)
+    is_name = member.is_attribute and type(member.value).__name__ in ("ExprName", "ExprAttribute")
+    return str(member.value.canonical_path) if is_name else ""
+
+
+def _path(expression: Any) -> str:
+    return expression if isinstance(expression, str) else str(expression.canonical_path)
+
+
+def _check_decorators(found: Any) -> None:
+    for decorator in found.decorators:
+        if keras_index.current_path(decorator.callable_path) not in _KEEPS_THE_SIGNATURE:
+            raise UnreadableError(found.path)
+
+
+def _literal(expression: Any) -> Any:
+    try:
+        return ast.literal_eval(str(expression))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+        raise ValueError(str(expression)) from error
+
+
+def _accepts(function: griffe.Function, bound: bool = False) -> Accepts:
+    """The arguments of a function; of a method that is bound, without the first."""
+    params = list(function.parameters)[1 if bound else 0 :]
+    fixed = [p for p in params if p.kind is not None and not p.kind.name.startswith("var_")]
+    defaults = {}
+    for param in fixed:
+        try:
+            value = _literal(param.default) if param.default is not None else ...
+        except ValueError:
+            continue
+        if is_json(value):
+            defaults[param.name] = value
+    kinds = [param.kind.name for param in params if param.kind is not None]
+    return Accepts(
+        positional=tuple(p.name for p in fixed if p.kind and p.kind.name.startswith("positional")),
+        names=tuple(p.name for p in fixed if p.kind and p.kind.name != "positional_only"),
+        required=tuple(p.name for p in fixed if p.default is None),
+        any_count="var_positional" in kinds,
+        any_name="var_keyword" in kinds,
+        types={p.name: str(p.annotation) for p in fixed if p.annotation is not None},
+        defaults=defaults,
+    )
+
+
+def _handed_on(init: griffe.Function) -> ast.Call | None:
+    """The call of the next constructor, if it alone gets the ``**kwargs`` of this one."""
+    tree = ast.parse(init.source)
+    name = next(p.name for p in init.parameters if p.kind and p.kind.name == "var_keyword")
+    uses = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == name]
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__":
+            stars = [word.value for word in call.keywords if word.arg is None]
+            if len(uses) == 1 and stars == uses:
+                return call
+    return None
+
+
+def _joined(own: Accepts, call: ast.Call, below: Accepts) -> Accepts:
+    """What a constructor takes that hands its ``**kwargs`` on to the next one."""
+    given = {word.arg for word in call.keywords if word.arg}
+    given |= {*below.positional[: len(call.args)], *own.names}
+    names = tuple(name for name in below.names if name not in given)
+    return replace(
+        own,
+        names=own.names + names,
+        required=own.required + tuple(name for name in below.required if name in names),
+        any_name=below.any_name,
+        types={**own.types, **{n: text for n, text in below.types.items() if n in names}},
+        defaults={**own.defaults, **{n: d for n, d in below.defaults.items() if n in names}},
+    )
