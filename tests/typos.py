@@ -24,6 +24,7 @@ from recipes import MODULES
 
 from barrage_mlflow.config import keras_index, schema
 from barrage_mlflow.config.imports import find_target
+from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.config.placeholders import placeholder_name
 from barrage_mlflow.config.source import SourceReader
@@ -257,10 +258,10 @@ def _part(word: Word, parts: list[str], i: int) -> Word:
 
 def _near_names(kind: str, name: str) -> frozenset[str]:
     """Every name of the kind; in any case, where it is found in any."""
-    if kind not in keras_index.NAMESPACES:
+    if not KINDS[kind].is_keras:
         return frozenset()
     known = set(keras_index.names(kind))
-    if kind == "optimizer" or keras_index.is_shape_alias(kind, name):
+    if kind == "optimizer" or name.lower() in KINDS[kind].by_shape:
         known |= {name[:i] + name[i].swapcase() + name[i + 1 :] for i in range(len(name))}
     return frozenset(known)
 

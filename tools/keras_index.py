@@ -20,7 +20,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from barrage_mlflow.config.keras_index import BASES, NAMESPACES, snake_name
+from barrage_mlflow.config.keras_index import snake_name
+from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.signatures import Accepts
 
 FILE = Path(__file__).parents[1] / "barrage_mlflow" / "config" / "keras_index.json"
@@ -31,12 +32,6 @@ _BARRAGE = {
     ),
     "barrage_mlflow.model": ("sequential_from_config",),
 }  # fmt: skip
-_BUILT_IN = {
-    "loader": ("barrage_mlflow.dataset.KeySelector",),
-    "transformer": ("barrage_mlflow.dataset.IdentityTransformer",),
-    "augmentor": (),
-    "network": ("barrage_mlflow.model.sequential_from_config",),
-}
 _ABBREVIATIONS = {
     "bce": "BinaryCrossentropy",
     "kld": "KLDivergence",
@@ -77,12 +72,9 @@ def make_index() -> dict[str, Any]:
     for path, found in [*_walk("keras", importlib.import_module("keras")), *_of_barrage()]:
         text = json.dumps(describe(found))
         paths[path] = described.setdefault(text, len(described))
-    names = {
-        kind: {path.rpartition(".")[2]: path for path in found} for kind, found in _BUILT_IN.items()
-    }
     return {
         "version": find("keras.__version__"),
-        "names": names | {kind: _names(kind) for kind in NAMESPACES},
+        "names": {kind: _names(kind) for kind in KINDS},
         "values": {kind: _value_names(kind) for kind in _VALUES},
         "paths": paths,
         "described": [json.loads(text) for text in described],
@@ -200,14 +192,14 @@ def _doc(found: Any) -> str:
 def _kinds(found: Any) -> list[str]:
     if not inspect.isclass(found):
         return []
-    return [kind for kind in BASES if issubclass(found, _bases(kind))]
+    return [kind for kind in KINDS if issubclass(found, _bases(kind))]
 
 
 @cache
 def _bases(kind: str) -> tuple[type, ...]:
     for package in _BARRAGE:
         importlib.import_module(package)
-    return tuple(find(base) for base in BASES[kind])
+    return tuple(find(base) for base in KINDS[kind].bases)
 
 
 def _own_name(found: type, accepts: Accepts) -> str:
@@ -224,9 +216,12 @@ def _direction(name: str, kinds: list[str]) -> str:
 
 
 def _names(kind: str) -> dict[str, str]:
-    """Of each short name or alias of Keras's, the path that it means."""
+    """Of each short name or alias, the path that it means."""
+    row = KINDS[kind]
+    if not row.is_keras:
+        return {name: f"{row.searched[0]}.{name}" for name in row.built_in}
     found: dict[str, str] = {}
-    for namespace in NAMESPACES[kind]:
+    for namespace in row.searched:
         for name, value in vars(find(namespace)).items():
             if kind in _kinds(value):
                 found.setdefault(name, f"{namespace}.{name}")

@@ -10,6 +10,7 @@ from barrage_mlflow.config.annotations import annotation_schema
 from barrage_mlflow.config.components import param_problems
 from barrage_mlflow.config.findings import Finding, Where
 from barrage_mlflow.config.imports import find_target, is_sequential
+from barrage_mlflow.config.kinds import KINDS, paths_of
 from barrage_mlflow.config.names import nearest
 from barrage_mlflow.config.paths import Path, value_at
 from barrage_mlflow.config.placeholders import names_in_use, placeholder_findings, placeholder_name
@@ -69,44 +70,23 @@ def import_blocks(data: Any) -> Iterator[tuple[Path, dict[str, Any], str]]:
         >>> list(import_blocks(data))
         [(('dataset', 'loader'), {'import': 'KeySelector'}, 'loader')]
     """
-    places: list[tuple[Path, str]] = [
-        (("dataset", "loader"), "loader"),
-        (_TRANSFORMER, "transformer"),
-        (_NETWORK, "network"),
-        (("solver", "optimizer"), "optimizer"),
-        (("solver", "optimizer", "learning_rate"), "schedule"),
-    ]
-    augmentor: Path = ("dataset", "augmentor")
-    places += [((*augmentor, i), "augmentor") for i in _indices(data, augmentor)]
-    if is_sequential(value_at(data, (*_NETWORK, "import"))):
-        places += [((*LAYERS, i), "layer") for i in _indices(data, LAYERS)]
-    for i in _indices(data, ("model", "outputs")):
-        output: Path = ("model", "outputs", i)
-        places.append(((*output, "loss"), "loss"))
-        metrics = (*output, "metrics")
-        places += [((*metrics, j), "metric") for j in _indices(data, metrics)]
-    for path, kind in places:
-        block = value_at(data, path)
-        if isinstance(block, dict):
-            yield path, block, kind
-
-
-def _indices(data: Any, path: Path) -> range:
-    found = value_at(data, path)
-    return range(len(found)) if isinstance(found, list) else range(0)
+    for kind in KINDS.values():
+        if kind.name == "layer" and not is_sequential(value_at(data, (*_NETWORK, "import"))):
+            continue
+        for path in paths_of(kind, data):
+            yield path, value_at(data, path), kind.name
 
 
 def _param_findings(
     path: Path, params: dict[str, Any], kind: str, target: Target, data: Any
 ) -> Iterator[Finding]:
     """Params that the signature does not know, and those that it requires."""
-    also = ("learning_rate",) if kind == "optimizer" else ()
     names = list(params)
     if kind == "network":
         # A param that a placeholder reads may be there for the placeholder alone.
         in_use = names_in_use(data)
         names = [name for name in names if name in target.accepts.names or name not in in_use]
-    for problem in param_problems(target, kind, names, also=also):
+    for problem in param_problems(target, kind, names, also=KINDS[kind].beside):
         yield problem.below(path)
 
 

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.config.signatures import Accepts
 from barrage_mlflow.config.source import SourceReader, UnreadableError
@@ -95,7 +96,7 @@ def known_target(path: str, kind: str) -> Target | None:
         return None
     is_old = path.startswith("tensorflow.python.") or any(part in _BYGONE for part in parts)
     is_input = today in ("keras.Input", "keras.layers.Input")
-    if kind in keras_index.NAMESPACES and (is_old or is_input):
+    if KINDS[kind].is_keras and (is_old or is_input):
         return _of_short_name(path, parts[-1], kind)
     found = keras_index.at(f"keras.models.{parts[-1]}" if is_old else today)
     if found is not None:
@@ -140,17 +141,7 @@ def base_classes(kind: str) -> tuple[type, ...]:
         >>> [base.__name__ for base in base_classes("metric")]
         ['Metric', 'Loss']
     """
-    return tuple(load_path(base) for base in keras_index.BASES[kind])
-
-
-def wanted(kind: str) -> str:
-    """What a component of a kind must be, in words.
-
-    Example:
-        >>> wanted("loss"), wanted("augmentor")
-        ('keras.losses.Loss', 'function')
-    """
-    return " or ".join(keras_index.BASES.get(kind, ("function",)))
+    return tuple(load_path(base) for base in KINDS[kind].bases)
 
 
 def _of_short_name(path: str, name: str, kind: str) -> Target:
@@ -161,9 +152,8 @@ def _of_short_name(path: str, name: str, kind: str) -> Target:
 
 
 def _unknown_name(path: str, name: str, kind: str) -> NotImportableError:
-    article = "an" if kind[0] in "ao" else "a"
-    home = "Keras" if kind in keras_index.NAMESPACES or path != name else "Barrage"
-    message = f"{path!r} is not the name of {article} {kind} in {home}"
+    home = "Keras" if KINDS[kind].is_keras or path != name else "Barrage"
+    message = f"{path!r} is not the name of {KINDS[kind].called} in {home}"
     return NotImportableError(message, did_you_mean(name, keras_index.names(kind)) or _GIVE_PATH)
 
 
@@ -197,11 +187,11 @@ def _imported(path: str, kind: str) -> Target:
             return Target(path, "function", Accepts.of(found))
         is_module = inspect.ismodule(found)
         return Target(path, "a module" if is_module else f"of type {type(found).__name__}")
-    fits = kind in keras_index.BASES and issubclass(found, base_classes(kind))
+    fits = KINDS[kind].bases and issubclass(found, base_classes(kind))
     old = "" if fits else _old_base(found)
     if old:
-        remedy = f"derive it from {wanted(kind)}, not from that of {old}"
-        raise NotImportableError(f"{path!r} is no {wanted(kind)}", remedy)
+        remedy = f"derive it from {KINDS[kind].wanted}, not from that of {old}"
+        raise NotImportableError(f"{path!r} is no {KINDS[kind].wanted}", remedy)
     names = getattr(found, "network_param_names", None)
     return Target(
         path,
@@ -229,9 +219,9 @@ def _check_kind(path: str, kind: str, target: Target) -> None:
     if target.form == "class" and kind not in target.kinds:
         near = keras_index.short(kind, path.rpartition(".")[2])
         remedy = f"did you mean {near.path!r}?" if near and is_from_keras(path) else ""
-        raise NotImportableError(f"{path!r} is no {wanted(kind)}", remedy)
+        raise NotImportableError(f"{path!r} is no {KINDS[kind].wanted}", remedy)
     if target.abstract:
         lacking = ", ".join(target.abstract)
         raise NotImportableError(f"{path!r} is abstract: it does not define {lacking}")
     if target.form not in ("class", "function", "alias"):
-        raise NotImportableError(f"{path!r} is {target.form}, expected a {wanted(kind)}")
+        raise NotImportableError(f"{path!r} is {target.form}, expected a {KINDS[kind].wanted}")

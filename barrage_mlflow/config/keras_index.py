@@ -12,31 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.signatures import Accepts
 from barrage_mlflow.config.targets import Target
-
-BASES: dict[str, tuple[str, ...]] = {
-    "loader": ("barrage_mlflow.dataset.RecordLoader",),
-    "transformer": ("barrage_mlflow.dataset.RecordTransformer",),
-    "loss": ("keras.losses.Loss",),
-    "metric": ("keras.metrics.Metric", "keras.losses.Loss"),
-    "optimizer": ("keras.optimizers.Optimizer",),
-    "schedule": ("keras.optimizers.schedules.LearningRateSchedule",),
-    "layer": ("keras.layers.Layer",),
-    "callback": ("keras.callbacks.Callback",),
-    "network": ("keras.Model",),
-}
-"""Of each kind of component, the classes of which it must derive from one."""
-NAMESPACES: dict[str, tuple[str, ...]] = {
-    "loss": ("keras.losses",),
-    "metric": ("keras.metrics", "keras.losses"),
-    "optimizer": ("keras.optimizers",),
-    "schedule": ("keras.optimizers.schedules",),
-    "layer": ("keras.layers",),
-    "callback": ("keras.callbacks",),
-}
-"""Of each kind that Keras brings, the modules that short names are looked up in."""
-_SHAPE_ALIASES = {"loss": ("crossentropy", "ce"), "metric": ("accuracy", "acc")}
 
 
 def current_path(path: str) -> str:
@@ -61,21 +39,11 @@ def short(kind: str, name: str) -> Target | None:
         >>> short("metric", "accuracy").form
         'alias'
     """
-    if is_shape_alias(kind, name):
+    if name.lower() in KINDS[kind].by_shape:
         return Target(name, "alias", Accepts(names=("name",)))
     known = _index()["names"][kind]
     path = known.get(name) or (known.get(name.lower()) if kind == "optimizer" else None)
     return at(path) if path else None
-
-
-def is_shape_alias(kind: str, name: str) -> bool:
-    """Whether Keras picks the class for this alias from the shapes, once it knows them.
-
-    Example:
-        >>> is_shape_alias("metric", "acc"), is_shape_alias("metric", "auc")
-        (True, False)
-    """
-    return name.lower() in _SHAPE_ALIASES.get(kind, ())
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -85,7 +53,7 @@ def names(kind: str) -> tuple[str, ...]:
         >>> "mse" in names("loss"), "Dense" in names("layer"), names("loader")
         (True, True, ('KeySelector',))
     """
-    return (*_index()["names"][kind], *_SHAPE_ALIASES.get(kind, ()))
+    return (*_index()["names"][kind], *KINDS[kind].by_shape)
 
 
 @cache

@@ -23,7 +23,8 @@ class Kind:
         bases: the classes that one of them is made of; empty for a function that is used as such.
         built_in: the names that Barrage itself has for it.
         passed: what Barrage passes to it by position.
-        passed_by_name: what Barrage passes to it by name.
+        passed_by_name: what Barrage passes to it by name, if it takes that.
+        beside: keys beside `params` in its block that are passed by name too.
         by_shape: the aliases for which Keras chooses the class from the shapes.
 
     Example:
@@ -38,6 +39,7 @@ class Kind:
     built_in: tuple[str, ...] = ()
     passed: tuple[str, ...] = ()
     passed_by_name: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     by_shape: tuple[str, ...] = ()
 
     @property
@@ -90,7 +92,7 @@ _ROWS = (
     ),
     Kind(
         "optimizer", ("solver", "optimizer"), ("keras.optimizers",),
-        ("keras.optimizers.Optimizer",), passed_by_name=("learning_rate",),
+        ("keras.optimizers.Optimizer",), beside=("learning_rate",),
     ),
     Kind(
         "schedule", ("solver", "optimizer", "learning_rate"), ("keras.optimizers.schedules",),

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding, Where
 from barrage_mlflow.config.imports import known_target
+from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.names import is_slip, nearest, show_names
 from barrage_mlflow.config.output_names import loader_names, named, output_names
 from barrage_mlflow.config.paths import Path, show_value, value_at
@@ -109,7 +109,7 @@ def _metric(block: Any) -> tuple[str, str] | None:
     path, given = value_at(block, ("import",)), named(block)
     if not isinstance(path, str) or given is None:
         return None
-    if keras_index.is_shape_alias("metric", path):
+    if path.lower() in KINDS["metric"].by_shape:
         return given or path, "max"
     try:
         target = known_target(path, "metric")

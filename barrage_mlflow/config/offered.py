@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from barrage_mlflow.config import keras_index
-from barrage_mlflow.config.components import PASSED
-from barrage_mlflow.config.imports import find_target
+from barrage_mlflow.config.kinds import KINDS, Kind
 from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.config.project import own_modules
 from barrage_mlflow.config.signatures import Accepts
@@ -19,20 +17,6 @@ from barrage_mlflow.errors import ImportPathError
 
 logger = logging.getLogger(__name__)
 
-KINDS = (
-    "loader", "transformer", "augmentor", "network", "loss", "metric", "layer", "optimizer",
-    "schedule",
-)  # fmt: skip
-SEQUENTIAL = "barrage_mlflow.model.sequential_from_config"
-
-_BUILT_IN = {
-    "loader": ("KeySelector", "barrage_mlflow.dataset.KeySelector"),
-    "transformer": ("IdentityTransformer", "barrage_mlflow.dataset.IdentityTransformer"),
-    "network": (SEQUENTIAL, "sequential_from_config"),
-}
-_KERAS_ROOTS = ("keras.", "tf.keras.", "tensorflow.keras.")
-_PASSED_BY_NAME = {"augmentor": ("rng",), "optimizer": ("learning_rate",)}
-
 
 @dataclass(frozen=True)
 class Offer:
@@ -40,53 +24,37 @@ class Offer:
 
     Attributes:
         path: where it is defined; the name of an alias whose class depends on the shapes.
-        names: what is offered to write.
-        other_names: what means the same.
-        accepts: the params that a config can give, without what Barrage passes; None where only
-            running the code would tell.
-        doc: what it says of itself, in a line.
+        names: what a config can write for it.
+        accepts: the params that a config can give, without what Barrage passes.
+        doc: the first line of its docstring.
     """
 
     path: str
     names: tuple[str, ...]
-    other_names: tuple[str, ...]
-    accepts: Accepts | None
+    accepts: Accepts
     doc: str = ""
 
 
-def built_in(kind: str) -> list[Offer]:
-    """What Barrage and Keras bring for a kind of component.
+def built_in(kind: Kind) -> list[Offer]:
+    """What Barrage and Keras have for a kind of component.
 
     Example:
-        >>> [offer.names for offer in built_in("loader")]
+        >>> [offer.names for offer in built_in(KINDS["loader"])]
         [('KeySelector', 'barrage_mlflow.dataset.KeySelector')]
-        >>> [offer.path for offer in built_in("loss") if "mse" in offer.names]
+        >>> [offer.path for offer in built_in(KINDS["loss"]) if "mse" in offer.names]
         ['keras.losses.MeanSquaredError']
     """
-    offers = []
-    if kind in _BUILT_IN:
-        names = _BUILT_IN[kind]
-        target = find_target(names[0], kind)
-        olden = tuple(name.replace("barrage_mlflow.", "barrage.") for name in names if "." in name)
-        accepts = _open_params(target.accepts, kind)
-        offers.append(Offer(target.path, names, olden, accepts, target.doc))
-    if kind in keras_index.NAMESPACES:
-        offers += _of_keras(kind)
-    return offers
-
-
-def _of_keras(kind: str) -> Iterator[Offer]:
-    names_of: dict[str, list[str]] = {}
-    accepts: dict[str, Accepts] = {}
-    for name in keras_index.names(kind):
-        target = find_target(name, kind)
-        if target.path in keras_index.BASES[kind]:
-            continue  # it is there to derive from
-        names_of.setdefault(target.path, []).append(name)
-        accepts[target.path] = target.accepts
-    for path, names in names_of.items():
-        others = [f"{root}{path.removeprefix('keras.')}" for root in _KERAS_ROOTS if "." in path]
-        yield Offer(path, tuple(names), tuple(others), _open_params(accepts[path], kind))
+    targets: dict[str, Target] = {}
+    names: dict[str, list[str]] = {}
+    for name in keras_index.names(kind.name):
+        target = keras_index.short(kind.name, name)
+        if target is not None and target.path not in kind.bases:
+            targets[target.path] = target
+            names.setdefault(target.path, []).append(name)
+    offers = [_offer(target, names[path], kind) for path, target in targets.items()]
+    if kind.is_keras:
+        return offers
+    return [replace(offer, names=(*offer.names, offer.path)) for offer in offers]
 
 
 def of_project(package: str, folders: Sequence[str] = ()) -> dict[str, list[Offer]]:
@@ -98,56 +66,51 @@ def of_project(package: str, folders: Sequence[str] = ()) -> dict[str, list[Offe
         folders: where it is looked for, besides the Python path.
 
     Raises:
-        ImportPathError: it is not there, is not written in Python, or holds no component.
+        ImportPathError: it is not there, cannot be read, or has no component.
 
     Example:
-        >>> [offer.names[0] for offer in of_project("barrage_mlflow.dataset")["transformer"]]
-        ['barrage_mlflow.dataset.IdentityTransformer']
+        >>> offers = of_project("barrage_mlflow.dataset")["transformer"]
+        >>> "barrage_mlflow.dataset.IdentityTransformer" in [offer.path for offer in offers]
+        True
     """
     reader = SourceReader(folders)
     _check_package(package, reader)
-    paths: dict[str, list[str]] = {}
-    found: dict[str, Target] = {}
+    targets: dict[str, Target] = {}
+    names: dict[str, list[str]] = {}
     for module in _modules(package, reader):
         for path, target in reader.public(module):
             # What a package hands on from elsewhere is not its own.
             if target.path.startswith(f"{package}."):
-                found[target.path] = target
-                paths.setdefault(target.path, []).append(path)
-    offers: dict[str, list[Offer]] = {kind: [] for kind in KINDS}
-    for path, target in found.items():
-        for kind in _kinds(target):
-            names = tuple(dict.fromkeys([path] * (path in paths[path]) + paths[path]))
-            accepts = _open_params(target.accepts, kind)
-            offers[kind].append(Offer(path, names, (), accepts, target.doc))
+                targets[target.path] = target
+                names.setdefault(target.path, []).append(path)
+    offers: dict[str, list[Offer]] = {name: [] for name in KINDS}
+    for path, target in targets.items():
+        first = [path] if path in names[path] else []
+        for name in _kinds(target):
+            offers[name].append(_offer(target, [*first, *names[path]], KINDS[name]))
     if not any(offers.values()):
         raise ImportPathError(
-            f"{package!r} holds no component: no class derived from one of Barrage's or Keras's, "
+            f"{package!r} has no component: no class derived from one of Barrage's or Keras's, "
             "and no function that could be a network or an augmentor"
         )
     return offers
 
 
 def _check_package(package: str, reader: SourceReader) -> None:
-    if package.endswith(".py") or not all(part.isidentifier() for part in package.split(".")):
-        written = package.removesuffix(".py").strip("./").replace("/", ".")
-        near = f"; did you mean {written!r}?" if written.replace(".", "_").isidentifier() else ""
-        raise ImportPathError(f"{package!r} is no name of a package or module{near}")
+    if not all(part.isidentifier() for part in package.split(".")) or package.endswith(".py"):
+        message = f"{package!r} is no name of a package or module; write it as package.module"
+        raise ImportPathError(message)
     try:
         if reader.module(package) is not None:
             return
+        parent = package.rpartition(".")[0]
+        known = [f"{parent}.{name}" for name in reader.modules_in(parent)] if parent else []
     except UnreadableError as error:
         raise ImportPathError(f"{package!r} cannot be read: {error.__cause__ or error}") from error
-    parent, _, name = package.rpartition(".")
-    if parent:
-        _check_package(parent, reader)
-        remedy = did_you_mean(package, [f"{parent}.{inner}" for inner in reader.modules_in(parent)])
-        where = f"in {parent!r}"
-    else:
-        remedy = did_you_mean(name, own_modules(reader.search_path))
-        where = f"in the working folder {str(Path.cwd())!r} or elsewhere on the Python path"
-    message = f"no package or module {name!r} {where}"
-    raise ImportPathError(message + (f"; {remedy}" if remedy else ""))
+    where = f"in {parent!r}" if parent else "in the working folder or on the Python path"
+    near = did_you_mean(package, known or own_modules(reader.search_path))
+    message = f"no package or module {package!r} {where}"
+    raise ImportPathError(f"{message}; {near}" if near else message)
 
 
 def _modules(module: str, reader: SourceReader) -> Iterator[str]:
@@ -163,45 +126,35 @@ def _modules(module: str, reader: SourceReader) -> Iterator[str]:
 
 
 def _kinds(target: Target) -> Iterable[str]:
-    """Where a config can name it; what only running the code would show is left out."""
-    if target.form == "function":
-        return _kinds_of_function(target)
-    return () if target.abstract else [kind for kind in KINDS if kind in target.kinds]
-
-
-def _kinds_of_function(target: Target) -> Iterable[str]:
+    """The kinds of component that a class, or what a function makes, can be."""
+    if target.form == "class":
+        return () if target.abstract else target.kinds
     accepts = target.accepts
-    if accepts.positional[:2] == ("y_true", "y_pred"):
-        return ()
     first = accepts.positional[0] if accepts.positional else ""
     given, made = _last_name(accepts.types.get(first, "")), _last_name(target.returns)
+    if accepts.positional[:2] == ("y_true", "y_pred"):
+        return ()
     if first == "data_record" or "DataRecord" in (given, made):
         return ("augmentor",)
+    if made == "Sequential":
+        return ("network",)
     if made:
-        return _MADE.get(made, ())
+        return [k.name for k in KINDS.values() if made in map(_last_name, k.bases)]
     return ("augmentor", "network") if first else ("network",)
-
-
-def _made() -> dict[str, tuple[str, ...]]:
-    """The kinds of component that a function makes, by the class that it says it returns."""
-    made: dict[str, tuple[str, ...]] = {"Sequential": ("network",)}
-    for kind, bases in keras_index.BASES.items():
-        for base in bases:
-            name = _last_name(base)
-            made[name] = (*made.get(name, ()), kind)
-    return made
 
 
 def _last_name(annotation: str) -> str:
     return annotation.rpartition(".")[2].strip("'\"")
 
 
-_MADE = _made()
-
-
-def _open_params(accepts: Accepts, kind: str) -> Accepts:
-    """What is left for a config to give, after what Barrage passes."""
-    passed = {*accepts.positional[: len(PASSED.get(kind, ()))], *_PASSED_BY_NAME.get(kind, ())}
-    names = tuple(name for name in accepts.names if name not in passed)
-    required = tuple(name for name in accepts.required if name in names)
-    return replace(accepts, names=names, required=required)
+def _offer(target: Target, names: Sequence[str], kind: Kind) -> Offer:
+    """An offer with the params that are left for a config to give."""
+    accepts = target.accepts
+    by_position = accepts.positional[: len(kind.passed)]
+    passed = {*by_position, *kind.passed_by_name, *kind.beside}
+    accepts = replace(
+        accepts,
+        names=tuple(name for name in accepts.names if name not in passed),
+        required=tuple(name for name in accepts.required if name not in passed),
+    )
+    return Offer(target.path, tuple(dict.fromkeys(names)), accepts, target.doc)

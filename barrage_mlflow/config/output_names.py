@@ -11,11 +11,10 @@ from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding, Where
-from barrage_mlflow.config.imports import is_from_keras, is_sequential, known_target
+from barrage_mlflow.config.imports import is_from_keras, is_sequential
 from barrage_mlflow.config.names import did_you_mean, is_slip, nearest, show_names
 from barrage_mlflow.config.paths import Path, value_at
 from barrage_mlflow.config.placeholders import placeholder_name
-from barrage_mlflow.config.targets import NotImportableError
 from barrage_mlflow.config.unknown_keys import LAYERS
 
 _PARAMS: Path = ("dataset", "loader", "params")
@@ -37,18 +36,14 @@ def output_name_findings(data: Any) -> Iterator[Finding]:
     """
     yield from _repeated(data)
     names, loaded, network = output_names(data), loader_names(data), _network_name(data)
-    if not names:
-        return
     if len(names) == 1 and [network] == loaded != names:
         remedy = did_you_mean(names[0], loaded) or f"write {network!r}"
         message = f"neither the loader nor the network has an output {names[0]!a}"
         yield Finding(Where(("model", "outputs", 0, "name")), message, remedy)
-        return
-    if loaded:
-        yield from _loaded_findings(names, loaded)
-    yield from _weight_findings(data, list(dict.fromkeys([*names, *loaded])))
-    if len(names) == 1 and network is not None and network not in (*names, *loaded):
-        yield _network_finding(data, names[0], network)
+    elif names:
+        yield from _loader_findings(data, names)
+        if len(names) == 1 and network is not None and network not in (*names, *loaded):
+            yield _network_finding(data, names[0], network)
 
 
 def output_names(data: Any) -> list[str]:
@@ -117,29 +112,21 @@ def _repeated(data: Any) -> Iterator[Finding]:
         seen += [name] if name else []
 
 
-def _loaded_findings(names: list[str], loaded: list[str]) -> Iterator[Finding]:
-    path: Path = (*_PARAMS, "outputs")
+def _loader_findings(data: Any, names: list[str]) -> Iterator[Finding]:
+    loaded = loader_names(data)
     lacking = [name for name in names if name not in loaded]
-    for other in loaded:
-        if other not in names:
-            near = nearest(other, lacking)
-            remedy = f"did you mean {near!r}?" if near else f"its outputs are {show_names(names)}"
-            lacking = [name for name in lacking if name != near]
-            message = f"the model has no output {other!a}"
-            yield Finding(Where((*path, other), is_key=True), message, remedy)
-    for name in lacking:
+    for param, unused in (("outputs", lacking), ("sample_weights", [*names, *loaded])):
+        path: Path = (*_PARAMS, param)
+        for other in _selection(data, param):
+            if other not in names and (param == "outputs" or other not in loaded):
+                near = nearest(other, unused)
+                remedy = f"did you mean {near!r}?" if near else f"it has {show_names(names)}"
+                lacking = [name for name in lacking if name != near]
+                message = f"the model has no output {other!a}"
+                yield Finding(Where((*path, other), is_key=True), message, remedy)
+    for name in lacking if loaded else ():
         message = f"lacks {name!a}, which is an output of the model"
-        yield Finding(Where(path), message, f"give the column of {name!r}")
-
-
-def _weight_findings(data: Any, names: list[str]) -> Iterator[Finding]:
-    weights = _selection(data, "sample_weights")
-    for name in weights:
-        if name not in names:
-            free = [other for other in names if other not in weights]
-            remedy = did_you_mean(name, free) or f"the outputs are {show_names(names)}"
-            where = Where((*_PARAMS, "sample_weights", name), is_key=True)
-            yield Finding(where, f"{name!a} is not an output", remedy)
+        yield Finding(Where((*_PARAMS, "outputs")), message, f"give the column of {name!r}")
 
 
 def _network_finding(data: Any, name: str, network: str) -> Finding:
@@ -156,28 +143,20 @@ def _network_finding(data: Any, name: str, network: str) -> Finding:
 
 
 def _network_name(data: Any) -> str | None:
-    """The name of the output of a Sequential, which is that of its last layer."""
+    """The name of the output of a Sequential, which is that of its last layer, where it is known.
+
+    A layer without a name gets one from Keras, ``"dense"`` or ``"dense_7"``.
+    """
     layers = value_at(data, LAYERS)
     is_known = is_sequential(value_at(data, (*LAYERS[:2], "import")))
     if not is_known or not isinstance(layers, list) or not layers:
         return None
-    given, automatic = named(layers[-1]), _automatic_name(layers[-1])
-    if given:
-        # Names like Keras's own ("dense_7") are counted anew within the network.
-        return None if automatic == given.rstrip("0123456789").rstrip("_") else given
-    alike = [layer for layer in layers[:-1] if _automatic_name(layer) == automatic]
-    if given is None or automatic is None or any(named(layer) != "" for layer in alike):
+    path, given = value_at(layers[-1], ("import",)), named(layers[-1])
+    if not isinstance(path, str) or given is None:
         return None
-    return f"{automatic}_{len(alike)}" if alike else automatic
-
-
-def _automatic_name(layer: Any) -> str | None:
-    """The name that Keras gives a layer of its own that has none."""
-    path = value_at(layer, ("import",))
-    if not isinstance(path, str) or ("." in path and not is_from_keras(path)):
+    automatic = keras_index.snake_name(path.rpartition(".")[2])
+    names = [given, *output_names(data)]
+    if any(name.rstrip("0123456789").rstrip("_") == automatic for name in names):
         return None
-    try:
-        target = known_target(path, "layer")
-    except NotImportableError:
-        return None
-    return keras_index.snake_name(target.path.rpartition(".")[2]) if target else None
+    is_own = "." in path and not is_from_keras(path)
+    return given or (None if is_own else automatic)

@@ -96,20 +96,15 @@ mode is "max"; write "min"
     """
     if plain_faults(document):
         return []
-    found = _faults(document, mode_warnings)
+    found = as_faults(mode_warnings(document.data), document)
     return [replace(warning, message=f"warning: {warning.message}") for warning in found]
 
 
 def _faults(document: Document, *checks: _Check) -> list[Fault]:
-    """What checks find in a config whose mistyped keys were put right."""
+    """The unknown keys, and what checks find in a config with the right ones in their place."""
     repaired = repair_keys(document.data)
-    findings: list[Finding] = []
-    for check in checks:
-        findings += check(repaired.data)
-    given = [repaired.as_given(finding) for finding in findings]
-    if shape_findings in checks:
-        given += repaired.findings
-    return as_faults([finding for finding in given if finding is not None], document)
+    found = [repaired.as_given(finding) for check in checks for finding in check(repaired.data)]
+    return as_faults([*repaired.findings, *filter(None, found)], document)
 
 
 def resolve_config(

@@ -18,7 +18,7 @@ from barrage_mlflow.config.schema import dereferenced, object_form, schema
 LAYERS: Path = ("model", "network", "params", "layers")
 """The path of the layer blocks of `sequential_from_config`."""
 
-_LAYER_PARAMS = {"properties": {LAYERS[-1]: {"items": {"$ref": "#/$defs/importBlock"}}}}
+_LAYER_PARAMS = {"properties": {LAYERS[-1]: {"items": {"$ref": "#/$defs/layer"}}}}
 
 
 @dataclass
