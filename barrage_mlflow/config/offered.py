@@ -101,8 +101,8 @@ def of_project(package: str, folders: Sequence[str] = ()) -> dict[str, list[Offe
         ImportPathError: it is not there, is not written in Python, or holds no component.
 
     Example:
-        >>> [offer.names[0] for offer in of_project("barrage_mlflow.dataset")["transformer"]]
-        ['barrage_mlflow.dataset.IdentityTransformer']
+        >>> of_project("barrage_mlflow.dataset")["transformer"][0].names
+        ('barrage_mlflow.dataset.IdentityTransformer',)
     """
     reader = SourceReader(folders)
     _check_package(package, reader)
