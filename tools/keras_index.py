@@ -257,11 +257,7 @@ def arguments(found: type, own_only: bool = False) -> Accepts:
     parameters = _of_init(found.__mro__, own_only)
     if parameters is None:
         return Accepts.of(found)
-
-    def stand_in() -> None: ...
-
-    stand_in.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return Accepts.of(stand_in)
+    return Accepts.of_parameters(parameters)
 
 
 def _of_init(classes: tuple[type, ...], own_only: bool = False) -> list[inspect.Parameter] | None:

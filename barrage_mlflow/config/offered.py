@@ -69,9 +69,8 @@ def of_project(package: str, folders: Sequence[str] = ()) -> dict[str, list[Offe
         ImportPathError: it is not there, cannot be read, or has no component.
 
     Example:
-        >>> offers = of_project("barrage_mlflow.dataset")["transformer"]
-        >>> "barrage_mlflow.dataset.IdentityTransformer" in [offer.path for offer in offers]
-        True
+        >>> of_project("barrage_mlflow.dataset")["transformer"][0].names
+        ('barrage_mlflow.dataset.IdentityTransformer',)
     """
     reader = SourceReader(folders)
     _check_package(package, reader)

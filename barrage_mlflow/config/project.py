@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import pkgutil
 import site
 import sys
 import sysconfig
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.config.document import Document
-from barrage_mlflow.config.targets import modules_in
 
 _ENGINE = ("keras", "tensorflow", "tf", "barrage", "barrage_mlflow")
 
@@ -79,6 +79,17 @@ def own_modules(path: Iterable[str]) -> set[str]:
     """
     folders = [entry for entry in path if not _is_installed(entry)]
     return modules_in(folders) - sys.stdlib_module_names
+
+
+def modules_in(folders: Iterable[str]) -> set[str]:
+    """The names of the modules and packages in some folders.
+
+    Example:
+        >>> import json
+        >>> "decoder" in modules_in(json.__path__)
+        True
+    """
+    return {module.name for module in pkgutil.iter_modules(list(folders))}
 
 
 def _import_strings(value: Any) -> Iterator[str]:

@@ -66,18 +66,11 @@ def _read_text(name: str) -> str:
         raise _cannot_read(name, f"cannot be read: {why}") from None
     if len(content) > MAX_BYTES:
         raise _cannot_read(name, "larger than 5 MB, which no config is")
-    if content.startswith(b"\xef\xbb\xbf"):
-        raise _cannot_read(
-            f"{name}:1:1", "starts with a byte order mark", "save it as UTF-8 without one"
-        )
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = content[: error.start]
-        line = before.count(b"\n") + 1
-        column = len(before.rsplit(b"\n", 1)[-1].decode("utf-8", "replace")) + 1
-        place = f"{name}:{line}:{column}"
-        raise _cannot_read(place, "not UTF-8 text", "save it as UTF-8") from None
+        line = content[: error.start].count(b"\n") + 1
+        raise _cannot_read(f"{name}:{line}", "not UTF-8 text", "save it as UTF-8") from None
 
 
 def _cannot_read(place: str, message: str, remedy: str = "") -> ConfigError:

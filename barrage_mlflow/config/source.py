@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.machinery import PathFinder
@@ -16,16 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.config import keras_index
-from barrage_mlflow.config.names import did_you_mean
-from barrage_mlflow.config.project import own_modules, search_path
-from barrage_mlflow.config.signatures import Accepts, is_json
-from barrage_mlflow.config.targets import NotImportableError, Target, leads_nowhere, modules_in
+from barrage_mlflow.config.project import modules_in, search_path
+from barrage_mlflow.config.signatures import Accepts
+from barrage_mlflow.config.targets import NotImportableError, Target, leads_nowhere, no_module
 
 if TYPE_CHECKING:
     import griffe
 
-_ROOTS = ("keras", "tensorflow", "barrage", "barrage_mlflow")
-"""First parts of paths that lead to Keras and to the engine."""
 _MAKES_NAMES = ("globals(", "__dict__", "sys.modules", "setattr(", "__getattr__")
 _BASES_OF_NOTHING = {
     "object", "abc.ABC", "typing.Generic", "typing.Protocol",
@@ -37,6 +35,13 @@ _KEEPS_THE_SIGNATURE = {
     "functools.cache", "functools.lru_cache", "tensorflow.function",
 }  # fmt: skip
 """Decorators after which a class or function still takes what its source says."""
+_NOT_READ = ("keras", "tensorflow", "barrage_mlflow")
+"""Packages of which all that counts is in the index."""
+_PARAMETER_KINDS = (
+    inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.KEYWORD_ONLY,
+    inspect.Parameter.VAR_KEYWORD,
+)  # fmt: skip
 _HOPS = 20
 """Imports and base classes that are followed before giving up."""
 
@@ -82,15 +87,15 @@ class SourceReader:
             The path that each is found at, and what it is.
         """
         module = self.module(name)
-        for member in list(module.members) if module else ():
+        members = [member for member in (module.members if module else ()) if member[:1] != "_"]
+        for member in members:
             path = f"{name}.{member}"
             try:
-                found = self._find(path)
-                target = self._described(found)
+                target = self.target(path)
             except (UnreadableError, NotImportableError):
                 continue
-            own = target.path == path or (module and module.is_init_module and "." in target.path)
-            if not member.startswith("_") and target.form in ("class", "function") and own:
+            own = target.path == path or (module is not None and module.is_init_module)
+            if own and target.form in ("class", "function"):
                 yield path, target
 
     def module(self, name: str) -> griffe.Module | None:
@@ -151,13 +156,11 @@ class SourceReader:
         if known is not None:
             return known
         first, *parts = path.split(".")
-        if hops == 0 or first in _ROOTS:
+        if hops == 0 or first in _NOT_READ:
             raise UnreadableError(path)
         found: griffe.Object | None = self.module(first)
         if found is None:
-            message = f"{path!r} leads nowhere: no module {first!r} on the Python path"
-            near = did_you_mean(first, {*own_modules(self.search_path), *_ROOTS})
-            raise NotImportableError(message, near)
+            raise no_module(path, self.search_path)
         for i, part in enumerate(parts):
             holder, rest = found, parts[i + 1 :]
             # As in "from a.b import C": a module on the way, but rather what the module holds last.
@@ -171,7 +174,10 @@ class SourceReader:
             if found is None and holder.is_module:
                 found = self.module(f"{holder.path}.{part}")
             if found is None:
-                raise leads_nowhere(path, holder.path, part, self._names(holder), holder.kind.value)
+                names = [name for name in holder.members if name[:1] != "_" and "/" not in name]
+                if holder.is_module:
+                    names += self.modules_in(holder.path)
+                raise leads_nowhere(path, holder.path, part, sorted(names), holder.kind.value)
         return found
 
     def _elsewhere(self, path: str, hops: int = _HOPS) -> griffe.Object | Target:
@@ -200,11 +206,6 @@ class SourceReader:
             raise UnreadableError(f"{holder.path}.{name}")
         return member
 
-    def _names(self, holder: griffe.Object) -> list[str]:
-        """The names that one could mean in a module."""
-        names = {name for name in holder.members if not name.startswith("_") and "/" not in name}
-        return sorted(names | (self.modules_in(holder.path) if holder.is_module else set()))
-
     def _described(self, found: Any) -> Target:
         if isinstance(found, Target):
             return found
@@ -217,10 +218,10 @@ class SourceReader:
             _check_decorators(found)
             returns = str(found.returns or "")
             return Target(found.path, "function", _accepts(found), doc=doc, returns=returns)
-        try:
-            return Target(found.path, f"of type {type(_literal(found.value)).__name__}")
-        except ValueError as error:
-            raise UnreadableError(found.path) from error
+        value = _literal(found.value)
+        if value is ...:
+            raise UnreadableError(found.path)
+        return Target(found.path, f"of type {type(value).__name__}")
 
     def _class(self, found: griffe.Class) -> Target:
         family = self._family(found)
@@ -253,7 +254,7 @@ class SourceReader:
             raise UnreadableError(found.path)
         family: list[griffe.Class | Target] = [found]
         for base in found.bases:
-            path = _path(base)
+            path = base if isinstance(base, str) else base.canonical_path
             if path in _BASES_OF_NOTHING:
                 continue
             # A name without dots is one that a star import brings, if any.
@@ -285,12 +286,9 @@ class SourceReader:
 
     def _strings(self, attribute: Any) -> tuple[str, ...] | None:
         """The value of a class attribute that is written as a list or tuple of strings."""
-        try:
-            if _leads_to(attribute):
-                attribute = self._elsewhere(_leads_to(attribute))
-            value = _literal(attribute.value)
-        except (UnreadableError, ValueError, AttributeError):
-            return None
+        if _leads_to(attribute):
+            attribute = self._elsewhere(_leads_to(attribute))
+        value = _literal(getattr(attribute, "value", ...))
         is_list = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
         return tuple(value) if is_list else None
 
@@ -304,8 +302,8 @@ def _folders(module: griffe.Module) -> list[str] | None:
 
 def _is_conditional(member: Any, holder: griffe.Object) -> bool:
     """Whether a name is bound within an ``if``, a ``try`` or a loop."""
-    line = holder.module.lines[member.lineno - 1] if member.lineno else ""
-    return holder.is_module and line[:1].isspace()
+    number = member.alias_lineno if member.is_alias else member.lineno
+    return holder.is_module and bool(number) and holder.lines[number - 1][:1].isspace()
 
 
 def _leads_to(member: Any) -> str:
@@ -318,10 +316,6 @@ def _leads_to(member: Any) -> str:
     return str(member.value.canonical_path) if is_name else ""
 
 
-def _path(expression: Any) -> str:
-    return expression if isinstance(expression, str) else str(expression.canonical_path)
-
-
 def _check_decorators(found: Any) -> None:
     for decorator in found.decorators:
         if keras_index.current_path(decorator.callable_path) not in _KEEPS_THE_SIGNATURE:
@@ -329,34 +323,25 @@ def _check_decorators(found: Any) -> None:
 
 
 def _literal(expression: Any) -> Any:
+    """The value of an expression; ``...`` where it is no literal."""
     try:
         return ast.literal_eval(str(expression))
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
-        raise ValueError(str(expression)) from error
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return ...
 
 
 def _accepts(function: griffe.Function, bound: bool = False) -> Accepts:
     """The arguments of a function; of a method that is bound, without the first."""
-    params = list(function.parameters)[1 if bound else 0 :]
-    fixed = [p for p in params if p.kind is not None and not p.kind.name.startswith("var_")]
-    defaults = {}
-    for param in fixed:
-        try:
-            value = _literal(param.default) if param.default is not None else ...
-        except ValueError:
-            continue
-        if is_json(value):
-            defaults[param.name] = value
-    kinds = [param.kind.name for param in params if param.kind is not None]
-    return Accepts(
-        positional=tuple(p.name for p in fixed if p.kind and p.kind.name.startswith("positional")),
-        names=tuple(p.name for p in fixed if p.kind and p.kind.name != "positional_only"),
-        required=tuple(p.name for p in fixed if p.default is None),
-        any_count="var_positional" in kinds,
-        any_name="var_keyword" in kinds,
-        types={p.name: str(p.annotation) for p in fixed if p.annotation is not None},
-        defaults=defaults,
-    )
+    parameters = []
+    for param in list(function.parameters)[1 if bound else 0 :]:
+        kind = next(kind for kind in _PARAMETER_KINDS if kind.description == param.kind.value)
+        made = inspect.Parameter(param.name, kind)
+        if param.annotation is not None:
+            made = made.replace(annotation=str(param.annotation))
+        if param.default is not None and kind not in (made.VAR_POSITIONAL, made.VAR_KEYWORD):
+            made = made.replace(default=_literal(param.default))
+        parameters.append(made)
+    return Accepts.of_parameters(parameters)
 
 
 def _handed_on(init: griffe.Function) -> ast.Call | None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from barrage_mlflow.config.names import suggest
+from barrage_mlflow.config.names import did_you_mean, suggest
+from barrage_mlflow.config.project import modules_in, own_modules
 from barrage_mlflow.config.signatures import Accepts
 from barrage_mlflow.errors import ImportPathError
+
+_ROOTS = ("keras", "tensorflow", "barrage", "barrage_mlflow")
+"""First parts of paths that lead to Keras and to the engine."""
 
 
 class NotImportableError(ImportPathError):
@@ -80,7 +84,7 @@ def load_path(path: str) -> Any:
     first, *parts = path.split(".")
     found = _module(path, first)
     if found is None:
-        raise NotImportableError(f"{path!r} leads nowhere: there is no module {first!r}")
+        raise no_module(path, sys.path)
     here = first
     for i, part in enumerate(parts):
         last = i == len(parts) - 1
@@ -95,6 +99,18 @@ def load_path(path: str) -> Any:
             raise leads_nowhere(path, here, part, _public_names(found), what)
         found, here = inner, f"{here}.{part}"
     return found
+
+
+def no_module(path: str, search_path: Iterable[str]) -> NotImportableError:
+    """The error for a path whose first module is not on the Python path.
+
+    Example:
+        >>> no_module("kears.Model", []).remedy
+        "did you mean 'keras'?"
+    """
+    first = path.partition(".")[0]
+    message = f"{path!r} leads nowhere: no module {first!r} on the Python path"
+    return NotImportableError(message, did_you_mean(first, {*own_modules(search_path), *_ROOTS}))
 
 
 def leads_nowhere(
@@ -121,17 +137,6 @@ def _public_names(holder: Any) -> list[str]:
     names = getattr(holder, "__all__", None) or dir(holder)
     names = [name for name in names if not name.startswith("_")]
     return sorted({*names, *modules_in(getattr(holder, "__path__", ()))})
-
-
-def modules_in(folders: Iterable[str]) -> set[str]:
-    """The names of the modules and packages in some folders.
-
-    Example:
-        >>> import json
-        >>> "decoder" in modules_in(json.__path__)
-        True
-    """
-    return {module.name for module in pkgutil.iter_modules(list(folders))}
 
 
 def _attribute(path: str, holder: Any, name: str) -> Any:
