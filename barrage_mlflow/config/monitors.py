@@ -134,18 +134,19 @@ def monitor_findings(data: Any) -> Iterator[Finding]:
         names = known.names(prefix)
         if not isinstance(monitor, str) or not monitor or monitor in names:
             continue
-        near = nearest(monitor, names)
+        is_kind = prefix is None or monitor.startswith("val_") is bool(prefix)
+        swapped = monitor if is_kind else f"{prefix}{monitor.removeprefix('val_')}"
+        near = nearest(monitor, names) or nearest(swapped, names)
         if not known.complete and near is not None and not is_slip(monitor, near):
             near = None  # it may be meant for a metric that is not known
         where = Where((*block, "monitor"))
         produced = f"produced are {show_names(sorted(names))}"
-        if prefix is None or monitor.startswith("val_") is bool(prefix):
+        if is_kind:
             if known.complete or near:
                 remedy = f"did you mean {show_value(near)}?" if near else ""
                 yield Finding(where, f"no output produces {monitor!a}; {produced}", remedy)
             continue
         wanted = "a validation metric (val_…)" if prefix else "a train metric"
-        swapped = prefix + monitor.removeprefix("val_")
         if swapped in names or (near is None and not known.complete):
             near = swapped
         remedy = f"write {show_value(near)}" if near else produced

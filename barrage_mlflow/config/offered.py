@@ -103,11 +103,11 @@ def _check_package(package: str, reader: SourceReader) -> None:
         if reader.module(package) is not None:
             return
         parent = package.rpartition(".")[0]
-        known = [f"{parent}.{name}" for name in reader.modules_in(parent)] if parent else []
+        inner = reader.modules_in(parent) if parent else own_modules(reader.search_path)
     except UnreadableError as error:
         raise ImportPathError(f"{package!r} cannot be read: {error.__cause__ or error}") from error
     where = f"in {parent!r}" if parent else "in the working folder or on the Python path"
-    near = did_you_mean(package, known or own_modules(reader.search_path))
+    near = did_you_mean(package, [f"{parent}.{name}" if parent else name for name in inner])
     message = f"no package or module {package!r} {where}"
     raise ImportPathError(f"{message}; {near}" if near else message)
 

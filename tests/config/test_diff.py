@@ -182,14 +182,6 @@ def test_an_output_of_another_name_in_the_place_of_one():
     ]
 
 
-def test_outputs_that_a_foreign_file_names_twice_or_not_at_all():
-    a = outputs({"name": "y", "a": 1}, {"name": "y", "a": 2}, 3)
-    assert lines(a, a) == []
-    assert lines(a, outputs({"name": "y", "a": 1}, {"name": "y", "a": 3}, 3)) == [
-        "$.model.outputs[1].a: 2 → 3"
-    ]
-
-
 def test_a_long_value_is_cut_where_it_parts():
     start = "s" * 200
     (line,) = lines({"a": f"{start}one{start}"}, {"a": f"{start}two"})

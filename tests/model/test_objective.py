@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from barrage_mlflow.config import monitor_names
+from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.errors import ComponentError, ConfigError
 from barrage_mlflow.model import Objective, build_network
 
@@ -193,7 +193,7 @@ def test_names_are_the_same_when_built_again():
 
 def test_names_agree_with_the_configs_own_check():
     _, objective = prepared(BOTH)
-    assert monitor_names(BOTH) >= {
+    assert set(known_monitors(BOTH).directions) >= {
         name for name in objective.monitors() if not name.startswith("val_")
     }
 
