@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from barrage_mlflow.config.schema import dereferenced, schema
+from barrage_mlflow.config.schema import SCHEMA, dereferenced
 from barrage_mlflow.config.shape import expected
 
 _HEAD = """<!-- Generated from barrage_mlflow/config/schema.json; change that file, then run
@@ -30,7 +30,7 @@ def render() -> str:
         >>> "`batch_size`" in render()
         True
     """
-    root = schema()
+    root = SCHEMA
     parts = [_HEAD, root["description"], *_section("", root)]
     block = root["$defs"]["importBlock"]
     parts += ["## Import blocks", _IMPORT_BLOCKS, _table(block)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-from functools import cache
-from importlib import resources
+from pathlib import Path as File
 from typing import Any
 
 from barrage_mlflow.config.paths import Path
 
+SCHEMA: dict[str, Any] = json.loads(File(__file__).with_suffix(".json").read_text("utf-8"))
+"""The JSON Schema of a config, shared: not to be changed."""
 PLACEHOLDER = "#/$defs/placeholder"
 
 
@@ -20,14 +21,7 @@ def schema() -> dict[str, Any]:
         >>> schema()["properties"]["solver"]["properties"]["epochs"]["default"]
         10
     """
-    return copy.deepcopy(_schema())
-
-
-@cache
-def _schema() -> dict[str, Any]:
-    text = resources.files("barrage_mlflow.config").joinpath("schema.json").read_text("utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
+    return copy.deepcopy(SCHEMA)
 
 
 def dereferenced(node: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +33,7 @@ def dereferenced(node: dict[str, Any]) -> dict[str, Any]:
     """
     if "$ref" not in node:
         return node
-    target = _schema()["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    target = SCHEMA["$defs"][node["$ref"].rsplit("/", 1)[-1]]
     return {**target, **{key: value for key, value in node.items() if key != "$ref"}}
 
 
@@ -99,7 +93,7 @@ def schema_at(path: Path) -> dict[str, Any] | None:
         >>> schema_at(("solver", "epoch")) is None
         True
     """
-    node = _schema()
+    node = SCHEMA
     for part in path:
         node = object_form(node)
         if isinstance(part, int):

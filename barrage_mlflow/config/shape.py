@@ -17,7 +17,7 @@ from jsonschema.validators import extend
 from barrage_mlflow.config.findings import Finding, Where
 from barrage_mlflow.config.names import nearest, show_names
 from barrage_mlflow.config.paths import Path, show_value
-from barrage_mlflow.config.schema import PLACEHOLDER, dereferenced, schema, types_of
+from barrage_mlflow.config.schema import PLACEHOLDER, SCHEMA, dereferenced, types_of
 
 Node = dict[str, Any]
 
@@ -70,7 +70,7 @@ def _validator() -> Any:
     integers = Draft202012Validator.TYPE_CHECKER.redefine(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     )
-    return extend(Draft202012Validator, type_checker=integers)(schema())
+    return extend(Draft202012Validator, type_checker=integers)(SCHEMA)
 
 
 def _findings(errors: Iterable[ValidationError], path: Path) -> Iterator[Finding]:

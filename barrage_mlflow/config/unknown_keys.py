@@ -13,7 +13,7 @@ from barrage_mlflow.config.findings import Finding, Where
 from barrage_mlflow.config.imports import is_sequential
 from barrage_mlflow.config.names import is_slip, nearest, suggest
 from barrage_mlflow.config.paths import Path
-from barrage_mlflow.config.schema import dereferenced, object_form, schema
+from barrage_mlflow.config.schema import SCHEMA, dereferenced, object_form
 
 LAYERS: Path = ("model", "network", "params", "layers")
 """The path of the layer blocks of `sequential_from_config`."""
@@ -63,7 +63,7 @@ def repair_keys(data: Any) -> Repaired:
         unknown key 'epoch'; did you mean 'epochs'?
     """
     repaired = Repaired(data)
-    repaired.data = _mended(data, schema(), (), repaired)
+    repaired.data = _mended(data, SCHEMA, (), repaired)
     return repaired
 
 
@@ -92,7 +92,7 @@ def _right_key(path: Path, known: list[str], taken: set[str], repaired: Repaired
     """What an unknown key should be, as far as that can be put in its place."""
     key = str(path[-1])
     near = nearest(key, known, taken)
-    sections = schema()["properties"] if len(path) == 1 else {}
+    sections = SCHEMA["properties"] if len(path) == 1 else {}
     homes = [name for name, node in sections.items() if key in node.get("properties", ())]
     remedy = f"it belongs in {homes[0]!r}" if homes else suggest(key, known, "keys", taken)
     finding = repaired.as_given(Finding(Where(path, is_key=True), f"unknown key {key!a}", remedy))
