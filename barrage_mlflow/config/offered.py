@@ -104,7 +104,7 @@ def of_project(package: str, folders: Sequence[str] = ()) -> dict[str, list[Offe
         >>> of_project("barrage_mlflow.dataset")["transformer"][0].names
         ('barrage_mlflow.dataset.IdentityTransformer',)
     """
-    reader = SourceReader(folders)
+    reader = SourceReader(folders, strict=False)
     _check_package(package, reader)
     paths: dict[str, list[str]] = {}
     found: dict[str, Target] = {}
@@ -117,7 +117,7 @@ def of_project(package: str, folders: Sequence[str] = ()) -> dict[str, list[Offe
     offers: dict[str, list[Offer]] = {kind: [] for kind in KINDS}
     for path, target in found.items():
         for kind in _kinds(target):
-            names = tuple(dict.fromkeys([path] * (path in paths[path]) + paths[path]))
+            names = tuple(dict.fromkeys(paths[path]))
             accepts = _open_params(target.accepts, kind)
             offers[kind].append(Offer(path, names, (), accepts, target.doc))
     if not any(offers.values()):
@@ -171,7 +171,8 @@ def _kinds(target: Target) -> Iterable[str]:
 
 def _kinds_of_function(target: Target) -> Iterable[str]:
     accepts = target.accepts
-    if accepts.positional[:2] == ("y_true", "y_pred"):
+    is_unknown = accepts.any_count and accepts.any_name and not accepts.names
+    if is_unknown or accepts.positional[:2] == ("y_true", "y_pred"):
         return ()
     first = accepts.positional[0] if accepts.positional else ""
     given, made = _last_name(accepts.types.get(first, "")), _last_name(target.returns)
