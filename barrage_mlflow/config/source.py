@@ -31,6 +31,7 @@ _BASES_OF_NOTHING = {
 }  # fmt: skip
 _KEEPS_THE_SIGNATURE = {
     "keras.saving.register_keras_serializable", "keras.utils.register_keras_serializable",
+    "tensorflow.keras.utils.register_keras_serializable",
     "typing.final", "typing.override", "typing_extensions.override", "abc.abstractmethod",
     "functools.cache", "functools.lru_cache", "tensorflow.function",
 }  # fmt: skip
@@ -154,7 +155,9 @@ class SourceReader:
 
     def _find(self, path: str, hops: int = _HOPS) -> griffe.Object | Target:
         """What is at a path, imports followed from module to module."""
-        known = keras_index.at(keras_index.current_path(path))
+        # Unlike a config's, older paths in source mean what they meant.
+        path = path.removeprefix("tensorflow.") if path.startswith("tensorflow.keras.") else path
+        known = keras_index.at(path)
         if known is not None:
             return known
         first, *parts = path.split(".")
@@ -327,7 +330,7 @@ def _leads_to(member: Any) -> str:
 
 def _check_decorators(found: Any) -> None:
     for decorator in found.decorators:
-        if keras_index.current_path(decorator.callable_path) not in _KEEPS_THE_SIGNATURE:
+        if decorator.callable_path not in _KEEPS_THE_SIGNATURE:
             raise UnreadableError(found.path)
 
 
