@@ -160,6 +160,8 @@ class _Places:
                 path[-1] = json.loads(match[token])
                 yield tuple(path), True, at
             elif token != "colon":
+                if len(path) > MAX_DEPTH:
+                    return  # such text is refused, with the place of what is around
                 yield tuple(path), False, at
                 if token == "opening":
                     path.append(None if match[token] == "{" else 0)
