@@ -74,8 +74,8 @@ FAULTS: dict[str, str] = {
     ),
     "50 MB": "config.json  $: larger than 5 MB, which no config is",
     "50 MB of YAML": "config.yaml  $: larger than 5 MB, which no config is",
-    "nested lists": "config.json  $: nested deeper than 100 levels",
-    "nested objects": "config.json  $: nested deeper than 100 levels",
+    "nested lists": "config.json:1:1  $: not JSON: nested deeper than 100 levels",
+    "nested objects": "config.json:1:1  $: not JSON: nested deeper than 100 levels",
     "nested YAML lists": "config.yaml  $: not YAML: nested deeper than 100 levels",
     "nested YAML mappings": "config.yaml  $: not YAML: nested deeper than 100 levels",
     "nested YAML dashes": "config.yaml  $: not YAML: nested deeper than 100 levels",
@@ -90,8 +90,8 @@ FAULTS: dict[str, str] = {
         "config.json:1:14  $: not JSON: expected the end of the file, which holds one JSON value, "
         "got '\\x00'"
     ),
-    "empty": "config.json  $: not JSON: the file is empty",
-    "blank": "config.json  $: not JSON: the file is empty",
+    "empty": "config.json:1:1  $: not JSON: the file is empty",
+    "blank": "config.json:1:1  $: not JSON: the file is empty",
     "empty YAML": "config.yaml  $: not YAML: the file is empty",
     "a list": "config.json:1:1  $: expected an object, got a list",
     "a bare word in YAML": 'config.yaml:1:1  $: expected an object, got "solver"',

@@ -91,7 +91,7 @@ def test_text_that_is_too_deep_or_too_much(name):
     for depth in (102, 5_000):
         assert message("[" * depth + "]" * depth, name).endswith("nested deeper than 100 levels")
     assert "number out of range" in message(f"[{'1' * 900}]", name)
-    assert message(f"[{'1' * 5000}]", name).startswith(f"{name}  $: not ")
+    assert message(f"[{'1' * 5000}]", name).partition("$: ")[2].startswith("not ")
 
 
 def test_a_hundred_levels_are_read():
