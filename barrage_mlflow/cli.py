@@ -307,6 +307,7 @@ def check(
     from barrage_mlflow.config import (
         add_project_path,
         apply_overrides,
+        code_modules,
         find_faults,
         find_warnings,
         read_config,
@@ -337,6 +338,8 @@ def check(
         from barrage_mlflow.commands.check import dry_run
 
         add_project_path(document)
+        for module in code_modules(document.data):
+            click.echo(f"importing {module}", err=True)
         run = dry_run(resolve_config(document, run_code=True), train_head, validation_head)
         click.echo(run.report)
         if run.error is not None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from barrage_mlflow.config.document import MAX_DEPTH, Document, plain_document
-from barrage_mlflow.config.paths import Path, show_path
+from barrage_mlflow.config.paths import Path
 from barrage_mlflow.errors import ConfigError, Fault
 
 _TOKEN = re.compile(
@@ -59,20 +59,17 @@ def read_json(text: str, source: str) -> Document:
         >>> document.data, document.place(("solver", "epochs"))
         ({'solver': {'epochs': 3}}, 'config.json:2:24')
     """
-    places = _Places(text)
-    empty = Document(None, source, text, locate=places.locate)
     try:
         data = json.loads(text, object_pairs_hook=_without_repeats)
     except json.JSONDecodeError as error:
-        raise _not_json(empty, error) from None
+        raise _not_json(text, source, *_explained(text, error)) from None
     except _RepeatedKeyError:
-        raise ConfigError([places.repeated_key(source)]) from None
+        raise _not_json(text, source, *_repeated_key(text)) from None
     except RecursionError:
-        message = f"nested deeper than {MAX_DEPTH} levels"
-        raise ConfigError([Fault("$", message, "", source)]) from None
+        raise _not_json(text, source, 0, f"nested deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:  # an integer of thousands of digits
-        raise ConfigError([Fault("$", f"not JSON: {error}", "", source)]) from None
-    return plain_document(Document(data, source, text, locate=places.locate))
+        raise _not_json(text, source, 0, str(error)) from None
+    return plain_document(Document(data, source, text, locate=_Places(text).locate))
 
 
 class _RepeatedKeyError(Exception):
@@ -86,24 +83,38 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _not_json(document: Document, error: json.JSONDecodeError) -> ConfigError:
-    text, at = document.text, error.pos
+def _not_json(text: str, source: str, at: int, message: str, remedy: str = "") -> ConfigError:
+    line, column = line_and_column(text, at)
+    return ConfigError([Fault("$", f"not JSON: {message}", remedy, f"{source}:{line}:{column}")])
+
+
+def _explained(text: str, error: json.JSONDecodeError) -> tuple[int, str, str]:
+    """Where the text stops being JSON, what is wrong there, and what to write."""
+    at = error.pos
     if not text.strip():
-        return ConfigError([Fault("$", "not JSON: the file is empty", "", document.source)])
+        return 0, "the file is empty", ""
     before = text[:at].rstrip(" \t\r\n")
     if before.endswith(",") and text[at : at + 1] in ("}", "]"):
         at = len(before) - 1
-    slips = [(said, remedy) for pattern, said, remedy in _SLIPS if re.match(pattern, text[at:])]
-    if slips:
-        message, remedy = slips[0]
-    else:
-        word = re.match(r"[^\s,:\[\]{}\"]+|.", text[at:])
-        got = ascii(word[0][:20]) if word else "the end"
-        message = f"{_EXPECTED.get(error.msg, error.msg)}, got {got}"
-        remedy = r"write \\ for a backslash" if "escape" in error.msg else ""
-    line, column = line_and_column(text, at)
-    place = f"{document.source}:{line}:{column}"
-    return ConfigError([Fault("$", f"not JSON: {message}", remedy, place)])
+    for pattern, slip, remedy in _SLIPS:
+        if re.match(pattern, text[at:]):
+            return at, slip, remedy
+    word = re.match(r"[^\s,:\[\]{}\"]+|.", text[at:])
+    got = ascii(word[0][:20]) if word else "the end"
+    remedy = r"write \\ for a backslash" if "escape" in error.msg else ""
+    return at, f"{_EXPECTED.get(error.msg, error.msg)}, got {got}", remedy
+
+
+def _repeated_key(text: str) -> tuple[int, str]:
+    """Where a key is in an object that has it already, and what to print of that."""
+    seen: dict[Path, int] = {}
+    for path, is_key, at in _walk(text):
+        if is_key and path in seen:
+            line, _ = line_and_column(text, seen[path])
+            return at, f"key {path[-1]!a} is there twice, first on line {line}"
+        if is_key:
+            seen[path] = at
+    return 0, "a key is there twice in one object"
 
 
 def line_and_column(text: str, at: int) -> tuple[int, int]:
@@ -128,38 +139,28 @@ class _Places:
             path, key = (path, False) if key else (path[:-1], False)
         return line_and_column(self.text, self.offsets.get((path, key), 0))
 
-    def repeated_key(self, source: str) -> Fault:
-        """The fault of the first key that is twice in one object."""
-        seen: dict[Path, int] = {}
-        for path, is_key, at in self.walk():
-            if is_key and path in seen:
-                first, _ = line_and_column(self.text, seen[path])
-                line, column = line_and_column(self.text, at)
-                message = f"not JSON: key {path[-1]!a} is there twice, first on line {first}"
-                return Fault(show_path(path[:-1]), message, "", f"{source}:{line}:{column}")
-            if is_key:
-                seen[path] = at
-        raise AssertionError("no key is repeated")
-
     @cached_property
     def offsets(self) -> dict[tuple[Path, bool], int]:
-        return {(path, is_key): at for path, is_key, at in self.walk()}
+        return {(path, is_key): at for path, is_key, at in _walk(self.text)}
 
-    def walk(self) -> Iterator[tuple[Path, bool, int]]:
-        """Path of each key and value of valid JSON, whether it is the key, and its offset."""
-        path: list[Any] = []
-        for match in _TOKEN.finditer(self.text):
-            token = str(match.lastgroup)
-            at = match.start(token)
-            if token == "closing":
-                path.pop()
-            elif token == "comma":
-                # None stands for a key that is still to come.
-                path[-1] = path[-1] + 1 if isinstance(path[-1], int) else None
-            elif token == "string" and path and path[-1] is None:
-                path[-1] = json.loads(match[token])
-                yield tuple(path), True, at
-            elif token != "colon":
-                yield tuple(path), False, at
-                if token == "opening":
-                    path.append(None if match[token] == "{" else 0)
+
+def _walk(text: str) -> Iterator[tuple[Path, bool, int]]:
+    """Path of each key and value of valid JSON, whether it is the key, and its offset."""
+    path: list[Any] = []
+    for match in _TOKEN.finditer(text):
+        token = str(match.lastgroup)
+        at = match.start(token)
+        if token == "closing":
+            path.pop()
+        elif token == "comma":
+            # None stands for a key that is still to come.
+            path[-1] = path[-1] + 1 if isinstance(path[-1], int) else None
+        elif token == "string" and path and path[-1] is None:
+            path[-1] = json.loads(match[token])
+            yield tuple(path), True, at
+        elif token != "colon":
+            if len(path) > MAX_DEPTH:
+                return  # such text is refused, with the place of what is around
+            yield tuple(path), False, at
+            if token == "opening":
+                path.append(None if match[token] == "{" else 0)

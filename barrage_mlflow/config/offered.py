@@ -72,7 +72,7 @@ def of_project(package: str, folders: Sequence[str] = ()) -> dict[str, list[Offe
         >>> of_project("barrage_mlflow.dataset")["transformer"][0].names
         ('barrage_mlflow.dataset.IdentityTransformer',)
     """
-    reader = SourceReader(folders)
+    reader = SourceReader(folders, strict=False)
     _check_package(package, reader)
     targets: dict[str, Target] = {}
     names: dict[str, list[str]] = {}
@@ -84,9 +84,8 @@ def of_project(package: str, folders: Sequence[str] = ()) -> dict[str, list[Offe
                 names.setdefault(target.path, []).append(path)
     offers: dict[str, list[Offer]] = {name: [] for name in KINDS}
     for path, target in targets.items():
-        first = [path] if path in names[path] else []
         for name in _kinds(target):
-            offers[name].append(_offer(target, [*first, *names[path]], KINDS[name]))
+            offers[name].append(_offer(target, names[path], KINDS[name]))
     if not any(offers.values()):
         raise ImportPathError(
             f"{package!r} has no component: no class derived from one of Barrage's or Keras's, "
@@ -129,10 +128,11 @@ def _kinds(target: Target) -> Iterable[str]:
     if target.form == "class":
         return () if target.abstract else target.kinds
     accepts = target.accepts
+    is_unknown = accepts.any_count and accepts.any_name and not accepts.names
+    if is_unknown or accepts.positional[:2] == ("y_true", "y_pred"):
+        return ()
     first = accepts.positional[0] if accepts.positional else ""
     given, made = _last_name(accepts.types.get(first, "")), _last_name(target.returns)
-    if accepts.positional[:2] == ("y_true", "y_pred"):
-        return ()
     if first == "data_record" or "DataRecord" in (given, made):
         return ("augmentor",)
     if made == "Sequential":

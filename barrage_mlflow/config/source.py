@@ -31,6 +31,7 @@ _BASES_OF_NOTHING = {
 }  # fmt: skip
 _KEEPS_THE_SIGNATURE = {
     "keras.saving.register_keras_serializable", "keras.utils.register_keras_serializable",
+    "tensorflow.keras.utils.register_keras_serializable",
     "typing.final", "typing.override", "typing_extensions.override", "abc.abstractmethod",
     "functools.cache", "functools.lru_cache", "tensorflow.function",
 }  # fmt: skip
@@ -55,6 +56,7 @@ class SourceReader:
 
     Args:
         folders: a project's, which are looked in besides the Python path.
+        strict: whether arguments that cannot be read are an error; else anything is accepted.
 
     Example:
         >>> reader = SourceReader()
@@ -62,8 +64,9 @@ class SourceReader:
         ('object_hook', 'parse_float')
     """
 
-    def __init__(self, folders: Sequence[str] = ()) -> None:
+    def __init__(self, folders: Sequence[str] = (), *, strict: bool = True) -> None:
         self.search_path = search_path(folders)
+        self.strict = strict
         self._modules: dict[str, griffe.Module | None] = {}
 
     def target(self, path: str) -> Target:
@@ -138,7 +141,7 @@ class SourceReader:
             return griffe.Module(last, filepath=places, parent=parent)
         file = Path(spec.origin)
         if file.suffix != ".py":
-            raise UnreadableError(name)
+            raise UnreadableError(f"{name!r} is not written in Python")
         lines = griffe.LinesCollection()
         try:
             code = importlib.util.decode_source(file.read_bytes())
@@ -152,7 +155,9 @@ class SourceReader:
 
     def _find(self, path: str, hops: int = _HOPS) -> griffe.Object | Target:
         """What is at a path, imports followed from module to module."""
-        known = keras_index.at(keras_index.current_path(path))
+        # Unlike a config's, older paths in source mean what they meant.
+        path = path.removeprefix("tensorflow.") if path.startswith("tensorflow.keras.") else path
+        known = keras_index.at(path)
         if known is not None:
             return known
         first, *parts = path.split(".")
@@ -215,9 +220,8 @@ class SourceReader:
         if found.is_class:
             return replace(self._class(found), doc=doc)
         if found.is_function:
-            _check_decorators(found)
-            returns = str(found.returns or "")
-            return Target(found.path, "function", _accepts(found), doc=doc, returns=returns)
+            accepts, returns = self._arguments(found), str(found.returns or "")
+            return Target(found.path, "function", accepts, doc=doc, returns=returns)
         value = _literal(found.value)
         if value is ...:
             raise UnreadableError(found.path)
@@ -225,7 +229,6 @@ class SourceReader:
 
     def _class(self, found: griffe.Class) -> Target:
         family = self._family(found)
-        _check_decorators(found)
         lacking: dict[str, bool] = {}
         names = None
         for one in reversed(family):
@@ -241,7 +244,7 @@ class SourceReader:
         return Target(
             found.path,
             "class",
-            self._constructor(family),
+            self._arguments(found),
             tuple(dict.fromkeys(k for one in family if isinstance(one, Target) for k in one.kinds)),
             tuple(sorted(name for name, is_abstract in lacking.items() if is_abstract)),
             network_param_names=names,
@@ -267,6 +270,15 @@ class SourceReader:
                 raise UnreadableError(path)
         # A base that two of them share comes after both.
         return [one for i, one in enumerate(family) if one not in family[i + 1 :]]
+
+    def _arguments(self, found: Any) -> Accepts:
+        try:
+            _check_decorators(found)
+            return _accepts(found) if found.is_function else self._constructor(self._family(found))
+        except UnreadableError:
+            if self.strict:
+                raise
+            return Accepts(any_count=True, any_name=True)
 
     def _constructor(self, family: list[griffe.Class | Target]) -> Accepts:
         for i, one in enumerate(family):
@@ -318,7 +330,7 @@ def _leads_to(member: Any) -> str:
 
 def _check_decorators(found: Any) -> None:
     for decorator in found.decorators:
-        if keras_index.current_path(decorator.callable_path) not in _KEEPS_THE_SIGNATURE:
+        if decorator.callable_path not in _KEEPS_THE_SIGNATURE:
             raise UnreadableError(found.path)
 
 

@@ -109,8 +109,9 @@ def no_module(path: str, search_path: Iterable[str]) -> NotImportableError:
         "did you mean 'keras'?"
     """
     first = path.partition(".")[0]
+    known = {*own_modules(search_path), *_ROOTS} - {first}
     message = f"{path!r} leads nowhere: no module {first!r} on the Python path"
-    return NotImportableError(message, did_you_mean(first, {*own_modules(search_path), *_ROOTS}))
+    return NotImportableError(message, did_you_mean(first, known))
 
 
 def leads_nowhere(
