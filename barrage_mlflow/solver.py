@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.config import build_import
-from barrage_mlflow.config.paths import suggest
+from barrage_mlflow.config.names import suggest
 from barrage_mlflow.errors import ConfigError, Fault
 
 if TYPE_CHECKING:

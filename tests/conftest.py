@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from barrage_mlflow.config import keras_index
 from barrage_mlflow.scoring import model_code
 
 # In CI the same cases every time: a find there would stop a change that did not cause it.
@@ -50,12 +49,6 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     name = collection_path.name
     helper = name.endswith(".py") and not name.startswith("test_") and name != "conftest.py"
     return True if helper else None
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _index_of_keras() -> None:
-    """Have the index of Keras made before a test compares all that is printed."""
-    keras_index.names("loss")
 
 
 _PROOF = {name: f"barrage_mlflow.training.train.{name}" for name in ("prove", "ModelProcess")}

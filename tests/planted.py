@@ -26,6 +26,7 @@ from typos import Path, blocks_in, is_of_project, slip, words_in
 
 from barrage_mlflow.config.imports import find_target
 from barrage_mlflow.config.placeholders import placeholders_in
+from barrage_mlflow.config.source import SourceReader
 
 _STRANGE = ("zebra", "quux", "waltz", "glyph", "fjord", "vortex", "jigsaw", "kayak")
 """Names that are near to nothing."""
@@ -174,9 +175,6 @@ def _plantings(config: dict[str, Any], rng: random.Random) -> Iterator[Planting]
     yield from _output_faults(config)
     yield from _solver_faults(config)
     yield from _placeholder_faults(config, rng)
-    if isinstance(config.get("services", {}).get("tensorboard"), dict):
-        path: Path = ("services", "tensorboard", "log_dir")
-        yield _added("key that is set by Barrage", path, "logs")
 
 
 def _changed(kind: str, path: Path, value: Any, *touches: Path, needs: Any = ()) -> Planting:
@@ -198,7 +196,7 @@ def _missing(kind: str, path: Path, *touches: Path, needs: Any = ()) -> Planting
 
 def _mistyped_keys(config: dict[str, Any], rng: random.Random) -> Iterator[Planting]:
     for word in words_in(config):
-        if word.is_key and word.kind in ("key", "callback param"):
+        if word.is_key and word.kind == "key":
             _, mistyped = slip(rng, word)
             touches = frozenset([(*word.path, "(key)")])
             path = word.path
@@ -249,7 +247,7 @@ def _block_faults(config: dict[str, Any], rng: random.Random) -> Iterator[Planti
 def _param_faults(
     path: Path, kind: str, block: dict[str, Any], rng: random.Random
 ) -> Iterator[Planting]:
-    accepts = find_target(block["import"], kind, run_code=False).accepts
+    accepts = find_target(block["import"], kind, SourceReader()).accepts
     at = (*path, "import")
     params = block.get("params")
     if not params:
@@ -318,12 +316,11 @@ def _solver_faults(config: dict[str, Any]) -> Iterator[Planting]:
     both = frozenset([rate, reducer])
     if isinstance(solver["optimizer"]["learning_rate"], dict):
         block = {"monitor": "loss", "mode": "min", "patience": 3, "factor": 0.5}
-        yield replace(_changed("schedule and reducer", reducer, block), touches=both)
+        yield Planting("schedule and reducer", rate, "set", reducer, block, touches=both)
     elif "learning_rate_reducer" in solver:
         params = {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5}
         schedule = {"import": "ExponentialDecay", "params": params}
-        fault = Planting("schedule and reducer", reducer, "set", rate, schedule)
-        yield replace(fault, touches=both)
+        yield Planting("schedule and reducer", rate, "set", rate, schedule, touches=both)
 
 
 def _placeholder_faults(config: dict[str, Any], rng: random.Random) -> Iterator[Planting]:

@@ -22,21 +22,18 @@ from typing import Any
 
 from recipes import MODULES
 
-from barrage_mlflow.config import keras_index, monitor_names, schema
+from barrage_mlflow.config import keras_index, schema
 from barrage_mlflow.config.imports import find_target
+from barrage_mlflow.config.kinds import KINDS
+from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.config.placeholders import placeholder_name
+from barrage_mlflow.config.source import SourceReader
 
 Path = tuple[str | int, ...]
 
 _KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _SHORTEST = 3
-_CALLBACKS = {
-    ("solver", "learning_rate_reducer"): "ReduceLROnPlateau",
-    ("services", "tensorboard"): "TensorBoard",
-    ("services", "train_early_stopping"): "EarlyStopping",
-    ("services", "validation_early_stopping"): "EarlyStopping",
-}
 _CHOICES = {"mode": ("min", "max"), "sample_weight_mode": ("samplewise", "temporal")}
 _PLACEHOLDERS = {
     "my_project.transformers.Vocabulary": ("vocabulary_size", "shape"),
@@ -163,7 +160,6 @@ def words_in(config: dict[str, Any]) -> list[Word]:
     """Every word of a config that a typo can be made in."""
     words = [
         *_schema_words(config, (), schema()),
-        *_callback_words(config),
         *_import_words(config),
         *_placeholder_words(config),
         *_output_words(config),
@@ -181,27 +177,15 @@ def _schema_words(value: Any, path: Path, node: Mapping[str, Any]) -> Iterator[W
         for choice in node.get("anyOf", ()):
             yield from _schema_words(value, path, choice)
         known = node.get("properties", {})
-        taken = _params_of("callback", _CALLBACKS[path]) if path in _CALLBACKS else known
         for key in value:
             if key in known and key != "$schema":
-                kind = "key" if path not in _CALLBACKS else "callback param"
-                yield Word(kind, (*path, key), True, key, taken=frozenset(taken))
+                yield Word("key", (*path, key), True, key, taken=frozenset(known))
                 yield from _schema_words(value[key], (*path, key), known[key])
     elif isinstance(value, list):
         for i, item in enumerate(value):
             yield from _schema_words(item, (*path, i), node["items"])
     elif path[-1] in _CHOICES and isinstance(value, str):
         yield Word("choice", path, False, value, taken=frozenset(_CHOICES[str(path[-1])]))
-
-
-def _callback_words(config: dict[str, Any]) -> Iterator[Word]:
-    """The params of callbacks beyond those that the schema lists."""
-    for path, callback in _CALLBACKS.items():
-        taken = _params_of("callback", callback)
-        listed = schema()["properties"][path[0]]["properties"][path[1]].get("properties", {})
-        for key in config.get(path[0], {}).get(path[1], {}):
-            if key not in listed:
-                yield Word("callback param", (*path, key), True, key, taken=taken)
 
 
 def blocks_in(config: dict[str, Any]) -> Iterator[tuple[Path, str, dict[str, Any]]]:
@@ -236,7 +220,7 @@ def _import_words(config: dict[str, Any]) -> Iterator[Word]:
     for path, kind, block in blocks_in(config):
         name = block["import"]
         yield from _name_words((*path, "import"), kind, name)
-        accepts = find_target(name, kind, run_code=False).accepts
+        accepts = find_target(name, kind, SourceReader()).accepts
         # What a class of the project takes beside the names that it lists, only it knows.
         if is_of_project(name) and accepts.any_name:
             continue
@@ -274,18 +258,12 @@ def _part(word: Word, parts: list[str], i: int) -> Word:
 
 def _near_names(kind: str, name: str) -> frozenset[str]:
     """Every name of the kind; in any case, where it is found in any."""
-    if kind not in keras_index.NAMESPACES:
+    if not KINDS[kind].is_keras:
         return frozenset()
     known = set(keras_index.names(kind))
-    if kind == "optimizer" or keras_index.is_shape_alias(kind, name):
+    if kind == "optimizer" or name.lower() in KINDS[kind].by_shape:
         known |= {name[:i] + name[i].swapcase() + name[i + 1 :] for i in range(len(name))}
     return frozenset(known)
-
-
-def _params_of(kind: str, name: str) -> frozenset[str]:
-    entry = keras_index.short(kind, name)
-    assert entry is not None
-    return frozenset(entry.accepts.names)
 
 
 def _placeholder_words(config: dict[str, Any]) -> Iterator[Word]:
@@ -324,8 +302,8 @@ def _output_words(config: dict[str, Any]) -> Iterator[Word]:
 
 
 def _monitor_words(config: dict[str, Any]) -> Iterator[Word]:
-    known = monitor_names(config) or set()
-    taken = frozenset({*known, *(f"val_{name}" for name in known)})
+    known = known_monitors(config)
+    taken = frozenset(known.names(None) if known.complete else ())
     for section in ("solver", "services"):
         for name, block in config.get(section, {}).items():
             if isinstance(block, dict) and "monitor" in block:

@@ -8,12 +8,10 @@ pandas; Keras and the project's own code are loaded by name when a config asks f
 from barrage_mlflow.config.components import build_import
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.imports import load_import
-from barrage_mlflow.config.monitors import metric_names, monitor_names
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.placeholders import (
     fill_placeholders,
     placeholder_names,
-    placeholder_values,
 )
 from barrage_mlflow.config.project import add_project_path, code_modules
 from barrage_mlflow.config.read import read_config
@@ -30,10 +28,7 @@ __all__ = [
     "find_faults",
     "find_warnings",
     "load_import",
-    "metric_names",
-    "monitor_names",
     "placeholder_names",
-    "placeholder_values",
     "read_config",
     "resolve_config",
     "schema",

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from barrage_mlflow.config.imports import find_target
+from barrage_mlflow.config.findings import Finding, Where
+from barrage_mlflow.config.imports import base_classes, find_target
 from barrage_mlflow.config.keras_index import snake_name
-from barrage_mlflow.config.signatures import ParamProblem
-from barrage_mlflow.config.targets import NotImportableError, Target, base_classes, wanted
+from barrage_mlflow.config.kinds import KINDS
+from barrage_mlflow.config.targets import NotImportableError, Target
 from barrage_mlflow.errors import ComponentError, ImportPathError
 
-PASSED = {"loader": ("mode",), "transformer": ("mode", "loader"), "augmentor": ("data_record",)}
-"""What Barrage passes to a component by position."""
 _INPUT = "keras.layers.InputLayer"
 
 
@@ -47,7 +46,7 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
         target = find_target(name, kind)
     except NotImportableError as fault:
         raise ImportPathError(f"{path}.import: {fault}") from fault.__cause__
-    passed = ("",) * len(args) if args else PASSED.get(kind, ())
+    passed = ("",) * len(args) if args else KINDS[kind].passed
     problems = param_problems(target, kind, params, passed)
     if problems:
         listed = "; ".join(str(problem) for problem in problems)
@@ -67,7 +66,7 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
         error.add_note(f"in {path}, import {name!r}")
         raise
     if not isinstance(built, base_classes(kind)):
-        message = f"{path}: {name} gave a {type(built).__name__}, expected a {wanted(kind)}"
+        message = f"{path}: {name} gave a {type(built).__name__}, expected a {KINDS[kind].wanted}"
         raise ComponentError(message)
     return built
 
@@ -78,7 +77,7 @@ def param_problems(
     params: Iterable[str],
     passed: tuple[str, ...] | None = None,
     also: tuple[str, ...] = (),
-) -> list[ParamProblem]:
+) -> list[Finding]:
     """What is wrong with the params of an import block, as far as the signature tells.
 
     Args:
@@ -96,15 +95,14 @@ def param_problems(
     params = list(params)
     if kind in ("loss", "metric") and target.form == "function" and _is_plain(target, params):
         bare = target.path.rpartition(".")[2]
-        remedy = f"give a class derived from {wanted(kind)}"
+        remedy = f"give a class derived from {KINDS[kind].wanted}"
         if target.path.startswith("keras."):
             remedy = f"write {bare!r}, or give a class"
         message = f"a plain function {snake_name(bare)!r} of (y_true, y_pred) is no {kind}"
-        return [ParamProblem(None, message, remedy)]
-    if kind == "augmentor" and "rng" in target.accepts.names:
-        also = (*also, "rng")
+        return [Finding(Where(()), message, remedy)]
+    also += tuple(name for name in KINDS[kind].passed_by_name if name in target.accepts.names)
     if passed is None:
-        passed = PASSED.get(kind, ())
+        passed = KINDS[kind].passed
     return target.accepts.problems(params, passed, also)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from barrage_mlflow.config.schema import dereferenced, object_form, schema
+from barrage_mlflow.config.schema import SCHEMA, dereferenced, object_form
 
 
 def filled(data: dict[str, Any]) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def filled(data: dict[str, Any]) -> dict[str, Any]:
     if len(outputs) == 1:
         only = {"loss_weight": 1.0, **outputs[0]}
         data = {**data, "model": {**data["model"], "outputs": [only]}}
-    full: dict[str, Any] = _filled(data, schema())
+    full: dict[str, Any] = _filled(data, SCHEMA)
     return full
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,16 +23,13 @@ _SHOWN = 80
 _SHARED = 20
 """Characters shown of a value, and of what two long ones begin with alike."""
 
-_MOST_WORK = 20_000_000
-"""Lists whose alignment could take more steps than this are compared place by place."""
+_LONGEST = 500
+"""Lists of which more items than this differ are compared place by place: aligning takes long."""
 
 _OUTPUTS = "$.model.outputs"
 
 _Pair = tuple[int | None, int | None]
 """Places in A and B of what belongs together; None where there is nothing."""
-
-_Block = tuple[bool, tuple[int, int], tuple[int, int]]
-"""Whether two stretches are equal, and where they begin and end in A and B."""
 
 
 @dataclass(frozen=True)
@@ -120,112 +117,78 @@ def _compared(path: str, a: Any, b: Any) -> Iterator[Difference]:
             inner = path + show_path((key,))[1:]
             yield from _compared(inner, a.get(key, ABSENT), b.get(key, ABSENT))
     elif isinstance(a, list) and isinstance(b, list):
-        align = _aligned_outputs if path == _OUTPUTS else _aligned
+        align = _by_name if path == _OUTPUTS else _aligned
         for i, j in align(a, b):
             place = str(j if i is None else i) if i is None or j in (None, i) else f"{i} → {j}"
             inner_a = ABSENT if i is None else a[i]
             inner_b = ABSENT if j is None else b[j]
             yield from _compared(f"{path}[{place}]", inner_a, inner_b)
-    elif not _is_same(a, b):
+    elif isinstance(a, bool) or isinstance(b, bool):
+        yield from [Difference(path, a, b)] if a is not b else []
+    elif a != b:
         yield Difference(path, a, b)
 
 
-def _is_same(a: Any, b: Any) -> bool:
-    if isinstance(a, bool) or isinstance(b, bool):
-        return a is b
-    return bool(a == b)
+def _by_name(a: Sequence[Any], b: Sequence[Any]) -> Iterator[_Pair]:
+    """Pairs of places of outputs of one name; the others in their order if they are as many."""
+    places = {_name(item): j for j, item in enumerate(b)}
+    pairs = [(i, places.pop(_name(item), None)) for i, item in enumerate(a)]
+    alone = list(places.values())
+    renamed = alone if len(alone) == sum(j is None for _, j in pairs) else []
+    for i, j in pairs:
+        yield i, renamed.pop(0) if j is None and renamed else j
+    if alone and not renamed:
+        yield from ((None, j) for j in alone)
 
 
 def _aligned(a: Sequence[Any], b: Sequence[Any]) -> Iterator[_Pair]:
-    """Pairs of places whose items belong together: equal ones, then those of one kind."""
-    whole = [[_canonical(item) for item in items] for items in (a, b)]
-    for same, (i, i_end), (j, j_end) in _blocks(whole[0], whole[1]):
-        if same:
-            yield from zip(range(i, i_end), range(j, j_end), strict=True)
-            continue
-        kinds = [[_kind(item) for item in items] for items in (a[i:i_end], b[j:j_end])]
-        for alike, (k, k_end), (m, m_end) in _blocks(kinds[0], kinds[1]):
-            places_a, places_b = range(i + k, i + k_end), range(j + m, j + m_end)
-            yield from _by_place(places_a, places_b, alike)
-
-
-def _blocks(a: Sequence[str], b: Sequence[str]) -> Iterator[_Block]:
-    """Two lists cut into stretches that are equal or not."""
-    start = _alike(a, b)
-    end = _alike(a[start:][::-1], b[start:][::-1])
-    i_end, j_end = len(a) - end, len(b) - end
-    yield True, (0, start), (0, start)
-    yield from _middle_blocks(a[start:i_end], b[start:j_end], start)
-    yield True, (i_end, len(a)), (j_end, len(b))
-
-
-def _middle_blocks(a: Sequence[str], b: Sequence[str], start: int) -> Iterator[_Block]:
-    counts = Counter(b)
-    shorter = min(len(a), len(b))
-    if sum(counts[item] for item in a) * shorter > _MOST_WORK:
-        cut = start + shorter
-        yield False, (start, cut), (start, cut)
-        yield False, (cut, start + len(a)), (cut, start + len(b))
+    """Pairs of places whose items belong together and differ: those of one kind, in their order."""
+    texts_a, texts_b = ([json.dumps(item, sort_keys=True) for item in items] for items in (a, b))
+    kinds_a, kinds_b = ([_kind(item) for item in items] for items in (a, b))
+    start = _alike(texts_a, texts_b)
+    end = _alike(texts_a[start:][::-1], texts_b[start:][::-1])
+    places_a, places_b = range(start, len(a) - end), range(start, len(b) - end)
+    if max(len(places_a), len(places_b)) > _LONGEST:
+        yield from itertools.zip_longest(places_a, places_b)
         return
-    matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
+    for is_same, some_a, some_b in _stretches(places_a, texts_a, places_b, texts_b):
+        if is_same:
+            continue
+        for _, few_a, few_b in _stretches(some_a, kinds_a, some_b, kinds_b):
+            # Something in the place of another shows as a change of it.
+            if len(few_a) == len(few_b):
+                yield from zip(few_a, few_b, strict=True)
+            else:
+                yield from ((i, None) for i in few_a)
+                yield from ((None, j) for j in few_b)
+
+
+def _stretches(
+    a: range, keys_a: Sequence[str], b: range, keys_b: Sequence[str]
+) -> Iterator[tuple[bool, range, range]]:
+    """Places in A and B cut into stretches whose keys are the same or not."""
+    matcher = difflib.SequenceMatcher(
+        None, keys_a[a.start : a.stop], keys_b[b.start : b.stop], autojunk=False
+    )
     for tag, i, i_end, j, j_end in matcher.get_opcodes():
-        yield tag == "equal", (start + i, start + i_end), (start + j, start + j_end)
+        yield tag == "equal", a[i:i_end], b[j:j_end]
 
 
 def _alike(a: Sequence[str], b: Sequence[str]) -> int:
     """How many items two lists, or characters two texts, have in common at their beginning."""
     together = zip(a, b, strict=False)
-    return next((i for i, (one, other) in enumerate(together) if one != other), min(len(a), len(b)))
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], together))
 
 
-def _aligned_outputs(a: Sequence[Any], b: Sequence[Any]) -> Iterator[_Pair]:
-    left = {_output_name(item): j for j, item in reversed(list(enumerate(b)))}
-    pairs: list[tuple[int, int | None]] = [
-        (i, left.pop(_output_name(item), None)) for i, item in enumerate(a)
-    ]
-    paired = {j for _, j in pairs}
-    alone_a = [i for i, j in pairs if j is None]
-    alone_b = [j for j in range(len(b)) if j not in paired]
-    renamed = dict(zip(alone_a, alone_b, strict=True)) if len(alone_a) == len(alone_b) else {}
-    for i, j in pairs:
-        yield i, renamed.get(i) if j is None else j
-    if not renamed:
-        yield from ((None, j) for j in alone_b)
-
-
-def _output_name(item: Any) -> str:
-    return _canonical(item.get("name") if isinstance(item, Mapping) else item)
-
-
-def _by_place(a: range, b: range, alike: bool) -> Iterator[_Pair]:
-    """Places of two stretches in pairs, or each alone if they are neither alike nor equally long.
-
-    Something that was put in the place of another shows as a change of it.
-    """
-    if alike or len(a) == len(b):
-        yield from zip(a, b, strict=True)
-    else:
-        yield from ((i, None) for i in a)
-        yield from ((None, j) for j in b)
+def _name(item: Any) -> str:
+    return json.dumps(item.get("name") if isinstance(item, Mapping) else item)
 
 
 def _kind(item: Any) -> str:
-    """What tells items of a list apart that are not the same: what they import."""
+    """What differing items of a list have in common if they belong together: what they import."""
     if isinstance(item, Mapping):
         return f"import {item.get('import')}"
     return "list" if isinstance(item, list) else "value"
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(_whole_numbers(value), sort_keys=True)
-
-
-def _whole_numbers(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, Mapping):
-        return {key: _whole_numbers(item) for key, item in value.items()}
-    return [_whole_numbers(item) for item in value] if isinstance(value, list) else value
 
 
 def _text(value: Any) -> str:

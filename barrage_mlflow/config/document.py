@@ -1,17 +1,19 @@
-"""A config as it was given: its data, and where every key and value of it stands."""
+"""A config as it was given: its data, and where each key and value of it is written."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path as FilePath
 from typing import Any
 
 from barrage_mlflow.config.paths import JSON_PATH, Path, joined, read_path, show_path, show_value
-from barrage_mlflow.errors import Fault
+from barrage_mlflow.errors import ConfigError, Fault
 
-Spot = tuple[int, int] | str
-"""Line and column, both from 1, or the name of the override that set a value."""
+Locate = Callable[[Path, bool], tuple[int, int]]
+"""Gives line and column, both from 1, of the value at a path or of its key; of a path that leads
+nowhere, those of the nearest value around it."""
 
 MAX_DEPTH = 100
 MAX_VALUES = 1_000_000
@@ -26,6 +28,8 @@ class Document:
         source: the file that it was read from; empty for a dict.
         text: the config as given.
         faults: what already went wrong on the way (an override that leads nowhere).
+        overridden: of each value that an override set, its path and the override's name.
+        locate: finds a place in the text; None for a dict.
 
     Example:
         >>> Document({"solver": {"epochs": 3}}).place(("solver", "epochs"))
@@ -36,30 +40,40 @@ class Document:
     source: str = ""
     text: str = field(default="", repr=False)
     faults: tuple[Fault, ...] = ()
-    value_spots: Mapping[Path, Spot] = field(default_factory=dict, repr=False, compare=False)
-    key_spots: Mapping[Path, Spot] = field(default_factory=dict, repr=False, compare=False)
+    overridden: Mapping[Path, str] = field(default_factory=dict)
+    locate: Locate | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Where the project's modules are looked for: beside the file, and where one works.
+
+        Example:
+            >>> Document({}, "/somewhere/config.json").folders[0]
+            '/somewhere'
+        """
+        beside = [str(FilePath(self.source).absolute().parent)] if self.source else []
+        return tuple(dict.fromkeys([*beside, str(FilePath.cwd())]))
 
     def place(self, path: Path, *, key: bool = False) -> str:
-        """Where a value (or, with `key`, its key) stands.
-
-        A path that the document does not hold gives the place of the nearest thing around it.
+        """Where a value (or, with `key`, its key) is written.
 
         Returns:
             ``"config.json:14:7"``, ``"--solver.epochs"`` for a value set by an override, or
             ``""`` for a config that was given as a dict.
         """
-        if key and path in self.key_spots:
-            return self._shown(self.key_spots[path])
         for length in range(len(path), -1, -1):
-            if path[:length] in self.value_spots:
-                return self._shown(self.value_spots[path[:length]])
-        return self.source
+            if path[:length] in self.overridden:
+                return self.overridden[path[:length]]
+        if self.locate is None:
+            return self.source
+        line, column = self.locate(path, key)
+        return f"{self.source}:{line}:{column}"
 
     def located(self, message: str) -> str:
         """A message with the place of each JSON path that begins one of its lines.
 
         Example:
-            >>> document = Document({"a": 1}, "c.json", value_spots={("a",): (1, 7)})
+            >>> document = Document({"a": 1}, "c.json", locate=lambda path, key: (1, 7))
             >>> document.located("error: $.a: expected a string, got 1")
             'error: c.json:1:7  $.a: expected a string, got 1'
         """
@@ -70,77 +84,21 @@ class Document:
 
         return re.sub(rf"^((?:error: )?)({JSON_PATH.pattern})(?=:)", placed, message, flags=re.M)
 
-    def _shown(self, spot: Spot) -> str:
-        return spot if isinstance(spot, str) else f"{self.source}:{spot[0]}:{spot[1]}"
 
+def plain_document(document: Document) -> Document:
+    """A document whose data is a copy of plain JSON values.
 
-def plain_copy(value: object) -> tuple[Any, list[tuple[Path, str, str]]]:
-    """Copies a value as plain JSON: dict, list, str, int, float, bool and None.
-
-    Returns:
-        The copy, and for each value that JSON cannot hold its path, message and remedy.
+    Raises:
+        ConfigError: it holds values that JSON cannot hold, or too many or too deep ones.
 
     Example:
-        >>> plain_copy({"shape": (2, 3)})
-        ({'shape': [2, 3]}, [])
-        >>> plain_copy([{1}])[1]
-        [((0,), 'expected a JSON value, got a Python set', '')]
+        >>> plain_document(Document({"shape": (2, 3)})).data
+        {'shape': [2, 3]}
     """
-    problems: list[tuple[Path, str, str]] = []
-
-    count = 0
-
-    def copied(value: object, path: Path) -> Any:
-        nonlocal count
-        count += 1
-        if count > MAX_VALUES:
-            if count == MAX_VALUES + 1:
-                problems.append(((), f"holds more than {MAX_VALUES:,} values", ""))
-            return None
-        if len(path) > MAX_DEPTH:
-            problems.append((path[:3], f"nested deeper than {MAX_DEPTH} levels", ""))
-            return None
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, str):
-            if joined(value) != value:
-                problems.append((path, "expected Unicode text, got surrogate halves", ""))
-            return str.__str__(value)
-        if isinstance(value, int):
-            if value.bit_length() > 64:
-                problems.append((path, f"number out of range: {show_value(value)}", ""))
-            return int(value)
-        if isinstance(value, float):
-            if value != value or value in (float("inf"), float("-inf")):
-                problems.append((path, f"expected a finite number, got {value}", ""))
-            return float(value)
-        if isinstance(value, list | tuple):
-            return [copied(item, (*path, i)) for i, item in enumerate(value) if not full()]
-        if isinstance(value, Mapping):
-            return {
-                key: copied(item, (*path, key))
-                for key, item in value.items()
-                if key_is_text(key, path) and not full()
-            }
-        remedy = "convert it with .item() or .tolist()" if hasattr(value, "tolist") else ""
-        problems.append((path, f"expected a JSON value, got {show_value(value)}", remedy))
-        return None
-
-    def full() -> bool:
-        # Objects that share their parts unfold to far more values than memory holds.
-        return count > MAX_VALUES
-
-    def key_is_text(key: object, path: Path) -> bool:
-        if not isinstance(key, str):
-            problems.append((path, f"keys must be strings, got {show_value(key)}", ""))
-            return False
-        if joined(key) != key:
-            problems.append((path, f"key {key!a} holds surrogate halves", ""))
-            return False
-        return True
-
-    copy = copied(value, ())
-    return copy, list(dict.fromkeys(problems))
+    faults = plain_faults(document)
+    if faults:
+        raise ConfigError(faults)
+    return replace(document, data=plain_copy(document.data)[0])
 
 
 def plain_faults(document: Document) -> list[Fault]:
@@ -155,3 +113,78 @@ def plain_faults(document: Document) -> list[Fault]:
         Fault(show_path(path), message, remedy, document.place(path))
         for path, message, remedy in problems
     ]
+
+
+def plain_copy(value: object) -> tuple[Any, list[tuple[Path, str, str]]]:
+    """Copies a value as plain JSON: dict, list, str, int, float, bool and None.
+
+    Returns:
+        The copy, and for each value that JSON cannot hold its path, message and remedy.
+
+    Example:
+        >>> plain_copy({"shape": (2, 3)})
+        ({'shape': [2, 3]}, [])
+        >>> plain_copy([{1}])[1]
+        [((0,), 'expected a JSON value, got a Python set', '')]
+    """
+    copier = _Copier()
+    copy = copier.copy(value, ())
+    return copy, list(dict.fromkeys(copier.problems))
+
+
+class _Copier:
+    def __init__(self) -> None:
+        self.problems: list[tuple[Path, str, str]] = []
+        self.count = 0
+
+    def refuse(self, path: Path, message: str, remedy: str = "") -> None:
+        self.problems.append((path, message, remedy))
+
+    def copy(self, value: object, path: Path) -> Any:
+        self.count += 1
+        if self.count == MAX_VALUES:
+            self.refuse((), f"holds more than {MAX_VALUES:,} values", "write fewer of them out")
+        # Objects that share their parts unfold to far more values than memory holds.
+        if self.count >= MAX_VALUES:
+            return None
+        if len(path) > MAX_DEPTH:
+            self.refuse(path[:3], f"nested deeper than {MAX_DEPTH} levels")
+            return None
+        if isinstance(value, list | tuple):
+            return [self.copy(item, (*path, i)) for i, item in enumerate(value) if not self.full]
+        if isinstance(value, Mapping):
+            items = [(self.key(key, path), item) for key, item in value.items() if not self.full]
+            return {key: self.copy(item, (*path, key)) for key, item in items if key is not None}
+        return self.scalar(value, path)
+
+    @property
+    def full(self) -> bool:
+        return self.count >= MAX_VALUES
+
+    def key(self, key: object, path: Path) -> str | None:
+        text = joined(key) if isinstance(key, str) else None
+        if not isinstance(key, str):
+            self.refuse(path, f"keys must be strings, got {show_value(key)}", "put it in quotes")
+        elif text is None:
+            self.refuse(path, f"key {key!a} holds surrogate halves")
+        return text
+
+    def scalar(self, value: object, path: Path) -> Any:
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            text = joined(str.__str__(value))
+            if text is None:
+                self.refuse(path, "expected Unicode text, got surrogate halves")
+            return text
+        if isinstance(value, int):
+            if value.bit_length() > 64:
+                self.refuse(path, f"number out of range: {show_value(value)}")
+            return int(value)
+        if isinstance(value, float):
+            if value - value != 0:
+                self.refuse(path, f"expected a finite number, got {value}")
+            return float(value)
+        remedy = "convert it with .item() or .tolist()" if hasattr(value, "tolist") else ""
+        self.refuse(path, f"expected a JSON value, got {show_value(value)}", remedy)
+        return None

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.annotations import annotation_schema
 from barrage_mlflow.config.components import param_problems
-from barrage_mlflow.config.findings import Finding
+from barrage_mlflow.config.findings import Finding, Where
 from barrage_mlflow.config.imports import find_target, is_sequential
-from barrage_mlflow.config.paths import Path, nearest, value_at
-from barrage_mlflow.config.placeholder_checks import names_in_use, placeholder_findings
-from barrage_mlflow.config.placeholders import placeholder_name
-from barrage_mlflow.config.repair import LAYERS
-from barrage_mlflow.config.schema import schema_at
+from barrage_mlflow.config.kinds import KINDS, paths_of
+from barrage_mlflow.config.names import nearest
+from barrage_mlflow.config.paths import Path, value_at
+from barrage_mlflow.config.placeholders import names_in_use, placeholder_findings, placeholder_name
+from barrage_mlflow.config.schema import with_placeholders
 from barrage_mlflow.config.shape import value_findings
-from barrage_mlflow.config.targets import NotImportableError, Target, ask_keras
-
-Targets = dict[Path, Target]
+from barrage_mlflow.config.source import SourceReader
+from barrage_mlflow.config.targets import NotImportableError, Target
+from barrage_mlflow.config.unknown_keys import LAYERS
 
 _NETWORK = ("model", "network")
 _TRANSFORMER = ("dataset", "transformer")
 
 
-def import_findings(data: Any, *, run_code: bool = False) -> Iterator[Finding]:
+def import_findings(
+    data: Any, folders: Sequence[str] = (), *, run_code: bool = False
+) -> Iterator[Finding]:
     """Everything that is wrong with the import blocks of a config.
 
     Args:
         data: a config; any JSON value is taken.
+        folders: where the project's modules are looked for, besides the Python path.
         run_code: whether the project's modules are imported to look at what is in them; else
             their source is read. Nothing in them is called.
 
@@ -37,21 +40,21 @@ def import_findings(data: Any, *, run_code: bool = False) -> Iterator[Finding]:
         >>> [(finding.message, finding.remedy) for finding in import_findings(data)]
         [("'Adan' is not the name of an optimizer in Keras", "did you mean 'Adam'?")]
     """
-    targets: Targets = {}
+    reader = None if run_code else SourceReader(folders)
+    targets: dict[Path, Target] = {}
     for path, block, kind in import_blocks(data):
         name = block.get("import")
         if not isinstance(name, str) or not name or _is_placeholder(name, path):
             continue
         try:
-            targets[path] = find_target(name, kind, run_code=run_code)
+            targets[path] = find_target(name, kind, reader)
         except NotImportableError as fault:
-            yield Finding((*path, "import"), fault.message, fault.remedy)
+            yield Finding(Where((*path, "import")), fault.message, fault.remedy)
     for path, block, kind in import_blocks(data):
         params = block.get("params", {})
         if path in targets and isinstance(params, dict):
             yield from _param_findings(path, params, kind, targets[path], data)
             yield from _value_findings(path, params, targets[path])
-    yield from _layer_findings(data)
     yield from placeholder_findings(data, targets.get(_TRANSFORMER), targets.get(_NETWORK))
 
 
@@ -67,49 +70,24 @@ def import_blocks(data: Any) -> Iterator[tuple[Path, dict[str, Any], str]]:
         >>> list(import_blocks(data))
         [(('dataset', 'loader'), {'import': 'KeySelector'}, 'loader')]
     """
-    places: list[tuple[Path, str]] = [
-        (("dataset", "loader"), "loader"),
-        (_TRANSFORMER, "transformer"),
-        (_NETWORK, "network"),
-        (("solver", "optimizer"), "optimizer"),
-        (("solver", "optimizer", "learning_rate"), "schedule"),
-    ]
-    augmentor: Path = ("dataset", "augmentor")
-    places += [((*augmentor, i), "augmentor") for i in _indices(data, augmentor)]
-    if is_sequential(value_at(data, (*_NETWORK, "import"))):
-        places += [((*LAYERS, i), "layer") for i in _indices(data, LAYERS)]
-    for i in _indices(data, ("model", "outputs")):
-        output: Path = ("model", "outputs", i)
-        places.append(((*output, "loss"), "loss"))
-        metrics = (*output, "metrics")
-        places += [((*metrics, j), "metric") for j in _indices(data, metrics)]
-    for path, kind in places:
-        block = value_at(data, path)
-        if isinstance(block, dict):
-            yield path, block, kind
-
-
-def _indices(data: Any, path: Path) -> range:
-    found = value_at(data, path)
-    return range(len(found)) if isinstance(found, list) else range(0)
+    for kind in KINDS.values():
+        if kind.name == "layer" and not is_sequential(value_at(data, (*_NETWORK, "import"))):
+            continue
+        for path in paths_of(kind, data):
+            yield path, value_at(data, path), kind.name
 
 
 def _param_findings(
     path: Path, params: dict[str, Any], kind: str, target: Target, data: Any
 ) -> Iterator[Finding]:
     """Params that the signature does not know, and those that it requires."""
-    also = ("learning_rate",) if kind == "optimizer" else ()
     names = list(params)
     if kind == "network":
         # A param that a placeholder reads may be there for the placeholder alone.
         in_use = names_in_use(data)
         names = [name for name in names if name in target.accepts.names or name not in in_use]
-    for problem in param_problems(target, kind, names, also=also):
-        if problem.name is not None:
-            key = (*path, "params", problem.name)
-            yield Finding(key, problem.message, problem.remedy, True)
-        else:
-            yield Finding(path, problem.message, problem.remedy)
+    for problem in param_problems(target, kind, names, also=KINDS[kind].beside):
+        yield problem.below(path)
 
 
 def _value_findings(path: Path, params: dict[str, Any], target: Target) -> Iterator[Finding]:
@@ -121,7 +99,9 @@ def _value_findings(path: Path, params: dict[str, Any], target: Target) -> Itera
         is_default = repr(value) == repr(accepts.defaults.get(name, ...))
         if name in accepts.types and not is_default and here != LAYERS:
             node = annotation_schema(accepts.types[name])
-            yield from value_findings(value, node, here, is_param=True)
+            if path[0] == "model":
+                node = with_placeholders(node)
+            yield from value_findings(value, node, here)
         if target.path.startswith("keras.") and isinstance(value, str):
             yield from _keras_name_findings(here, value)
 
@@ -133,20 +113,11 @@ def _keras_name_findings(path: Path, value: str) -> Iterator[Finding]:
     known one is a fault.
     """
     kind = str(path[-1]).rpartition("_")[2]
-    if kind not in keras_index.VALUES or ">" in value or placeholder_name(value) is not None:
+    known = keras_index.value_names(kind)
+    if ">" in value or placeholder_name(value) is not None:
         return
-    known = ask_keras(keras_index.value_names, kind)
     near = nearest(value, known)
     if value not in known and near is not None:
         article = "an" if kind[0] in "ai" else "a"
         message = f"{value!a} is not the name of {article} {kind} in Keras"
-        yield Finding(path, message, f"did you mean {near!r}?")
-
-
-def _layer_findings(data: Any) -> Iterator[Finding]:
-    """The layer blocks of `sequential_from_config`, which the schema sees as free params."""
-    params = value_at(data, LAYERS[:-1])
-    given = isinstance(params, dict) and LAYERS[-1] in params
-    if given and is_sequential(value_at(data, (*_NETWORK, "import"))):
-        node = {"type": "array", "items": schema_at(_NETWORK)}
-        yield from value_findings(params[LAYERS[-1]], node, LAYERS, is_param=True)
+        yield Finding(Where(path), message, f"did you mean {near!r}?")

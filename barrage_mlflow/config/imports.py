@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import functools
+import inspect
 import keyword
+import logging
+import sys
 from typing import Any
 
 from barrage_mlflow.config import keras_index
-from barrage_mlflow.config.definitions import define
-from barrage_mlflow.config.paths import did_you_mean
-from barrage_mlflow.config.project_imports import project_target
+from barrage_mlflow.config.kinds import KINDS
+from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.config.signatures import Accepts
-from barrage_mlflow.config.source_code import CannotTellError, NotThereError
-from barrage_mlflow.config.targets import NotImportableError, Target, ask_keras, wanted
+from barrage_mlflow.config.source import SourceReader, UnreadableError
+from barrage_mlflow.config.targets import NotImportableError, Target, leads_nowhere, load_path
 
-_DATASET = "barrage_mlflow.dataset"
-_BARRAGE_NAMES = {
-    "loader": (_DATASET, ("KeySelector",)),
-    "transformer": (_DATASET, ("IdentityTransformer",)),
-    "augmentor": (_DATASET, ()),
-    "network": ("barrage_mlflow.model", ("sequential_from_config",)),
-}
-"""Of each kind, the package that short names are searched in, and what is built in."""
-_KERAS_ROOTS = ("tensorflow.python.keras", "tensorflow.keras", "tf.keras", "keras")
+logger = logging.getLogger(__name__)
+
 _BYGONE = ("legacy", "experimental")
 _GIVE_PATH = "give the whole path of one of your own"
 
@@ -53,14 +47,14 @@ def load_import(path: str, kind: str) -> Any:
     return find_target(path, kind).load()
 
 
-def find_target(path: str, kind: str, *, run_code: bool = True) -> Target:
+def find_target(path: str, kind: str, reader: SourceReader | None = None) -> Target:
     """Finds what an import string means, and makes sure that it is of the right kind.
 
     Args:
         path: as `load_import` takes it.
         kind: as `load_import` takes it.
-        run_code: whether the modules on the path are imported; else their source is read, and
-            they are imported only if that does not tell.
+        reader: reads the project's modules, which are then imported only where their source
+            does not say enough; without one, they are imported.
 
     Raises:
         NotImportableError: as `load_import`.
@@ -73,38 +67,45 @@ def find_target(path: str, kind: str, *, run_code: bool = True) -> Target:
         raise NotImportableError(
             f"{path!a} is not a Python path", "write it as package.module.Name"
         )
-    today = current_path(path)
-    if today.startswith("keras."):
-        return _keras_target(path, today.removeprefix("keras."), kind)
-    top, _, below = today.partition(".")
-    if top in ("tf", "tensorflow") and below:
-        message = f"{path!r} leads nowhere: of TensorFlow, only '{top}.keras' can be named"
-        raise NotImportableError(message, did_you_mean(below.partition(".")[0], ["keras"]))
-    if "." in today:
-        return project_target(path, today, kind, run_code)
-    if kind in _BARRAGE_NAMES:
-        return _barrage_target(path, kind, run_code)
-    if keras_index.is_shape_alias(kind, path):
-        return Target(path, "alias", Accepts(names=("name",)), lambda: path)
-    entry = ask_keras(keras_index.short, kind, path)
-    if entry is None:
-        raise _unknown_keras_name(path, kind)
-    return _from_entry(entry)
+    target = known_target(path, kind) or _project_target(path, kind, reader)
+    _check_kind(path, kind, target)
+    return target
 
 
-def current_path(path: str) -> str:
-    """Today's path for an import string: old roots are mapped before anything is imported.
+def known_target(path: str, kind: str) -> Target | None:
+    """What an import string means that names something of Keras's or Barrage's.
+
+    Returns:
+        None if it leads into other modules, which only reading or importing them can explain.
+
+    Raises:
+        NotImportableError: there is nothing of that name.
 
     Example:
-        >>> current_path("barrage.dataset.KeySelector"), current_path("tf.keras.losses.Huber")
-        ('barrage_mlflow.dataset.KeySelector', 'keras.losses.Huber')
+        >>> known_target("mse", "loss").path, known_target("my_project.Loss", "loss")
+        ('keras.losses.MeanSquaredError', None)
     """
-    if path.startswith("barrage."):
-        return "barrage_mlflow." + path.removeprefix("barrage.")
-    for root in _KERAS_ROOTS:
-        if path.startswith(f"{root}."):
-            return "keras." + path.removeprefix(f"{root}.")
-    return path
+    today = keras_index.current_path(path)
+    top, *parts = today.split(".")
+    if not parts:
+        return _of_short_name(path, path, kind)
+    if top in ("tf", "tensorflow"):
+        message = f"{path!r} leads nowhere: of TensorFlow, only '{top}.keras' can be named"
+        raise NotImportableError(message, did_you_mean(parts[0], ["keras"]))
+    if top not in ("keras", "barrage_mlflow"):
+        return None
+    is_old = path.startswith("tensorflow.python.") or any(part in _BYGONE for part in parts)
+    is_input = today in ("keras.Input", "keras.layers.Input")
+    if KINDS[kind].is_keras and (is_old or is_input):
+        return _of_short_name(path, parts[-1], kind)
+    found = keras_index.at(f"keras.models.{parts[-1]}" if is_old else today)
+    if found is not None:
+        return found
+    if is_old:
+        raise _unknown_name(path, parts[-1], kind)
+    if top == "keras" and (parts[0] == "src" or not keras_index.is_of_installed()):
+        return _imported(today, kind)
+    raise _not_in_index(path, today)
 
 
 def is_sequential(path: object) -> bool:
@@ -116,8 +117,8 @@ def is_sequential(path: object) -> bool:
     """
     if not isinstance(path, str):
         return False
-    package, (name,) = _BARRAGE_NAMES["network"]
-    return path == name or current_path(path) == f"{package}.{name}"
+    name = "sequential_from_config"
+    return path == name or keras_index.current_path(path) == f"barrage_mlflow.model.{name}"
 
 
 def is_from_keras(path: str) -> bool:
@@ -127,64 +128,100 @@ def is_from_keras(path: str) -> bool:
         >>> is_from_keras("tf.keras.losses.Huber"), is_from_keras("my_project.Loss")
         (True, False)
     """
-    return current_path(path).startswith("keras.")
+    return keras_index.current_path(path).startswith("keras.")
 
 
-def _keras_target(path: str, rest: str, kind: str) -> Target:
-    parts = rest.split(".")
-    private = path.startswith("tensorflow.python.") or any(part in _BYGONE for part in parts)
-    if kind in keras_index.NAMESPACES and (private or rest in ("Input", "layers.Input")):
-        entry = ask_keras(keras_index.short, kind, parts[-1])
-    else:
-        entry = ask_keras(keras_index.at, rest if not private else f"models.{parts[-1]}")
-    if entry is None and private:
-        raise _unknown_keras_name(parts[-1], kind, path)
-    if entry is None:
-        message = f"{path!r} leads nowhere: the installed Keras has no 'keras.{rest}'"
-        raise NotImportableError(message, _nearest_part(parts))
-    if entry.form == "class" and kind in keras_index.BASES and kind not in entry.kinds:
-        raise NotImportableError(f"{path!r} is no {wanted(kind)}", _elsewhere(parts[-1], kind))
-    if entry.form == "other" or (kind not in keras_index.BASES and entry.form == "class"):
-        raise NotImportableError(f"{path!r} is no {wanted(kind)}")
-    return _from_entry(entry)
+def base_classes(kind: str) -> tuple[type, ...]:
+    """The classes that a component of a kind derives from.
+
+    Raises:
+        NotImportableError: they cannot be imported.
+
+    Example:
+        >>> [base.__name__ for base in base_classes("metric")]
+        ['Metric', 'Loss']
+    """
+    return tuple(load_path(base) for base in KINDS[kind].bases)
 
 
-def _nearest_part(parts: list[str]) -> str:
-    """The remedy for the first part of a path below Keras that is not there."""
-    for i, part in enumerate(parts):
-        known = ask_keras(keras_index.members, ".".join(parts[:i]))
+def _of_short_name(path: str, name: str, kind: str) -> Target:
+    found = keras_index.short(kind, name)
+    if found is None:
+        raise _unknown_name(path, name, kind)
+    return found
+
+
+def _unknown_name(path: str, name: str, kind: str) -> NotImportableError:
+    home = "Keras" if KINDS[kind].is_keras or path != name else "Barrage"
+    message = f"{path!r} is not the name of {KINDS[kind].called} in {home}"
+    return NotImportableError(message, did_you_mean(name, keras_index.names(kind)) or _GIVE_PATH)
+
+
+def _not_in_index(path: str, today: str) -> NotImportableError:
+    """The error for the first part of a path below Keras or Barrage that is not there."""
+    holder, *parts = today.split(".")
+    for part in parts:
+        known = keras_index.members(holder)
         if part not in known:
-            return did_you_mean(part, known)
-    return ""
+            break
+        holder = f"{holder}.{part}"
+    return leads_nowhere(path, holder, part, known)
 
 
-def _from_entry(entry: keras_index.KerasEntry) -> Target:
+def _project_target(path: str, kind: str, reader: SourceReader | None) -> Target:
+    if reader is not None:
+        try:
+            return reader.target(path)
+        except UnreadableError:
+            module = path.rpartition(".")[0]
+            logger.info("importing %s: only running it shows what %s is", module, path)
+            sys.path[:] = reader.search_path
+    return _imported(path, kind)
+
+
+def _imported(path: str, kind: str) -> Target:
+    """What a path means, by importing it."""
+    found = load_path(path)
+    if not inspect.isclass(found):
+        if callable(found):
+            return Target(path, "function", Accepts.of(found))
+        is_module = inspect.ismodule(found)
+        return Target(path, "a module" if is_module else f"of type {type(found).__name__}")
+    fits = KINDS[kind].bases and issubclass(found, base_classes(kind))
+    old = "" if fits else _old_base(found)
+    if old:
+        remedy = f"derive it from {KINDS[kind].wanted}, not from that of {old}"
+        raise NotImportableError(f"{path!r} is no {KINDS[kind].wanted}", remedy)
+    names = getattr(found, "network_param_names", None)
     return Target(
-        f"keras.{entry.path}",
-        entry.form,
-        entry.accepts,
-        functools.partial(ask_keras, keras_index.load, entry),
+        path,
+        "class",
+        Accepts.of(found),
+        (kind,) if fits else (),
+        tuple(sorted(getattr(found, "__abstractmethods__", ()))),
+        network_param_names=tuple(names) if isinstance(names, list | tuple) else None,
     )
 
 
-def _unknown_keras_name(name: str, kind: str, path: str | None = None) -> NotImportableError:
-    article = "an" if kind == "optimizer" else "a"
-    message = f"{path or name!r} is not the name of {article} {kind} in Keras"
-    known = ask_keras(keras_index.names, kind) if kind in keras_index.NAMESPACES else ()
-    return NotImportableError(message, did_you_mean(name, known) or _GIVE_PATH)
+def _old_base(found: type) -> str:
+    """The package of old that a class derives from; empty if none."""
+    modules = {base.__module__ for base in found.__mro__}
+    if any(module.split(".")[0] == "barrage" for module in modules):
+        return "barrage"
+    is_old = any(module.startswith(("tensorflow.python.keras", "tf_keras")) for module in modules)
+    return "an old Keras" if is_old else ""
 
 
-def _elsewhere(name: str, kind: str) -> str:
-    near = keras_index.short(kind, name) if kind in keras_index.NAMESPACES else None
-    return f"did you mean 'keras.{near.path}'?" if near else ""
-
-
-def _barrage_target(name: str, kind: str, run_code: bool) -> Target:
-    package, known = _BARRAGE_NAMES[kind]
-    try:
-        define(f"{package}.{name}")
-    except (NotThereError, CannotTellError):
-        article = "an" if kind == "augmentor" else "a"
-        message = f"{name!r} is not the name of {article} {kind} in {package}"
-        raise NotImportableError(message, did_you_mean(name, known) or _GIVE_PATH) from None
-    return project_target(name, f"{package}.{name}", kind, run_code)
+def _check_kind(path: str, kind: str, target: Target) -> None:
+    if target.form == "class" and kind == "augmentor":
+        message = f"{path!r} is a class, expected a function f(data_record, **params)"
+        raise NotImportableError(message)
+    if target.form == "class" and kind not in target.kinds:
+        near = keras_index.short(kind, path.rpartition(".")[2])
+        remedy = f"did you mean {near.path!r}?" if near and is_from_keras(path) else ""
+        raise NotImportableError(f"{path!r} is no {KINDS[kind].wanted}", remedy)
+    if target.abstract:
+        lacking = ", ".join(target.abstract)
+        raise NotImportableError(f"{path!r} is abstract: it does not define {lacking}")
+    if target.form not in ("class", "function", "alias"):
+        raise NotImportableError(f"{path!r} is {target.form}, expected a {KINDS[kind].wanted}")

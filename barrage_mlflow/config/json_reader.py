@@ -1,30 +1,46 @@
-"""Reads JSON, keeping the line and column of every key and value.
-
-The parser of the standard library accepts what JSON forbids (``NaN``, duplicate keys) and
-forgets where things stand, so this one is our own. It says what is wrong in the words of
-someone who writes configs by hand: a comment, a trailing comma, single quotes.
-"""
+"""Reads JSON: the standard library for the data, and places only where a fault needs them."""
 
 from __future__ import annotations
 
-import bisect
+import json
 import re
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
 
-from barrage_mlflow.config.document import MAX_DEPTH, Document, Spot
-from barrage_mlflow.config.paths import Path, joined, show_path
+from barrage_mlflow.config.document import MAX_DEPTH, Document, plain_document
+from barrage_mlflow.config.paths import Path
 from barrage_mlflow.errors import ConfigError, Fault
 
-_BLANKS = re.compile(r"[ \t\n\r]*")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-_WORD = re.compile(r"[^\s,:\[\]{}\"]+")
-_PLAIN_TEXT = re.compile(r'[^"\\\x00-\x1f]*')
-_HEX = re.compile(r"[0-9a-fA-F]{4}")
-_ESCAPES = {
-    '"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",
-}  # fmt: skip
-_WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
-_MAX_DIGITS = 400
+_TOKEN = re.compile(
+    r"""[ \t\n\r]*(?:
+    (?P<opening>[{\[]) | (?P<closing>[}\]]) | (?P<comma>,) | (?P<colon>:)
+    | (?P<string>"(?:[^"\\]|\\.)*") | (?P<word>[^\s,:\[\]{}"]+)
+    )""",
+    re.VERBOSE,
+)
+_EXPECTED = {
+    "Expecting value": "expected a value",
+    "Expecting property name enclosed in double quotes": "expected a key in double quotes",
+    "Expecting ':' delimiter": "expected ':' after the key",
+    "Expecting ',' delimiter": "expected ',' or a closing bracket",
+    "Extra data": "expected the end of the file, which holds one JSON value",
+    "Unterminated string starting at": "expected a string that ends in a double quote",
+    "Invalid control character at": "expected no control character in a string",
+    "Invalid \\escape": "expected an escape that JSON knows",
+    "Invalid \\uXXXX escape": "expected an escape of four hexadecimal digits",
+}
+"""What the standard library expected, by its message."""
+_SLIPS = (
+    (r"#|//|/\*", "JSON has no comments", "remove it, or write the config as YAML"),
+    (r",\s*[}\]]", "a trailing comma", "remove it"),
+    (r"'", "strings take double quotes, not single ones", ""),
+    (r"[\r\n]", "this string has no end", "close it with a double quote"),
+    (r"True\b", "expected a value, got True", "write true"),
+    (r"False\b", "expected a value, got False", "write false"),
+    (r"None\b", "expected a value, got None", "write null"),
+)
+"""What people write who are used to other formats: where the text reads so, message and remedy."""
 
 
 def read_json(text: str, source: str) -> Document:
@@ -35,194 +51,116 @@ def read_json(text: str, source: str) -> Document:
         source: the name of the file, for places.
 
     Raises:
-        ConfigError: the text is not JSON, a key stands twice in one object, a number is out
-            of range, or the nesting is deeper than 100.
+        ConfigError: the text is not JSON, a key is twice in one object, a number is out of
+            range, or the nesting is deeper than 100.
 
     Example:
         >>> document = read_json('{\n  "solver": {"epochs": 3}\n}', "config.json")
         >>> document.data, document.place(("solver", "epochs"))
         ({'solver': {'epochs': 3}}, 'config.json:2:24')
     """
-    return _JsonReader(text, source).document()
+    try:
+        data = json.loads(text, object_pairs_hook=_without_repeats)
+    except json.JSONDecodeError as error:
+        raise _not_json(text, source, *_explained(text, error)) from None
+    except _RepeatedKeyError:
+        raise _not_json(text, source, *_repeated_key(text)) from None
+    except RecursionError:
+        raise _not_json(text, source, 0, f"nested deeper than {MAX_DEPTH} levels") from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise _not_json(text, source, 0, str(error)) from None
+    return plain_document(Document(data, source, text, locate=_Places(text).locate))
 
 
-class _JsonReader:
-    def __init__(self, text: str, source: str) -> None:
+class _RepeatedKeyError(Exception):
+    """A key is twice in one object."""
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _RepeatedKeyError
+    return found
+
+
+def _not_json(text: str, source: str, at: int, message: str, remedy: str = "") -> ConfigError:
+    line, column = line_and_column(text, at)
+    return ConfigError([Fault("$", f"not JSON: {message}", remedy, f"{source}:{line}:{column}")])
+
+
+def _explained(text: str, error: json.JSONDecodeError) -> tuple[int, str, str]:
+    """Where the text stops being JSON, what is wrong there, and what to write."""
+    at = error.pos
+    if not text.strip():
+        return 0, "the file is empty", ""
+    before = text[:at].rstrip(" \t\r\n")
+    if before.endswith(",") and text[at : at + 1] in ("}", "]"):
+        at = len(before) - 1
+    for pattern, slip, remedy in _SLIPS:
+        if re.match(pattern, text[at:]):
+            return at, slip, remedy
+    word = re.match(r"[^\s,:\[\]{}\"]+|.", text[at:])
+    got = ascii(word[0][:20]) if word else "the end"
+    remedy = r"write \\ for a backslash" if "escape" in error.msg else ""
+    return at, f"{_EXPECTED.get(error.msg, error.msg)}, got {got}", remedy
+
+
+def _repeated_key(text: str) -> tuple[int, str]:
+    """Where a key is in an object that has it already, and what to print of that."""
+    seen: dict[Path, int] = {}
+    for path, is_key, at in _walk(text):
+        if is_key and path in seen:
+            line, _ = line_and_column(text, seen[path])
+            return at, f"key {path[-1]!a} is there twice, first on line {line}"
+        if is_key:
+            seen[path] = at
+    return 0, "a key is there twice in one object"
+
+
+def line_and_column(text: str, at: int) -> tuple[int, int]:
+    r"""Line and column, both from 1, of an offset in a text.
+
+    Example:
+        >>> line_and_column("a\nbc", 3)
+        (2, 2)
+    """
+    lines = re.split(r"\r\n|\r|\n", text[:at])
+    return len(lines), len(lines[-1]) + 1
+
+
+class _Places:
+    """Where the keys and values of JSON text are, found when it is first asked for."""
+
+    def __init__(self, text: str) -> None:
         self.text = text
-        self.source = source
-        self.at = 0
-        self.line_starts = [0, *(match.end() for match in re.finditer(r"\r\n|\r|\n", text))]
-        self.value_spots: dict[Path, Spot] = {}
-        self.key_spots: dict[Path, Spot] = {}
 
-    def document(self) -> Document:
-        if not self.text.strip():
-            raise ConfigError([Fault("$", "not JSON: the file is empty", "", self.source)])
-        data = self.value(())
-        self.skip_blanks(())
-        if self.at < len(self.text):
-            self.fail((), "text after the end of the config", "a file holds one JSON value")
-        return Document(data, self.source, self.text, (), self.value_spots, self.key_spots)
+    def locate(self, path: Path, key: bool) -> tuple[int, int]:
+        while (path, key) not in self.offsets and path:
+            path, key = (path, False) if key else (path[:-1], False)
+        return line_and_column(self.text, self.offsets.get((path, key), 0))
 
-    def spot(self, at: int) -> tuple[int, int]:
-        line = bisect.bisect_right(self.line_starts, at)
-        return line, at - self.line_starts[line - 1] + 1
+    @cached_property
+    def offsets(self) -> dict[tuple[Path, bool], int]:
+        return {(path, is_key): at for path, is_key, at in _walk(self.text)}
 
-    def fail(self, path: Path, message: str, remedy: str = "", at: int | None = None) -> NoReturn:
-        line, column = self.spot(self.at if at is None else at)
-        place = f"{self.source}:{line}:{column}"
-        raise ConfigError([Fault(show_path(path), f"not JSON: {message}", remedy, place)])
 
-    def peek(self) -> str:
-        return self.text[self.at : self.at + 1]
-
-    def skip_blanks(self, path: Path) -> None:
-        self.at = _BLANKS.match(self.text, self.at).end()  # type: ignore[union-attr]
-        if self.peek() == "#" or self.text[self.at : self.at + 2] in ("//", "/*"):
-            self.fail(path, "JSON has no comments", "remove it, or write the config as YAML")
-
-    def value(self, path: Path) -> Any:
-        self.skip_blanks(path)
-        if len(path) > MAX_DEPTH:
-            self.fail(path[:3], f"nested deeper than {MAX_DEPTH} levels")
-        self.value_spots[path] = self.spot(self.at)
-        char = self.peek()
-        if char == "{":
-            return self.object(path)
-        if char == "[":
-            return self.array(path)
-        if char == '"':
-            return self.string(path)
-        return self.number_or_word(path)
-
-    def object(self, path: Path) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        self.at += 1
-        self.skip_blanks(path)
-        if self.peek() == "}":
-            self.at += 1
-            return found
-        while True:
-            self.skip_blanks(path)
-            start = self.at
-            if self.peek() != '"':
-                self.fail_at_key(path)
-            key = self.string(path)
-            here = (*path, key)
-            if key in found:
-                first = self.key_spots[here]
-                self.fail(path, f"key {key!a} stands twice, first on line {first[0]}", "", start)
-            self.key_spots[here] = self.spot(start)
-            self.skip_blanks(path)
-            if self.peek() != ":":
-                self.fail(here, f"expected ':' after the key, got {self.shown()}")
-            self.at += 1
-            found[key] = self.value(here)
-            if self.ends(path, "}"):
-                return found
-
-    def array(self, path: Path) -> list[Any]:
-        found: list[Any] = []
-        self.at += 1
-        self.skip_blanks(path)
-        if self.peek() == "]":
-            self.at += 1
-            return found
-        while True:
-            found.append(self.value((*path, len(found))))
-            if self.ends(path, "]"):
-                return found
-
-    def ends(self, path: Path, closing: str) -> bool:
-        self.skip_blanks(path)
-        char = self.peek()
-        if char == closing:
-            self.at += 1
-            return True
-        if char != ",":
-            self.fail(path, f"expected ',' or {closing!r}, got {self.shown()}")
-        comma = self.at
-        self.at += 1
-        self.skip_blanks(path)
-        if self.peek() == closing:
-            self.fail(path, f"trailing comma before {closing!r}", "remove it", comma)
-        return False
-
-    def fail_at_key(self, path: Path) -> NoReturn:
-        if self.peek() == "'":
-            self.fail(path, "strings take double quotes, not single ones")
-        self.fail(path, f"expected a key in double quotes, got {self.shown()}")
-
-    def shown(self) -> str:
-        word = _WORD.match(self.text, self.at)
-        return ascii((word.group() if word else self.peek())[:20]) if self.peek() else "the end"
-
-    def string(self, path: Path) -> str:
-        start = self.at
-        self.at += 1
-        parts: list[str] = []
-        while True:
-            plain = _PLAIN_TEXT.match(self.text, self.at)
-            parts.append(plain.group())  # type: ignore[union-attr]
-            self.at = plain.end()  # type: ignore[union-attr]
-            char = self.peek()
-            if char == '"':
-                self.at += 1
-                break
-            if char == "\\":
-                parts.append(self.escape(path))
-            elif char in ("", "\n", "\r"):
-                self.fail(path, "this string has no end", "close it with a double quote", start)
-            else:
-                remedy = f"write \\u{ord(char):04x}"
-                self.fail(path, f"control character {char!a} in a string", remedy)
-        text = joined("".join(parts))
-        if text is None:
-            self.fail(path, "half a surrogate pair in a string", "", start)
-        return text
-
-    def escape(self, path: Path) -> str:
-        letter = self.text[self.at + 1 : self.at + 2]
-        if letter in _ESCAPES:
-            self.at += 2
-            return _ESCAPES[letter]
-        digits = _HEX.match(self.text, self.at + 2) if letter == "u" else None
-        if digits is None:
-            self.fail(path, f"unknown escape {self.text[self.at : self.at + 2]!a}", r"write \\")
-        self.at = digits.end()
-        return chr(int(digits.group(), 16))
-
-    def number_or_word(self, path: Path) -> Any:
-        word = _WORD.match(self.text, self.at)
-        text = word.group() if word else ""
-        if text in _WORDS:
-            self.at += len(text)
-            return _WORDS[text]
-        number = _NUMBER.fullmatch(text)
-        if number is None:
-            self.fail_at_value(path, text)
-        value: int | float
-        if len(text) > _MAX_DIGITS:
-            self.fail(path, "number with more than 400 digits")
-        if number.group(1) is None and number.group(2) is None:
-            value = int(text)
-            if value.bit_length() > 64:
-                self.fail(path, f"number out of range: {text[:40]}")
-        else:
-            value = float(text)
-            if value in (float("inf"), float("-inf")):
-                self.fail(path, f"number out of range: {text[:40]}")
-        self.at += len(text)
-        return value
-
-    def fail_at_value(self, path: Path, text: str) -> NoReturn:
-        if text.lstrip("+-").lower() in ("nan", "inf", "infinity"):
-            self.fail(path, f"JSON has no number {text}")
-        if text.lower() in ("true", "false", "none", "null"):
-            right = "null" if text.lower() == "none" else text.lower()
-            self.fail(path, f"expected a value, got {text}", f"write {right}")
-        if text[:1] == "'":
-            self.fail(path, "strings take double quotes, not single ones")
-        if re.match(r"[-+.]?[0-9]", text):
-            self.fail(path, f"{self.shown()} is not a JSON number")
-        self.fail(path, f"expected a value, got {self.shown()}")
+def _walk(text: str) -> Iterator[tuple[Path, bool, int]]:
+    """Path of each key and value of valid JSON, whether it is the key, and its offset."""
+    path: list[Any] = []
+    for match in _TOKEN.finditer(text):
+        token = str(match.lastgroup)
+        at = match.start(token)
+        if token == "closing":
+            path.pop()
+        elif token == "comma":
+            # None stands for a key that is still to come.
+            path[-1] = path[-1] + 1 if isinstance(path[-1], int) else None
+        elif token == "string" and path and path[-1] is None:
+            path[-1] = json.loads(match[token])
+            yield tuple(path), True, at
+        elif token != "colon":
+            if len(path) > MAX_DEPTH:
+                return  # such text is refused, with the place of what is around
+            yield tuple(path), False, at
+            if token == "opening":
+                path.append(None if match[token] == "{" else 0)

@@ -1,198 +1,137 @@
-"""The names that Keras knows and the arguments that each of them takes.
+"""The names that Keras and Barrage bring, and the arguments that each of them takes.
 
-All that the config checker asks of Keras goes through `short`, `at`, `names` and `members`. They
-answer from an index of the installed Keras, which is made once and kept in a file, so that a config
-can be checked without importing Keras; only `load` gives the object itself.
+They come from ``keras_index.json``, which ``tools/keras_index.py`` makes, so that a config is
+checked without importing Keras.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from barrage_mlflow.config.keras_cache import cached_scan
-from barrage_mlflow.config.keras_names import BASES, NAMESPACES, VALUES, is_private, snake_name
+from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.signatures import Accepts
-
-__all__ = [
-    "BASES",
-    "NAMESPACES",
-    "VALUES",
-    "KerasEntry",
-    "at",
-    "is_shape_alias",
-    "load",
-    "members",
-    "names",
-    "short",
-    "snake_name",
-    "value_names",
-]
-
-_SHAPE_ALIASES = {"loss": ("crossentropy", "ce"), "metric": ("accuracy", "acc")}
+from barrage_mlflow.config.targets import Target
 
 
-@dataclass(frozen=True)
-class KerasEntry:
-    """One class or function of Keras.
-
-    Attributes:
-        path: where it stands below ``keras``, ``"losses.MeanSquaredError"``.
-        form: ``"class"``, ``"function"`` or ``"other"``.
-        kinds: the kinds of component that a class can be, by its base class.
-        accepts: the arguments that it takes.
-        name: the name that a loss or metric gives itself; its snake case name if it sets none.
-        direction: of a loss or metric, whether ``"min"`` or ``"max"`` is better; empty if neither.
-    """
-
-    path: str
-    form: str
-    kinds: tuple[str, ...] = ()
-    accepts: Accepts = field(default_factory=Accepts)
-    name: str = ""
-    direction: str = ""
-
-
-def is_shape_alias(kind: str, name: str) -> bool:
-    """Whether Keras picks the class for this alias from the shapes, once it knows them.
+def current_path(path: str) -> str:
+    """Today's path for one into Keras or Barrage as it was written in older projects.
 
     Example:
-        >>> is_shape_alias("metric", "acc"), is_shape_alias("metric", "auc")
-        (True, False)
+        >>> current_path("barrage.dataset.KeySelector"), current_path("tf.keras.losses.Huber")
+        ('barrage_mlflow.dataset.KeySelector', 'keras.losses.Huber')
     """
-    return name.lower() in _SHAPE_ALIASES.get(kind, ())
+    for root in ("tensorflow.python.keras", "tensorflow.keras", "tf.keras"):
+        if path.startswith(f"{root}."):
+            return f"keras.{path.removeprefix(f'{root}.')}"
+    return f"barrage_mlflow.{path[8:]}" if path.startswith("barrage.") else path
 
 
-def short(kind: str, name: str) -> KerasEntry | None:
-    """The class that a short name or string alias means for a kind of component.
-
-    Raises:
-        ImportError: there is no index yet, and Keras cannot be imported.
+def short(kind: str, name: str) -> Target | None:
+    """What a short name or string alias means for a kind of component, None if nothing.
 
     Example:
         >>> short("loss", "mse").path, short("optimizer", "adam").path
-        ('losses.MeanSquaredError', 'optimizers.Adam')
+        ('keras.losses.MeanSquaredError', 'keras.optimizers.Adam')
+        >>> short("metric", "accuracy").form
+        'alias'
     """
-    if kind == "layer" and name == "Input":
-        return at("layers.InputLayer")
-    classes, aliases = _names(kind)
-    found = classes.get(name) or aliases.get(name)
-    if found is None and kind == "optimizer":
-        found = {known.lower(): path for known, path in classes.items()}.get(name.lower())
-    return at(found) if found else None
+    if name.lower() in KINDS[kind].by_shape:
+        return Target(name, "alias", Accepts(names=("name",)))
+    known = _index()["names"][kind]
+    path = known.get(name) or (known.get(name.lower()) if kind == "optimizer" else None)
+    return at(path) if path else None
 
 
 def names(kind: str) -> tuple[str, ...]:
     """Every short name and alias of a kind, for suggestions.
 
-    Raises:
-        ImportError: as `short`.
-
     Example:
-        >>> "mse" in names("loss"), "Dense" in names("layer")
-        (True, True)
+        >>> "mse" in names("loss"), "Dense" in names("layer"), names("loader")
+        (True, True, ('KeySelector',))
     """
-    classes, aliases = _names(kind)
-    others: tuple[str, ...] = _SHAPE_ALIASES.get(kind, ())
-    if kind == "layer":
-        others = ("Input",)
-    if kind == "optimizer":
-        others = tuple(name.lower() for name in classes)
-    return (*classes, *aliases, *others)
-
-
-def _names(kind: str) -> tuple[dict[str, str], dict[str, str]]:
-    index = _index()
-    return index["classes"][kind], index["aliases"].get(kind, {})
+    return (*_index()["names"][kind], *KINDS[kind].by_shape)
 
 
 @cache
-def at(path: str) -> KerasEntry | None:
-    """What stands at a path below ``keras``, None if nothing does.
-
-    A path into Keras's private modules is not in the index, and imports Keras.
-
-    Raises:
-        ImportError: as `short`.
+def at(path: str) -> Target | None:
+    """What is at a path, None if nothing is.
 
     Example:
-        >>> entry = at("metrics.AUC")
-        >>> entry.form, entry.kinds, entry.name, entry.direction
+        >>> found = at("keras.metrics.AUC")
+        >>> found.form, found.kinds, found.name, found.direction
         ('class', ('metric',), 'auc', 'max')
-        >>> at("losses.mean_squared_error").form
-        'function'
+        >>> at("barrage_mlflow.dataset.KeySelector").accepts.required
+        ('mode', 'inputs', 'outputs')
     """
-    if is_private(path):
-        from barrage_mlflow.config import keras_scan
-
-        found = keras_scan.find(path)
-        description = keras_scan.describe(found) if found is not None else None
-    else:
-        index = _index()
-        number = index["paths"].get(path)
-        description = index["described"][number] if number is not None else None
-    if description is None:
+    number = _index()["paths"].get(path)
+    if number is None:
         return None
-    accepts: dict[str, Any] = {
-        key: tuple(value) if key in ("positional", "names", "required") else value
-        for key, value in description.get("accepts", {}).items()
-    }
-    return KerasEntry(
-        path,
-        description["form"],
-        tuple(description.get("kinds", ())),
-        Accepts(**accepts),
-        description.get("name", ""),
-        description.get("direction", ""),
-    )
+    about = dict(_index()["described"][number])
+    accepts = Accepts(**_with_tuples(about.pop("accepts", {})))
+    return Target(path, accepts=accepts, **_with_tuples(about))
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(value) if isinstance(value, list) else value for k, value in values.items()}
 
 
 def members(path: str) -> tuple[str, ...]:
-    """The public names of a Keras module, empty if there is no such module.
-
-    Raises:
-        ImportError: as `short`.
+    """The names that are at a path below another, empty if there are none.
 
     Example:
-        >>> "Adam" in members("optimizers"), members("no_such")
+        >>> "Adam" in members("keras.optimizers"), members("keras.no_such")
         (True, ())
     """
-    if is_private(path):
-        from barrage_mlflow.config import keras_scan
-
-        return tuple(keras_scan.public_names(keras_scan.find(path)))
-    return tuple(_index()["members"].get(path, ()))
+    above = f"{path}."
+    inside = [known for known in _index()["paths"] if known.startswith(above)]
+    return tuple(dict.fromkeys(known[len(above) :].partition(".")[0] for known in inside))
 
 
 def value_names(kind: str) -> tuple[str, ...]:
-    """The names that params take for a kind of value, one of `VALUES`; empty if not known.
-
-    Raises:
-        ImportError: as `short`.
+    """The names that params take for an activation, initializer, regularizer or constraint.
 
     Example:
-        >>> "relu" in value_names("activation")
+        >>> "relu" in value_names("activation"), value_names("units")
+        (True, ())
+    """
+    return tuple(_index()["values"].get(kind, ()))
+
+
+def is_of_installed() -> bool:
+    """Whether the index is that of the installed Keras, but for its last number.
+
+    Example:
+        >>> is_of_installed()
         True
     """
-    return tuple(_index()["values"][kind])
+    # Its import takes longer than all the rest, and only a faulty name asks.
+    from importlib import metadata
+
+    try:
+        installed = metadata.version("keras")
+    except metadata.PackageNotFoundError:
+        return True
+    indexed: str = _index()["version"]
+    return installed.split(".")[:2] == indexed.split(".")[:2]
 
 
-def load(entry: KerasEntry) -> Any:
-    """The object itself; imports Keras.
-
-    Raises:
-        ImportError: Keras cannot be imported.
+def snake_name(name: str) -> str:
+    """Keras's name for an object of a class, without the counter that Keras may add to it.
 
     Example:
-        >>> load(at("losses.MeanSquaredError")).__name__
-        'MeanSquaredError'
+        >>> snake_name("MeanSquaredError"), snake_name("AUC"), snake_name("F1Score")
+        ('mean_squared_error', 'auc', 'f1_score')
     """
-    from barrage_mlflow.config import keras_scan
-
-    return keras_scan.find(entry.path)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 @cache
 def _index() -> dict[str, Any]:
-    return cached_scan()
+    text = Path(__file__).with_suffix(".json").read_text("utf-8")
+    index: dict[str, Any] = json.loads(text)
+    return index

@@ -1,39 +1,86 @@
-"""The metric names that a config's outputs produce, as far as the config alone tells."""
+"""The metrics that a config's outputs produce, as far as it tells, and what watches them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from barrage_mlflow.config import keras_index
-from barrage_mlflow.config.imports import find_target, is_from_keras
-from barrage_mlflow.config.output_names import given_name, mistyped_output_names
-from barrage_mlflow.config.paths import nearest, value_at
-from barrage_mlflow.config.placeholders import placeholder_name
-from barrage_mlflow.config.targets import NotImportableError, ask_keras
+from barrage_mlflow.config.findings import Finding, Where
+from barrage_mlflow.config.imports import known_target
+from barrage_mlflow.config.kinds import KINDS
+from barrage_mlflow.config.names import is_slip, nearest, show_names
+from barrage_mlflow.config.output_names import loader_names, named, output_names
+from barrage_mlflow.config.paths import Path, show_value, value_at
+from barrage_mlflow.config.targets import NotImportableError
+
+_WATCHERS: dict[Path, str | None] = {
+    ("services", "best_checkpoint"): "val_",
+    ("services", "validation_early_stopping"): "val_",
+    ("services", "train_early_stopping"): "",
+    ("solver", "learning_rate_reducer"): None,
+}
+"""The blocks that have a monitor, each with what the monitor begins with; None for any."""
 
 
-def metric_names(output: Mapping[str, Any]) -> list[str] | None:
-    """The names of an output's metrics, in order.
+@dataclass(frozen=True)
+class Monitors:
+    """What a config tells of the names that the training logs can have.
 
-    A name is the metric's `name` param, else the alias or short name as written, else the name
-    that the Keras class gives itself; a repeat gets ``_1``, ``_2`` …
+    Attributes:
+        directions: each name, without the ``val_`` of validation, with whether it is better the
+            higher (``"max"``) or lower (``"min"``) it is; ``""`` if neither or not known.
+        complete: whether there are no others.
+    """
+
+    directions: dict[str, str]
+    complete: bool
+
+    def names(self, prefix: str | None) -> list[str]:
+        """The names of training (``""``), of validation (``"val_"``) or of both (None)."""
+        # Validation has no learning rate.
+        of_validation = [f"val_{name}" for name in self.directions if name != "learning_rate"]
+        if prefix is None:
+            return [*of_validation, *self.directions]
+        return of_validation if prefix else list(self.directions)
+
+
+def known_monitors(data: Any) -> Monitors:
+    """The names that the training logs can have.
+
+    As Keras has it: a metric of a single output is logged by its own name, one of several
+    outputs as ``<output>_<metric>``.
 
     Args:
-        output: one block of `model.outputs`.
-
-    Returns:
-        None where only running code can tell: a metric of the project's own, or a placeholder.
+        data: a config; any JSON value is taken.
 
     Example:
-        >>> metrics = [{"import": "AUC"}, {"import": "keras.metrics.AUC"}, {"import": "AUC"}]
-        >>> metric_names({"metrics": metrics})
-        ['AUC', 'auc', 'AUC_1']
+        >>> metrics = [{"import": "accuracy"}, {"import": "my_project.Metric"}]
+        >>> output = {"name": "y", "metrics": metrics}
+        >>> known = known_monitors({"model": {"outputs": [output]}})
+        >>> known.directions, known.complete
+        ({'loss': 'min', 'learning_rate': '', 'accuracy': 'max'}, False)
     """
-    names = [_metric_name(block) for block in output.get("metrics", ())]
-    known = [name for name in names if name is not None]
-    return unique_names(known) if len(known) == len(names) else None
+    outputs = value_at(data, ("model", "outputs"))
+    outputs = outputs if isinstance(outputs, list) else []
+    directions = {"loss": "min", "learning_rate": ""}
+    complete = bool(outputs) and (len(outputs) == 1 or bool(output_names(data)))
+    unmatched = [name for name in loader_names(data) if name not in output_names(data)]
+    for output in outputs:
+        blocks = output.get("metrics", []) if isinstance(output, dict) else None
+        found = [_metric(block) for block in (blocks if isinstance(blocks, list) else [None])]
+        complete = complete and None not in found
+        known = [metric for metric in found if metric is not None]
+        unique = unique_names([name for name, _ in known])
+        metrics = {"loss": "min", **dict(zip(unique, (way for _, way in known), strict=True))}
+        if len(outputs) == 1:
+            directions |= metrics
+            continue
+        name = str(value_at(output, ("name",)))
+        # Where model and loader differ in a name, that is a fault, and what reads it is none.
+        for spelling in {name, nearest(name, unmatched) or name}:
+            directions |= {f"{spelling}_{metric}": way for metric, way in metrics.items()}
+    return Monitors(directions, complete)
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
@@ -53,124 +100,77 @@ def unique_names(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def _metric_name(block: Any) -> str | None:
-    path = value_at(block, ("import",))
-    if not isinstance(path, str) or placeholder_name(path) is not None:
+def _metric(block: Any) -> tuple[str, str] | None:
+    """Name and direction of a metric; None where only running code can tell the name.
+
+    A name is the metric's `name` param, else the alias or short name as written, else the name
+    that the Keras class gives itself.
+    """
+    path, given = value_at(block, ("import",)), named(block)
+    if not isinstance(path, str) or given is None:
         return None
-    if not isinstance(block.get("params", {}), dict):
-        return None
-    given = given_name(block, "metric")
-    if isinstance(given, str):
-        return given if placeholder_name(given) is None else None
-    if "." not in path:
-        return path
-    entry = _metric_entry(path)
-    return entry.name if entry else None
-
-
-def _is_known(block: Any) -> bool:
-    path = block["import"]
-    return (
-        "." in path
-        or keras_index.is_shape_alias("metric", path)
-        or nearest(path, ask_keras(keras_index.names, "metric")) is not None
-    )
-
-
-def _metric_entry(path: str) -> keras_index.KerasEntry | None:
-    """What the index tells of a metric of Keras's; None for any other."""
-    if "." in path and not is_from_keras(path):
-        return None
+    if path.lower() in KINDS["metric"].by_shape:
+        return given or path, "max"
     try:
-        target = find_target(path, "metric", run_code=False)
-        return keras_index.at(target.path.removeprefix("keras."))
-    except (NotImportableError, ImportError):
+        target = known_target(path, "metric")
+    except NotImportableError:
         return None
+    if target is None:
+        return (given, "") if given else None
+    return given or (target.name if "." in path else path), target.direction
 
 
-def monitor_names(data: Any) -> set[str] | None:
-    """Every name that the training logs can hold, without the ``val_`` of validation.
-
-    As Keras has it: a metric of a single output is logged by its own name, one of several
-    outputs as ``<output>_<metric>``. A mistyped metric or output is known by the right name too:
-    it is a fault of its own, and what reads it is none.
-
-    Args:
-        data: a config; any JSON value is taken.
-
-    Returns:
-        None where the config alone does not tell.
+def monitor_findings(data: Any) -> Iterator[Finding]:
+    """Monitors of the wrong kind, and those that nothing produces.
 
     Example:
-        >>> output = {"name": "y", "metrics": [{"import": "mae"}]}
-        >>> sorted(monitor_names({"model": {"outputs": [output]}}))
-        ['learning_rate', 'loss', 'mae']
+        >>> data = {"services": {"best_checkpoint": {"monitor": "loss", "mode": "min"}}}
+        >>> [str(finding) for finding in monitor_findings(data)]
+        ['expected a validation metric (val_…), got "loss"; write "val_loss"']
     """
     known = known_monitors(data)
-    return set(known.directions) if known.complete else None
+    for block, prefix in _WATCHERS.items():
+        monitor = value_at(data, (*block, "monitor"))
+        names = known.names(prefix)
+        if not isinstance(monitor, str) or not monitor or monitor in names:
+            continue
+        is_kind = prefix is None or monitor.startswith("val_") is bool(prefix)
+        swapped = monitor if is_kind else f"{prefix}{monitor.removeprefix('val_')}"
+        near = nearest(monitor, names) or nearest(swapped, names)
+        if not known.complete and near is not None and not is_slip(monitor, near):
+            near = None  # it may be meant for a metric that is not known
+        where = Where((*block, "monitor"))
+        produced = f"produced are {show_names(sorted(names))}"
+        if is_kind:
+            if known.complete or near:
+                remedy = f"did you mean {show_value(near)}?" if near else ""
+                yield Finding(where, f"no output produces {monitor!a}; {produced}", remedy)
+            continue
+        wanted = "a validation metric (val_…)" if prefix else "a train metric"
+        if swapped in names or (near is None and not known.complete):
+            near = swapped
+        remedy = f"write {show_value(near)}" if near else produced
+        yield Finding(where, f"expected {wanted}, got {show_value(monitor)}", remedy)
 
 
-@dataclass(frozen=True)
-class Monitors:
-    """What a config tells of the names that the training logs can hold.
-
-    Attributes:
-        directions: each name, without the ``val_`` of validation, with whether it is better the
-            higher (``"max"``) or lower (``"min"``) it is; ``""`` if neither or not known.
-        complete: whether there are no others.
-    """
-
-    directions: dict[str, str]
-    complete: bool
-
-
-def known_monitors(data: Any) -> Monitors:
-    """As `monitor_names`, with directions, and also where only some of the names are known.
+def mode_warnings(data: Any) -> Iterator[Finding]:
+    """Modes that contradict what is known of their monitor.
 
     Example:
-        >>> metrics = [{"import": "accuracy"}, {"import": "my_project.Metric"}]
-        >>> output = {"name": "y", "metrics": metrics}
-        >>> known = known_monitors({"model": {"outputs": [output]}})
-        >>> known.directions["loss"], known.directions["accuracy"], known.complete
-        ('min', 'max', False)
+        >>> outputs = [{"name": "y", "metrics": [{"import": "accuracy"}]}]
+        >>> best = {"monitor": "val_accuracy", "mode": "min"}
+        >>> data = {"model": {"outputs": outputs}, "services": {"best_checkpoint": best}}
+        >>> for warning in mode_warnings(data):
+        ...     print(warning.message)
+        "val_accuracy" is better the higher it is, but the mode is "min"
     """
-    outputs = value_at(data, ("model", "outputs"))
-    outputs = outputs if isinstance(outputs, list) else []
-    directions = {"loss": "min", "learning_rate": ""}
-    complete = bool(outputs)
-    mistyped = mistyped_output_names(data)
-    for output in outputs:
-        blocks = output.get("metrics", []) if isinstance(output, dict) else None
-        blocks = blocks if isinstance(blocks, list) else [None]
-        names = [_metric_name(block) for block in blocks]
-        # What an unknown metric is meant to be is not known either, and so not its name.
-        complete = complete and None not in names and all(map(_is_known, blocks))
-        known = [(n, block) for n, block in zip(names, blocks, strict=True) if n is not None]
-        unique = unique_names([name for name, _ in known])
-        metrics = {"loss": "min"}
-        for name, (_, block) in zip(unique, known, strict=True):
-            metrics |= _directions(name, block)
-        given = value_at(output, ("name",))
-        if len(outputs) == 1:
-            directions |= metrics
-        elif isinstance(given, str) and placeholder_name(given) is None:
-            for prefix in {given, mistyped.get(given, given)}:
-                directions |= {f"{prefix}_{name}": way for name, way in metrics.items()}
-        else:
-            complete = False
-    return Monitors(directions, complete)
-
-
-def _directions(name: str, block: dict[str, Any]) -> dict[str, str]:
-    """The direction of a metric under its name, and under the right one if it is mistyped."""
-    path = block["import"]
-    if "." in path:
-        entry = _metric_entry(path)
-        return {name: entry.direction if entry else ""}
-    if keras_index.is_shape_alias("metric", path):
-        return {name: "max"}
-    entry = _metric_entry(path)
-    if entry is not None:
-        return {name: entry.direction}
-    near = nearest(path, ask_keras(keras_index.names, "metric"))
-    return {name: ""} | ({near: ""} if near and name == path else {})
+    directions = known_monitors(data).directions
+    for block in _WATCHERS:
+        monitor, mode = (value_at(data, (*block, key)) for key in ("monitor", "mode"))
+        if isinstance(monitor, str) and mode in ("min", "max"):
+            right = directions.get(monitor.removeprefix("val_"), "")
+            if right and right != mode:
+                better = "higher" if right == "max" else "lower"
+                shown = show_value(monitor)
+                message = f'{shown} is better the {better} it is, but the mode is "{mode}"'
+                yield Finding(Where((*block, "mode")), message, f'write "{right}"')

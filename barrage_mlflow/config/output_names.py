@@ -1,4 +1,4 @@
-"""Holds the names of outputs together: the model's, the loader's and the network's.
+"""Compares the names of outputs: the model's with the loader's and the network's.
 
 The loader's are known where it is the built-in `KeySelector`, the network's where it is the
 built-in `sequential_from_config`.
@@ -6,60 +6,44 @@ built-in `sequential_from_config`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from barrage_mlflow.config import keras_index
-from barrage_mlflow.config.findings import Finding
-from barrage_mlflow.config.imports import current_path, find_target, is_from_keras, is_sequential
-from barrage_mlflow.config.paths import Path, did_you_mean, is_slip, nearest, show_names, value_at
+from barrage_mlflow.config.findings import Finding, Where
+from barrage_mlflow.config.imports import is_from_keras, is_sequential
+from barrage_mlflow.config.names import did_you_mean, is_slip, nearest, show_names
+from barrage_mlflow.config.paths import Path, value_at
 from barrage_mlflow.config.placeholders import placeholder_name
-from barrage_mlflow.config.repair import LAYERS
-from barrage_mlflow.config.targets import NotImportableError
+from barrage_mlflow.config.unknown_keys import LAYERS
 
-_OUTPUTS: Path = ("dataset", "loader", "params", "outputs")
-_WEIGHTS: Path = ("dataset", "loader", "params", "sample_weights")
+_PARAMS: Path = ("dataset", "loader", "params")
 _SELECTORS = ("KeySelector", "barrage_mlflow.dataset.KeySelector")
 
 
 def output_name_findings(data: Any) -> Iterator[Finding]:
-    """Names of outputs that one of the three does not know; repeated names.
+    """Names of outputs that loader, model and network do not share; repeated names.
 
-    Of two names that do not agree, the one that fewer other places hold is taken for mistyped.
+    The model's names count: another name is taken for a mistyped one of them.
 
     Example:
         >>> params = {"inputs": {"x": "a"}, "outputs": {"speices": "b"}}
         >>> loader = {"import": "KeySelector", "params": params}
         >>> model = {"outputs": [{"name": "species", "loss": {"import": "mse"}}]}
         >>> for finding in output_name_findings({"dataset": {"loader": loader}, "model": model}):
-        ...     print(finding.path[-1], finding.message, finding.remedy)
-        speices the model has no output 'speices' did you mean 'species'?
+        ...     print(finding.where, finding)
+        $.dataset.loader.params.outputs the model has no output 'speices'; did you mean 'species'?
     """
     yield from _repeated(data)
-    yield from _selected_nothing(data)
-    names = output_names(data)
-    loaded = _loaded(data)
-    if not names or loaded is None:
-        loaded_names = names
-    else:
-        pairs = _pairs(data, names, loaded)
-        for name, other in pairs.items():
-            yield _odd_one(data, name, other)
-        for name in [name for name in names if name not in loaded and name not in pairs]:
-            message = f"lacks {name!a}, which is an output of the model"
-            yield Finding(_OUTPUTS, message, f"give the column of {name!r}")
-        for other in loaded:
-            if other not in names and other not in pairs.values():
-                message = f"the model has no output {other!a}, its outputs: {show_names(names)}"
-                yield Finding((*_OUTPUTS, other), message, "", True)
-        loaded_names = loaded
-        right = {
-            other: name for name, other in pairs.items() if not _is_mistyped(data, name, other)
-        }
-        yield from _weighted(data, [right.get(other, other) for other in loaded])
-    if len(names) == 1:
-        yield from _networks(data, names[0], loaded_names)
+    names, loaded, network = output_names(data), loader_names(data), _network_name(data)
+    if len(names) == 1 and [network] == loaded != names:
+        remedy = did_you_mean(names[0], loaded) or f"write {network!r}"
+        message = f"neither the loader nor the network has an output {names[0]!a}"
+        yield Finding(Where(("model", "outputs", 0, "name")), message, remedy)
+    elif names:
+        yield from _loader_findings(data, names)
+        if len(names) == 1 and network is not None and network not in (*names, *loaded):
+            yield _network_finding(data, names[0], network)
 
 
 def output_names(data: Any) -> list[str]:
@@ -70,192 +54,109 @@ def output_names(data: Any) -> list[str]:
         ['y', 'z']
     """
     outputs = value_at(data, ("model", "outputs"))
-    names: list[str] = []
-    for output in outputs if isinstance(outputs, list) else ():
-        name = output.get("name") if isinstance(output, dict) else None
-        if not isinstance(name, str) or placeholder_name(name) is not None:
-            return []
-        names.append(name)
-    return list(dict.fromkeys(names))
+    names = [value_at(one, ("name",)) for one in (outputs if isinstance(outputs, list) else ())]
+    return [] if None in map(_plain, names) else list(dict.fromkeys(names))
 
 
-def mistyped_output_names(data: Any) -> dict[str, str]:
-    """Of each mistyped name in ``model.outputs``, the right one.
+def loader_names(data: Any) -> list[str]:
+    """The names of a `KeySelector`'s outputs; empty where another class loads.
 
     Example:
-        >>> mistyped_output_names({"model": {"outputs": [{"name": "y"}]}})
-        {}
+        >>> loader = {"import": "KeySelector", "params": {"outputs": {"y": "column"}}}
+        >>> loader_names({"dataset": {"loader": loader}})
+        ['y']
     """
-    names = output_names(data)
-    pairs = _pairs(data, names, _loaded(data) or [])
-    found = {name: other for name, other in pairs.items() if _is_mistyped(data, name, other)}
-    network = _network_output(data)
-    if len(names) == 1 and not pairs and network and not _votes(data)[names[0]]:
-        near = nearest(names[0], [network[0]])
-        found |= {names[0]: near} if near else {}
-    return found
+    return list(_selection(data, "outputs"))
+
+
+def named(block: Any) -> str | None:
+    """The name that an import block gives what it builds, empty if it gives none.
+
+    Returns:
+        None where it is not known: a placeholder, or `name` is mistyped.
+
+    Example:
+        >>> named({"import": "AUC", "params": {"name": "area"}}), named({"import": "AUC"})
+        ('area', '')
+    """
+    params = block.get("params", {}) if isinstance(block, dict) else None
+    if not isinstance(params, dict) or ("name" not in params and any(map(_is_name, params))):
+        return None
+    return _plain(params["name"]) if "name" in params else ""
+
+
+def _is_name(key: str) -> bool:
+    return is_slip(key, "name")
+
+
+def _plain(name: Any) -> str | None:
+    """A name, None if it is a placeholder or no string."""
+    return name if isinstance(name, str) and placeholder_name(name) is None else None
+
+
+def _selection(data: Any, param: str) -> dict[str, Any]:
+    path = value_at(data, (*_PARAMS[:-1], "import"))
+    found = value_at(data, (*_PARAMS, param))
+    is_selector = isinstance(path, str) and keras_index.current_path(path) in _SELECTORS
+    return found if is_selector and isinstance(found, dict) else {}
 
 
 def _repeated(data: Any) -> Iterator[Finding]:
-    first: dict[str, int] = {}
     outputs = value_at(data, ("model", "outputs"))
+    seen: list[str] = []
     for i, output in enumerate(outputs if isinstance(outputs, list) else ()):
-        name = output.get("name") if isinstance(output, dict) else None
-        if not isinstance(name, str) or placeholder_name(name) is not None:
-            continue
-        if name in first:
-            message = f"output name {name!a} stands twice, first in outputs[{first[name]}]"
-            yield Finding(("model", "outputs", i, "name"), message, "every output needs its own")
-        first.setdefault(name, i)
+        name = _plain(value_at(output, ("name",)))
+        if name in seen:
+            message = f"expected a name of its own, got {name!a} again"
+            yield Finding(Where(("model", "outputs", i, "name")), message)
+        seen += [name] if name else []
 
 
-def _selector(data: Any) -> Any:
-    """The params of the loader, if it is the built-in one."""
-    loader = value_at(data, ("dataset", "loader", "import"))
-    if not isinstance(loader, str) or current_path(loader) not in _SELECTORS:
-        return None
-    return value_at(data, ("dataset", "loader", "params"))
-
-
-def _selected_nothing(data: Any) -> Iterator[Finding]:
-    params = _selector(data)
-    for part in ("inputs", "outputs") if isinstance(params, dict) else ():
-        if params.get(part) == {}:
-            remedy = f'give {{"NAME": "COLUMN"}} for each of the network\'s {part}'
-            yield Finding((*_OUTPUTS[:-1], part), "expected at least one name, got none", remedy)
-    for part, names in params.items() if isinstance(params, dict) else ():
-        for name, keys in names.items() if isinstance(names, dict) else ():
-            if keys == []:
-                message = "expected a record key or a list of them, got an empty list"
-                yield Finding((*_OUTPUTS[:-1], part, name), message)
-
-
-def _loaded(data: Any) -> list[str] | None:
-    outputs = value_at(_selector(data), ("outputs",))
-    return list(outputs) if isinstance(outputs, dict) and outputs else None
-
-
-def _pairs(data: Any, names: list[str], loaded: list[str]) -> dict[str, str]:
-    """Names of the model with the loader's that are meant by them, where they are not the same."""
+def _loader_findings(data: Any, names: list[str]) -> Iterator[Finding]:
+    loaded = loader_names(data)
     lacking = [name for name in names if name not in loaded]
-    extra = [name for name in loaded if name not in names]
-    pairs: dict[str, str] = {}
-    for name in lacking:
-        near = nearest(name, [other for other in extra if other not in pairs.values()])
-        if near is not None:
-            pairs[name] = near
-    return pairs
+    for param, unused in (("outputs", lacking), ("sample_weights", [*names, *loaded])):
+        path: Path = (*_PARAMS, param)
+        for other in _selection(data, param):
+            if other not in names and (param == "outputs" or other not in loaded):
+                near = nearest(other, unused)
+                remedy = f"did you mean {near!r}?" if near else f"it has {show_names(names)}"
+                lacking = [name for name in lacking if name != near]
+                message = f"the model has no output {other!a}"
+                yield Finding(Where((*path, other), is_key=True), message, remedy)
+    for name in lacking if loaded else ():
+        message = f"lacks {name!a}, which is an output of the model"
+        yield Finding(Where((*_PARAMS, "outputs")), message, f"give the column of {name!r}")
 
 
-def _odd_one(data: Any, name: str, other: str) -> Finding:
-    if _is_mistyped(data, name, other):
-        place = output_names(data).index(name)
-        message = f"the loader gives no output {name!a}"
-        return Finding(("model", "outputs", place, "name"), message, f"did you mean {other!r}?")
-    message = f"the model has no output {other!a}"
-    return Finding((*_OUTPUTS, other), message, f"did you mean {name!r}?", True)
+def _network_finding(data: Any, name: str, network: str) -> Finding:
+    """The name that the last layer has, or gets from Keras, is not the model's."""
+    last = len(value_at(data, LAYERS)) - 1
+    given = value_at(data, (*LAYERS, last, "params", "name"))
+    if given:
+        remedy = did_you_mean(network, [name]) or f"write {name!r}"
+        where = Where((*LAYERS, last, "params", "name"))
+        return Finding(where, f"the model has no output {network!a}", remedy)
+    message = f"the network's output is called {network!a}"
+    remedy = f'write "name": "{name}" in the params of its last layer'
+    return Finding(Where(("model", "outputs", 0, "name")), message, remedy)
 
 
-def _is_mistyped(data: Any, name: str, other: str) -> bool:
-    votes = _votes(data)
-    return votes[other] > votes[name]
+def _network_name(data: Any) -> str | None:
+    """The name of the output of a Sequential, which is that of its last layer, where it is known.
 
-
-def _votes(data: Any) -> Counter[str]:
-    """How often each name stands elsewhere than in the model's and the loader's outputs."""
-    votes: Counter[str] = Counter()
-    network = _network_output(data)
-    if network:
-        votes[network[0]] += 1
-    weights = value_at(_selector(data), ("sample_weights",))
-    votes.update(list(weights) if isinstance(weights, dict) else ())
-    for section in ("solver", "services"):
-        blocks = value_at(data, (section,))
-        for block in blocks.values() if isinstance(blocks, dict) else ():
-            monitor = value_at(block, ("monitor",))
-            if isinstance(monitor, str):
-                votes[monitor.removeprefix("val_").rpartition("_")[0]] += 1
-    return votes
-
-
-def _weighted(data: Any, loaded: list[str]) -> Iterator[Finding]:
-    weights = value_at(_selector(data), ("sample_weights",))
-    for name in weights if isinstance(weights, dict) else ():
-        if name not in loaded:
-            near = did_you_mean(name, [other for other in loaded if other not in weights])
-            remedy = near or f"the outputs are {show_names(loaded)}"
-            yield Finding((*_WEIGHTS, name), f"{name!a} is not an output", remedy, True)
-
-
-def _networks(data: Any, name: str, loaded: list[str]) -> Iterator[Finding]:
-    """The name that the last layer gives its output, against the others'."""
-    network = _network_output(data)
-    if network is None or network[0] in (name, *loaded):
-        return
-    given, path = network
-    if path is None:
-        remedy = f'write "name": "{name}" in the params of its last layer'
-        message = f"the network's output is called {given!a}"
-        yield Finding(("model", "outputs", 0, "name"), message, remedy)
-    elif name in loaded:
-        remedy = did_you_mean(given, [name]) or f"write {name!r}"
-        yield Finding(path, f"the model has no output {given!a}", remedy)
-    else:
-        remedy = did_you_mean(name, [given]) or f"write {given!r}"
-        message = f"the network has no output {name!a}"
-        yield Finding(("model", "outputs", 0, "name"), message, remedy)
-
-
-def _network_output(data: Any) -> tuple[str, Path | None] | None:
-    """The name of a Sequential's output, and where it stands if it was given one."""
-    layers = value_at(data, LAYERS)
-    if not isinstance(layers, list) or not layers:
-        return None
-    if not is_sequential(value_at(data, ("model", "network", "import"))):
-        return None
-    if not isinstance(layers[-1], dict) or not isinstance(layers[-1].get("params", {}), dict):
-        return None
-    given = given_name(layers[-1], "layer")
-    if given is not None:
-        usual = isinstance(given, str) and placeholder_name(given) is None
-        # Names like Keras's own ("dense_7") are counted anew within the network.
-        is_automatic = usual and _snake(layers[-1]) == given.rstrip("0123456789").rstrip("_")
-        path = (*LAYERS, len(layers) - 1, "params", "name")
-        return (given, path) if usual and not is_automatic else None
-    name = _snake(layers[-1])
-    alike = [layer for layer in layers[:-1] if _snake(layer) == name]
-    if name is None or any(value_at(layer, ("params", "name")) for layer in alike):
-        return None
-    return (f"{name}_{len(alike)}" if alike else name), None
-
-
-def given_name(block: Any, kind: str) -> Any:
-    """The name that an import block gives what it builds, also where ``name`` is mistyped.
-
-    Example:
-        >>> given_name({"import": "AUC", "params": {"nmae": "area"}}, "metric")
-        'area'
+    A layer without a name gets one from Keras, ``"dense"`` or ``"dense_7"``.
     """
-    params, path = value_at(block, ("params",)), value_at(block, ("import",))
-    if not isinstance(params, dict) or "name" in params or not isinstance(path, str):
-        return value_at(params, ("name",))
-    mistyped = [key for key in params if is_slip(key, "name")]
-    if not mistyped:
+    layers = value_at(data, LAYERS)
+    is_known = is_sequential(value_at(data, (*LAYERS[:2], "import")))
+    if not is_known or not isinstance(layers, list) or not layers:
         return None
-    try:
-        accepts = find_target(path, kind, run_code=False).accepts
-    except NotImportableError:
+    path, given = value_at(layers[-1], ("import",)), named(layers[-1])
+    if not isinstance(path, str) or given is None:
         return None
-    return next((params[key] for key in mistyped if key not in accepts.names), None)
-
-
-def _snake(layer: Any) -> str | None:
-    """The name that Keras gives a layer of its own that has none."""
-    path = value_at(layer, ("import",))
-    if not isinstance(path, str) or ("." in path and not is_from_keras(path)):
+    automatic = keras_index.snake_name(path.rpartition(".")[2])
+    names = [given, *output_names(data)]
+    if any(name.rstrip("0123456789").rstrip("_") == automatic for name in names):
         return None
-    try:
-        target = find_target(path, "layer", run_code=False)
-    except NotImportableError:
-        return None
-    return keras_index.snake_name(target.path.rpartition(".")[2])
+    is_own = "." in path and not is_from_keras(path)
+    return given or (None if is_own else automatic)

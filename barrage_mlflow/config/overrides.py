@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-import json
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from barrage_mlflow.config.document import Document, Spot, plain_copy
+from barrage_mlflow.config.document import Document, plain_copy
 from barrage_mlflow.config.json_reader import read_json
 from barrage_mlflow.config.paths import Path, show_path, show_value
-from barrage_mlflow.config.schema import object_form, schema_at
+from barrage_mlflow.config.schema import PLACEHOLDER, schema_at, types_of
 from barrage_mlflow.errors import ConfigError, Fault
 
 
@@ -28,9 +29,9 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> Docu
             taken as it is.
 
     Returns:
-        The new config. What an override sets stands at ``--<key>``. A key that the config does
-        not know is found with the other faults; one that leads through a value which holds no
-        keys is kept in `Document.faults`.
+        The new config. The place of what an override sets is ``--<key>``. A key that the config
+        does not know is found with the other faults; one that leads nowhere, such as into a
+        number, is kept in `Document.faults`.
 
     Example:
         >>> document = Document({"solver": {"steps": 5}})
@@ -40,85 +41,72 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> Docu
     """
     if not overrides or not isinstance(document.data, dict):
         return document
-    edit = _Edit(document)
+    data = copy.deepcopy(document.data)
+    overridden = dict(document.overridden)
+    faults: list[Fault] = []
     for key, value in overrides.items():
-        edit.set(key, value)
-    return Document(
-        edit.data,
-        document.source,
-        document.text,
-        (*document.faults, *edit.faults),
-        edit.value_spots,
-        edit.key_spots,
+        try:
+            new = _set(data, key, value)
+        except ConfigError as error:
+            faults += [replace(fault, place=f"--{key}") for fault in error.faults]
+        else:
+            # What an earlier override set below it is gone.
+            overridden = {p: name for p, name in overridden.items() if p[: len(new)] != new}
+            overridden[new] = f"--{key}"
+    return replace(
+        document,
+        data=data,
+        faults=(*document.faults, *faults),
+        overridden=overridden,
     )
 
 
-class _Edit:
-    def __init__(self, document: Document) -> None:
-        self.data = copy.deepcopy(document.data)
-        self.value_spots: dict[Path, Spot] = dict(document.value_spots)
-        self.key_spots: dict[Path, Spot] = dict(document.key_spots)
-        self.faults: list[Fault] = []
+def _set(data: dict[str, Any], key: str, value: object) -> Path:
+    """Sets one value.
 
-    def set(self, key: str, value: object) -> None:
-        name = f"--{key}"
-        parts = key.split(".")
-        if not all(parts):
-            remedy = "write it as section.key, like solver.epochs"
-            self.faults.append(Fault("$", f"{key!a} is not a key", remedy, name))
-            return
-        holder: Any = self.data
-        path: Path = ()
-        for part, following in zip(parts, [*parts[1:], None], strict=True):
-            step = self.step(holder, part, path, name)
-            if step is None:
-                return
-            path = (*path, step)
-            missing = (isinstance(holder, dict) and step not in holder) or (
-                isinstance(holder, list) and step == len(holder)
-            )
-            if following is None:
-                self.put(holder, step, self.typed(value, path, name), missing)
-                self.mark(path, name)
-            elif missing:
-                self.put(holder, step, _start(path), missing)
-                self.mark(path, name)
+    Returns:
+        The path of the outermost value that is new.
+
+    Raises:
+        ConfigError: the key leads nowhere, or JSON has no such value.
+    """
+    parts = key.split(".")
+    if not all(parts):
+        raise _refused((), f"{key!a} is not a key", "write it as section.key, like solver.epochs")
+    holder: Any = data
+    path: Path = ()
+    new: Path = ()
+    for depth, part in enumerate(parts, 1):
+        step = _step(holder, part, path)
+        path = (*path, step)
+        is_there = step in (range(len(holder)) if isinstance(holder, list) else holder)
+        if depth < len(parts) and is_there:
             holder = holder[step]
-
-    def step(self, holder: Any, part: str, path: Path, name: str) -> str | int | None:
-        """The key or index that `part` means in `holder`; None, with a fault, if it means none."""
-        if isinstance(holder, dict):
-            return part
-        if not isinstance(holder, list):
-            message = f"holds no keys, it is {show_value(holder)}"
-            remedy = f"{part!a} cannot be set in it"
-            self.faults.append(Fault(show_path(path), message, remedy, name))
-            return None
-        if part.isascii() and part.isdigit() and len(part) < 10 and int(part) <= len(holder):
-            return int(part)
-        message = f"expected an index from 0 to {len(holder)}, got {part!a}"
-        self.faults.append(Fault(show_path(path), message, "", name))
-        return None
-
-    def put(self, holder: Any, step: str | int, value: Any, missing: bool) -> None:
-        if missing and isinstance(holder, list):
-            holder.append(value)
+            continue
+        new = new or path
+        item = _typed(value, path) if depth == len(parts) else _start(path)
+        if is_there or isinstance(holder, dict):
+            holder[step] = item
         else:
-            holder[step] = value
+            holder.append(item)
+        holder = item
+    return new
 
-    def mark(self, path: Path, name: str) -> None:
-        for spots in (self.value_spots, self.key_spots):
-            for below in [known for known in spots if known[: len(path)] == path]:
-                del spots[below]
-            spots[path] = name
 
-    def typed(self, value: object, path: Path, name: str) -> Any:
-        if isinstance(value, str):
-            return _typed(value, path)
-        copied, problems = plain_copy(value)
-        for below, message, remedy in problems:
-            self.faults.append(Fault(show_path((*path, *below)), message, remedy, name))
-        return copied
+def _step(holder: Any, part: str, path: Path) -> str | int:
+    """The key or index that a part of an override's key means."""
+    if isinstance(holder, dict):
+        return part
+    if not isinstance(holder, list):
+        message = f"expected an object or a list to set {part!a} in, got {show_value(holder)}"
+        raise _refused(path, message)
+    if part.isascii() and part.isdigit() and len(part) < 10 and int(part) <= len(holder):
+        return int(part)
+    raise _refused(path, f"expected an index from 0 to {len(holder)}, got {part!a}")
+
+
+def _refused(path: Path, message: str, remedy: str = "") -> ConfigError:
+    return ConfigError([Fault(show_path(path), message, remedy)])
 
 
 def _start(path: Path) -> Any:
@@ -129,36 +117,28 @@ def _start(path: Path) -> Any:
     return [] if node.get("type") == "array" else {}
 
 
-def _typed(text: str, path: Path) -> Any:
-    # Of an unknown key nothing is known; the right one may want what this looks like.
+def _typed(value: object, path: Path) -> Any:
+    """A value as the schema wants it; of an unknown key nothing is known."""
+    if not isinstance(value, str):
+        copied, problems = plain_copy(value)
+        if problems:
+            raise _refused(path, *problems[0][1:])
+        return copied
     node = schema_at(path) or {}
-    types = {dict_type for choice in (node, *node.get("anyOf", ())) for dict_type in _types(choice)}
-    if types == {"string"} or (types == {"string", "null"} and text != "null"):
-        return text
-    if "number" in types:
-        try:
-            return _number(text)
-        except ValueError:
-            pass
+    choices = [one for one in node.get("anyOf", [node]) if one.get("$ref") != PLACEHOLDER]
+    types = {name for one in choices for name in types_of(one)}
+    if types == {"string"}:
+        return value
     try:
-        return read_json(text, "").data
+        return read_json(value, "").data
     except ConfigError:
-        return text
+        return _number(value) if types & {"number", "integer"} else value
 
 
-def _types(node: dict[str, Any]) -> list[str]:
-    found = object_form(node).get("type", [])
-    return [found] if isinstance(found, str) else list(found)
-
-
-def _number(text: str) -> int | float:
+def _number(text: str) -> float | str:
     """A number as people type it: ``.5`` and ``1.`` too, which JSON does not know."""
     try:
-        value = json.loads(text)
+        number = float(text)
     except ValueError:
-        value = float(text)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(text)
-    if isinstance(value, float) and value - value != 0:
-        raise ValueError(text)
-    return value
+        return text
+    return number if math.isfinite(number) else text

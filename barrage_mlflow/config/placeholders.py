@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from barrage_mlflow.config.paths import Path, did_you_mean, show_names, show_path
+from barrage_mlflow.config.findings import Finding, Where
+from barrage_mlflow.config.names import did_you_mean, is_slip, show_names
+from barrage_mlflow.config.paths import Path, show_path, value_at
+from barrage_mlflow.config.targets import Target
 from barrage_mlflow.errors import ConfigError, Fault
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+_MODEL: Path = ("model",)
+_PARAMS: Path = ("model", "network", "params")
 
 
 def placeholder_name(value: object) -> str | None:
@@ -52,57 +57,6 @@ def placeholders_in(value: object, path: Path = ()) -> Iterator[tuple[Path, str]
             yield from placeholders_in(item, (*path, i))
 
 
-def placeholder_values(
-    params: Mapping[str, object], network_params: Mapping[str, object]
-) -> dict[str, object]:
-    """What placeholders stand for: the network's params and the transformer's together.
-
-    Args:
-        params: `model.network.params` of the config.
-        network_params: the `network_params` of the fitted transformer.
-
-    Raises:
-        ConfigError: a name stands in both; every such name is listed.
-
-    Example:
-        >>> placeholder_values({"units": 8, "size": "{{size}}"}, {"size": 100})
-        {'units': 8, 'size': 100}
-    """
-    own = given_values(params)
-    path = ("model", "network", "params")
-    faults = [
-        Fault(show_path((*path, name)), *name_in_both(name))
-        for name in own
-        if name in network_params
-    ]
-    if faults:
-        raise ConfigError(faults)
-    return {**own, **network_params}
-
-
-def name_in_both(name: str) -> tuple[str, str]:
-    """Message and remedy for a name that the config and the transformer both give a value.
-
-    Example:
-        >>> name_in_both("size")[1]
-        "rename it, or write '{{size}}' to hand the transformer's on"
-    """
-    remedy = f"rename it, or write '{{{{{name}}}}}' to hand the transformer's on"
-    return f"the transformer's network_params hold {name!a} too", remedy
-
-
-def given_values(params: Mapping[str, object]) -> dict[str, object]:
-    """The params of a network that give placeholders a value.
-
-    One that only hands a value on under its own name, ``"size": "{{size}}"``, gives none.
-
-    Example:
-        >>> given_values({"units": 8, "size": "{{size}}"})
-        {'units': 8}
-    """
-    return {key: value for key, value in params.items() if placeholder_name(value) != key}
-
-
 def fill_placeholders(value: Any, values: Mapping[str, object], path: str) -> Any:
     """A copy of a value with every placeholder in it replaced.
 
@@ -127,7 +81,7 @@ def fill_placeholders(value: Any, values: Mapping[str, object], path: str) -> An
             return values[name]
         if name is not None:
             at = path + show_path(here)[1:]
-            faults.append(Fault(at, *unknown_placeholder(name, values)))
+            faults.append(Fault(at, *_unknown(name, values)))
             return value
         if isinstance(value, Mapping):
             return {key: fill(item, (*here, key)) for key, item in value.items()}
@@ -141,13 +95,75 @@ def fill_placeholders(value: Any, values: Mapping[str, object], path: str) -> An
     return full
 
 
-def unknown_placeholder(name: str, known: Mapping[str, object]) -> tuple[str, str]:
-    """Message and remedy for a placeholder that has no value.
+def _unknown(name: str, known: Iterable[str]) -> tuple[str, str]:
+    """Message and remedy for a placeholder that has no value."""
+    remedy = did_you_mean(name, known) or "define it in model.network.params"
+    return f"unknown placeholder {name!r}, known: {show_names(known) or 'none'}", remedy
+
+
+def placeholder_findings(
+    data: Any, transformer: Target | None, network: Target | None
+) -> Iterator[Finding]:
+    """Placeholders that have no value, and names that have two, as far as that is known already.
+
+    Args:
+        data: a config; any JSON value is taken.
+        transformer: what its transformer imports, None if that is not known.
+        network: what its network imports, None if that is not known.
 
     Example:
-        >>> unknown_placeholder("unit", {"units": 3})
-        ("unknown placeholder 'unit', known: 'units'", "did you mean 'units'?")
+        >>> params = {"units": 3, "layers": ["{{unist}}"]}
+        >>> data = {"model": {"network": {"params": params}}}
+        >>> [finding.remedy for finding in placeholder_findings(data, None, None)]
+        ["did you mean 'units'?"]
     """
-    listed = show_names(known) if known else "none"
-    remedy = did_you_mean(name, known) or "define it in model.network.params"
-    return f"unknown placeholder {name!r}, known: {listed}", remedy
+    own = _own_names(data)
+    learnt = _network_param_names(data, transformer)
+    for name in own:
+        if learnt is not None and name in learnt:
+            message = f"the transformer's network_params hold {name!a} too"
+            remedy = f"rename it, or write '{{{{{name}}}}}' to hand the transformer's on"
+            yield Finding(Where((*_PARAMS, name)), message, remedy)
+    if learnt is None:
+        return  # any name could be one that the transformer learns
+    known = list(dict.fromkeys([*own, *learnt]))
+    accepted = network.accepts.names if network else ()
+    for path, name in placeholders_in(value_at(data, _MODEL), _MODEL):
+        # A param that is mistyped itself is a fault already, not also of what reads it.
+        meant = [other for other in own if other not in accepted and is_slip(other, name)]
+        if name not in known and not (meant and name in accepted):
+            yield Finding(Where(path), *_unknown(name, known))
+
+
+def names_in_use(data: Any) -> set[str]:
+    """The names that placeholders read, and for a mistyped one what it means.
+
+    Example:
+        >>> params = {"units": 3, "layers": ["{{unist}}"]}
+        >>> sorted(names_in_use({"model": {"network": {"params": params}}}))
+        ['unist', 'units']
+    """
+    own = _own_names(data)
+    read = placeholder_names(value_at(data, _MODEL))
+    mistyped = [name for name in read if name not in own]
+    return {*read, *(name for name in own if any(is_slip(one, name) for one in mistyped))}
+
+
+def _own_names(data: Any) -> list[str]:
+    """The params of the network that give placeholders a value.
+
+    One that only hands a value on under its own name, ``"size": "{{size}}"``, gives none.
+    """
+    params = value_at(data, _PARAMS)
+    if not isinstance(params, dict):
+        return []
+    return [name for name, value in params.items() if placeholder_name(value) != name]
+
+
+def _network_param_names(data: Any, transformer: Target | None) -> tuple[str, ...] | None:
+    """What the transformer's network params will be called; None if its class does not say."""
+    if value_at(data, ("dataset", "transformer")) is None:
+        return ()
+    if transformer is None or transformer.form != "class":
+        return None
+    return transformer.network_param_names

@@ -1,4 +1,4 @@
-"""The project's own code: where it is found, and which modules belong to it."""
+"""The project's own code: where it is looked for, and which modules belong to it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pkgutil
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ _ENGINE = ("keras", "tensorflow", "tf", "barrage", "barrage_mlflow")
 def add_project_path(document: Document) -> None:
     """Makes the project's own modules importable.
 
-    The folder of the config file comes first on the Python path, then the working folder. A
-    folder that is there already stays where it is.
+    The folder of the config file and the working folder come after the standard library, which
+    no file beside a config can take the place of, and before what is installed. A folder that is
+    on the Python path already stays where it is.
 
     Args:
         document: the config; one that was given as a dict has no folder.
@@ -31,11 +32,22 @@ def add_project_path(document: Document) -> None:
         >>> os.getcwd() in sys.path or "" in sys.path
         True
     """
-    folders = [Path.cwd()]
-    if document.source:
-        folders.insert(0, Path(document.source).absolute().parent)
-    known = {Path(entry or ".").absolute() for entry in sys.path}
-    sys.path[:0] = [str(folder) for folder in dict.fromkeys(folders) if folder not in known]
+    sys.path[:] = search_path(document.folders)
+
+
+def search_path(folders: Iterable[str]) -> list[str]:
+    """The Python path with a project's folders in it.
+
+    Example:
+        >>> "/somewhere" in search_path(["/somewhere"])
+        True
+    """
+    standard = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    standard.add(str(sysconfig.get_config_var("DESTSHARED")))
+    after = 1 + max((i for i, entry in enumerate(sys.path) if entry in standard), default=-1)
+    known = {str(Path(entry or ".").absolute()) for entry in sys.path}
+    added = [folder for folder in folders if folder not in known]
+    return [*sys.path[:after], *added, *sys.path[after:]]
 
 
 def code_modules(config: Mapping[str, Any]) -> list[str]:
@@ -55,18 +67,29 @@ def code_modules(config: Mapping[str, Any]) -> list[str]:
         []
     """
     tops = {name.split(".")[0] for name in _import_strings(config) if "." in name}
-    return sorted(top for top in tops if is_own(top))
+    return sorted(top for top in tops if _is_own(top))
 
 
-def own_modules() -> set[str]:
-    """Every top-level module on the Python path that is neither installed nor built in.
+def own_modules(path: Iterable[str]) -> set[str]:
+    """Every top-level module on a Python path that is neither installed nor built in.
 
     Example:
-        >>> "json" in own_modules()
+        >>> "json" in own_modules(sys.path)
         False
     """
-    folders = [entry for entry in sys.path if not _is_installed(entry)]
-    return {module.name for module in pkgutil.iter_modules(folders)} - sys.stdlib_module_names
+    folders = [entry for entry in path if not _is_installed(entry)]
+    return modules_in(folders) - sys.stdlib_module_names
+
+
+def modules_in(folders: Iterable[str]) -> set[str]:
+    """The names of the modules and packages in some folders.
+
+    Example:
+        >>> import json
+        >>> "decoder" in modules_in(json.__path__)
+        True
+    """
+    return {module.name for module in pkgutil.iter_modules(list(folders))}
 
 
 def _import_strings(value: Any) -> Iterator[str]:
@@ -79,19 +102,13 @@ def _import_strings(value: Any) -> Iterator[str]:
             yield from _import_strings(item)
 
 
-def is_own(top: str) -> bool:
-    """Whether a top-level module is the project's: neither installed, built in nor the engine.
-
-    Example:
-        >>> is_own("json"), is_own("keras")
-        (False, False)
-    """
+def _is_own(top: str) -> bool:
     if top in _ENGINE or top in sys.stdlib_module_names:
         return False
     try:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
-        # A module made by hand has no spec; it stands in no file that could be kept.
+        # A module made by hand has no spec; it is in no file that could be kept.
         return False
     if spec is None:
         return False

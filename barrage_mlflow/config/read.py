@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from barrage_mlflow.config.document import Document, plain_copy
+from barrage_mlflow.config.document import Document, plain_document
 from barrage_mlflow.config.json_reader import read_json
-from barrage_mlflow.config.paths import nearest, show_path, show_value
+from barrage_mlflow.config.names import nearest
+from barrage_mlflow.config.paths import show_value
 from barrage_mlflow.errors import ConfigError, Fault
 
 MAX_BYTES = 5 * 1024 * 1024
@@ -36,10 +38,8 @@ def read_config(source: str | os.PathLike[str] | Mapping[str, object] | Document
     if isinstance(source, Document):
         return source
     if isinstance(source, Mapping):
-        data, problems = plain_copy(source)
-        if problems:
-            raise ConfigError([Fault(show_path(path), *rest) for path, *rest in problems])
-        return Document(data, "", json.dumps(data, indent=2, ensure_ascii=False))
+        document = plain_document(Document(source))
+        return replace(document, text=json.dumps(document.data, indent=2, ensure_ascii=False))
     if not isinstance(source, str | os.PathLike):
         message = f"expected a config file or a dict, got {show_value(source)}"
         raise ConfigError([Fault("$", message)])
@@ -66,18 +66,11 @@ def _read_text(name: str) -> str:
         raise _cannot_read(name, f"cannot be read: {why}") from None
     if len(content) > MAX_BYTES:
         raise _cannot_read(name, "larger than 5 MB, which no config is")
-    if content.startswith(b"\xef\xbb\xbf"):
-        raise _cannot_read(
-            f"{name}:1:1", "starts with a byte order mark", "save it as UTF-8 without one"
-        )
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = content[: error.start]
-        line = before.count(b"\n") + 1
-        column = len(before.rsplit(b"\n", 1)[-1].decode("utf-8", "replace")) + 1
-        place = f"{name}:{line}:{column}"
-        raise _cannot_read(place, "not UTF-8 text", "save it as UTF-8") from None
+        line = content[: error.start].count(b"\n") + 1
+        raise _cannot_read(f"{name}:{line}", "not UTF-8 text", "save it as UTF-8") from None
 
 
 def _cannot_read(place: str, message: str, remedy: str = "") -> ConfigError:

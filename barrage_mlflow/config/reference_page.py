@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from barrage_mlflow.config.schema import dereferenced, schema
+from barrage_mlflow.config.schema import SCHEMA, dereferenced
 from barrage_mlflow.config.shape import expected
 
 _HEAD = """<!-- Generated from barrage_mlflow/config/schema.json; change that file, then run
@@ -20,6 +20,7 @@ _HEAD = """<!-- Generated from barrage_mlflow/config/schema.json; change that fi
 
 # Config
 """
+_IMPORT_BLOCKS = "A class or function by its Python path, called with `params`."
 
 
 def render() -> str:
@@ -29,10 +30,10 @@ def render() -> str:
         >>> "`batch_size`" in render()
         True
     """
-    root = schema()
+    root = SCHEMA
     parts = [_HEAD, root["description"], *_section("", root)]
     block = root["$defs"]["importBlock"]
-    parts += ["## Import blocks", block["description"], _table(block)]
+    parts += ["## Import blocks", _IMPORT_BLOCKS, _table(block)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,14 +12,20 @@ from barrage_mlflow.config.defaults import filled
 from barrage_mlflow.config.document import Document, plain_faults
 from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.import_checks import import_findings
+from barrage_mlflow.config.monitors import mode_warnings, monitor_findings
+from barrage_mlflow.config.output_names import output_name_findings
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.read import read_config
-from barrage_mlflow.config.repair import Repaired, repair_keys
-from barrage_mlflow.config.rules import mode_warnings, rule_findings
 from barrage_mlflow.config.shape import shape_findings
-from barrage_mlflow.config.source_code import one_look
-from barrage_mlflow.config.targets import NotImportableError
+from barrage_mlflow.config.unknown_keys import repair_keys
 from barrage_mlflow.errors import ConfigError, Fault
+
+_Check = Callable[[Any], Iterable[Finding]]
+_CHECKS: tuple[_Check, ...] = (
+    shape_findings,
+    output_name_findings,
+    monitor_findings,
+)
 
 
 def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
@@ -49,7 +54,8 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
     """
     faults = plain_faults(document)
     if not faults:
-        faults = _faults(document, shape_findings, rule_findings, import_findings)
+        imports = functools.partial(import_findings, folders=document.folders)
+        faults = _faults(document, *_CHECKS, imports)
     if not faults and run_code:
         faults = _faults(document, functools.partial(import_findings, run_code=True))
     return [*faults, *document.faults]
@@ -90,30 +96,15 @@ mode is "max"; write "min"
     """
     if plain_faults(document):
         return []
-    found = _faults(document, mode_warnings)
+    found = as_faults(mode_warnings(document.data), document)
     return [replace(warning, message=f"warning: {warning.message}") for warning in found]
 
 
-def _faults(document: Document, *checks: Callable[[Any], Iterator[Finding]]) -> list[Fault]:
-    repaired = Repaired(document.data)
-    findings: list[Finding] = []
-    with contextlib.suppress(NotImportableError):  # the checks say it
-        repaired = repair_keys(document.data)
-    for check in checks:
-        try:
-            with one_look():
-                findings += check(repaired.data)
-        except NotImportableError as fault:
-            # Keras, which the check had to ask, cannot be imported: a fault like any other.
-            findings.append(Finding((), fault.message, fault.remedy))
-    placed = [
-        replace(finding, path=repaired.given(finding.path))
-        for finding in findings
-        if not repaired.is_guess(finding.path)
-    ]
-    if shape_findings in checks:
-        placed += repaired.findings
-    return as_faults(placed, document)
+def _faults(document: Document, *checks: _Check) -> list[Fault]:
+    """The unknown keys, and what checks find in a config with the right ones in their place."""
+    repaired = repair_keys(document.data)
+    found = [repaired.as_given(finding) for check in checks for finding in check(repaired.data)]
+    return as_faults([*repaired.findings, *filter(None, found)], document)
 
 
 def resolve_config(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
-from functools import cache
-from importlib import resources
+from pathlib import Path as File
 from typing import Any
 
 from barrage_mlflow.config.paths import Path
+
+SCHEMA: dict[str, Any] = json.loads(File(__file__).with_suffix(".json").read_text("utf-8"))
+"""The JSON Schema of a config, shared: not to be changed."""
+PLACEHOLDER = "#/$defs/placeholder"
 
 
 def schema() -> dict[str, Any]:
@@ -18,14 +21,7 @@ def schema() -> dict[str, Any]:
         >>> schema()["properties"]["solver"]["properties"]["epochs"]["default"]
         10
     """
-    return copy.deepcopy(_schema())
-
-
-@cache
-def _schema() -> dict[str, Any]:
-    text = resources.files("barrage_mlflow.config").joinpath("schema.json").read_text("utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
+    return copy.deepcopy(SCHEMA)
 
 
 def dereferenced(node: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +33,7 @@ def dereferenced(node: dict[str, Any]) -> dict[str, Any]:
     """
     if "$ref" not in node:
         return node
-    target = _schema()["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    target = SCHEMA["$defs"][node["$ref"].rsplit("/", 1)[-1]]
     return {**target, **{key: value for key, value in node.items() if key != "$ref"}}
 
 
@@ -55,6 +51,37 @@ def object_form(node: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
+def types_of(node: dict[str, Any]) -> list[str]:
+    """The JSON types that a schema node allows; empty where it names none.
+
+    Example:
+        >>> types_of({"type": "integer"}), types_of({"enum": [1]})
+        (['integer'], [])
+    """
+    found = dereferenced(node).get("type", [])
+    return [found] if isinstance(found, str) else list(found)
+
+
+def with_placeholders(node: dict[str, Any]) -> dict[str, Any]:
+    """A node that also takes a placeholder, for a value itself and for what is in it.
+
+    Example:
+        >>> with_placeholders({"type": "integer"})
+        {'anyOf': [{'type': 'integer'}, {'$ref': '#/$defs/placeholder'}]}
+    """
+    inner = dict(node)
+    for word in ("items", "additionalProperties"):
+        if isinstance(inner.get(word), dict):
+            inner[word] = with_placeholders(inner[word])
+    if "anyOf" in inner:
+        choices = [with_placeholders(choice) for choice in inner["anyOf"]]
+        flat = [one for choice in choices for one in choice.get("anyOf", [choice])]
+        return {"anyOf": [one for i, one in enumerate(flat) if one not in flat[:i]]}
+    if not inner or "string" in types_of(inner):
+        return inner
+    return {"anyOf": [inner, {"$ref": PLACEHOLDER}]}
+
+
 def schema_at(path: Path) -> dict[str, Any] | None:
     """The schema of the value at a path; ``{}`` where anything goes, None for an unknown key.
 
@@ -66,7 +93,7 @@ def schema_at(path: Path) -> dict[str, Any] | None:
         >>> schema_at(("solver", "epoch")) is None
         True
     """
-    node = _schema()
+    node = SCHEMA
     for part in path:
         node = object_form(node)
         if isinstance(part, int):

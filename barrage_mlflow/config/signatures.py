@@ -7,22 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from barrage_mlflow.config.paths import nearest_free, show_names, suggest
+from barrage_mlflow.config.findings import Finding, Where
+from barrage_mlflow.config.names import nearest, show_names, suggest
 
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-@dataclass(frozen=True)
-class ParamProblem:
-    """One thing that is wrong with params: `name` is the param at fault, None for a missing one."""
-
-    name: str | None
-    message: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        return self.message + (f"; {self.remedy}" if self.remedy else "")
 
 
 @dataclass(frozen=True)
@@ -56,9 +45,19 @@ class Accepts:
     def of(cls, target: Callable[..., Any]) -> Accepts:
         """Reads a signature; where there is none to read, everything is accepted."""
         try:
-            parameters = inspect.signature(target).parameters.values()
+            return cls.of_parameters(inspect.signature(target).parameters.values())
         except (ValueError, TypeError):
             return cls(any_count=True, any_name=True)
+
+    @classmethod
+    def of_parameters(cls, parameters: Iterable[inspect.Parameter]) -> Accepts:
+        """The arguments that some parameters make up.
+
+        Example:
+            >>> Accepts.of_parameters([inspect.Parameter("x", _BY_NAME[1])]).required
+            ('x',)
+        """
+        parameters = list(parameters)
         fixed = [p for p in parameters if p.kind in (*_BY_POSITION, *_BY_NAME)]
         return cls(
             positional=tuple(p.name for p in fixed if p.kind in _BY_POSITION),
@@ -78,7 +77,7 @@ class Accepts:
 
     def problems(
         self, params: Iterable[str], passed: tuple[str, ...] = (), also: tuple[str, ...] = ()
-    ) -> list[ParamProblem]:
+    ) -> list[Finding]:
         """What is wrong with a call that passes `passed` by position and `params` by name.
 
         Args:
@@ -94,28 +93,27 @@ remove it"]
         """
         params = list(params)
         taken = {*self.positional[: len(passed)], *also}
-        found: list[ParamProblem] = []
+        found: list[Finding] = []
         if len(passed) > len(self.positional) and not self.any_count:
             given = ", ".join(passed)
             message = f"it must accept ({given}) by position, but accepts {self.shown()}"
-            found.append(ParamProblem(None, message))
+            found.append(Finding(Where(()), message))
         open_names = [name for name in self.names if name not in taken]
-        unknown: set[str] = set()
+        meant: set[str | None] = set()
         for name in params:
             if name in taken:
                 message = f"param {name!r} is passed by Barrage"
-                found.append(ParamProblem(name, message, "remove it"))
+                found.append(Finding(_param(name), message, "remove it"))
             elif name not in open_names and not self.any_name:
-                near = nearest_free(name, open_names, params)
-                remedy = suggest(name, open_names if near is None else [near], "params")
-                unknown.add(remedy)
-                found.append(ParamProblem(name, f"unknown param {name!a}", remedy))
+                meant.add(nearest(name, open_names, params))
+                remedy = suggest(name, open_names, "params", params)
+                found.append(Finding(_param(name), f"unknown param {name!a}", remedy))
         missing = [name for name in self.required if name not in taken and name not in params]
         # A mistyped param is one fault, not also the lack of the right one.
-        missing = [name for name in missing if f"did you mean {name!r}?" not in unknown]
+        missing = [name for name in missing if name not in meant]
         if missing:
             plural = "s" if len(missing) > 1 else ""
-            found.append(ParamProblem(None, f"missing param{plural} {show_names(missing)}"))
+            found.append(Finding(Where(()), f"missing param{plural} {show_names(missing)}"))
         return found
 
     def shown(self) -> str:
@@ -128,6 +126,10 @@ remove it"]
         names = list(dict.fromkeys((*self.positional, *self.names)))
         stars = ["*"] * self.any_count + ["**"] * self.any_name
         return f"({', '.join([*names, *stars])})"
+
+
+def _param(name: str) -> Where:
+    return Where(("params", name), is_key=True)
 
 
 def is_json(value: object) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from barrage_mlflow.config.paths import did_you_mean
+from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.errors import ComponentError, ConfigError, Fault
 from barrage_mlflow.model.metrics import build_loss, build_metrics
 from barrage_mlflow.model.names import listed

@@ -1,2 +1,3 @@
 """What a tracking server that is far away, gone or silent costs a training."""
+
 CASES: dict = {}

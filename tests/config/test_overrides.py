@@ -151,9 +151,8 @@ def test_overrides_that_lead_nowhere_are_reported_with_the_other_faults():
     with pytest.raises(ConfigError, match="epochs") as caught:
         resolve_config(CONFIG, overrides)
     assert str(caught.value).splitlines() == [
-        "--dataset.seed  $.dataset.seed: expected an integer ≥ 0 and ≤ 4294967295, got null",
         "--solver.epochs  $.solver.epochs: expected an integer ≥ 1, got 0",
-        "--solver.epochs.more  $.solver.epochs: holds no keys, it is 0; 'more' cannot be set in it",
+        "--solver.epochs.more  $.solver.epochs: expected an object or a list to set 'more' in, got 0",
         "--solver..epochs  $: 'solver..epochs' is not a key; "
         "write it as section.key, like solver.epochs",
         "--  $: '' is not a key; write it as section.key, like solver.epochs",

@@ -9,7 +9,6 @@ from barrage_mlflow.config import (
     fill_placeholders,
     find_faults,
     placeholder_names,
-    placeholder_values,
     read_config,
 )
 from barrage_mlflow.errors import ConfigError
@@ -98,17 +97,6 @@ def test_every_unknown_name_is_listed():
         fill_placeholders("{{a}}", {}, "$")
 
 
-def test_a_name_in_both_sources_is_a_fault():
-    assert placeholder_values({"a": 1, "b": "{{b}}"}, {"b": 2}) == {"a": 1, "b": 2}
-    with pytest.raises(ConfigError, match="network_params") as caught:
-        placeholder_values({"a": 1, "b": "{{a}}", "c": 1}, {"a": 2, "b": 3})
-    assert [str(fault) for fault in caught.value.faults] == [
-        f"$.model.network.params.{name}: the transformer's network_params hold '{name}' too; "
-        f"rename it, or write '{{{{{name}}}}}' to hand the transformer's on"
-        for name in "ab"
-    ]
-
-
 UNKNOWN = "$.model.network.params.alpha: unknown placeholder 'vocabulry', known: {known}; {remedy}"
 
 
@@ -142,22 +130,3 @@ def test_placeholders_may_stand_for_plain_values_of_the_model_section():
         "metrics": [{"import": "{{alpha}}"}],
     }
     assert faults("speakers.Silent", params, **output) == []
-
-
-def test_placeholders_stand_for_no_blocks():
-    found = faults("speakers.Silent", {"alpha": 1}, loss="{{alpha}}", metrics="{{alpha}}")
-    assert found == [
-        '$.model.outputs[0].loss: expected an import block {"import": …}, got "{{alpha}}"; '
-        'write {"import": "{{alpha}}"}',
-        '$.model.outputs[0].metrics: expected a list, got "{{alpha}}"',
-    ]
-
-
-def test_a_param_may_be_there_for_placeholders_alone():
-    assert faults(None, {"depth": 3, "alpha": "{{depth}}"}) == []
-    assert faults(None, {"depth": 3, "alpa": 1}) == [
-        "$.model.network.params: unknown param 'depth'; known params: 'input_shape', 'alpha', "
-        "'include_top', 'weights', 'input_tensor', 'pooling', 'classes', "
-        "'classifier_activation', 'name'",
-        "$.model.network.params: unknown param 'alpa'; did you mean 'alpha'?",
-    ]

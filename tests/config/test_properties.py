@@ -12,12 +12,12 @@ from barrage_mlflow.config import (
     apply_overrides,
     code_modules,
     find_faults,
-    monitor_names,
     read_config,
     resolve_config,
     schema,
 )
 from barrage_mlflow.config.json_reader import read_json
+from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.errors import ConfigError
 
 
@@ -71,7 +71,7 @@ def test_finding_faults_never_raises(value):
     assert faults or isinstance(value, dict)
     assert all(len(str(fault).splitlines()) == 1 for fault in faults)
     assert len(set(faults)) == len(faults)
-    monitor_names(value)
+    known_monitors(value)
 
 
 @SETTINGS

@@ -13,14 +13,15 @@ from recipes import RECIPES, write_project, written
 from typos import Typo, draw_typos, mistyped_config, override_of
 
 from barrage_mlflow.config import add_project_path, apply_overrides, find_faults, read_config
-from barrage_mlflow.config.paths import did_you_mean, nearest, show_path, suggest
+from barrage_mlflow.config.names import did_you_mean, nearest, suggest
+from barrage_mlflow.config.paths import show_path
 from barrage_mlflow.errors import Fault
 
 SEED = 20
 OF_EACH_KIND = 36
 
 KINDS = {
-    "built-in name", "callback param", "choice", "class or function", "key", "layer name",
+    "built-in name", "choice", "class or function", "key", "layer name",
     "long path", "loss name", "metric name", "module", "monitor", "optimizer name", "output name",
     "override", "param", "placeholder", "project param", "schedule name",
 }  # fmt: skip
@@ -89,7 +90,7 @@ def test_a_typo_gives_one_line_at_its_place_with_the_right_word(in_project):
     assert set(drawn) == KINDS, report
     assert total == len(KINDS) * OF_EACH_KIND >= 600
     assert misplaced == [], report
-    assert sum(right.values()) >= 0.95 * total, report
+    assert sum(right.values()) >= 0.99 * total, report
 
 
 SOLVER = ("optimizer", "learning_rate", "batch_size", "epochs", "steps", "learning_rate_reducer")
@@ -158,7 +159,7 @@ def test_typos_are_drawn_alike_from_one_seed(in_project):
 DRAWS_OF_EACH_COUNT = 60
 
 KINDS_OF_FAULTS = {
-    "key that is set by Barrage", "missing key", "missing loss_weight", "missing param",
+    "missing key", "missing loss_weight", "missing param",
     "mistyped key", "monitor of nothing", "monitor of the wrong kind", "no import block",
     "out of range", "output name that stands twice", "param that Barrage passes",
     "params that are no object", "schedule and reducer", "unknown Keras name", "unknown choice",

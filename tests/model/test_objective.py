@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from barrage_mlflow.config import monitor_names
 from barrage_mlflow.errors import ComponentError, ConfigError
 from barrage_mlflow.model import Objective, build_network
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.config.paths import did_you_mean
+from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.dataset.components.loader import RecordLoader
 from barrage_mlflow.dataset.components.places import Place, component_name
 from barrage_mlflow.dataset.components.stacking import listed

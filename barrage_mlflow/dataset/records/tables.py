@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from barrage_mlflow.config.paths import did_you_mean, show_names
+from barrage_mlflow.config.names import did_you_mean, show_names
 from barrage_mlflow.dataset.records.columns import (
     Column,
     PlainColumn,

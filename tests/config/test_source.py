@@ -1,21 +1,17 @@
-"""What source code tells of a project, without running it: the same as running it does."""
+"""A project as its source describes it: the same as by importing it, and nothing of it is run."""
 
+import logging
 import subprocess
 import sys
+import textwrap
 import types
 from dataclasses import fields
 
 import pytest
 
 from barrage_mlflow.config import find_faults, read_config
-from barrage_mlflow.config.definitions import define, defined_in
 from barrage_mlflow.config.imports import find_target
-from barrage_mlflow.config.source_code import (
-    CannotTellError,
-    NotThereError,
-    find,
-    find_module,
-)
+from barrage_mlflow.config.source import SourceReader, UnreadableError
 from barrage_mlflow.config.targets import NotImportableError
 
 PROJECT = {
@@ -121,22 +117,18 @@ def project(tmp_path, monkeypatch):
 
     def write(files):
         for name, text in files.items():
-            lines = text.lstrip("\n").splitlines()
-            margin = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("\n".join(line[margin:] for line in lines) + "\n")
+            path.write_text(textwrap.dedent(text).lstrip("\n"))
 
     write(PROJECT)
-    yield write
-    for name in [name for name in sys.modules if name.split(".")[0] in ("zoo", "plain", "own")]:
-        del sys.modules[name]
+    return write
 
 
-def told(path, kind, run_code):
+def explained(path, kind, reader=None):
     """Form and arguments of a target, or the refusal."""
     try:
-        target = find_target(path, kind, run_code=run_code)
+        target = find_target(path, kind, reader)
     except NotImportableError as refusal:
         return str(refusal)
     return {"form": target.form} | {
@@ -180,102 +172,30 @@ def told(path, kind, run_code):
         ("barrage_mlflow.dataset.RecordLoader", "loader"),
     ],
 )
-def test_reading_tells_what_running_does(project, path, kind):
-    read = told(path, kind, run_code=False)
+def test_reading_explains_what_importing_does(project, path, kind):
+    read = explained(path, kind, SourceReader())
     top = path.split(".")[0]
     assert top not in sys.modules or top.startswith("barrage")
-    assert read == told(path, kind, run_code=True)
+    assert read == explained(path, kind)
 
 
 def test_arguments_that_are_handed_on_are_those_of_the_next_constructor(project):
-    handing = define("zoo.loading.Handing").accepts
+    reader = SourceReader()
+    handing = reader.target("zoo.loading.Handing").accepts
     assert handing.names == ("mode", "shift", "columns", "extra")
     assert handing.required == ("mode", "columns")
     assert handing.types == {"shift": "int", "columns": "list[str]"}
     assert handing.defaults == {"shift": 0, "extra": None}
     assert not handing.any_name
-    assert define("zoo.loading.Keeping").accepts.any_name
-    layer = define("zoo.parts.Layer").accepts
+    assert reader.target("zoo.loading.Keeping").accepts.any_name
+    layer = reader.target("zoo.parts.Layer").accepts
     assert layer.names[0] == "units"
     assert {"name", "dtype", "trainable"} <= set(layer.names)
     assert not layer.any_name
-    assert define("zoo.parts.Metric").accepts.names == ("name", "dtype")
+    assert reader.target("zoo.parts.Metric").accepts.names == ("name", "dtype")
 
 
-@pytest.mark.parametrize(
-    "path", ["zoo.parts.made", "zoo.parts.twice", "json.scanner.c_make_scanner.x"]
-)
-def test_what_only_running_tells(project, path):
-    with pytest.raises(CannotTellError, match=path.split(".")[0]):
-        define(path)
-
-
-def test_a_name_that_is_made_at_run_time_is_imported_after_all(project):
-    project({"own.py": "globals()['Made'] = lambda units: None\n"})
-    assert told("own.Made", "network", run_code=False) == told("own.Made", "network", run_code=True)
-    assert "own" in sys.modules
-
-
-def test_a_module_without_a_file_is_imported_after_all(monkeypatch):
-    module = types.ModuleType("by_hand")
-    module.network = lambda units: None
-    monkeypatch.setitem(sys.modules, "by_hand", module)
-    read = told("by_hand.network", "network", run_code=False)
-    assert read["names"] == ("units",)
-    assert read == told("by_hand.network", "network", run_code=True)
-
-
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("def f(:\n", "SyntaxError: invalid syntax (own.py, line 1)"),
-        ("import no_such_package\n", "ModuleNotFoundError: No module named 'no_such_package'"),
-        ("from no_such import x\n", "ModuleNotFoundError: No module named 'no_such'"),
-        ("from plain import Missing\n", "ImportError: cannot import name 'Missing' from 'plain'"),
-        ("import zoo.missing\n", "ModuleNotFoundError: No module named 'zoo.missing'"),
-    ],
-)
-def test_a_module_that_cannot_be_imported_is_found_by_reading(project, source, expected):
-    project({"own.py": source})
-    read = told("own.Loader", "loader", run_code=False)
-    assert "own" not in sys.modules
-    ran = told("own.Loader", "loader", run_code=True)
-    assert read.startswith(f"'own.Loader': importing module 'own' raised {expected}")
-    assert ran.startswith(f"'own.Loader': importing module 'own' raised {expected}")
-
-
-def test_the_old_package_is_named_by_reading(project):
-    project({"own.py": "from barrage.dataset import RecordLoader\n"})
-    read = told("own.Loader", "loader", run_code=False)
-    assert read == told("own.Loader", "loader", run_code=True)
-    assert read == (
-        "'own.Loader': module 'own' imports 'barrage', the package of old; write "
-        "'import barrage_mlflow' there instead"
-    )
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "try:\n    import no_such_package\nexcept ImportError:\n    pass\ndef f(a): ...\n",
-        "def f(a):\n    import no_such_package\n",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import no_such\ndef f(a): ...\n",
-        "if __name__ == '__main__':\n    import no_such_package\ndef f(a): ...\n",
-    ],
-)
-def test_an_import_that_need_not_succeed_is_no_fault(project, source):
-    project({"own.py": source})
-    assert told("own.f", "network", run_code=False) == told("own.f", "network", run_code=True)
-
-
-def test_a_file_that_changes_is_read_again(project):
-    project({"own.py": "def f(a): ...\n"})
-    assert define("own.f").accepts.names == ("a",)
-    project({"own.py": "def f(a, b_longer): ...\n"})
-    assert define("own.f").accepts.names == ("a", "b_longer")
-
-
-def test_class_attributes_are_read_as_literals(project):
+def test_what_a_transformer_declares_and_what_a_class_lacks(project):
     project(
         {
             "own.py": """
@@ -286,43 +206,90 @@ def test_class_attributes_are_read_as_literals(project):
             """
         }
     )
-    assert define("own.Inherits").literal("network_param_names") == ("a", "b")
-    assert define("own.Inherits").literal("no_such") is None
-    with pytest.raises(CannotTellError, match="own"):
-        define("own.Computed").literal("network_param_names")
-
-
-def test_what_a_module_defines(project):
-    found = {one.path: (one.form, one.doc) for one in defined_in(find_module("zoo.loading"))}
-    assert found == {
-        "zoo.loading.Loader": ("class", "Loads animals."),
-        "zoo.loading.Child": ("class", ""),
-        "zoo.loading.Abstract": ("class", ""),
-        "zoo.loading.Handing": ("class", ""),
-        "zoo.loading.Keeping": ("class", ""),
-        "zoo.loading.Star": ("class", ""),
+    reader = SourceReader()
+    assert reader.target("own.Inherits").network_param_names == ("a", "b")
+    assert reader.target("own.Computed").network_param_names is None
+    assert reader.target("zoo.loading.Abstract").abstract == ("load",)
+    assert reader.target("zoo.loading.Child").abstract == ()
+    assert reader.target("zoo.Renamed").path == "zoo.loading.Loader"
+    assert reader.target("zoo.loading.Loader").doc == "Loads animals."
+    assert [path for path, _ in reader.public("zoo")] == ["zoo.Loader", "zoo.Renamed"]
+    assert {path for path, _ in reader.public("zoo.loading")} == {
+        f"zoo.loading.{name}"
+        for name in ("Loader", "Child", "Abstract", "Handing", "Keeping", "Star")
     }
-    assert define("zoo.loading.Abstract").abstract == ["load"]
-    assert define("zoo.loading.Child").abstract == []
-    assert find("zoo.Renamed").path == "zoo.loading.Loader"
-    with pytest.raises(NotThereError, match="Lion") as caught:
-        find("zoo.loading.Lion")
-    assert "Loader" in caught.value.names
+
+
+UNREADABLE = """
+import abc, dataclasses, json
+from nowhere import Base
+from json import *
+if json:
+    def twice(a): ...
+try:
+    from json import loads as found
+except ImportError:
+    found = None
+made = json.loads("3")
+def decorated(a): ...
+decorated = json.loads(decorated)
+@dataclasses.dataclass
+class Data:
+    a: int
+class Lost(Base): ...
+class Meta(metaclass=type(abc)): ...
+class New:
+    def __new__(cls): ...
+class Odd:
+    __init__ = json.loads
+"""
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["own.twice", "own.found", "own.made", "own.decorated", "own.Data", "own.Lost", "own.Meta",
+     "own.New", "own.Odd", "own.Data.inherited", "broken.f", "dynamic.anything", "circle.x",
+     "json.scanner.c_make_scanner.x", "_json.scanstring"],
+)  # fmt: skip
+def test_what_only_importing_explains(project, path):
+    project(
+        {
+            "own.py": UNREADABLE,
+            "broken.py": "def f(:\n",
+            "dynamic.py": "def __getattr__(name): ...\n",
+            "circle/__init__.py": "from circle.a import x\n",
+            "circle/a.py": "from circle import x\n",
+        }
+    )
+    with pytest.raises(UnreadableError, match=r"\w"):
+        SourceReader().target(path)
+
+
+def test_what_cannot_be_read_is_announced_and_imported(project, caplog):
+    caplog.set_level(logging.INFO)
+    project({"own.py": "globals()['Made'] = lambda units: None\n"})
+    read = explained("own.Made", "network", SourceReader())
+    (record,) = caplog.records
+    assert record.getMessage() == "importing own: only running it shows what own.Made is"
+    assert read == explained("own.Made", "network")
+
+
+def test_a_module_without_a_file_is_imported(monkeypatch):
+    module = types.ModuleType("by_hand")
+    module.network = lambda units: None
+    monkeypatch.setitem(sys.modules, "by_hand", module)
+    read = explained("by_hand.network", "network", SourceReader())
+    assert read["names"] == ("units",)
+    assert read == explained("by_hand.network", "network")
 
 
 def test_packages_without_an_init_file(project):
     project({"own/inner/deep.py": "def f(a): ...\n"})
-    assert define("own.inner.deep.f").accepts.names == ("a",)
-    assert told("own.inner.dep.f", "network", run_code=False) == (
+    assert SourceReader().target("own.inner.deep.f").accepts.names == ("a",)
+    assert explained("own.inner.dep.f", "network", SourceReader()) == (
         "'own.inner.dep.f' leads nowhere: module 'own.inner' has no 'dep'; did you mean 'deep'?"
     )
     assert "own" not in sys.modules
-
-
-def test_a_circle_of_imports_ends(project):
-    project({"own/__init__.py": "from own.a import x\n", "own/a.py": "from own import x\n"})
-    with pytest.raises(CannotTellError, match="own"):
-        find("own.x")
 
 
 def test_checking_runs_no_project_code(project, tmp_path):
@@ -352,15 +319,19 @@ def test_checking_runs_no_project_code(project, tmp_path):
     assert (tmp_path / "ran").exists()
 
 
-def test_reading_loads_neither_keras_nor_numpy(project, tmp_path):
+def test_reading_loads_nothing_heavy_and_griffe_for_a_project_alone(project, tmp_path):
     code = (
         "import sys\n"
         "from barrage_mlflow.config.imports import find_target\n"
-        "find_target('zoo.Loader', 'loader', run_code=False)\n"
-        "find_target('zoo.parts.Layer', 'layer', run_code=False)\n"
+        "from barrage_mlflow.config.source import SourceReader\n"
+        "reader = SourceReader()\n"
+        "for kind, path in {'loader': 'KeySelector', 'layer': 'keras.layers.Dense'}.items():\n"
+        "    find_target(path, kind, reader)\n"
+        "assert 'griffe' not in sys.modules\n"
+        "find_target('zoo.Loader', 'loader', reader)\n"
+        "find_target('zoo.parts.Layer', 'layer', reader)\n"
         "print([name for name in ('keras', 'tensorflow', 'numpy', 'zoo') if name in sys.modules])\n"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
-    )
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
     assert ran.stdout == "[]\n"

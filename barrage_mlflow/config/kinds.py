@@ -1,0 +1,125 @@
+"""The kinds of component that a config names: one row has all that is particular to a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from barrage_mlflow.config.paths import Path
+
+EACH = "*"
+"""In the place of a kind: each item of a list."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of component.
+
+    Attributes:
+        name: what it is called in messages and in code.
+        place: its path in a config; empty for one that is only named within the params of others.
+        searched: the modules that short names are looked up in, one after the other.
+        bases: the classes that one of them is made of; empty for a function that is used as such.
+        built_in: the names that Barrage itself has for it.
+        passed: what Barrage passes to it by position.
+        passed_by_name: what Barrage passes to it by name, if it takes that.
+        beside: keys beside `params` in its block that are passed by name too.
+        by_shape: the aliases for which Keras chooses the class from the shapes.
+
+    Example:
+        >>> KINDS["optimizer"].called, KINDS["metric"].wanted
+        ('an optimizer', 'keras.metrics.Metric or keras.losses.Loss')
+    """
+
+    name: str
+    place: Path
+    searched: tuple[str, ...]
+    bases: tuple[str, ...] = ()
+    built_in: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
+    passed_by_name: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    by_shape: tuple[str, ...] = ()
+
+    @property
+    def called(self) -> str:
+        """The name with its article."""
+        return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
+
+    @property
+    def wanted(self) -> str:
+        """What a component of the kind must be, in words."""
+        return " or ".join(self.bases) or "function"
+
+    @property
+    def is_keras(self) -> bool:
+        """Whether short names are those of Keras."""
+        return self.searched[0].startswith("keras.")
+
+
+_DATASET = ("barrage_mlflow.dataset",)
+_OUTPUT: Path = ("model", "outputs", EACH)
+_LOSSES = ("keras.losses.Loss",)
+_ROWS = (
+    Kind(
+        "loader", ("dataset", "loader"), _DATASET, ("barrage_mlflow.dataset.RecordLoader",),
+        built_in=("KeySelector",), passed=("mode",),
+    ),
+    Kind(
+        "transformer", ("dataset", "transformer"), _DATASET,
+        ("barrage_mlflow.dataset.RecordTransformer",),
+        built_in=("IdentityTransformer",), passed=("mode", "loader"),
+    ),
+    Kind(
+        "augmentor", ("dataset", "augmentor", EACH), _DATASET,
+        passed=("data_record",), passed_by_name=("rng",),
+    ),
+    Kind(
+        "network", ("model", "network"), ("barrage_mlflow.model",), ("keras.Model",),
+        built_in=("sequential_from_config",),
+    ),
+    Kind(
+        "loss", (*_OUTPUT, "loss"), ("keras.losses",), _LOSSES, by_shape=("crossentropy", "ce"),
+    ),
+    Kind(
+        "metric", (*_OUTPUT, "metrics", EACH), ("keras.metrics", "keras.losses"),
+        ("keras.metrics.Metric", *_LOSSES), by_shape=("accuracy", "acc"),
+    ),
+    Kind(
+        "layer", ("model", "network", "params", "layers", EACH), ("keras.layers",),
+        ("keras.layers.Layer",),
+    ),
+    Kind(
+        "optimizer", ("solver", "optimizer"), ("keras.optimizers",),
+        ("keras.optimizers.Optimizer",), beside=("learning_rate",),
+    ),
+    Kind(
+        "schedule", ("solver", "optimizer", "learning_rate"), ("keras.optimizers.schedules",),
+        ("keras.optimizers.schedules.LearningRateSchedule",),
+    ),
+    Kind("callback", (), ("keras.callbacks",), ("keras.callbacks.Callback",)),
+)  # fmt: skip
+KINDS = {kind.name: kind for kind in _ROWS}
+"""Every kind by its name."""
+
+
+def paths_of(kind: Kind, data: Any) -> Iterator[Path]:
+    """Where a config, whatever JSON value it is, has import blocks of a kind.
+
+    Example:
+        >>> data = {"dataset": {"augmentor": [{"import": "my.noise"}, "flip"]}}
+        >>> list(paths_of(KINDS["augmentor"], data))
+        [('dataset', 'augmentor', 0)]
+    """
+    found: list[tuple[Path, Any]] = [((), data)]
+    for part in kind.place:
+        found = [inner for path, value in found for inner in _inner(path, value, part)]
+    yield from (path for path, value in found if path and isinstance(value, dict))
+
+
+def _inner(path: Path, value: Any, part: str | int) -> Iterator[tuple[Path, Any]]:
+    if part == EACH and isinstance(value, list):
+        yield from (((*path, i), item) for i, item in enumerate(value))
+    elif isinstance(value, dict) and part in value:
+        yield (*path, part), value[part]

@@ -1,0 +1,106 @@
+"""Finds keys that a config does not know, and puts the right one in the place of a mistyped one.
+
+With the right key in its place, what is below it is checked too, and the right one is not
+reported as missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from barrage_mlflow.config.findings import Finding, Where
+from barrage_mlflow.config.imports import is_sequential
+from barrage_mlflow.config.names import is_slip, nearest, suggest
+from barrage_mlflow.config.paths import Path
+from barrage_mlflow.config.schema import SCHEMA, dereferenced, object_form
+
+LAYERS: Path = ("model", "network", "params", "layers")
+"""The path of the layer blocks of `sequential_from_config`."""
+
+_LAYER_PARAMS = {"properties": {LAYERS[-1]: {"items": {"$ref": "#/$defs/layer"}}}}
+
+
+@dataclass
+class Repaired:
+    """A config whose mistyped keys were put right.
+
+    Attributes:
+        data: the config with the right keys; the config as given is not changed.
+        findings: the unknown keys, at their paths in the config as given.
+        renamed: of each key put right, its path now and the key that was written.
+        guessed: of these, the paths of those that are a guess rather than a slip of the finger;
+            what is below them is not held against what the right key wants.
+    """
+
+    data: Any
+    findings: list[Finding] = field(default_factory=list)
+    renamed: dict[Path, str] = field(default_factory=dict)
+    guessed: set[Path] = field(default_factory=set)
+
+    def as_given(self, finding: Finding) -> Finding | None:
+        """A finding in `data` at its path in the config as given; None below a guess."""
+        path = finding.where.path
+        above = [path[: i + 1] for i in range(len(path))]
+        if self.guessed.intersection(above):
+            return None
+        given = tuple(self.renamed.get(one, one[-1]) for one in above)
+        return replace(finding, where=replace(finding.where, path=given))
+
+
+def repair_keys(data: Any) -> Repaired:
+    """Renames every key that is unknown, but near to one that is known and not there yet.
+
+    Example:
+        >>> repaired = repair_keys({"solvr": {"epoch": 0}})
+        >>> repaired.data
+        {'solver': {'epochs': 0}}
+        >>> repaired.as_given(Finding(Where(("solver", "epochs")), "not an integer")).where.path
+        ('solvr', 'epoch')
+        >>> for finding in repaired.findings:
+        ...     print(finding)
+        unknown key 'solvr'; did you mean 'solver'?
+        unknown key 'epoch'; did you mean 'epochs'?
+    """
+    repaired = Repaired(data)
+    repaired.data = _mended(data, SCHEMA, (), repaired)
+    return repaired
+
+
+def _mended(value: Any, node: dict[str, Any], path: Path, repaired: Repaired) -> Any:
+    """A value with the right keys."""
+    node = object_form(node) if isinstance(value, dict) else dereferenced(node)
+    if isinstance(value, list):
+        items = node.get("items", {})
+        return [_mended(item, items, (*path, i), repaired) for i, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    known = node.get("properties", {})
+    mended: dict[str, Any] = {}
+    for key, item in value.items():
+        right = key
+        if node.get("additionalProperties") is False and key not in known:
+            right = _right_key((*path, key), list(known), {*value, *mended}, repaired)
+        below = known.get(right, {})
+        if (*path, right) == LAYERS[:-1] and any(map(is_sequential, value.values())):
+            below = _LAYER_PARAMS
+        mended[right] = _mended(item, below, (*path, right), repaired)
+    return mended
+
+
+def _right_key(path: Path, known: list[str], taken: set[str], repaired: Repaired) -> str:
+    """What an unknown key should be, as far as that can be put in its place."""
+    key = str(path[-1])
+    near = nearest(key, known, taken)
+    sections = SCHEMA["properties"] if len(path) == 1 else {}
+    homes = [name for name, node in sections.items() if key in node.get("properties", ())]
+    remedy = f"it belongs in {homes[0]!r}" if homes else suggest(key, known, "keys", taken)
+    finding = repaired.as_given(Finding(Where(path, is_key=True), f"unknown key {key!a}", remedy))
+    if finding is not None:
+        repaired.findings.append(finding)
+    if homes or near is None or near in taken:
+        return key
+    repaired.renamed[*path[:-1], near] = key
+    if not is_slip(key, near):
+        repaired.guessed.add((*path[:-1], near))
+    return near
