@@ -1,0 +1,130 @@
+"""The run record: what an artifact folder knows of its training besides config and metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from barrage_mlflow.errors import ArtifactError
+from barrage_mlflow.workspace.folder import RUN, read_json, write_json
+
+Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+
+_FORMAT = 2
+"""Counted up whenever a folder is laid out in a way that the engine before cannot go on with."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A set of records that a training was made from.
+
+    Attributes:
+        name: what it is called and used for: ``"train"``, ``"validation"``.
+        digest: of its whole content.
+        source: path or URL; empty for records from memory.
+        columns: type of each column, ``{"age": "int64"}``.
+        rows: number of records.
+    """
+
+    name: str
+    digest: str
+    source: str
+    columns: Mapping[str, str]
+    rows: int
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What ``run.json`` holds.
+
+    Attributes:
+        status: how the training ended; ``"RUNNING"`` until it has.
+        error: why, where it did not finish.
+        started: milliseconds since 1970, like ``ended``.
+        ended: None until it has.
+        experiment: the MLflow experiment that was asked for, like the next three.
+        run_name: name of the MLflow run.
+        register: registered model that the packaged model is to be a version of.
+        alias: alias that is to lead to that version.
+        run_id: MLflow's id of the run; None as long as MLflow does not have it.
+        experiment_id: where MLflow has it.
+        tracking_uri: likewise, without user and password.
+        tags: tags of the MLflow run.
+        datasets: what it was trained and validated on.
+        best_epoch: the epoch whose weights are packaged, counted from 1; with it the training has
+            come to its end.
+        model_uri: the packaged model in MLflow.
+        version_uri: its version in the registry.
+        published: MLflow has all that the folder holds.
+    """
+
+    status: Status = "RUNNING"
+    error: str | None = None
+    started: int = field(default_factory=lambda: now())
+    ended: int | None = None
+    experiment: str | None = None
+    run_name: str | None = None
+    register: str | None = None
+    alias: str | None = None
+    run_id: str | None = None
+    experiment_id: str | None = None
+    tracking_uri: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    datasets: tuple[Dataset, ...] = ()
+    best_epoch: int | None = None
+    model_uri: str | None = None
+    version_uri: str | None = None
+    published: bool = False
+
+    def write(self, folder: Path) -> None:
+        """Write it to an artifact folder, whole or not at all.
+
+        Raises:
+            OSError: it cannot be written.
+
+        Example:
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder:
+            ...     RunRecord(run_id="1f0c").write(Path(folder))
+            ...     read_record(Path(folder)).run_id
+            '1f0c'
+        """
+        write_json(folder / RUN, {"format": _FORMAT, **asdict(self)})
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """Read the record of the training that was begun in an artifact folder; None if none was.
+
+    Raises:
+        ArtifactError: it cannot be read, or another version of Barrage wrote it.
+
+    Example:
+        >>> read_record(Path("nowhere")) is None
+        True
+    """
+    values: dict[str, Any] | None = read_json(folder / RUN)
+    if values is None:
+        return None
+    try:
+        if values.pop("format") != _FORMAT:
+            raise ValueError
+        datasets = tuple(Dataset(**dataset) for dataset in values.pop("datasets"))
+        return RunRecord(datasets=datasets, **values)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ArtifactError(
+            f"{folder / RUN}: not as this version of Barrage writes it; it can neither be resumed "
+            "nor synced: name a new folder, or use the version that began it"
+        ) from None
+
+
+def now() -> int:
+    """Milliseconds since 1970.
+
+    Example:
+        >>> now() > 1_700_000_000_000
+        True
+    """
+    return time.time_ns() // 1_000_000
