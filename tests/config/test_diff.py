@@ -12,11 +12,10 @@ import pytest
 from servers import MlflowServer
 from small import small_config
 
+from barrage_mlflow.commands.diff import load_config_for_diff
 from barrage_mlflow.config import resolve_config
 from barrage_mlflow.config.diff import diff_configs, read_for_diff
 from barrage_mlflow.errors import ArtifactError, ConfigError, TrackingError
-from barrage_mlflow.tracking import open_run
-from barrage_mlflow.tracking.configs import load_config_for_diff
 from barrage_mlflow.workspace import folder as artifacts
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -289,13 +288,9 @@ def test_an_artifact_folder(tmp_path):
 
 def log_run(config):
     """A run with the artifact that a training leaves, ended."""
-    run = open_run()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, artifacts.RESOLVED_CONFIG)
-        artifacts.write_json(path, config)
-        run.log_artifact(path)
-    run.finish("FINISHED")
-    return run.run_id
+    with mlflow.start_run() as run:
+        mlflow.log_text(json.dumps(config), artifacts.RESOLVED_CONFIG)
+    return run.info.run_id
 
 
 def test_two_runs():
@@ -331,14 +326,14 @@ def test_no_such_run(source, tmp_path):
 
 
 def test_a_run_without_a_resolved_config():
-    run = open_run()
+    with mlflow.start_run() as run:
+        pass
     message = (
-        rf"^run {run.run_id} \(RUNNING\) holds no resolved_config\.json: barrage-mlflow stores it "
+        rf"^run {run.info.run_id} \(FINISHED\) holds no resolved_config\.json: barrage-mlflow stores it "
         r"when a training begins$"
     )
     with pytest.raises(TrackingError, match=message):
-        load_config_for_diff(run.run_id)
-    run.finish("FINISHED")
+        load_config_for_diff(run.info.run_id)
 
 
 @pytest.mark.parametrize(
@@ -377,8 +372,8 @@ def test_runs_of_a_server(tmp_path, monkeypatch, capfd):
         a = resolve_config(small_config())
         first = log_run(a)
         second = log_run(resolve_config(small_config(solver__epochs=4)))
-        empty = open_run()
-        empty.finish("FINISHED")
+        with mlflow.start_run() as empty:
+            pass
         capfd.readouterr()
         assert load_config_for_diff(first) == a
         assert lines(a, load_config_for_diff(f"runs:/{second}")) == ["$.solver.epochs: 3 → 4"]
@@ -386,5 +381,5 @@ def test_runs_of_a_server(tmp_path, monkeypatch, capfd):
         with pytest.raises(TrackingError, match=rf"127\.0\.0\.1:{server.port} has no run 'gone'"):
             load_config_for_diff("runs:/gone")
         with pytest.raises(TrackingError, match=r"\(FINISHED\) holds no resolved_config"):
-            load_config_for_diff(empty.run_id)
+            load_config_for_diff(empty.info.run_id)
     mlflow.end_run()

@@ -34,7 +34,7 @@ from trained import (
     train_epoch,
 )
 
-from barrage_mlflow import RecordError, TrackingError, sync
+from barrage_mlflow import ArtifactError, RecordError, TrackingError, sync
 from barrage_mlflow.tracking import Publisher, end_project_run, publisher, settle_run, store
 from barrage_mlflow.tracking.registry import find_holder
 
@@ -333,17 +333,18 @@ def test_a_run_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_whose_process_was_killed_is_settled() -> None:
     with begun() as work:
         Publisher()._attach(work)
-    run_id = str(work.record.run_id)
+        with pytest.raises(ArtifactError, match="out is in use by process"):
+            settle_run(work.folder)
     for _ in range(2):
-        settle_run(run_id)
-        found = held(run_id)
+        settle_run(work.folder)
+        found = held(run_of())
         assert (found["status"], found["tags"]["barrage.error"]) == (
             "KILLED",
             "the process was killed",
         )
-    train()
+    run_id = train()
     assert "barrage.error" not in held(run_id)["tags"]
-    settle_run(run_id)
+    settle_run(work.folder)
     assert held(run_id)["status"] == "FINISHED"
 
 
@@ -411,7 +412,7 @@ def test_a_request_that_arrived_but_failed_is_not_doubled(
 def test_a_model_that_was_half_logged_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
     message = (
         r"could not store MLmodel, code/\S+, data/config\.json: disk full\nthe training is "
-        r"complete and kept in out; log it to MLflow with: barrage-mlflow sync out$"
+        r"complete; it is kept in out; log it to MLflow with: barrage-mlflow sync out$"
     )
     with monkeypatch.context() as broken:
         broken.setattr(MlflowClient, "log_model_artifact", fail)
@@ -447,7 +448,7 @@ def test_a_failure_of_mlflow_does_not_hide_that_of_the_training(
         )
     (note,) = caught.value.__notes__
     assert note.startswith("besides: MLflow at sqlite:///")
-    assert note.endswith("must be in the 'active' state. Current state is deleted.")
+    assert "must be in the 'active' state. Current state is deleted.; it is kept in out" in note
 
 
 def test_an_interrupted_training_does_not_wait_for_mlflow(
@@ -459,7 +460,8 @@ def test_an_interrupted_training_does_not_wait_for_mlflow(
     with pytest.raises(KeyboardInterrupt) as caught:
         train_and_raise(KeyboardInterrupt("SIGTERM"))
     assert caught.value.__notes__ == [
-        "besides: MLflow has not taken all within 0.1 s; log the rest with: barrage-mlflow sync out"
+        "besides: MLflow has not taken all within 0.1 s; it is kept in out; log it to MLflow with: "
+        "barrage-mlflow sync out"
     ]
     go_on.set()
     (thread,) = (each for each in threading.enumerate() if each.name == "publisher")
