@@ -4,8 +4,6 @@ import copy
 import json
 import random
 import socket
-import tempfile
-from pathlib import Path
 
 import mlflow
 import pytest
@@ -329,8 +327,8 @@ def test_a_run_without_a_resolved_config():
     with mlflow.start_run() as run:
         pass
     message = (
-        rf"^run {run.info.run_id} \(FINISHED\) holds no resolved_config\.json: barrage-mlflow stores it "
-        r"when a training begins$"
+        rf"^run {run.info.run_id} \(FINISHED\) holds no resolved_config\.json: barrage-mlflow "
+        r"stores it when a training begins$"
     )
     with pytest.raises(TrackingError, match=message):
         load_config_for_diff(run.info.run_id)
