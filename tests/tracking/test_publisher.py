@@ -177,14 +177,7 @@ def test_a_thousand_epochs_take_few_requests(monkeypatch: pytest.MonkeyPatch) ->
     assert len(history(only_run().info.run_id)) == 10_000
 
 
-@pytest.mark.parametrize("code", ["RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE"])
-def test_an_experiment_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    monkeypatch.setattr(MlflowClient, "create_experiment", refuse(code))
-    with pytest.raises(TrackingError, match=r"could not open the experiment: no such luck$"):
-        train(experiment="birds")
-
-
-def test_an_experiment_that_another_process_makes_meanwhile(
+def test_an_experiment_that_cannot_be_made_or_was_made_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = MlflowClient.create_experiment
@@ -193,20 +186,20 @@ def test_an_experiment_that_another_process_makes_meanwhile(
         made(self, name)
         return made(self, name)
 
-    monkeypatch.setattr(MlflowClient, "create_experiment", make_twice)
-    run_id = train(experiment="birds")
-    assert mlflow.get_experiment(mlflow.get_run(run_id).info.experiment_id).name == "birds"
-
-
-def test_a_deleted_experiment_is_not_used() -> None:
-    experiment_id = mlflow.create_experiment("birds")
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "create_experiment", refuse("INVALID_PARAMETER_VALUE"))
+        with pytest.raises(TrackingError, match=r"could not open the experiment: no such luck$"):
+            train(experiment="birds")
+        patch.setattr(MlflowClient, "create_experiment", make_twice)
+        experiment_id = mlflow.get_run(train(experiment="birds")).info.experiment_id
+    assert mlflow.get_experiment(experiment_id).name == "birds"
     mlflow.delete_experiment(experiment_id)
     message = (
         r"^experiment 'birds' is deleted: choose another name, or bring it back with "
         rf"`mlflow experiments restore --experiment-id {experiment_id}`$"
     )
     with pytest.raises(TrackingError, match=message):
-        train(experiment="birds")
+        train("again", experiment="birds")
 
 
 def test_a_training_goes_on_in_its_run_whatever_experiment_is_active() -> None:
