@@ -49,9 +49,9 @@ class Reproduction:
     @property
     def report(self) -> str:
         """All of it, in lines to read."""
-        told = self.changes or ["packages, commit, code and records are as they were"]
+        changes = self.changes or ["packages, commit, code and records are as they were"]
         verdict = self.difference or f"identical: every metric of {self.epochs} epochs"
-        return "\n".join([*told, verdict])
+        return "\n".join([*changes, verdict])
 
 
 def reproduce(

@@ -82,7 +82,7 @@ class Publisher:
         self._slots: list[str] = []
         self._checkpoint: Path | None = None
         self._rested = 0.0
-        self._stand_in: str | None = None
+        self._project_run: str | None = None
         self._left = threading.Event()
         self._problem: Exception | None = None
 
@@ -92,7 +92,7 @@ class Publisher:
 
         Meanwhile the run is the active one of the caller's thread. When the block ends, the status
         in the run record is final, and all is published. If MLflow is gone by then a warning says
-        how to do that later; with an exception that is a note on it.
+        how to do that later, or a note on the exception that ended the block.
 
         Args:
             work: the artifact folder of a training that was begun.
@@ -162,7 +162,7 @@ class Publisher:
         if opened and opened != run_id:
             act = "tag the run that mlflow run opened"
             self._store.call(act, client.set_tag, opened, RESUMED_RUN_TAG, run_id)
-            self._stand_in = opened
+            self._project_run = opened
         self._take_error_off()
         self._publish_begin()
         self._publish_progress()
@@ -246,8 +246,8 @@ class Publisher:
         if finished:
             self._publish_model()
         files = _files_of(folder, "**/*")
-        self._send({name: files[name] for name in files if name.partition("/")[0] not in _NOT_SENT})
-        self._send(_files_of(folder, _BEST_WEIGHTS))
+        sent = [name for name in files if name.partition("/")[0] not in _NOT_SENT]
+        self._send({name: files[name] for name in [*sent, _BEST_WEIGHTS] if name in files})
         if self._in_mlflow and not finished:
             self._publish_checkpoint()
         if finished:
@@ -340,9 +340,9 @@ class Publisher:
         end_run(self._store, run_id, status, error, ended)
         if error is None:
             self._take_error_off()
-        if self._stand_in:
+        if self._project_run:
             with suppress(TrackingError):  # it may have been deleted
-                end_run(self._store, self._stand_in, status)
+                end_run(self._store, self._project_run, status)
 
     def _take_error_off(self) -> None:
         if ERROR_TAG in self._tags:

@@ -271,7 +271,7 @@ def test_an_artifact_folder(tmp_path):
     folder.mkdir()
     with pytest.raises(
         ArtifactError,
-        match=r"^artifacts: holds no resolved_config\.json; expected the artifact folder of a "
+        match=r"^artifacts: has no resolved_config\.json; expected the artifact folder of a "
         r"training, a config file or an MLflow run$",
     ):
         load_config_for_diff("artifacts")
@@ -327,7 +327,7 @@ def test_a_run_without_a_resolved_config():
     with mlflow.start_run() as run:
         pass
     message = (
-        rf"^run {run.info.run_id} \(FINISHED\) holds no resolved_config\.json: barrage-mlflow "
+        rf"^run {run.info.run_id} \(FINISHED\) has no resolved_config\.json: barrage-mlflow "
         r"stores it when a training begins$"
     )
     with pytest.raises(TrackingError, match=message):
@@ -378,6 +378,6 @@ def test_runs_of_a_server(tmp_path, monkeypatch, capfd):
         assert capfd.readouterr().err == ""
         with pytest.raises(TrackingError, match=rf"127\.0\.0\.1:{server.port} has no run 'gone'"):
             load_config_for_diff("runs:/gone")
-        with pytest.raises(TrackingError, match=r"\(FINISHED\) holds no resolved_config"):
+        with pytest.raises(TrackingError, match=r"\(FINISHED\) has no resolved_config"):
             load_config_for_diff(empty.info.run_id)
     mlflow.end_run()
