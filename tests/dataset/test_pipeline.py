@@ -186,6 +186,11 @@ class OddBatches(Odd):
         return self.odd
 
 
+class Misspelt(IdentityTransformer):
+    def postprocess(self, score):
+        return {"y": score["yy"]}
+
+
 THIRD, FIRST = "train.csv, record 3", "train.csv, record 0"
 LACKS = "train.csv: no column 'aa'; did you mean 'a'? The columns are 'a', 'b', 't', 'y'"
 WANTED = "expected a tuple of dicts, (x, y) or (x, y, w), got"
@@ -215,6 +220,7 @@ POSTPROCESSES = [
     (Refuses, 3, "3 is not allowed", THIRD),
     (RefusesBatches, 3, "3 is not allowed", THIRD),
     (Odd, 3, "expected a dict, got int", FIRST),
+    (Misspelt, 3, "'yy'", FIRST),
     (OddBatches, 3, "expected a dict of arrays, got int", BATCH),
     (OddBatches, {"y": np.zeros(2)}, "expected 'y' to be (batch, ...) with batch 5", BATCH),
 ]

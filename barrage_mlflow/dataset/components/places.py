@@ -155,6 +155,8 @@ def set_record(
     if place_of(error) is not None:
         return
     set_place(error, Place(records.place(index), stage, component))
+    if stage not in ("load", "transform"):  # what comes later is about no column
+        return
     key = error.args[0] if isinstance(error, KeyError) and error.args else None
     if isinstance(key, str) and key not in records.columns:
         error.add_note(no_such_column(key, records.columns, records.owner))
