@@ -147,7 +147,7 @@ class Project:
         from mlflow import MlflowClient
 
         folder = self.folder / out
-        newest = max((folder / "checkpoints" / "resume").glob("[!d]*.npz"))
+        newest = max((folder / "checkpoints" / "resume").glob("[!dp]*.npz"))
         with np.load(newest) as file:
             # The state has times and digests in it.
             names = set(file.files) - {"state", "checksum"}
