@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-# Rendered: the answers as JSON, which never holds three quotes in a row.
+# Rendered: the answers as JSON, which never has three quotes in a row.
 ANSWERS = r"""<< cookiecutter | jsonify >>"""
 
-# No answer can hold these: pre_gen_project.py refuses two angle brackets.
+# No answer can contain these: pre_gen_project.py refuses two angle brackets.
 ENGINE, ELSEWHERE = (f"{'<' * 2}{name}{'>' * 2}" for name in ("engine", "elsewhere"))
 SHOWN = "'barrage-mlflow==0.1.0' or 'barrage-mlflow @ git+https://HOST/ORG/REPO@COMMIT'"
 

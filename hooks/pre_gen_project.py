@@ -10,7 +10,7 @@ import keyword
 import re
 import sys
 
-# Rendered: the answers as JSON, which never holds three quotes in a row.
+# Rendered: the answers as JSON, which never has three quotes in a row.
 ANSWERS = r"""<< cookiecutter | jsonify >>"""
 
 LONGEST_NAME = 40

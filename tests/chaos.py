@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from outside import environment
 
-FOREVER = 600
+FOREVER = 1_200
 """Seconds within which a training must end."""
 AT_MOST = 5
 """Kills of one training."""
@@ -147,7 +147,7 @@ class Project:
         from mlflow import MlflowClient
 
         folder = self.folder / out
-        newest = max((folder / "checkpoints" / "resume").glob("[!d]*.npz"))
+        newest = max((folder / "checkpoints" / "resume").glob("[!dp]*.npz"))
         with np.load(newest) as file:
             # The state has times and digests in it.
             names = set(file.files) - {"state", "checksum"}
@@ -186,6 +186,15 @@ def read_weights(path: Path) -> dict[str, bytes]:
     return found
 
 
+def wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a training to end; one that never does is killed."""
+    try:
+        return process.wait(FOREVER)
+    except subprocess.TimeoutExpired as error:
+        process.kill()
+        raise RuntimeError(f"{error.cmd} did not end in {FOREVER} s") from None
+
+
 def report(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -203,7 +212,7 @@ class Chaos:
     def whole(self, name: str) -> tuple[dict[str, Any], float]:
         """What a training leaves that is left alone, and the seconds that it takes."""
         out, began = f"{name}-whole", time.monotonic()
-        if self.project.start(name, out).wait(FOREVER):
+        if wait(self.project.start(name, out)):
             raise RuntimeError((self.project.folder / f"{out}.log").read_text("utf-8"))
         seconds = time.monotonic() - began
         outcome = self.project.outcome(out)
@@ -221,14 +230,14 @@ class Chaos:
             process = self.project.start(name, out, run_id)
             killing = self.done.total() < self.kills and len(kills) < AT_MOST
             try:
-                patience = self.chance.uniform(0.1, 1) * seconds if killing else FOREVER
-                status = process.wait(patience)
+                patience = self.chance.uniform(0.1, 1) * seconds
+                status = process.wait(patience) if killing else wait(process)
                 return out, kills, f"status {status}" if status else ""
             except subprocess.TimeoutExpired:
                 sent = self.chance.choice(SIGNALS)
             process.send_signal(sent)
             asked = time.monotonic()
-            status = process.wait(FOREVER)
+            status = wait(process)
             if sent != signal.SIGKILL:
                 self.longest = max(self.longest, time.monotonic() - asked)
                 if status not in (0, 130, -sent):

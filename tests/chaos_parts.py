@@ -32,7 +32,7 @@ class Noise(keras.layers.Layer):
 
 
 def network():
-    """Dropout, batch statistics, and noise from a generator that no layer holds."""
+    """Dropout, batch statistics, and noise from a generator that no layer has."""
     x = keras.Input((2,), name="x")
     hidden = keras.layers.Dense(256, "relu")(x)
     hidden = keras.layers.Dropout(0.2)(keras.layers.BatchNormalization()(hidden))

@@ -1,6 +1,6 @@
 """Whole configs as practitioners write them, and the project code that they name.
 
-They are what typos, faults and mutations are made in: `RECIPES` holds every one by its name, all
+They are what typos, faults and mutations are made in: `RECIPES` has every one by its name, all
 valid once `write_project` has put the code beside them.
 """
 
@@ -52,7 +52,7 @@ def write_project(folder: Path) -> None:
 
 
 def write_penguins(folder: Path) -> None:
-    """Puts the penguins' project into a folder, with its config and one that holds four faults."""
+    """Puts the penguins' project into a folder, with its config and one that has four faults."""
     for name in ("penguins.py", "config.json"):
         shutil.copy(ROOT / "examples" / "penguins" / name, folder)
     config = json.loads((folder / "config.json").read_text("utf-8"))

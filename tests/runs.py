@@ -1,4 +1,4 @@
-"""What tests do to a training, and what MLflow then tells of its run."""
+"""What tests do to a training, and what MLflow then has of its run."""
 
 from __future__ import annotations
 
