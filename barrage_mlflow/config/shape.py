@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
+from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.config.findings import Finding, Where
 from barrage_mlflow.config.names import nearest, show_names
 from barrage_mlflow.config.paths import Path, show_value
 from barrage_mlflow.config.schema import PLACEHOLDER, SCHEMA, dereferenced, types_of
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 Node = dict[str, Any]
 
@@ -66,6 +65,10 @@ def value_findings(value: Any, node: Node, path: Path) -> Iterator[Finding]:
 
 @cache
 def _validator() -> Any:
+    # Its import takes longer than all else here, and only a check of a config needs it.
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
     # JSON Schema takes 10.0 for an integer; batch_size=10.0 would fail far from here.
     integers = Draft202012Validator.TYPE_CHECKER.redefine(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)

@@ -152,7 +152,8 @@ def test_overrides_that_lead_nowhere_are_reported_with_the_other_faults():
         resolve_config(CONFIG, overrides)
     assert str(caught.value).splitlines() == [
         "--solver.epochs  $.solver.epochs: expected an integer ≥ 1, got 0",
-        "--solver.epochs.more  $.solver.epochs: expected an object or a list to set 'more' in, got 0",
+        "--solver.epochs.more  $.solver.epochs: expected an object or a list to set 'more' in, "
+        "got 0",
         "--solver..epochs  $: 'solver..epochs' is not a key; "
         "write it as section.key, like solver.epochs",
         "--  $: '' is not a key; write it as section.key, like solver.epochs",

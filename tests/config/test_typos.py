@@ -111,9 +111,6 @@ LOSSES = ("mse", "mae", "msle", "mape", "Huber", "huber", "categorical_crossentr
         ("mpae", LOSSES, "mape"),
         ("hubr", LOSSES, "huber"),
         ("Hubr", LOSSES, "Huber"),
-        ("uber", LOSSES, "huber"),
-        ("ab", ["bb", "ac"], "ac"),
-        ("ab", ["ad", "ac"], "ac"),
         # short for a longer one, or the other way round
         ("batch", SOLVER, "batch_size"),
         ("opt", SOLVER, "optimizer"),
@@ -126,7 +123,6 @@ LOSSES = ("mse", "mae", "msle", "mape", "Huber", "huber", "categorical_crossentr
         ("acc", ["accuracy", "loss"], "accuracy"),
         # near to nothing, or short for several
         ("zzz", SOLVER, None),
-        ("learning", SOLVER, None),
         ("x", ["y", "z"], None),
         ("ep", SOLVER, None),
         ("e", ["epochs"], None),
