@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from barrage_mlflow.config import fill_placeholders, placeholder_names, placeholder_values
-from barrage_mlflow.config.placeholders import given_values
+from barrage_mlflow.config import fill_placeholders, placeholder_names
+from barrage_mlflow.config.placeholders import placeholder_name
 from barrage_mlflow.errors import ConfigError, Fault
 
 _PARAMS = "$.model.network.params"
@@ -35,8 +35,9 @@ def fill_model(config: Mapping[str, Any], network_params: Mapping[str, Any]) -> 
     """
     model = config["model"]
     params = dict(model["network"].get("params") or {})
-    values = placeholder_values(params, network_params)
-    waiting = {name: values.pop(name) for name in given_values(params)}
+    waiting = {name: value for name, value in params.items() if placeholder_name(value) != name}
+    _check_apart(waiting, network_params)
+    values = dict(network_params)
     while ready := [n for n, v in waiting.items() if set(placeholder_names(v)) <= values.keys()]:
         for name in ready:
             values[name] = fill_placeholders(waiting.pop(name), values, f"{_PARAMS}.{name}")
@@ -63,3 +64,18 @@ def fill_model(config: Mapping[str, Any], network_params: Mapping[str, Any]) -> 
         "network": {**model["network"], "params": filled},
         "outputs": fill_placeholders(model["outputs"], values, "$.model.outputs"),
     }
+
+
+def _check_apart(own: Mapping[str, Any], network_params: Mapping[str, Any]) -> None:
+    """Refuse names that the config and the transformer both give a value."""
+    faults = [
+        Fault(
+            f"{_PARAMS}.{name}",
+            f"the transformer's network_params hold {name!a} too",
+            f"rename it, or write '{{{{{name}}}}}' to hand the transformer's on",
+        )
+        for name in own
+        if name in network_params
+    ]
+    if faults:
+        raise ConfigError(faults)

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from barrage_mlflow.config import build_import
-from barrage_mlflow.config.paths import suggest
+from barrage_mlflow.config.names import suggest
 from barrage_mlflow.errors import ConfigError, Fault
 from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.report import TrainingReport

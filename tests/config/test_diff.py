@@ -4,6 +4,7 @@ import copy
 import json
 import random
 import socket
+from pathlib import Path
 
 import mlflow
 import pytest

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.errors import ComponentError, ConfigError
 from barrage_mlflow.model import Objective, build_network
 
@@ -151,7 +152,7 @@ def test_logs_are_named_as_keras_names_them(given, y, names):
     network, objective, logs = trained(given, y)
     assert {*logs} == names | {f"val_{name}" for name in names}
     assert objective.monitors() == {*logs, "learning_rate"}
-    assert {"activity", *monitor_names(given)} >= names
+    assert {"activity", *known_monitors(given).directions} >= names
     y, _ = objective.conform(y)
     history = network.fit(X, y, validation_data=(X, y), verbose=0).history
     assert {*history} == {*logs}
