@@ -151,7 +151,7 @@ def test_a_training_that_began_offline_goes_on_in_a_run_and_without_it_again(
     found, expected = held(run_id), held(online.run_id)
     assert found["tags"].pop("barrage.resumed_at") == "epoch 2, batch 3"
     assert found == expected
-    model_uri = f"models:/{MlflowClient().get_model_version('small', '1').model_id}"
+    model_uri = MlflowClient().get_model_version("small", "1").source
     scores = [
         mlflow.pyfunc.load_model(uri).predict(VALIDATION) for uri in (model_uri, online.model_uri)
     ]
