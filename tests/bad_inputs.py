@@ -52,12 +52,9 @@ FAULTS: dict[str, str] = {
     "not JSON": "config.json:1:1  $: not JSON: expected a value, got 'dataset'",
     "not YAML": "config.yaml:2:1  $: not YAML: expected ',' or ']', but got '<stream end>'",
     "two values": (
-        "config.json:2:1  $: not JSON: expected the end of the file, which holds one JSON value, "
-        "got '{'"
+        "config.json:2:1  $: not JSON: expected the end of the file after one JSON value, got '{'"
     ),
-    "two YAML documents": (
-        "config.yaml:2:1  $: not YAML: a file holds one YAML document, this one holds several"
-    ),
+    "two YAML documents": ("config.yaml:2:1  $: not YAML: expected one YAML document, got several"),
     "duplicate key": "config.json:3:3  $: not JSON: key 'solver' is there twice, first on line 2",
     "duplicate key in YAML": (
         "config.yaml:3:3  $: not YAML: key 'epochs' is there twice, first on line 2"
@@ -79,7 +76,7 @@ FAULTS: dict[str, str] = {
     "nested YAML lists": "config.yaml  $: not YAML: nested deeper than 100 levels",
     "nested YAML mappings": "config.yaml  $: not YAML: nested deeper than 100 levels",
     "nested YAML dashes": "config.yaml  $: not YAML: nested deeper than 100 levels",
-    "alias bomb": ("config.yaml:1:1  $: holds more than 1,000,000 values; write fewer of them out"),
+    "alias bomb": ("config.yaml:1:1  $: more than 1,000,000 values; write fewer of them out"),
     "number for a key": "config.yaml:2:3  $.solver: keys must be strings, got 3; put it in quotes",
     "list for a key": "config.yaml:1:3  $: not YAML: found unhashable key",
     "key without quotes": (
@@ -87,7 +84,7 @@ FAULTS: dict[str, str] = {
     ),
     "undecodable bytes": "config.json:2  $: not UTF-8 text; save it as UTF-8",
     "NUL": (
-        "config.json:1:14  $: not JSON: expected the end of the file, which holds one JSON value, "
+        "config.json:1:14  $: not JSON: expected the end of the file after one JSON value, "
         "got '\\x00'"
     ),
     "empty": "config.json:1:1  $: not JSON: the file is empty",

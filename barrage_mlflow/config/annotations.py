@@ -1,4 +1,4 @@
-"""Annotations as JSON Schema: what a param's annotation says of the value that a config gives."""
+"""Annotations as JSON Schema: what a param's annotation allows a config to give."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OBJECTS = ("dict", "Dict", "Mapping", "MutableMapping")
 def annotation_schema(text: str) -> Node:
     """An annotation, as it is written, as a JSON Schema node.
 
-    Only what is certain is told: a name that is not of Python's own types, of `typing` or of
+    Only what is certain counts: a name that is not of Python's own types, of `typing` or of
     `collections.abc` allows anything, and so does a union with such a name.
 
     Args:
@@ -79,12 +79,12 @@ def _generic(name: str, inner: list[ast.expr]) -> Node:
     if name in ("Annotated", "Final") and inner:
         return _node(inner[0])
     if name in _OBJECTS:
-        held = _node(inner[1]) if len(inner) == 2 else {}
-        return {"type": "object"} | ({"additionalProperties": held} if held else {})
+        value = _node(inner[1]) if len(inner) == 2 else {}
+        return {"type": "object"} | ({"additionalProperties": value} if value else {})
     if name in _LISTS:
         return _list(name, inner)
     if name in _ITERABLES:
-        # A string holds strings too.
+        # A string is one of strings too.
         item = _node(inner[0]) if inner else {}
         return {} if not item or item == {"type": "string"} else {"type": "array", "items": item}
     return {}

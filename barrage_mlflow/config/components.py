@@ -78,7 +78,7 @@ def param_problems(
     passed: tuple[str, ...] | None = None,
     also: tuple[str, ...] = (),
 ) -> list[Finding]:
-    """What is wrong with the params of an import block, as far as the signature tells.
+    """What is wrong with the params of an import block, as far as its signature shows.
 
     Args:
         target: what the block imports.

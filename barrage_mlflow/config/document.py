@@ -89,7 +89,7 @@ def plain_document(document: Document) -> Document:
     """A document whose data is a copy of plain JSON values.
 
     Raises:
-        ConfigError: it holds values that JSON cannot hold, or too many or too deep ones.
+        ConfigError: it has values that JSON has no form for, or too many or too deep ones.
 
     Example:
         >>> plain_document(Document({"shape": (2, 3)})).data
@@ -102,7 +102,7 @@ def plain_document(document: Document) -> Document:
 
 
 def plain_faults(document: Document) -> list[Fault]:
-    """Faults for the values of a document that JSON cannot hold.
+    """Faults for the values of a document that JSON has no form for.
 
     Example:
         >>> [str(fault) for fault in plain_faults(Document({"model": float("nan")}))]
@@ -119,7 +119,7 @@ def plain_copy(value: object) -> tuple[Any, list[tuple[Path, str, str]]]:
     """Copies a value as plain JSON: dict, list, str, int, float, bool and None.
 
     Returns:
-        The copy, and for each value that JSON cannot hold its path, message and remedy.
+        The copy, and for each value that JSON has no form for its path, message and remedy.
 
     Example:
         >>> plain_copy({"shape": (2, 3)})
@@ -143,8 +143,8 @@ class _Copier:
     def copy(self, value: object, path: Path) -> Any:
         self.count += 1
         if self.count == MAX_VALUES:
-            self.refuse((), f"holds more than {MAX_VALUES:,} values", "write fewer of them out")
-        # Objects that share their parts unfold to far more values than memory holds.
+            self.refuse((), f"more than {MAX_VALUES:,} values", "write fewer of them out")
+        # Objects that share their parts unfold to far more values than fit in memory.
         if self.count >= MAX_VALUES:
             return None
         if len(path) > MAX_DEPTH:
@@ -166,7 +166,7 @@ class _Copier:
         if not isinstance(key, str):
             self.refuse(path, f"keys must be strings, got {show_value(key)}", "put it in quotes")
         elif text is None:
-            self.refuse(path, f"key {key!a} holds surrogate halves")
+            self.refuse(path, f"key {key!a} has surrogate halves")
         return text
 
     def scalar(self, value: object, path: Path) -> Any:

@@ -54,7 +54,7 @@ def find_target(path: str, kind: str, reader: SourceReader | None = None) -> Tar
         path: as `load_import` takes it.
         kind: as `load_import` takes it.
         reader: reads the project's modules, which are then imported only where their source
-            does not say enough; without one, they are imported.
+            does not show enough; without one, they are imported.
 
     Raises:
         NotImportableError: as `load_import`.

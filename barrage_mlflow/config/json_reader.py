@@ -24,7 +24,7 @@ _EXPECTED = {
     "Expecting property name enclosed in double quotes": "expected a key in double quotes",
     "Expecting ':' delimiter": "expected ':' after the key",
     "Expecting ',' delimiter": "expected ',' or a closing bracket",
-    "Extra data": "expected the end of the file, which holds one JSON value",
+    "Extra data": "expected the end of the file after one JSON value",
     "Unterminated string starting at": "expected a string that ends in a double quote",
     "Invalid control character at": "expected no control character in a string",
     "Invalid \\escape": "expected an escape that JSON knows",
@@ -153,7 +153,7 @@ def _walk(text: str) -> Iterator[tuple[Path, bool, int]]:
         if token == "closing":
             path.pop()
         elif token == "comma":
-            # None stands for a key that is still to come.
+            # None is in the place of a key that is still to come.
             path[-1] = path[-1] + 1 if isinstance(path[-1], int) else None
         elif token == "string" and path and path[-1] is None:
             path[-1] = json.loads(match[token])

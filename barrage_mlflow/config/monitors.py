@@ -134,13 +134,15 @@ def monitor_findings(data: Any) -> Iterator[Finding]:
         names = known.names(prefix)
         if not isinstance(monitor, str) or not monitor or monitor in names:
             continue
-        is_kind = prefix is None or monitor.startswith("val_") is bool(prefix)
+        own_prefix = "val_" if monitor.startswith("val_") else ""
+        is_kind = prefix in (None, own_prefix)
         swapped = monitor if is_kind else f"{prefix}{monitor.removeprefix('val_')}"
         near = nearest(monitor, names) or nearest(swapped, names)
         if not known.complete and near is not None and not is_slip(monitor, near):
             near = None  # it may be meant for a metric that is not known
         where = Where((*block, "monitor"))
-        produced = f"produced are {show_names(sorted(names))}"
+        wanted_names = known.names(own_prefix if prefix is None else prefix)
+        produced = f"produced are {show_names(sorted(wanted_names))}"
         if is_kind:
             if known.complete or near:
                 remedy = f"did you mean {show_value(near)}?" if near else ""

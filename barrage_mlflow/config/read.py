@@ -25,11 +25,11 @@ def read_config(source: str | os.PathLike[str] | Mapping[str, object] | Document
             is copied and never changed. A `Document` is given back as it is.
 
     Returns:
-        The config's data with the places of its keys and values. What it says is not checked.
+        The config's data with the places of its keys and values. It is not checked yet.
 
     Raises:
-        ConfigError: the file cannot be read or is not JSON or YAML, or the dict holds values
-            that JSON cannot hold. Tuples are taken as lists.
+        ConfigError: the file cannot be read or is not JSON or YAML, or the dict has values
+            that JSON has no form for. Tuples are taken as lists.
 
     Example:
         >>> read_config({"solver": {"epochs": 3}}).data

@@ -35,7 +35,7 @@ _KEEPS_THE_SIGNATURE = {
     "typing.final", "typing.override", "typing_extensions.override", "abc.abstractmethod",
     "functools.cache", "functools.lru_cache", "tensorflow.function",
 }  # fmt: skip
-"""Decorators after which a class or function still takes what its source says."""
+"""Decorators after which a class or function still takes what its source shows."""
 _NOT_READ = ("keras", "tensorflow", "barrage_mlflow")
 """Packages of which all that counts is in the index."""
 _PARAMETER_KINDS = (
@@ -168,7 +168,7 @@ class SourceReader:
             raise no_module(path, self.search_path)
         for i, part in enumerate(parts):
             holder, rest = found, parts[i + 1 :]
-            # As in "from a.b import C": a module on the way, but rather what the module holds last.
+            # As in "from a.b import C": a module on the way, but rather what it binds last.
             found = self.module(f"{holder.path}.{part}") if holder.is_module and rest else None
             if found is None:
                 member = self._member(holder, part, hops)
@@ -189,7 +189,7 @@ class SourceReader:
         try:
             return self._find(path, hops - 1)
         except NotImportableError as error:
-            # The import itself would fail; what it says then is best said by Python.
+            # The import itself would fail, and Python's own message is the best one then.
             raise UnreadableError(path) from error
 
     def _member(self, holder: griffe.Object, name: str, hops: int) -> Any:
@@ -319,7 +319,7 @@ def _is_conditional(member: Any, holder: griffe.Object) -> bool:
 
 
 def _leads_to(member: Any) -> str:
-    """The path that an import, or another name for something, stands for; else empty."""
+    """The path that an import, or another name for something, leads to; else empty."""
     if member is None:
         return ""
     if member.is_alias:

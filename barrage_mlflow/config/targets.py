@@ -88,7 +88,7 @@ def load_path(path: str) -> Any:
     here = first
     for i, part in enumerate(parts):
         last = i == len(parts) - 1
-        # As in "from a.b import C": a module on the way, but rather what the module holds last.
+        # As in "from a.b import C": a module on the way, but rather what it binds last.
         inner = _attribute(path, found, part) if last else None
         if inner is None and hasattr(found, "__path__"):
             inner = _module(path, f"{here}.{part}")

@@ -35,7 +35,7 @@ def read_yaml(text: str, source: str) -> Document:
         source: the name of the file, for places.
 
     Raises:
-        ConfigError: the text is not YAML or holds more than one document, a key is no string
+        ConfigError: the text is not YAML or more than one document, a key is no string
             or is there twice, a tag asks for a Python object, a number is not finite, or there
             are too many or too deep values.
 
@@ -56,7 +56,7 @@ def read_yaml(text: str, source: str) -> Document:
         place = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
         problem = " ".join(str(error.problem or error.context).split())
         if "but found another document" in problem or "expected a single document" in str(error):
-            problem = "a file holds one YAML document, this one holds several"
+            problem = "expected one YAML document, got several"
     except (yaml.YAMLError, ValueError) as error:  # a control character, an endless integer
         problem = " ".join(str(error).split())
     except RecursionError:

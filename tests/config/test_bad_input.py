@@ -1,4 +1,4 @@
-"""`check` as a whole fresh process: what it says of bad input, what it takes, what it imports."""
+"""`check` as a whole fresh process: what it prints of bad input, what it takes, what it imports."""
 
 from __future__ import annotations
 

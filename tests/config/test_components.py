@@ -1,4 +1,4 @@
-"""Building components from import blocks, and what is said when that fails."""
+"""Building components from import blocks, and the messages when that fails."""
 
 import keras
 import pytest

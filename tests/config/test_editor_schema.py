@@ -408,7 +408,7 @@ def test_a_package_is_read_and_not_run(zoo, caplog):
         "zoo.birds.Bird": "Loads a bird.",
     }
     augmentors = own(dataset["augmentor"]["items"])
-    assert list(augmentors) == ["zoo.birds.jitter", "zoo.jitter", "zoo.nets.makers.anything"]
+    assert list(augmentors) == ["zoo.jitter", "zoo.birds.jitter", "zoo.nets.makers.anything"]
     assert list(own(parts["model"]["properties"]["network"])) == [
         "zoo.nets.makers.network",
         "zoo.nets.makers.anything",

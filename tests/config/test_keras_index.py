@@ -1,4 +1,4 @@
-"""The shipped index of Keras: made anew and compared, and held against Keras itself."""
+"""The shipped index of Keras: made anew and compared, and compared with Keras itself."""
 
 import importlib.metadata
 import importlib.util
@@ -165,7 +165,7 @@ NOT_BUILT = {
     "keras.layers.JaxLayer": "needs another backend",
     "keras.layers.TFSMLayer": "needs a SavedModel",
     "keras.layers.TorchModuleWrapper": "needs another backend",
-    "keras.optimizers.Optimizer": "a base class whose own signature tells nothing",
+    "keras.optimizers.Optimizer": "a base class whose own signature shows nothing",
     "keras.optimizers.schedules.LearningRateSchedule": "a base class",
 }
 ANY_NAME = {"keras.metrics.MeanMetricWrapper": "hands them to the function that it wraps"}
@@ -273,7 +273,7 @@ NEITHER = {
     "keras.metrics.Metric": None,
     "keras.metrics.Sum": None,
 }
-"""Metrics that are better neither higher nor lower by themselves, with what Keras says."""
+"""Metrics that are better neither higher nor lower by themselves, with Keras's own word."""
 NOT_TOLD_BY_KERAS = {
     "keras.metrics.FalseNegatives": "min",
     "keras.metrics.FalsePositives": "min",
