@@ -1,4 +1,4 @@
-"""The metrics that a config's outputs produce, as far as it tells, and what watches them."""
+"""The metrics that a config's outputs produce, as far as it shows, and what watches them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WATCHERS: dict[Path, str | None] = {
 
 @dataclass(frozen=True)
 class Monitors:
-    """What a config tells of the names that the training logs can have.
+    """What a config shows of the names that the training logs can have.
 
     Attributes:
         directions: each name, without the ``val_`` of validation, with whether it is better the
@@ -84,7 +84,7 @@ def known_monitors(data: Any) -> Monitors:
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """Tells repeated names apart by ``_1``, ``_2`` …; the first of each keeps its name.
+    """Makes repeated names differ by ``_1``, ``_2`` …; the first of each keeps its name.
 
     Example:
         >>> unique_names(["AUC", "mae", "AUC", "AUC_1", "AUC"])
@@ -101,7 +101,7 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 def _metric(block: Any) -> tuple[str, str] | None:
-    """Name and direction of a metric; None where only running code can tell the name.
+    """Name and direction of a metric; None where only running code shows the name.
 
     A name is the metric's `name` param, else the alias or short name as written, else the name
     that the Keras class gives itself.

@@ -225,7 +225,7 @@ def keys_of(holder):
     return list(holder) if isinstance(holder, dict) else list(range(len(holder)))
 
 
-def offered(node):
+def completed(node):
     """The names that an editor completes, each with its description."""
     names = {}
     for choice in node["properties"]["import"]["anyOf"]:
@@ -236,36 +236,36 @@ def offered(node):
     return names
 
 
-def test_names_are_offered_where_they_fit(penguins):
+def test_names_complete_where_they_fit(penguins):
     parts = penguins.tree["properties"]
     dataset = parts["dataset"]["properties"]
-    assert offered(dataset["loader"]) == {
+    assert completed(dataset["loader"]) == {
         "penguins.PenguinLoader": "Loads a penguin as it was written down.",
         "KeySelector": "Selects inputs, outputs and sample weights by their record keys.",
         "barrage_mlflow.dataset.KeySelector": "Selects inputs, outputs and sample weights by "
         "their record keys.",
     }
-    assert list(offered(dataset["transformer"])) == [
+    assert list(completed(dataset["transformer"])) == [
         "penguins.PenguinTransformer",
         "IdentityTransformer",
         "barrage_mlflow.dataset.IdentityTransformer",
     ]
-    assert list(offered(dataset["augmentor"]["items"])) == ["penguins.jitter"]
-    assert list(offered(parts["model"]["properties"]["network"])) == [
+    assert list(completed(dataset["augmentor"]["items"])) == ["penguins.jitter"]
+    assert list(completed(parts["model"]["properties"]["network"])) == [
         "penguins.build_network",
         "sequential_from_config",
         "barrage_mlflow.model.sequential_from_config",
     ]
     output = parts["model"]["properties"]["outputs"]["items"]["properties"]
-    losses, metrics = offered(output["loss"]), offered(output["metrics"]["items"])
+    losses, metrics = completed(output["loss"]), completed(output["metrics"]["items"])
     assert {"mse", "MSE", "Huber", "sparse_categorical_crossentropy", "ce"} <= set(losses)
     assert {"accuracy", "AUC", "mae", "Huber"} <= set(metrics)
     assert not {"Loss", "loss", "Metric", "Adam", "accuracy"} & set(losses)
     optimizer = parts["solver"]["properties"]["optimizer"]
-    assert {"Adam", "SGD"} <= set(offered(optimizer))
+    assert {"Adam", "SGD"} <= set(completed(optimizer))
     schedule = optimizer["properties"]["learning_rate"]["anyOf"][1]
-    assert {"ExponentialDecay", "CosineDecay"} <= set(offered(schedule))
-    layers = offered(penguins.tree["$defs"]["layer"])
+    assert {"ExponentialDecay", "CosineDecay"} <= set(completed(schedule))
+    layers = completed(penguins.tree["$defs"]["layer"])
     assert {"Dense", "Input", "Conv2D"} <= set(layers)
     assert "Layer" not in layers
 
@@ -390,7 +390,7 @@ def zoo(tmp_path, monkeypatch):
 
 
 def own(node):
-    return {name: text for name, text in offered(node).items() if name.startswith("zoo.")}
+    return {name: text for name, text in completed(node).items() if name.startswith("zoo.")}
 
 
 def test_a_package_is_read_and_not_run(zoo, caplog):
@@ -500,7 +500,7 @@ def test_a_single_module_with_one_component(tmp_path, monkeypatch):
     tree = editor_schema("single")
     validators = Validators(tree)
     transformer = tree["properties"]["dataset"]["properties"]["transformer"]
-    assert next(iter(offered(transformer))) == "single.Näme"
+    assert next(iter(completed(transformer))) == "single.Näme"
     config = base_config()
     config["dataset"]["transformer"] = {"import": "single.Näme", "params": {"a": 1}}
     assert validators.errors(config) == {("$.dataset.transformer.params", "additionalProperties")}
