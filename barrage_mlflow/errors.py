@@ -3,7 +3,7 @@
 ::
 
     BarrageError
-    ├── ConfigError      the config is faulty; holds every fault
+    ├── ConfigError      the config is faulty; lists every fault
     ├── ImportPathError  an import path leads nowhere
     ├── ComponentError   a loader, transformer, network … broke its contract
     ├── RecordError      a record, or a whole set of them, cannot be used
@@ -35,7 +35,7 @@ class Fault:
             be read.
         message: what was expected and what came.
         remedy: what to write instead; empty where there is no better word.
-        place: where the value stands, ``"config.json:14:7"`` or ``"--solver.epochs"``;
+        place: where the value is written, ``"config.json:14:7"`` or ``"--solver.epochs"``;
             empty for a config that was given as a dict.
 
     Example:

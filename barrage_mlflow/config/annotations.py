@@ -79,8 +79,8 @@ def _generic(name: str, inner: list[ast.expr]) -> Node:
     if name in ("Annotated", "Final") and inner:
         return _node(inner[0])
     if name in _OBJECTS:
-        item = _node(inner[1]) if len(inner) == 2 else {}
-        return {"type": "object"} | ({"additionalProperties": item} if item else {})
+        value = _node(inner[1]) if len(inner) == 2 else {}
+        return {"type": "object"} | ({"additionalProperties": value} if value else {})
     if name in _LISTS:
         return _list(name, inner)
     if name in _ITERABLES:

@@ -17,7 +17,7 @@ from barrage_mlflow.config.resolve import find_shape_faults
 from barrage_mlflow.errors import ConfigError
 
 ABSENT: Final = object()
-"""Stands for the value of a side that has none."""
+"""In the place of the value of a side that has none."""
 
 _SHOWN = 80
 _SHARED = 20
@@ -37,7 +37,7 @@ class Difference:
     """One value that is not the same on both sides.
 
     Attributes:
-        path: its JSON path; an item of a list that stands elsewhere on the other side has both
+        path: its JSON path; an item of a list that is elsewhere on the other side has both
             places, ``"$.model.outputs[0 → 1].loss_weight"``.
         a: the value in A, `ABSENT` if there is none.
         b: the value in B, `ABSENT` if there is none.
@@ -98,7 +98,7 @@ def read_for_diff(source: str | os.PathLike[str]) -> dict[str, Any]:
         source: a JSON or YAML file.
 
     Raises:
-        ConfigError: it cannot be read, or its keys and types have faults; it holds every one.
+        ConfigError: it cannot be read, or its keys and types have faults; it lists every one.
 
     Example:
         >>> read_for_diff("config.json")["solver"]["epochs"]  # doctest: +SKIP

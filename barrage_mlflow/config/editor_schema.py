@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from barrage_mlflow.config.annotations import annotation_schema
+from barrage_mlflow.config.catalog import Entry, built_in, of_project
 from barrage_mlflow.config.kinds import EACH, KINDS, Kind
-from barrage_mlflow.config.offered import Offer, built_in, of_project
 from barrage_mlflow.config.schema import schema, with_placeholders
 from barrage_mlflow.config.shape import value_findings
 
@@ -44,21 +44,21 @@ def editor_schema(project: str | None = None, folders: Sequence[str] = ()) -> No
     return root
 
 
-def _add_names(root: Node, kind: Kind, offers: Sequence[Offer]) -> None:
+def _add_names(root: Node, kind: Kind, entries: Sequence[Entry]) -> None:
     """Adds names where a kind of component is imported, and describes their params."""
     block = _block_of(root, kind)
     if block.pop("$ref", None):
         block.update(copy.deepcopy(root["$defs"]["importBlock"]))
     name = block["properties"]["import"]
     any_other = {word: name.pop(word) for word in ("type", "minLength")}
-    name["anyOf"] = [*_names(offers), any_other]
+    name["anyOf"] = [*_names(entries), any_other]
     rules = []
-    for offer in offers:
-        if offer.accepts.names or not offer.accepts.any_name:
+    for entry in entries:
+        if entry.accepts.names or not entry.accepts.any_name:
             # One class may be a network here and a layer there, and then they differ.
-            key = f"network:{offer.path}" if kind.name == "network" else offer.path
-            root["$defs"][key] = _params(offer, kind)
-            rules.append(_when(offer, {"$ref": f"#/$defs/{quote(key, safe=':')}"}))
+            key = f"network:{entry.path}" if kind.name == "network" else entry.path
+            root["$defs"][key] = _params(entry, kind)
+            rules.append(_when(entry, {"$ref": f"#/$defs/{quote(key, safe=':')}"}))
     if rules:
         block["allOf"] = rules
 
@@ -74,33 +74,33 @@ def _block_of(root: Node, kind: Kind) -> Node:
     return next((one for one in node.get("anyOf", ()) if "$ref" in one), node)
 
 
-def _names(offers: Sequence[Offer]) -> Iterator[Node]:
+def _names(entries: Sequence[Entry]) -> Iterator[Node]:
     """The names that complete, each with its description."""
-    for has_doc, group in itertools.groupby(offers, key=lambda offer: bool(offer.doc)):
-        named = [(name, offer.doc) for offer in group for name in offer.names]
+    for has_doc, group in itertools.groupby(entries, key=lambda entry: bool(entry.doc)):
+        named = [(name, entry.doc) for entry in group for name in entry.names]
         if has_doc:
             yield from ({"const": name, "description": doc} for name, doc in named)
         else:
             yield {"enum": [name for name, _ in named]}
 
 
-def _when(offer: Offer, params: Node) -> Node:
+def _when(entry: Entry, params: Node) -> Node:
     """The rule that an import has these params."""
-    path = offer.path.replace("barrage_mlflow.", "barrage(_mlflow)?.", 1)
+    path = entry.path.replace("barrage_mlflow.", "barrage(_mlflow)?.", 1)
     if path.startswith("keras."):
         path = f"((tf|tensorflow).)?{path}"
-    names = "|".join(dict.fromkeys((*offer.names, path))).replace(".", r"\.")
+    names = "|".join(dict.fromkeys((*entry.names, path))).replace(".", r"\.")
     then: Node = {"properties": {"params": params}}
-    if offer.accepts.required:
+    if entry.accepts.required:
         then["required"] = ["params"]
     # Not as an enum, whose names editors would complete twice.
     condition = {"properties": {"import": {"pattern": f"^({names})$"}}, "required": ["import"]}
     return {"if": condition, "then": then}
 
 
-def _params(offer: Offer, kind: Kind) -> Node:
-    accepts = offer.accepts
-    node: Node = {"properties": {name: _param(offer, name, kind) for name in accepts.names}}
+def _params(entry: Entry, kind: Kind) -> Node:
+    accepts = entry.accepts
+    node: Node = {"properties": {name: _param(entry, name, kind) for name in accepts.names}}
     if accepts.required:
         node["required"] = list(accepts.required)
     # A network's params may have further ones, for the placeholders of the model section.
@@ -109,8 +109,8 @@ def _params(offer: Offer, kind: Kind) -> Node:
     return node
 
 
-def _param(offer: Offer, name: str, kind: Kind) -> Node:
-    types, defaults = offer.accepts.types, offer.accepts.defaults
+def _param(entry: Entry, name: str, kind: Kind) -> Node:
+    types, defaults = entry.accepts.types, entry.accepts.defaults
     node = annotation_schema(types[name]) if name in types else {}
     if name in defaults and any(value_findings(defaults[name], node, ())):
         # A default may be outside of its annotation, ``rate: float = None``.

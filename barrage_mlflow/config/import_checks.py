@@ -40,22 +40,46 @@ def import_findings(
         >>> [(finding.message, finding.remedy) for finding in import_findings(data)]
         [("'Adan' is not the name of an optimizer in Keras", "did you mean 'Adam'?")]
     """
-    reader = None if run_code else SourceReader(folders)
-    targets: dict[Path, Target] = {}
-    for path, block, kind in import_blocks(data):
-        name = block.get("import")
-        if not isinstance(name, str) or not name or _is_placeholder(name, path):
-            continue
-        try:
-            targets[path] = find_target(name, kind, reader)
-        except NotImportableError as fault:
-            yield Finding(Where((*path, "import")), fault.message, fault.remedy)
+    table = resolve_imports(data, None if run_code else SourceReader(folders))
+    for path, found in table.items():
+        if isinstance(found, NotImportableError):
+            yield Finding(Where((*path, "import")), found.message, found.remedy)
+    targets = {path: found for path, found in table.items() if isinstance(found, Target)}
     for path, block, kind in import_blocks(data):
         params = block.get("params", {})
         if path in targets and isinstance(params, dict):
             yield from _param_findings(path, params, kind, targets[path], data)
             yield from _value_findings(path, params, targets[path])
     yield from placeholder_findings(data, targets.get(_TRANSFORMER), targets.get(_NETWORK))
+
+
+def resolve_imports(
+    data: Any, reader: SourceReader | None = None
+) -> dict[Path, Target | NotImportableError]:
+    """What each import block of a config means, by its path; each is looked up once.
+
+    Args:
+        data: a config; any JSON value is taken.
+        reader: as `find_target` takes it.
+
+    Returns:
+        For a block that cannot be used, the error that `find_target` raises.
+
+    Example:
+        >>> table = resolve_imports({"solver": {"optimizer": {"import": "sgd"}}})
+        >>> {path: found.path for path, found in table.items()}
+        {('solver', 'optimizer'): 'keras.optimizers.SGD'}
+    """
+    table: dict[Path, Target | NotImportableError] = {}
+    for path, block, kind in import_blocks(data):
+        name = block.get("import")
+        if not isinstance(name, str) or not name or _is_placeholder(name, path):
+            continue
+        try:
+            table[path] = find_target(name, kind, reader)
+        except NotImportableError as error:
+            table[path] = error
+    return table
 
 
 def _is_placeholder(name: str, path: Path) -> bool:

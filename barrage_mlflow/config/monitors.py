@@ -1,4 +1,4 @@
-"""The metrics that a config's outputs produce, as far as it tells, and what watches them."""
+"""The metrics that a config's outputs produce, as far as it shows, and what watches them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WATCHERS: dict[Path, str | None] = {
 
 @dataclass(frozen=True)
 class Monitors:
-    """What a config tells of the names that the training logs can have.
+    """What a config shows of the names that the training logs can have.
 
     Attributes:
         directions: each name, without the ``val_`` of validation, with whether it is better the
@@ -84,7 +84,7 @@ def known_monitors(data: Any) -> Monitors:
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """Tells repeated names apart by ``_1``, ``_2`` …; the first of each keeps its name.
+    """Makes repeated names differ by ``_1``, ``_2`` …; the first of each keeps its name.
 
     Example:
         >>> unique_names(["AUC", "mae", "AUC", "AUC_1", "AUC"])
@@ -101,7 +101,7 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 def _metric(block: Any) -> tuple[str, str] | None:
-    """Name and direction of a metric; None where only running code can tell the name.
+    """Name and direction of a metric; None where only running code shows the name.
 
     A name is the metric's `name` param, else the alias or short name as written, else the name
     that the Keras class gives itself.
@@ -134,13 +134,15 @@ def monitor_findings(data: Any) -> Iterator[Finding]:
         names = known.names(prefix)
         if not isinstance(monitor, str) or not monitor or monitor in names:
             continue
-        is_kind = prefix is None or monitor.startswith("val_") is bool(prefix)
+        own_prefix = "val_" if monitor.startswith("val_") else ""
+        is_kind = prefix in (None, own_prefix)
         swapped = monitor if is_kind else f"{prefix}{monitor.removeprefix('val_')}"
         near = nearest(monitor, names) or nearest(swapped, names)
         if not known.complete and near is not None and not is_slip(monitor, near):
             near = None  # it may be meant for a metric that is not known
         where = Where((*block, "monitor"))
-        produced = f"produced are {show_names(sorted(names))}"
+        wanted_names = known.names(own_prefix if prefix is None else prefix)
+        produced = f"produced are {show_names(sorted(wanted_names))}"
         if is_kind:
             if known.complete or near:
                 remedy = f"did you mean {show_value(near)}?" if near else ""

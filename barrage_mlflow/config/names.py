@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 _LONGEST_NAME = 100
 _SHOWN_NAMES = 20
 _LIKE = 0.65
-"""How alike two names are at least, of which one may stand for the other, from 0 to 1."""
+"""How alike two names are at least, of which one may mean the other, from 0 to 1."""
 
 
 def nearest(name: str, names: Iterable[str], taken: Collection[str] = ()) -> str | None:

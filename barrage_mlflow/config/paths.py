@@ -18,7 +18,7 @@ _SHOWN_LENGTH = 60
 
 
 def show_path(path: Path) -> str:
-    """Writes a path the way that messages hold it.
+    """Writes a path as messages have it.
 
     Example:
         >>> show_path(("model", "outputs", 0, "loss"))
@@ -72,7 +72,7 @@ def show_value(value: object) -> str:
 
 
 def joined(text: str) -> str | None:
-    """Text whose escapes may hold a character as two surrogate halves, put together.
+    """Text whose escapes may write a character as two surrogate halves, put together.
 
     Returns:
         None if a half is left over.

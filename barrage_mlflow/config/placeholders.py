@@ -61,9 +61,9 @@ def fill_placeholders(value: Any, values: Mapping[str, object], path: str) -> An
     """A copy of a value with every placeholder in it replaced.
 
     Args:
-        value: what holds the placeholders; it is not changed.
-        values: what they stand for. The type is kept; values are filled in as they are, without
-            a second look for placeholders in them.
+        value: what has placeholders in it; it is not changed.
+        values: what they are replaced by. The type is kept; values are filled in as they are,
+            without a second look for placeholders in them.
         path: the JSON path of `value`, for messages.
 
     Raises:
@@ -121,7 +121,7 @@ def placeholder_findings(
     learnt = _network_param_names(data, transformer)
     for name in own:
         if learnt is not None and name in learnt:
-            message = f"the transformer's network_params hold {name!a} too"
+            message = f"the transformer's network_params have {name!a} too"
             remedy = f"rename it, or write '{{{{{name}}}}}' to hand the transformer's on"
             yield Finding(Where((*_PARAMS, name)), message, remedy)
     if learnt is None:
@@ -161,7 +161,7 @@ def _own_names(data: Any) -> list[str]:
 
 
 def _network_param_names(data: Any, transformer: Target | None) -> tuple[str, ...] | None:
-    """What the transformer's network params will be called; None if its class does not say."""
+    """What the transformer's network params will be called; None if it does not declare them."""
     if value_at(data, ("dataset", "transformer")) is None:
         return ()
     if transformer is None or transformer.form != "class":

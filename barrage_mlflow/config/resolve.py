@@ -33,7 +33,7 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
 
     The schema, the rules between keys, import strings, params against signatures, and
     placeholders as far as they are known before training. Keras is asked through its index,
-    and the project's modules are read, not run, as far as their source tells.
+    and the project's modules are read, not run, as far as their source shows.
 
     Args:
         document: a config; any JSON value is taken and nothing is raised.
@@ -62,7 +62,7 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
 
 
 def find_shape_faults(document: Document) -> list[Fault]:
-    """Finds the faults that the schema alone tells, wherever the project's code may be.
+    """Finds the faults that the schema alone shows, wherever the project's code may be.
 
     Args:
         document: a config; any JSON value is taken and nothing is raised.
@@ -125,7 +125,7 @@ def resolve_config(
         run_code: as `find_faults` takes it.
 
     Raises:
-        ConfigError: the config cannot be read, or has faults; it holds every one of them.
+        ConfigError: the config cannot be read, or has faults; it lists every one of them.
 
     Example:
         >>> selection = {"inputs": {"image": "pixels"}, "outputs": {"y": "y"}}

@@ -30,7 +30,7 @@ class Repaired:
         findings: the unknown keys, at their paths in the config as given.
         renamed: of each key put right, its path now and the key that was written.
         guessed: of these, the paths of those that are a guess rather than a slip of the finger;
-            what is below them is not held against what the right key wants.
+            what is below them is not checked against what the right key wants.
     """
 
     data: Any

@@ -5,7 +5,6 @@ import json
 import random
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import jsonschema
@@ -225,7 +224,7 @@ def keys_of(holder):
     return list(holder) if isinstance(holder, dict) else list(range(len(holder)))
 
 
-def offered(node):
+def completed(node):
     """The names that an editor completes, each with its description."""
     names = {}
     for choice in node["properties"]["import"]["anyOf"]:
@@ -236,36 +235,36 @@ def offered(node):
     return names
 
 
-def test_names_are_offered_where_they_fit(penguins):
+def test_names_complete_where_they_fit(penguins):
     parts = penguins.tree["properties"]
     dataset = parts["dataset"]["properties"]
-    assert offered(dataset["loader"]) == {
+    assert completed(dataset["loader"]) == {
         "penguins.PenguinLoader": "Loads a penguin as it was written down.",
         "KeySelector": "Selects inputs, outputs and sample weights by their record keys.",
         "barrage_mlflow.dataset.KeySelector": "Selects inputs, outputs and sample weights by "
         "their record keys.",
     }
-    assert list(offered(dataset["transformer"])) == [
+    assert list(completed(dataset["transformer"])) == [
         "penguins.PenguinTransformer",
         "IdentityTransformer",
         "barrage_mlflow.dataset.IdentityTransformer",
     ]
-    assert list(offered(dataset["augmentor"]["items"])) == ["penguins.jitter"]
-    assert list(offered(parts["model"]["properties"]["network"])) == [
+    assert list(completed(dataset["augmentor"]["items"])) == ["penguins.jitter"]
+    assert list(completed(parts["model"]["properties"]["network"])) == [
         "penguins.build_network",
         "sequential_from_config",
         "barrage_mlflow.model.sequential_from_config",
     ]
     output = parts["model"]["properties"]["outputs"]["items"]["properties"]
-    losses, metrics = offered(output["loss"]), offered(output["metrics"]["items"])
+    losses, metrics = completed(output["loss"]), completed(output["metrics"]["items"])
     assert {"mse", "MSE", "Huber", "sparse_categorical_crossentropy", "ce"} <= set(losses)
     assert {"accuracy", "AUC", "mae", "Huber"} <= set(metrics)
     assert not {"Loss", "loss", "Metric", "Adam", "accuracy"} & set(losses)
     optimizer = parts["solver"]["properties"]["optimizer"]
-    assert {"Adam", "SGD"} <= set(offered(optimizer))
+    assert {"Adam", "SGD"} <= set(completed(optimizer))
     schedule = optimizer["properties"]["learning_rate"]["anyOf"][1]
-    assert {"ExponentialDecay", "CosineDecay"} <= set(offered(schedule))
-    layers = offered(penguins.tree["$defs"]["layer"])
+    assert {"ExponentialDecay", "CosineDecay"} <= set(completed(schedule))
+    layers = completed(penguins.tree["$defs"]["layer"])
     assert {"Dense", "Input", "Conv2D"} <= set(layers)
     assert "Layer" not in layers
 
@@ -295,181 +294,52 @@ def test_params_have_types_defaults_and_what_is_required(penguins):
     assert "learning_rate" not in definitions["keras.optimizers.Adam"]["properties"]
 
 
-PACKAGE = {
-    "__init__.py": """
-        from zoo._inner import Deep
-        from zoo.birds import VALUE, Bird as Owl, jitter
-        """,
-    "birds.py": '''
-        from barrage_mlflow.dataset import RecordLoader
-        from typing import Literal
-
-        VALUE = 3
-
-        class Bird(RecordLoader):
-            """Loads a bird.
-
-            And more.
-            """
-            def __init__(
-                self, mode, wings: int, colour: Literal["red", "blue"] = "red", size: float = None
-            ):
-                raise AssertionError("not run")
-
-            def load(self, record):
-                return record
-
-        class NoLoad(RecordLoader):
-            """It is still abstract."""
-
-        class _Hidden(Bird):
-            pass
-
-        class Plain:
-            pass
-
-        class Foreign(unknown.Base):
-            pass
-
-        def jitter(data_record, rng, /, scale: list[float] = [1.0], **rest):
-            return data_record
-
-        raise AssertionError("not run")
-        ''',
-    "_inner.py": """
-        import keras
-
-        class Deep(keras.layers.Layer):
-            def __init__(self, units: int, shape: list[int] = [], **kwargs):
-                super().__init__(**kwargs)
-        """,
-    "nets/__init__.py": "",
-    "nets/makers.py": """
-        import keras
-
-        def network(units: int, rates: dict[str, float] | None = None) -> keras.Model:
-            pass
-
-        def anything(first, second=2):
-            pass
-
-        def nothing():
-            pass
-
-        def loss_of(delta: float = 1.0) -> "keras.losses.Loss":
-            pass
-
-        def number(a) -> int:
-            pass
-
-        def plain_loss(y_true, y_pred):
-            pass
-
-        @keras.saving.register_keras_serializable()
-        class Net(keras.Model):
-            def __init__(self, units):
-                pass
-
-        @strange
-        class Odd(keras.Model):
-            def __init__(self, units):
-                pass
-        """,
-    "broken.py": "def (",
-}
+# The files of a package of many kinds, and the names and params that its schema has of it.
+ZOO = (GOLDEN / "zoo.txt").read_text("utf-8")
+ZOO_SCHEMA = json.loads((GOLDEN / "zoo.json").read_text("utf-8"))
 
 
 @pytest.fixture
 def zoo(tmp_path, monkeypatch):
-    """A package of many kinds, in the working folder."""
-    for name, text in PACKAGE.items():
+    """The package, and a module of it that is no Python, in the working folder."""
+    files = dict(part.split("\n", 1) for part in ZOO.split("### ")[1:])
+    for name, text in {**files, "broken.py": "def ("}.items():
         path = tmp_path / "zoo" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text), "utf-8")
+        path.write_text(text, "utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
-def own(node):
-    return {name: text for name, text in offered(node).items() if name.startswith("zoo.")}
+def of_zoo(tree):
+    """What a schema has of the package: its names by kind, and the params of each."""
+    dataset = tree["properties"]["dataset"]["properties"]
+    model = tree["properties"]["model"]["properties"]
+    output = model["outputs"]["items"]["properties"]
+    blocks = {
+        "loader": dataset["loader"],
+        "augmentor": dataset["augmentor"]["items"],
+        "network": model["network"],
+        "loss": output["loss"],
+        "metric": output["metrics"]["items"],
+        "layer": tree["$defs"]["layer"],
+    }
+    names = {
+        kind: {name: doc for name, doc in completed(block).items() if name.startswith("zoo.")}
+        for kind, block in blocks.items()
+    }
+    return {"names": names, "params": {k: v for k, v in tree["$defs"].items() if "zoo." in k}}
 
 
 def test_a_package_is_read_and_not_run(zoo, caplog):
     tree = editor_schema("zoo")
-    assert "zoo" not in sys.modules
-    assert "zoo.birds" not in sys.modules
+    assert not {"zoo", "zoo.birds"} & set(sys.modules)
     jsonschema.Draft202012Validator.check_schema(tree)
-    assert [record.getMessage().split(":")[0] for record in caplog.records] == [
-        "zoo.broken is left out"
-    ]
-    parts = tree["properties"]
-    dataset = parts["dataset"]["properties"]
-    assert own(dataset["loader"]) == {
-        "zoo.Owl": "Loads a bird.",
-        "zoo.birds.Bird": "Loads a bird.",
-    }
-    augmentors = own(dataset["augmentor"]["items"])
-    assert list(augmentors) == ["zoo.birds.jitter", "zoo.jitter", "zoo.nets.makers.anything"]
-    assert list(own(parts["model"]["properties"]["network"])) == [
-        "zoo.nets.makers.network",
-        "zoo.nets.makers.anything",
-        "zoo.nets.makers.nothing",
-        "zoo.nets.makers.Net",
-    ]
-    output = parts["model"]["properties"]["outputs"]["items"]["properties"]
-    assert list(own(output["loss"])) == ["zoo.nets.makers.loss_of"]
-    assert list(own(output["metrics"]["items"])) == ["zoo.nets.makers.loss_of"]
-    assert list(own(tree["$defs"]["layer"])) == [
-        "zoo.Deep",
-        "zoo.nets.makers.Net",
-    ]
-
-
-def test_params_of_a_package(zoo):
-    tree = editor_schema("zoo")
-    definitions = tree["$defs"]
-    placeholder = {"$ref": "#/$defs/placeholder"}
-    assert definitions["zoo.birds.Bird"] == {
-        "properties": {
-            "wings": {"type": "integer"},
-            "colour": {"enum": ["red", "blue"], "default": "red"},
-            "size": {"anyOf": [{"type": "number"}, {"const": None}], "default": None},
-        },
-        "required": ["wings"],
-        "additionalProperties": False,
-    }
-    assert definitions["zoo.birds.jitter"] == {
-        "properties": {
-            "scale": {"type": "array", "items": {"type": "number"}, "default": [1.0]},
-        }
-    }
-    number = {"anyOf": [{"type": "number"}, placeholder]}
-    integer = {"anyOf": [{"type": "integer"}, placeholder]}
-    assert definitions["network:zoo.nets.makers.network"] == {
-        "properties": {
-            "units": integer,
-            "rates": {
-                "anyOf": [
-                    {"type": "object", "additionalProperties": number},
-                    placeholder,
-                    {"type": "null"},
-                ],
-                "default": None,
-            },
-        },
-        "required": ["units"],
-    }
-    deep = definitions["zoo._inner.Deep"]
-    assert deep["properties"]["shape"] == {
-        "anyOf": [{"type": "array", "items": integer}, placeholder],
-        "default": [],
-    }
-    assert {"trainable", "name"} <= set(deep["properties"])
-    assert definitions["zoo.nets.makers.anything"]["properties"] == {"second": {"default": 2}}
-    assert definitions["network:zoo.nets.makers.anything"]["required"] == ["first"]
+    (record,) = caplog.records
+    assert record.getMessage().startswith("zoo.broken is left out: ")
+    assert of_zoo(tree) == ZOO_SCHEMA
     # As a network its params may serve placeholders, as a layer they may not.
-    assert "additionalProperties" not in definitions["network:zoo.nets.makers.Net"]
-    assert definitions["zoo.nets.makers.Net"]["additionalProperties"] is False
-    assert "zoo.nets.makers.Odd" not in definitions
+    assert "additionalProperties" not in ZOO_SCHEMA["params"]["network:zoo.nets.makers.Net"]
+    assert ZOO_SCHEMA["params"]["zoo.nets.makers.Net"]["additionalProperties"] is False
 
 
 def test_placeholders_stand_for_params_of_the_model_alone(zoo):
@@ -500,7 +370,7 @@ def test_a_single_module_with_one_component(tmp_path, monkeypatch):
     tree = editor_schema("single")
     validators = Validators(tree)
     transformer = tree["properties"]["dataset"]["properties"]["transformer"]
-    assert next(iter(offered(transformer))) == "single.Näme"
+    assert next(iter(completed(transformer))) == "single.Näme"
     config = base_config()
     config["dataset"]["transformer"] = {"import": "single.Näme", "params": {"a": 1}}
     assert validators.errors(config) == {("$.dataset.transformer.params", "additionalProperties")}

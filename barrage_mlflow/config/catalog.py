@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Offer:
+class Entry:
     """One class or function, and how a config can write it.
 
     Attributes:
@@ -35,13 +35,13 @@ class Offer:
     doc: str = ""
 
 
-def built_in(kind: Kind) -> list[Offer]:
+def built_in(kind: Kind) -> list[Entry]:
     """What Barrage and Keras have for a kind of component.
 
     Example:
-        >>> [offer.names for offer in built_in(KINDS["loader"])]
+        >>> [entry.names for entry in built_in(KINDS["loader"])]
         [('KeySelector', 'barrage_mlflow.dataset.KeySelector')]
-        >>> [offer.path for offer in built_in(KINDS["loss"]) if "mse" in offer.names]
+        >>> [entry.path for entry in built_in(KINDS["loss"]) if "mse" in entry.names]
         ['keras.losses.MeanSquaredError']
     """
     targets: dict[str, Target] = {}
@@ -51,13 +51,13 @@ def built_in(kind: Kind) -> list[Offer]:
         if target is not None and target.path not in kind.bases:
             targets[target.path] = target
             names.setdefault(target.path, []).append(name)
-    offers = [_offer(target, names[path], kind) for path, target in targets.items()]
+    entries = [_entry(target, names[path], kind) for path, target in targets.items()]
     if kind.is_keras:
-        return offers
-    return [replace(offer, names=(*offer.names, offer.path)) for offer in offers]
+        return entries
+    return [replace(entry, names=(*entry.names, entry.path)) for entry in entries]
 
 
-def of_project(package: str, folders: Sequence[str] = ()) -> dict[str, list[Offer]]:
+def of_project(package: str, folders: Sequence[str] = ()) -> dict[str, list[Entry]]:
     """A project's own components of every kind, read from its source and never run.
 
     Args:
@@ -82,16 +82,16 @@ def of_project(package: str, folders: Sequence[str] = ()) -> dict[str, list[Offe
             if target.path.startswith(f"{package}."):
                 targets[target.path] = target
                 names.setdefault(target.path, []).append(path)
-    offers: dict[str, list[Offer]] = {name: [] for name in KINDS}
+    entries: dict[str, list[Entry]] = {name: [] for name in KINDS}
     for path, target in targets.items():
         for name in _kinds(target):
-            offers[name].append(_offer(target, names[path], KINDS[name]))
-    if not any(offers.values()):
+            entries[name].append(_entry(target, names[path], KINDS[name]))
+    if not any(entries.values()):
         raise ImportPathError(
             f"{package!r} has no component: no class derived from one of Barrage's or Keras's, "
             "and no function that could be a network or an augmentor"
         )
-    return offers
+    return entries
 
 
 def _check_package(package: str, reader: SourceReader) -> None:
@@ -146,8 +146,8 @@ def _last_name(annotation: str) -> str:
     return annotation.rpartition(".")[2].strip("'\"")
 
 
-def _offer(target: Target, names: Sequence[str], kind: Kind) -> Offer:
-    """An offer with the params that are left for a config to give."""
+def _entry(target: Target, names: Sequence[str], kind: Kind) -> Entry:
+    """An entry with the params that are left for a config to give."""
     accepts = target.accepts
     by_position = accepts.positional[: len(kind.passed)]
     passed = {*by_position, *kind.passed_by_name, *kind.beside}
@@ -156,4 +156,4 @@ def _offer(target: Target, names: Sequence[str], kind: Kind) -> Offer:
         names=tuple(name for name in accepts.names if name not in passed),
         required=tuple(name for name in accepts.required if name not in passed),
     )
-    return Offer(target.path, tuple(dict.fromkeys(names)), accepts, target.doc)
+    return Entry(target.path, tuple(dict.fromkeys(names)), accepts, target.doc)
