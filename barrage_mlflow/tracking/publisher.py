@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,7 +13,6 @@ from barrage_mlflow.tracking.run import TrackedRun
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.workspace import Workspace
 
-logger = logging.getLogger(__name__)
 _NOT_LOGGED = (artifacts.MODEL, artifacts.LOCK, artifacts.CACHE, artifacts.CHECKPOINTS)
 
 
@@ -30,7 +28,6 @@ class Publisher:
         work.update(
             run_id=run.run_id, experiment_id=run.experiment_id, tracking_uri=run.tracking_uri
         )
-        logger.info("MLflow run %s of %s", run.run_id, run.tracking_uri)
         try:
             yield
         except BaseException as error:
