@@ -178,6 +178,6 @@ def _find_or_fetch(run_id: str, folder: Path | None) -> Path:
             fetch_training(run_id, folder)
         elif record.run_id != run_id:
             raise ArtifactError(
-                f"{folder} holds the run {record.run_id}, not {run_id}: name another folder"
+                f"{folder} has the run {record.run_id}, not {run_id}: name another folder"
             )
     return folder
