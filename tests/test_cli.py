@@ -57,8 +57,8 @@ def test_train_then_predict_in_every_format(run, files) -> None:
         if line.startswith(("MLflow run", "artifacts in", "epoch"))
     ]
     assert lines[:2] == [
-        f"MLflow run {found.info.run_id} of {mlflow.get_tracking_uri()}",
         "artifacts in out",
+        f"MLflow run {found.info.run_id} of {mlflow.get_tracking_uri()}",
     ]
     assert [line.split("  ")[0] for line in lines[2:]] == ["epoch 1/2", "epoch 2/2"]
 
