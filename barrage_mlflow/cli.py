@@ -145,7 +145,7 @@ def reproduce(
 def sync(artifact_dir: str, new_run: bool) -> None:
     """Log to MLflow what a training in ARTIFACT_DIR could not, offline or without its server.
 
-    What MLflow holds already is not logged twice.
+    What MLflow has already is not logged twice.
     """
     from barrage_mlflow.commands.sync import sync as run_sync
     from barrage_mlflow.training.loading import load_tensorflow

@@ -69,7 +69,7 @@ class ShapeTable:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines, each column as wide as its widest cell; a group's name may stand out."""
+    """Rows as lines, each column as wide as its widest cell; a group's name may be wider."""
     widths = [max(map(len, column)) for column in zip(*(r for r in rows if r[1:]), strict=True)]
     return [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False)).rstrip()

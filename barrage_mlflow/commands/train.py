@@ -137,7 +137,9 @@ def train(
 
 
 def _check_request(register: str | None, alias: str | None, offline: bool) -> None:
-    """Find what MLflow would refuse at the end."""
+    """Find what MLflow would refuse, before anything is begun."""
+    if not offline:
+        tracking.Store()
     if alias is not None:
         tracking.check_alias(alias)
         if register is None:
@@ -178,6 +180,6 @@ def _find_or_fetch(run_id: str, folder: Path | None) -> Path:
             fetch_training(run_id, folder)
         elif record.run_id != run_id:
             raise ArtifactError(
-                f"{folder} holds the run {record.run_id}, not {run_id}: name another folder"
+                f"{folder} has the run {record.run_id}, not {run_id}: name another folder"
             )
     return folder

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -82,7 +82,7 @@ class Publisher:
         self._slots: list[str] = []
         self._checkpoint: Path | None = None
         self._rested = 0.0
-        self._stand_in: str | None = None
+        self._project_run: str | None = None
         self._left = threading.Event()
         self._problem: Exception | None = None
 
@@ -92,7 +92,7 @@ class Publisher:
 
         Meanwhile the run is the active one of the caller's thread. When the block ends, the status
         in the run record is final, and all is published. If MLflow is gone by then a warning says
-        how to do that later; with an exception that is a note on it.
+        how to do that later, or a note on the exception that ended the block.
 
         Args:
             work: the artifact folder of a training that was begun.
@@ -101,28 +101,23 @@ class Publisher:
             TrackingError: MLflow cannot be reached when the block begins, or refuses something.
         """
         self._attach(work)
-        self._take_up()
+        try:
+            self._take_up()
+        except BaseException as problem:
+            with suppress(TrackingError):
+                self._end("FAILED", describe_error(problem))
+            raise
+        thread = threading.Thread(target=self._follow, name="publisher", daemon=True)
+        error = None
         with active(self._run):
-            thread = threading.Thread(target=self._follow, name="publisher", daemon=True)
             thread.start()
             try:
                 yield
-            except BaseException as error:
-                self._leave(thread)
-                if self._problem is not None:
-                    error.add_note(f"besides: {describe_error(self._problem)}")
+            except BaseException as raised:
+                error = raised
                 raise
-            self._leave(thread)
-        if self._problem is None:
-            return
-        advice = (
-            f"the training is complete and kept in {work.folder}; log it to MLflow with: "
-            f"barrage-mlflow sync {work.folder}"
-        )
-        if not _is_silence(self._problem):
-            self._problem.add_note(advice)
-            raise self._problem
-        logger.warning("%s\n%s", describe_error(self._problem), advice)
+            finally:
+                self._leave(thread, error)
 
     def publish(self, work: Workspace) -> None:
         """Write all that the run of a training that is over lacks, and end it.
@@ -152,6 +147,8 @@ class Publisher:
             tracking_uri=shown_uri(self._store.uri),
         )
         self._config = artifacts.read_json(work.folder / artifacts.RESOLVED_CONFIG) or {}
+        services = self._config.get("services", {})
+        self._in_mlflow = services.get("resume_checkpoint", {}).get("in_mlflow", False)
         self._tags = dict(run.data.tags)
         self._metrics = {_identity(metric): metric for metric in self._store.read_metrics(run)}
 
@@ -165,7 +162,7 @@ class Publisher:
         if opened and opened != run_id:
             act = "tag the run that mlflow run opened"
             self._store.call(act, client.set_tag, opened, RESUMED_RUN_TAG, run_id)
-            self._stand_in = opened
+            self._project_run = opened
         self._take_error_off()
         self._publish_begin()
         self._publish_progress()
@@ -204,26 +201,34 @@ class Publisher:
             return error
         return None
 
-    def _leave(self, thread: threading.Thread) -> None:
-        """Wait until all is published."""
+    def _leave(self, thread: threading.Thread, error: BaseException | None) -> None:
+        """Wait until all is published; report what prevents it."""
         self._left.set()
+        folder, killed = self._work.folder, self._work.record.status == "KILLED"
         try:
-            thread.join(_KILLED_PATIENCE if self._work.record.status == "KILLED" else None)
+            thread.join(_KILLED_PATIENCE if killed else None)
         finally:
             # Another training may have the folder and the run from here on.
             self._store.close()
+        problem = self._problem
         if thread.is_alive():
-            self._problem = TrackingError(
-                f"MLflow has not taken all within {_KILLED_PATIENCE} s; log the rest with: "
-                f"barrage-mlflow sync {self._work.folder}"
-            )
+            problem = TrackingError(f"MLflow has not taken all within {_KILLED_PATIENCE} s")
+        if problem is None:
+            return
+        advice = f"it is kept in {folder}; log it to MLflow with: barrage-mlflow sync {folder}"
+        if error is not None:
+            error.add_note(f"besides: {describe_error(problem)}; {advice}")
+        elif _is_silence(problem):
+            logger.warning("%s\nthe training is complete; %s", describe_error(problem), advice)
+        else:
+            problem.add_note(f"the training is complete; {advice}")
+            raise problem
 
     def _publish_news(self) -> None:
         """Write what has become of a training that goes on."""
         self._publish_progress()
         if not self._files:
-            folder = self._work.folder
-            self._send_files(path for pattern in _BEGUN for path in folder.glob(pattern))
+            self._send(_files_of(self._work.folder, *_BEGUN))
         if self._in_mlflow and time.monotonic() > self._rested:
             began = time.monotonic()
             self._publish_checkpoint()
@@ -240,9 +245,9 @@ class Publisher:
         self._publish_progress()
         if finished:
             self._publish_model()
-        tops = [path for path in folder.iterdir() if path.name not in _NOT_SENT]
-        within = [path for top in tops for path in top.rglob("*")]
-        self._send_files([*tops, *within, folder / _BEST_WEIGHTS])
+        files = _files_of(folder, "**/*")
+        sent = [name for name in files if name.partition("/")[0] not in _NOT_SENT]
+        self._send({name: files[name] for name in [*sent, _BEST_WEIGHTS] if name in files})
         if self._in_mlflow and not finished:
             self._publish_checkpoint()
         if finished:
@@ -321,15 +326,11 @@ class Publisher:
         self._slots.reverse()
         self._checkpoint = checkpoint
 
-    def _send_files(self, paths: Iterable[Path]) -> None:
-        folder = self._work.folder
-        files = {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
-        self._send(files)
-
     def _send(self, files: Mapping[str, Path]) -> None:
         """Send files by their paths among the artifacts, but for those that have not changed."""
-        stats = {name: path.stat() for name, path in files.items()}
-        states = {name: (stat.st_mtime_ns, stat.st_size) for name, stat in stats.items()}
+        states = {
+            name: (path.stat().st_mtime_ns, path.stat().st_size) for name, path in files.items()
+        }
         new = {name: files[name] for name in states if self._files.get(name) != states[name]}
         self._store.send(partial(self._store.client.log_artifact, self._run.info.run_id), new)
         self._files |= states
@@ -339,9 +340,9 @@ class Publisher:
         end_run(self._store, run_id, status, error, ended)
         if error is None:
             self._take_error_off()
-        if self._stand_in:
+        if self._project_run:
             with suppress(TrackingError):  # it may have been deleted
-                end_run(self._store, self._stand_in, status)
+                end_run(self._store, self._project_run, status)
 
     def _take_error_off(self) -> None:
         if ERROR_TAG in self._tags:
@@ -349,15 +350,16 @@ class Publisher:
             self._store.call("take its error off", delete, run_id, ERROR_TAG)
             del self._tags[ERROR_TAG]
 
-    @property
-    def _in_mlflow(self) -> bool:
-        services = self._config.get("services", {})
-        return bool(services.get("resume_checkpoint", {}).get("in_mlflow"))
-
 
 def _is_silence(problem: Exception) -> bool:
     """Whether MLflow does not answer; else it refuses something."""
     return getattr(problem, "error_code", "") == NO_ANSWER
+
+
+def _files_of(folder: Path, *patterns: str) -> dict[str, Path]:
+    """The files in a folder that match a pattern, by their paths there."""
+    paths = (path for pattern in patterns for path in folder.glob(pattern))
+    return {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
 
 
 def _metrics_of(epoch: Epoch) -> list[Metric]:

@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 _SUMMARY_WIDTH = 120
 _columns = threading.Lock()
-"""Held while the environment says another width of the terminal."""
+"""Locked while the environment has another width of the terminal."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def resolve(config: Document | Mapping[str, Any]) -> dict[str, Any]:
     """Fill in a config without faults; the project's modules that it names are imported.
 
     Raises:
-        ConfigError: they do not hold what the config names.
+        ConfigError: they lack what the config names.
 
     Example:
         >>> resolve(read_document("config.json", {}, seed=7))["dataset"]["seed"]  # doctest: +SKIP
@@ -247,7 +247,7 @@ def _spec(tensor: keras.KerasTensor) -> ArraySpec:
 
 
 def build_feeder(config: Config, folder: Path) -> Feeder:
-    """Make what feeds the network as the config says.
+    """Make what feeds the network, as the config asks.
 
     Args:
         config: a resolved config.

@@ -132,7 +132,7 @@ def _watch(parents: list[int]) -> None:
 
 
 def _parent(process: int) -> int | None:
-    # Behind the name, which is in brackets and may hold anything: state, parent …
+    # Behind the name, which is in brackets and may be anything: state, parent …
     fields = _read(process, "stat").rpartition(")")[2].split()
     return int(fields[1]) if fields else None
 

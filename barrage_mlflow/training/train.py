@@ -153,6 +153,8 @@ def train(
             logger.info("artifacts in %s", folder)
             following = publisher.following(work) if publisher else nullcontext()
             with following, work.attempt(), ModelProcess.start() as process:
+                if publisher:
+                    logger.info("MLflow run %s of %s", work.record.run_id, work.record.tracking_uri)
                 with stop.at_once():
                     from barrage_mlflow.training.epochs import train_epochs
 

@@ -70,7 +70,7 @@ def is_finished(folder: Path, record: RunRecord) -> bool:
 
     Args:
         folder: the artifact folder.
-        record: what its ``run.json`` holds.
+        record: what is in its ``run.json``.
 
     Example:
         >>> is_finished(Path("nowhere"), RunRecord(best_epoch=3))
@@ -86,7 +86,7 @@ def find_unfinished(home: Path) -> Iterator[Path]:
     over.
 
     Args:
-        home: the folder that holds the artifact folders.
+        home: the folder of the artifact folders.
 
     Example:
         >>> list(find_unfinished(Path("nowhere")))
@@ -102,7 +102,7 @@ def find_run(home: Path, run_id: str) -> Path | None:
     """Find the folder where an MLflow run was trained or fetched to.
 
     Args:
-        home: the folder that holds the artifact folders.
+        home: the folder of the artifact folders.
         run_id: MLflow's id of the run.
 
     Example:

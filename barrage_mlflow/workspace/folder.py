@@ -8,14 +8,14 @@
       run.json               how the training went, its datasets, its MLflow run and tags
       metrics.jsonl          every metric of every epoch, and when it was made
       lock                   while a training has the folder to itself
-      model/                 the packaged model, an MLflow model that can be served as it stands
+      model/                 the packaged model, an MLflow model that can be served as it is
         data/                all that scoring reads
           config.json        the resolved config
           transformer/       what RecordTransformer.save wrote
           network/           the best network, as a TensorFlow SavedModel
           signature.json     the columns that scoring reads, the network's inputs and outputs
         code/                the engine and the project's own modules
-        MLmodel …            what MLflow tells of it: signature, input example, requirements
+        MLmodel …            what MLflow knows of it: signature, input example, requirements
       code/                  the project's own modules, as they were when training began
       checkpoints/           best.weights.h5, and the last two resume checkpoints in resume/
       cache/                 transformed records, while training with dataset.cache "disk" lasts
@@ -114,20 +114,20 @@ def checkpoint_step(name: str) -> int:
 
 
 def check_free(folder: Path) -> None:
-    """Refuse an artifact folder that is in use; the lock of whoever asks counts for nothing.
+    """Refuse an artifact folder that is in use; the lock of this process does not count.
 
     Raises:
-        ArtifactError: it holds something.
+        ArtifactError: it is not empty.
 
     Example:
         >>> check_free(Path("nowhere"))
     """
     passing = (LOCK, partial_path(folder / RUN).name)
     if folder.is_dir() and any(path.name not in passing for path in folder.iterdir()):
-        held, advice = "is not empty", ""
+        state, advice = "is not empty", ""
         if (folder / RUN).exists():
-            held, advice = "already holds a run", ", or go on with that run: --resume"
-        raise ArtifactError(f"{folder} {held}; nothing is overwritten: name a new folder{advice}")
+            state, advice = "already holds a run", ", or go on with that run: --resume"
+        raise ArtifactError(f"{folder} {state}; nothing is overwritten: name a new folder{advice}")
 
 
 def write_json(path: Path, value: Any) -> None:

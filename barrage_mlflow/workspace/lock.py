@@ -30,7 +30,7 @@ def locked(folder: Path, patience: float = 0) -> Iterator[None]:
         patience: seconds to wait for another process to leave it.
 
     Raises:
-        ArtifactError: another process holds it, or the folder cannot be made or written to.
+        ArtifactError: another process has it, or the folder cannot be made or written to.
 
     Example:
         >>> from tempfile import TemporaryDirectory

@@ -38,7 +38,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What ``run.json`` holds.
+    """What is in ``run.json``.
 
     Attributes:
         status: how the training ended; ``"RUNNING"`` until it has.
@@ -58,7 +58,7 @@ class RunRecord:
             come to its end.
         model_uri: the packaged model in MLflow.
         version_uri: its version in the registry.
-        published: MLflow has all that the folder holds.
+        published: MLflow has all that is in the folder.
     """
 
     status: Status = "RUNNING"

@@ -28,7 +28,7 @@ class Workspace(AbstractContextManager["Workspace"]):
 
     Attributes:
         folder: as given.
-        record: what ``run.json`` holds; that of a new training if there is none.
+        record: what is in ``run.json``; that of a new training if there is none.
         begun: whether there was one.
         history: the metrics of every epoch.
 
@@ -146,11 +146,15 @@ class Workspace(AbstractContextManager["Workspace"]):
         tags = {**self.record.tags, **values.get("tags", {})}
         if changes:
             tags["barrage.resumed_anyway"] = "\n".join(changes)
-        started = RunRecord(started=self.record.started)
-        outcome = ("status", "error", "ended", "best_epoch", "model_uri", "version_uri")
         try:
             self.update(
-                **{name: getattr(started, name) for name in (*outcome, "published")},
+                status="RUNNING",
+                error=None,
+                ended=None,
+                best_epoch=None,
+                model_uri=None,
+                version_uri=None,
+                published=False,
                 **{**values, "tags": tags},
             )
             self._running = True

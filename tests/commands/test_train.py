@@ -123,7 +123,7 @@ def test_a_run_is_found_or_fetched(
     assert resume("1f0c") == fetched
     assert resume("1f0c", "other") == Path("other")
     assert resume("2f0c") not in (fetched, Path("other"))
-    message = r"^other holds the run 1f0c, not 2f0c: name another folder$"
+    message = r"^other has the run 1f0c, not 2f0c: name another folder$"
     with pytest.raises(ArtifactError, match=message):
         resume("2f0c", "other")
     Path("full").mkdir()
