@@ -27,7 +27,7 @@ def load_config_for_diff(source: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
         ConfigError: the file cannot be read, or its keys and types have faults.
-        ArtifactError: the folder holds no resolved config.
+        ArtifactError: the folder has no resolved config.
         TrackingError: MLflow cannot be reached, or there is no such run, or none with a
             resolved config.
 
@@ -42,7 +42,7 @@ def load_config_for_diff(source: str | os.PathLike[str]) -> dict[str, Any]:
         path = Path(name, artifacts.RESOLVED_CONFIG)
         if not path.is_file():
             raise ArtifactError(
-                f"{name}: holds no {path.name}; expected the artifact folder of a training, a "
+                f"{name}: has no {path.name}; expected the artifact folder of a training, a "
                 "config file or an MLflow run"
             )
         return _resolved(path)
@@ -58,7 +58,7 @@ def run_config(run_id: str) -> dict[str, Any]:
         run_id: the run's ID.
 
     Raises:
-        TrackingError: MLflow cannot be reached, there is no such run, or it holds no resolved
+        TrackingError: MLflow cannot be reached, there is no such run, or it has no resolved
             config.
 
     Example:
@@ -70,7 +70,7 @@ def run_config(run_id: str) -> dict[str, Any]:
     name = artifacts.RESOLVED_CONFIG
     if name not in store.list_files(run_id):
         raise TrackingError(
-            f"run {run_id} ({run.info.status}) holds no {name}: barrage-mlflow stores it when a "
+            f"run {run_id} ({run.info.status}) has no {name}: barrage-mlflow stores it when a "
             "training begins"
         )
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +83,7 @@ def run_config(run_id: str) -> dict[str, Any]:
 
 
 def _resolved(path: Path) -> dict[str, Any]:
-    # What another release resolved is compared as it stands.
+    # What another release resolved is compared as it is.
     data = read_config(path).data
     if not isinstance(data, dict):
         raise ArtifactError(f"{path}: expected a config, an object")

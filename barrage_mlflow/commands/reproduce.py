@@ -1,4 +1,4 @@
-"""Trains a run of MLflow again and tells whether it comes out the same."""
+"""Trains a run of MLflow again and compares what comes out."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from barrage_mlflow import tracking
 from barrage_mlflow.commands.train import train
 from barrage_mlflow.config import add_project_path, read_config
 from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.tracking import StoredRun
-from barrage_mlflow.tracking.checkpoints import fetch_training
+from barrage_mlflow.tracking import Store
 from barrage_mlflow.training.prepare import read_sets
 from barrage_mlflow.training.train import TrainingResult, describe_sets, find_code
 from barrage_mlflow.workspace import folder as artifacts
@@ -50,9 +49,9 @@ class Reproduction:
     @property
     def report(self) -> str:
         """All of it, in lines to read."""
-        told = self.changes or ["packages, commit, code and records are as they were"]
+        changes = self.changes or ["packages, commit, code and records are as they were"]
         verdict = self.difference or f"identical: every metric of {self.epochs} epochs"
-        return "\n".join([*told, verdict])
+        return "\n".join([*changes, verdict])
 
 
 def reproduce(
@@ -65,8 +64,8 @@ def reproduce(
 ) -> Reproduction:
     """Train what a run was made of, in a run of its own beside it, and compare their metrics.
 
-    The config is the resolved one that the run holds. Code, packages and records are those that
-    are here; where they differ from what the run names, it is told.
+    The config is the resolved one that the run has. Code, packages and records are those that
+    are here; what differs from what the run names is reported.
 
     Args:
         run_id: an MLflow run of a training.
@@ -86,21 +85,21 @@ def reproduce(
         packages, commit, code and records are as they were
         identical: every metric of 40 epochs
     """
-    stored = StoredRun(run_id)
-    with tempfile.TemporaryDirectory() as fetched:
-        held = set(stored.files())
-        if artifacts.RUN in held:
-            for name in (artifacts.RUN, artifacts.RESOLVED_CONFIG, artifacts.CODE):
-                if name in held:
-                    stored.fetch(name, fetched)
-        elif "resume" in held:
-            fetch_training(run_id, Path(fetched))
-        record, config = read_record(Path(fetched)), begun_config(Path(fetched))
+    store = Store(existing=True)
+    run = store.read_run(run_id)
+    place = run.info.experiment_id
+    experiment = store.call("read the experiment", store.client.get_experiment, place)
+    with tempfile.TemporaryDirectory() as home:
+        fetched = Path(home)
+        files = store.list_files(run_id)
+        for name in (artifacts.RUN, artifacts.RESOLVED_CONFIG, artifacts.CODE):
+            if name in files:
+                store.fetch(run_id, name, fetched)
+        record, config = read_record(fetched), begun_config(fetched)
         if record is None or config is None:
             raise ArtifactError(
-                f"run {run_id} ({stored.run.info.status}) holds no {artifacts.RUN} and "
-                f"{artifacts.RESOLVED_CONFIG}: expected a run of a training that came as "
-                "far as a resume checkpoint"
+                f"run {run_id} ({run.info.status}) has no {artifacts.RUN} and "
+                f"{artifacts.RESOLVED_CONFIG}: expected a run of a training"
             )
         sources = {dataset.name: dataset.source for dataset in record.datasets}
         given = {"train": records_train, "validation": records_validation}
@@ -110,20 +109,20 @@ def reproduce(
         add_project_path(read_config({}))
         changes = [
             *_changed_tags(record.tags, tracking.environment_tags(Path.cwd())),
-            *find_changes(Path(fetched), config, find_code(config), describe_sets(sets)),
+            *find_changes(fetched, config, find_code(config), describe_sets(sets)),
         ]
     result = train(
         config,
         sets["train"],
         sets["validation"],
         artifact_dir=artifact_dir,
-        experiment=stored.experiment(),
+        experiment=experiment.name,
         progress=progress,
         tags={REPRODUCES_TAG: run_id},
     )
     assert result.run_id is not None
-    then, now = (_values(run) for run in (stored, StoredRun(result.run_id)))
-    epochs, difference = _compare(then, now, stored.run.info.status == "FINISHED")
+    then, now = (_values(store, each) for each in (run_id, result.run_id))
+    epochs, difference = _compare(then, now, run.info.status == "FINISHED")
     return Reproduction(run_id, result, changes, epochs, difference)
 
 
@@ -145,8 +144,9 @@ def _changed_tags(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _values(run: StoredRun) -> History:
-    return {place: point.value for place, point in run.history().items()}
+def _values(store: Store, run_id: str) -> History:
+    metrics = store.read_metrics(store.read_run(run_id))
+    return {(metric.key, metric.step): metric.value for metric in metrics}
 
 
 def _compare(then: History, now: History, finished: bool) -> tuple[int, str]:

@@ -37,7 +37,7 @@ def requirements(modules: Sequence[str] = ()) -> list[str]:
     """
     names = set(_SCORING)
     for source in _project_sources(modules).values():
-        names |= {name for name in _imports(source) if not _is_engine_or_standard(name)}
+        names |= _imports(source) - {_ENGINE, "barrage"} - sys.stdlib_module_names
     pins = {}
     for name in sorted(names):
         for distribution in _distributions(name):
@@ -75,7 +75,7 @@ def _project_sources(modules: Sequence[str]) -> dict[str, Path]:
         seen.add(name)
         if source := _source(name):
             sources[name] = source
-            waiting += (imported.partition(".")[0] for imported in _imports(source))
+            waiting += _imports(source)
     return sources
 
 
@@ -96,7 +96,7 @@ def _source(name: str) -> Path | None:
 
 
 def _imports(source: Path) -> set[str]:
-    """Return the dotted names of all that a file, or the files of a folder, import."""
+    """Return the top-level modules that a file, or the files of a folder, import."""
     files = source.rglob("*.py") if source.is_dir() else [source]
     return {name for file in files for name in _file_imports(file)}
 
@@ -108,45 +108,22 @@ def _file_imports(file: Path) -> Iterator[str]:
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield node.module.partition(".")[0]
 
 
-def _is_engine_or_standard(name: str) -> bool:
-    top = name.partition(".")[0]
-    return top in (_ENGINE, "barrage") or top in sys.stdlib_module_names
-
-
-def _distributions(name: str) -> list[str]:
-    """Return the distributions that a dotted name comes from.
-
-    Several may share a top-level name, ``google`` above all: then those count that hold the
-    longest part of the dotted name.
-    """
-    top, *rest = name.split(".")
+def _distributions(module: str) -> list[str]:
+    """Return the distributions that a top-level module comes from; several may share ``google``."""
     with suppress(metadata.PackageNotFoundError):
         # Most are called like their module. The whole map takes seconds to make.
-        return [metadata.distribution(top).metadata["Name"]]
-    candidates = sorted(set(_installed().get(top, ())))
-    if len(candidates) < 2:
-        return candidates
-    for length in range(len(rest), 0, -1):
-        path = "/".join([top, *rest[:length]])
-        held = [one for one in candidates if _holds(one, path)]
-        if held:
-            return held
-    return candidates
+        return [metadata.distribution(module).metadata["Name"]]
+    return sorted(set(_installed().get(module, ())))
 
 
 @cache
 def _installed() -> Mapping[str, Sequence[str]]:
     return metadata.packages_distributions()
-
-
-def _holds(distribution: str, path: str) -> bool:
-    files = metadata.files(distribution) or ()
-    return any(re.match(rf"{re.escape(path)}(\.|/)", file.as_posix()) for file in files)
 
 
 def _pin(distribution: str, otherwise: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Says which code and which packages a run was made with, as tags."""
+"""The code and the packages that a run was made with, as tags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 GIT_COMMIT = "mlflow.source.git.commit"
 _GIT_TIMEOUT = 10
-"""Seconds; a repository on a slow disk must not hold up a training."""
+"""Seconds; a repository on a slow disk must not delay a training."""
 
 _PACKAGES = {
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tf-nightly"),

@@ -57,7 +57,7 @@ def legal_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def plain_text(text: str) -> str:
-    r"""Escape what a database cannot hold: lone surrogates and NUL.
+    r"""Escape what a database cannot store: lone surrogates and NUL.
 
     Example:
         >>> plain_text("caf\u00e9 \ud800")
@@ -67,10 +67,10 @@ def plain_text(text: str) -> str:
 
 
 def shorten(text: str, limit: int, where: str = "") -> str:
-    """Cut a text to a number of characters, with a note of how much is missing.
+    """Cut a text to a number of characters, and add how much is missing.
 
     Args:
-        text: any text; what a database cannot hold is escaped.
+        text: any text; what a database cannot store is escaped.
         limit: characters of the result.
         where: the file that holds the whole.
 
@@ -82,10 +82,10 @@ def shorten(text: str, limit: int, where: str = "") -> str:
     if len(text) <= limit:
         return text
     place = f" in {where}" if where else ""
-    note = f"… ({len(text)} more characters{place})"
-    kept = limit - len(note)
-    note = f"… ({len(text) - kept} more characters{place})"
-    return text[:kept] + note
+    end = f"… ({len(text)} more characters{place})"
+    kept = limit - len(end)
+    end = f"… ({len(text) - kept} more characters{place})"
+    return text[:kept] + end
 
 
 def batches(items: Iterable[T], most: int, text: Callable[[T], str]) -> Iterator[list[T]]:

@@ -36,7 +36,7 @@ def flatten_config(resolved: Mapping[str, Any]) -> dict[str, str]:
 def _walk(path: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping) and value:
         items = [(str(key), item) for key, item in value.items()]
-    elif _holds_object(value):
+    elif _contains_object(value):
         items = [(str(index), item) for index, item in enumerate(value)]
     else:
         text = value if isinstance(value, str) else _json(value)
@@ -46,9 +46,9 @@ def _walk(path: str, value: Any) -> Iterator[tuple[str, str]]:
         yield from _walk(f"{path}.{key}" if path else key, item)
 
 
-def _holds_object(value: Any) -> bool:
+def _contains_object(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(
-        isinstance(item, Mapping) or _holds_object(item) for item in value
+        isinstance(item, Mapping) or _contains_object(item) for item in value
     )
 
 

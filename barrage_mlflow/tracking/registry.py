@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping
 
 from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking.names import legal_tags
 from barrage_mlflow.tracking.store import Store
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-T = TypeVar("T")
 
 _URI = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))")
 
@@ -29,8 +23,9 @@ def check_registrable(name: str) -> None:
     Example:
         >>> check_registrable("penguins")  # doctest: +SKIP
     """
+    store = Store()
     try:
-        _ask(f"register a model {name!r}", lambda client: client.get_registered_model(name))
+        store.call(f"register a model {name!r}", store.client.get_registered_model, name)
     except TrackingError as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"):
             raise
@@ -81,7 +76,7 @@ def register_version(
     from mlflow import MlflowClient
 
     client = MlflowClient()
-    # Only Databricks' registry tells the logged model by its id, every one by its source.
+    # Only Databricks' registry finds the logged model by its id, every one by its source.
     versions = client.search_model_versions(f"source_path = '{model_uri}'")
     known = [version for version in versions if version.name == name]
     if known:
@@ -123,12 +118,12 @@ def find_version(model_uri: str) -> tuple[str, str]:
         )
     name, number, alias = parts.groups()
 
-    def find(client: MlflowClient) -> str:
-        if number is None:
-            return str(client.get_model_version_by_alias(name, alias).version)
-        return str(client.get_model_version(name, number).version)
-
-    return name, _ask(f"find {model_uri}", find, existing=True)
+    store, act = Store(existing=True), f"find {model_uri}"
+    if number is None:
+        found = store.call(act, store.client.get_model_version_by_alias, name, alias)
+    else:
+        found = store.call(act, store.client.get_model_version, name, number)
+    return name, str(found.version)
 
 
 def find_holder(name: str, alias: str) -> str | None:
@@ -141,7 +136,8 @@ def find_holder(name: str, alias: str) -> str | None:
         >>> find_holder("penguins", "champion")  # doctest: +SKIP
         '3'
     """
-    model = _ask(f"read the aliases of {name!r}", lambda client: client.get_registered_model(name))
+    store, act = Store(), f"read the aliases of {name!r}"
+    model = store.call(act, store.client.get_registered_model, name)
     return str(model.aliases[alias]) if alias in model.aliases else None
 
 
@@ -154,12 +150,5 @@ def set_alias(name: str, alias: str, version: str) -> None:
     Example:
         >>> set_alias("penguins", "champion", "3")  # doctest: +SKIP
     """
-    _ask(
-        f"move the alias {alias!r} of {name!r}",
-        lambda client: client.set_registered_model_alias(name, alias, version),
-    )
-
-
-def _ask(act: str, question: Callable[[MlflowClient], T], existing: bool = False) -> T:
-    store = Store(existing)
-    return store.call(act, question, store.client)
+    store, act = Store(), f"move the alias {alias!r} of {name!r}"
+    store.call(act, store.client.set_registered_model_alias, name, alias, version)

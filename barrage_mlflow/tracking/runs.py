@@ -6,12 +6,14 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from barrage_mlflow.errors import TrackingError, describe_error
 from barrage_mlflow.tracking.names import TAG_LIMIT, shorten
 from barrage_mlflow.tracking.store import NO_ANSWER, Store
-from barrage_mlflow.workspace.record import RunRecord
+from barrage_mlflow.workspace.lock import locked
+from barrage_mlflow.workspace.record import RunRecord, read_record
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -169,17 +171,27 @@ def end_project_run(error: BaseException) -> None:
         error.add_note(f"besides: {problem}")
 
 
-def settle_run(run_id: str) -> None:
-    """Set a run whose process is gone KILLED; one that was ended is left as it is.
+def settle_run(folder: Path) -> None:
+    """Set the run of a training KILLED if its process is gone and could not do it.
 
-    Where MLflow cannot be reached, or has no such run, a warning says so.
+    Where MLflow cannot be reached, or has no such run, a warning is logged.
+
+    Args:
+        folder: an artifact folder that another training asks for.
+
+    Raises:
+        ArtifactError: the folder cannot be read, or a process is training in it.
 
     Example:
-        >>> settle_run("1f0c")  # doctest: +SKIP
+        >>> settle_run(Path("nowhere"))
     """
-    try:
-        store = Store()
-        if store.read_run(run_id).info.status == "RUNNING":
-            end_run(store, run_id, "KILLED", KILLED)
-    except TrackingError as error:
-        logger.warning("%s", error)
+    record = read_record(folder)
+    if record is None or record.run_id is None or record.status != "RUNNING":
+        return
+    with locked(folder):
+        try:
+            store = Store()
+            if store.read_run(record.run_id).info.status == "RUNNING":
+                end_run(store, record.run_id, "KILLED", KILLED)
+        except TrackingError as error:
+            logger.warning("%s", error)

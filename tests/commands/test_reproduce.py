@@ -81,7 +81,7 @@ def test_a_run_that_was_killed_is_compared_as_far_as_it_went(files: None) -> Non
 def test_a_run_of_something_else_is_refused() -> None:
     with mlflow.start_run() as run:
         pass
-    with pytest.raises(ArtifactError, match=r"\(FINISHED\) holds no run\.json and resolved_config"):
+    with pytest.raises(ArtifactError, match=r"\(FINISHED\) has no run\.json and resolved_config"):
         reproduce(run.info.run_id)
     with pytest.raises(TrackingError, match="has no run 'nowhere': correct the ID"):
         reproduce("nowhere")

@@ -4,19 +4,16 @@ import copy
 import json
 import random
 import socket
-import tempfile
-from pathlib import Path
 
 import mlflow
 import pytest
 from servers import MlflowServer
 from small import small_config
 
+from barrage_mlflow.commands.diff import load_config_for_diff
 from barrage_mlflow.config import resolve_config
 from barrage_mlflow.config.diff import diff_configs, read_for_diff
 from barrage_mlflow.errors import ArtifactError, ConfigError, TrackingError
-from barrage_mlflow.tracking import open_run
-from barrage_mlflow.tracking.configs import load_config_for_diff
 from barrage_mlflow.workspace import folder as artifacts
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -274,7 +271,7 @@ def test_an_artifact_folder(tmp_path):
     folder.mkdir()
     with pytest.raises(
         ArtifactError,
-        match=r"^artifacts: holds no resolved_config\.json; expected the artifact folder of a "
+        match=r"^artifacts: has no resolved_config\.json; expected the artifact folder of a "
         r"training, a config file or an MLflow run$",
     ):
         load_config_for_diff("artifacts")
@@ -289,13 +286,9 @@ def test_an_artifact_folder(tmp_path):
 
 def log_run(config):
     """A run with the artifact that a training leaves, ended."""
-    run = open_run()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, artifacts.RESOLVED_CONFIG)
-        artifacts.write_json(path, config)
-        run.log_artifact(path)
-    run.finish("FINISHED")
-    return run.run_id
+    with mlflow.start_run() as run:
+        mlflow.log_text(json.dumps(config), artifacts.RESOLVED_CONFIG)
+    return run.info.run_id
 
 
 def test_two_runs():
@@ -331,14 +324,14 @@ def test_no_such_run(source, tmp_path):
 
 
 def test_a_run_without_a_resolved_config():
-    run = open_run()
+    with mlflow.start_run() as run:
+        pass
     message = (
-        rf"^run {run.run_id} \(RUNNING\) holds no resolved_config\.json: barrage-mlflow stores it "
-        r"when a training begins$"
+        rf"^run {run.info.run_id} \(FINISHED\) has no resolved_config\.json: barrage-mlflow "
+        r"stores it when a training begins$"
     )
     with pytest.raises(TrackingError, match=message):
-        load_config_for_diff(run.run_id)
-    run.finish("FINISHED")
+        load_config_for_diff(run.info.run_id)
 
 
 @pytest.mark.parametrize(
@@ -377,14 +370,14 @@ def test_runs_of_a_server(tmp_path, monkeypatch, capfd):
         a = resolve_config(small_config())
         first = log_run(a)
         second = log_run(resolve_config(small_config(solver__epochs=4)))
-        empty = open_run()
-        empty.finish("FINISHED")
+        with mlflow.start_run() as empty:
+            pass
         capfd.readouterr()
         assert load_config_for_diff(first) == a
         assert lines(a, load_config_for_diff(f"runs:/{second}")) == ["$.solver.epochs: 3 → 4"]
         assert capfd.readouterr().err == ""
         with pytest.raises(TrackingError, match=rf"127\.0\.0\.1:{server.port} has no run 'gone'"):
             load_config_for_diff("runs:/gone")
-        with pytest.raises(TrackingError, match=r"\(FINISHED\) holds no resolved_config"):
-            load_config_for_diff(empty.run_id)
+        with pytest.raises(TrackingError, match=r"\(FINISHED\) has no resolved_config"):
+            load_config_for_diff(empty.info.run_id)
     mlflow.end_run()

@@ -1,7 +1,8 @@
-"""Going on with a run from MLflow's artifacts, in another folder, as another machine would."""
+"""Resume checkpoints among a run's artifacts, and going on from them as another machine would."""
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -9,219 +10,200 @@ from typing import Any
 
 import mlflow
 import pytest
-from runs import Call, Terminate, history, only_run
+from runs import Terminate, history
 from small import small_config, small_frame
-from test_resuming import outcome
+from trained import (
+    IN_MLFLOW,
+    files,
+    held,
+    interrupt,
+    package,
+    published,
+    run_of,
+    train_epoch,
+    write,
+)
 
-from barrage_mlflow import ArtifactError, TrackingError, train
+import barrage_mlflow
+from barrage_mlflow import ArtifactError, TrackingError
+from barrage_mlflow.tracking import fetch_training, publisher
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
 
-def interrupt(epoch: int = 1, **options: Any) -> str:
-    """Begin a training and interrupt it; give the id of its run, whose folder is gone."""
-    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
-        train(
-            small_config(),
-            TRAIN,
-            VALIDATION,
-            artifact_dir="here",
-            **{"callbacks": [Terminate(epoch, 1)], **options},
-        )
-    shutil.rmtree("here")
-    run = only_run()
-    assert run.info.status == "KILLED"
-    return str(run.info.run_id)
-
-
-def go_on(run_id: str, folder: str | None = "there", **options: Any) -> Any:
-    return train(small_config(), TRAIN, VALIDATION, artifact_dir=folder, resume=run_id, **options)
-
-
-def slots(run_id: str) -> dict[str, Path]:
-    """The folders of the slots in MLflow's store."""
+def slot_files(run_id: str) -> dict[str, Path]:
+    """The slots' files in MLflow's store."""
     home = Path(mlflow.get_run(run_id).info.artifact_uri.removeprefix("file://"), "resume")
     return {path.name: path for path in sorted(home.iterdir())}
 
 
-def test_a_run_goes_on_elsewhere_as_if_it_had_never_stopped() -> None:
-    run_id = interrupt()
-    result = go_on(run_id)
-    assert (result.run_id, result.artifact_dir) == (run_id, Path("there"))
-    run = mlflow.get_run(run_id)
-    assert run.info.status == "FINISHED"
-    assert run.data.tags["barrage.resumed_at"] == "epoch 2, batch 3"
-    whole = train(small_config(), TRAIN, VALIDATION, artifact_dir="whole")
-    assert outcome("there") == outcome("whole")
-    assert history(run_id) == history(whole.run_id)
-    assert result.metrics == whole.metrics
+def checkpoints_of(run_id: str) -> set[str]:
+    """The names of the checkpoints in the slots."""
+    slots = slot_files(run_id)
+    return {
+        json.loads(slots[name].read_text("utf-8"))["checkpoint"]
+        for name in slots
+        if name.endswith(".json")
+    }
 
 
-def test_what_mlflow_has_beyond_the_checkpoint_is_not_doubled() -> None:
+@pytest.fixture
+def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every checkpoint sent, though the last was only just."""
+    monkeypatch.setattr(publisher, "_REST", 0)
+    monkeypatch.setattr(publisher, "_PAUSE", 0.01)
+
+
+@pytest.mark.usefixtures("_no_rest")
+def test_the_last_two_are_there_while_training_goes_on_and_gone_when_it_has_finished() -> None:
+    with published(config=IN_MLFLOW) as work:
+        for epoch in (1, 2, 3):
+            train_epoch(work, epoch)
+            while f"epoch-{epoch:05}.npz" not in checkpoints_in(run_of()):
+                pass
+        found = checkpoints_of(run_of())
+        assert sorted(slot_files(run_of())) == ["a.json", "a.zip", "b.json", "b.zip"]
+        package(work, 3)
+    assert found == {"epoch-00002.npz", "epoch-00003.npz"}
+    assert not any(name.startswith("resume/") for name in files(run_of()))
+
+
+def checkpoints_in(run_id: str) -> set[str]:
+    try:
+        return checkpoints_of(run_id)
+    except (FileNotFoundError, ValueError):  # not yet, or not whole
+        return set()
+
+
+def test_they_are_sent_only_where_the_config_asks_for_it() -> None:
     run_id = interrupt()
-    whole = train(small_config(), TRAIN, VALIDATION, artifact_dir="whole")
+    assert not any(name.startswith("resume/") for name in files(run_id))
+    message = (
+        rf"^run {run_id} \(KILLED\) has no whole resume checkpoint in MLflow, which gets them with "
+        r'\{"services": \{"resume_checkpoint": \{"in_mlflow": true\}\}\}: train from the start, in '
+        r"a new folder$"
+    )
+    with pytest.raises(ArtifactError, match=message):
+        fetch_training(run_id, Path("there"))
+    with pytest.raises(TrackingError, match=rf"has no run '{'0' * 32}': correct the ID"):
+        fetch_training("0" * 32, Path("there"))
+    assert [path.name for path in Path().iterdir() if path.is_dir()] == ["mlruns", "out"]
+
+
+def test_what_is_fetched_is_all_that_a_training_needs(caplog: pytest.LogCaptureFixture) -> None:
+    run_id = interrupt(config=IN_MLFLOW, act=lambda work: write(work.folder / TRANSFORMER, "{}"))
+    fetch_training(run_id, Path("there"))
+    fetched = sorted(p.relative_to("there").as_posix() for p in Path("there").rglob("*.*"))
+    assert fetched == [
+        "checkpoints/resume/epoch-00001.npz",
+        "code/project/loaders.py",
+        "config.json",
+        "metrics.jsonl",
+        TRANSFORMER,
+        "resolved_config.json",
+        "run.json",
+    ]
+    for name in fetched:
+        if name != "run.json":
+            assert Path("there", name).read_bytes() == Path("out", name).read_bytes()
+    assert run_of("there") == run_id
+    with pytest.raises(ArtifactError, match=r"^there already holds a run; nothing is overwritten"):
+        fetch_training(run_id, Path("there"))
+    # It goes on in its run, in the other slot.
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"), published("there", IN_MLFLOW) as work:
+        go_on(work)
+    assert checkpoints_of(run_id) == {"epoch-00001.npz", "epoch-00002.npz"}
+    write(slot_files(run_id)["b.zip"], "cut off")
+    fetch_training(run_id, Path("elsewhere"))
+    assert Path("elsewhere/checkpoints/resume/epoch-00001.npz").exists()
+    assert f"the resume checkpoint resume/b of run {run_id} is damaged" in caplog.messages
+    write(slot_files(run_id)["a.json"], "torn")
+    with pytest.raises(ArtifactError, match="has no whole resume checkpoint in MLflow"):
+        fetch_training(run_id, Path("nowhere"))
+    assert not Path("nowhere").exists()
+
+
+TRANSFORMER = "model/data/transformer/vocabulary.json"
+
+
+def go_on(work: Any) -> None:
+    train_epoch(work, 2)
+    raise KeyboardInterrupt("SIGTERM")
+
+
+@pytest.mark.usefixtures("_no_rest")
+def test_a_copy_that_fails_is_sent_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError("store is full")
+
+    with published(config=IN_MLFLOW) as work:
+        with monkeypatch.context() as broken:
+            broken.setattr("mlflow.MlflowClient.log_artifact", fail)
+            train_epoch(work, 1)
+            while not caplog.messages:
+                pass
+        while "epoch-00001.npz" not in checkpoints_in(run_of()):
+            pass
+        package(work, 1)
+    assert held(run_of())["status"] == "FINISHED"
+    assert "store is full\nmeanwhile all is kept in out" in caplog.messages[0]
+
+
+# The whole path, through a real training.
+
+
+def interrupt_training(epoch: int = 1) -> str:
+    """Begin a training and interrupt it; give the id of its run, whose folder is gone."""
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        train_here("here", callbacks=[Terminate(epoch, 1)])
+    run_id = run_of("here")
+    shutil.rmtree("here")
+    return run_id
+
+
+def train_here(folder: str | None = None, **options: Any) -> Any:
+    config = small_config(services__resume_checkpoint={"in_mlflow": True})
+    return barrage_mlflow.train(config, TRAIN, VALIDATION, artifact_dir=folder, **options)
+
+
+def test_a_run_goes_on_elsewhere_as_if_it_had_never_stopped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "barrage_mlflow")
+    run_id = interrupt_training()
+    whole = train_here("whole")
     # The process was killed some epochs later, with no checkpoint of them in MLflow.
     client = mlflow.MlflowClient()
     for key, step, value in history(whole.run_id):
         if step > 1:
             client.log_metric(run_id, key, float(value), timestamp=1, step=step)
-    result = go_on(run_id)
-    assert result.best_epoch > 1
+    with pytest.raises(ArtifactError, match=r"what was begun there has changed since:\n"):
+        train_here("there", resume=run_id, overrides={"solver.epochs": 4})
+    result = train_here("there", resume=run_id)
+    assert f"run {run_id} is fetched into there" in caplog.messages
+    assert (result.run_id, result.artifact_dir) == (run_id, Path("there"))
+    assert (result.best_epoch, result.metrics) == (whole.best_epoch, whole.metrics)
     assert history(run_id) == history(whole.run_id)
+    run = client.get_run(run_id)
+    assert (run.info.status, run.data.tags["barrage.resumed_at"]) == (
+        "FINISHED",
+        "epoch 2, batch 3",
+    )
     model = client.get_logged_model(result.model_uri.removeprefix("models:/"))
     assert {(point.key, point.value) for point in model.metrics} == set(result.metrics.items())
+    scores = [
+        mlflow.pyfunc.load_model(one.model_uri).predict(VALIDATION) for one in (whole, result)
+    ]
+    assert scores[0].equals(scores[1])
 
 
-def test_it_goes_on_in_its_own_folder_where_that_is_still_there() -> None:
+def test_a_run_goes_on_in_its_own_folder_where_that_is_still_there() -> None:
     with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
-        train(small_config(), TRAIN, VALIDATION, callbacks=[Terminate(1, 1)])
-    run_id = only_run().info.run_id
+        train_here(callbacks=[Terminate(1, 1)])
     (folder,) = Path("artifacts").iterdir()
-    assert go_on(run_id, None).artifact_dir == folder
+    run_id = run_of(str(folder))
+    assert train_here(resume=run_id).artifact_dir == folder
     with pytest.raises(ArtifactError, match=rf"{folder} holds the run {run_id}, not {'0' * 32}"):
-        go_on("0" * 32, str(folder))
-
-
-def test_a_run_is_fetched_into_a_folder_of_its_name() -> None:
-    run_id = interrupt()
-    folder = go_on(run_id, None, callbacks=[]).artifact_dir
-    assert folder.name.endswith(run_id)
-    assert folder.parent == Path("artifacts")
-
-
-def test_two_slots_are_written_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Every checkpoint is copied, though the last was only just.
-    monkeypatch.setattr("barrage_mlflow.tracking.checkpoints._REST", 0)
-    run_id = interrupt(2)
-    assert list(slots(run_id)) == ["a", "b"]
-    files = {
-        path.relative_to(slot).as_posix()
-        for slot in slots(run_id).values()
-        for path in slot.rglob("*")
-        if path.is_file()
-    }
-    assert files == {
-        "manifest.json",
-        "config.json",
-        "resolved_config.json",
-        "run.json",
-        "metrics.jsonl",
-        "training_report.csv",
-        "checkpoints/best.weights.h5",
-        "checkpoints/resume/newest.npz",
-    }
-
-
-def damage(slot: Path) -> None:
-    with (slot / "checkpoints/resume/newest.npz").open("r+b") as file:
-        file.seek(200)
-        file.write(b"damaged")
-
-
-def test_a_damaged_slot_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "barrage_mlflow")
-    run_id = interrupt()
-    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
-        go_on(run_id, "second", callbacks=[Terminate(2, 1)])
-    newest = max(
-        slots(run_id).values(), key=lambda slot: (slot / "manifest.json").stat().st_mtime_ns
-    )
-    damage(newest)
-    go_on(run_id, "third")
-    assert (
-        f"a resume checkpoint of run {run_id} is damaged (resume/{newest.name}: "
-        "checkpoints/resume/newest.npz)"
-    ) in caplog.messages
-    whole = train(small_config(), TRAIN, VALIDATION, artifact_dir="whole")
-    assert outcome("third") == outcome("whole")
-    assert history(run_id) == history(whole.run_id)
-
-
-def test_a_run_without_a_whole_checkpoint_is_refused() -> None:
-    run_id = interrupt()
-    for slot in slots(run_id).values():
-        damage(slot)
-    message = (
-        rf"^run {run_id} \(KILLED\) holds no whole resume checkpoint \(resume/b: checkpoints/"
-        r"resume/newest\.npz; resume/a: checkpoints/resume/newest\.npz\); train from the start, "
-        r"in a new folder$"
-    )
-    with pytest.raises(ArtifactError, match=message):
-        go_on(run_id)
-    assert not Path("there").exists()
-    with mlflow.start_run() as other:
-        pass
-    with pytest.raises(ArtifactError, match=r"holds no whole resume checkpoint \(it was killed"):
-        go_on(other.info.run_id)
-    with pytest.raises(TrackingError, match=rf"has no run '{'0' * 32}': correct the ID"):
-        go_on("0" * 32)
-
-
-def test_a_change_is_refused_there_too() -> None:
-    run_id = interrupt()
-    with pytest.raises(ArtifactError, match=r"^there: what was begun there has changed since:\n"):
-        go_on(run_id, overrides={"solver.epochs": 4})
-
-
-def test_a_failed_copy_does_not_hurt(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.WARNING, "barrage_mlflow")
-    monkeypatch.setattr("barrage_mlflow.tracking.checkpoints._REST", 0)
-
-    def fail(*_: Any, **__: Any) -> None:
-        raise OSError("store is full")
-
-    with monkeypatch.context() as broken:
-
-        def begin() -> None:
-            broken.setattr("mlflow.MlflowClient.log_artifact", fail)
-
-        result = train(
-            small_config(),
-            TRAIN,
-            VALIDATION,
-            artifact_dir="out",
-            callbacks=[Call(0, begin), Call(2, broken.undo)],
-        )
-    assert mlflow.get_run(result.run_id).info.status == "FINISHED"
-    assert [record for record in caplog.records if record.name.startswith("barrage")] == []
-
-
-def test_a_slot_is_sent_whole_by_each_process() -> None:
-    run_id = interrupt()
-    for slot in slots(run_id).values():
-        # As an upload leaves it that was killed after it had replaced the best weights.
-        (slot / "checkpoints/best.weights.h5").write_bytes(b"of a later epoch")
-        (slot / "checkpoints/resume/newest.npz").unlink()
-    with pytest.raises(ArtifactError, match="holds no whole resume checkpoint"):
-        go_on(run_id)
-    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
-        train(small_config(), TRAIN, VALIDATION, artifact_dir="again", callbacks=[Terminate(1, 1)])
-    other = {run.info.run_id for run in mlflow.search_runs(output_format="list")} - {run_id}
-    (again,) = other
-    (slots(again)["a"] / "checkpoints/best.weights.h5").write_bytes(b"of a later epoch")
-    (slots(again)["b"] / "checkpoints/best.weights.h5").write_bytes(b"of a later epoch")
-    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
-        train(
-            small_config(),
-            TRAIN,
-            VALIDATION,
-            artifact_dir="again",
-            resume=True,
-            callbacks=[Terminate(2, 1)],
-        )
-    go_on(again)
-    train(small_config(), TRAIN, VALIDATION, artifact_dir="whole")
-    assert outcome("there") == outcome("whole")
-
-
-def test_a_process_that_was_killed_while_it_fetched_is_made_good() -> None:
-    run_id = interrupt()
-    Path("there/fetching").mkdir(parents=True)
-    Path("there/checkpoints").mkdir()
-    Path("there/config.json").write_text("{}")
-    go_on(run_id)
-    train(small_config(), TRAIN, VALIDATION, artifact_dir="whole")
-    assert outcome("there") == outcome("whole")
-    assert not Path("there/fetching").exists()
+        train_here(str(folder), resume="0" * 32)

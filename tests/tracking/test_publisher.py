@@ -34,7 +34,7 @@ from trained import (
     train_epoch,
 )
 
-from barrage_mlflow import RecordError, TrackingError, sync
+from barrage_mlflow import ArtifactError, RecordError, TrackingError, sync
 from barrage_mlflow.tracking import Publisher, end_project_run, publisher, settle_run, store
 from barrage_mlflow.tracking.registry import find_holder
 
@@ -177,14 +177,7 @@ def test_a_thousand_epochs_take_few_requests(monkeypatch: pytest.MonkeyPatch) ->
     assert len(history(only_run().info.run_id)) == 10_000
 
 
-@pytest.mark.parametrize("code", ["RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE"])
-def test_an_experiment_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    monkeypatch.setattr(MlflowClient, "create_experiment", refuse(code))
-    with pytest.raises(TrackingError, match=r"could not open the experiment: no such luck$"):
-        train(experiment="birds")
-
-
-def test_an_experiment_that_another_process_makes_meanwhile(
+def test_an_experiment_that_cannot_be_made_or_was_made_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = MlflowClient.create_experiment
@@ -193,20 +186,20 @@ def test_an_experiment_that_another_process_makes_meanwhile(
         made(self, name)
         return made(self, name)
 
-    monkeypatch.setattr(MlflowClient, "create_experiment", make_twice)
-    run_id = train(experiment="birds")
-    assert mlflow.get_experiment(mlflow.get_run(run_id).info.experiment_id).name == "birds"
-
-
-def test_a_deleted_experiment_is_not_used() -> None:
-    experiment_id = mlflow.create_experiment("birds")
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "create_experiment", refuse("INVALID_PARAMETER_VALUE"))
+        with pytest.raises(TrackingError, match=r"could not open the experiment: no such luck$"):
+            train(experiment="birds")
+        patch.setattr(MlflowClient, "create_experiment", make_twice)
+        experiment_id = mlflow.get_run(train(experiment="birds")).info.experiment_id
+    assert mlflow.get_experiment(experiment_id).name == "birds"
     mlflow.delete_experiment(experiment_id)
     message = (
         r"^experiment 'birds' is deleted: choose another name, or bring it back with "
         rf"`mlflow experiments restore --experiment-id {experiment_id}`$"
     )
     with pytest.raises(TrackingError, match=message):
-        train(experiment="birds")
+        train("again", experiment="birds")
 
 
 def test_a_training_goes_on_in_its_run_whatever_experiment_is_active() -> None:
@@ -333,17 +326,18 @@ def test_a_run_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_whose_process_was_killed_is_settled() -> None:
     with begun() as work:
         Publisher()._attach(work)
-    run_id = str(work.record.run_id)
+        with pytest.raises(ArtifactError, match="out is in use by process"):
+            settle_run(work.folder)
     for _ in range(2):
-        settle_run(run_id)
-        found = held(run_id)
+        settle_run(work.folder)
+        found = held(run_of())
         assert (found["status"], found["tags"]["barrage.error"]) == (
             "KILLED",
             "the process was killed",
         )
-    train()
+    run_id = train()
     assert "barrage.error" not in held(run_id)["tags"]
-    settle_run(run_id)
+    settle_run(work.folder)
     assert held(run_id)["status"] == "FINISHED"
 
 
@@ -411,7 +405,7 @@ def test_a_request_that_arrived_but_failed_is_not_doubled(
 def test_a_model_that_was_half_logged_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
     message = (
         r"could not store MLmodel, code/\S+, data/config\.json: disk full\nthe training is "
-        r"complete and kept in out; log it to MLflow with: barrage-mlflow sync out$"
+        r"complete; it is kept in out; log it to MLflow with: barrage-mlflow sync out$"
     )
     with monkeypatch.context() as broken:
         broken.setattr(MlflowClient, "log_model_artifact", fail)
@@ -447,7 +441,7 @@ def test_a_failure_of_mlflow_does_not_hide_that_of_the_training(
         )
     (note,) = caught.value.__notes__
     assert note.startswith("besides: MLflow at sqlite:///")
-    assert note.endswith("must be in the 'active' state. Current state is deleted.")
+    assert "must be in the 'active' state. Current state is deleted.; it is kept in out" in note
 
 
 def test_an_interrupted_training_does_not_wait_for_mlflow(
@@ -459,7 +453,8 @@ def test_an_interrupted_training_does_not_wait_for_mlflow(
     with pytest.raises(KeyboardInterrupt) as caught:
         train_and_raise(KeyboardInterrupt("SIGTERM"))
     assert caught.value.__notes__ == [
-        "besides: MLflow has not taken all within 0.1 s; log the rest with: barrage-mlflow sync out"
+        "besides: MLflow has not taken all within 0.1 s; it is kept in out; log it to MLflow with: "
+        "barrage-mlflow sync out"
     ]
     go_on.set()
     (thread,) = (each for each in threading.enumerate() if each.name == "publisher")

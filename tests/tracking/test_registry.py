@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking.registry import (
@@ -60,23 +63,31 @@ def test_names_that_the_registry_refuses_are_told() -> None:
     assert error.value.error_code == "INVALID_PARAMETER_VALUE"
 
 
-@pytest.mark.parametrize(
-    ("alias", "reason"),
-    [
-        ("latest", "'latest' alias name (case insensitive) is reserved."),
-        ("Latest", "'latest' alias name (case insensitive) is reserved."),
-        ("v1", "Version alias name 'v1' is reserved."),
-        (
-            "a b",
-            "Invalid alias name: 'a b'. Names may only contain alphanumerics, underscores (_), "
-            "and dashes (-).",
-        ),
-    ],
-)
-def test_aliases_that_mlflow_refuses_are_told(alias: str, reason: str) -> None:
-    message = f"MLflow refuses the alias {alias!r}: {reason} Take one such as champion"
+def test_a_name_that_must_not_be_looked_at_may_yet_be_registered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise MlflowException("Permission denied", error_code=PERMISSION_DENIED)
+
+    monkeypatch.setattr(MlflowClient, "get_registered_model", refuse)
+    check_registrable("new")
+
+
+@pytest.mark.parametrize("alias", ["latest", "Latest", "v1", "a b", ""])
+def test_aliases_that_mlflow_refuses_are_named(alias: str) -> None:
+    message = (
+        f"MLflow refuses the alias {alias!r}: expected letters, digits, _ and -, and not latest, "
+        "v1, v2 …, which are reserved; take one such as champion"
+    )
     with pytest.raises(TrackingError, match=f"^{re.escape(message)}$"):
         check_alias(alias)
+
+
+@pytest.mark.parametrize("alias", ["champion", "v1-b", "new_one", "größe"])
+def test_mlflow_takes_every_other_alias(alias: str) -> None:
+    check_alias(alias)
+    register_version(logged_model(), "small", alias, {})
+    assert find_holder("small", alias) == "1"
 
 
 @pytest.mark.parametrize(

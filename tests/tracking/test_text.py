@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from barrage_mlflow.tracking import flatten_config
 from barrage_mlflow.tracking.datasets import dataset_input, mlflow_type
 from barrage_mlflow.tracking.names import batches, legal_name, legal_tags, plain_text, shorten
+from barrage_mlflow.tracking.params import flatten_config
+from barrage_mlflow.workspace.record import Dataset
 
 
 @pytest.mark.parametrize(
@@ -159,13 +160,13 @@ def test_a_dtype_has_a_type_of_mlflow(dtype, expected):
 def test_mlflow_reads_a_dataset_source_back(source, kind, attribute):
     import mlflow.data
 
-    entity = dataset_input("train", "train", "0", source, {}, 1)
+    entity = dataset_input(Dataset("train", "0", source, {}, 1))
     assert entity.dataset.source_type == kind
     assert getattr(mlflow.data.get_source(entity), attribute) == source
 
 
 def test_a_dataset_without_a_source_comes_from_code():
-    entity = dataset_input("x" * 600, "train", "d" * 64, "", {"age": "float64"}, 7)
+    entity = dataset_input(Dataset("x" * 600, "d" * 64, "", {"age": "float64"}, 7))
     assert entity.to_dictionary() == {
         "dataset": {
             "name": "x" * (500 - 23) + "… (123 more characters)",
@@ -175,12 +176,12 @@ def test_a_dataset_without_a_source_comes_from_code():
             "schema": '{"mlflow_colspec": [{"type": "double", "name": "age", "required": true}]}',
             "profile": '{"num_rows": 7, "num_columns": 1}',
         },
-        "tags": {"mlflow.data.context": "train"},
+        "tags": {"mlflow.data.context": "x" * 600},
     }
 
 
 def test_a_schema_past_mlflows_limit_is_left_out():
     columns = {f"column_{number:06}": "float64" for number in range(20_000)}
-    dataset = dataset_input("train", "train", "0", "", columns, 1).dataset
+    dataset = dataset_input(Dataset("train", "0", "", columns, 1)).dataset
     assert dataset.schema is None
     assert dataset.profile == '{"num_rows": 1, "num_columns": 20000}'

@@ -1,0 +1,167 @@
+"""What is asked of a store before MLflow waits for it, and what a failed call says."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from servers import free_port
+
+from barrage_mlflow.errors import TrackingError
+from barrage_mlflow.tracking import Store, store
+from barrage_mlflow.tracking.store import check_store, shown_uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://ann:secret@host:5000/a", "http://host:5000/a"),
+        ("http://host:5000", "http://host:5000"),
+        ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
+        ("postgresql://ann:secret@host/db", "postgresql://host/db"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_a_shown_uri_has_no_password(uri: str, shown: str) -> None:
+    assert shown_uri(uri) == shown
+
+
+@pytest.fixture
+def answering() -> Iterator[tuple[str, list[int]]]:
+    """A server that gives statuses in turn."""
+    statuses: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"error_code": "INVALID_STATE", "message": "no"}'
+            self.send_response(statuses.pop(0))
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}", statuses
+        http.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("answers", [[200], [401], [404], [503, 200]])
+def test_any_answer_of_a_living_server_will_do(
+    answering: tuple[str, list[int]], answers: list[int]
+) -> None:
+    uri, statuses = answering
+    statuses += answers
+    check_store(uri)
+    assert statuses == []
+
+
+def test_a_proxy_before_a_dead_server(answering: tuple[str, list[int]]) -> None:
+    uri, statuses = answering
+    statuses += [502, 503]
+    with pytest.raises(TrackingError, match=r"does not answer \(status 503\): start it"):
+        check_store(uri, retries=1)
+
+
+def test_the_users_own_settings_of_mlflow_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "7")
+    monkeypatch.setattr(
+        "mlflow.utils.rest_utils.http_request",
+        lambda *_, **options: asked.append(options["timeout"]) or fail(),
+    )
+    with pytest.raises(TrackingError, match="does not answer"):
+        check_store("http://127.0.0.1:1")
+    Store()
+    names = ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+    assert asked == [7]
+    assert [store.os.environ[name] for name in names] == ["7", "2"]
+
+
+def fail() -> None:
+    raise OSError("gone")
+
+
+def test_a_call_to_a_server_that_has_gone_says_so_and_shows_no_password(
+    answering: tuple[str, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, statuses = answering
+    statuses += [200, 200, 200]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.replace("//", "//ann:secret@"))
+    opened = Store()
+    with pytest.raises(TrackingError, match=r"^MLflow at http://127\.\S+ could not write: ") as e:
+        opened.call("write", fail_with, f"API request to {opened.uri} failed")
+    assert "secret" not in str(e.value)
+    opened.uri = f"http://ann:secret@127.0.0.1:{free_port()}"
+    with pytest.raises(TrackingError, match=r"^the MLflow server http://127\.0\.0\.1:\d+ does not"):
+        opened.call("write", fail_with, "refused")
+    opened.close()
+    with pytest.raises(TrackingError, match=r"^MLflow was not asked to write: the training has"):
+        opened.call("write", fail_with, "refused")
+
+
+def fail_with(message: str) -> None:
+    raise OSError(message)
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("locked", "TEMPORARILY_UNAVAILABLE"),
+        ("locked", "INTERNAL_ERROR"),
+        ("UNIQUE constraint failed: datasets.name", "BAD_REQUEST"),
+    ],
+)
+def test_a_busy_database_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, message: str, code: str
+) -> None:
+    monkeypatch.setattr(store, "_PAUSES", (0.01, 0.01))
+    failures: list[Exception] = []
+
+    def write() -> str:
+        if failures:
+            raise failures.pop()
+        return "written"
+
+    failures += [TrackingError(message, code)] * 2
+    opened = Store()
+    assert opened.call("write", write) == "written"
+    failures += [TrackingError(message, code)] * 3
+    with pytest.raises(TrackingError, match=r"^MLflow at sqlite:\S+ could not write: \S+") as e:
+        opened.call("write", write)
+    assert e.value.error_code == code
+
+
+def test_a_database_is_made_to_write_to_and_not_to_read_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/new.db")
+    with pytest.raises(TrackingError, match=r"^there is no MLflow store .*new\.db: run this where"):
+        Store(existing=True)
+    assert not Path("new.db").exists()
+    with pytest.raises(TrackingError, match=r"has no run '1f0c': correct the ID, or set MLFLOW_TR"):
+        Store().read_run("1f0c")
+    assert Path("new.db").exists()
+
+
+def test_files_are_listed_fetched_and_deleted() -> None:
+    with mlflow.start_run() as run:
+        mlflow.log_text("a", "logs/a.txt")
+    opened = Store(existing=True)
+    run_id = run.info.run_id
+    assert opened.list_files(run_id) == ["logs"]
+    assert opened.fetch(run_id, "logs/a.txt", ".").read_text("utf-8") == "a"
+    opened.delete_files(run, "logs")
+    opened.delete_files(run, "logs")  # what is not there, or a store that cannot, is no error
+    assert opened.list_files(run_id) == []
+    with pytest.raises(TrackingError, match=rf"could not fetch logs of run {run_id}: "):
+        opened.fetch(run_id, "logs", ".")
