@@ -34,23 +34,15 @@ class DictNetwork(keras.Model):  # type: ignore[misc]
 
         Args:
             optimizer: as there.
-            loss: as there; ``keras.losses.Loss`` objects in a dict of several outputs are
-                averaged over records.
+            loss: as there; in a dict of several outputs they must be ``keras.losses.Loss`` objects.
             loss_weights: as there.
             kwargs: as there.
         """
         super().compile(optimizer=optimizer, loss=loss, loss_weights=loss_weights, **kwargs)
-        exact = (
-            isinstance(loss, dict)
-            and len(loss) > 1
-            and all(isinstance(one, keras.losses.Loss) for one in loss.values())
-        )
-        known = getattr(self, "_output_means", {})
-        self._output_losses = dict(loss) if exact else {}
-        self._output_weights = dict(loss_weights or {}) if exact else {}
+        self._output_losses = loss if isinstance(loss, dict) and len(loss) > 1 else {}
+        self._output_weights = loss_weights or {}
         self._output_means = {
-            name: known.get(name) or keras.metrics.Mean(name=f"{name}_loss")
-            for name in self._output_losses
+            name: keras.metrics.Mean(name=f"{name}_loss") for name in self._output_losses
         }
 
     def compute_loss(

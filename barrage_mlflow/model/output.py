@@ -169,7 +169,13 @@ class Output:
         depth = 2 if self._temporal and given.shape[:2] == ones.shape[:2] else 1
         meaning = given.shape[:depth]
         if meaning != ones.shape[:depth] or given.size != np.prod(meaning, dtype=int):
-            raise self._wrong_weights(given, ones)
+            steps = f" or {ones.shape[:2]}" if self._temporal else ""
+            timed = ones.ndim > 1
+            remedy = ", or per timestep with sample_weight_mode 'temporal'" if timed else ""
+            raise ComponentError(
+                f"{self.path}: expected sample weights of '{self._name}' of shape "
+                f"({len(ones)},){steps}, got {given.shape}; give one weight per record{remedy}"
+            )
         fitted = given.reshape(meaning + (1,) * (ones.ndim - depth))
         return np.ascontiguousarray(np.broadcast_to(fitted, ones.shape), dtype=np.float32)
 
@@ -230,20 +236,6 @@ class Output:
             f"{self.path}.{key}: expected targets that {kind} can compare with the network's "
             f"output '{self._name}' {show_shape(self._shape)} {self._dtype}, got "
             f"{show_shape(y.shape[1:])} {y.dtype} from loader and transformer ({why}); {remedy}"
-        )
-
-    def _wrong_weights(self, given: np.ndarray, ones: np.ndarray) -> ComponentError:
-        batch, *rest = ones.shape
-        expected = f"({batch},)"
-        remedy = "give one weight per record"
-        if self._temporal:
-            expected += f" or ({batch}, {rest[0]})"
-            remedy = "give one weight per record or per timestep"
-        elif rest and given.shape[:2] == ones.shape[:2]:
-            remedy = "set sample_weight_mode to 'temporal' for one weight per timestep"
-        return ComponentError(
-            f"{self.path}: expected sample weights of '{self._name}' of shape {expected}, "
-            f"got {given.shape}; {remedy}"
         )
 
 

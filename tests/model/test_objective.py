@@ -1,7 +1,5 @@
 """Losses, weights, metrics and their names, against networks that really train."""
 
-import itertools
-
 import keras
 import numpy as np
 import pytest
@@ -346,31 +344,6 @@ def test_a_network_of_one_output_trains_as_keras_does_with_its_weight():
     given = config("one", output("y", "mse", loss_weight=0.25))
     network, _, logs = trained(given, {"y": np.ones((10, 3), "float32")})
     assert logs["loss"] == pytest.approx(mean_squares(network, 1).mean() / 4, rel=1e-5)
-
-
-def test_compiling_again_keeps_the_names():
-    network, objective = prepared(BOTH)
-    for _ in range(2):
-        objective.compile(network, keras.optimizers.SGD(0.0))
-        network.train_step((X, *objective.conform(Y)))
-        assert {*network.get_metrics_result()} == {
-            name for name in objective.monitors() if not name.startswith(("val_", "learning_rate"))
-        }
-
-
-def test_a_dict_network_takes_what_keras_takes():
-    network, _ = prepared(BOTH)
-    network.compile("sgd", loss={"species": "sparse_categorical_crossentropy", "mass": "mse"})
-    results = network.evaluate(X, {**Y, "mass": Y["mass"][:, None]}, verbose=0, return_dict=True)
-    assert {*results} == {"loss", "species_loss", "mass_loss"}
-
-
-def test_training_is_repeatable_and_learns():
-    runs = [trained(BOTH, Y, optimizer=keras.optimizers.SGD(0.1)) for _ in range(2)]
-    for first, second in itertools.pairwise(network.get_weights() for network, _, _ in runs):
-        for a, b in zip(first, second, strict=True):
-            np.testing.assert_array_equal(a, b)
-    assert runs[0][2]["val_loss"] < runs[0][2]["loss"]
 
 
 # What the loader gives.

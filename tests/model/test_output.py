@@ -211,27 +211,17 @@ def test_weights_that_fit(shape, temporal, given, expected):
     assert float(loss) == pytest.approx(np.mean(expected))
 
 
-PER_RECORD = "give one weight per record"
+RECORD = "give one weight per record"
+TIMESTEP = f"{RECORD}, or per timestep with sample_weight_mode 'temporal'"
 
 
 @pytest.mark.parametrize(
     ("shape", "temporal", "given", "message"),
     [
-        (
-            (7, 3),
-            False,
-            floats(5, 7),
-            " of shape (5,), got (5, 7); set sample_weight_mode to 'temporal' for one weight per "
-            "timestep",
-        ),
-        (
-            (7, 3),
-            True,
-            floats(5, 6),
-            f" of shape (5,) or (5, 7), got (5, 6); {PER_RECORD} or per timestep",
-        ),
-        ((3,), False, floats(4), f" of shape (5,), got (4,); {PER_RECORD}"),
-        ((3,), False, floats(), f" of shape (5,), got (); {PER_RECORD}"),
+        ((7, 3), False, floats(5, 7), f" of shape (5,), got (5, 7); {TIMESTEP}"),
+        ((7, 3), True, floats(5, 6), f" of shape (5,) or (5, 7), got (5, 6); {TIMESTEP}"),
+        ((3,), False, floats(4), f" of shape (5,), got (4,); {RECORD}"),
+        ((3,), False, floats(), f" of shape (5,), got (); {RECORD}"),
         (
             (3,),
             False,

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 
 class Recorder(keras.callbacks.Callback):
-    """Keeps every call in order: name, position and what the logs hold."""
+    """Keeps every call in order: name, position and logs."""
 
     def __init__(self):
         super().__init__()
