@@ -102,21 +102,21 @@ def _update(
     weighted: set[str],
 ) -> None:
     """Count a batch in; metrics of outputs that have no weights get none, as in training."""
-    for name, loss in objective.losses.items():
-        value = loss(y[name], scores[name], w.get(name))
+    for name, output in objective.outputs.items():
+        value = output.loss(y[name], scores[name], w.get(name))
         losses[name].update_state(value, sample_weight=len(y[name]))
-        for metric in objective.metrics[name]:
+        for metric in output.metrics:
             metric.update_state(y[name], scores[name], w.get(name) if name in weighted else None)
 
 
 def _metrics(objective: Objective, losses: Mapping[str, Any]) -> dict[str, float]:
     found = {name: float(mean.result()) for name, mean in losses.items()}
-    metrics = {"loss": sum(objective.loss_weights[name] * found[name] for name in found)}
+    metrics = {"loss": sum(objective.outputs[name].loss_weight * found[name] for name in found)}
     several = len(found) > 1
     for name, loss in found.items():
         if several:
             metrics[f"{name}_loss"] = loss
-        for metric in objective.metrics[name]:
+        for metric in objective.outputs[name].metrics:
             metrics[f"{name}_{metric.name}" if several else metric.name] = float(metric.result())
     return metrics
 
