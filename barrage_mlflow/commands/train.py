@@ -137,7 +137,9 @@ def train(
 
 
 def _check_request(register: str | None, alias: str | None, offline: bool) -> None:
-    """Find what MLflow would refuse at the end."""
+    """Find what MLflow would refuse, before anything is begun."""
+    if not offline:
+        tracking.Store()
     if alias is not None:
         tracking.check_alias(alias)
         if register is None:
