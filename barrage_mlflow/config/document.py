@@ -151,15 +151,11 @@ class _Copier:
             self.refuse(path[:3], f"nested deeper than {MAX_DEPTH} levels")
             return None
         if isinstance(value, list | tuple):
-            return [self.copy(item, (*path, i)) for i, item in enumerate(value) if not self.full]
+            return [self.copy(item, (*path, i)) for i, item in enumerate(value)]
         if isinstance(value, Mapping):
-            items = [(self.key(key, path), item) for key, item in value.items() if not self.full]
+            items = [(self.key(key, path), item) for key, item in value.items()]
             return {key: self.copy(item, (*path, key)) for key, item in items if key is not None}
         return self.scalar(value, path)
-
-    @property
-    def full(self) -> bool:
-        return self.count >= MAX_VALUES
 
     def key(self, key: object, path: Path) -> str | None:
         text = joined(key) if isinstance(key, str) else None

@@ -38,18 +38,6 @@ def test_the_index_is_that_of_the_installed_keras(tool):
     assert made == shipped, "it is old: run tools/keras_index.py"
 
 
-def test_every_path_leads_to_what_is_described(tool):
-    for path in keras_index._index()["paths"]:
-        entry, found = keras_index.at(path), tool.find(path)
-        form = "class" if inspect.isclass(found) else "function" * inspect.isroutine(found)
-        assert entry.form == form or not form
-        assert entry.kinds == tuple(
-            kind.name
-            for kind in KINDS.values()
-            if entry.form == "class" and issubclass(found, tuple(map(tool.find, kind.bases)))
-        )
-
-
 def test_an_index_of_another_keras_is_noticed(monkeypatch):
     for version, same in {"3.15.9": True, "3.16.0": False}.items():
         monkeypatch.setattr(importlib.metadata, "version", lambda _, version=version: version)
