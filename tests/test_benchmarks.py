@@ -40,7 +40,7 @@ def bench(*arguments):
     return subprocess.run([sys.executable, RUN, *arguments], capture_output=True, text=True)
 
 
-@pytest.mark.nightly("benchmarks")
+@pytest.mark.nightly(part="benchmarks")
 @pytest.mark.parametrize("name", CASES)
 def test_a_case_works_from_end_to_end(name):
     done = bench("--short", "--case", name)
