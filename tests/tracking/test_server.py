@@ -14,10 +14,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import mlflow
 import pytest
+from barrage_mlflow.stopping import StopSignals
 from servers import MlflowServer, free_port
 
 from barrage_mlflow.errors import TrackingError
-from barrage_mlflow.stopping import StopSignals
 from barrage_mlflow.tracking import open_run, server
 from barrage_mlflow.tracking.server import call, check_store, no_patience, post, shown_uri
 
