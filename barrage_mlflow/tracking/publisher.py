@@ -80,7 +80,7 @@ class Publisher:
         self._epochs: dict[int, Epoch] = {}
         self._files: dict[str, tuple[int, int]] = {}
         self._slots: list[str] = []
-        self._checkpoint: Path | None = None
+        self._checkpoint: tuple[Path, int] | None = None
         self._rested = 0.0
         self._project_run: str | None = None
         self._left = threading.Event()
@@ -319,12 +319,16 @@ class Publisher:
     def _publish_checkpoint(self) -> None:
         """Send the newest resume checkpoint to the slot whose turn it is."""
         checkpoint = newest_checkpoint(self._work.folder)
-        if checkpoint is None or checkpoint == self._checkpoint:
+        if checkpoint is None:
+            return
+        # A checkpoint after the validation replaces that of the same step before it.
+        state = checkpoint, checkpoint.stat().st_mtime_ns
+        if state == self._checkpoint:
             return
         self._slots = self._slots or slots(self._store, self._run.info.run_id)
         send_checkpoint(self._work.folder, checkpoint, self._slots[0], self._send)
         self._slots.reverse()
-        self._checkpoint = checkpoint
+        self._checkpoint = state
 
     def _send(self, files: Mapping[str, Path]) -> None:
         """Send files by their paths among the artifacts, but for those that have not changed."""
