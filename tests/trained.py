@@ -62,7 +62,7 @@ def train_epoch(work: Workspace, epoch: int, **metrics: float) -> None:
     """Add what an epoch leaves: metrics, better weights and a resume checkpoint."""
     work.history.add(epoch, metrics or {"loss": 1 / epoch, "val_loss": 2 / epoch})
     write(work.folder / "checkpoints/best.weights.h5", f"weights of epoch {epoch}")
-    name = f"epoch-{epoch:05}.npz"
+    name = f"step-{epoch:09}.npz"
     write(work.folder / "checkpoints/resume" / name, f"checkpoint of epoch {epoch}")
 
 

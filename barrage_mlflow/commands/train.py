@@ -13,6 +13,7 @@ from barrage_mlflow.errors import ArtifactError, TrackingError
 from barrage_mlflow.tracking.checkpoints import fetch_training
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
+from barrage_mlflow.tracking.runs import settle_run
 from barrage_mlflow.training import train as recipe
 from barrage_mlflow.training.prepare import read_document, read_sets, resolve
 from barrage_mlflow.training.stop import StopRequest
@@ -113,6 +114,9 @@ def train(
                     _wait_for(folder)
                 elif isinstance(resume, str):
                     folder = _find_or_fetch(resume, folder)
+                elif folder and not (resume or resume_anyway or offline):
+                    # A training that was killed there could not end its run itself.
+                    settle_run(folder)
             project = Path(config).parent if isinstance(config, str | os.PathLike) else Path.cwd()
             return recipe.train(
                 config,
@@ -173,13 +177,11 @@ def _wait_for(folder: Path | None) -> None:
 def _find_or_fetch(run_id: str, folder: Path | None) -> Path:
     """Find the folder of a run, or fetch its newest resume checkpoint into one."""
     folder = folder or find_run(_HOME, run_id) or artifacts.default_folder()
-    with locked(folder):
-        record = read_record(folder)
-        if record is None:
-            artifacts.check_free(folder)
-            fetch_training(run_id, folder)
-        elif record.run_id != run_id:
-            raise ArtifactError(
-                f"{folder} has the run {record.run_id}, not {run_id}: name another folder"
-            )
+    record = read_record(folder)
+    if record is None:
+        fetch_training(run_id, folder)
+    elif record.run_id != run_id:
+        raise ArtifactError(
+            f"{folder} has the run {record.run_id}, not {run_id}: name another folder"
+        )
     return folder

@@ -6,8 +6,8 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -162,9 +162,10 @@ def train(
                     plan = prepare(resolved, sets, work.transformer)
                     write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
                 further = [*callbacks, *([progress_callback(progress)] if progress else [])]
-                best_epoch, network = train_epochs(
-                    plan, folder, work.history, further, checkpoint, stop
-                )
+                with _drawn(work):
+                    best_epoch, network = train_epochs(
+                        plan, folder, work.history, further, checkpoint, stop
+                    )
                 with stop.at_once():
                     package(plan, network, work, process)
                 work.update(best_epoch=best_epoch)
@@ -223,8 +224,6 @@ def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelPro
     Raises:
         ComponentError: the packaged model does not score elsewhere as it does here.
     """
-    from barrage_mlflow.services import write_learning_curves
-
     folder = work.folder
     model = folder / artifacts.MODEL
     data = model / artifacts.DATA
@@ -240,7 +239,18 @@ def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelPro
     homes = [path.parent for path in (*files, *find_code(plan.config))]
     again = partial(answer, scorer, example)
     prove(process, model, scores, again, [folder, Path.cwd(), *homes])
-    write_learning_curves(work.history, folder / artifacts.LEARNING_CURVES)
+
+
+@contextmanager
+def _drawn(work: Workspace) -> Iterator[None]:
+    """Draw the learning curves when the epochs are over, also where they broke off."""
+    from barrage_mlflow.services import write_learning_curves
+
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the disk is full, and may be why
+            write_learning_curves(work.history, work.folder / artifacts.LEARNING_CURVES)
 
 
 def _find_checkpoint(work: Workspace) -> Checkpoint | None:

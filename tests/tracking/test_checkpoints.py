@@ -59,12 +59,12 @@ def test_the_last_two_are_there_while_training_goes_on_and_gone_when_it_has_fini
     with published(config=IN_MLFLOW) as work:
         for epoch in (1, 2, 3):
             train_epoch(work, epoch)
-            while f"epoch-{epoch:05}.npz" not in checkpoints_in(run_of()):
+            while f"step-{epoch:09}.npz" not in checkpoints_in(run_of()):
                 pass
         found = checkpoints_of(run_of())
         assert sorted(slot_files(run_of())) == ["a.json", "a.zip", "b.json", "b.zip"]
         package(work, 3)
-    assert found == {"epoch-00002.npz", "epoch-00003.npz"}
+    assert found == {"step-000000002.npz", "step-000000003.npz"}
     assert not any(name.startswith("resume/") for name in files(run_of()))
 
 
@@ -95,7 +95,7 @@ def test_what_is_fetched_is_all_that_a_training_needs(caplog: pytest.LogCaptureF
     fetch_training(run_id, Path("there"))
     fetched = sorted(p.relative_to("there").as_posix() for p in Path("there").rglob("*.*"))
     assert fetched == [
-        "checkpoints/resume/epoch-00001.npz",
+        "checkpoints/resume/step-000000001.npz",
         "code/project/loaders.py",
         "config.json",
         "metrics.jsonl",
@@ -112,10 +112,10 @@ def test_what_is_fetched_is_all_that_a_training_needs(caplog: pytest.LogCaptureF
     # It goes on in its run, in the other slot.
     with pytest.raises(KeyboardInterrupt, match="SIGTERM"), published("there", IN_MLFLOW) as work:
         go_on(work)
-    assert checkpoints_of(run_id) == {"epoch-00001.npz", "epoch-00002.npz"}
+    assert checkpoints_of(run_id) == {"step-000000001.npz", "step-000000002.npz"}
     write(slot_files(run_id)["b.zip"], "cut off")
     fetch_training(run_id, Path("elsewhere"))
-    assert Path("elsewhere/checkpoints/resume/epoch-00001.npz").exists()
+    assert Path("elsewhere/checkpoints/resume/step-000000001.npz").exists()
     assert f"the resume checkpoint resume/b of run {run_id} is damaged" in caplog.messages
     write(slot_files(run_id)["a.json"], "torn")
     with pytest.raises(ArtifactError, match="has no whole resume checkpoint in MLflow"):
@@ -144,7 +144,7 @@ def test_a_copy_that_fails_is_sent_later(
             train_epoch(work, 1)
             while not caplog.messages:
                 pass
-        while "epoch-00001.npz" not in checkpoints_in(run_of()):
+        while "step-000000001.npz" not in checkpoints_in(run_of()):
             pass
         package(work, 1)
     assert held(run_of())["status"] == "FINISHED"
