@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from barrage_mlflow.scoring.scorer import Scorer
     from barrage_mlflow.training.train import TrainingResult
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "commands.barrage_model": ("BarrageModel",),
