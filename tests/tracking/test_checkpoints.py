@@ -21,6 +21,7 @@ from trained import (
     published,
     run_of,
     train_epoch,
+    wait_until,
     write,
 )
 
@@ -59,8 +60,7 @@ def test_the_last_two_are_there_while_training_goes_on_and_gone_when_it_has_fini
     with published(config=IN_MLFLOW) as work:
         for epoch in (1, 2, 3):
             train_epoch(work, epoch)
-            while f"step-{epoch:09}.npz" not in checkpoints_in(run_of()):
-                pass
+            wait_until(lambda name=f"step-{epoch:09}.npz": name in checkpoints_in(run_of()))
         found = checkpoints_of(run_of())
         assert sorted(slot_files(run_of())) == ["a.json", "a.zip", "b.json", "b.zip"]
         package(work, 3)
@@ -142,10 +142,8 @@ def test_a_copy_that_fails_is_sent_later(
         with monkeypatch.context() as broken:
             broken.setattr("mlflow.MlflowClient.log_artifact", fail)
             train_epoch(work, 1)
-            while not caplog.messages:
-                pass
-        while "step-000000001.npz" not in checkpoints_in(run_of()):
-            pass
+            wait_until(lambda: caplog.messages)
+        wait_until(lambda: "step-000000001.npz" in checkpoints_in(run_of()))
         package(work, 1)
     assert held(run_of())["status"] == "FINISHED"
     assert "store is full\nmeanwhile all is kept in out" in caplog.messages[0]
