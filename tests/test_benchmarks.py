@@ -50,12 +50,10 @@ def test_a_case_works_from_end_to_end(name):
     assert done.stdout.splitlines()[-1] == "sizes were tiny: the figures mean nothing"
 
 
-def test_the_cases_are_listed_and_the_page_describes_each():
+def test_the_cases_are_listed_and_described():
     assert bench("--list").stdout.split() == CASES
     described = (ROOT / "benchmarks" / "cases.md").read_text("utf-8")
     assert re.findall(r"^\*\*(\w+)\.\*\*", described, re.M) == CASES
-    page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
-    assert [case for case in CASES if not re.search(rf"^\| {case}\b", page, re.M)] == []
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ def train_epochs(
         validation = ValidationBatches(
             plan.sets["validation"], plan.validation, plan.specs, solver["batch_size"], feeder
         )
+        watch.reach(TRAIN)
         fit(
             plan.network,
             train,

@@ -183,7 +183,7 @@ def test_an_augmentor_that_changes_the_shape() -> None:
 def test_params_that_a_service_finds_late(monkeypatch: pytest.MonkeyPatch) -> None:
     import keras
 
-    def refuse(*arguments: object) -> None:
+    def refuse(self: object, *arguments: object) -> None:
         raise TypeError("unsupported operand")
 
     monkeypatch.setattr(keras.callbacks.TensorBoard, "on_epoch_end", refuse)

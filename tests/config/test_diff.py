@@ -158,7 +158,7 @@ def test_a_file_with_faults(tmp_path):
     with pytest.raises(ConfigError, match="unknown key 'epoch'") as caught:
         load_config_for_diff(file)
     assert [fault.path for fault in caught.value.faults] == ["$.dataset.seed", "$.solver"]
-    with pytest.raises(ConfigError, match=r"^nowhere\.json  \$: no such file"):
+    with pytest.raises(ConfigError, match=r"^nowhere\.json: no such file"):
         load_config_for_diff("nowhere.json")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
 from typing import Any
 
 from barrage_mlflow.dataset.types import Record
@@ -13,6 +14,7 @@ def _reads_one(name: str, demanded: bool) -> Callable[..., Any]:
     """A method of dict that reads a key, which it demands unless it is given a default."""
     method = getattr(dict, name)
 
+    @wraps(method)
     def read(self: WatchedRecord, key: Any, *default: Any) -> Any:
         self.read(key, demanded=demanded and not default)
         return method(self, key, *default)
@@ -24,6 +26,7 @@ def _reads_all(name: str) -> Callable[..., Any]:
     """A method of dict that reads every key at once."""
     method = getattr(dict, name)
 
+    @wraps(method)
     def read(self: WatchedRecord) -> Any:
         self.read(*dict.keys(self), demanded=True)
         return method(self)
