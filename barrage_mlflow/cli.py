@@ -237,7 +237,7 @@ def check(config: str, train: str | None, validation: str | None, records: int) 
     With TRAIN it goes on to a dry run: it reads the first records, fits the transformer on them,
     builds the network and runs a batch of training, validation and scoring. Nothing is kept.
     """
-    from barrage_mlflow.commands.check import check_config, dry_run
+    from barrage_mlflow.commands.check import check_config
     from barrage_mlflow.config import code_modules
 
     checked = check_config(config, overrides())
@@ -247,6 +247,8 @@ def check(config: str, train: str | None, validation: str | None, records: int) 
         count = len(checked.faults)
         _fail(f"{count} fault{'s' if count > 1 else ''} in {config}", 1)
     if train is not None:
+        from barrage_mlflow.commands.dry_run import dry_run
+
         for module in code_modules(checked.document.data):
             click.echo(f"importing {module}", err=True)
         run = dry_run(checked.document, train, validation, records)

@@ -59,7 +59,7 @@ FAULTS: dict[str, str] = {
     "duplicate key in YAML": (
         "config.yaml:3:3  $: not YAML: key 'epochs' is there twice, first on line 2"
     ),
-    "UTF-16": "config.json:1  $: not UTF-8 text; save it as UTF-8",
+    "UTF-16": "config.json:1: not UTF-8 text; save it as UTF-8",
     "comment": (
         "config.json:2:17  $: not JSON: JSON has no comments; remove it, or write the "
         "config as YAML"
@@ -69,8 +69,8 @@ FAULTS: dict[str, str] = {
     "NaN in YAML": (
         "config.yaml:1:37  $.solver.optimizer.learning_rate: expected a finite number, got nan"
     ),
-    "50 MB": "config.json  $: larger than 5 MB, which no config is",
-    "50 MB of YAML": "config.yaml  $: larger than 5 MB, which no config is",
+    "50 MB": "config.json: larger than 5 MB, which no config is",
+    "50 MB of YAML": "config.yaml: larger than 5 MB, which no config is",
     "nested lists": "config.json:1:1  $: not JSON: nested deeper than 100 levels",
     "nested objects": "config.json:1:1  $: not JSON: nested deeper than 100 levels",
     "nested YAML lists": "config.yaml  $: not YAML: nested deeper than 100 levels",
@@ -82,7 +82,7 @@ FAULTS: dict[str, str] = {
     "key without quotes": (
         "config.json:1:2  $: not JSON: expected a key in double quotes, got 'solver'"
     ),
-    "undecodable bytes": "config.json:2  $: not UTF-8 text; save it as UTF-8",
+    "undecodable bytes": "config.json:2: not UTF-8 text; save it as UTF-8",
     "NUL": (
         "config.json:1:14  $: not JSON: expected the end of the file after one JSON value, "
         "got '\\x00'"

@@ -1,6 +1,6 @@
 """A training in small: what it shows of each stage, and where and how it stops.
 
-What a user reads of each case is in ``golden_check/<case>.txt``.
+What a user reads of each case is in ``golden_dry_run/<case>.txt``.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import pytest
 from small import small_config, small_frame
 
 from barrage_mlflow.cli import explain_error
-from barrage_mlflow.commands.check import DryRun, dry_run
+from barrage_mlflow.commands.dry_run import DryRun, dry_run
 from barrage_mlflow.config import add_project_path, read_config
 from barrage_mlflow.errors import RecordError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-GOLDEN = Path(__file__).with_name("golden_check")
+GOLDEN = Path(__file__).with_name("golden_dry_run")
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
 
@@ -210,7 +210,8 @@ def test_nothing_is_left_on_disk_and_nothing_is_tracked(tmp_path: Path) -> None:
     before = {path for path in tmp_path.rglob("*") if "__pycache__" not in path.parts}
     code = """
     import sys
-    from barrage_mlflow.commands.check import check_config, dry_run
+    from barrage_mlflow.commands.check import check_config
+    from barrage_mlflow.commands.dry_run import dry_run
     error = dry_run(check_config("config.json").document, "train.csv").error
     print(error, "mlflow" in sys.modules)
     """
