@@ -126,10 +126,6 @@ def test_a_run_is_found_or_fetched(
     message = r"^other has the run 1f0c, not 2f0c: name another folder$"
     with pytest.raises(ArtifactError, match=message):
         resume("2f0c", "other")
-    Path("full").mkdir()
-    Path("full/notes.txt").touch()
-    with pytest.raises(ArtifactError, match=r"^full is not empty"):
-        resume("2f0c", "full")
 
 
 @pytest.mark.parametrize("options", [{"resume": True}, {"resume_anyway": True}])
@@ -144,8 +140,8 @@ def test_resuming_needs_a_folder(options: dict[str, Any]) -> None:
         ({"register": "a/b"}, r"could not register a model 'a/b'"),
         (
             {"register": "small", "alias": "latest"},
-            r"^MLflow refuses the alias 'latest': 'latest' alias name \(case insensitive\) is "
-            r"reserved\. Take one such as champion$",
+            r"^MLflow refuses the alias 'latest': expected letters, digits, _ and -, and not latest, "
+            r"v1, v2 …, which are reserved; take one such as champion$",
         ),
         (
             {"alias": "champion"},
