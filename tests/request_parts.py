@@ -213,6 +213,7 @@ FORMATS = (*JSON_FORMATS, "csv", "parquet")
 
 
 def to_csv(records: Sequence[Record]) -> bytes:
+    """A CSV file, with bytes in base64."""
     text = io.StringIO()
     columns = _by_column(records)
     writer = csv.writer(text)
@@ -232,6 +233,7 @@ def to_csv(records: Sequence[Record]) -> bytes:
 
 
 def to_parquet(records: Sequence[Record]) -> bytes:
+    """A Parquet file."""
     import pandas as pd
 
     file = io.BytesIO()
