@@ -6,8 +6,9 @@
 
 Each model is trained by ``barrage-mlflow train`` and served by ``mlflow models serve``. Whatever is
 sent, the answer must be a score or a refusal that names what is wrong (``bad_requests`` has the
-kinds and the rules), after each hundred a good request must be scored as the model scores offline,
-and the process must be the one that was started. With ``--good`` its memory must be level.
+kinds, ``request_parts`` the rules), after each hundred a good request must be scored as the model
+scores offline, and the process must be the one that was started. With ``--good`` its memory must be
+level.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bad_requests import FORMATS, LISTED, Answer, good_request, judge, make_request
+from bad_requests import make_request
+from request_parts import FORMATS, LISTED, Answer, good_request, judge
 from serving_models import PROJECTS, Server, Trained, train
 
 _EVERY = 100

@@ -117,3 +117,32 @@ def services(**blocks):
             **blocks,
         },
     }
+
+
+class Recorder(keras.callbacks.Callback):
+    """Keeps every call in order: name, position and logs."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    @property
+    def names(self):
+        return [call[0] for call in self.calls]
+
+
+def _recording(name):
+    def method(self, *args, **kwargs):
+        *position, logs = (*args, *kwargs.values())
+        self.calls.append((name, *position, logs))
+
+    return method
+
+
+for _name in dir(keras.callbacks.Callback):
+    if _name.startswith(("on_train", "on_test", "on_epoch")):
+        setattr(Recorder, _name, _recording(_name))
+
+
+def weights(network):
+    return network.get_weights()

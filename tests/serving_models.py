@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bad_requests import FORMATS, JSON_FORMATS, Answer, Column, Model
+from request_parts import FORMATS, JSON_FORMATS, Answer, Column, Model
 from servers import free_port
 from serving_parts import COLOURS, FINISHES, PHOTO, encode_photo
 

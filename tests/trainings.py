@@ -20,6 +20,7 @@ from barrage_mlflow.training.train import train
 from barrage_mlflow.workspace.record import RunRecord
 from barrage_mlflow.workspace.workspace import Workspace
 
+OUT = Path("out")
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
 

@@ -5,39 +5,29 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from small import small_config, small_frame
+from predict_parts import score_file
 from stub_scorer import StubScorer
 
-from barrage_mlflow import ArtifactError, BarrageModel, RecordError, Scorer, train
-from barrage_mlflow.commands import predict as batch_scoring
-from barrage_mlflow.commands.predict import FileScores, print_scores
+from barrage_mlflow import ArtifactError, RecordError
+from barrage_mlflow.commands.predict import print_scores
 from barrage_mlflow.dataset import Parts
 from barrage_mlflow.errors import ComponentError
-from barrage_mlflow.evaluation.measure import evaluate
-from barrage_mlflow.scoring.pyfunc import load_scorer
 from barrage_mlflow.workspace.lock import locked
+
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 SOURCES = ["csv", "csv.gz", "jsonl", "json", "parquet"]
 OUTPUTS = ["csv", "jsonl", "json", "parquet"]
 RECORDS = 57
-
-
-@pytest.fixture(autouse=True)
-def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several parts of several pieces in a small file, and every moment to go on from kept."""
-    monkeypatch.setattr("barrage_mlflow.dataset.records.parts.PART", 12)
-    monkeypatch.setattr("barrage_mlflow.workspace.resumable._SAVE_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -48,10 +38,6 @@ def model(tmp_path: Path) -> Path:
         (folder / name).mkdir(parents=True)
         (folder / name / "file").write_text(name)
     return folder
-
-
-def score_file(scorer: Scorer, source: str, *output: Any, **options: Any) -> FileScores:
-    return batch_scoring.score_file(scorer, source, *output, **{"batch_size": 4, **options})
 
 
 def write_records(kind: str, records: int = RECORDS) -> str:
@@ -352,100 +338,3 @@ def test_a_damaged_file_is_told_when_it_is_reached(model: Path) -> None:
         file.write("1,2,3,4\n")
     with pytest.raises(RecordError, match=r"^records.csv is not CSV: Error tokenizing.* line 59"):
         score_file(StubScorer(model), source, "scores.csv")
-
-
-# Real models ------------------------------------------------------------------------------
-
-POSTCODES = '''
-import numpy as np
-from barrage_mlflow import RecordLoader, RecordMode
-
-class Loader(RecordLoader):
-    """Reads the letters of a postcode, and a number."""
-
-    def load(self, record):
-        letters = [float(ord(letter)) for letter in (record["postcode"] or "").ljust(5)]
-        x = {"x": np.array([record["a"], *letters], np.float32)}
-        return (x,) if self.mode is RecordMode.SCORE else (x, {"label": np.array(record["label"])})
-'''
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """The artifact folder of a model that reads postcodes, and its URI."""
-    home = tmp_path_factory.mktemp("trained")
-    (home / "postcodes.py").write_text(POSTCODES)
-    config = small_config(solver__epochs=1, dataset__loader={"import": "postcodes.Loader"})
-    layers = config["model"]["network"]["params"]["layers"]
-    layers[0]["params"]["shape"] = [6]
-    frame = small_frame(40)
-    frame["postcode"] = ["K1A", *(f"{number:05}" for number in range(1, 40))]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
-        patch.syspath_prepend(home)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-        result = train(config, frame, frame, artifact_dir=home / "out", register="postcodes")
-        mlflow.MlflowClient().set_registered_model_alias("postcodes", "champion", "1")
-        yield result.artifact_dir, "models:/postcodes@champion"
-
-
-def write_postcodes(records: int = 700) -> pd.DataFrame:
-    """Records of which no postcode holds a letter."""
-    frame = small_frame(records, seed=3).drop(columns="label")
-    frame["postcode"] = [f"{number:05}" for number in range(records)]
-    frame.to_csv("records.csv", index=False)
-    return frame
-
-
-def test_all_ways_in_give_the_same_scores(
-    trained: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, uri = trained
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder.parent}/mlflow.db")
-    frame = write_postcodes()
-    frame.to_json("records.jsonl", orient="records", lines=True, double_precision=15)
-    frame.to_parquet("records.parquet")
-    scorer = Scorer.load(folder)
-    expected = scorer.score(frame)["label"]
-    np.testing.assert_array_equal(scorer.score("records.csv")["label"], expected)
-    predicted = BarrageModel(folder).predict("records.csv")
-    np.testing.assert_array_equal([score["label"] for score in predicted], expected)
-    for kind in ("csv", "jsonl", "parquet"):
-        path = f"records.{kind}"
-        score_file(load_scorer(uri), path, "scores.parquet", ["postcode"], batch_size=256)
-        table = pq.read_table("scores.parquet")
-        np.testing.assert_array_equal(np.array(table["label"].to_pylist(), np.float32), expected)
-        assert table["postcode"].to_pylist() == frame["postcode"].tolist()
-
-
-def copy_elsewhere(folder: Path) -> Scorer:
-    """The scorer of a copy of a model whose engine is another version."""
-    shutil.copytree(folder / "model", "other")
-    with Path("other/code/barrage_mlflow/errors.py").open("a") as module:
-        module.write("# another version of the engine\n")
-    scorer = Scorer.load("other")
-    assert type(scorer) is not Scorer
-    return scorer
-
-
-def test_a_model_that_has_a_process_of_its_own_scores_files_too(
-    trained: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("barrage_mlflow.scoring.scorer._PIECE", 8)
-    frame = write_postcodes(70)
-    expected = Scorer.load(trained[0]).score(frame)["label"]
-    scorer = copy_elsewhere(trained[0])
-    np.testing.assert_array_equal(scorer.score("records.csv")["label"], expected)
-    done = score_file(scorer, "records.csv", "scores.parquet", ["postcode"], batch_size=4)
-    assert done.records == 70
-    scores = np.array(pq.read_table("scores.parquet")["label"].to_pylist(), np.float32)
-    np.testing.assert_allclose(scores, expected, rtol=1e-5)
-    labelled = frame.assign(label=[0, 1] * 35)
-    labelled.to_csv("labelled.csv", index=False)
-    metrics = evaluate(Scorer.load(trained[0]), labelled).metrics
-    assert evaluate(scorer, "labelled.csv").metrics == metrics
-    frame["a"] = ["many" if row == 9 else cell for row, cell in enumerate(frame["a"])]
-    frame.to_csv("records.csv", index=False)
-    with pytest.raises(RecordError, match=r"record 5, column 'a': expected a number, got") as bad:
-        score_file(scorer, "records.csv", "again.csv", batch_size=4)
-    assert bad.value.__notes__[0] == "records are counted from records.csv, record 4 (line 6)"

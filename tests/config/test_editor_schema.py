@@ -5,62 +5,23 @@ import json
 import random
 import subprocess
 import sys
-from pathlib import Path
 
 import jsonschema
 import jsonschema_rs
 import pytest
-from recipes import RECIPES, write_project
+from recipes import RECIPES
+from schema_parts import EXAMPLES, GOLDEN, Validators, base_config, completed
 
 from barrage_mlflow.config import find_faults, read_config, schema
 from barrage_mlflow.config.editor_schema import editor_schema
-from barrage_mlflow.config.paths import show_path
-from barrage_mlflow.errors import ImportPathError
 
-GOLDEN = Path(__file__).parent / "golden"
-EXAMPLES = Path(__file__).parents[2] / "examples"
+pytestmark = pytest.mark.usefixtures("importable")
+
 VALID = [
     *(json.loads(path.read_text("utf-8")) for path in GOLDEN.glob("*/resolved.json")),
     *(read_config(path).data for path in EXAMPLES.glob("*/config.json")),
     *RECIPES.values(),
 ]
-
-
-class Validators:
-    """A schema in two validators, neither of them ours."""
-
-    def __init__(self, tree):
-        self.tree = tree
-        self.python = jsonschema.Draft202012Validator(tree)
-        self.rust = jsonschema_rs.Draft202012Validator(tree)
-
-    def accepts(self, data):
-        accepted = self.python.is_valid(data)
-        assert self.rust.is_valid(data) is accepted
-        return accepted
-
-    def errors(self, data):
-        """Path and keyword of every error, those of the choices of an ``anyOf`` too."""
-        rest = list(self.python.iter_errors(data))
-        found = set()
-        while rest:
-            error = rest.pop()
-            rest += error.context
-            found.add((show_path(tuple(error.absolute_path)), error.validator))
-        return found
-
-
-@pytest.fixture(scope="module")
-def code(tmp_path_factory):
-    """The folder with all the code that the configs name."""
-    folder = tmp_path_factory.mktemp("code")
-    write_project(folder)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def _project(monkeypatch, code):
-    monkeypatch.syspath_prepend(str(code))
 
 
 @pytest.fixture(scope="module")
@@ -161,22 +122,6 @@ PLANTED = [
 ]
 
 
-def base_config():
-    stopping = {"monitor": "loss", "mode": "min", "patience": 1, "min_delta": 0}
-    return {
-        "dataset": {
-            "loader": {"import": "golden_parts.Loader", "params": {}},
-            "transformer": {"import": "IdentityTransformer"},
-        },
-        "model": {
-            "network": {"import": "golden_parts.network", "params": {"units": 3}},
-            "outputs": [{"name": "y", "loss": {"import": "mse"}}],
-        },
-        "solver": {"optimizer": {"import": "Adam", "learning_rate": 0.1}},
-        "services": {"train_early_stopping": stopping},
-    }
-
-
 @pytest.mark.parametrize(("path", "value", "engine", "by_plain", "by_project"), PLANTED)
 def test_a_single_value(path, value, engine, by_plain, by_project, plain, golden):
     data = base_config()
@@ -222,17 +167,6 @@ def nodes_of(value):
 
 def keys_of(holder):
     return list(holder) if isinstance(holder, dict) else list(range(len(holder)))
-
-
-def completed(node):
-    """The names that an editor completes, each with its description."""
-    names = {}
-    for choice in node["properties"]["import"]["anyOf"]:
-        names |= dict.fromkeys(choice.get("enum", ()), "")
-        if "const" in choice:
-            names[choice["const"]] = choice["description"]
-    assert node["properties"]["import"]["anyOf"][-1] == {"type": "string", "minLength": 1}
-    return names
 
 
 def test_names_complete_where_they_fit(penguins):
@@ -292,112 +226,6 @@ def test_params_have_types_defaults_and_what_is_required(penguins):
     assert definitions["keras.losses.Huber"]["properties"]["delta"] == {"default": 1.0}
     assert definitions["keras.layers.Dense"]["required"] == ["units"]
     assert "learning_rate" not in definitions["keras.optimizers.Adam"]["properties"]
-
-
-# The files of a package of many kinds, and the names and params that its schema has of it.
-ZOO = (GOLDEN / "zoo.txt").read_text("utf-8")
-ZOO_SCHEMA = json.loads((GOLDEN / "zoo.json").read_text("utf-8"))
-
-
-@pytest.fixture
-def zoo(tmp_path, monkeypatch):
-    """The package, and a module of it that is no Python, in the working folder."""
-    files = dict(part.split("\n", 1) for part in ZOO.split("### ")[1:])
-    for name, text in {**files, "broken.py": "def ("}.items():
-        path = tmp_path / "zoo" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-
-def of_zoo(tree):
-    """What a schema has of the package: its names by kind, and the params of each."""
-    dataset = tree["properties"]["dataset"]["properties"]
-    model = tree["properties"]["model"]["properties"]
-    output = model["outputs"]["items"]["properties"]
-    blocks = {
-        "loader": dataset["loader"],
-        "augmentor": dataset["augmentor"]["items"],
-        "network": model["network"],
-        "loss": output["loss"],
-        "metric": output["metrics"]["items"],
-        "layer": tree["$defs"]["layer"],
-    }
-    names = {
-        kind: {name: doc for name, doc in completed(block).items() if name.startswith("zoo.")}
-        for kind, block in blocks.items()
-    }
-    return {"names": names, "params": {k: v for k, v in tree["$defs"].items() if "zoo." in k}}
-
-
-def test_a_package_is_read_and_not_run(zoo, caplog):
-    tree = editor_schema("zoo")
-    assert not {"zoo", "zoo.birds"} & set(sys.modules)
-    jsonschema.Draft202012Validator.check_schema(tree)
-    (record,) = caplog.records
-    assert record.getMessage().startswith("zoo.broken is left out: ")
-    assert of_zoo(tree) == ZOO_SCHEMA
-    # As a network its params may serve placeholders, as a layer they may not.
-    assert "additionalProperties" not in ZOO_SCHEMA["params"]["network:zoo.nets.makers.Net"]
-    assert ZOO_SCHEMA["params"]["zoo.nets.makers.Net"]["additionalProperties"] is False
-
-
-def test_placeholders_stand_for_params_of_the_model_alone(zoo):
-    validators = Validators(editor_schema("zoo"))
-    layers = [
-        {"import": "zoo.Deep", "params": {"units": "{{u}}", "shape": [1, "{{u}}"]}},
-        {"import": "zoo.Deep", "params": "{{all}}"},
-        "{{layer}}",
-    ]
-    config = base_config()
-    config["model"]["network"] = {"import": "sequential_from_config", "params": {"layers": layers}}
-    assert validators.accepts(config)
-    layers[0]["params"]["units"] = "8"
-    assert validators.errors(config) >= {("$.model.network.params.layers[0].params.units", "type")}
-    config["model"]["network"]["params"]["layers"] = "{{layers}}"
-    assert validators.accepts(config)
-    config["dataset"]["loader"] = {"import": "zoo.Owl", "params": {"wings": "{{u}}"}}
-    assert validators.errors(config) == {("$.dataset.loader.params.wings", "type")}
-
-
-def test_a_single_module_with_one_component(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "single.py").write_text(
-        "from barrage_mlflow.dataset import IdentityTransformer as Base\n\n"
-        "class Näme(Base):\n    pass\n",
-        "utf-8",
-    )
-    tree = editor_schema("single")
-    validators = Validators(tree)
-    transformer = tree["properties"]["dataset"]["properties"]["transformer"]
-    assert next(iter(completed(transformer))) == "single.Näme"
-    config = base_config()
-    config["dataset"]["transformer"] = {"import": "single.Näme", "params": {"a": 1}}
-    assert validators.errors(config) == {("$.dataset.transformer.params", "additionalProperties")}
-
-
-@pytest.mark.parametrize(
-    ("project", "message"),
-    [
-        ("penguin", r"no package or module 'penguin' .* path; did you mean 'penguins'\?"),
-        ("no_such_thing", r"no package or module 'no_such_thing' in the working .* path"),
-        ("zoo.bird", r"no package or module 'zoo\.bird' in 'zoo'; did you mean 'zoo\.birds'\?"),
-        ("zoo.birds.Bird", r"no package or module 'zoo\.birds\.Bird' in 'zoo\.birds'"),
-        (
-            "./zoo.py",
-            r"'\./zoo\.py' is no name of a package or module; write it as package\.module",
-        ),
-        ("my zoo", r"'my zoo' is no name of a package or module; .*"),
-        ("", r"'' is no name of a package or module; .*"),
-        ("zoo.broken", r"'zoo\.broken' cannot be read: .*line 1.*"),
-        ("_json", r"'_json' cannot be read: .*"),
-        ("empty", r"'empty' has no component: no class derived from .*"),
-    ],
-)
-def test_what_has_no_schema(project, message, zoo, tmp_path):
-    (tmp_path / "empty.py").write_text("VALUE = 3\n")
-    with pytest.raises(ImportPathError, match=f"^{message}$"):
-        editor_schema(project)
 
 
 def test_neither_tensorflow_nor_keras_nor_the_project_is_loaded():

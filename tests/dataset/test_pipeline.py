@@ -1,74 +1,34 @@
-"""The pipeline and its augmentors: forms, order, randomness, and who is at fault."""
+"""The pipeline and its augmentors: forms, order and randomness."""
 
 import random
-import re
 from collections import OrderedDict
 from typing import ClassVar
 
 import numpy as np
 import pytest
 from contract import assert_data_equal
+from pipeline_parts import (
+    BATCH,
+    RECORDS,
+    TRAIN,
+    ByRecord,
+    Doubles,
+    DoublesBatches,
+    Gives,
+    batch,
+    notes,
+    pipeline,
+    selector,
+)
 
 from barrage_mlflow.dataset import (
     Augmentor,
     IdentityTransformer,
-    KeySelector,
     Pipeline,
     RecordLoader,
-    RecordMode,
-    Records,
 )
-from barrage_mlflow.dataset.components.augmentors import Draws, augment
-from barrage_mlflow.dataset.components.places import Place, component_name, place_of
-from barrage_mlflow.dataset.components.transformer import fit_transformer
+from barrage_mlflow.dataset.components.augmentors import Draws
 from barrage_mlflow.errors import ComponentError, RecordError
-
-TRAIN, SCORE = RecordMode.TRAIN, RecordMode.SCORE
-ROWS = [{"a": i, "b": i / 2, "t": [0] * (i + 1), "y": i % 2} for i in range(5)]
-RECORDS = Records.read(ROWS, name="train.csv")
-BATCH = "train.csv, a batch of 5 records"
-
-
-def selector(mode=TRAIN, **inputs):
-    return KeySelector(mode, inputs or {"x": ["a", "b"]}, {"y": "y"})
-
-
-def pipeline(loader=None, transformer=IdentityTransformer, augmentors=()):
-    loader = loader or selector()
-    return Pipeline(loader, transformer(loader.mode, loader), [Augmentor(f) for f in augmentors])
-
-
-def batch(made, records, positions=None, epoch=None, seed=0):
-    """The batch that records make, augmented if an epoch is given."""
-    data = made.load_and_transform(records)
-    if epoch is None:
-        return data
-    draws = np.arange(len(records)) if positions is None else np.asarray(positions)
-    return augment(data, made.augmentors, records, seed=seed, epoch=epoch, positions=draws)
-
-
-def notes(error):
-    return error.value.__notes__
-
-
-class ByRecord(RecordLoader):
-    def load(self, record):
-        self.check(record)
-        return {"x": np.array([record["a"], record["b"]])}, {"y": record["y"]}
-
-    def check(self, record):
-        pass
-
-
-class Doubles(IdentityTransformer):
-    def transform(self, data_record):
-        x, *rest = data_record
-        return ({name: array * 2 for name, array in x.items()}, *rest)
-
-
-class DoublesBatches(Doubles):
-    def transform_batch(self, data_record):
-        return self.transform(data_record)
 
 
 class Pads(IdentityTransformer):
@@ -105,163 +65,6 @@ def test_lists_of_differing_length_fail_where_nothing_evens_them_out():
 def test_there_must_be_records():
     with pytest.raises(RecordError, match=r"^train\.csv holds no records to load$"):
         pipeline().load_and_transform(RECORDS[:0])
-
-
-# Who is at fault --------------------------------------------------------------------------
-
-
-class Gives(RecordLoader):
-    """Gives what it is made with, by the record: a function of the record, or an exception."""
-
-    def __init__(self, mode, given):
-        super().__init__(mode)
-        self.given = given
-
-    def load(self, record):
-        return self.given(record)
-
-
-class GivesBatches(Gives):
-    def load_batch(self, records):
-        return self.given(records)
-
-
-def refuse(record):
-    """Fails at record 3, in whatever form it is."""
-    for value in np.ravel(record["a"]):
-        if value == 3:
-            raise ValueError("3 is not allowed")
-    return {"x": np.asarray(record["a"])}, {"y": np.asarray(record["y"])}
-
-
-def refuse_many(records):
-    if len(records) > 1:
-        raise ValueError("3 is not allowed")
-    return {"x": records["a"]}, {"y": records["y"]}
-
-
-def misses(record):
-    return record["aa"]
-
-
-def uneven(record):
-    return {"x": record["t"]}, {"y": 0}
-
-
-class Refuses(IdentityTransformer):
-    def transform(self, data_record):
-        if (data_record[0]["x"] == 3).any():
-            raise ValueError("3 is not allowed")
-        return data_record
-
-    def postprocess(self, score):
-        if (score["y"] == 3).any():
-            raise ValueError("3 is not allowed")
-        return score
-
-
-class RefusesBatches(Refuses):
-    def transform_batch(self, data_record):
-        return self.transform(data_record)
-
-    def postprocess_batch(self, scores):
-        return self.postprocess(scores)
-
-
-class Odd(IdentityTransformer):
-    def transform(self, data_record):
-        return data_record[0]
-
-    def postprocess(self, score):
-        return 3
-
-
-class OddBatches(Odd):
-    odd: object = 3
-
-    def transform_batch(self, data_record):
-        return ({"x": np.zeros(2)}, {"y": np.zeros(2)})
-
-    def postprocess_batch(self, scores):
-        return self.odd
-
-
-class Misspelt(IdentityTransformer):
-    def postprocess(self, score):
-        return {"y": score["yy"]}
-
-
-THIRD, FIRST = "train.csv, record 3", "train.csv, record 0"
-LACKS = "train.csv: no column 'aa'; did you mean 'a'? The columns are 'a', 'b', 't', 'y'"
-WANTED = "expected a tuple of dicts, (x, y) or (x, y, w), got"
-LOADERS = [
-    (Gives, refuse, "3 is not allowed", THIRD, ["column 'a' was read last"]),
-    (GivesBatches, refuse, "3 is not allowed", THIRD, []),
-    (GivesBatches, refuse_many, "3 is not allowed", BATCH, []),
-    (Gives, misses, "'aa'", FIRST, [LACKS]),
-    (
-        Gives,
-        lambda r: ({"x": 1},),
-        "expected (x, y) or (x, y, w), got a tuple of length 1",
-        FIRST,
-        [],
-    ),
-    (Gives, lambda r: None, f"{WANTED} NoneType", FIRST, []),
-    (GivesBatches, lambda r: None, f"{WANTED} NoneType", BATCH, []),
-    (Gives, uneven, "'x' the shape (2,), where the records before it", "train.csv, record 1", []),
-]
-TRANSFORMERS = [
-    (Refuses, "3 is not allowed", THIRD),
-    (RefusesBatches, "3 is not allowed", THIRD),
-    (Odd, "got dict", FIRST),
-    (OddBatches, "with batch 5, got shape (2,)", BATCH),
-]
-POSTPROCESSES = [
-    (Refuses, 3, "3 is not allowed", THIRD),
-    (RefusesBatches, 3, "3 is not allowed", THIRD),
-    (Odd, 3, "expected a dict, got int", FIRST),
-    (Misspelt, 3, "'yy'", FIRST),
-    (OddBatches, 3, "expected a dict of arrays, got int", BATCH),
-    (OddBatches, {"y": np.zeros(2)}, "expected 'y' to be (batch, ...) with batch 5", BATCH),
-]
-
-
-def check_fault(call, text, where, stage, component, more=()):
-    with pytest.raises((ValueError, KeyError, RecordError, ComponentError), match=text) as error:
-        call()
-    place = place_of(error.value)
-    assert place == Place(where, stage, component_name(component))
-    assert error.value.__notes__ == [str(place), *more]
-
-
-@pytest.mark.parametrize(("kind", "given", "text", "where", "more"), LOADERS)
-@pytest.mark.parametrize("transformer", [IdentityTransformer, DoublesBatches])
-def test_a_loader_at_fault_is_named_with_its_record(kind, given, text, where, more, transformer):
-    made = pipeline(kind(TRAIN, given), transformer)
-    fault = re.escape(text)
-    check_fault(lambda: made.load_and_transform(RECORDS), fault, where, "load", kind, more)
-
-
-@pytest.mark.parametrize(("kind", "text", "where"), TRANSFORMERS)
-@pytest.mark.parametrize("loader", [selector, lambda: ByRecord(TRAIN)], ids=["batch", "record"])
-def test_a_transformer_at_fault_is_named_with_its_record(kind, text, where, loader):
-    made = pipeline(loader(), kind)
-    fault = re.escape(text)
-    check_fault(lambda: made.load_and_transform(RECORDS), fault, where, "transform", kind)
-
-
-@pytest.mark.parametrize(("kind", "odd", "text", "where"), POSTPROCESSES)
-def test_a_postprocess_at_fault_is_named_with_its_record(kind, odd, text, where):
-    made = pipeline(transformer=kind)
-    made.transformer.odd = odd
-    scores, fault = {"y": np.arange(5)}, re.escape(text)
-    check_fault(lambda: made.postprocess(scores, RECORDS), fault, where, "postprocess", kind)
-
-
-def test_a_column_that_the_key_selector_misses_is_placed():
-    made = pipeline(selector(x="c"))
-    fault = "no column 'c'"
-    check_fault(lambda: made.load_and_transform(RECORDS), fault, FIRST, "load", KeySelector)
 
 
 def test_names_may_differ_until_they_are_stacked():
@@ -406,48 +209,6 @@ def test_the_global_generators_are_left_as_they_were():
     assert (np.random.rand(), random.random()) == want
 
 
-def fails_on_three(data_record):
-    if data_record[0]["x"][0] == 3:
-        raise ValueError("3 is not allowed")
-    return data_record
-
-
-def renames(data_record):
-    return {"z": 1}, data_record[1]
-
-
-def drops(data_record):
-    return data_record[:1]
-
-
-def crops(data_record):
-    x, y = data_record
-    return {"x": x["x"][: int(x["x"][0])]}, y
-
-
-def shortens(data_record):
-    return tuple({k: a[:2] for k, a in part.items()} for part in data_record)
-
-
-@pytest.mark.parametrize(
-    ("function", "batchwise", "text", "where"),
-    [
-        (fails_on_three, False, "3 is not allowed", THIRD),
-        (renames, False, "expected the inputs x, got z", FIRST),
-        (drops, False, "expected (x, y), got a tuple of length 1", FIRST),
-        (shortens, True, "expected 'x' of its inputs to be (batch, ...) with batch 5", BATCH),
-        (crops, False, "crops gives 'x' the shape (1,)", "train.csv, record 1"),
-    ],
-)
-def test_an_augmentor_at_fault_is_named_with_its_record(
-    function, batchwise, text, where, monkeypatch
-):
-    monkeypatch.setattr(function, "batchwise", batchwise, raising=False)
-    made = pipeline(augmentors=[function])
-    fault = re.escape(text)
-    check_fault(lambda: batch(made, RECORDS, epoch=0), fault, where, "augment", function)
-
-
 def test_an_augmentor_must_take_what_it_is_called_with():
     with pytest.raises(ComponentError, match=r"^augmentor: expected a function, got 3$"):
         Augmentor(3)
@@ -472,82 +233,3 @@ def test_params_reach_the_function_and_may_fix_its_rng():
     assert augmentor(record, Draws(0).at(0, 0, 0))[0]["x"].tolist() == [1, 1]
     assert not Augmentor(noise, {"rng": Draws(0).at(0, 0, 0)}).takes_rng
     assert not Augmentor(min).takes_rng  # a function in C tells no signature
-
-
-# Which column ------------------------------------------------------------------------------
-
-CELLS = Records.read([{"a": 1.5, "s": "ok"}, {"a": None, "s": "many"}], name="train.csv")
-
-
-class Reads(RecordLoader):
-    """Reads numbers from one column, and says no more than Python does."""
-
-    column = "s"
-
-    def load(self, record):
-        if record["s"] == "ok":
-            return {"x": np.zeros(1)}, {"y": 0}
-        return {"x": np.array([int(record[self.column])])}, {"y": 0}
-
-
-class ReadsBatches(Reads):
-    def load_batch(self, records):
-        for record in records:
-            self.load(record)
-        return {"x": np.zeros((len(records), 1))}, {"y": np.zeros(len(records))}
-
-
-class ReadsMissing(Reads):
-    column = "a"
-
-
-class Fits(IdentityTransformer):
-    def fit(self, records):
-        for record in records:
-            self.loader.load(record)
-
-
-@pytest.mark.parametrize(
-    ("loader", "column"),
-    [
-        (Reads, "column 's' holds 'many'"),
-        (ReadsBatches, "column 's' holds 'many'"),
-        (ReadsMissing, "column 'a' holds no value"),
-    ],
-)
-def test_an_error_of_a_loader_names_the_column_whose_cell_it_shows(loader, column):
-    place = [
-        f"in train.csv, record 1, stage load, component {component_name(loader)}",
-        column,
-    ]
-    with pytest.raises(ValueError, match=r"many|NaN") as error:
-        pipeline(loader(TRAIN)).load_and_transform(CELLS)
-    assert notes(error) == place
-    with pytest.raises(ValueError, match=r"many|NaN") as error:
-        RecordLoader.load_batch(loader(TRAIN), CELLS)
-    assert notes(error) == place
-
-
-def test_an_error_without_a_message_still_names_the_record():
-    class BrokenError(ValueError):
-        def __str__(self):
-            raise RuntimeError
-
-    class Breaks(ByRecord):
-        def check(self, record):
-            raise BrokenError
-
-    with pytest.raises(BrokenError) as error:
-        pipeline(Breaks(TRAIN)).load_and_transform(RECORDS)
-    assert notes(error) == [
-        f"in train.csv, record 0, stage load, component {component_name(Breaks)}"
-    ]
-
-
-def test_a_fit_that_cannot_load_a_record_names_it():
-    with pytest.raises(ValueError, match="many") as error:
-        fit_transformer(Fits(TRAIN, Reads(TRAIN)), CELLS)
-    assert notes(error) == [
-        f"in train.csv, record 1, stage load, component {component_name(Reads)}",
-        "column 's' holds 'many'",
-    ]

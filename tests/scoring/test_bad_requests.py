@@ -7,7 +7,8 @@ from pathlib import Path
 
 import fuzz_serving
 import pytest
-from bad_requests import (
+from bad_requests import make_request
+from request_parts import (
     EITHER,
     FORMATS,
     JSON,
@@ -20,7 +21,6 @@ from bad_requests import (
     Model,
     Request,
     judge,
-    make_request,
     to_json,
 )
 

@@ -1,0 +1,127 @@
+"""The loader that selects columns by their keys."""
+
+import re
+
+import numpy as np
+import pytest
+from component_parts import RECORDS, SCORE, TRAIN, Scaled, selector
+from contract import check_loader
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from barrage_mlflow.dataset import (
+    KeySelector,
+    RecordMode,
+    Records,
+)
+from barrage_mlflow.errors import ComponentError, RecordError
+
+
+def test_key_selector_gives_each_part_by_name():
+    x, y, w = selector(TRAIN).load_batch(RECORDS)
+    np.testing.assert_array_equal(x["many"], [[1, 0.5], [2, np.nan]])
+    assert x["mixed"].tolist() == [[1, "x"], [2, "yy"]]
+    assert x["lists"].shape == (2, 2, 2)
+    assert (y["y"].tolist(), y["z"].tolist(), w["y"].tolist()) == ([0, 1], [[0], [1]], [1.0, 0.5])
+    assert [len(selector(mode).load_batch(RECORDS)) for mode in RecordMode] == [3, 3, 1]
+
+
+def test_key_selector_reads_inputs_alone_to_score():
+    records = Records.read([{"a": 1}])
+    (x,) = KeySelector(SCORE, {"x": "a"}, {"y": "gone"}, {"y": "gone"}).load_batch(records)
+    assert x["x"].tolist() == [1]
+
+
+def test_key_selector_names_a_missing_key():
+    loader = KeySelector(SCORE, {"x": ["a", "c"]}, {"y": "y"})
+    records = Records.read([{"a": 1, "b": 2}], name="t.csv")
+    with pytest.raises(RecordError, match="no column") as error:
+        loader.load_batch(records)
+    assert str(error.value) == "t.csv: no column 'c'; the columns are 'a', 'b'"
+    with pytest.raises(RecordError, match=r"^the record: no column 'c'; the columns are 'a', 'b'$"):
+        loader.load(records[0])
+
+
+def test_key_selector_names_columns_of_messages():
+    loader = selector(TRAIN)
+    assert loader.columns_of("many") == ["a", "b"]
+    assert loader.columns_of("y") == ["y"]
+    assert loader.columns_of("unknown") == []
+    assert Scaled(TRAIN).columns_of("x") == []
+
+
+def test_key_selector_refuses_columns_of_differing_shapes_side_by_side():
+    loader = KeySelector(SCORE, {"x": ["a", "t"]}, {"y": "y"})
+    fault = re.escape("columns of differing shapes cannot stand in one list of keys: (2,), (2, 2)")
+    with pytest.raises(RecordError, match=f"^{fault}$"):
+        loader.load_batch(RECORDS)
+
+
+def test_key_selector_refuses_lists_that_differ_within_a_record():
+    loader = KeySelector(SCORE, {"x": "t"}, {"y": "y"})
+    fault = "^column 't' holds lists of differing lengths within one record$"
+    with pytest.raises(RecordError, match=fault):
+        loader.load({"t": [[1], [2, 3]]})
+
+
+@pytest.mark.parametrize(
+    ("params", "fault"),
+    [
+        (
+            {"inputs": {}, "outputs": {"y": "y"}},
+            "KeySelector: inputs: expected a dict from a network name to a record key or a list "
+            "of keys, got {}",
+        ),
+        (
+            {"inputs": "a", "outputs": {"y": "y"}},
+            "KeySelector: inputs: expected a dict from a network name to a record key or a list "
+            "of keys, got 'a'",
+        ),
+        (
+            {"inputs": {"x": 3}, "outputs": {"y": "y"}},
+            "KeySelector: inputs: expected a record key or a list of keys for 'x', got 3",
+        ),
+        (
+            {"inputs": {"x": "a"}, "outputs": {"y": []}},
+            "KeySelector: outputs: expected a record key or a list of keys for 'y', got []",
+        ),
+        (
+            {"inputs": {"x": "a"}, "outputs": {"y": "y"}, "sample_weights": {"z": "w"}},
+            "KeySelector: sample_weights: 'z' is not an output; the outputs are: y",
+        ),
+    ],
+)
+def test_key_selector_refuses_params_that_it_cannot_use(params, fault):
+    with pytest.raises(ComponentError, match="KeySelector") as error:
+        KeySelector(TRAIN, **params)
+    assert str(error.value) == fault
+
+
+def test_a_string_keeps_its_last_character_whatever_it_is():
+    loader = KeySelector(RecordMode.SCORE, {"s": "s", "t": "t"}, {"y": "s"})
+    check_loader(
+        lambda mode: KeySelector(mode, {"s": "s", "t": "t"}, {"y": "s"}),
+        Records.read([{"s": "a\x00", "t": ["b\x00", ""]}, {"s": "", "t": ["", "c"]}]),
+    )
+    (x,) = loader.load({"s": "a\x00", "t": ["b\x00", ""]})
+    assert (x["s"].item(), x["t"].tolist()) == ("a\x00", ["b\x00", ""])
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "a": st.integers(-100, 100),
+                "b": st.floats(allow_nan=True, width=32),
+                "s": st.text(max_size=3),
+                "t": st.lists(st.integers(0, 9), min_size=2, max_size=2),
+            }
+        ),
+        min_size=2,
+        max_size=5,
+    )
+)
+def test_key_selector_keeps_the_contract_on_any_records(rows):
+    inputs = {"x": ["a", "b"], "s": "s", "t": "t", "m": ["s", "b"]}
+    check_loader(lambda mode: KeySelector(mode, inputs, {"y": "a"}), Records.read(rows))

@@ -1,0 +1,21 @@
+"""A store that is asked again at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import mlflow
+import pytest
+
+from barrage_mlflow.tracking import publisher, store
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No pauses between attempts; runs that a test left open are ended."""
+    monkeypatch.setattr(store, "_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(publisher, "_PAUSE", 0.01)
+    mlflow.set_experiment(experiment_id="0")
+    yield
+    while mlflow.active_run():
+        mlflow.end_run()

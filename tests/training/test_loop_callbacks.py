@@ -1,0 +1,244 @@
+"""The training loop with callbacks: what ends it, services, and going on from a checkpoint."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from loops import BATCH, Batches, Recorder, build_network, history_of, run, same, services, weights
+
+from barrage_mlflow.errors import ArtifactError, RecordError, TrainingError
+from barrage_mlflow.services import (
+    BestCheckpoint,
+    ResumeCheckpoint,
+    build_callbacks,
+    find_checkpoint,
+)
+
+# Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
+
+# Stopping and breaking off
+
+
+class At(keras.callbacks.Callback):
+    """Does something at one place."""
+
+    def __init__(self, method, position, act):
+        super().__init__()
+
+        def hook(place=None, logs=None):
+            if place == position:
+                act(self.model)
+
+        setattr(self, method, hook)
+
+
+def refuse(error):
+    def act(model):
+        raise error
+
+    return act
+
+
+def test_callbacks_stop_an_epoch_or_a_validation(capfd):
+    train, recorder = Batches(43), Recorder()
+    stop = At("on_train_batch_end", 2, lambda model: setattr(model, "stop_training", True))
+    assert len(run(build_network(), train, Batches(20), 3, [stop, recorder])) == 1
+    assert recorder.names.count("on_train_batch_end") == 3
+    assert recorder.names[-2:] == ["on_epoch_end", "on_train_end"]
+    assert (train.epochs, train.closed) == ([0], 1)
+
+    recorder = Recorder()
+    stop = At("on_test_batch_end", 0, lambda model: setattr(model, "stop_evaluating", True))
+    assert len(run(build_network(), Batches(43), Batches(20), 2, [stop, recorder])) == 2
+    assert recorder.names.count("on_test_batch_end") == 2
+
+    stopping = keras.callbacks.EarlyStopping("loss", min_delta=1e9, patience=2, mode="min")
+    assert len(run(build_network(), Batches(24), Batches(8), 9, [stopping])) == 3
+    assert capfd.readouterr().out == ""
+
+
+def test_no_epochs():
+    recorder = Recorder()
+
+    assert run(build_network(), Batches(24), Batches(8), 0, [recorder]) == []
+    assert recorder.names == ["on_train_begin", "on_train_end"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt("now"), ValueError("broken")])
+@pytest.mark.parametrize("method", ["on_train_batch_end", "on_test_batch_begin", "on_epoch_end"])
+def test_every_callback_ends_when_training_breaks_off(method, error):
+    train, recorder = Batches(43), Recorder()
+
+    with pytest.raises(type(error), match=str(error)):
+        run(build_network(), train, Batches(20), 2, [At(method, 0, refuse(error)), recorder])
+
+    names = recorder.names
+    assert names[-1] == "on_train_end"
+    assert names.count("on_train_end") == 1
+    assert names.count("on_test_begin") == names.count("on_test_end")
+    assert train.closed == len(train.epochs)
+
+
+def test_what_breaks_while_breaking_off_is_a_note():
+    class Broken(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            raise OSError("disk full")
+
+    recorder = Recorder()
+    broken = At("on_train_batch_end", 0, refuse(ValueError("broken")))
+
+    with pytest.raises(ValueError, match="broken") as caught:
+        run(build_network(), Batches(24), Batches(8), 1, [Broken(), broken, recorder])
+
+    assert caught.value.__notes__ == ["then Broken.on_train_end raised OSError: disk full"]
+    assert recorder.names[-1] == "on_train_end"
+
+
+def test_data_that_breaks_ends_the_training():
+    class Broken(Batches):
+        def __iter__(self):
+            yield next(super().__iter__())
+            raise RecordError("train.csv, record 9: broken")
+
+    recorder = Recorder()
+
+    with pytest.raises(RecordError, match=r"^train\.csv, record 9: broken$"):
+        run(build_network(), Broken(24), Batches(8), 1, [recorder])
+
+    assert recorder.names[-1] == "on_train_end"
+
+
+@pytest.mark.parametrize(
+    ("batch", "steps", "remedy"),
+    [
+        (3, None, "try a smaller solver.optimizer.learning_rate, or clipnorm in"),
+        (3, 6, "try a smaller solver.optimizer.learning_rate, or clipnorm in"),
+        (0, 6, "no update was made yet, so look at the inputs, targets and sample weights of"),
+    ],
+)
+def test_loss_that_is_no_number_is_found_at_its_batch(batch, steps, remedy):
+    train, recorder = Batches(43), Recorder()
+    recorder.batch_period = None
+    train.y["a"][BATCH * batch] = np.nan
+
+    message = rf"^epoch 1, batch {batch + 1}: expected a finite loss, got nan; {remedy}"
+    with pytest.raises(TrainingError, match=message):
+        run(build_network(), train, Batches(20), 2, [recorder], steps_per_execution=steps)
+    assert recorder.names.count("on_train_batch_end") == batch
+
+
+# Services
+
+
+def events(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = {}
+    for part in ("train", "validation"):
+        accumulator = EventAccumulator(str(folder / part), size_guidance={"tensors": 0})
+        accumulator.Reload()
+        tags = accumulator.Tags()
+        found[part] = {tag: len(accumulator.Tensors(tag)) for tag in tags["tensors"]}
+    return found
+
+
+def test_all_services_together(tmp_path, capfd, caplog):
+    history = history_of(tmp_path)
+    callbacks = build_callbacks(services(), tmp_path, history)
+
+    logs = run(build_network(), Batches(43), Batches(20, seed=1), 3, callbacks, history)
+
+    (best,) = (callback for callback in callbacks if isinstance(callback, BestCheckpoint))
+    losses = [epoch["val_loss"] for epoch in logs]
+    assert (best.best, best.best_epoch) == (min(losses), losses.index(min(losses)) + 1)
+    checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
+    assert (checkpoint.step, checkpoint.steps, checkpoint.epochs) == (18, 6, 3)
+    found = events(tmp_path / "tensorboard")
+    scalars = [name for name in logs[0] if not name.startswith("val_")]
+    validated = [name.removeprefix("val_") for name in logs[0] if name.startswith("val_")]
+    assert found["train"] == {"keras": 1, **{f"epoch_{name}": 3 for name in scalars}}
+    assert found["validation"] == {
+        **{f"epoch_{name}": 3 for name in validated},
+        **{f"evaluation_{name}_vs_iterations": 3 for name in validated},
+    }
+    assert (*capfd.readouterr(), caplog.records) == ("", "", [])
+
+
+def test_tensorboard_with_everything_on(tmp_path):
+    params = {"histogram_freq": 1, "update_freq": "batch", "write_graph": True}
+    network, history = build_network(), history_of(tmp_path)
+    callbacks = build_callbacks(services(tensorboard=params), tmp_path, history)
+
+    run(network, Batches(43), Batches(20), 2, callbacks, history)
+
+    found = events(tmp_path / "tensorboard")["train"]
+    assert found["batch_loss"] == 12
+    assert sum(name.endswith("/histogram") for name in found) == len(network.weights)
+
+
+def test_files_are_closed_when_validation_breaks_off(tmp_path):
+    history = history_of(tmp_path)
+    callbacks = build_callbacks(services(tensorboard={"update_freq": "batch"}), tmp_path, history)
+    broken = At("on_test_batch_end", 1, refuse(KeyboardInterrupt("now")))
+
+    with pytest.raises(KeyboardInterrupt, match="now"):
+        run(build_network(), Batches(43), Batches(20), 2, [*callbacks, broken], history)
+
+    assert not tf.summary.should_record_summaries()
+    assert events(tmp_path / "tensorboard")["train"]["batch_loss"] == 6
+
+
+# Resuming: test_loop_resume.py has what is interrupted
+
+
+def test_the_resume_checkpoint_is_written_last(tmp_path):
+    reducer = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9)
+    callbacks = [ResumeCheckpoint(tmp_path), reducer]
+
+    run(build_network(), Batches(24), Batches(8), 2, callbacks)
+
+    other = build_network()
+    checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
+    checkpoint.restore(other, [keras.callbacks.ReduceLROnPlateau("loss")])
+    assert float(other.optimizer.learning_rate.numpy()) == pytest.approx(0.005)
+
+
+def test_a_finished_training_is_left_or_made_longer(tmp_path):
+    def go(network, train, epochs, stop=False):
+        checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
+        callbacks = [keras.callbacks.EarlyStopping("loss", 1e9 if stop else 0, 1)]
+        callbacks.append(ResumeCheckpoint(tmp_path))
+        return run(network, train, Batches(8), epochs, callbacks, resume=checkpoint)
+
+    whole, network, other = build_network(), build_network(), build_network(seed=2)
+    logs = run(whole, Batches(24), Batches(8), 3)
+    go(network, Batches(24), 2)
+    train = Batches(24)
+    assert go(other, train, 3) == logs
+    assert train.epochs == [2]
+    assert same(weights(whole), weights(other))
+    assert go(build_network(), train, 3) == logs
+
+    # One that a callback has stopped is not trained on.
+    shorter = go(build_network(), train, 9, stop=True)
+    assert len(shorter) == 4
+    assert go(build_network(), Batches(24), 9, stop=True) == shorter
+
+
+def test_a_checkpoint_of_another_network(tmp_path):
+    run(build_network(), Batches(24), Batches(8), 1, [ResumeCheckpoint(tmp_path)])
+    recorder = Recorder()
+    checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
+
+    with pytest.raises(ArtifactError, match="checkpoint is of another optimizer: expected"):
+        run(
+            build_network(optimizer="sgd"),
+            Batches(24),
+            Batches(8),
+            2,
+            [recorder],
+            resume=checkpoint,
+        )
+
+    assert recorder.names == ["on_train_begin", "on_train_end"]

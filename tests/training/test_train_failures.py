@@ -1,0 +1,276 @@
+"""What begins no training, and how each way to fail ends one."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small import small_config, small_frame
+from trainings import OUT, TRAIN, VALIDATION, Finished, Following, files
+
+from barrage_mlflow import (
+    ArtifactError,
+    ComponentError,
+    ConfigError,
+    RecordError,
+    TrackingError,
+    TrainingError,
+)
+from barrage_mlflow.training.train import train
+from barrage_mlflow.workspace.record import read_record
+
+# What opens nothing ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (
+            {"config": small_config(solver__epochs=0)},
+            ConfigError,
+            r"^\$\.solver\.epochs: expected an integer ≥ 1, got 0$",
+        ),
+        ({"records_train": "missing.csv"}, RecordError, r"^missing\.csv: no such file"),
+        (
+            {"records_validation": VALIDATION[:0]},
+            RecordError,
+            r"^validation holds no records; give at least one$",
+        ),
+    ],
+)
+def test_a_faulty_config_or_unreadable_records_begin_nothing(
+    arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    given = {
+        "config": small_config(), "records_train": TRAIN, "records_validation": VALIDATION
+    }  # fmt: skip
+    publisher = Following()
+    with pytest.raises(error, match=message):
+        train(**{**given, **arguments}, publisher=publisher)
+    assert publisher.records == []
+    assert not Path("artifacts").exists()
+
+
+def test_a_used_artifact_folder_is_never_overwritten(finished: Finished) -> None:
+    before = files(finished.folder)
+    message = (
+        r"out already holds a run; nothing is overwritten: name a new folder, or go on "
+        r"with that run: --resume$"
+    )
+    with pytest.raises(ArtifactError, match=message):
+        train(small_config(), TRAIN, VALIDATION, artifact_dir=finished.folder)
+    assert files(finished.folder) == before
+    OUT.mkdir()
+    (OUT / "notes.txt").touch()
+    with pytest.raises(ArtifactError, match=r"^out is not empty; nothing is overwritten"):
+        train(small_config(), TRAIN, VALIDATION, artifact_dir=OUT)
+
+
+# What fails -----------------------------------------------------------------------------------
+
+
+def fails(
+    error: type[BaseException], message: str, config: Any = None, records: Any = TRAIN
+) -> BaseException:
+    """Trains, and looks at what a training that fails leaves of its error."""
+    publisher = Following()
+    with pytest.raises(error, match=message) as raised:
+        train(config or small_config(), records, VALIDATION, artifact_dir=OUT, publisher=publisher)
+    record = read_record(OUT)
+    assert record is not None
+    assert (record.status, record.best_epoch) == ("FAILED", None)
+    assert record.error is not None
+    assert str(raised.value) in record.error
+    assert [each.status for each in publisher.records] == ["RUNNING", "FAILED"]
+    return raised.value
+
+
+def test_records_that_do_not_fit_fail_the_training() -> None:
+    fails(RecordError, r"^train: no column 'b'", records=TRAIN.drop(columns="b"))
+
+
+def test_nan_in_a_record_fails_the_training() -> None:
+    broken = TRAIN.copy()
+    broken.loc[55, "b"] = math.nan
+    fails(
+        RecordError,
+        r"^train, record 55: input 'x', column 'b': expected a number, got a missing value \(NaN\) "
+        r"\(stage feed, component KeySelector\)$",
+        records=broken,
+    )
+
+
+def test_a_loss_that_becomes_nan_fails_the_training() -> None:
+    config = small_config(
+        solver__optimizer={"import": "SGD", "learning_rate": 1e38},
+        model__outputs=[{"name": "label", "loss": {"import": "mse"}}],
+        dataset__loader__params__outputs={"label": ["a", "b"]},
+    )
+    fails(TrainingError, r"epoch 1.*batch [12]", config)
+
+
+def test_a_publisher_that_cannot_begin_fails_the_training() -> None:
+    publisher = Following(error=TrackingError("MLflow does not answer"))
+    with pytest.raises(TrackingError, match="MLflow does not answer"):
+        train(small_config(), TRAIN, VALIDATION, artifact_dir=OUT, publisher=publisher)
+    record = read_record(OUT)
+    assert record is not None
+    assert (record.status, record.error) == ("FAILED", "MLflow does not answer")
+
+
+PARTS = """
+    import sys
+
+    import keras
+
+    from barrage_mlflow.dataset import IdentityTransformer, RecordLoader, RecordMode
+
+
+    class Forgetful(IdentityTransformer):
+        def fit(self, records):
+            self.mean = float(sum(r["a"] for r in records)) / len(records)
+
+        def transform(self, data_record):
+            x, *rest = data_record
+            return ({"x": x["x"] - getattr(self, "mean", 0.0)}, *rest)
+
+
+    class Keeping(Forgetful):
+        def save(self, path):
+            (path / "mean.txt").write_text(repr(self.mean))
+
+        def load(self, path):
+            self.mean = float((path / "mean.txt").read_text())
+
+
+    class NeedsTargets(RecordLoader):
+        def load(self, record):
+            if self.mode is RecordMode.SCORE:
+                raise ZeroDivisionError("no targets")
+            return {"x": [record["a"], record["b"]]}, {"label": record["label"]}
+
+
+    class Picky(RecordLoader):
+        def load(self, record):
+            if record["a"] > 2:
+                raise ZeroDivisionError("too large")
+            return {"x": [record["a"], record["b"]]}, {"label": record["label"]}
+
+
+    class BrokenPostprocess(IdentityTransformer):
+        def postprocess_batch(self, scores):
+            raise ZeroDivisionError("no scores")
+
+
+    class RefusesUntrained(Keeping):
+        calls = 0
+
+        def postprocess_batch(self, scores):
+            RefusesUntrained.calls += 1
+            # In the process that trains: the batch, then its first record alone.
+            if "pytest" in sys.modules and RefusesUntrained.calls <= 2:
+                raise OverflowError("exp of a huge number")
+            return scores
+
+
+    class NanOutsideTraining(keras.layers.Layer):
+        def call(self, x, training=False):
+            return x if training else x * float("nan")
+
+
+    def network():
+        x = keras.Input((2,), name="x")
+        hidden = NanOutsideTraining()(keras.layers.Dense(2, activation="softmax")(x))
+        return keras.Model({"x": x}, {"label": hidden})
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module ``parts`` of the project's own."""
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "parts.py").write_text(textwrap.dedent(PARTS), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "project")
+
+
+@pytest.mark.usefixtures("project")
+def test_a_transformer_that_forgets_is_found_before_training() -> None:
+    fails(
+        ComponentError,
+        r"^parts\.Forgetful: expected transform to give the same arrays after save and load, got "
+        r"others; save must write all that fit learnt, and load must restore it$",
+        small_config(dataset__transformer={"import": "parts.Forgetful"}),
+    )
+    assert not (OUT / "training_report.csv").exists()
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    ("component", "place"),
+    [
+        ("loader", "in train, record 0, stage load, component parts.NeedsTargets"),
+        (
+            "transformer",
+            "in train, record 0, stage postprocess, component parts.BrokenPostprocess\n"
+            "found before training, on scores of the untrained network",
+        ),
+    ],
+)
+def test_what_would_break_after_training_is_found_before(component: str, place: str) -> None:
+    name = place.splitlines()[0].split()[-1]
+    config = small_config(**{f"dataset__{component}": {"import": name}})
+    error = fails(ZeroDivisionError, r"^no (targets|scores)", config)
+    assert "\n".join(error.__notes__) == place
+    record = read_record(OUT)
+    assert record is not None
+    assert record.error == f"ZeroDivisionError: {error}\n{place}"
+    assert not (OUT / "training_report.csv").exists()
+
+
+@pytest.mark.usefixtures("project")
+def test_a_component_keeps_its_own_exception() -> None:
+    data = small_frame(10)
+    data.loc[4, "a"] = 3.0
+    fails(
+        ZeroDivisionError,
+        r"^too large\nin train, record 4, stage load, component parts\.Picky\n"
+        r"column 'a' was read last$",
+        small_config(dataset__loader={"import": "parts.Picky"}),
+        data,
+    )
+
+
+@pytest.mark.usefixtures("project")
+def test_postprocess_may_refuse_the_untrained_network_and_the_code_is_kept() -> None:
+    config = small_config(
+        dataset__transformer={"import": "parts.RefusesUntrained"}, solver__epochs=1
+    )
+    assert train(config, TRAIN, VALIDATION, artifact_dir=OUT).best_epoch == 1
+    assert files(OUT / "code") == {"parts.py"}
+    assert (OUT / "model/data/transformer/mean.txt").exists()
+
+
+@pytest.mark.usefixtures("project")
+def test_a_validation_metric_that_is_always_nan_fails_and_keeps_the_checkpoint() -> None:
+    config = small_config(model__network={"import": "parts.network"})
+    fails(TrainingError, r"^no best checkpoint: val_loss was a fin", config)
+    assert list((OUT / "checkpoints" / "resume").glob("*.npz"))
+
+
+def test_an_interrupt_in_a_callback_kills_the_training_and_keeps_its_checkpoints() -> None:
+    import keras
+
+    def interrupt(epoch: int, logs: object) -> None:
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=interrupt)
+    with pytest.raises(KeyboardInterrupt) as error:
+        train(small_config(), TRAIN, VALIDATION, artifact_dir=OUT, callbacks=[callback])
+    assert error.value.__notes__ == ["go on with: --artifact-dir out --resume"]
+    record = read_record(OUT)
+    assert record is not None
+    assert record.status == "KILLED"
