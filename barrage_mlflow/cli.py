@@ -266,11 +266,11 @@ def check(config: str, train: str | None, validation: str | None, records: int) 
 )
 def schema(project: str | None) -> None:
     """Print the JSON Schema of a config, which lets an editor complete and check it."""
-    from barrage_mlflow.config import add_project_path, read_config
+    from barrage_mlflow.config import read_config
     from barrage_mlflow.config.editor_schema import editor_schema
 
-    add_project_path(read_config({}))
-    click.echo(json.dumps(editor_schema(project), indent=1, ensure_ascii=False))
+    folders = read_config({}).folders
+    click.echo(json.dumps(editor_schema(project, folders), indent=1, ensure_ascii=False))
 
 
 @main.command(epilog=_EXAMPLE + "barrage-mlflow diff config.json runs:/RUN_ID")

@@ -9,7 +9,6 @@ from typing import Any
 
 from barrage_mlflow.config import (
     Document,
-    add_project_path,
     apply_overrides,
     find_faults,
     find_warnings,
@@ -48,7 +47,6 @@ def check_config(
     """
     try:
         document = apply_overrides(read_config(config), overrides or {})
-        add_project_path(document)
         return CheckedConfig(document, find_faults(document), find_warnings(document))
     except ConfigError as error:
         return CheckedConfig(Document(None), error.faults, [])

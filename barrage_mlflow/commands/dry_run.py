@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.commands.shape_table import ShapeTable, show_made
-from barrage_mlflow.config import Document
+from barrage_mlflow.config import Document, add_project_path
 from barrage_mlflow.dataset import Records, RecordSource, make_plan
 from barrage_mlflow.dataset.types import PARTS
 from barrage_mlflow.errors import BarrageError
@@ -122,6 +122,8 @@ def _run(
 ) -> None:
     """Train one batch of an epoch, on this thread and with nothing kept."""
     report.reach("the imports of the config")
+    if isinstance(given, Document):
+        add_project_path(given)
     config = resolve(given)
 
     from barrage_mlflow.training.epochs import train_epochs

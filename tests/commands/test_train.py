@@ -140,8 +140,8 @@ def test_resuming_needs_a_folder(options: dict[str, Any]) -> None:
         ({"register": "a/b"}, r"could not register a model 'a/b'"),
         (
             {"register": "small", "alias": "latest"},
-            r"^MLflow refuses the alias 'latest': expected letters, digits, _ and -, and not latest, "
-            r"v1, v2 …, which are reserved; take one such as champion$",
+            r"^MLflow refuses the alias 'latest': expected letters, digits, _ and -, and not "
+            r"latest, v1, v2 …, which are reserved; take one such as champion$",
         ),
         (
             {"alias": "champion"},

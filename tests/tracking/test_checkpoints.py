@@ -203,5 +203,5 @@ def test_a_run_goes_on_in_its_own_folder_where_that_is_still_there() -> None:
     (folder,) = Path("artifacts").iterdir()
     run_id = run_of(str(folder))
     assert train_here(resume=run_id).artifact_dir == folder
-    with pytest.raises(ArtifactError, match=rf"{folder} holds the run {run_id}, not {'0' * 32}"):
+    with pytest.raises(ArtifactError, match=rf"{folder} has the run {run_id}, not {'0' * 32}"):
         train_here(str(folder), resume="0" * 32)
