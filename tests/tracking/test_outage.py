@@ -38,14 +38,11 @@ def test_a_server_that_goes_and_comes_back_gets_it_all(
     server: MlflowServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = held(train("whole", IN_MLFLOW, epochs=8))
-    slowest = 0.0
     with published("out", IN_MLFLOW) as work:
         for epoch in range(1, 9):
             if epoch == 3:
                 server.kill()
-            began = time.monotonic()
             train_epoch(work, epoch)
-            slowest = max(slowest, time.monotonic() - began)
             time.sleep(0.5)
         server.start()
         package(work, 8)
@@ -55,7 +52,6 @@ def test_a_server_that_goes_and_comes_back_gets_it_all(
     first, last = (message.splitlines()[0] for message in own)
     assert first.startswith(f"the MLflow server {server.uri} does not answer ([Errno 111] Connec")
     assert last == "MLflow answers again"
-    assert slowest < 0.5
 
 
 def test_a_server_that_is_gone_at_the_end_costs_a_warning(
