@@ -7,9 +7,9 @@ validation.
 from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.build import build_callbacks, check_monitors
 from barrage_mlflow.services.checkpoint import Checkpoint, find_checkpoint
+from barrage_mlflow.services.checkpoint_schedule import ResumeCheckpoint
 from barrage_mlflow.services.curves import write_learning_curves
 from barrage_mlflow.services.report import write_report
-from barrage_mlflow.services.resume import ResumeCheckpoint
 
 __all__ = [
     "BestCheckpoint",

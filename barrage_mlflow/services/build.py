@@ -12,8 +12,8 @@ from barrage_mlflow.config import build_import
 from barrage_mlflow.config.names import suggest
 from barrage_mlflow.errors import ConfigError, Fault
 from barrage_mlflow.services.best import BestCheckpoint
+from barrage_mlflow.services.checkpoint_schedule import ResumeCheckpoint
 from barrage_mlflow.services.report import TrainingReport
-from barrage_mlflow.services.resume import ResumeCheckpoint
 from barrage_mlflow.services.writer import BackgroundWriter
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.history import History

@@ -20,7 +20,7 @@ import numpy as np
 
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.files import partial_path, written_whole
-from barrage_mlflow.services.memory import (
+from barrage_mlflow.services.training_state import (
     Arrays,
     copy_callbacks,
     copy_variables,

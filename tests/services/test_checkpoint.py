@@ -13,7 +13,7 @@ from loops import history_of, same
 
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.services import BestCheckpoint, Checkpoint, ResumeCheckpoint, find_checkpoint
-from barrage_mlflow.services.memory import generator_states, set_generator_states
+from barrage_mlflow.services.training_state import generator_states, set_generator_states
 
 STEPS = 10
 
@@ -335,7 +335,9 @@ def test_what_a_callback_goes_on_changing_is_copied(folder, network):
 
 def test_one_is_due_after_minutes(folder, network, monkeypatch):
     now = iter([0.0, 59.0, 61.0, 61.0])
-    monkeypatch.setattr("barrage_mlflow.services.resume.time.monotonic", lambda: next(now))
+    monkeypatch.setattr(
+        "barrage_mlflow.services.checkpoint_schedule.time.monotonic", lambda: next(now)
+    )
     resume = ResumeCheckpoint(folder.parents[1], every_minutes=1)
     resume.set_model(network)
     resume.begin([], STEPS)
