@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import h5py
-import keras
 import numpy as np
 import pytest
+from runs import Terminate
 from small import small_config, small_frame
 
 from barrage_mlflow import Scorer, TrainingResult
@@ -22,21 +21,6 @@ from barrage_mlflow.workspace.workspace import Workspace
 
 OUT = Path("out")
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
-
-
-class Terminate(keras.callbacks.Callback):
-    """Sends this process a SIGTERM at one batch."""
-
-    def __init__(self, epoch: int, batch: int) -> None:
-        super().__init__()
-        self._place = epoch, batch
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if (self._epoch, batch) == self._place:
-            signal.raise_signal(signal.SIGTERM)
 
 
 @dataclass
