@@ -177,9 +177,7 @@ class Publisher:
                     describe_error(problem),
                     self._work.folder,
                 )
-            elif self._problem and not problem:
-                logger.warning("MLflow answers again")
-            self._problem = problem
+            self._set_problem(problem)
         finished = self._work.record.status == "FINISHED"
         deadline = time.monotonic() + _PATIENCE * finished
         while problem := self._attempt(self._publish_all):
@@ -189,6 +187,11 @@ class Publisher:
             if time.monotonic() > deadline:
                 break
             time.sleep(_PAUSE)
+        self._set_problem(problem)
+
+    def _set_problem(self, problem: Exception | None) -> None:
+        if self._problem and not problem:
+            logger.warning("MLflow answers again")
         self._problem = problem
 
     def _attempt(self, act: Callable[[], object]) -> Exception | None:

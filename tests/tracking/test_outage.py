@@ -11,7 +11,17 @@ from pathlib import Path
 import mlflow
 import pytest
 from servers import MlflowServer, deaf_server, free_port
-from trained import IN_MLFLOW, held, interrupt, package, published, run_of, train, train_epoch
+from trained import (
+    IN_MLFLOW,
+    held,
+    interrupt,
+    package,
+    published,
+    run_of,
+    train,
+    train_epoch,
+    wait_until,
+)
 
 from barrage_mlflow import TrackingError, sync
 from barrage_mlflow.tracking import publisher
@@ -44,14 +54,19 @@ def test_a_server_that_goes_and_comes_back_gets_it_all(
                 server.kill()
             train_epoch(work, epoch)
             time.sleep(0.5)
+        wait_until(lambda: own_messages(caplog))
         server.start()
         package(work, 8)
     assert held(run_of()) == whole
     assert not any(name.startswith("resume/") for name in whole["files"])
-    own = [each.getMessage() for each in caplog.records if each.name.startswith("barrage")]
-    first, last = (message.splitlines()[0] for message in own)
+    first, last = (message.splitlines()[0] for message in own_messages(caplog))
     assert first.startswith(f"the MLflow server {server.uri} does not answer ([Errno 111] Connec")
     assert last == "MLflow answers again"
+
+
+def own_messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the engine itself has logged."""
+    return [each.getMessage() for each in caplog.records if each.name.startswith("barrage")]
 
 
 def test_a_server_that_is_gone_at_the_end_costs_a_warning(
