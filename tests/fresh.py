@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in what the system counts the most memory of a process in."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -44,8 +47,7 @@ def run(command: Sequence[str], folder: Path) -> Run:
         for file in (stdout, stderr):
             file.seek(0)
             said.append(file.read().decode("utf-8"))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Run(process.returncode, said[0], said[1], seconds, usage.ru_maxrss * unit)
+    return Run(process.returncode, said[0], said[1], seconds, usage.ru_maxrss * MAXRSS_UNIT)
 
 
 def run_apart(command: Sequence[str], folder: Path) -> Run:

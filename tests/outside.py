@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
@@ -22,8 +24,8 @@ BIN = Path(sys.executable).parent
 def environment(**variables: str) -> dict[str, str]:
     """This process's variables without MLflow's, and with this environment's commands first."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith("MLFLOW_")}
-    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    return {**kept, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "2", **variables}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return {**kept, **quiet, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **variables}
 
 
 def run(command: str | Sequence[Any], folder: Path, **variables: str) -> str:
@@ -40,6 +42,40 @@ def run(command: str | Sequence[Any], folder: Path, **variables: str) -> str:
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}"
     return done.stdout
+
+
+def parse_command(program: str, *words: str) -> None:
+    """Parse a command line of ours or of MLflow's as the command itself would, but do not run it.
+
+    Raises:
+        click.UsageError: there is no such option, or one lacks.
+    """
+    from mlflow.cli import cli
+
+    from barrage_mlflow.cli import main
+
+    command: click.Command | None = {"barrage-mlflow": main, "mlflow": cli}[program]
+    while isinstance(command, click.Group):
+        name, *words = words
+        command = command.get_command(click.Context(command), name)
+    assert command is not None, f"there is no command {name}"
+    command.make_context(command.name, list(words))
+
+
+def read_weights(path: Path) -> dict[str, bytes]:
+    """The arrays of a file of weights, by name."""
+    import h5py
+    import numpy as np
+
+    found: dict[str, bytes] = {}
+
+    def collect(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = np.asarray(item).tobytes()
+
+    with h5py.File(path) as file:
+        file.visititems(collect)
+    return found
 
 
 @contextmanager
@@ -82,7 +118,7 @@ def wait_for(condition: Any, seconds: float = 600) -> None:
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {seconds:.0f} s")
-        time.sleep(0.2)
+        time.sleep(0.02)
 
 
 def _answers(url: str) -> bool:

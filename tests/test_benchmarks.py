@@ -7,33 +7,27 @@ import importlib
 import re
 import subprocess
 import sys
-from datetime import date
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 RUN = str(ROOT / "benchmarks" / "run.py")
-CASES = [
-    *("mlp_32", "mlp_256", "memory_in", "stream", "records", "score", "one_record", "serve"),
-    *("serve_many", "serve_start", "serve_memory", "log_model", "iris", "check", "latency"),
-    "outage",
-]
+PAGE = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+CASES = re.findall(r"^\*\*(\w+)\.\*\*", PAGE, re.M)
+"""All that the page describes."""
 
 
-@pytest.fixture(autouse=True)
-def bench_path(monkeypatch):
+@pytest.fixture
+def run(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module("run")
 
 
 @pytest.fixture
-def harness():
-    return importlib.import_module("harness")
-
-
-@pytest.fixture
-def row(harness):
-    return harness.Row("a", "b", "s", [3.0, 2.0, 9.0], [1.0, 1.0, 3.0], harness.Goal(2.5), "note")
+def lines(run):
+    row = run.Row("serve, p50", "b", "s", [3.0, 2.0, 9.0], [1.0, 1.0, 3.0], "≥ 2.5", "note")
+    return [run.table_line(row)]
 
 
 def bench(*arguments):
@@ -45,71 +39,55 @@ def bench(*arguments):
 def test_a_case_works_from_end_to_end(name):
     done = bench("--short", "--case", name)
     assert done.returncode == 0, done.stderr
-    # A difference of two that are much the same falls on either side of nought.
-    assert re.fullmatch(rf"{name}: -?\d+\.\d\d(, -?\d+\.\d\d)* in \d+ s\n", done.stderr)
-    assert done.stdout.splitlines()[-1] == "sizes were tiny: the figures mean nothing"
+    _, _, *rows, last = done.stdout.splitlines()
+    assert rows
+    assert all(re.match(rf"\| {name}[ ,]", row) for row in rows)
+    assert last == "sizes were tiny: the figures mean nothing"
 
 
-def test_the_cases_are_listed_and_described():
-    assert bench("--list").stdout.split() == CASES
-    described = (ROOT / "benchmarks" / "cases.md").read_text("utf-8")
-    assert re.findall(r"^\*\*(\w+)\.\*\*", described, re.M) == CASES
+def test_the_page_describes_every_case_and_has_rows_of_each(run):
+    assert list(run.CASES) == CASES
+    (table,) = [part for part in PAGE.split("\n\n") if part.startswith(run.HEADS)]
+    names = re.findall(r"^\| (\w+)", table.removeprefix(run.HEADS), re.M)
+    assert list(dict.fromkeys(names)) == CASES
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--write", "--short"], "--write needs a whole run: leave out --short and --case"),
-        (["--rounds", "0"], "--rounds: expected 1 or more, got 0"),
-        (["--case", "nope"], "argument --case: invalid choice: 'nope'"),
-    ],
-)
-def test_options_that_make_no_sense(arguments, message):
-    done = bench(*arguments)
+def test_figures_of_a_short_run_are_not_written():
+    done = bench("--write", "--short")
     assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr.splitlines()[-1]
+    assert "--write: the figures of --short mean nothing" in done.stderr
 
 
-def test_examples_of_the_harness(harness):
-    assert doctest.testmod(harness).failed == 0
+def test_examples_of_the_harness(run):
+    assert doctest.testmod(sys.modules["harness"]).failed == 0
 
 
-def test_data_is_made_once_and_never_half(harness, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "benchmarks"))
-    (tmp_path / "half-folder").mkdir()
-    (tmp_path / "half-folder" / "old").touch()
-    case = harness.Bench(tmp_path, rounds=1)
+def test_data_is_made_once(run, tmp_path):
     data = importlib.import_module("data")
-    made = Path(case.made("table.parquet", data.make_table, records=3, seed=1, in_parts=True))
-    first = made.stat().st_mtime_ns
-    case.made("table.parquet", data.make_table, records=3, seed=1, in_parts=True)
-    assert made.stat().st_mtime_ns == first
-    assert data.read_arrays(str(made))[0].shape == (3, 20)
+    case = run.Bench(tmp_path, rounds=1)
+    made = data.table(case, 3, seed=1, row_group=2)
+    assert data.table(case, 3, seed=9) == made
+    x, y = data.read_arrays(made)
+    assert (x.shape, y.shape) == ((3, 20), (3,))
 
 
-def test_a_case_that_fails_does_not_stop_the_next(harness, row, tmp_path, capsys, monkeypatch):
-    run = importlib.import_module("run")
-
+def test_a_case_that_fails_does_not_stop_the_next(run, lines, capsys, monkeypatch):
     def fail(bench):
-        bench.call(importlib.import_module("data").make_penguins, path="nowhere/x", records="y")
+        bench.command([sys.executable, "-c", "1 / 0"], Path())
 
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "benchmarks"))
+    row = run.Row("good", "b", "s", [1.0], [1.0], "≥ 2.5")
     monkeypatch.setattr(run, "CASES", {"bad": fail, "good": lambda bench: [row]})
-    rows, failed = run.measure(harness.Bench(tmp_path, rounds=1), ["bad", "good"])
-    said = capsys.readouterr().err
-    assert (rows, failed) == ([row], True)
-    assert "bad: " in said
-    assert "TypeError" in said
-    assert said.endswith("good: 3.00 in 0 s\n")
+    monkeypatch.setattr(run.os, "environ", dict(run.os.environ))
+    assert run.main(["--short"]) == 1
+    printed = capsys.readouterr()
+    assert "ZeroDivisionError" in printed.err
+    assert run.table_line(row) in printed.out
 
 
-def test_table_and_page(row):
-    run = importlib.import_module("run")
-    assert run.text_table([row]).splitlines() == [
-        "case  against  ours  peer  unit  ratio  least–most     goal  holds  note",
-        "a     b           3     1  s      3.00  2.00–3.00   ≥ 2.5 ×  yes    note",
-    ]
-    page = run.markdown_page([row], 3, {"memory": "24 GiB"}, date(2026, 1, 2))
-    assert "| a | b | 3 | 1 | s | 3.00 | 2.00–3.00 | ≥ 2.5 × | yes | note |" in page
-    assert "written on 2026-01-02" in page
-    assert set(run.machine()) == {"processor", "memory", "system", "versions"}
+def test_rows_are_written_in_the_place_of_the_old_ones(run, lines):
+    written = run.with_lines(PAGE, "serve", lines)
+    assert lines[0].startswith("| serve, p50 | b | 3 | 1 | s | 3.00 | 2.00–3.00 | ≥ 2.5 × | yes | ")
+    assert run.lines_of(written, "serve") == lines
+    for name in {*CASES} - {"serve"}:
+        assert run.lines_of(written, name) == run.lines_of(PAGE, name)
+    assert written.partition("## The cases")[2] == PAGE.partition("## The cases")[2]

@@ -11,14 +11,21 @@ import sys
 
 import keras
 import mlflow
+import numpy as np
 import pandas as pd
 
 COLUMNS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 
 
+def read(path: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read a file of records."""
+    frame = pd.read_csv(path)
+    return frame[COLUMNS].to_numpy("float32"), frame["species"].to_numpy()
+
+
 def main(train_file: str, validation_file: str, epochs: int) -> None:
     """Train, track and log."""
-    train, validation = pd.read_csv(train_file), pd.read_csv(validation_file)
+    validation = read(validation_file)
     keras.utils.set_random_seed(42)
     network = keras.Sequential(
         [
@@ -35,12 +42,8 @@ def main(train_file: str, validation_file: str, epochs: int) -> None:
     mlflow.tensorflow.autolog(checkpoint=False, log_models=False)
     with mlflow.start_run():
         network.fit(
-            train[COLUMNS].to_numpy("float32"),
-            train["species"].to_numpy(),
-            validation_data=(
-                validation[COLUMNS].to_numpy("float32"),
-                validation["species"].to_numpy(),
-            ),
+            *read(train_file),
+            validation_data=validation,
             batch_size=16,
             epochs=epochs,
             callbacks=[
@@ -54,7 +57,7 @@ def main(train_file: str, validation_file: str, epochs: int) -> None:
             verbose=0,
         )
         best = keras.models.load_model("best.keras")
-        few = validation[COLUMNS].to_numpy("float32")[:5]
+        few = validation[0][:5]
         mlflow.tensorflow.log_model(
             best,
             name="model",
