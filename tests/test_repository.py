@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import inspect
 import os
-import pkgutil
 import re
 import shlex
 import shutil
@@ -14,17 +11,13 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
-import click
 import pytest
 import yaml
-from outside import ROOT, environment, run
+from outside import ROOT, environment, parse_command, run
 
 import barrage_mlflow
-from barrage_mlflow.cli import main
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT = PYPROJECT["project"]
@@ -127,9 +120,9 @@ def test_mlproject_has_the_three_entry_points_and_trains_an_example_by_default()
     assert MLPROJECT["conda_env"] == "conda.yaml"
     for entry in MLPROJECT["entry_points"].values():
         command = entry["command"].format(**dict.fromkeys(entry["parameters"], "value"))
-        program, *arguments = shlex.split(command)
-        assert [program, *arguments[:2]] == ["python", "-m", "barrage_mlflow"]
-        _check_call(arguments[2:])
+        python, module, package, *words = shlex.split(command)
+        assert [python, module, package] == ["python", "-m", "barrage_mlflow"]
+        parse_command("barrage-mlflow", *words)
 
 
 def test_ci_runs_the_two_commands_that_the_readme_begins_with():
@@ -154,20 +147,6 @@ def test_nightly_lists_its_parts_and_refuses_others():
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert f"no part 'kill'; there are {', '.join(parts)} and all" in done.stderr
-
-
-@pytest.mark.parametrize("command", [line for line in COMMANDS if "barrage-mlflow" in line])
-def test_readme_calls_commands_that_exist(command: str):
-    program, *arguments = shlex.split(command)
-    assert program in PROJECT["scripts"]
-    _check_call(arguments)
-
-
-def _check_call(arguments: list[str]) -> None:
-    """Parse a command line of ours as the command itself would, without running it."""
-    name, *rest = arguments
-    assert isinstance(main, click.Group)
-    main.commands[name].make_context(name, rest)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -196,37 +175,6 @@ def test_no_machine_or_registry_is_named():
 
 
 # Code
-
-
-def test_every_public_name_has_a_docstring():
-    modules = pkgutil.walk_packages(barrage_mlflow.__path__, "barrage_mlflow.")
-    without = [
-        name for module in modules for name in _without(importlib.import_module(module.name))
-    ]
-    assert without == []
-    assert barrage_mlflow.__all__ == sorted(barrage_mlflow.__all__)
-    assert [name for name in barrage_mlflow.__all__ if not _doc(barrage_mlflow, name)] == []
-
-
-def _without(module: ModuleType) -> Iterator[str]:
-    """The public names of a module that have no docstring."""
-    if not inspect.getdoc(module):
-        yield module.__name__
-    for name, thing in vars(module).items():
-        ours = getattr(thing, "__module__", None) == module.__name__
-        if name.startswith("_") or not ours:
-            continue
-        if (inspect.isclass(thing) or inspect.isroutine(thing)) and not _doc(module, name):
-            yield f"{module.__name__}.{name}"
-        if inspect.isclass(thing):
-            for member, value in vars(thing).items():
-                # An override may leave it to the method that it overrides.
-                if member[0] != "_" and inspect.isroutine(value) and not _doc(thing, member):
-                    yield f"{module.__name__}.{name}.{member}"
-
-
-def _doc(owner: object, name: str) -> str | None:
-    return inspect.getdoc(getattr(owner, name))
 
 
 def test_import_is_light():

@@ -1,0 +1,67 @@
+"""The commands that the pages show: those of ``bash`` blocks are run, those of ``sh`` only read."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from outside import ROOT, parse_command, run
+
+PAGES = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+PAGES["README.md"] = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.M | re.S)
+
+
+SHOWN = [
+    command
+    for page in PAGES
+    for language in ("bash", "sh")
+    for line in "".join(blocks(page, language)).splitlines()
+    for command in re.split(r" (?:&&|>) ", line)
+    if shlex.split(command, comments=True)[0] in ("barrage-mlflow", "mlflow")
+]
+RUN = [page for page in PAGES if blocks(page, "bash") and page not in ("README.md", "registry.md")]
+"""tests/test_end_to_end.py runs the README's, and the checkout below has what registry.md makes."""
+
+
+def test_the_pages_show_commands():
+    assert len(SHOWN) > 20
+    assert len(RUN) > 2
+
+
+@pytest.mark.parametrize("command", SHOWN)
+def test_a_command_and_its_options_exist(command: str):
+    Path("artifacts", "run1").mkdir(parents=True)
+    parse_command(*shlex.split(command.replace("RUN_ID", "0" * 32), comments=True))
+
+
+def run_page(page: str, folder: Path) -> None:
+    for block in blocks(page, "bash"):
+        run(f"set -e\n{block}", folder)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with the penguins' files at its top, and two versions of their model."""
+    folder = tmp_path_factory.mktemp("clone") / "a checkout"
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    shutil.copytree(folder / "examples" / "penguins", folder, dirs_exist_ok=True)
+    for name in ("MLproject", "conda.yaml"):
+        shutil.copy(ROOT / name, folder)
+    records = pd.read_csv(folder / "validation.csv").reset_index(names="id")
+    records.to_parquet(folder / "records.parquet")
+    run_page("registry.md", folder)
+    return folder
+
+
+@pytest.mark.nightly(part="docs")
+@pytest.mark.parametrize("page", RUN)
+def test_the_commands_of_a_page_run(page: str, checkout: Path):
+    run_page(page, checkout)
