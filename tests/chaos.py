@@ -23,12 +23,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from outside import environment
+from outside import environment, read_weights
 
 FOREVER = 1_200
 """Seconds within which a training must end."""
@@ -103,8 +104,7 @@ class Project:
     def __init__(self, folder: Path, records: int, elsewhere: bool) -> None:
         self.folder = folder
         self.uri = f"sqlite:///{folder}/mlflow.db"
-        self.configs = make_configs(elsewhere)
-        for name, config in self.configs.items():
+        for name, config in make_configs(elsewhere).items():
             (folder / f"{name}.json").write_text(json.dumps(config), "utf-8")
         make_records(records, 1).to_csv(folder / "train.csv", index=False)
         make_records(records // 4, 2).to_csv(folder / "validation.csv", index=False)
@@ -124,6 +124,10 @@ class Project:
                 # Where this runs in the background, the shell has Ctrl-C ignored.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
+
+    def log(self, out: str) -> str:
+        """What the trainings of an artifact folder printed."""
+        return (self.folder / f"{out}.log").read_text("utf-8")
 
     def record(self, out: str) -> dict[str, Any]:
         """The run record of an artifact folder; empty where there is none yet."""
@@ -172,20 +176,6 @@ class Project:
         }
 
 
-def read_weights(path: Path) -> dict[str, bytes]:
-    import h5py
-
-    found: dict[str, bytes] = {}
-
-    def collect(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            found[name] = np.asarray(item).tobytes()
-
-    with h5py.File(path) as file:
-        file.visititems(collect)
-    return found
-
-
 def wait(process: subprocess.Popen[bytes]) -> int:
     """Wait for a training to end; one that never does is killed."""
     try:
@@ -207,13 +197,12 @@ class Chaos:
         self.project, self.kills, self.elsewhere = project, kills, elsewhere
         self.chance = random.Random(seed)
         self.done: Counter[str] = Counter()
-        self.longest = 0.0
 
     def whole(self, name: str) -> tuple[dict[str, Any], float]:
         """What a training leaves that is left alone, and the seconds that it takes."""
         out, began = f"{name}-whole", time.monotonic()
         if wait(self.project.start(name, out)):
-            raise RuntimeError((self.project.folder / f"{out}.log").read_text("utf-8"))
+            raise RuntimeError(self.project.log(out))
         seconds = time.monotonic() - began
         outcome = self.project.outcome(out)
         report(f"{out}: {len(outcome['epochs'])} epochs in {seconds:.0f} s")
@@ -229,19 +218,16 @@ class Chaos:
         while True:
             process = self.project.start(name, out, run_id)
             killing = self.done.total() < self.kills and len(kills) < AT_MOST
+            patience = self.chance.uniform(0.1, 1) * seconds
             try:
-                patience = self.chance.uniform(0.1, 1) * seconds
                 status = process.wait(patience) if killing else wait(process)
                 return out, kills, f"status {status}" if status else ""
             except subprocess.TimeoutExpired:
                 sent = self.chance.choice(SIGNALS)
             process.send_signal(sent)
-            asked = time.monotonic()
             status = wait(process)
-            if sent != signal.SIGKILL:
-                self.longest = max(self.longest, time.monotonic() - asked)
-                if status not in (0, 130, -sent):
-                    return out, kills, f"status {status} after {sent.name}"
+            if sent != signal.SIGKILL and status not in (0, 130, -sent):
+                return out, kills, f"status {status} after {sent.name}"
             kills.append(sent.name)
             self.done[sent.name] += 1
             if self.elsewhere:
@@ -249,9 +235,8 @@ class Chaos:
                 run_id = self.project.fetchable(out)
                 out = f"{name}-{number}-{len(kills)}"
 
-    def run(self) -> list[str]:
+    def run(self, names: Sequence[str]) -> list[str]:
         """Find out what differs from a training that was left alone."""
-        names = list(self.project.configs)
         whole = {name: self.whole(name) for name in names}
         faults: list[str] = []
         for number in range(10 * self.kills):
@@ -265,17 +250,22 @@ class Chaos:
                 wrong = ", ".join(key for key in expected if outcome[key] != expected[key])
             report(f"{out}: {' '.join(kills) or 'left alone'}; {wrong or 'the same'}")
             if wrong:
-                log = (self.project.folder / f"{out}.log").read_text("utf-8")
-                faults.append(f"{out}: {wrong} after {kills}:\n{log}")
+                faults.append(f"{out}: {wrong} after {kills}:\n{self.project.log(out)}")
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.done.items())
-        longest = f"from a signal to the end at most {self.longest:.1f} s"
-        report(f"{self.done.total()} kills ({kinds}), {len(faults)} faults, {longest}")
+        report(f"{self.done.total()} kills ({kinds}), {len(faults)} faults")
         return faults
 
 
-def run(folder: Path, kills: int, seed: int, records: int, elsewhere: bool = False) -> list[str]:
-    """Kill trainings so many times; every difference that was found."""
-    return Chaos(Project(folder, records, elsewhere), kills, seed, elsewhere).run()
+def run(
+    folder: Path,
+    kills: int,
+    seed: int,
+    records: int,
+    elsewhere: bool = False,
+    names: Sequence[str] = ("records", "columns"),
+) -> list[str]:
+    """Kill trainings of these configs so many times; every difference that was found."""
+    return Chaos(Project(folder, records, elsewhere), kills, seed, elsewhere).run(names)
 
 
 if __name__ == "__main__":
@@ -283,11 +273,8 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--records", type=int, default=4_000)
-    parser.add_argument("--folder", type=Path)
     parser.add_argument("--elsewhere", action="store_true")
-    options = parser.parse_args()
-    place = options.folder or Path(tempfile.mkdtemp(prefix="chaos-"))
-    place.mkdir(exist_ok=True)
-    found = run(place.resolve(), options.kills, options.seed, options.records, options.elsewhere)
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    found = run(folder, **vars(parser.parse_args()))
     sys.stderr.writelines(f"{fault}\n" for fault in found)
     sys.exit(bool(found))

@@ -64,16 +64,6 @@ def test_iris_files_are_the_raw_file_split(prepare, tmp_path, monkeypatch, capsy
         assert (tmp_path / name).read_bytes() == (EXAMPLES / "iris" / name).read_bytes()
 
 
-def test_splits_are_stratified():
-    species = {"Adelie": (106, 46), "Chinstrap": (48, 20), "Gentoo": (87, 37)}
-    counts = {"iris": dict.fromkeys(range(3), (35, 15)), "penguins": species}
-    for example, expected in counts.items():
-        for number, part in enumerate(("train", "validation")):
-            frame = pd.read_csv(EXAMPLES / example / f"{part}.csv")
-            found = frame["species"].value_counts().to_dict()
-            assert found == {name: both[number] for name, both in expected.items()}
-
-
 def test_penguins_raw_file_is_split_again_alike(prepare, tmp_path):
     raw = tmp_path / "penguins.csv"
     raw.write_text("species,sex\n" + "Adelie,NA\nGentoo,male\n" * 10)
@@ -84,13 +74,6 @@ def test_penguins_raw_file_is_split_again_alike(prepare, tmp_path):
     assert sorted([*train.index, *validation.index]) == list(range(20))
     assert list(train.index) == list(again.index) != list(other.index)
     assert set(train["sex"]) == {"", "male"}
-
-
-def test_penguins_keep_the_rows_with_missing_values():
-    for part, unweighed in (("train", 1), ("validation", 1)):
-        assert np.isnan(read_penguins(part)["body_mass_g"]).sum() == unweighed
-    sexes = [*read_penguins("train")["sex"], *read_penguins("validation")["sex"]]
-    assert sexes.count(None) == 11
 
 
 @pytest.mark.parametrize("example", ["iris", "penguins"])
@@ -108,13 +91,8 @@ def test_penguins_pass_the_contract(penguins, tmp_path):
         "species": np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]], np.float32),
         "body_mass": np.array([[0.5], [-1.0]], np.float32),
     }
-    check_transformer(
-        penguins.PenguinLoader,
-        penguins.PenguinTransformer,
-        read_penguins("train"),
-        tmp_path,
-        scores,
-    )
+    loader, transformer = penguins.PenguinLoader, penguins.PenguinTransformer
+    check_transformer(loader, transformer, read_penguins("train"), tmp_path, scores)
 
 
 def test_postprocess_undoes_transform(penguins, fitted):
@@ -131,16 +109,6 @@ def test_postprocess_undoes_transform(penguins, fitted):
     np.testing.assert_allclose(
         undone["body_mass_g"][weighed], records["body_mass_g"][weighed], rtol=1e-6
     )
-
-
-def test_network_params_are_those_declared(penguins, fitted):
-    transformer = fitted(RecordMode.TRAIN)
-    assert transformer.network_params == {"island_count": 4, "sex_count": 3, "species_count": 3}
-    assert set(transformer.network_params) == set(penguins.PenguinTransformer.network_param_names)
-    loader = penguins.PenguinLoader(RecordMode.TRAIN)
-    columns = {"measurements": NUMBERS, "missing": NUMBERS, "sex": ["sex"]}
-    columns["body_mass"] = ["body_mass_g"]
-    assert {name: loader.columns_of(name) for name in columns} == columns
 
 
 def test_missing_and_unseen_values(penguins, fitted):
@@ -169,14 +137,9 @@ def test_a_bird_that_was_not_weighed_has_weight_0_and_a_finite_target(penguins, 
 def test_an_unseen_species_is_refused_in_both_forms(penguins, fitted):
     bird = {**dict.fromkeys(NUMBERS, 1.0), "island": "Dream", "sex": "male"}
     records = Records.read([{**bird, "species": "Emperor", "body_mass_g": 30000}])
-    loader, transformer = (
-        penguins.PenguinLoader(RecordMode.VALIDATION),
-        fitted(RecordMode.VALIDATION),
-    )
-    message = (
-        r"^species 'Emperor' is in no train record; "
-        r"the train records hold Adelie, Chinstrap, Gentoo$"
-    )
+    loader = penguins.PenguinLoader(RecordMode.VALIDATION)
+    transformer = fitted(RecordMode.VALIDATION)
+    message = r"^species 'Emperor' is in no train record; the train records hold Adelie, Chin"
     with pytest.raises(ValueError, match=message):
         transformer.transform(loader.load(records[0]))
     with pytest.raises(ValueError, match=message):
@@ -214,26 +177,21 @@ def test_examples_in_docstrings(penguins):
 # How well they do
 
 
-def train(name: str, **overrides) -> barrage_mlflow.BarrageModel:
-    folder = EXAMPLES / name
+def train_and_score(name: str) -> tuple[Records, pd.DataFrame]:
+    """The rows that were held out, and their scores."""
+    files = [EXAMPLES / name / file for file in ("config.json", "train.csv", "validation.csv")]
     model = barrage_mlflow.BarrageModel("artifacts")
-    model.train(
-        folder / "config.json", folder / "train.csv", folder / "validation.csv", overrides=overrides
-    )
-    return model
+    model.train(*files)
+    return Records.read(files[-1]), pd.DataFrame(model.predict(files[-1]))
 
 
 def test_iris_on_held_out_rows():
-    model = train("iris")
-    records = Records.read(EXAMPLES / "iris" / "validation.csv")
-    species = [int(np.argmax(score["species"])) for score in model.predict(records)]
-    assert np.mean(species == records["species"]) >= 0.93
+    records, scores = train_and_score("iris")
+    assert np.mean(scores["species"].map(np.argmax) == records["species"]) >= 0.93
 
 
 def test_penguins_on_held_out_rows():
-    model = train("penguins")
-    records = read_penguins("validation")
-    scores = pd.DataFrame(model.predict(records))
+    records, scores = train_and_score("penguins")
     assert np.mean(scores["species"] == records["species"]) >= 0.97
     error = np.nanmean(np.abs(scores["body_mass_g"] - records["body_mass_g"]))
     # What a linear regression on all other columns comes to.

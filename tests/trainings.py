@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
+from outside import read_weights
 from runs import Terminate
 from small import small_config, small_frame
 
@@ -104,17 +104,9 @@ def files(folder: Path) -> set[str]:
 
 def outcome(folder: Path) -> dict[str, Any]:
     """All that two trainings of the same must have alike, to the last bit."""
-    best: dict[str, bytes] = {}
-
-    def collect(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            best[name] = np.asarray(item).tobytes()
-
-    with h5py.File(folder / "checkpoints" / "best.weights.h5") as file:
-        file.visititems(collect)
     newest = np.load(newest_checkpoint(folder))
     return {
-        "best": best,
+        "best": read_weights(folder / "checkpoints" / "best.weights.h5"),
         "newest": {n: newest[n].tobytes() for n in newest.files if newest[n].dtype.kind == "f"},
         "report": (folder / "training_report.csv").read_text("utf-8"),
         "scores": repr(Scorer.load(folder).score(VALIDATION)),

@@ -35,7 +35,7 @@ COLUMNS = (
 MODEL = Model("small", COLUMNS, [RECORD], FORMATS)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly(part="fuzz")
 def test_every_bad_request_is_scored_or_refused_and_good_ones_stay_right(tmp_path: Path) -> None:
     assert fuzz_serving.run(tmp_path, requests=200, seed=1, good=1_000) == []
 

@@ -92,7 +92,7 @@ def test_a_disk_that_is_full_at_any_write_damages_nothing(disk: Disk) -> None:
     train(config, TRAIN, VALIDATION, artifact_dir="whole", offline=True)
     whole = outcome(Path("whole"))
     out = disk.folder / "out"
-    steps = np.linspace(8, used(Path("whole")), 24, dtype=int)
+    steps = np.linspace(8, used(Path("whole")), 12, dtype=int)
     disk.unmount()
     told = []
     for size in steps:
