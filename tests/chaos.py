@@ -98,11 +98,27 @@ def make_records(count: int, seed: int) -> pd.DataFrame:
     return frame
 
 
-class Project:
-    """A folder with configs, records and an MLflow store."""
+def wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a training to end; one that never does is killed."""
+    try:
+        return process.wait(FOREVER)
+    except subprocess.TimeoutExpired as error:
+        process.kill()
+        raise RuntimeError(f"{error.cmd} did not end in {FOREVER} s") from None
 
-    def __init__(self, folder: Path, records: int, elsewhere: bool) -> None:
-        self.folder = folder
+
+def report(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+class Chaos:
+    """Kills trainings so many times, in a folder with configs, records and an MLflow store."""
+
+    def __init__(self, folder: Path, kills: int, seed: int, records: int, elsewhere: bool) -> None:
+        self.folder, self.kills, self.elsewhere = folder, kills, elsewhere
+        self.chance = random.Random(seed)
+        self.done: Counter[str] = Counter()
         self.uri = f"sqlite:///{folder}/mlflow.db"
         for name, config in make_configs(elsewhere).items():
             (folder / f"{name}.json").write_text(json.dumps(config), "utf-8")
@@ -175,36 +191,13 @@ class Project:
             "metrics": sorted(points),
         }
 
-
-def wait(process: subprocess.Popen[bytes]) -> int:
-    """Wait for a training to end; one that never does is killed."""
-    try:
-        return process.wait(FOREVER)
-    except subprocess.TimeoutExpired as error:
-        process.kill()
-        raise RuntimeError(f"{error.cmd} did not end in {FOREVER} s") from None
-
-
-def report(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-class Chaos:
-    """Kills trainings of a project so many times."""
-
-    def __init__(self, project: Project, kills: int, seed: int, elsewhere: bool) -> None:
-        self.project, self.kills, self.elsewhere = project, kills, elsewhere
-        self.chance = random.Random(seed)
-        self.done: Counter[str] = Counter()
-
     def whole(self, name: str) -> tuple[dict[str, Any], float]:
         """What a training leaves that is left alone, and the seconds that it takes."""
         out, began = f"{name}-whole", time.monotonic()
-        if wait(self.project.start(name, out)):
-            raise RuntimeError(self.project.log(out))
+        if wait(self.start(name, out)):
+            raise RuntimeError(self.log(out))
         seconds = time.monotonic() - began
-        outcome = self.project.outcome(out)
+        outcome = self.outcome(out)
         report(f"{out}: {len(outcome['epochs'])} epochs in {seconds:.0f} s")
         return outcome, seconds
 
@@ -216,7 +209,7 @@ class Chaos:
         """
         out, run_id, kills = f"{name}-{number}", None, []
         while True:
-            process = self.project.start(name, out, run_id)
+            process = self.start(name, out, run_id)
             killing = self.done.total() < self.kills and len(kills) < AT_MOST
             patience = self.chance.uniform(0.1, 1) * seconds
             try:
@@ -232,7 +225,7 @@ class Chaos:
             self.done[sent.name] += 1
             if self.elsewhere:
                 # One that left nothing to go on with is begun again.
-                run_id = self.project.fetchable(out)
+                run_id = self.fetchable(out)
                 out = f"{name}-{number}-{len(kills)}"
 
     def run(self, names: Sequence[str]) -> list[str]:
@@ -246,11 +239,11 @@ class Chaos:
             expected, seconds = whole[name]
             out, kills, wrong = self.disturbed(name, number, seconds)
             if not wrong:
-                outcome = self.project.outcome(out)
+                outcome = self.outcome(out)
                 wrong = ", ".join(key for key in expected if outcome[key] != expected[key])
             report(f"{out}: {' '.join(kills) or 'left alone'}; {wrong or 'the same'}")
             if wrong:
-                faults.append(f"{out}: {wrong} after {kills}:\n{self.project.log(out)}")
+                faults.append(f"{out}: {wrong} after {kills}:\n{self.log(out)}")
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.done.items())
         report(f"{self.done.total()} kills ({kinds}), {len(faults)} faults")
         return faults
@@ -265,7 +258,7 @@ def run(
     names: Sequence[str] = ("records", "columns"),
 ) -> list[str]:
     """Kill trainings of these configs so many times; every difference that was found."""
-    return Chaos(Project(folder, records, elsewhere), kills, seed, elsewhere).run(names)
+    return Chaos(folder, kills, seed, records, elsewhere).run(names)
 
 
 if __name__ == "__main__":
