@@ -24,7 +24,8 @@ CONFIG = {
     "dataset": {
         "loader": {"import": "cases.components.OneBirdLoader"},
         "transformer": {"import": "cases.components.OneBirdTransformer"},
-    }
+    },
+    "solver": {"batch_size": BATCH_SIZE},
 }
 
 
