@@ -36,11 +36,10 @@ def penguins(monkeypatch):
 @pytest.fixture
 def fitted(penguins):
     def make(mode, records=None):
-        records = read_penguins("train") if records is None else records
-        loader = penguins.PenguinLoader(RecordMode.TRAIN)
-        transformer = penguins.PenguinTransformer(mode, loader)
-        transformer.fit(records)
-        return transformer
+        """A transformer that has learnt from the train records, and a loader, for a mode."""
+        transformer = penguins.PenguinTransformer(mode, penguins.PenguinLoader(RecordMode.TRAIN))
+        transformer.fit(read_penguins("train") if records is None else records)
+        return transformer, penguins.PenguinLoader(mode)
 
     return make
 
@@ -95,12 +94,10 @@ def test_penguins_pass_the_contract(penguins, tmp_path):
     check_transformer(loader, transformer, read_penguins("train"), tmp_path, scores)
 
 
-def test_postprocess_undoes_transform(penguins, fitted):
+def test_postprocess_undoes_transform(fitted):
     records = read_penguins("validation")
-    transformer = fitted(RecordMode.VALIDATION)
-    _, y, weights = transformer.transform_batch(
-        penguins.PenguinLoader(RecordMode.VALIDATION).load_batch(records)
-    )
+    transformer, loader = fitted(RecordMode.VALIDATION)
+    _, y, weights = transformer.transform_batch(loader.load_batch(records))
     undone = transformer.postprocess_batch(
         {"species": np.eye(3, dtype=np.float32)[y["species"]], "body_mass": y["body_mass"][:, None]}
     )
@@ -111,9 +108,10 @@ def test_postprocess_undoes_transform(penguins, fitted):
     )
 
 
-def test_missing_and_unseen_values(penguins, fitted):
+def test_missing_and_unseen_values(fitted):
     bird = {**dict.fromkeys(NUMBERS, None), "island": "Elephant", "sex": float("nan")}
-    (x,) = fitted(RecordMode.SCORE).transform(penguins.PenguinLoader(RecordMode.SCORE).load(bird))
+    transformer, loader = fitted(RecordMode.SCORE)
+    (x,) = transformer.transform(loader.load(bird))
     assert {name: array.tolist() for name, array in x.items()} == {
         "measurements": [0.0, 0.0, 0.0, 0.0],
         "missing": [1.0, 1.0, 1.0, 1.0],
@@ -122,11 +120,10 @@ def test_missing_and_unseen_values(penguins, fitted):
     }
 
 
-def test_a_bird_that_was_not_weighed_has_weight_0_and_a_finite_target(penguins, fitted):
+def test_a_bird_that_was_not_weighed_has_weight_0_and_a_finite_target(fitted):
     records = read_penguins("train")
-    x, y, weights = fitted(RecordMode.TRAIN).transform_batch(
-        penguins.PenguinLoader(RecordMode.TRAIN).load_batch(records)
-    )
+    transformer, loader = fitted(RecordMode.TRAIN)
+    x, y, weights = transformer.transform_batch(loader.load_batch(records))
     unweighed = np.isnan(records["body_mass_g"])
     assert weights["body_mass"].tolist() == (~unweighed).astype(float).tolist()
     assert y["body_mass"][unweighed].tolist() == [0.0]
@@ -134,11 +131,10 @@ def test_a_bird_that_was_not_weighed_has_weight_0_and_a_finite_target(penguins, 
     assert y["body_mass"][~unweighed].std() == pytest.approx(1.0)
 
 
-def test_an_unseen_species_is_refused_in_both_forms(penguins, fitted):
+def test_an_unseen_species_is_refused_in_both_forms(fitted):
     bird = {**dict.fromkeys(NUMBERS, 1.0), "island": "Dream", "sex": "male"}
     records = Records.read([{**bird, "species": "Emperor", "body_mass_g": 30000}])
-    loader = penguins.PenguinLoader(RecordMode.VALIDATION)
-    transformer = fitted(RecordMode.VALIDATION)
+    transformer, loader = fitted(RecordMode.VALIDATION)
     message = r"^species 'Emperor' is in no train record; the train records hold Adelie, Chin"
     with pytest.raises(ValueError, match=message):
         transformer.transform(loader.load(records[0]))
