@@ -49,11 +49,9 @@ CONTENTS: dict[str, tuple[str, bytes]] = {
 """The name and content of the file, of each kind of bad input."""
 
 FAULTS: dict[str, str] = {
-    "not JSON": "config.json:1:1  $: not JSON: expected a value, got 'dataset'",
+    "not JSON": "config.json:1:1  $: not JSON: expecting value, got 'dataset'",
     "not YAML": "config.yaml:2:1  $: not YAML: expected ',' or ']', but got '<stream end>'",
-    "two values": (
-        "config.json:2:1  $: not JSON: expected the end of the file after one JSON value, got '{'"
-    ),
+    "two values": "config.json:2:1  $: not JSON: extra data, got '{'",
     "two YAML documents": ("config.yaml:2:1  $: not YAML: expected one YAML document, got several"),
     "duplicate key": "config.json:3:3  $: not JSON: key 'solver' is there twice, first on line 2",
     "duplicate key in YAML": (
@@ -76,17 +74,15 @@ FAULTS: dict[str, str] = {
     "nested YAML lists": "config.yaml  $: not YAML: nested deeper than 100 levels",
     "nested YAML mappings": "config.yaml  $: not YAML: nested deeper than 100 levels",
     "nested YAML dashes": "config.yaml  $: not YAML: nested deeper than 100 levels",
-    "alias bomb": ("config.yaml:1:1  $: more than 1,000,000 values; write fewer of them out"),
+    "alias bomb": "config.yaml:1:1  $: more than 1,000,000 values; write fewer of them",
     "number for a key": "config.yaml:2:3  $.solver: keys must be strings, got 3; put it in quotes",
     "list for a key": "config.yaml:1:3  $: not YAML: found unhashable key",
     "key without quotes": (
-        "config.json:1:2  $: not JSON: expected a key in double quotes, got 'solver'"
+        "config.json:1:2  $: not JSON: expecting property name enclosed in double quotes, "
+        "got 'solver'"
     ),
     "undecodable bytes": "config.json:2: not UTF-8 text; save it as UTF-8",
-    "NUL": (
-        "config.json:1:14  $: not JSON: expected the end of the file after one JSON value, "
-        "got '\\x00'"
-    ),
+    "NUL": r"config.json:1:14  $: not JSON: extra data, got '\x00'",
     "empty": "config.json:1:1  $: not JSON: the file is empty",
     "blank": "config.json:1:1  $: not JSON: the file is empty",
     "empty YAML": "config.yaml  $: not YAML: the file is empty",

@@ -120,10 +120,7 @@ def _start(path: Path) -> Any:
 def _typed(value: object, path: Path) -> Any:
     """A value as the schema wants it; of an unknown key nothing is known."""
     if not isinstance(value, str):
-        copied, problems = plain_copy(value)
-        if problems:
-            raise _refused(path, *problems[0][1:])
-        return copied
+        return plain_copy(value, path)
     node = schema_at(path) or {}
     choices = [one for one in node.get("anyOf", [node]) if one.get("$ref") != PLACEHOLDER]
     types = {name for one in choices for name in types_of(one)}

@@ -71,24 +71,6 @@ def show_value(value: object) -> str:
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
 
 
-def joined(text: str) -> str | None:
-    """Text whose escapes may write a character as two surrogate halves, put together.
-
-    Returns:
-        None if a half is left over.
-
-    Example:
-        >>> joined(chr(0xD83D) + chr(0xDE00)), joined(chr(0xD83D))
-        ('😀', None)
-    """
-    if not any("\ud800" <= c <= "\udfff" for c in text):
-        return text
-    try:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16")
-    except UnicodeDecodeError:
-        return None
-
-
 def value_at(data: Any, path: Path) -> Any:
     """The value at a path, or None where the path leads nowhere.
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from barrage_mlflow.config.defaults import filled
-from barrage_mlflow.config.document import Document, plain_faults
+from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.import_checks import import_findings
 from barrage_mlflow.config.monitors import mode_warnings, monitor_findings
@@ -52,10 +52,8 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
         $.model.network.import: 'my.net' leads nowhere: no module 'my' on the Python path
         $: unknown key 'solvr'; did you mean 'solver'?
     """
-    faults = plain_faults(document)
-    if not faults:
-        imports = functools.partial(import_findings, folders=document.folders)
-        faults = _faults(document, *_CHECKS, imports)
+    imports = functools.partial(import_findings, folders=document.folders)
+    faults = _faults(document, *_CHECKS, imports)
     if not faults and run_code:
         faults = _faults(document, functools.partial(import_findings, run_code=True))
     return [*faults, *document.faults]
@@ -74,7 +72,7 @@ def find_shape_faults(document: Document) -> list[Fault]:
         $.dataset: missing key 'loader'
         $.model.outputs: expected a list with at least 1 item, got an empty one
     """
-    return plain_faults(document) or _faults(document, shape_findings)
+    return _faults(document, shape_findings)
 
 
 def find_warnings(document: Document) -> list[Fault]:
@@ -94,8 +92,6 @@ def find_warnings(document: Document) -> list[Fault]:
         $.services.train_early_stopping.mode: warning: "loss" is better the lower it is, but the \
 mode is "max"; write "min"
     """
-    if plain_faults(document):
-        return []
     found = as_faults(mode_warnings(document.data), document)
     return [replace(warning, message=f"warning: {warning.message}") for warning in found]
 

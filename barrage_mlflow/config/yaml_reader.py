@@ -9,7 +9,7 @@ import functools
 import re
 from typing import TYPE_CHECKING, Any
 
-from barrage_mlflow.config.document import MAX_DEPTH, Document, plain_document
+from barrage_mlflow.config.document import MAX_DEPTH, Document, Locate, plain_document
 from barrage_mlflow.config.paths import Path
 from barrage_mlflow.errors import ConfigError, Fault
 
@@ -27,12 +27,13 @@ _SCALARS = {
 """How the core schema of YAML 1.2 writes each type; what is none of them is a string."""
 
 
-def read_yaml(text: str, source: str) -> Document:
+def read_yaml(text: str, source: str, language: str = "YAML") -> Document:
     r"""Parses YAML text with one document in it.
 
     Args:
         text: the YAML.
         source: the name of the file, for places.
+        language: what it is called in messages; JSON is YAML too.
 
     Raises:
         ConfigError: the text is not YAML or more than one document, a key is no string
@@ -46,11 +47,9 @@ def read_yaml(text: str, source: str) -> Document:
     """
     import yaml
 
-    place, root = source, None
+    place, data, problem = source, None, "the file is empty"
     try:
-        loader = _loader()(text)
-        root = loader.get_single_node()
-        data = loader.construct_document(root) if root is not None else None
+        data = _loader()(text).get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
@@ -61,12 +60,24 @@ def read_yaml(text: str, source: str) -> Document:
         problem = " ".join(str(error).split())
     except RecursionError:
         problem = f"nested deeper than {MAX_DEPTH} levels"
-    else:
-        problem = "" if root is not None else "the file is empty"
-    if root is None or problem:
-        raise ConfigError([Fault("$", f"not YAML: {problem}", "", place)])
-    locate = functools.partial(_locate, root)
-    return plain_document(Document(data, source, text, locate=locate))
+    if data is None:
+        raise ConfigError([Fault("$", f"not {language}: {problem}", place=place)])
+    return plain_document(Document(data, source, text, locate=places_in(text)))
+
+
+def places_in(text: str) -> Locate:
+    """Finds places in YAML or JSON text, which is parsed when the first of them is asked for."""
+
+    @functools.cache
+    def root() -> Any:
+        import yaml
+
+        try:
+            return _loader()(text).get_single_node()
+        except yaml.YAMLError:  # a character that JSON alone may have, such as DEL
+            return yaml.compose("{}")
+
+    return lambda path, key: _locate(root(), path, key)
 
 
 @functools.cache

