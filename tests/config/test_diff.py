@@ -1,8 +1,6 @@
 """How two configs differ, from dicts, files, artifact folders and MLflow runs."""
 
-import copy
 import json
-import random
 import socket
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from small import small_config
 
 from barrage_mlflow.commands.diff import load_config_for_diff
 from barrage_mlflow.config import resolve_config
-from barrage_mlflow.config.diff import diff_configs, read_for_diff
+from barrage_mlflow.config.diff import diff_configs
 from barrage_mlflow.errors import ArtifactError, ConfigError, TrackingError
 from barrage_mlflow.workspace import folder as artifacts
 
@@ -21,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 
 def lines(a, b):
-    return [str(difference) for difference in diff_configs(a, b)]
+    return diff_configs(a, b)
 
 
 def mirrored(line):
@@ -33,10 +31,6 @@ def mirrored(line):
     path, _, values = line.partition(": ")
     a, _, b = values.partition(" → ")
     return f"{path}: {b} → {a}"
-
-
-def layer(name, /, **params):
-    return {"import": name, **({"params": params} if params else {})}
 
 
 CASES = (Path(__file__).parent / "golden" / "differences.txt").read_text("utf-8")
@@ -57,29 +51,15 @@ def outputs(*blocks):
     return {"model": {"outputs": list(blocks)}}
 
 
-def test_outputs_are_aligned_by_name():
+def test_an_output_more_or_less():
     species = {"name": "species", "loss": {"import": "mse"}}
     mass = {"name": "mass", "loss": {"import": "mae"}}
-    assert lines(outputs(species, mass), outputs(mass, species)) == []
-    heavier = {**mass, "loss_weight": 2.0}
-    assert lines(outputs(species, mass), outputs(heavier, {**species, "loss_weight": 1})) == [
+    assert lines(outputs(species), outputs(mass, {**species, "loss_weight": 1})) == [
+        '$.model.outputs[0]: only in B: {"name": "mass", "loss": {"import": "mae"}}',
         "$.model.outputs[0 → 1].loss_weight: only in B: 1",
-        "$.model.outputs[1 → 0].loss_weight: only in B: 2.0",
-    ]
-    assert lines(outputs(species), outputs(mass, species)) == [
-        '$.model.outputs[0]: only in B: {"name": "mass", "loss": {"import": "mae"}}'
     ]
     assert lines(outputs(species, mass), outputs(mass)) == [
         '$.model.outputs[0]: only in A: {"name": "species", "loss": {"import": "mse"}}'
-    ]
-
-
-def test_an_output_of_another_name_in_the_place_of_one():
-    a = outputs({"name": "species", "loss": {"import": "mse"}}, {"name": "mass"})
-    b = outputs({"name": "weight"}, {"name": "species", "loss": {"import": "mae"}})
-    assert lines(a, b) == [
-        '$.model.outputs[0 → 1].loss.import: "mse" → "mae"',
-        '$.model.outputs[1 → 0].name: "mass" → "weight"',
     ]
 
 
@@ -103,33 +83,11 @@ def test_each_difference_is_one_line():
     ]
 
 
-def test_long_lists_are_compared_in_bounded_time():
-    words = [f"word {i}" for i in range(60_000)]
-    more = [*words[:30_000], "new", *words[30_000:]]
-    assert lines({"a": words}, {"a": more}) == ['$.a[30000]: only in B: "new"']
-    # Every second one changed, and many alike: what would take the alignment hours.
-    odd = [i if i % 2 else 0 for i in range(60_000)]
-    even = [-i if i % 2 else 0 for i in range(60_000)]
-    found = lines({"a": odd}, {"a": [*even, 7]})
-    assert len(found) == 30_001
-    assert found[0] == "$.a[1]: 1 → -1"
-    assert found[-1] == "$.a[60000]: only in B: 7"
-
-
-def test_random_changes_are_found_each_where_it_was_made():
-    base = resolve_config(small_config())
-    rng = random.Random(11)
-    for _ in range(50):
-        changed = copy.deepcopy(base)
-        layers = changed["model"]["network"]["params"]["layers"]
-        place = rng.randrange(1, len(layers) + 1)
-        layers.insert(place, layer("Dropout", rate=0.25))
-        changed["solver"]["epochs"] = rng.randrange(100, 200)
-        assert lines(base, changed) == [
-            f"$.model.network.params.layers[{place}]: only in B: "
-            '{"import": "Dropout", "params": {"rate": 0.25}}',
-            f"$.solver.epochs: 3 → {changed['solver']['epochs']}",
-        ]
+def test_a_long_list_is_compared_as_one_value():
+    words = [f"word {i}" for i in range(600)]
+    (line,) = lines({"a": words}, {"a": [*words[:300], "new", *words[300:]]})
+    assert line.startswith('$.a: … 298", "word 299", "word 300", ')
+    assert ' → … 298", "word 299", "new", "word 300", ' in line
 
 
 def write(path, config):
@@ -141,7 +99,6 @@ def test_a_file_gets_its_defaults_and_its_components_are_not_looked_for(tmp_path
     config = small_config(dataset__loader={"import": "far_away.Loader", "params": {"a": 1}})
     config["model"]["network"] = {"import": "far_away.network"}
     read = load_config_for_diff(write(tmp_path / "config.json", config))
-    assert read == read_for_diff("config.json")
     assert read["solver"]["optimizer"] == {"import": "Adam", "learning_rate": 0.001, "params": {}}
     assert read["dataset"]["loader"] == {"import": "far_away.Loader", "params": {"a": 1}}
     assert read["model"]["outputs"][0]["loss_weight"] == 1.0
