@@ -111,7 +111,7 @@ def _refused(path: Path, message: str, remedy: str = "") -> ConfigError:
 
 def _start(path: Path) -> Any:
     """What a left-out value starts from when something within it is set."""
-    node = schema_at(path) or {}
+    node = schema_at(path)
     if "default" in node:
         return copy.deepcopy(node["default"])
     return [] if node.get("type") == "array" else {}
@@ -121,7 +121,7 @@ def _typed(value: object, path: Path) -> Any:
     """A value as the schema wants it; of an unknown key nothing is known."""
     if not isinstance(value, str):
         return plain_copy(value, path)
-    node = schema_at(path) or {}
+    node = schema_at(path)
     choices = [one for one in node.get("anyOf", [node]) if one.get("$ref") != PLACEHOLDER]
     types = {name for one in choices for name in types_of(one)}
     if types == {"string"}:

@@ -73,26 +73,25 @@ def fill_placeholders(value: Any, values: Mapping[str, object], path: str) -> An
         >>> fill_placeholders({"units": "{{ units }}"}, {"units": 3}, "$.model.network.params")
         {'units': 3}
     """
-    faults: list[Fault] = []
-
-    def fill(value: Any, here: Path) -> Any:
-        name = placeholder_name(value)
-        if name is not None and name in values:
-            return values[name]
-        if name is not None:
-            at = path + show_path(here)[1:]
-            faults.append(Fault(at, *_unknown(name, values)))
-            return value
-        if isinstance(value, Mapping):
-            return {key: fill(item, (*here, key)) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [fill(item, (*here, i)) for i, item in enumerate(value)]
-        return copy.deepcopy(value)
-
-    full = fill(value, ())
+    faults = [
+        Fault(path + show_path(here)[1:], *_unknown(name, values))
+        for here, name in placeholders_in(value)
+        if name not in values
+    ]
     if faults:
         raise ConfigError(faults)
-    return full
+    return _filled(value, values)
+
+
+def _filled(value: Any, values: Mapping[str, object]) -> Any:
+    name = placeholder_name(value)
+    if name is not None:
+        return values[name]
+    if isinstance(value, Mapping):
+        return {key: _filled(item, values) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_filled(item, values) for item in value]
+    return copy.deepcopy(value)
 
 
 def _unknown(name: str, known: Iterable[str]) -> tuple[str, str]:

@@ -77,7 +77,7 @@ def test_a_folder_and_files_that_are_not_there(tmp_path):
     (tmp_path / "config.json").write_text("{}", "utf-8")
     (tmp_path / "configs").mkdir()
     for name, expected in {
-        "configs": "configs: expected a file, got a folder; give the config file in it",
+        "configs": "configs: cannot be read: Is a directory",
         "confg.json": "confg.json: no such file; did you mean 'config.json'?",
         "elsewhere.json": "elsewhere.json: no such file",
         "no/config.json": "no/config.json: no such file; there is no folder 'no'",

@@ -175,9 +175,7 @@ def test_files_that_cannot_be_read(tmp_path):
     assert refusal("zzz") == "zzz: no such file"
     assert refusal("no/config.json") == "no/config.json: no such file; there is no folder 'no'"
     (tmp_path / "folder").mkdir()
-    assert refusal("folder") == (
-        "folder: expected a file, got a folder; give the config file in it"
-    )
+    assert refusal("folder") == "folder: cannot be read: Is a directory"
     assert refusal("a\0b").endswith(": cannot be read: embedded null byte")
     assert refusal("x" * 300).endswith(": cannot be read: File name too long")
     assert refusal(3) == "$: expected a config file or a dict, got 3"
