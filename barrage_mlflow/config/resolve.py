@@ -21,11 +21,6 @@ from barrage_mlflow.config.unknown_keys import repair_keys
 from barrage_mlflow.errors import ConfigError, Fault
 
 _Check = Callable[[Any], Iterable[Finding]]
-_CHECKS: tuple[_Check, ...] = (
-    shape_findings,
-    output_name_findings,
-    monitor_findings,
-)
 
 
 def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
@@ -53,7 +48,7 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
         $: unknown key 'solvr'; did you mean 'solver'?
     """
     imports = functools.partial(import_findings, folders=document.folders)
-    faults = _faults(document, *_CHECKS, imports)
+    faults = _faults(document, shape_findings, output_name_findings, monitor_findings, imports)
     if not faults and run_code:
         faults = _faults(document, functools.partial(import_findings, run_code=True))
     return [*faults, *document.faults]
@@ -100,7 +95,7 @@ def _faults(document: Document, *checks: _Check) -> list[Fault]:
     """The unknown keys, and what checks find in a config with the right ones in their place."""
     repaired = repair_keys(document.data)
     found = [repaired.as_given(finding) for check in checks for finding in check(repaired.data)]
-    return as_faults([*repaired.findings, *filter(None, found)], document)
+    return as_faults([*repaired.findings, *found], document)
 
 
 def resolve_config(

@@ -37,7 +37,6 @@ def changed(overrides, data=None):
         ("solver.epochs", "3.5", 3.5),
         ("solver.epochs", "true", True),
         ("solver.optimizer.learning_rate", "1e-3", 1e-3),
-        ("solver.optimizer.learning_rate", ".5", 0.5),
         ("solver.optimizer.learning_rate", "nan", "nan"),
         ("solver.optimizer.learning_rate", "inf", "inf"),
         ("solver.optimizer.learning_rate", "[1]", [1]),
