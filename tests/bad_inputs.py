@@ -52,7 +52,7 @@ FAULTS: dict[str, str] = {
     "not JSON": "config.json:1:1  $: not JSON: expecting value, got 'dataset'",
     "not YAML": "config.yaml:2:1  $: not YAML: expected ',' or ']', but got '<stream end>'",
     "two values": "config.json:2:1  $: not JSON: extra data, got '{'",
-    "two YAML documents": ("config.yaml:2:1  $: not YAML: expected one YAML document, got several"),
+    "two YAML documents": "config.yaml:2:1  $: not YAML: found another document",
     "duplicate key": "config.json:3:3  $: not JSON: key 'solver' is there twice, first on line 2",
     "duplicate key in YAML": (
         "config.yaml:3:3  $: not YAML: key 'epochs' is there twice, first on line 2"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
 
-from barrage_mlflow.config.paths import JSON_PATH, Path, read_path, show_path, show_value
+from barrage_mlflow.config.paths import Path, show_path, show_value
 from barrage_mlflow.errors import ConfigError, Fault
 
 Locate = Callable[[Path, bool], tuple[int, int]]
@@ -81,10 +81,11 @@ class Document:
         """
 
         def placed(match: re.Match[str]) -> str:
-            place = self.place(read_path(match[2]))
+            parts = re.findall(r"\w+", match[2])
+            place = self.place(tuple(int(part) if part.isdigit() else part for part in parts))
             return f"{match[1]}{place}  {match[2]}" if place else match[0]
 
-        return re.sub(rf"^((?:error: )?)({JSON_PATH.pattern})(?=:)", placed, message, flags=re.M)
+        return re.sub(r"^((?:error: )?)(\$[.[].*?)(?=: )", placed, message, flags=re.M)
 
 
 def plain_document(document: Document) -> Document:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Any
 
 from barrage_mlflow.config.document import MAX_DEPTH, Document, plain_document
+from barrage_mlflow.config.paths import Path
 from barrage_mlflow.errors import ConfigError, Fault
 
 _SLIPS = (
@@ -36,8 +38,6 @@ def read_json(text: str, source: str) -> Document:
         >>> document.data, document.place(("solver", "epochs"))
         ({'solver': {'epochs': 3}}, 'config.json:2:24')
     """
-    from barrage_mlflow.config.yaml_reader import places_in, read_yaml
-
     # JSON is YAML, but for the tabs that it may be indented with; its strings have none.
     as_yaml = text.replace("\t", " ")
     try:
@@ -45,12 +45,21 @@ def read_json(text: str, source: str) -> Document:
     except json.JSONDecodeError as error:
         raise _not_json(text, source, *_explained(text, error)) from None
     except KeyError:
+        from barrage_mlflow.config.yaml_reader import read_yaml
+
         return read_yaml(as_yaml, source, "JSON")  # which finds where
     except RecursionError:
         raise _not_json(text, source, 0, f"nested deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:  # an integer of thousands of digits
         raise _not_json(text, source, 0, str(error)) from None
-    return plain_document(Document(data, source, text, locate=places_in(as_yaml)))
+    return plain_document(Document(data, source, text, locate=partial(_place, as_yaml)))
+
+
+def _place(text: str, path: Path, key: bool) -> tuple[int, int]:
+    # Only where something is wrong: its import takes longer than reading does.
+    from barrage_mlflow.config.yaml_reader import place_in
+
+    return place_in(text, path, key)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import difflib
 import re
 from collections.abc import Collection, Iterable
 
-_LONGEST_NAME = 100
 _SHOWN_NAMES = 20
 _LIKE = 0.65
 """How alike two names are at least, of which one may mean the other, from 0 to 1."""
@@ -57,7 +56,7 @@ def is_slip(name: str, known: str) -> bool:
 
 
 def _most_alike(name: str, names: list[str]) -> str | None:
-    if not name or len(name) > _LONGEST_NAME:
+    if not name:
         return None
     lower = {known.lower(): known for known in names}
     alike = difflib.get_close_matches(name.lower(), lower, n=5, cutoff=_LIKE)

@@ -80,7 +80,9 @@ def _set(holder: Any, parts: list[str], value: object, path: Path) -> Path:
     elif is_there:
         return _set(holder[step], parts[1:], value, path)
     else:
-        item = copy.deepcopy(schema_at(path).get("default", _empty(path)))
+        node = schema_at(path)
+        empty: Any = [] if node.get("type") == "array" else {}
+        item = copy.deepcopy(node.get("default", empty))
         _set(item, parts[1:], value, path)
     if is_there or isinstance(holder, dict):
         holder[step] = item
@@ -103,10 +105,6 @@ def _step(holder: Any, part: str, path: Path) -> str | int:
 
 def _refused(path: Path, message: str, remedy: str = "") -> ConfigError:
     return ConfigError([Fault(show_path(path), message, remedy)])
-
-
-def _empty(path: Path) -> Any:
-    return [] if schema_at(path).get("type") == "array" else {}
 
 
 def _typed(value: object, path: Path) -> Any:

@@ -9,10 +9,6 @@ from typing import Any
 
 Path = tuple[str | int, ...]
 
-JSON_PATH = re.compile(r"\$(?:\.[A-Za-z_$][A-Za-z0-9_$]*|\[\d+\]|\[\"(?:[^\"\\]|\\.)*\"\])+")
-"""A path below the top, as `show_path` writes it."""
-
-_PATH_PART = re.compile(r"\.([A-Za-z_$][A-Za-z0-9_$]*)|\[(\d+)\]|\[(\"(?:[^\"\\]|\\.)*\")\]")
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _SHOWN_LENGTH = 60
 
@@ -35,19 +31,6 @@ def show_path(path: Path) -> str:
         else:
             text += f"[{json.dumps(part)}]"
     return text
-
-
-def read_path(text: str) -> Path:
-    """The path that `show_path` wrote.
-
-    Example:
-        >>> read_path('$.model.outputs[0]["odd key"]')
-        ('model', 'outputs', 0, 'odd key')
-    """
-    return tuple(
-        key or (int(index) if index else json.loads(quoted))
-        for key, index, quoted in _PATH_PART.findall(text)
-    )
 
 
 def show_value(value: object) -> str:

@@ -163,6 +163,4 @@ def _network_param_names(data: Any, transformer: Target | None) -> tuple[str, ..
     """What the transformer's network params will be called; None if it does not declare them."""
     if value_at(data, ("dataset", "transformer")) is None:
         return ()
-    if transformer is None or transformer.form != "class":
-        return None
-    return transformer.network_param_names
+    return transformer.network_param_names if transformer else None

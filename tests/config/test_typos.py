@@ -127,7 +127,6 @@ LOSSES = ("mse", "mae", "msle", "mape", "Huber", "huber", "categorical_crossentr
         ("ep", SOLVER, None),
         ("e", ["epochs"], None),
         ("", SOLVER, None),
-        ("x" * 200, ["x" * 199], None),
         ("epochs", [], None),
         ("epochs", [""], None),
         ("_", ["a_b", "-"], None),
