@@ -86,9 +86,8 @@ def _opcodes(a: list[str], b: list[str]) -> Any:
 
 def _kind(item: Any) -> str:
     """What differing items of a list have in common if they belong together."""
-    if isinstance(item, Mapping):
-        return f"import {item.get('import', item.get('name'))}"
-    return "list" if isinstance(item, list) else "value"
+    is_block = isinstance(item, Mapping)
+    return str(item.get("import", item.get("name"))) if is_block else type(item).__name__
 
 
 def _change(a: Any, b: Any) -> str:

@@ -70,11 +70,11 @@ def as_faults(findings: Iterable[Finding], document: Document) -> list[Fault]:
         >>> [str(fault) for fault in as_faults(found, document)]
         ['$: 1st', '$.b: 2nd']
     """
-
-    def place_in_text(found: Finding) -> tuple[list[int], bool]:
-        # A key comes before its value.
-        return _rank(found.where.path, document.data), not found.where.is_key
-
+    # A key comes before its value.
+    in_order = sorted(
+        dict.fromkeys(findings),
+        key=lambda found: (_rank(found.where.path, document.data), not found.where.is_key),
+    )
     return [
         Fault(
             str(found.where),
@@ -82,7 +82,7 @@ def as_faults(findings: Iterable[Finding], document: Document) -> list[Fault]:
             found.remedy,
             document.place(found.where.path, key=found.where.is_key),
         )
-        for found in sorted(dict.fromkeys(findings), key=place_in_text)
+        for found in in_order
     ]
 
 

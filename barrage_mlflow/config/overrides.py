@@ -45,9 +45,6 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> Docu
     faults: list[Fault] = []
     for key, value in overrides.items():
         try:
-            if not all(key.split(".")):
-                remedy = "write it as section.key, like solver.epochs"
-                raise _refused((), f"{key!a} is not a key", remedy)
             new = _set(data, key.split("."), value, ())
         except ConfigError as error:
             faults += [replace(fault, place=f"--{key}") for fault in error.faults]
@@ -103,8 +100,8 @@ def _step(holder: Any, part: str, path: Path) -> str | int:
     raise _refused(path, f"expected an index from 0 to {len(holder)}, got {part!a}")
 
 
-def _refused(path: Path, message: str, remedy: str = "") -> ConfigError:
-    return ConfigError([Fault(show_path(path), message, remedy)])
+def _refused(path: Path, message: str) -> ConfigError:
+    return ConfigError([Fault(show_path(path), message)])
 
 
 def _typed(value: object, path: Path) -> Any:
