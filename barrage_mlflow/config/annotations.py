@@ -76,8 +76,6 @@ def _generic(name: str, inner: list[ast.expr]) -> Node:
         return _union([_node(inner[0]), {"type": "null"}])
     if name == "Union":
         return _union([_node(item) for item in inner])
-    if name in ("Annotated", "Final") and inner:
-        return _node(inner[0])
     if name in _OBJECTS:
         value = _node(inner[1]) if len(inner) == 2 else {}
         return {"type": "object"} | ({"additionalProperties": value} if value else {})

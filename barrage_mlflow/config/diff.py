@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from barrage_mlflow.config.paths import show_path
+from barrage_mlflow.config.paths import one_line, show_path
 
 _ABSENT = object()
 """In the place of the value of a side that has none."""
@@ -93,18 +93,13 @@ def _kind(item: Any) -> str:
 def _change(a: Any, b: Any) -> str:
     if a is _ABSENT or b is _ABSENT:
         side, value = ("B", b) if a is _ABSENT else ("A", a)
-        return f"only in {side}: {_cut(_text(value), 0)}"
-    a, b = _text(a), _text(b)
+        return f"only in {side}: {_cut(one_line(value), 0)}"
+    a, b = one_line(a), one_line(b)
     # Of long values that begin alike, show where they part.
     pairs = enumerate(zip(a, b, strict=False))
     alike = next((i for i, (one, other) in pairs if one != other), min(len(a), len(b)))
     start = alike - _SHARED if alike > _SHOWN - _SHARED else 0
     return f"{_cut(a, start)} → {_cut(b, start)}"
-
-
-def _text(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def _cut(text: str, start: int) -> str:

@@ -83,10 +83,7 @@ def _names(entries: Sequence[Entry]) -> Iterator[Node]:
 
 def _when(entry: Entry, params: Node) -> Node:
     """The rule that an import has these params."""
-    path = entry.path.replace("barrage_mlflow.", "barrage(_mlflow)?.", 1)
-    if path.startswith("keras."):
-        path = f"((tf|tensorflow).)?{path}"
-    names = "|".join(dict.fromkeys((*entry.names, path))).replace(".", r"\.")
+    names = "|".join(dict.fromkeys((*entry.names, entry.path))).replace(".", r"\.")
     then: Node = {"properties": {"params": params}}
     if entry.accepts.required:
         then["required"] = ["params"]

@@ -14,9 +14,6 @@ from barrage_mlflow.errors import ConfigError, Fault
 _SLIPS = (
     (r"#|//|/\*", "JSON has no comments; remove it, or write the config as YAML"),
     (r",\s*[}\]]", "a trailing comma; remove it"),
-    (r"'", "strings take double quotes, not single ones"),
-    (r"[\r\n]", "this string has no end; close it with a double quote"),
-    (r"\\", r"JSON has no such escape; write \\ for a backslash"),
     (r"(True|False|None)\b", "JSON writes true, false and null"),
 )
 """What people write who are used to other formats: where the text reads so, what to print."""
@@ -85,7 +82,7 @@ def _explained(text: str, error: json.JSONDecodeError) -> tuple[int, str]:
     for pattern, slip in _SLIPS:
         if re.match(pattern, text[at:]):
             return at, slip
-    word = re.match(r"[^\s,:\[\]{}\"]+|.", text[at:])
+    word = re.match(r"(?s)[^\s,:\[\]{}\"]+|.", text[at:])
     got = ascii(word[0][:20]) if word else "the end"
     wanted = error.msg.removesuffix(" at").removesuffix(" starting")
     return at, f"{wanted[0].lower()}{wanted[1:]}, got {got}"

@@ -47,11 +47,20 @@ def show_value(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 64:
         return f"an integer of {value.bit_length()} bits"
     if value is None or isinstance(value, bool | int | float | str):
-        text = json.dumps(value, ensure_ascii=False)
-    else:
-        return f"a Python {type(value).__name__}"
-    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
-    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
+        text = one_line(value)
+        return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
+    return f"a Python {type(value).__name__}"
+
+
+def one_line(value: object) -> str:
+    r"""Writes a JSON value as JSON that is safe to print, on one line.
+
+    Example:
+        >>> print(one_line({"name": "é\u2028"}))
+        {"name": "é\u2028"}
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def value_at(data: Any, path: Path) -> Any:

@@ -20,8 +20,6 @@ from barrage_mlflow.config.shape import shape_findings
 from barrage_mlflow.config.unknown_keys import repair_keys
 from barrage_mlflow.errors import ConfigError, Fault
 
-_Check = Callable[[Any], Iterable[Finding]]
-
 
 def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
     """Finds every fault of a config in one pass.
@@ -91,7 +89,7 @@ mode is "max"; write "min"
     return [replace(warning, message=f"warning: {warning.message}") for warning in found]
 
 
-def _faults(document: Document, *checks: _Check) -> list[Fault]:
+def _faults(document: Document, *checks: Callable[[Any], Iterable[Finding]]) -> list[Fault]:
     """The unknown keys, and what checks find in a config with the right ones in their place."""
     repaired = repair_keys(document.data)
     found = [repaired.as_given(finding) for check in checks for finding in check(repaired.data)]

@@ -31,7 +31,6 @@ STRING, INTEGER = {"type": "string"}, {"type": "integer"}
         ("Literal['a', 3]", {"enum": ["a", 3]}),
         ("Literal['a'] | None", {"anyOf": [{"enum": ["a"]}, {"type": "null"}]}),
         ("list[int] | int", {"anyOf": [{"type": "array", "items": INTEGER}, INTEGER]}),
-        ("Annotated[int, 'units']", INTEGER),
         ("Any", {}),
         ("Path | str", {}),
         ("np.ndarray", {}),

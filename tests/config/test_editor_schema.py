@@ -74,7 +74,6 @@ def test_what_is_valid_for_the_engine_is_valid_for_the_schemas(config, plain, go
 
 LOADER = {"import": "golden_parts.Loader", "params": {"mode": 1}}
 SELECTOR = {"import": "KeySelector", "params": {"inputs": {"x": "a"}, "outputs": {"y": 3}}}
-OLD = {"import": "barrage.dataset.KeySelector", "params": {"inputs": {"x": "a"}, "output": {}}}
 
 
 def block(name, **params):
@@ -92,7 +91,6 @@ PLANTED = [
     ("dataset.loader", LOADER, False, True, False),
     ("dataset.loader", {"import": "KeySelector"}, False, True, False),
     ("dataset.loader", SELECTOR, False, True, False),
-    ("dataset.loader", OLD, False, True, False),
     ("dataset.transformer", block("IdentityTransformer", a=1), False, True, False),
     ("dataset.augmentor", [{"import": "golden_parts.jitter"}], False, True, False),
     ("dataset.augmentor", [block("golden_parts.flip", axis=1)], True, True, True),
@@ -100,7 +98,6 @@ PLANTED = [
     ("model.outputs.0.loss", block("mse", reduction="sum"), True, True, True),
     ("model.outputs.0.loss", block("mse", reducton="sum"), False, True, False),
     ("model.outputs.0.loss", block("Huber", delta="{{units}}"), True, True, True),
-    ("model.outputs.0.loss", block("tf.keras.losses.Huber", d=1), False, True, False),
     ("model.outputs.0.loss", block("ce", axis=1), False, True, False),
     ("model.outputs.0.loss.import", "{{loss}}", False, True, True),
     ("model.outputs.0.loss_weight", "{{units}}", True, True, True),
