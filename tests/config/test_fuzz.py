@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recipes import LEARNT, RECIPES, write_project
+from recipes import LEARNT, RECIPES
 
 from barrage_mlflow.config import add_project_path, read_config, resolve_config
 from barrage_mlflow.errors import ConfigError, describe_error
@@ -26,19 +26,6 @@ ODD_VALUES: tuple[Any, ...] = (
     float("inf"), [], {}, [[]], {"": {}}, [None], {"import": "mse"}, {"import": None},
     {"import": "Dense", "params": {"units": 2}}, {"params": {}}, (1, 2),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("fuzz")
-    write_project(folder)
-    return folder
-
-
-@pytest.fixture
-def in_project(project, monkeypatch):
-    monkeypatch.chdir(project)
-    monkeypatch.syspath_prepend(str(project))
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -5,6 +5,7 @@ import json
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recipes import MINIMAL
 
 from barrage_mlflow.config import (
     Document,
@@ -101,17 +102,6 @@ def test_faults_stand_in_the_order_of_the_text(config):
     assert order == sorted(order)
 
 
-BASE = {
-    "dataset": {
-        "loader": {"import": "KeySelector", "params": {"inputs": {"x": "x"}, "outputs": {"y": "y"}}}
-    },
-    "model": {
-        "network": {"import": "keras.applications.MobileNetV2"},
-        "outputs": [{"name": "y", "loss": {"import": "mse"}}],
-    },
-}
-
-
 @SETTINGS
 @given(
     st.dictionaries(
@@ -122,12 +112,12 @@ BASE = {
     )
 )  # fmt: skip
 def test_what_resolves_is_valid_and_resolves_to_itself(overrides):
-    faults = find_faults(apply_overrides(read_config(BASE), overrides))
+    faults = find_faults(apply_overrides(read_config(MINIMAL), overrides))
     assert all(fault.place.startswith("--") for fault in faults)
     if faults:
         return
-    resolved = resolve_config(BASE, overrides)
+    resolved = resolve_config(MINIMAL, overrides)
     assert resolve_config(resolved) == resolved
     assert find_faults(read_config(resolved)) == []
-    assert resolve_config(BASE, overrides) == resolved
+    assert resolve_config(MINIMAL, overrides) == resolved
     assert apply_overrides(read_config(resolved), overrides).data == resolved

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from planted import Planting, plant, planted_config
-from recipes import RECIPES, write_project, written
+from recipes import RECIPES, written
 from typos import Typo, draw_typos, mistyped_config, override_of
 
 from barrage_mlflow.config import add_project_path, apply_overrides, find_faults, read_config
@@ -25,19 +25,6 @@ KINDS = {
     "long path", "loss name", "metric name", "module", "monitor", "optimizer name", "output name",
     "override", "param", "placeholder", "project param", "schedule name",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("typos")
-    write_project(folder)
-    return folder
-
-
-@pytest.fixture
-def in_project(project, monkeypatch):
-    monkeypatch.chdir(project)
-    monkeypatch.syspath_prepend(str(project))
 
 
 def faults_of(typo: Typo) -> tuple[list[Fault], str]:
