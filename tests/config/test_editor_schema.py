@@ -86,16 +86,13 @@ def optimizer(name, rate=1, **params):
 
 # Path, value, and whether it is valid for the engine, the plain schema and that of the project.
 PLANTED = [
-    ("dataset.loader.params.columns", ["a"], True, True, True),
     ("dataset.loader.params.column", ["a"], False, True, False),
     ("dataset.loader", LOADER, False, True, False),
     ("dataset.loader", {"import": "KeySelector"}, False, True, False),
     ("dataset.loader", SELECTOR, False, True, False),
     ("dataset.transformer", block("IdentityTransformer", a=1), False, True, False),
-    ("dataset.augmentor", [{"import": "golden_parts.jitter"}], False, True, False),
     ("dataset.augmentor", [block("golden_parts.flip", axis=1)], True, True, True),
     ("dataset.augmentor", [block("golden_parts.flip", axes=1)], False, True, False),
-    ("model.outputs.0.loss", block("mse", reduction="sum"), True, True, True),
     ("model.outputs.0.loss", block("mse", reducton="sum"), False, True, False),
     ("model.outputs.0.loss", block("Huber", delta="{{units}}"), True, True, True),
     ("model.outputs.0.loss", block("ce", axis=1), False, True, False),
@@ -103,18 +100,13 @@ PLANTED = [
     ("model.outputs.0.loss_weight", "{{units}}", True, True, True),
     ("model.outputs.0.loss_weight", "{{ units }}!", False, False, False),
     ("model.outputs.0.sample_weight_mode", "temporl", False, False, False),
-    ("model.outputs.0.metrics", [block("AUC", thresholds=1)], True, True, True),
     ("model.outputs.0.metrics", [block("AUC", treshold=1)], False, True, False),
     ("model.outputs.0.metrics", ["accuracy"], False, False, False),
     ("solver.optimizer", optimizer("SGD", momentum=1), True, True, True),
-    ("solver.optimizer", optimizer("adam", beta=1), False, True, False),
     ("solver.optimizer", optimizer("Adam", learning_rate=1), False, True, False),
     ("solver.optimizer.learning_rate", {"import": "CosineDecay"}, False, True, False),
     ("services.tensorboard", {"log_dir": "x"}, False, False, False),
-    ("services.tensorboard", {"histogram_freq": 1}, True, True, True),
-    ("services.best_checkpoint", {"monitor": "loss", "mode": "min"}, False, False, False),
     ("services.train_early_stopping.monitor", "val_loss", False, False, False),
-    ("solver.epochs", 3.5, False, False, False),
     ("solver.epochs", 3.0, False, True, True),
 ]
 

@@ -47,29 +47,12 @@ def drop(rng: random.Random, holder: Any, key: Any, other: Any) -> None:
     del holder[key]
 
 
-def double(rng: random.Random, holder: Any, key: Any, other: Any) -> None:
-    if isinstance(holder, list):
-        holder.insert(key, copy.deepcopy(holder[key]))
-    else:
-        holder[f"{key}_"] = copy.deepcopy(holder[key])
-
-
 def rename(rng: random.Random, holder: Any, key: Any, other: Any) -> None:
     if isinstance(holder, dict):
         new = rng.choice([*map(str, other), *ODD_TEXTS]) if isinstance(other, dict) else "name"
         pairs = [(new if name == key else name, value) for name, value in holder.items()]
         holder.clear()
         holder.update(pairs)
-
-
-def shuffle(rng: random.Random, holder: Any, key: Any, other: Any) -> None:
-    pairs = list(holder.items()) if isinstance(holder, dict) else list(holder)
-    rng.shuffle(pairs)
-    if isinstance(holder, dict):
-        holder.clear()
-        holder.update(pairs)
-    else:
-        holder[:] = pairs
 
 
 def replace(rng: random.Random, holder: Any, key: Any, other: Any) -> None:
@@ -104,7 +87,7 @@ def nudge(rng: random.Random, holder: Any, key: Any, other: Any) -> None:
 
 
 MUTATIONS: tuple[Callable[[random.Random, Any, Any, Any], None], ...] = (
-    drop, double, rename, shuffle, replace, borrow, splice, nest, nudge, nudge, nudge,
+    drop, rename, replace, borrow, splice, nest, nudge, nudge, nudge,
 )  # fmt: skip
 
 
