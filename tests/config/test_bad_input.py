@@ -21,12 +21,12 @@ COMMAND = [sys.executable, "-m", "barrage_mlflow", "check"]
 REFUSING = """
 import sys
 def refuse(event, arguments):
-    heavy = ("tensorflow", "keras", "mlflow", "numpy", "pandas")
+    heavy = ("tensorflow", "keras", "mlflow", "numpy", "pandas", "penguins")
     if event == "import" and arguments[0].partition(".")[0] in heavy:
         raise AssertionError(f"{arguments[0]} is imported")
 sys.addaudithook(refuse)
 from barrage_mlflow.cli import main
-main(["check", sys.argv[1]])
+main(sys.argv[1:])
 """
 
 
@@ -107,14 +107,16 @@ faulty.json:68:5  $.solver: unknown key 'epohcs'; did you mean 'epochs'?
 """
 
 
-def test_the_first_check_imports_nothing_heavy(configs):
+def test_check_and_schema_import_nothing_heavy(configs):
     for name, expected in {
         "config.json": (VALID, "", 0),
         "faulty.json": (FAULTY, "4 faults in faulty.json\n", 1),
     }.items():
-        run = run_apart([sys.executable, "-c", REFUSING, name], configs)
+        run = run_apart([sys.executable, "-c", REFUSING, "check", name], configs)
         assert (run.stdout, run.stderr, run.status) == expected
         assert run.peak < MEMORY
+    run = run_apart([sys.executable, "-c", REFUSING, "schema", "--project", "penguins"], configs)
+    assert (run.stderr, run.status) == ("", 0)
 
 
 def test_the_refusal_refuses(configs):

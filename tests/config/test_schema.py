@@ -63,13 +63,6 @@ def test_each_call_gives_a_copy():
     assert "solver" in schema()["properties"]
 
 
-def test_the_schema_at_a_path():
-    assert schema_at(())["title"] == "Barrage config"
-    assert schema_at(("model", "outputs", 0, "loss", "import"))["type"] == "string"
-    assert schema_at(("solver", "optimizer", "learning_rate", "params"))["default"] == {}
-    assert schema_at(("services", "best_checkpoint", "verbose")) == {}
-
-
 def test_the_reference_page_is_current():
     spec = importlib.util.spec_from_file_location("page_tool", ROOT / "tools/reference_page.py")
     tool = importlib.util.module_from_spec(spec)
