@@ -56,17 +56,12 @@ def _node(tree: ast.expr) -> Node:
         return _union([_node(tree.left), _node(tree.right)])
     if isinstance(tree, ast.Subscript):
         inner = tree.slice.elts if isinstance(tree.slice, ast.Tuple) else [tree.slice]
-        return _generic(_name(tree.value), inner)
-    return _generic(_name(tree), [])
+        return _generic(tree.value, inner)
+    return _generic(tree, [])
 
 
-def _name(tree: ast.expr) -> str:
-    if isinstance(tree, ast.Attribute):
-        return tree.attr
-    return tree.id if isinstance(tree, ast.Name) else ""
-
-
-def _generic(name: str, inner: list[ast.expr]) -> Node:
+def _generic(tree: ast.expr, inner: list[ast.expr]) -> Node:
+    name = ast.unparse(tree).rpartition(".")[2]
     if name in _PLAIN:
         return {"type": _PLAIN[name]}
     if name == "Literal":

@@ -11,11 +11,8 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from barrage_mlflow.config.paths import Path, show_path, show_value
+from barrage_mlflow.config.places import place_in
 from barrage_mlflow.errors import ConfigError, Fault
-
-Locate = Callable[[Path, bool], tuple[int, int]]
-"""Gives line and column, both from 1, of the value at a path or of its key; of a path that leads
-nowhere, those of the nearest value around it."""
 
 MAX_DEPTH = 100
 MAX_VALUES = 1_000_000
@@ -31,7 +28,6 @@ class Document:
         text: the config as given.
         faults: what already went wrong on the way (an override that leads nowhere).
         overridden: of each value that an override set, its path and the override's name.
-        locate: finds a place in the text; None for a dict.
 
     Example:
         >>> Document({"solver": {"epochs": 3}}).place(("solver", "epochs"))
@@ -43,7 +39,6 @@ class Document:
     text: str = field(default="", repr=False)
     faults: tuple[Fault, ...] = ()
     overridden: Mapping[Path, str] = field(default_factory=dict)
-    locate: Locate | None = field(default=None, repr=False, compare=False)
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -66,16 +61,16 @@ class Document:
         for length in range(len(path), -1, -1):
             if path[:length] in self.overridden:
                 return self.overridden[path[:length]]
-        if self.locate is None:
-            return self.source
-        line, column = self.locate(path, key)
+        if not self.source:
+            return ""
+        line, column = place_in(self.text, path, key)
         return f"{self.source}:{line}:{column}"
 
     def located(self, message: str) -> str:
         """A message with the place of each JSON path that begins one of its lines.
 
         Example:
-            >>> document = Document({"a": 1}, "c.json", locate=lambda path, key: (1, 7))
+            >>> document = Document({"a": 1}, "c.json", '{"a": 1}')
             >>> document.located("error: $.a: expected a string, got 1")
             'error: c.json:1:7  $.a: expected a string, got 1'
         """

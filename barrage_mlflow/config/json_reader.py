@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from functools import partial
 from typing import Any
 
 from barrage_mlflow.config.document import MAX_DEPTH, Document, plain_document
-from barrage_mlflow.config.paths import Path
 from barrage_mlflow.errors import ConfigError, Fault
 
 _SLIPS = (
@@ -35,8 +33,6 @@ def read_json(text: str, source: str) -> Document:
         >>> document.data, document.place(("solver", "epochs"))
         ({'solver': {'epochs': 3}}, 'config.json:2:24')
     """
-    # JSON is YAML, but for the tabs that it may be indented with; its strings have none.
-    as_yaml = text.replace("\t", " ")
     try:
         data = json.loads(text, object_pairs_hook=_without_repeats)
     except json.JSONDecodeError as error:
@@ -44,19 +40,12 @@ def read_json(text: str, source: str) -> Document:
     except KeyError:
         from barrage_mlflow.config.yaml_reader import read_yaml
 
-        return read_yaml(as_yaml, source, "JSON")  # which finds where
+        return read_yaml(text.replace("\t", " "), source, "JSON")  # which finds where
     except RecursionError:
         raise _not_json(text, source, 0, f"nested deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:  # an integer of thousands of digits
         raise _not_json(text, source, 0, str(error)) from None
-    return plain_document(Document(data, source, text, locate=partial(_place, as_yaml)))
-
-
-def _place(text: str, path: Path, key: bool) -> tuple[int, int]:
-    # Only where something is wrong: its import takes longer than reading does.
-    from barrage_mlflow.config.yaml_reader import place_in
-
-    return place_in(text, path, key)
+    return plain_document(Document(data, source, text))
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import Any
 
 import yaml
 
 from barrage_mlflow.config.document import MAX_DEPTH, Document, plain_document
-from barrage_mlflow.config.paths import Path
 from barrage_mlflow.errors import ConfigError, Fault
 
 _TAG = "tag:yaml.org,2002:"
@@ -79,34 +77,4 @@ def read_yaml(text: str, source: str, language: str = "YAML") -> Document:
         problem = f"nested deeper than {MAX_DEPTH} levels"
     if data is None:
         raise ConfigError([Fault("$", f"not {language}: {problem}", place=place)])
-    return plain_document(Document(data, source, text, locate=functools.partial(place_in, text)))
-
-
-def place_in(text: str, path: Path, key: bool) -> tuple[int, int]:
-    """Line and column, in YAML or JSON text, of what a path leads to, or of the nearest around it.
-
-    Example:
-        >>> place_in("solver: {epochs: 3}", ("solver", "epochs"), key=False)
-        (1, 18)
-    """
-    node = _root(text)
-    mark = node.start_mark
-    for i, part in enumerate(path):
-        pairs: dict[Any, Any] = {}
-        if node.id == "mapping":
-            pairs = {str(name.value): (name, value) for name, value in node.value}
-        elif node.id == "sequence":
-            pairs = dict(enumerate((item, item) for item in node.value))
-        if part not in pairs:
-            break
-        name, node = pairs[part]
-        mark = (name if key and i == len(path) - 1 else node).start_mark
-    return mark.line + 1, mark.column + 1
-
-
-@functools.lru_cache(maxsize=1)
-def _root(text: str) -> Any:
-    try:
-        return _Loader(text).get_single_node()
-    except yaml.YAMLError:  # a character that JSON alone may have, such as DEL
-        return _Loader("{}").get_single_node()
+    return plain_document(Document(data, source, text))
