@@ -287,7 +287,7 @@ def diff(a: str, b: str) -> None:
 
     differences = diff_configs(load_config_for_diff(a), load_config_for_diff(b))
     for difference in differences:
-        click.echo(str(difference))
+        click.echo(difference)
     sys.exit(1 if differences else 0)
 
 

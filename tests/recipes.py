@@ -27,6 +27,18 @@ LEARNT: dict[str, Any] = {
 """What the transformers could learn from records, by the names that they declare."""
 
 
+MINIMAL: dict[str, Any] = {
+    "dataset": {
+        "loader": {"import": "KeySelector", "params": {"inputs": {"x": "x"}, "outputs": {"y": "y"}}}
+    },
+    "model": {
+        "network": {"import": "keras.applications.MobileNetV2"},
+        "outputs": [{"name": "y", "loss": {"import": "mse"}}],
+    },
+}
+"""A config without a key that can be left out."""
+
+
 def _recipes() -> dict[str, dict[str, Any]]:
     found = {}
     for name in ("image", "text", "series", "table"):

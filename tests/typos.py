@@ -1,6 +1,6 @@
 """Makes typos in configs: one slip of the fingers at one place, drawn from a seed.
 
-A typo leaves out, doubles, swaps, replaces (by a key beside it), inserts or shifts one letter of a
+A typo leaves out, doubles, swaps, replaces, inserts or shifts one letter of a
 word that the engine can know: a key, the name of a thing or of its param, a placeholder, an
 output, a monitor. Three rules keep it fair:
 
@@ -31,7 +31,6 @@ from barrage_mlflow.config.source import SourceReader
 
 Path = tuple[str | int, ...]
 
-_KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _SHORTEST = 3
 _CHOICES = {"mode": ("min", "max"), "sample_weight_mode": ("samplewise", "temporal")}
@@ -119,21 +118,8 @@ def _slipped(rng: random.Random, how: str, word: str, at: int) -> str:
         return before + rng.choice(_LETTERS) + letter + after
     if how == "case":
         return before + letter.swapcase() + after
-    neighbours = _neighbours(letter.lower())
-    chosen = rng.choice(neighbours) if neighbours else letter
+    chosen = rng.choice(_LETTERS)
     return before + (chosen.upper() if letter.isupper() else chosen) + after
-
-
-def _neighbours(letter: str) -> list[str]:
-    """The letters whose keys touch that of a letter; none for what is no letter."""
-    for row, keys in enumerate(_KEYBOARD):
-        if letter in keys:
-            at = keys.index(letter)
-            around = [
-                keys[max(0, at - 1) : at + 2] for keys in _KEYBOARD[max(0, row - 1) : row + 2]
-            ]
-            return [key for keys in around for key in keys if key != letter]
-    return []
 
 
 def mistyped_config(config: dict[str, Any], typo: Typo) -> dict[str, Any]:

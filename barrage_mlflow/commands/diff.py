@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.config import read_config
-from barrage_mlflow.config.diff import read_for_diff
-from barrage_mlflow.errors import ArtifactError, BarrageError, TrackingError
+from barrage_mlflow.config.defaults import filled
+from barrage_mlflow.config.resolve import find_shape_faults
+from barrage_mlflow.errors import ArtifactError, BarrageError, ConfigError, TrackingError
 from barrage_mlflow.tracking.store import Store
 from barrage_mlflow.workspace import folder as artifacts
 
@@ -48,7 +49,12 @@ def load_config_for_diff(source: str | os.PathLike[str]) -> dict[str, Any]:
         return _resolved(path)
     if _RUN_ID.fullmatch(name) and not Path(name).exists():
         return run_config(name)
-    return read_for_diff(name)
+    document = read_config(name)
+    # The project's code, which only training needs, may be elsewhere.
+    faults = find_shape_faults(document)
+    if faults:
+        raise ConfigError(faults)
+    return filled(document.data)
 
 
 def run_config(run_id: str) -> dict[str, Any]:

@@ -17,7 +17,6 @@ _PLAIN = {
     "NoneType": "null",
 }
 _LISTS = ("list", "List", "tuple", "Tuple", "Sequence", "MutableSequence")
-_ITERABLES = ("Iterable", "Collection", "Container")
 _OBJECTS = ("dict", "Dict", "Mapping", "MutableMapping")
 
 
@@ -36,9 +35,9 @@ def annotation_schema(text: str) -> Node:
 
     Example:
         >>> annotation_schema("int | None")
-        {'type': ['integer', 'null']}
-        >>> annotation_schema("Mapping[str, str | list[str]]")["additionalProperties"]
-        {'anyOf': [{'type': 'string'}, {'type': 'array', 'items': {'type': 'string'}}]}
+        {'anyOf': [{'type': 'integer'}, {'type': 'null'}]}
+        >>> annotation_schema("Mapping[str, list[str]]")["additionalProperties"]
+        {'type': 'array', 'items': {'type': 'string'}}
         >>> annotation_schema("Literal['a', 'b']"), annotation_schema("Path | str")
         ({'enum': ['a', 'b']}, {})
     """
@@ -57,18 +56,14 @@ def _node(tree: ast.expr) -> Node:
         return _union([_node(tree.left), _node(tree.right)])
     if isinstance(tree, ast.Subscript):
         inner = tree.slice.elts if isinstance(tree.slice, ast.Tuple) else [tree.slice]
-        return _generic(_name(tree.value), inner)
-    name = _name(tree)
-    return {"type": _PLAIN[name]} if name in _PLAIN else _generic(name, [])
+        return _generic(tree.value, inner)
+    return _generic(tree, [])
 
 
-def _name(tree: ast.expr) -> str:
-    if isinstance(tree, ast.Attribute):
-        return tree.attr
-    return tree.id if isinstance(tree, ast.Name) else ""
-
-
-def _generic(name: str, inner: list[ast.expr]) -> Node:
+def _generic(tree: ast.expr, inner: list[ast.expr]) -> Node:
+    name = ast.unparse(tree).rpartition(".")[2]
+    if name in _PLAIN:
+        return {"type": _PLAIN[name]}
     if name == "Literal":
         values = [item.value for item in inner if isinstance(item, ast.Constant)]
         return {"enum": values} if len(values) == len(inner) else {}
@@ -76,50 +71,28 @@ def _generic(name: str, inner: list[ast.expr]) -> Node:
         return _union([_node(inner[0]), {"type": "null"}])
     if name == "Union":
         return _union([_node(item) for item in inner])
-    if name in ("Annotated", "Final") and inner:
-        return _node(inner[0])
     if name in _OBJECTS:
         value = _node(inner[1]) if len(inner) == 2 else {}
         return {"type": "object"} | ({"additionalProperties": value} if value else {})
     if name in _LISTS:
         return _list(name, inner)
-    if name in _ITERABLES:
-        # A string is one of strings too.
-        item = _node(inner[0]) if inner else {}
-        return {} if not item or item == {"type": "string"} else {"type": "array", "items": item}
     return {}
 
 
 def _list(name: str, inner: list[ast.expr]) -> Node:
     node: Node = {"type": "array"}
-    endless = name not in ("tuple", "Tuple") or any(
-        isinstance(item, ast.Constant) and item.value is ... for item in inner
-    )
-    if inner and endless:
-        items = _node(inner[0])
-        node |= {"items": items} if items else {}
+    is_endless = any(isinstance(item, ast.Constant) and item.value is ... for item in inner)
+    if name not in ("tuple", "Tuple") or is_endless:
+        inner = inner[:1]
     elif inner:
         node |= {"minItems": len(inner), "maxItems": len(inner)}
-        items = _union([_node(item) for item in inner])
-        node |= {"items": items} if items else {}
-    return node
+    items = _union([_node(item) for item in inner])
+    return node | ({"items": items} if items else {})
 
 
 def _union(nodes: list[Node]) -> Node:
-    """Any of them; those that are a bare type are written as one."""
-    flat = [choice for node in nodes for choice in node.get("anyOf", [node])]
-    if not all(flat):
-        return {}
-    types: list[str] = []
-    choices: list[Node] = []
-    bare: Node = {}
-    for node in flat:
-        if node.keys() == {"type"}:
-            types += node["type"] if isinstance(node["type"], list) else [node["type"]]
-            node = bare
-        if not any(node is choice or node == choice for choice in choices):
-            choices.append(node)
-    # null reads best as the last of several.
-    types = sorted(dict.fromkeys(types), key=lambda name: name == "null")
-    bare |= {"type": types[0] if len(types) == 1 else types} if types else {}
-    return choices[0] if len(choices) == 1 else {"anyOf": choices}
+    """Any of them; anything where one of them allows that, or where there are none."""
+    choices = [node for i, node in enumerate(nodes) if node not in nodes[:i]]
+    if len(choices) == 1:
+        return choices[0]
+    return {"anyOf": choices} if choices and all(choices) else {}

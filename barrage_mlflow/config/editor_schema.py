@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -75,21 +74,16 @@ def _block_of(root: Node, kind: Kind) -> Node:
 
 
 def _names(entries: Sequence[Entry]) -> Iterator[Node]:
-    """The names that complete, each with its description."""
-    for has_doc, group in itertools.groupby(entries, key=lambda entry: bool(entry.doc)):
-        named = [(name, entry.doc) for entry in group for name in entry.names]
-        if has_doc:
-            yield from ({"const": name, "description": doc} for name, doc in named)
-        else:
-            yield {"enum": [name for name, _ in named]}
+    """The names that complete; each of which there is a description, with it."""
+    for entry in entries:
+        if entry.doc:
+            yield from ({"const": name, "description": entry.doc} for name in entry.names)
+    yield {"enum": [name for entry in entries if not entry.doc for name in entry.names]}
 
 
 def _when(entry: Entry, params: Node) -> Node:
     """The rule that an import has these params."""
-    path = entry.path.replace("barrage_mlflow.", "barrage(_mlflow)?.", 1)
-    if path.startswith("keras."):
-        path = f"((tf|tensorflow).)?{path}"
-    names = "|".join(dict.fromkeys((*entry.names, path))).replace(".", r"\.")
+    names = "|".join(dict.fromkeys((*entry.names, entry.path))).replace(".", r"\.")
     then: Node = {"properties": {"params": params}}
     if entry.accepts.required:
         then["required"] = ["params"]

@@ -70,7 +70,11 @@ def as_faults(findings: Iterable[Finding], document: Document) -> list[Fault]:
         >>> [str(fault) for fault in as_faults(found, document)]
         ['$: 1st', '$.b: 2nd']
     """
-    in_order = sorted(dict.fromkeys(findings), key=lambda found: _rank(found.where, document.data))
+    # A key comes before its value.
+    in_order = sorted(
+        dict.fromkeys(findings),
+        key=lambda found: (_rank(found.where.path, document.data), not found.where.is_key),
+    )
     return [
         Fault(
             str(found.where),
@@ -82,17 +86,11 @@ def as_faults(findings: Iterable[Finding], document: Document) -> list[Fault]:
     ]
 
 
-def _rank(where: Where, data: Any) -> tuple[tuple[int, ...], bool]:
+def _rank(path: Path, data: Any) -> list[int]:
     """The position of each key among its siblings, which sorts like the text."""
-    rank: list[int] = []
-    for part in where.path:
-        if isinstance(data, dict) and part in data:
-            rank.append(list(data).index(part))
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            rank.append(part)
-            data = data[part]
-        else:
-            break
-    # A key comes before its value.
-    return tuple(rank), not where.is_key
+    keys = list(data) if isinstance(data, dict) else []
+    if isinstance(data, list):
+        keys = list(range(len(data)))
+    if not path or path[0] not in keys:
+        return []
+    return [keys.index(path[0]), *_rank(path[1:], data[path[0]])]

@@ -13,7 +13,11 @@ from barrage_mlflow.config.imports import find_target, is_sequential
 from barrage_mlflow.config.kinds import KINDS, paths_of
 from barrage_mlflow.config.names import nearest
 from barrage_mlflow.config.paths import Path, value_at
-from barrage_mlflow.config.placeholders import names_in_use, placeholder_findings, placeholder_name
+from barrage_mlflow.config.placeholders import (
+    placeholder_findings,
+    placeholder_name,
+    placeholder_names,
+)
 from barrage_mlflow.config.schema import with_placeholders
 from barrage_mlflow.config.shape import value_findings
 from barrage_mlflow.config.source import SourceReader
@@ -50,7 +54,7 @@ def import_findings(
         if path in targets and isinstance(params, dict):
             yield from _param_findings(path, params, kind, targets[path], data)
             yield from _value_findings(path, params, targets[path])
-    yield from placeholder_findings(data, targets.get(_TRANSFORMER), targets.get(_NETWORK))
+    yield from placeholder_findings(data, targets.get(_TRANSFORMER))
 
 
 def resolve_imports(
@@ -108,7 +112,7 @@ def _param_findings(
     names = list(params)
     if kind == "network":
         # A param that a placeholder reads may be there for the placeholder alone.
-        in_use = names_in_use(data)
+        in_use = placeholder_names(data["model"])
         names = [name for name in names if name in target.accepts.names or name not in in_use]
     for problem in param_problems(target, kind, names, also=KINDS[kind].beside):
         yield problem.below(path)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from barrage_mlflow.config.paths import Path
+from barrage_mlflow.config.paths import Path, value_at
 
 EACH = "*"
 """In the place of a kind: each item of a list."""
@@ -104,22 +103,20 @@ KINDS = {kind.name: kind for kind in _ROWS}
 """Every kind by its name."""
 
 
-def paths_of(kind: Kind, data: Any) -> Iterator[Path]:
+def paths_of(kind: Kind, data: Any) -> list[Path]:
     """Where a config, whatever JSON value it is, has import blocks of a kind.
 
     Example:
         >>> data = {"dataset": {"augmentor": [{"import": "my.noise"}, "flip"]}}
-        >>> list(paths_of(KINDS["augmentor"], data))
+        >>> paths_of(KINDS["augmentor"], data)
         [('dataset', 'augmentor', 0)]
     """
-    found: list[tuple[Path, Any]] = [((), data)]
+    paths: list[Path] = [()] if kind.place else []
     for part in kind.place:
-        found = [inner for path, value in found for inner in _inner(path, value, part)]
-    yield from (path for path, value in found if path and isinstance(value, dict))
-
-
-def _inner(path: Path, value: Any, part: str | int) -> Iterator[tuple[Path, Any]]:
-    if part == EACH and isinstance(value, list):
-        yield from (((*path, i), item) for i, item in enumerate(value))
-    elif isinstance(value, dict) and part in value:
-        yield (*path, part), value[part]
+        inner: list[Path] = []
+        for path in paths:
+            value = value_at(data, path)
+            parts = range(len(value)) if part == EACH and isinstance(value, list) else [part]
+            inner += [(*path, one) for one in parts]
+        paths = inner
+    return [path for path in paths if isinstance(value_at(data, path), dict)]

@@ -6,7 +6,6 @@ import difflib
 import re
 from collections.abc import Collection, Iterable
 
-_LONGEST_NAME = 100
 _SHOWN_NAMES = 20
 _LIKE = 0.65
 """How alike two names are at least, of which one may mean the other, from 0 to 1."""
@@ -36,9 +35,10 @@ def nearest(name: str, names: Iterable[str], taken: Collection[str] = ()) -> str
     names = list(names)
     best = _most_alike(name, names)
     free = _most_alike(name, [known for known in names if known not in taken])
-    if free is None or best is None or is_slip(name, free):
-        return free or best
-    return best if is_slip(name, best) else free
+    for known in (free, best):
+        if known is not None and is_slip(name, known):
+            return known
+    return free or best
 
 
 def is_slip(name: str, known: str) -> bool:
@@ -56,7 +56,7 @@ def is_slip(name: str, known: str) -> bool:
 
 
 def _most_alike(name: str, names: list[str]) -> str | None:
-    if not name or len(name) > _LONGEST_NAME:
+    if not name:
         return None
     lower = {known.lower(): known for known in names}
     alike = difflib.get_close_matches(name.lower(), lower, n=5, cutoff=_LIKE)
@@ -87,14 +87,14 @@ def _short_forms(name: str, names: list[str]) -> list[str]:
     return found if len({known.lower() for known in found}) == 1 else []
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """The remedy that the nearest known name makes; empty where none is near.
+def did_you_mean(name: str, names: Iterable[str], taken: Collection[str] = ()) -> str:
+    """The remedy that the nearest known name makes; empty where `nearest` finds none.
 
     Example:
         >>> did_you_mean("epoch", ["epochs"]), did_you_mean("zzz", ["epochs"])
         ("did you mean 'epochs'?", '')
     """
-    near = nearest(name, names)
+    near = nearest(name, names, taken)
     return "" if near is None else f"did you mean {near!r}?"
 
 
@@ -114,10 +114,8 @@ def suggest(name: str, names: Iterable[str], what: str, taken: Collection[str] =
         "known keys: 'epochs', 'steps'"
     """
     names = list(names)
-    near = nearest(name, names, taken)
-    if near is not None:
-        return f"did you mean {near!r}?"
-    return f"known {what}: {show_names(names)}" if names else ""
+    known = f"known {what}: {show_names(names)}" if names else ""
+    return did_you_mean(name, names, taken) or known
 
 
 def show_names(names: Iterable[str]) -> str:

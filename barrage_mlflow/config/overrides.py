@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from barrage_mlflow.config.document import Document, plain_copy
 from barrage_mlflow.config.json_reader import read_json
 from barrage_mlflow.config.paths import Path, show_path, show_value
-from barrage_mlflow.config.schema import PLACEHOLDER, schema_at, types_of
+from barrage_mlflow.config.schema import schema_at, types_of
 from barrage_mlflow.errors import ConfigError, Fault
 
 
@@ -46,7 +45,7 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> Docu
     faults: list[Fault] = []
     for key, value in overrides.items():
         try:
-            new = _set(data, key, value)
+            new = _set(data, key.split("."), value, ())
         except ConfigError as error:
             faults += [replace(fault, place=f"--{key}") for fault in error.faults]
         else:
@@ -61,36 +60,32 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> Docu
     )
 
 
-def _set(data: dict[str, Any], key: str, value: object) -> Path:
-    """Sets one value.
+def _set(holder: Any, parts: list[str], value: object, path: Path) -> Path:
+    """Sets one value in what is at a path.
 
     Returns:
         The path of the outermost value that is new.
 
     Raises:
-        ConfigError: the key leads nowhere, or JSON has no such value.
+        ConfigError: the parts lead nowhere, or JSON has no such value.
     """
-    parts = key.split(".")
-    if not all(parts):
-        raise _refused((), f"{key!a} is not a key", "write it as section.key, like solver.epochs")
-    holder: Any = data
-    path: Path = ()
-    new: Path = ()
-    for depth, part in enumerate(parts, 1):
-        step = _step(holder, part, path)
-        path = (*path, step)
-        is_there = step in (range(len(holder)) if isinstance(holder, list) else holder)
-        if depth < len(parts) and is_there:
-            holder = holder[step]
-            continue
-        new = new or path
-        item = _typed(value, path) if depth == len(parts) else _start(path)
-        if is_there or isinstance(holder, dict):
-            holder[step] = item
-        else:
-            holder.append(item)
-        holder = item
-    return new
+    step = _step(holder, parts[0], path)
+    path = (*path, step)
+    is_there = step in (range(len(holder)) if isinstance(holder, list) else holder)
+    if len(parts) == 1:
+        item = _typed(value, path)
+    elif is_there:
+        return _set(holder[step], parts[1:], value, path)
+    else:
+        node = schema_at(path)
+        empty: Any = [] if node.get("type") == "array" else {}
+        item = copy.deepcopy(node.get("default", empty))
+        _set(item, parts[1:], value, path)
+    if is_there or isinstance(holder, dict):
+        holder[step] = item
+    else:
+        holder.append(item)
+    return path
 
 
 def _step(holder: Any, part: str, path: Path) -> str | int:
@@ -100,45 +95,22 @@ def _step(holder: Any, part: str, path: Path) -> str | int:
     if not isinstance(holder, list):
         message = f"expected an object or a list to set {part!a} in, got {show_value(holder)}"
         raise _refused(path, message)
-    if part.isascii() and part.isdigit() and len(part) < 10 and int(part) <= len(holder):
+    if part in map(str, range(len(holder) + 1)):
         return int(part)
     raise _refused(path, f"expected an index from 0 to {len(holder)}, got {part!a}")
 
 
-def _refused(path: Path, message: str, remedy: str = "") -> ConfigError:
-    return ConfigError([Fault(show_path(path), message, remedy)])
-
-
-def _start(path: Path) -> Any:
-    """What a left-out value starts from when something within it is set."""
-    node = schema_at(path) or {}
-    if "default" in node:
-        return copy.deepcopy(node["default"])
-    return [] if node.get("type") == "array" else {}
+def _refused(path: Path, message: str) -> ConfigError:
+    return ConfigError([Fault(show_path(path), message)])
 
 
 def _typed(value: object, path: Path) -> Any:
     """A value as the schema wants it; of an unknown key nothing is known."""
     if not isinstance(value, str):
-        copied, problems = plain_copy(value)
-        if problems:
-            raise _refused(path, *problems[0][1:])
-        return copied
-    node = schema_at(path) or {}
-    choices = [one for one in node.get("anyOf", [node]) if one.get("$ref") != PLACEHOLDER]
-    types = {name for one in choices for name in types_of(one)}
-    if types == {"string"}:
+        return plain_copy(value, path)
+    if types_of(schema_at(path)) == ["string"]:
         return value
     try:
         return read_json(value, "").data
     except ConfigError:
-        return _number(value) if types & {"number", "integer"} else value
-
-
-def _number(text: str) -> float | str:
-    """A number as people type it: ``.5`` and ``1.`` too, which JSON does not know."""
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if math.isfinite(number) else text
+        return value

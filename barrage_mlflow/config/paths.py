@@ -9,10 +9,6 @@ from typing import Any
 
 Path = tuple[str | int, ...]
 
-JSON_PATH = re.compile(r"\$(?:\.[A-Za-z_$][A-Za-z0-9_$]*|\[\d+\]|\[\"(?:[^\"\\]|\\.)*\"\])+")
-"""A path below the top, as `show_path` writes it."""
-
-_PATH_PART = re.compile(r"\.([A-Za-z_$][A-Za-z0-9_$]*)|\[(\d+)\]|\[(\"(?:[^\"\\]|\\.)*\")\]")
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _SHOWN_LENGTH = 60
 
@@ -37,19 +33,6 @@ def show_path(path: Path) -> str:
     return text
 
 
-def read_path(text: str) -> Path:
-    """The path that `show_path` wrote.
-
-    Example:
-        >>> read_path('$.model.outputs[0]["odd key"]')
-        ('model', 'outputs', 0, 'odd key')
-    """
-    return tuple(
-        key or (int(index) if index else json.loads(quoted))
-        for key, index, quoted in _PATH_PART.findall(text)
-    )
-
-
 def show_value(value: object) -> str:
     r"""Writes a value shortly, on one line, whatever it is.
 
@@ -64,29 +47,20 @@ def show_value(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 64:
         return f"an integer of {value.bit_length()} bits"
     if value is None or isinstance(value, bool | int | float | str):
-        text = json.dumps(value, ensure_ascii=False)
-    else:
-        return f"a Python {type(value).__name__}"
-    text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
-    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
+        text = one_line(value)
+        return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
+    return f"a Python {type(value).__name__}"
 
 
-def joined(text: str) -> str | None:
-    """Text whose escapes may write a character as two surrogate halves, put together.
-
-    Returns:
-        None if a half is left over.
+def one_line(value: object) -> str:
+    r"""Writes a JSON value as JSON that is safe to print, on one line.
 
     Example:
-        >>> joined(chr(0xD83D) + chr(0xDE00)), joined(chr(0xD83D))
-        ('😀', None)
+        >>> print(one_line({"name": "é\u2028"}))
+        {"name": "é\u2028"}
     """
-    if not any("\ud800" <= c <= "\udfff" for c in text):
-        return text
-    try:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16")
-    except UnicodeDecodeError:
-        return None
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def value_at(data: Any, path: Path) -> Any:

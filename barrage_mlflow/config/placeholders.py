@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from barrage_mlflow.config.findings import Finding, Where
-from barrage_mlflow.config.names import did_you_mean, is_slip, show_names
+from barrage_mlflow.config.names import did_you_mean, show_names
 from barrage_mlflow.config.paths import Path, show_path, value_at
 from barrage_mlflow.config.targets import Target
 from barrage_mlflow.errors import ConfigError, Fault
@@ -73,26 +73,25 @@ def fill_placeholders(value: Any, values: Mapping[str, object], path: str) -> An
         >>> fill_placeholders({"units": "{{ units }}"}, {"units": 3}, "$.model.network.params")
         {'units': 3}
     """
-    faults: list[Fault] = []
-
-    def fill(value: Any, here: Path) -> Any:
-        name = placeholder_name(value)
-        if name is not None and name in values:
-            return values[name]
-        if name is not None:
-            at = path + show_path(here)[1:]
-            faults.append(Fault(at, *_unknown(name, values)))
-            return value
-        if isinstance(value, Mapping):
-            return {key: fill(item, (*here, key)) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [fill(item, (*here, i)) for i, item in enumerate(value)]
-        return copy.deepcopy(value)
-
-    full = fill(value, ())
+    faults = [
+        Fault(path + show_path(here)[1:], *_unknown(name, values))
+        for here, name in placeholders_in(value)
+        if name not in values
+    ]
     if faults:
         raise ConfigError(faults)
-    return full
+    return _filled(value, values)
+
+
+def _filled(value: Any, values: Mapping[str, object]) -> Any:
+    name = placeholder_name(value)
+    if name is not None:
+        return values[name]
+    if isinstance(value, Mapping):
+        return {key: _filled(item, values) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_filled(item, values) for item in value]
+    return copy.deepcopy(value)
 
 
 def _unknown(name: str, known: Iterable[str]) -> tuple[str, str]:
@@ -101,52 +100,32 @@ def _unknown(name: str, known: Iterable[str]) -> tuple[str, str]:
     return f"unknown placeholder {name!r}, known: {show_names(known) or 'none'}", remedy
 
 
-def placeholder_findings(
-    data: Any, transformer: Target | None, network: Target | None
-) -> Iterator[Finding]:
+def placeholder_findings(data: Any, transformer: Target | None) -> Iterator[Finding]:
     """Placeholders that have no value, and names that have two, as far as that is known already.
 
     Args:
         data: a config; any JSON value is taken.
         transformer: what its transformer imports, None if that is not known.
-        network: what its network imports, None if that is not known.
 
     Example:
         >>> params = {"units": 3, "layers": ["{{unist}}"]}
         >>> data = {"model": {"network": {"params": params}}}
-        >>> [finding.remedy for finding in placeholder_findings(data, None, None)]
+        >>> [finding.remedy for finding in placeholder_findings(data, None)]
         ["did you mean 'units'?"]
     """
     own = _own_names(data)
     learnt = _network_param_names(data, transformer)
+    if learnt is None:
+        return  # any name could be one that the transformer learns
     for name in own:
-        if learnt is not None and name in learnt:
+        if name in learnt:
             message = f"the transformer's network_params have {name!a} too"
             remedy = f"rename it, or write '{{{{{name}}}}}' to hand the transformer's on"
             yield Finding(Where((*_PARAMS, name)), message, remedy)
-    if learnt is None:
-        return  # any name could be one that the transformer learns
     known = list(dict.fromkeys([*own, *learnt]))
-    accepted = network.accepts.names if network else ()
     for path, name in placeholders_in(value_at(data, _MODEL), _MODEL):
-        # A param that is mistyped itself is a fault already, not also of what reads it.
-        meant = [other for other in own if other not in accepted and is_slip(other, name)]
-        if name not in known and not (meant and name in accepted):
+        if name not in known:
             yield Finding(Where(path), *_unknown(name, known))
-
-
-def names_in_use(data: Any) -> set[str]:
-    """The names that placeholders read, and for a mistyped one what it means.
-
-    Example:
-        >>> params = {"units": 3, "layers": ["{{unist}}"]}
-        >>> sorted(names_in_use({"model": {"network": {"params": params}}}))
-        ['unist', 'units']
-    """
-    own = _own_names(data)
-    read = placeholder_names(value_at(data, _MODEL))
-    mistyped = [name for name in read if name not in own]
-    return {*read, *(name for name in own if any(is_slip(one, name) for one in mistyped))}
 
 
 def _own_names(data: Any) -> list[str]:
@@ -164,6 +143,4 @@ def _network_param_names(data: Any, transformer: Target | None) -> tuple[str, ..
     """What the transformer's network params will be called; None if it does not declare them."""
     if value_at(data, ("dataset", "transformer")) is None:
         return ()
-    if transformer is None or transformer.form != "class":
-        return None
-    return transformer.network_param_names
+    return transformer.network_param_names if transformer else None

@@ -58,9 +58,6 @@ def _read_text(name: str) -> str:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise _cannot_read(name, "no such file", _file_remedy(name)) from None
-    except IsADirectoryError:
-        remedy = "give the config file in it"
-        raise _cannot_read(name, "expected a file, got a folder", remedy) from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise _cannot_read(name, f"cannot be read: {why}") from None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from barrage_mlflow.config.defaults import filled
-from barrage_mlflow.config.document import Document, plain_faults
+from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.import_checks import import_findings
 from barrage_mlflow.config.monitors import mode_warnings, monitor_findings
@@ -19,13 +19,6 @@ from barrage_mlflow.config.read import read_config
 from barrage_mlflow.config.shape import shape_findings
 from barrage_mlflow.config.unknown_keys import repair_keys
 from barrage_mlflow.errors import ConfigError, Fault
-
-_Check = Callable[[Any], Iterable[Finding]]
-_CHECKS: tuple[_Check, ...] = (
-    shape_findings,
-    output_name_findings,
-    monitor_findings,
-)
 
 
 def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
@@ -52,10 +45,8 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
         $.model.network.import: 'my.net' leads nowhere: no module 'my' on the Python path
         $: unknown key 'solvr'; did you mean 'solver'?
     """
-    faults = plain_faults(document)
-    if not faults:
-        imports = functools.partial(import_findings, folders=document.folders)
-        faults = _faults(document, *_CHECKS, imports)
+    imports = functools.partial(import_findings, folders=document.folders)
+    faults = _faults(document, shape_findings, output_name_findings, monitor_findings, imports)
     if not faults and run_code:
         faults = _faults(document, functools.partial(import_findings, run_code=True))
     return [*faults, *document.faults]
@@ -74,7 +65,7 @@ def find_shape_faults(document: Document) -> list[Fault]:
         $.dataset: missing key 'loader'
         $.model.outputs: expected a list with at least 1 item, got an empty one
     """
-    return plain_faults(document) or _faults(document, shape_findings)
+    return _faults(document, shape_findings)
 
 
 def find_warnings(document: Document) -> list[Fault]:
@@ -94,17 +85,15 @@ def find_warnings(document: Document) -> list[Fault]:
         $.services.train_early_stopping.mode: warning: "loss" is better the lower it is, but the \
 mode is "max"; write "min"
     """
-    if plain_faults(document):
-        return []
     found = as_faults(mode_warnings(document.data), document)
     return [replace(warning, message=f"warning: {warning.message}") for warning in found]
 
 
-def _faults(document: Document, *checks: _Check) -> list[Fault]:
+def _faults(document: Document, *checks: Callable[[Any], Iterable[Finding]]) -> list[Fault]:
     """The unknown keys, and what checks find in a config with the right ones in their place."""
     repaired = repair_keys(document.data)
     found = [repaired.as_given(finding) for check in checks for finding in check(repaired.data)]
-    return as_faults([*repaired.findings, *filter(None, found)], document)
+    return as_faults([*repaired.findings, *found], document)
 
 
 def resolve_config(

@@ -82,26 +82,20 @@ def with_placeholders(node: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [inner, {"$ref": PLACEHOLDER}]}
 
 
-def schema_at(path: Path) -> dict[str, Any] | None:
-    """The schema of the value at a path; ``{}`` where anything goes, None for an unknown key.
+def schema_at(path: Path) -> dict[str, Any]:
+    """The schema of the value at a path; ``{}`` where anything goes, and for an unknown key.
 
     Example:
         >>> schema_at(("solver", "epochs"))["type"]
         'integer'
         >>> schema_at(("solver", "optimizer", "params", "beta_1"))
         {}
-        >>> schema_at(("solver", "epoch")) is None
-        True
     """
     node = SCHEMA
     for part in path:
         node = object_form(node)
         if isinstance(part, int):
             node = node.get("items", {})
-        elif part in node.get("properties", {}):
-            node = node["properties"][part]
-        elif node.get("additionalProperties") is False:
-            return None
         else:
-            node = {}
+            node = node.get("properties", {}).get(part, {})
     return dereferenced(node)

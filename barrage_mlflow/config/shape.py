@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 Node = dict[str, Any]
 
 _NOUNS = {
-    "object": ("an object", "objects"),
-    "array": ("a list", "lists"),
-    "string": ("a string", "strings"),
-    "integer": ("an integer", "integers"),
-    "number": ("a number", "numbers"),
-    "null": ("null", "nulls"),
-    "boolean": ("true or false", "true or false"),
+    "object": "an object",
+    "array": "a list",
+    "string": "a string",
+    "integer": "an integer",
+    "number": "a number",
+    "null": "null",
+    "boolean": "true or false",
 }
 _SIGNS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 _FOUND_ELSEWHERE = ("additionalProperties", "pattern")
@@ -118,25 +118,15 @@ def _unexpected(error: ValidationError, path: Path) -> Finding:
         got = f"{len(value)}"
     remedy = node.get("errorMessage", "")
     if isinstance(value, str):
-        if any(map(is_import_block, [node, *node.get("anyOf", ())])):
+        choices = [node, *node.get("anyOf", ())]
+        if any(map(_is_import_block, choices)):
             remedy = f'write {{"import": {got}}}'
-        near = nearest(value, [choice for choice in _choices(node) if isinstance(choice, str)])
+        near = nearest(value, [str(one) for choice in choices for one in choice.get("enum", ())])
         remedy = f"did you mean {show_value(near)}?" if near else remedy
     return Finding(Where(path), f"expected {expected(node)}, got {got}", remedy)
 
 
-def _choices(node: Node) -> list[Any]:
-    """The values that an enum of a node lists."""
-    return [value for one in (node, *node.get("anyOf", ())) for value in one.get("enum", ())]
-
-
-def is_import_block(node: Node) -> bool:
-    """Whether a schema node is that of an import block.
-
-    Example:
-        >>> is_import_block({"$ref": "#/$defs/importBlock"}), is_import_block({"type": "object"})
-        (True, False)
-    """
+def _is_import_block(node: Node) -> bool:
     return dereferenced(node).get("title") == "import block"
 
 
@@ -148,8 +138,8 @@ def expected(node: Node) -> str:
         'an integer ≥ 1'
         >>> expected({"$ref": "#/$defs/mode"})
         '"min" or "max"'
-        >>> expected({"type": "array", "items": {"type": ["string", "null"]}})
-        'a list of strings or nulls'
+        >>> expected({"type": "array", "minItems": 1})
+        'a list with at least 1 item'
     """
     node = dereferenced(node)
     if "anyOf" in node:
@@ -157,12 +147,9 @@ def expected(node: Node) -> str:
         return " or ".join(expected(choice) for choice in choices)
     if "enum" in node:
         return " or ".join(show_value(value) for value in node["enum"])
-    if is_import_block(node):
+    if _is_import_block(node):
         return 'an import block {"import": …}'
-    text = " or ".join(_NOUNS[name][0] for name in types_of(node))
-    items = [name for name in _item_types(node) if name not in ("object", "array")]
-    if items:
-        text += " of " + " or ".join(_NOUNS[name][1] for name in items)
+    text = " or ".join(_NOUNS[name] for name in types_of(node))
     if node.get("minLength"):
         text = f"a non-empty {text.removeprefix('a ')}"
     if "maxItems" in node:
@@ -171,10 +158,3 @@ def expected(node: Node) -> str:
         text += f" with at least 1 {'item' if 'minItems' in node else 'name'}"
     bounds = [f"{sign} {node[bound]}" for bound, sign in _SIGNS.items() if bound in node]
     return " ".join([text, " and ".join(bounds)]).strip().removeprefix("with ") or "anything"
-
-
-def _item_types(node: Node) -> list[str]:
-    """The types of a list's items, those that a placeholder could take the place of."""
-    items = node.get("items", {})
-    choices = [one for one in items.get("anyOf", [items]) if one.get("$ref") != PLACEHOLDER]
-    return [name for one in choices for name in types_of(one)]

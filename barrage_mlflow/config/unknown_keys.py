@@ -29,22 +29,16 @@ class Repaired:
         data: the config with the right keys; the config as given is not changed.
         findings: the unknown keys, at their paths in the config as given.
         renamed: of each key put right, its path now and the key that was written.
-        guessed: of these, the paths of those that are a guess rather than a slip of the finger;
-            what is below them is not checked against what the right key wants.
     """
 
     data: Any
     findings: list[Finding] = field(default_factory=list)
     renamed: dict[Path, str] = field(default_factory=dict)
-    guessed: set[Path] = field(default_factory=set)
 
-    def as_given(self, finding: Finding) -> Finding | None:
-        """A finding in `data` at its path in the config as given; None below a guess."""
+    def as_given(self, finding: Finding) -> Finding:
+        """A finding in `data` at its path in the config as given."""
         path = finding.where.path
-        above = [path[: i + 1] for i in range(len(path))]
-        if self.guessed.intersection(above):
-            return None
-        given = tuple(self.renamed.get(one, one[-1]) for one in above)
+        given = tuple(self.renamed.get(path[: i + 1], key) for i, key in enumerate(path))
         return replace(finding, where=replace(finding.where, path=given))
 
 
@@ -80,7 +74,7 @@ def _mended(value: Any, node: dict[str, Any], path: Path, repaired: Repaired) ->
     for key, item in value.items():
         right = key
         if node.get("additionalProperties") is False and key not in known:
-            right = _right_key((*path, key), list(known), {*value, *mended}, repaired)
+            right = _right_key((*path, key), node, {*value, *mended}, repaired)
         below = known.get(right, {})
         if (*path, right) == LAYERS[:-1] and any(map(is_sequential, value.values())):
             below = _LAYER_PARAMS
@@ -88,19 +82,19 @@ def _mended(value: Any, node: dict[str, Any], path: Path, repaired: Repaired) ->
     return mended
 
 
-def _right_key(path: Path, known: list[str], taken: set[str], repaired: Repaired) -> str:
-    """What an unknown key should be, as far as that can be put in its place."""
-    key = str(path[-1])
+def _right_key(path: Path, node: dict[str, Any], taken: set[str], repaired: Repaired) -> str:
+    """What an unknown key of a block should be, as far as that can be put in its place."""
+    key, known = str(path[-1]), list(node["properties"])
     near = nearest(key, known, taken)
     sections = SCHEMA["properties"] if len(path) == 1 else {}
-    homes = [name for name, node in sections.items() if key in node.get("properties", ())]
+    homes = [name for name, block in sections.items() if key in block.get("properties", ())]
     remedy = f"it belongs in {homes[0]!r}" if homes else suggest(key, known, "keys", taken)
-    finding = repaired.as_given(Finding(Where(path, is_key=True), f"unknown key {key!a}", remedy))
-    if finding is not None:
-        repaired.findings.append(finding)
+    finding = Finding(Where(path, is_key=True), f"unknown key {key!a}", remedy)
+    repaired.findings.append(repaired.as_given(finding))
     if homes or near is None or near in taken:
         return key
+    # What is no slip of the finger is a guess, which is made where a key is needed.
+    if not is_slip(key, near) and near not in node.get("required", ()):
+        return key
     repaired.renamed[*path[:-1], near] = key
-    if not is_slip(key, near):
-        repaired.guessed.add((*path[:-1], near))
     return near

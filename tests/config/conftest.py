@@ -16,3 +16,9 @@ def code(tmp_path_factory):
 def importable(monkeypatch, code):
     """That code can be imported."""
     monkeypatch.syspath_prepend(str(code))
+
+
+@pytest.fixture
+def in_project(monkeypatch, code, importable):
+    """It is where one works."""
+    monkeypatch.chdir(code)

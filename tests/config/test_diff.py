@@ -1,19 +1,15 @@
 """How two configs differ, from dicts, files, artifact folders and MLflow runs."""
 
-import copy
 import json
-import random
-import socket
 from pathlib import Path
 
 import mlflow
 import pytest
-from servers import MlflowServer
 from small import small_config
 
 from barrage_mlflow.commands.diff import load_config_for_diff
 from barrage_mlflow.config import resolve_config
-from barrage_mlflow.config.diff import diff_configs, read_for_diff
+from barrage_mlflow.config.diff import diff_configs
 from barrage_mlflow.errors import ArtifactError, ConfigError, TrackingError
 from barrage_mlflow.workspace import folder as artifacts
 
@@ -21,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 
 def lines(a, b):
-    return [str(difference) for difference in diff_configs(a, b)]
+    return diff_configs(a, b)
 
 
 def mirrored(line):
@@ -33,10 +29,6 @@ def mirrored(line):
     path, _, values = line.partition(": ")
     a, _, b = values.partition(" → ")
     return f"{path}: {b} → {a}"
-
-
-def layer(name, /, **params):
-    return {"import": name, **({"params": params} if params else {})}
 
 
 CASES = (Path(__file__).parent / "golden" / "differences.txt").read_text("utf-8")
@@ -57,29 +49,15 @@ def outputs(*blocks):
     return {"model": {"outputs": list(blocks)}}
 
 
-def test_outputs_are_aligned_by_name():
+def test_an_output_more_or_less():
     species = {"name": "species", "loss": {"import": "mse"}}
     mass = {"name": "mass", "loss": {"import": "mae"}}
-    assert lines(outputs(species, mass), outputs(mass, species)) == []
-    heavier = {**mass, "loss_weight": 2.0}
-    assert lines(outputs(species, mass), outputs(heavier, {**species, "loss_weight": 1})) == [
+    assert lines(outputs(species), outputs(mass, {**species, "loss_weight": 1})) == [
+        '$.model.outputs[0]: only in B: {"name": "mass", "loss": {"import": "mae"}}',
         "$.model.outputs[0 → 1].loss_weight: only in B: 1",
-        "$.model.outputs[1 → 0].loss_weight: only in B: 2.0",
-    ]
-    assert lines(outputs(species), outputs(mass, species)) == [
-        '$.model.outputs[0]: only in B: {"name": "mass", "loss": {"import": "mae"}}'
     ]
     assert lines(outputs(species, mass), outputs(mass)) == [
         '$.model.outputs[0]: only in A: {"name": "species", "loss": {"import": "mse"}}'
-    ]
-
-
-def test_an_output_of_another_name_in_the_place_of_one():
-    a = outputs({"name": "species", "loss": {"import": "mse"}}, {"name": "mass"})
-    b = outputs({"name": "weight"}, {"name": "species", "loss": {"import": "mae"}})
-    assert lines(a, b) == [
-        '$.model.outputs[0 → 1].loss.import: "mse" → "mae"',
-        '$.model.outputs[1 → 0].name: "mass" → "weight"',
     ]
 
 
@@ -103,33 +81,11 @@ def test_each_difference_is_one_line():
     ]
 
 
-def test_long_lists_are_compared_in_bounded_time():
-    words = [f"word {i}" for i in range(60_000)]
-    more = [*words[:30_000], "new", *words[30_000:]]
-    assert lines({"a": words}, {"a": more}) == ['$.a[30000]: only in B: "new"']
-    # Every second one changed, and many alike: what would take the alignment hours.
-    odd = [i if i % 2 else 0 for i in range(60_000)]
-    even = [-i if i % 2 else 0 for i in range(60_000)]
-    found = lines({"a": odd}, {"a": [*even, 7]})
-    assert len(found) == 30_001
-    assert found[0] == "$.a[1]: 1 → -1"
-    assert found[-1] == "$.a[60000]: only in B: 7"
-
-
-def test_random_changes_are_found_each_where_it_was_made():
-    base = resolve_config(small_config())
-    rng = random.Random(11)
-    for _ in range(50):
-        changed = copy.deepcopy(base)
-        layers = changed["model"]["network"]["params"]["layers"]
-        place = rng.randrange(1, len(layers) + 1)
-        layers.insert(place, layer("Dropout", rate=0.25))
-        changed["solver"]["epochs"] = rng.randrange(100, 200)
-        assert lines(base, changed) == [
-            f"$.model.network.params.layers[{place}]: only in B: "
-            '{"import": "Dropout", "params": {"rate": 0.25}}',
-            f"$.solver.epochs: 3 → {changed['solver']['epochs']}",
-        ]
+def test_a_long_list_is_compared_as_one_value():
+    words = [f"word {i}" for i in range(600)]
+    (line,) = lines({"a": words}, {"a": [*words[:300], "new", *words[300:]]})
+    assert line.startswith('$.a: … 298", "word 299", "word 300", ')
+    assert ' → … 298", "word 299", "new", "word 300", ' in line
 
 
 def write(path, config):
@@ -141,14 +97,9 @@ def test_a_file_gets_its_defaults_and_its_components_are_not_looked_for(tmp_path
     config = small_config(dataset__loader={"import": "far_away.Loader", "params": {"a": 1}})
     config["model"]["network"] = {"import": "far_away.network"}
     read = load_config_for_diff(write(tmp_path / "config.json", config))
-    assert read == read_for_diff("config.json")
     assert read["solver"]["optimizer"] == {"import": "Adam", "learning_rate": 0.001, "params": {}}
     assert read["dataset"]["loader"] == {"import": "far_away.Loader", "params": {"a": 1}}
-    assert read["model"]["outputs"][0]["loss_weight"] == 1.0
-
-
-def test_a_file_is_read_as_training_resolves_it(tmp_path):
-    file = write(tmp_path / "config.json", small_config())
+    file = write(tmp_path / "known.json", small_config())
     assert load_config_for_diff(file) == resolve_config(small_config())
 
 
@@ -206,19 +157,6 @@ def test_a_file_of_the_name_of_a_run(tmp_path):
     assert load_config_for_diff(f"runs:/{run_id}")["solver"]["epochs"] == 3
 
 
-@pytest.mark.parametrize("source", ["0" * 32, "runs:/my-run", f"runs:/{'0' * 32}"])
-def test_no_such_run(source, tmp_path):
-    log_run({})
-    run_id = source.removeprefix("runs:/")
-    message = (
-        rf"^MLflow at sqlite:///{tmp_path}/mlflow\.db has no run '{run_id}': correct the ID, or "
-        r"set MLFLOW_TRACKING_URI to the store that has it$"
-    )
-    with pytest.raises(TrackingError, match=message) as caught:
-        load_config_for_diff(source)
-    assert caught.value.error_code == "RESOURCE_DOES_NOT_EXIST"
-
-
 def test_a_run_without_a_resolved_config():
     with mlflow.start_run() as run:
         pass
@@ -240,40 +178,3 @@ def test_a_run_whose_artifact_is_no_config(text, message, tmp_path):
     path.write_text(text)
     with pytest.raises(TrackingError, match=rf"^runs:/{run_id}/resolved_config\.json{message}"):
         load_config_for_diff(run_id)
-
-
-def test_no_store_is_made_to_find_no_run_in_it(tmp_path):
-    message = r"mlflow\.db: run this where the runs were logged, or set MLFLOW_TRACKING_URI$"
-    with pytest.raises(TrackingError, match=rf"^there is no MLflow store {tmp_path}/{message}"):
-        load_config_for_diff("0" * 32)
-    assert not (tmp_path / "mlflow.db").exists()
-
-
-def test_a_server_that_is_gone(monkeypatch):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(TrackingError, match=rf"127\.0\.0\.1:{port} does not answer"):
-        load_config_for_diff("0" * 32)
-
-
-@pytest.mark.slow
-def test_runs_of_a_server(tmp_path, monkeypatch, capfd):
-    with MlflowServer(tmp_path) as server:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-        a = resolve_config(small_config())
-        first = log_run(a)
-        second = log_run(resolve_config(small_config(solver__epochs=4)))
-        with mlflow.start_run() as empty:
-            pass
-        capfd.readouterr()
-        assert load_config_for_diff(first) == a
-        assert lines(a, load_config_for_diff(f"runs:/{second}")) == ["$.solver.epochs: 3 → 4"]
-        assert capfd.readouterr().err == ""
-        with pytest.raises(TrackingError, match=rf"127\.0\.0\.1:{server.port} has no run 'gone'"):
-            load_config_for_diff("runs:/gone")
-        with pytest.raises(TrackingError, match=r"\(FINISHED\) has no resolved_config"):
-            load_config_for_diff(empty.info.run_id)
-    mlflow.end_run()

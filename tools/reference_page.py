@@ -1,22 +1,21 @@
-"""Writes the reference page of the config from the schema.
+"""Writes the reference page of the config, docs/config.md, from the schema.
 
-::
-
-    python -m barrage_mlflow.config.reference_page docs/config.md
+At the top of the repository: ``python -m tools.reference_page``; a test compares.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.config.schema import SCHEMA, dereferenced
 from barrage_mlflow.config.shape import expected
 
+PAGE = Path(__file__).parents[1] / "docs" / "config.md"
+
 _HEAD = """<!-- Generated from barrage_mlflow/config/schema.json; change that file, then run
-     python -m barrage_mlflow.config.reference_page docs/config.md -->
+     python -m tools.reference_page -->
 
 # Config
 """
@@ -24,12 +23,7 @@ _IMPORT_BLOCKS = "A class or function by its Python path, called with `params`."
 
 
 def render() -> str:
-    """The page, as Markdown.
-
-    Example:
-        >>> "`batch_size`" in render()
-        True
-    """
+    """Writes the page, as Markdown."""
     root = SCHEMA
     parts = [_HEAD, root["description"], *_section("", root)]
     block = root["$defs"]["importBlock"]
@@ -68,19 +62,5 @@ def _code(example: Any) -> str:
     return f"```json\n{json.dumps(example, indent=2)}\n```"
 
 
-def main(argv: list[str]) -> int:
-    """Writes the page to the path given, or prints it.
-
-    Example:
-        >>> main([]) if False else 0
-        0
-    """
-    if argv:
-        Path(argv[0]).write_text(render(), encoding="utf-8")
-    else:
-        sys.stdout.write(render())
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    PAGE.write_text(render(), "utf-8")
