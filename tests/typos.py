@@ -27,7 +27,7 @@ from barrage_mlflow.config.imports import find_target
 from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.config.placeholders import placeholder_name
-from barrage_mlflow.config.source import SourceReader
+from barrage_mlflow.config.project_source import SourceReader
 
 Path = tuple[str | int, ...]
 

@@ -9,10 +9,11 @@ from typing import Any
 from urllib.parse import quote
 
 from barrage_mlflow.config.annotations import annotation_schema
-from barrage_mlflow.config.catalog import Entry, built_in, of_project
+from barrage_mlflow.config.catalog import built_in, of_project
 from barrage_mlflow.config.kinds import EACH, KINDS, Kind
 from barrage_mlflow.config.schema import schema, with_placeholders
 from barrage_mlflow.config.shape import value_findings
+from barrage_mlflow.config.targets import Target
 
 Node = dict[str, Any]
 
@@ -44,7 +45,7 @@ def editor_schema(project: str | None = None, folders: Sequence[str] = ()) -> No
     return root
 
 
-def _add_names(root: Node, kind: Kind, entries: Sequence[Entry]) -> None:
+def _add_names(root: Node, kind: Kind, entries: Sequence[Target]) -> None:
     """Adds names where a kind of component is imported, and describes their params."""
     block = _block_of(root, kind)
     if block.pop("$ref", None):
@@ -74,7 +75,7 @@ def _block_of(root: Node, kind: Kind) -> Node:
     return next((one for one in node.get("anyOf", ()) if "$ref" in one), node)
 
 
-def _names(entries: Sequence[Entry]) -> Iterator[Node]:
+def _names(entries: Sequence[Target]) -> Iterator[Node]:
     """The names that complete, each with its description."""
     for has_doc, group in itertools.groupby(entries, key=lambda entry: bool(entry.doc)):
         named = [(name, entry.doc) for entry in group for name in entry.names]
@@ -84,7 +85,7 @@ def _names(entries: Sequence[Entry]) -> Iterator[Node]:
             yield {"enum": [name for name, _ in named]}
 
 
-def _when(entry: Entry, params: Node) -> Node:
+def _when(entry: Target, params: Node) -> Node:
     """The rule that an import has these params."""
     path = entry.path.replace("barrage_mlflow.", "barrage(_mlflow)?.", 1)
     if path.startswith("keras."):
@@ -98,7 +99,7 @@ def _when(entry: Entry, params: Node) -> Node:
     return {"if": condition, "then": then}
 
 
-def _params(entry: Entry, kind: Kind) -> Node:
+def _params(entry: Target, kind: Kind) -> Node:
     accepts = entry.accepts
     node: Node = {"properties": {name: _param(entry, name, kind) for name in accepts.names}}
     if accepts.required:
@@ -109,7 +110,7 @@ def _params(entry: Entry, kind: Kind) -> Node:
     return node
 
 
-def _param(entry: Entry, name: str, kind: Kind) -> Node:
+def _param(entry: Target, name: str, kind: Kind) -> Node:
     types, defaults = entry.accepts.types, entry.accepts.defaults
     node = annotation_schema(types[name]) if name in types else {}
     if name in defaults and any(value_findings(defaults[name], node, ())):

@@ -7,16 +7,15 @@ from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.annotations import annotation_schema
-from barrage_mlflow.config.components import param_problems
 from barrage_mlflow.config.findings import Finding, Where
 from barrage_mlflow.config.imports import find_target, is_sequential
 from barrage_mlflow.config.kinds import KINDS, paths_of
 from barrage_mlflow.config.names import nearest
 from barrage_mlflow.config.paths import Path, value_at
 from barrage_mlflow.config.placeholders import names_in_use, placeholder_findings, placeholder_name
+from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.schema import with_placeholders
 from barrage_mlflow.config.shape import value_findings
-from barrage_mlflow.config.source import SourceReader
 from barrage_mlflow.config.targets import NotImportableError, Target
 from barrage_mlflow.config.unknown_keys import LAYERS
 
@@ -40,50 +39,22 @@ def import_findings(
         >>> [(finding.message, finding.remedy) for finding in import_findings(data)]
         [("'Adan' is not the name of an optimizer in Keras", "did you mean 'Adam'?")]
     """
-    table = resolve_imports(data, None if run_code else SourceReader(folders))
-    for path, found in table.items():
-        if isinstance(found, NotImportableError):
-            yield Finding(Where((*path, "import")), found.message, found.remedy)
-    targets = {path: found for path, found in table.items() if isinstance(found, Target)}
+    reader = None if run_code else SourceReader(folders)
+    targets: dict[Path, Target] = {}
     for path, block, kind in import_blocks(data):
-        params = block.get("params", {})
-        if path in targets and isinstance(params, dict):
+        name, params = block.get("import"), block.get("params", {})
+        is_placeholder = path[0] == "model" and placeholder_name(name) is not None
+        if not isinstance(name, str) or not name or is_placeholder:
+            continue
+        try:
+            targets[path] = find_target(name, kind, reader)
+        except NotImportableError as error:
+            yield Finding(Where((*path, "import")), error.message, error.remedy)
+            continue
+        if isinstance(params, dict):
             yield from _param_findings(path, params, kind, targets[path], data)
             yield from _value_findings(path, params, targets[path])
     yield from placeholder_findings(data, targets.get(_TRANSFORMER), targets.get(_NETWORK))
-
-
-def resolve_imports(
-    data: Any, reader: SourceReader | None = None
-) -> dict[Path, Target | NotImportableError]:
-    """What each import block of a config means, by its path; each is looked up once.
-
-    Args:
-        data: a config; any JSON value is taken.
-        reader: as `find_target` takes it.
-
-    Returns:
-        For a block that cannot be used, the error that `find_target` raises.
-
-    Example:
-        >>> table = resolve_imports({"solver": {"optimizer": {"import": "sgd"}}})
-        >>> {path: found.path for path, found in table.items()}
-        {('solver', 'optimizer'): 'keras.optimizers.SGD'}
-    """
-    table: dict[Path, Target | NotImportableError] = {}
-    for path, block, kind in import_blocks(data):
-        name = block.get("import")
-        if not isinstance(name, str) or not name or _is_placeholder(name, path):
-            continue
-        try:
-            table[path] = find_target(name, kind, reader)
-        except NotImportableError as error:
-            table[path] = error
-    return table
-
-
-def _is_placeholder(name: str, path: Path) -> bool:
-    return path[0] == "model" and placeholder_name(name) is not None
 
 
 def import_blocks(data: Any) -> Iterator[tuple[Path, dict[str, Any], str]]:
@@ -110,7 +81,8 @@ def _param_findings(
         # A param that a placeholder reads may be there for the placeholder alone.
         in_use = names_in_use(data)
         names = [name for name in names if name in target.accepts.names or name not in in_use]
-    for problem in param_problems(target, kind, names, also=KINDS[kind].beside):
+    row = KINDS[kind]
+    for problem in target.accepts.problems(names, row.passed, row.passed_by_name + row.beside):
         yield problem.below(path)
 
 

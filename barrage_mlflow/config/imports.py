@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-import keyword
 import logging
 import sys
 from typing import Any
@@ -11,9 +11,15 @@ from typing import Any
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.names import did_you_mean
-from barrage_mlflow.config.signatures import Accepts
-from barrage_mlflow.config.source import SourceReader, UnreadableError
-from barrage_mlflow.config.targets import NotImportableError, Target, leads_nowhere, load_path
+from barrage_mlflow.config.project_source import SourceReader, UnreadableError
+from barrage_mlflow.config.signatures import ANYTHING, Accepts
+from barrage_mlflow.config.targets import (
+    NotImportableError,
+    Target,
+    check_path,
+    leads_nowhere,
+    load_path,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -63,10 +69,7 @@ def find_target(path: str, kind: str, reader: SourceReader | None = None) -> Tar
         >>> find_target("Adam", "optimizer").path
         'keras.optimizers.Adam'
     """
-    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in path.split(".")):
-        raise NotImportableError(
-            f"{path!a} is not a Python path", "write it as package.module.Name"
-        )
+    check_path(path)
     target = known_target(path, kind) or _project_target(path, kind, reader)
     _check_kind(path, kind, target)
     return target
@@ -92,20 +95,15 @@ def known_target(path: str, kind: str) -> Target | None:
     if top in ("tf", "tensorflow"):
         message = f"{path!r} leads nowhere: of TensorFlow, only '{top}.keras' can be named"
         raise NotImportableError(message, did_you_mean(parts[0], ["keras"]))
-    if top not in ("keras", "barrage_mlflow"):
+    if top not in ("keras", "barrage_mlflow") or parts[0] == "src":
         return None
     is_old = path.startswith("tensorflow.python.") or any(part in _BYGONE for part in parts)
-    is_input = today in ("keras.Input", "keras.layers.Input")
-    if KINDS[kind].is_keras and (is_old or is_input):
+    if KINDS[kind].is_keras and (is_old or parts[-1] == "Input"):
         return _of_short_name(path, parts[-1], kind)
     found = keras_index.at(f"keras.models.{parts[-1]}" if is_old else today)
-    if found is not None:
-        return found
-    if is_old:
-        raise _unknown_name(path, parts[-1], kind)
-    if top == "keras" and (parts[0] == "src" or not keras_index.is_of_installed()):
-        return _imported(today, kind)
-    raise _not_in_index(path, today)
+    if found is None:
+        raise _unknown_name(path, parts[-1], kind) if is_old else _not_in_index(path, today)
+    return found
 
 
 def is_sequential(path: object) -> bool:
@@ -170,46 +168,34 @@ def _not_in_index(path: str, today: str) -> NotImportableError:
 
 def _project_target(path: str, kind: str, reader: SourceReader | None) -> Target:
     if reader is not None:
-        try:
-            return reader.target(path)
-        except UnreadableError:
-            module = path.rpartition(".")[0]
-            logger.info("importing %s: only running it shows what %s is", module, path)
-            sys.path[:] = reader.search_path
+        with contextlib.suppress(UnreadableError):
+            target = reader.target(path)
+            if target.accepts != ANYTHING:
+                return target
+        module = path.rpartition(".")[0]
+        logger.info("importing %s: only running it shows what %s is", module, path)
+        sys.path[:] = reader.search_path
     return _imported(path, kind)
 
 
 def _imported(path: str, kind: str) -> Target:
     """What a path means, by importing it."""
     found = load_path(path)
+    if inspect.ismodule(found):
+        return Target(path, "a module")
+    if not callable(found):
+        return Target(path, f"of type {type(found).__name__}")
     if not inspect.isclass(found):
-        if callable(found):
-            return Target(path, "function", Accepts.of(found))
-        is_module = inspect.ismodule(found)
-        return Target(path, "a module" if is_module else f"of type {type(found).__name__}")
-    fits = KINDS[kind].bases and issubclass(found, base_classes(kind))
-    old = "" if fits else _old_base(found)
-    if old:
-        remedy = f"derive it from {KINDS[kind].wanted}, not from that of {old}"
-        raise NotImportableError(f"{path!r} is no {KINDS[kind].wanted}", remedy)
+        return Target(path, "function", Accepts.of(found))
     names = getattr(found, "network_param_names", None)
     return Target(
         path,
         "class",
         Accepts.of(found),
-        (kind,) if fits else (),
+        (kind,) if issubclass(found, base_classes(kind)) else (),
         tuple(sorted(getattr(found, "__abstractmethods__", ()))),
         network_param_names=tuple(names) if isinstance(names, list | tuple) else None,
     )
-
-
-def _old_base(found: type) -> str:
-    """The package of old that a class derives from; empty if none."""
-    modules = {base.__module__ for base in found.__mro__}
-    if any(module.split(".")[0] == "barrage" for module in modules):
-        return "barrage"
-    is_old = any(module.startswith(("tensorflow.python.keras", "tf_keras")) for module in modules)
-    return "an old Keras" if is_old else ""
 
 
 def _check_kind(path: str, kind: str, target: Target) -> None:
@@ -225,3 +211,9 @@ def _check_kind(path: str, kind: str, target: Target) -> None:
         raise NotImportableError(f"{path!r} is abstract: it does not define {lacking}")
     if target.form not in ("class", "function", "alias"):
         raise NotImportableError(f"{path!r} is {target.form}, expected a {KINDS[kind].wanted}")
+    if kind in ("loss", "metric") and target.accepts.positional[:2] == ("y_true", "y_pred"):
+        remedy = f"write {path.rpartition('.')[2]!r}, or give a class"
+        if not is_from_keras(path):
+            remedy = f"give a class derived from {KINDS[kind].wanted}"
+        message = f"{path!r} is a plain function of (y_true, y_pred), no {kind}"
+        raise NotImportableError(message, remedy)

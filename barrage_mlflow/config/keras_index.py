@@ -101,24 +101,6 @@ def value_names(kind: str) -> tuple[str, ...]:
     return tuple(_index()["values"].get(kind, ()))
 
 
-def is_of_installed() -> bool:
-    """Whether the index is that of the installed Keras, but for its last number.
-
-    Example:
-        >>> is_of_installed()
-        True
-    """
-    # Its import takes longer than all the rest, and only a faulty name asks.
-    from importlib import metadata
-
-    try:
-        installed = metadata.version("keras")
-    except metadata.PackageNotFoundError:
-        return True
-    indexed: str = _index()["version"]
-    return installed.split(".")[:2] == indexed.split(".")[:2]
-
-
 def snake_name(name: str) -> str:
     """Keras's name for an object of a class, without the counter that Keras may add to it.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from barrage_mlflow.config.findings import Finding, Where
@@ -47,7 +47,7 @@ class Accepts:
         try:
             return cls.of_parameters(inspect.signature(target).parameters.values())
         except (ValueError, TypeError):
-            return cls(any_count=True, any_name=True)
+            return ANYTHING
 
     @classmethod
     def of_parameters(cls, parameters: Iterable[inspect.Parameter]) -> Accepts:
@@ -101,20 +101,34 @@ remove it"]
         open_names = [name for name in self.names if name not in taken]
         meant: set[str | None] = set()
         for name in params:
+            where = Where(("params", name), is_key=True)
             if name in taken:
-                message = f"param {name!r} is passed by Barrage"
-                found.append(Finding(_param(name), message, "remove it"))
+                found.append(Finding(where, f"param {name!r} is passed by Barrage", "remove it"))
             elif name not in open_names and not self.any_name:
                 meant.add(nearest(name, open_names, params))
                 remedy = suggest(name, open_names, "params", params)
-                found.append(Finding(_param(name), f"unknown param {name!a}", remedy))
-        missing = [name for name in self.required if name not in taken and name not in params]
+                found.append(Finding(where, f"unknown param {name!a}", remedy))
         # A mistyped param is one fault, not also the lack of the right one.
-        missing = [name for name in missing if name not in meant]
+        missing = [name for name in self.required if name not in {*taken, *params, *meant}]
         if missing:
             plural = "s" if len(missing) > 1 else ""
             found.append(Finding(Where(()), f"missing param{plural} {show_names(missing)}"))
         return found
+
+    def without(self, names: Container[str | None]) -> Accepts:
+        """What is left to be given by keyword once some names have a value.
+
+        Example:
+            >>> Accepts.of(lambda mode, size=1: None).without(["mode"]).names
+            ('size',)
+        """
+        return replace(
+            self,
+            names=tuple(name for name in self.names if name not in names),
+            required=tuple(name for name in self.required if name not in names),
+            types={name: text for name, text in self.types.items() if name not in names},
+            defaults={name: value for name, value in self.defaults.items() if name not in names},
+        )
 
     def shown(self) -> str:
         """The arguments as a message shows them.
@@ -128,8 +142,8 @@ remove it"]
         return f"({', '.join([*names, *stars])})"
 
 
-def _param(name: str) -> Where:
-    return Where(("params", name), is_key=True)
+ANYTHING = Accepts(any_count=True, any_name=True)
+"""What is accepted as far as is known where there is no signature to read."""
 
 
 def is_json(value: object) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import keyword
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -45,6 +47,7 @@ class Target:
         returns: the annotation of what a function returns.
         network_param_names: what a transformer declares under this name; None if nothing, or
             nothing that can be read.
+        names: what a config can write for it, where that was asked for.
     """
 
     path: str
@@ -57,6 +60,7 @@ class Target:
     doc: str = ""
     returns: str = ""
     network_param_names: tuple[str, ...] | None = None
+    names: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """The object itself, or the alias.
@@ -71,6 +75,20 @@ class Target:
         return self.path if self.form == "alias" else load_path(self.path)
 
 
+def check_path(path: str) -> None:
+    """Makes sure that a path is made of names and dots.
+
+    Raises:
+        NotImportableError: it is not.
+
+    Example:
+        >>> check_path("shop.Loader")
+    """
+    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in path.split(".")):
+        message = f"{path!a} is not a Python path"
+        raise NotImportableError(message, "write it as package.module.Name")
+
+
 def load_path(path: str) -> Any:
     """Imports the longest module that a path names, then follows attributes.
 
@@ -81,24 +99,51 @@ def load_path(path: str) -> Any:
         >>> load_path("json.decoder.JSONDecoder").__name__
         'JSONDecoder'
     """
-    first, *parts = path.split(".")
-    found = _module(path, first)
+    here, *parts = path.split(".")
+    found = _module(path, here)
     if found is None:
         raise no_module(path, sys.path)
-    here = first
-    for i, part in enumerate(parts):
-        last = i == len(parts) - 1
-        # As in "from a.b import C": a module on the way, but rather what it binds last.
-        inner = _attribute(path, found, part) if last else None
-        if inner is None and hasattr(found, "__path__"):
-            inner = _module(path, f"{here}.{part}")
-        if inner is None and not last:
-            inner = _attribute(path, found, part)
-        if inner is None:
-            what = "module" if isinstance(found, ModuleType) else "class"
-            raise leads_nowhere(path, here, part, _public_names(found), what)
-        found, here = inner, f"{here}.{part}"
+    # As in "from a.b import C": modules on the way, but rather what the last of them binds.
+    while len(parts) > 1 and (module := _module(path, f"{here}.{parts[0]}")):
+        found, here = module, f"{here}.{parts.pop(0)}"
+    for part in parts:
+        holder = found
+        with _failure_of(path, here):
+            found = getattr(holder, part, None)
+        if found is None:
+            found = _module(path, f"{here}.{part}")
+        if found is None:
+            raise leads_nowhere(path, here, part, _public_names(holder))
+        here = f"{here}.{part}"
     return found
+
+
+def _module(path: str, name: str) -> ModuleType | None:
+    """Imports a module; None if there is none of that name."""
+    with _failure_of(path, name):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if not f"{name}.".startswith(f"{error.name}."):
+                raise
+    return None
+
+
+@contextlib.contextmanager
+def _failure_of(path: str, module: str) -> Iterator[None]:
+    """What a module raises while it is imported, or makes a name on demand, as our error."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        message = f"{path!r}: importing module {module!r} raised {what}"
+        raise NotImportableError(message) from error
+
+
+def _public_names(holder: Any) -> list[str]:
+    names = getattr(holder, "__all__", None) or dir(holder)
+    names = [name for name in names if not name.startswith("_")]
+    return sorted({*names, *modules_in(getattr(holder, "__path__", ()))})
 
 
 def no_module(path: str, search_path: Iterable[str]) -> NotImportableError:
@@ -114,9 +159,7 @@ def no_module(path: str, search_path: Iterable[str]) -> NotImportableError:
     return NotImportableError(message, did_you_mean(first, known))
 
 
-def leads_nowhere(
-    path: str, holder: str, part: str, names: Iterable[str], what: str = "module"
-) -> NotImportableError:
+def leads_nowhere(path: str, holder: str, part: str, names: Iterable[str]) -> NotImportableError:
     """The error for a path of which one part is not there.
 
     Args:
@@ -124,48 +167,10 @@ def leads_nowhere(
         holder: the path up to where it still leads.
         part: the name that is not there.
         names: the names that the holder has.
-        what: what the holder is, in a word.
 
     Example:
         >>> leads_nowhere("shop.Lodaer", "shop", "Lodaer", ["Loader"]).remedy
         "did you mean 'Loader'?"
     """
-    message = f"{path!r} leads nowhere: {what} {holder!r} has no {part!r}"
+    message = f"{path!r} leads nowhere: {holder!r} has no {part!r}"
     return NotImportableError(message, suggest(part, names, "names"))
-
-
-def _public_names(holder: Any) -> list[str]:
-    names = getattr(holder, "__all__", None) or dir(holder)
-    names = [name for name in names if not name.startswith("_")]
-    return sorted({*names, *modules_in(getattr(holder, "__path__", ()))})
-
-
-def _attribute(path: str, holder: Any, name: str) -> Any:
-    """An attribute, None if there is none; a module may import on demand and fail at that."""
-    try:
-        return getattr(holder, name, None)
-    except (Exception, SystemExit) as error:
-        raise _failed_import(path, getattr(holder, "__name__", name), error) from error
-
-
-def _module(path: str, name: str) -> Any:
-    """Imports a module; None if there is none of that name."""
-    try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == name:
-            return None
-        raise _failed_import(path, name, error) from error
-
-
-def _failed_import(path: str, module: str, error: BaseException) -> NotImportableError:
-    missing = getattr(error, "name", None) if isinstance(error, ImportError) else None
-    if missing and missing.split(".")[0] == "barrage":
-        return NotImportableError(
-            f"{path!r}: module {module!r} imports {missing!r}, the package of old",
-            f"write 'import barrage_mlflow{missing.removeprefix('barrage')}' there instead",
-        )
-    text = " ".join(str(error).split())
-    text = text if len(text) <= 300 else f"{text[:300]}…"
-    what = f"{type(error).__name__}: {text}"
-    return NotImportableError(f"{path!r}: importing module {module!r} raised {what}")
