@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.import_targets import ANYTHING, NotImportableError, Target, check_path
 from barrage_mlflow.config.kinds import KINDS, Kind
 from barrage_mlflow.config.project import modules_in
 from barrage_mlflow.config.project_source import SourceReader, UnreadableError
-from barrage_mlflow.config.signatures import ANYTHING
-from barrage_mlflow.config.targets import NotImportableError, Target, check_path
 from barrage_mlflow.errors import ImportPathError
 
 logger = logging.getLogger(__name__)
@@ -106,25 +105,18 @@ def _public(module: str, reader: SourceReader) -> Iterator[tuple[str, Target]]:
 
 
 def _kinds(target: Target) -> Iterable[str]:
-    """The kinds of component that a class, or what a function makes, can be."""
+    """The kinds of component that a class can be, or that a function seems to be."""
     if target.form == "class":
         return () if target.abstract else target.kinds
-    accepts = target.accepts
-    if accepts == ANYTHING or accepts.positional[:2] == ("y_true", "y_pred"):
+    positional = target.accepts.positional
+    if target.accepts == ANYTHING or positional[:2] == ("y_true", "y_pred"):
         return ()
-    first = accepts.positional[0] if accepts.positional else ""
-    given, made = _last_name(accepts.types.get(first, "")), _last_name(target.returns)
-    if first == "data_record" or "DataRecord" in (given, made):
+    if positional[:1] == ("data_record",):
         return ("augmentor",)
-    if made == "Sequential":
+    if not target.returns:
         return ("network",)
-    if made:
-        return [k.name for k in KINDS.values() if made in map(_last_name, k.bases)]
-    return ("augmentor", "network") if first else ("network",)
-
-
-def _last_name(annotation: str) -> str:
-    return annotation.rpartition(".")[2].strip("'\"")
+    made = target.returns.strip("'\"").rpartition(".")[2].replace("Sequential", "Model")
+    return [k.name for k in KINDS.values() if any(base.endswith(f".{made}") for base in k.bases)]
 
 
 def _merged(named: Iterable[tuple[str, Target]]) -> list[Target]:

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 from barrage_mlflow.config.annotations import annotation_schema
 from barrage_mlflow.config.catalog import built_in, of_project
+from barrage_mlflow.config.import_targets import Target
 from barrage_mlflow.config.kinds import EACH, KINDS, Kind
 from barrage_mlflow.config.schema import schema, with_placeholders
 from barrage_mlflow.config.shape import value_findings
-from barrage_mlflow.config.targets import Target
 
 Node = dict[str, Any]
 

@@ -12,9 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from barrage_mlflow.config.import_targets import Accepts, Target
 from barrage_mlflow.config.kinds import KINDS
-from barrage_mlflow.config.signatures import Accepts
-from barrage_mlflow.config.targets import Target
 
 
 def current_path(path: str) -> str:

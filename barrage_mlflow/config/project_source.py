@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.machinery import ModuleSpec, PathFinder
@@ -17,9 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.import_targets import (
+    ANYTHING,
+    Accepts,
+    NotImportableError,
+    Target,
+    is_json,
+    leads_nowhere,
+    no_module,
+)
 from barrage_mlflow.config.project import modules_in, search_path
-from barrage_mlflow.config.signatures import ANYTHING, Accepts, is_json
-from barrage_mlflow.config.targets import NotImportableError, Target, leads_nowhere, no_module
 
 Names = dict[str, ast.AST | str | None]
 """What each name is bound to at last: its definition or value; of an import, the path that it
@@ -29,13 +35,7 @@ _OBJECT = Target("object", "class")
 _MAKES_NAMES = ("globals(", "__dict__", "sys.modules", "setattr(", "__getattr__")
 _NOT_READ = ("keras", "tensorflow", "barrage_mlflow")
 """Packages of which all that counts is in the index."""
-_KEEPS_THE_SIGNATURE = {
-    "functools.cache",
-    "keras.saving.register_keras_serializable",
-    "keras.utils.register_keras_serializable",
-    "tensorflow.function",
-    "typing.override",
-}
+_KEEPS_THE_SIGNATURE = {"cache", "override", "register_keras_serializable"}
 """Decorators after which a class or function still takes what its source shows."""
 
 
@@ -66,7 +66,7 @@ class SourceReader:
             NotImportableError: it leads nowhere.
             UnreadableError: only importing it can answer.
         """
-        path = _today(path)
+        path = path.replace("tensorflow.keras.", "keras.", 1)
         known = keras_index.at(path)
         if known is not None:
             return known
@@ -139,8 +139,7 @@ class SourceReader:
             return self._class(path, node, module)
         if len(parts) == 1 and isinstance(node, ast.FunctionDef):
             returns = ast.unparse(node.returns) if node.returns else ""
-            accepts = self._accepts(node, module)
-            return Target(path, "function", accepts, doc=_doc(node), returns=returns)
+            return Target(path, "function", _arguments(node), doc=_doc(node), returns=returns)
         raise UnreadableError(path)
 
     def _elsewhere(self, path: str) -> Target:
@@ -150,19 +149,10 @@ class SourceReader:
             # The import itself would fail, and Python's own message is the best one then.
             raise UnreadableError(path) from error
 
-    def _path_of(self, expression: ast.expr, module: str) -> str:
-        """The path that an expression names, calls and subscripts aside."""
-        dotted = re.split(r"[^\w.]", ast.unparse(expression))[0]
-        first, *rest = dotted.split(".")
-        bound = (self.names(module) or {}).get(first)
-        if isinstance(bound, str):
-            return _today(".".join([bound, *rest]))
-        return f"{module}.{dotted}" if bound else dotted
-
     def _class(self, path: str, node: ast.ClassDef, module: str) -> Target:
-        bases = [self._path_of(base, module) for base in node.bases]
-        bases = [base for base in bases if base not in ("object", "abc.ABC")]
-        parent = self._elsewhere(bases[0]) if bases else _OBJECT
+        bases = [ast.unparse(base) for base in node.bases]
+        bases = [base for base in bases if base not in ("object", "ABC", "abc.ABC")]
+        parent = self._elsewhere(f"{module}.{bases[0]}") if bases else _OBJECT
         if len(bases) > 1 or node.keywords or parent.form != "class":
             raise UnreadableError(path)
         own = _names(node.body, module)
@@ -173,69 +163,94 @@ class SourceReader:
         return Target(
             path,
             "class",
-            self._constructor(node, own, parent, module),
+            _constructor(node, own, parent.accepts),
             parent.kinds,
             tuple(name for name in parent.abstract if name not in own),
             doc=_doc(node),
             network_param_names=declared,
         )
 
-    def _constructor(self, node: ast.ClassDef, own: Names, parent: Target, module: str) -> Accepts:
-        init = own.get("__init__")
-        if "__new__" in own or not self._shows_all(node, module):
-            return ANYTHING
-        if "__init__" not in own:
-            return parent.accepts
-        if not isinstance(init, ast.FunctionDef):
-            return ANYTHING
-        accepts = self._accepts(init, module, bound=True)
-        call = _handed_on(init)
-        if call is None or parent.accepts == ANYTHING:
-            return accepts if call is None else ANYTHING
-        given = {word.arg for word in call.keywords if word.arg}
-        given |= {*parent.accepts.positional[: len(call.args)], *accepts.names}
-        below = parent.accepts.without(given)
-        return replace(
-            below,
-            positional=accepts.positional,
-            names=accepts.names + below.names,
-            required=accepts.required + below.required,
-            any_count=accepts.any_count,
-            types={**accepts.types, **below.types},
-            defaults={**accepts.defaults, **below.defaults},
-        )
 
-    def _accepts(self, function: ast.FunctionDef, module: str, *, bound: bool = False) -> Accepts:
-        """The arguments of a function; of a method that is bound, without the first."""
-        if not self._shows_all(function, module):
-            return ANYTHING
-        given = function.args
-        positional = [*given.posonlyargs, *given.args]
-        defaults = dict(zip(positional[::-1], given.defaults[::-1], strict=False))
-        by_name = zip(given.kwonlyargs, given.kw_defaults, strict=True)
-        defaults |= {argument: default for argument, default in by_name if default}
-        positional = positional[1:] if bound else positional
-        every = [*positional, *given.kwonlyargs]
-        values = {argument.arg: _literal(default) for argument, default in defaults.items()}
-        return Accepts(
-            positional=tuple(one.arg for one in positional),
-            names=tuple(one.arg for one in every if one not in given.posonlyargs),
-            required=tuple(one.arg for one in every if one not in defaults),
-            any_count=given.vararg is not None,
-            any_name=given.kwarg is not None,
-            types={one.arg: ast.unparse(one.annotation) for one in every if one.annotation},
-            defaults={name: value for name, value in values.items() if is_json(value)},
-        )
-
-    def _shows_all(self, node: ast.ClassDef | ast.FunctionDef, module: str) -> bool:
-        """Whether no decorator changes what a class or function takes."""
-        paths = {self._path_of(decorator, module) for decorator in node.decorator_list}
-        return paths <= _KEEPS_THE_SIGNATURE
+def _constructor(node: ast.ClassDef, own: Names, inherited: Accepts) -> Accepts:
+    """The arguments of a class that defines some names and derives from one with others."""
+    if _is_decorated(node) or "__new__" in own:
+        return ANYTHING
+    if "__init__" not in own:
+        return inherited
+    init = own["__init__"]
+    if not isinstance(init, ast.FunctionDef):
+        return ANYTHING
+    accepts = _arguments(init, bound=True)
+    call = _handed_on(init)
+    if call is None:
+        return accepts
+    given = {word.arg for word in call.keywords if word.arg}
+    given |= {*inherited.positional[: len(call.args)], *accepts.names}
+    below = inherited.without(given)
+    if ANYTHING in (accepts, inherited):
+        return ANYTHING
+    return replace(
+        below,
+        positional=accepts.positional,
+        names=accepts.names + below.names,
+        required=accepts.required + below.required,
+        any_count=accepts.any_count,
+        types={**accepts.types, **below.types},
+        defaults={**accepts.defaults, **below.defaults},
+    )
 
 
-def _today(path: str) -> str:
-    """A path without the detour over TensorFlow."""
-    return path.removeprefix("tensorflow.") if path.startswith("tensorflow.keras.") else path
+def _handed_on(init: ast.FunctionDef) -> ast.Call | None:
+    """The call of the next constructor, if it alone gets the ``**kwargs`` of this one."""
+    rest = init.args.kwarg.arg if init.args.kwarg else None
+    uses = [node for node in ast.walk(init) if isinstance(node, ast.Name) and node.id == rest]
+    for call in ast.walk(init):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__":
+            stars = [word.value for word in call.keywords if word.arg is None]
+            if len(uses) == 1 and stars == uses:
+                return call
+    return None
+
+
+def _arguments(function: ast.FunctionDef, *, bound: bool = False) -> Accepts:
+    """The arguments of a function; of a method that is bound, without the first."""
+    if _is_decorated(function):
+        return ANYTHING
+    given = function.args
+    positional = [*given.posonlyargs, *given.args]
+    defaults = dict(zip(positional[::-1], given.defaults[::-1], strict=False))
+    by_name = zip(given.kwonlyargs, given.kw_defaults, strict=True)
+    defaults |= {argument: default for argument, default in by_name if default}
+    positional = positional[1:] if bound else positional
+    every = [*positional, *given.kwonlyargs]
+    values = {argument.arg: _literal(default) for argument, default in defaults.items()}
+    return Accepts(
+        positional=tuple(one.arg for one in positional),
+        names=tuple(one.arg for one in every if one not in given.posonlyargs),
+        required=tuple(one.arg for one in every if one not in defaults),
+        any_count=given.vararg is not None,
+        any_name=given.kwarg is not None,
+        types={one.arg: ast.unparse(one.annotation) for one in every if one.annotation},
+        defaults={name: value for name, value in values.items() if is_json(value)},
+    )
+
+
+def _is_decorated(node: ast.ClassDef | ast.FunctionDef) -> bool:
+    """Whether a decorator may change what a class or function takes."""
+    calls = [ast.unparse(decorator).partition("(")[0] for decorator in node.decorator_list]
+    return not {call.rpartition(".")[2] for call in calls} <= _KEEPS_THE_SIGNATURE
+
+
+def _literal(node: ast.AST | str | None) -> Any:
+    """The value of an expression; ``...`` where it is no literal."""
+    try:
+        return ast.literal_eval(node) if isinstance(node, ast.expr) else ...
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return ...
+
+
+def _doc(node: ast.ClassDef | ast.FunctionDef) -> str:
+    return (ast.get_docstring(node) or "").partition("\n")[0]
 
 
 def _names(body: list[ast.stmt], package: str) -> Names:
@@ -256,46 +271,22 @@ def _names(body: list[ast.stmt], package: str) -> Names:
 
 
 def _imported(statement: ast.Import | ast.ImportFrom, package: str) -> dict[str, str]:
-    source = ""
     if isinstance(statement, ast.ImportFrom):
         source = "." * statement.level + (statement.module or "")
-        source = importlib.util.resolve_name(source, package) + "."
-    return {one.asname or one.name: source + one.name for one in statement.names}
+        source = importlib.util.resolve_name(source, package)
+        return {one.asname or one.name: f"{source}.{one.name}" for one in statement.names}
+    # "import a.b" binds a.
+    paths = [
+        (one.asname, one.name if one.asname else one.name.split(".")[0]) for one in statement.names
+    ]
+    return {name or path: path for name, path in paths}
 
 
 def _bound_within(statement: ast.stmt) -> Iterator[str]:
     for node in ast.walk(statement):
-        match node:
-            case (
-                ast.Name(id=name, ctx=ast.Store() | ast.Del())
-                | ast.ClassDef(name=name)
-                | ast.FunctionDef(name=name)
-                | ast.AsyncFunctionDef(name=name)
-                | ast.alias(asname=str(name))
-                | ast.alias(name=name)
-            ):
-                yield name
-
-
-def _doc(node: ast.ClassDef | ast.FunctionDef) -> str:
-    return (ast.get_docstring(node) or "").partition("\n")[0]
-
-
-def _literal(node: ast.AST | str | None) -> Any:
-    """The value of an expression; ``...`` where it is no literal."""
-    try:
-        return ast.literal_eval(node) if isinstance(node, ast.expr) else ...
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return ...
-
-
-def _handed_on(init: ast.FunctionDef) -> ast.Call | None:
-    """The call of the next constructor, if it alone gets the ``**kwargs`` of this one."""
-    rest = init.args.kwarg.arg if init.args.kwarg else None
-    uses = [node for node in ast.walk(init) if isinstance(node, ast.Name) and node.id == rest]
-    for call in ast.walk(init):
-        if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__":
-            stars = [word.value for word in call.keywords if word.arg is None]
-            if len(uses) == 1 and stars == uses:
-                return call
-    return None
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+        elif isinstance(node, ast.alias):
+            yield node.asname or node.name.split(".")[0]

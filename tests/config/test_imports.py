@@ -11,9 +11,9 @@ from keras.src.metrics import ALL_OBJECTS_DICT as KERAS_METRICS
 from keras.src.optimizers import ALL_OBJECTS_DICT as KERAS_OPTIMIZERS
 
 from barrage_mlflow.config import load_import
-from barrage_mlflow.config.imports import find_target
+from barrage_mlflow.config.import_strings import find_target
+from barrage_mlflow.config.import_targets import Accepts
 from barrage_mlflow.config.project_source import SourceReader
-from barrage_mlflow.config.signatures import Accepts
 from barrage_mlflow.errors import ImportPathError
 
 REFUSALS = Path(__file__).parent / "golden" / "refusals.tsv"

@@ -11,8 +11,9 @@ import keras
 import pytest
 
 from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.import_strings import load_target
+from barrage_mlflow.config.import_targets import Accepts
 from barrage_mlflow.config.kinds import KINDS
-from barrage_mlflow.config.signatures import Accepts
 
 ROOT = Path(__file__).parents[2]
 
@@ -167,7 +168,7 @@ def classes(kind):
     for name in keras_index.names(kind):
         entry = keras_index.short(kind, name)
         if entry.form != "alias":
-            found.setdefault(entry.load(), entry)
+            found.setdefault(load_target(entry), entry)
     return found
 
 

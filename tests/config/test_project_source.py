@@ -10,10 +10,9 @@ from dataclasses import asdict
 import pytest
 
 from barrage_mlflow.config import find_faults, read_config
-from barrage_mlflow.config.imports import find_target
+from barrage_mlflow.config.import_strings import find_target
+from barrage_mlflow.config.import_targets import ANYTHING, NotImportableError
 from barrage_mlflow.config.project_source import SourceReader, UnreadableError
-from barrage_mlflow.config.signatures import ANYTHING
-from barrage_mlflow.config.targets import NotImportableError
 
 PROJECT = {
     "zoo/__init__.py": """
@@ -308,7 +307,7 @@ def test_checking_runs_no_project_code(project, tmp_path):
 def test_reading_loads_nothing_heavy(project, tmp_path):
     code = (
         "import sys\n"
-        "from barrage_mlflow.config.imports import find_target\n"
+        "from barrage_mlflow.config.import_strings import find_target\n"
         "from barrage_mlflow.config.project_source import SourceReader\n"
         "reader = SourceReader()\n"
         "find_target('zoo.Loader', 'loader', reader)\n"

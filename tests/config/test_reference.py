@@ -182,7 +182,7 @@ def test_the_services_defaults_as_printed_break_the_rule_beside_them():
         resolve_config(config(services=printed))
     assert str(caught.value) == (
         "$.services.train_early_stopping.monitor: expected a train metric, "
-        'got "val_loss"; write "loss"\n'
+        'got "val_loss"; did you mean "loss"?\n'
         "$.services.validation_early_stopping: missing key 'patience'; give all of 'monitor', "
         "'mode', 'patience', 'min_delta', or leave the block out"
     )

@@ -1,24 +1,31 @@
-"""Checks the import blocks of a config: where they lead, and their params."""
+"""Import blocks: what is wrong with them, and the loaders, networks, losses … that they make."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.annotations import annotation_schema
 from barrage_mlflow.config.findings import Finding, Where
-from barrage_mlflow.config.imports import find_target, is_sequential
+from barrage_mlflow.config.import_strings import (
+    base_classes,
+    find_target,
+    is_sequential,
+    load_target,
+)
+from barrage_mlflow.config.import_targets import NotImportableError, Target
 from barrage_mlflow.config.kinds import KINDS, paths_of
-from barrage_mlflow.config.names import nearest
+from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.config.paths import Path, value_at
 from barrage_mlflow.config.placeholders import names_in_use, placeholder_findings, placeholder_name
 from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.schema import with_placeholders
 from barrage_mlflow.config.shape import value_findings
-from barrage_mlflow.config.targets import NotImportableError, Target
 from barrage_mlflow.config.unknown_keys import LAYERS
+from barrage_mlflow.errors import ComponentError, ImportPathError
 
+_INPUT = "keras.layers.InputLayer"
 _NETWORK = ("model", "network")
 _TRANSFORMER = ("dataset", "transformer")
 
@@ -55,6 +62,63 @@ def import_findings(
             yield from _param_findings(path, params, kind, targets[path], data)
             yield from _value_findings(path, params, targets[path])
     yield from placeholder_findings(data, targets.get(_TRANSFORMER), targets.get(_NETWORK))
+
+
+def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> Any:
+    """Builds the component of an import block.
+
+    Args:
+        block: an import block, its placeholders filled in.
+        kind: as `load_import` takes it.
+        path: the JSON path of the block, for messages.
+        *args: what the engine passes by position (a loader's mode).
+
+    Returns:
+        What the class or function gives when it is called with ``*args`` and the block's
+        params; for a loss alias (``"mse"``), the loss object. For an augmentor, the function
+        itself; for an alias whose class depends on the shapes (``"accuracy"``), the alias.
+
+    Raises:
+        ImportPathError: the import leads nowhere or to the wrong kind of thing.
+        ComponentError: the params do not fit, Keras turns them down, or what comes out is not
+            of the kind. An exception that the user's own code raises keeps its type and gets
+            the path and the import as a note.
+
+    Example:
+        >>> block = {"import": "mse", "params": {"reduction": "sum"}}
+        >>> build_import(block, "loss", "$.model.outputs[0].loss").reduction
+        'sum'
+    """
+    name = block["import"]
+    params = dict(block.get("params") or {})
+    try:
+        target = find_target(name, kind)
+    except NotImportableError as fault:
+        raise ImportPathError(f"{path}.import: {fault}") from fault.__cause__
+    row = KINDS[kind]
+    problems = target.accepts.problems(params, row.passed, row.passed_by_name)
+    if problems:
+        listed = "; ".join(str(problem) for problem in problems)
+        message = f"{path}: {name}: {listed} (it accepts {target.accepts.shown()})"
+        raise ComponentError(message)
+    component = load_target(target)
+    if kind == "augmentor" or target.form == "alias":
+        return component
+    if target.path == _INPUT and isinstance(params.get("shape"), int):
+        params["shape"] = [params["shape"]]
+    try:
+        built = component(*args, **params)
+    except Exception as error:
+        if target.path.startswith("keras."):
+            why = " ".join(str(error).split())
+            message = f"{path}: {target.path} turned its params down: {why}"
+            raise ComponentError(message) from error
+        error.add_note(f"in {path}, import {name!r}")
+        raise
+    if not isinstance(built, base_classes(kind)):
+        message = f"{path}: {name} gave a {type(built).__name__}, expected a {row.wanted}"
+        raise ComponentError(message)
+    return built
 
 
 def import_blocks(data: Any) -> Iterator[tuple[Path, dict[str, Any], str]]:
@@ -112,8 +176,6 @@ def _keras_name_findings(path: Path, value: str) -> Iterator[Finding]:
     known = keras_index.value_names(kind)
     if ">" in value or placeholder_name(value) is not None:
         return
-    near = nearest(value, known)
-    if value not in known and near is not None:
-        article = "an" if kind[0] in "ai" else "a"
-        message = f"{value!a} is not the name of {article} {kind} in Keras"
-        yield Finding(Where(path), message, f"did you mean {near!r}?")
+    remedy = did_you_mean(value, known)
+    if value not in known and remedy:
+        yield Finding(Where(path), f"Keras has no {kind} {value!a}", remedy)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 import logging
 import sys
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 from barrage_mlflow.config import keras_index
-from barrage_mlflow.config.kinds import KINDS
-from barrage_mlflow.config.names import did_you_mean
-from barrage_mlflow.config.project_source import SourceReader, UnreadableError
-from barrage_mlflow.config.signatures import ANYTHING, Accepts
-from barrage_mlflow.config.targets import (
+from barrage_mlflow.config.import_targets import (
+    ANYTHING,
+    Accepts,
     NotImportableError,
     Target,
     check_path,
     leads_nowhere,
-    load_path,
+    no_module,
 )
+from barrage_mlflow.config.kinds import KINDS
+from barrage_mlflow.config.names import did_you_mean
+from barrage_mlflow.config.project import modules_in
+from barrage_mlflow.config.project_source import SourceReader, UnreadableError
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +55,20 @@ def load_import(path: str, kind: str) -> Any:
         >>> load_import("accuracy", "metric")
         'accuracy'
     """
-    return find_target(path, kind).load()
+    return load_target(find_target(path, kind))
+
+
+def load_target(target: Target) -> Any:
+    """The object itself, or the alias.
+
+    Raises:
+        NotImportableError: it cannot be imported.
+
+    Example:
+        >>> load_target(Target("json.loads", "function")).__name__
+        'loads'
+    """
+    return target.path if target.form == "alias" else load_path(target.path)
 
 
 def find_target(path: str, kind: str, reader: SourceReader | None = None) -> Target:
@@ -100,9 +118,10 @@ def known_target(path: str, kind: str) -> Target | None:
     is_old = path.startswith("tensorflow.python.") or any(part in _BYGONE for part in parts)
     if KINDS[kind].is_keras and (is_old or parts[-1] == "Input"):
         return _of_short_name(path, parts[-1], kind)
-    found = keras_index.at(f"keras.models.{parts[-1]}" if is_old else today)
+    today = f"keras.models.{parts[-1]}" if is_old else today
+    found = keras_index.at(today)
     if found is None:
-        raise _unknown_name(path, parts[-1], kind) if is_old else _not_in_index(path, today)
+        raise _not_in_index(path, today)
     return found
 
 
@@ -119,16 +138,6 @@ def is_sequential(path: object) -> bool:
     return path == name or keras_index.current_path(path) == f"barrage_mlflow.model.{name}"
 
 
-def is_from_keras(path: str) -> bool:
-    """Whether an import string means something of Keras, whatever its kind.
-
-    Example:
-        >>> is_from_keras("tf.keras.losses.Huber"), is_from_keras("my_project.Loss")
-        (True, False)
-    """
-    return keras_index.current_path(path).startswith("keras.")
-
-
 def base_classes(kind: str) -> tuple[type, ...]:
     """The classes that a component of a kind derives from.
 
@@ -142,17 +151,71 @@ def base_classes(kind: str) -> tuple[type, ...]:
     return tuple(load_path(base) for base in KINDS[kind].bases)
 
 
-def _of_short_name(path: str, name: str, kind: str) -> Target:
-    found = keras_index.short(kind, name)
+def load_path(path: str) -> Any:
+    """Imports the longest module that a path names, then follows attributes.
+
+    Raises:
+        NotImportableError: it leads nowhere, or a module on the way cannot be imported.
+
+    Example:
+        >>> load_path("json.decoder.JSONDecoder").__name__
+        'JSONDecoder'
+    """
+    here, *parts = path.split(".")
+    found = _module(path, here)
     if found is None:
-        raise _unknown_name(path, name, kind)
+        raise no_module(path, sys.path)
+    # As in "from a.b import C": modules on the way, but rather what the last of them binds.
+    while len(parts) > 1 and (module := _module(path, f"{here}.{parts[0]}")):
+        found, here = module, f"{here}.{parts.pop(0)}"
+    for part in parts:
+        holder = found
+        with _failure_of(path, here):
+            found = getattr(holder, part, None)
+        if found is None:
+            found = _module(path, f"{here}.{part}")
+        if found is None:
+            raise leads_nowhere(path, here, part, _public_names(holder))
+        here = f"{here}.{part}"
     return found
 
 
-def _unknown_name(path: str, name: str, kind: str) -> NotImportableError:
-    home = "Keras" if KINDS[kind].is_keras or path != name else "Barrage"
-    message = f"{path!r} is not the name of {KINDS[kind].called} in {home}"
-    return NotImportableError(message, did_you_mean(name, keras_index.names(kind)) or _GIVE_PATH)
+def _module(path: str, name: str) -> ModuleType | None:
+    """Imports a module; None if there is none of that name."""
+    with _failure_of(path, name):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if not f"{name}.".startswith(f"{error.name}."):
+                raise
+    return None
+
+
+@contextlib.contextmanager
+def _failure_of(path: str, module: str) -> Iterator[None]:
+    """What a module raises while it is imported, or makes a name on demand, as our error."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        message = f"{path!r}: importing module {module!r} raised {what}"
+        raise NotImportableError(message) from error
+
+
+def _public_names(holder: Any) -> list[str]:
+    names = getattr(holder, "__all__", None) or dir(holder)
+    names = [name for name in names if not name.startswith("_")]
+    return sorted({*names, *modules_in(getattr(holder, "__path__", ()))})
+
+
+def _of_short_name(path: str, name: str, kind: str) -> Target:
+    found = keras_index.short(kind, name)
+    if found is None:
+        home = "Keras" if KINDS[kind].is_keras else "Barrage"
+        remedy = did_you_mean(name, keras_index.names(kind)) or _GIVE_PATH
+        message = f"{path!r} is not the name of {KINDS[kind].called} in {home}"
+        raise NotImportableError(message, remedy)
+    return found
 
 
 def _not_in_index(path: str, today: str) -> NotImportableError:
@@ -199,12 +262,9 @@ def _imported(path: str, kind: str) -> Target:
 
 
 def _check_kind(path: str, kind: str, target: Target) -> None:
-    if target.form == "class" and kind == "augmentor":
-        message = f"{path!r} is a class, expected a function f(data_record, **params)"
-        raise NotImportableError(message)
     if target.form == "class" and kind not in target.kinds:
         near = keras_index.short(kind, path.rpartition(".")[2])
-        remedy = f"did you mean {near.path!r}?" if near and is_from_keras(path) else ""
+        remedy = f"did you mean {near.path!r}?" if near and target.path.startswith("keras.") else ""
         raise NotImportableError(f"{path!r} is no {KINDS[kind].wanted}", remedy)
     if target.abstract:
         lacking = ", ".join(target.abstract)
@@ -213,7 +273,7 @@ def _check_kind(path: str, kind: str, target: Target) -> None:
         raise NotImportableError(f"{path!r} is {target.form}, expected a {KINDS[kind].wanted}")
     if kind in ("loss", "metric") and target.accepts.positional[:2] == ("y_true", "y_pred"):
         remedy = f"write {path.rpartition('.')[2]!r}, or give a class"
-        if not is_from_keras(path):
+        if not target.path.startswith("keras."):
             remedy = f"give a class derived from {KINDS[kind].wanted}"
         message = f"{path!r} is a plain function of (y_true, y_pred), no {kind}"
         raise NotImportableError(message, remedy)
