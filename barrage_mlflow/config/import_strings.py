@@ -110,10 +110,7 @@ def known_target(path: str, kind: str) -> Target | None:
     top, *parts = today.split(".")
     if not parts:
         return _of_short_name(path, path, kind)
-    if top in ("tf", "tensorflow"):
-        message = f"{path!r} leads nowhere: of TensorFlow, only '{top}.keras' can be named"
-        raise NotImportableError(message, did_you_mean(parts[0], ["keras"]))
-    if top not in ("keras", "barrage_mlflow") or parts[0] == "src":
+    if top not in ("keras", "barrage_mlflow", "tf", "tensorflow") or parts[0] == "src":
         return None
     is_old = path.startswith("tensorflow.python.") or any(part in _BYGONE for part in parts)
     if KINDS[kind].is_keras and (is_old or parts[-1] == "Input"):
@@ -121,7 +118,8 @@ def known_target(path: str, kind: str) -> Target | None:
     today = f"keras.models.{parts[-1]}" if is_old else today
     found = keras_index.at(today)
     if found is None:
-        raise _not_in_index(path, today)
+        remedy = did_you_mean(today, keras_index.paths())
+        raise NotImportableError(f"{path!r} leads nowhere in Keras and Barrage", remedy)
     return found
 
 
@@ -216,17 +214,6 @@ def _of_short_name(path: str, name: str, kind: str) -> Target:
         message = f"{path!r} is not the name of {KINDS[kind].called} in {home}"
         raise NotImportableError(message, remedy)
     return found
-
-
-def _not_in_index(path: str, today: str) -> NotImportableError:
-    """The error for the first part of a path below Keras or Barrage that is not there."""
-    holder, *parts = today.split(".")
-    for part in parts:
-        known = keras_index.members(holder)
-        if part not in known:
-            break
-        holder = f"{holder}.{part}"
-    return leads_nowhere(path, holder, part, known)
 
 
 def _project_target(path: str, kind: str, reader: SourceReader | None) -> Target:

@@ -78,16 +78,14 @@ def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(value) if isinstance(value, list) else value for k, value in values.items()}
 
 
-def members(path: str) -> tuple[str, ...]:
-    """The names that are at a path below another, empty if there are none.
+def paths() -> list[str]:
+    """Every path below Keras and Barrage, for suggestions.
 
     Example:
-        >>> "Adam" in members("keras.optimizers"), members("keras.no_such")
-        (True, ())
+        >>> "keras.optimizers.Adam" in paths(), "keras.src" in paths()
+        (True, False)
     """
-    above = f"{path}."
-    inside = [known for known in _index()["paths"] if known.startswith(above)]
-    return tuple(dict.fromkeys(known[len(above) :].partition(".")[0] for known in inside))
+    return [path for path in _index()["paths"] if "." in path]
 
 
 def value_names(kind: str) -> tuple[str, ...]:
