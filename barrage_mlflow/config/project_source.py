@@ -123,7 +123,7 @@ class SourceReader:
         try:
             text = importlib.util.decode_source(Path(spec.origin).read_bytes())
             names = _names(ast.parse(text).body, package)
-        except (ImportError, OSError, SyntaxError, ValueError, RecursionError) as error:
+        except (OSError, SyntaxError, ValueError, RecursionError) as error:
             raise UnreadableError(module) from error
         if any(word in text for word in _MAKES_NAMES):
             names["*"] = None
@@ -272,8 +272,10 @@ def _names(body: list[ast.stmt], package: str) -> Names:
 
 def _imported(statement: ast.Import | ast.ImportFrom, package: str) -> dict[str, str]:
     if isinstance(statement, ast.ImportFrom):
-        source = "." * statement.level + (statement.module or "")
-        source = importlib.util.resolve_name(source, package)
+        source = statement.module or ""
+        if statement.level:
+            above = package.rsplit(".", statement.level - 1)[0]
+            source = f"{above}.{source}".rstrip(".")
         return {one.asname or one.name: f"{source}.{one.name}" for one in statement.names}
     # "import a.b" binds a.
     paths = [
