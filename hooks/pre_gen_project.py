@@ -26,7 +26,7 @@ INSTALLED = set(
     charset_normalizer clang click cloudpickle colorama contourpy cookiecutter cruft
     cryptography cycler databricks dateutil docker dotenv exceptiongroup fastapi flask
     flask_cors flatbuffers frozenlist fsspec gast git gitdb google graphene graphql
-    graphql_relay griffe griffecli grpc gunicorn h11 h5py huey hypothesis idna
+    graphql_relay grpc gunicorn h11 h5py huey hypothesis idna
     importlib_metadata iniconfig itsdangerous jinja2 joblib jsonschema
     jsonschema_specifications keras kiwisolver mako markdown markdown_it markupsafe
     matplotlib mdurl ml_dtypes mlflow mpl_toolkits multidict namex narwhals numpy

@@ -24,9 +24,9 @@ from typing import Any
 
 from typos import Path, blocks_in, is_of_project, slip, words_in
 
-from barrage_mlflow.config.imports import find_target
+from barrage_mlflow.config.import_strings import find_target
 from barrage_mlflow.config.placeholders import placeholders_in
-from barrage_mlflow.config.source import SourceReader
+from barrage_mlflow.config.project_source import SourceReader
 
 _STRANGE = ("zebra", "quux", "waltz", "glyph", "fjord", "vortex", "jigsaw", "kayak")
 """Names that are near to nothing."""

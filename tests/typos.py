@@ -23,11 +23,11 @@ from typing import Any
 from recipes import MODULES
 
 from barrage_mlflow.config import keras_index, schema
-from barrage_mlflow.config.imports import find_target
+from barrage_mlflow.config.import_strings import find_target
 from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.config.placeholders import placeholder_name
-from barrage_mlflow.config.source import SourceReader
+from barrage_mlflow.config.project_source import SourceReader
 
 Path = tuple[str | int, ...]
 
@@ -288,8 +288,9 @@ def _output_words(config: dict[str, Any]) -> Iterator[Word]:
 
 
 def _monitor_words(config: dict[str, Any]) -> Iterator[Word]:
-    known = known_monitors(config)
-    taken = frozenset(known.names(None) if known.complete else ())
+    directions, complete = known_monitors(config)
+    names = [*directions, *(f"val_{name}" for name in directions)]
+    taken = frozenset(names if complete else ())
     for section in ("solver", "services"):
         for name, block in config.get(section, {}).items():
             if isinstance(block, dict) and "monitor" in block:

@@ -5,14 +5,11 @@ that its import blocks name. Importing this package imports neither TensorFlow, 
 pandas; Keras and the project's own code are loaded by name when a config asks for them.
 """
 
-from barrage_mlflow.config.components import build_import
 from barrage_mlflow.config.document import Document
-from barrage_mlflow.config.imports import load_import
+from barrage_mlflow.config.import_blocks import build_import
+from barrage_mlflow.config.import_strings import load_import
 from barrage_mlflow.config.overrides import apply_overrides
-from barrage_mlflow.config.placeholders import (
-    fill_placeholders,
-    placeholder_names,
-)
+from barrage_mlflow.config.placeholders import fill_placeholders, placeholder_names
 from barrage_mlflow.config.project import add_project_path, code_modules
 from barrage_mlflow.config.read import read_config
 from barrage_mlflow.config.resolve import find_faults, find_warnings, resolve_config

@@ -2,63 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.import_targets import ANYTHING, NotImportableError, Target, check_path
 from barrage_mlflow.config.kinds import KINDS, Kind
-from barrage_mlflow.config.names import did_you_mean
-from barrage_mlflow.config.project import own_modules
-from barrage_mlflow.config.signatures import Accepts
-from barrage_mlflow.config.source import SourceReader, UnreadableError
-from barrage_mlflow.config.targets import Target
+from barrage_mlflow.config.project import modules_in
+from barrage_mlflow.config.project_source import SourceReader, UnreadableError
 from barrage_mlflow.errors import ImportPathError
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One class or function, and how a config can write it.
-
-    Attributes:
-        path: where it is defined; the name of an alias whose class depends on the shapes.
-        names: what a config can write for it.
-        accepts: the params that a config can give, without what Barrage passes.
-        doc: the first line of its docstring.
-    """
-
-    path: str
-    names: tuple[str, ...]
-    accepts: Accepts
-    doc: str = ""
-
-
-def built_in(kind: Kind) -> list[Entry]:
+def built_in(kind: Kind) -> list[Target]:
     """What Barrage and Keras have for a kind of component.
 
+    Returns:
+        Each with the names that a config can write for it, and the params that it can give.
+
     Example:
-        >>> [entry.names for entry in built_in(KINDS["loader"])]
+        >>> [target.names for target in built_in(KINDS["loader"])]
         [('KeySelector', 'barrage_mlflow.dataset.KeySelector')]
-        >>> [entry.path for entry in built_in(KINDS["loss"]) if "mse" in entry.names]
+        >>> [target.path for target in built_in(KINDS["loss"]) if "mse" in target.names]
         ['keras.losses.MeanSquaredError']
     """
-    targets: dict[str, Target] = {}
-    names: dict[str, list[str]] = {}
-    for name in keras_index.names(kind.name):
-        target = keras_index.short(kind.name, name)
-        if target is not None and target.path not in kind.bases:
-            targets[target.path] = target
-            names.setdefault(target.path, []).append(name)
-    entries = [_entry(target, names[path], kind) for path, target in targets.items()]
-    if kind.is_keras:
-        return entries
-    return [replace(entry, names=(*entry.names, entry.path)) for entry in entries]
+    short = {name: keras_index.short(kind.name, name) for name in keras_index.names(kind.name)}
+    named = [(name, target) for name, target in short.items() if target is not None]
+    if not kind.is_keras:
+        named += [(target.path, target) for _, target in named]
+    found = _merged((name, target) for name, target in named if target.path not in kind.bases)
+    return [_left_to_give(target, kind) for target in found]
 
 
-def of_project(package: str, folders: Sequence[str] = ()) -> dict[str, list[Entry]]:
+def of_project(package: str, folders: Sequence[str] = ()) -> dict[str, list[Target]]:
     """A project's own components of every kind, read from its source and never run.
+
+    What cannot be read is left out.
 
     Args:
         package: a package or module on the Python path. Its public modules are read, and a class
@@ -72,88 +54,82 @@ def of_project(package: str, folders: Sequence[str] = ()) -> dict[str, list[Entr
         >>> of_project("barrage_mlflow.dataset")["transformer"][0].names
         ('barrage_mlflow.dataset.IdentityTransformer',)
     """
-    reader = SourceReader(folders, strict=False)
+    reader = SourceReader(folders)
     _check_package(package, reader)
-    targets: dict[str, Target] = {}
-    names: dict[str, list[str]] = {}
-    for module in _modules(package, reader):
-        for path, target in reader.public(module):
-            # What a package hands on from elsewhere is not its own.
-            if target.path.startswith(f"{package}."):
-                targets[target.path] = target
-                names.setdefault(target.path, []).append(path)
-    entries: dict[str, list[Entry]] = {name: [] for name in KINDS}
-    for path, target in targets.items():
+    named = [pair for module in _modules(package, reader) for pair in _public(module, reader)]
+    # What a package hands on from elsewhere is not its own.
+    own = _merged((path, one) for path, one in named if one.path.startswith(f"{package}."))
+    found: dict[str, list[Target]] = {name: [] for name in KINDS}
+    for target in own:
         for name in _kinds(target):
-            entries[name].append(_entry(target, names[path], KINDS[name]))
-    if not any(entries.values()):
+            found[name].append(_left_to_give(target, KINDS[name]))
+    if not any(found.values()):
         raise ImportPathError(
             f"{package!r} has no component: no class derived from one of Barrage's or Keras's, "
             "and no function that could be a network or an augmentor"
         )
-    return entries
+    return found
 
 
 def _check_package(package: str, reader: SourceReader) -> None:
-    if not all(part.isidentifier() for part in package.split(".")) or package.endswith(".py"):
-        message = f"{package!r} is no name of a package or module; write it as package.module"
-        raise ImportPathError(message)
+    check_path(package)
     try:
-        if reader.module(package) is not None:
-            return
-        parent = package.rpartition(".")[0]
-        inner = reader.modules_in(parent) if parent else own_modules(reader.search_path)
+        found = reader.target(package)
     except UnreadableError as error:
         raise ImportPathError(f"{package!r} cannot be read: {error.__cause__ or error}") from error
-    where = f"in {parent!r}" if parent else "in the working folder or on the Python path"
-    near = did_you_mean(package, [f"{parent}.{name}" if parent else name for name in inner])
-    message = f"no package or module {package!r} {where}"
-    raise ImportPathError(f"{message}; {near}" if near else message)
+    if found.form != "a module":
+        raise ImportPathError(f"{package!r} is a {found.form}, expected a package or module")
 
 
 def _modules(module: str, reader: SourceReader) -> Iterator[str]:
     """A module, and of a package those within it that are public."""
     yield module
-    for name in sorted(reader.modules_in(module)):
+    for name in sorted(modules_in(reader.folders(module))):
         inner = f"{module}.{name}"
         try:
-            if not name.startswith("_") and reader.module(inner) is not None:
+            if not name.startswith("_") and reader.names(inner) is not None:
                 yield from _modules(inner, reader)
         except UnreadableError as error:
             logger.warning("%s is left out: %s", inner, error.__cause__ or error)
 
 
+def _public(module: str, reader: SourceReader) -> Iterator[tuple[str, Target]]:
+    """The classes and functions that a module defines, and those that a package hands on."""
+    for name in reader.names(module) or ():
+        path = f"{module}.{name}"
+        with contextlib.suppress(UnreadableError, NotImportableError):
+            target = reader.target(path)
+            is_own = target.path == path or bool(reader.folders(module))
+            if name[0] != "_" and is_own and target.form in ("class", "function"):
+                yield path, target
+
+
 def _kinds(target: Target) -> Iterable[str]:
-    """The kinds of component that a class, or what a function makes, can be."""
+    """The kinds of component that a class can be, or that a function seems to be."""
     if target.form == "class":
         return () if target.abstract else target.kinds
-    accepts = target.accepts
-    is_unknown = accepts.any_count and accepts.any_name and not accepts.names
-    if is_unknown or accepts.positional[:2] == ("y_true", "y_pred"):
+    positional = target.accepts.positional
+    if target.accepts == ANYTHING or positional[:2] == ("y_true", "y_pred"):
         return ()
-    first = accepts.positional[0] if accepts.positional else ""
-    given, made = _last_name(accepts.types.get(first, "")), _last_name(target.returns)
-    if first == "data_record" or "DataRecord" in (given, made):
+    if positional[:1] == ("data_record",):
         return ("augmentor",)
-    if made == "Sequential":
+    if not target.returns:
         return ("network",)
-    if made:
-        return [k.name for k in KINDS.values() if made in map(_last_name, k.bases)]
-    return ("augmentor", "network") if first else ("network",)
+    made = target.returns.strip("'\"").rpartition(".")[2].replace("Sequential", "Model")
+    return [k.name for k in KINDS.values() if any(base.endswith(f".{made}") for base in k.bases)]
 
 
-def _last_name(annotation: str) -> str:
-    return annotation.rpartition(".")[2].strip("'\"")
+def _merged(named: Iterable[tuple[str, Target]]) -> list[Target]:
+    """Each target once, with every name that means it."""
+    found: dict[str, Target] = {}
+    for name, target in named:
+        known = found.get(target.path, target)
+        found[target.path] = replace(known, names=(*known.names, name))
+    return list(found.values())
 
 
-def _entry(target: Target, names: Sequence[str], kind: Kind) -> Entry:
-    """An entry with the params that are left for a config to give."""
-    accepts = target.accepts
-    by_position = accepts.positional[: len(kind.passed)]
-    passed = {*by_position, *kind.passed_by_name, *kind.beside}
-    accepts = replace(
-        accepts,
-        names=tuple(name for name in accepts.names if name not in passed),
-        required=tuple(name for name in accepts.required if name not in passed),
-    )
-    return Entry(target.path, tuple(dict.fromkeys(names)), accepts, target.doc)
+def _left_to_give(target: Target, kind: Kind) -> Target:
+    """A target with the params alone that Barrage does not pass itself."""
+    by_position = target.accepts.positional[: len(kind.passed)]
+    accepts = target.accepts.without({*by_position, *kind.passed_by_name, *kind.beside})
+    return replace(target, accepts=accepts)

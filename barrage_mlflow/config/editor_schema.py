@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from barrage_mlflow.config.annotations import annotation_schema
-from barrage_mlflow.config.catalog import Entry, built_in, of_project
+from barrage_mlflow.config.catalog import built_in, of_project
+from barrage_mlflow.config.import_targets import Target
 from barrage_mlflow.config.kinds import EACH, KINDS, Kind
 from barrage_mlflow.config.schema import schema, with_placeholders
 from barrage_mlflow.config.shape import value_findings
@@ -43,7 +44,7 @@ def editor_schema(project: str | None = None, folders: Sequence[str] = ()) -> No
     return root
 
 
-def _add_names(root: Node, kind: Kind, entries: Sequence[Entry]) -> None:
+def _add_names(root: Node, kind: Kind, entries: Sequence[Target]) -> None:
     """Adds names where a kind of component is imported, and describes their params."""
     block = _block_of(root, kind)
     if block.pop("$ref", None):
@@ -73,7 +74,7 @@ def _block_of(root: Node, kind: Kind) -> Node:
     return next((one for one in node.get("anyOf", ()) if "$ref" in one), node)
 
 
-def _names(entries: Sequence[Entry]) -> Iterator[Node]:
+def _names(entries: Sequence[Target]) -> Iterator[Node]:
     """The names that complete; each of which there is a description, with it."""
     for entry in entries:
         if entry.doc:
@@ -81,7 +82,7 @@ def _names(entries: Sequence[Entry]) -> Iterator[Node]:
     yield {"enum": [name for entry in entries if not entry.doc for name in entry.names]}
 
 
-def _when(entry: Entry, params: Node) -> Node:
+def _when(entry: Target, params: Node) -> Node:
     """The rule that an import has these params."""
     names = "|".join(dict.fromkeys((*entry.names, entry.path))).replace(".", r"\.")
     then: Node = {"properties": {"params": params}}
@@ -92,7 +93,7 @@ def _when(entry: Entry, params: Node) -> Node:
     return {"if": condition, "then": then}
 
 
-def _params(entry: Entry, kind: Kind) -> Node:
+def _params(entry: Target, kind: Kind) -> Node:
     accepts = entry.accepts
     node: Node = {"properties": {name: _param(entry, name, kind) for name in accepts.names}}
     if accepts.required:
@@ -103,7 +104,7 @@ def _params(entry: Entry, kind: Kind) -> Node:
     return node
 
 
-def _param(entry: Entry, name: str, kind: Kind) -> Node:
+def _param(entry: Target, name: str, kind: Kind) -> Node:
     types, defaults = entry.accepts.types, entry.accepts.defaults
     node = annotation_schema(types[name]) if name in types else {}
     if name in defaults and any(value_findings(defaults[name], node, ())):

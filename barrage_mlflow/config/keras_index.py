@@ -12,9 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from barrage_mlflow.config.import_targets import Accepts, Target
 from barrage_mlflow.config.kinds import KINDS
-from barrage_mlflow.config.signatures import Accepts
-from barrage_mlflow.config.targets import Target
 
 
 def current_path(path: str) -> str:
@@ -79,16 +78,14 @@ def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(value) if isinstance(value, list) else value for k, value in values.items()}
 
 
-def members(path: str) -> tuple[str, ...]:
-    """The names that are at a path below another, empty if there are none.
+def paths() -> list[str]:
+    """Every path below Keras and Barrage, for suggestions.
 
     Example:
-        >>> "Adam" in members("keras.optimizers"), members("keras.no_such")
-        (True, ())
+        >>> "keras.optimizers.Adam" in paths(), "keras.src" in paths()
+        (True, False)
     """
-    above = f"{path}."
-    inside = [known for known in _index()["paths"] if known.startswith(above)]
-    return tuple(dict.fromkeys(known[len(above) :].partition(".")[0] for known in inside))
+    return [path for path in _index()["paths"] if "." in path]
 
 
 def value_names(kind: str) -> tuple[str, ...]:
@@ -99,24 +96,6 @@ def value_names(kind: str) -> tuple[str, ...]:
         (True, ())
     """
     return tuple(_index()["values"].get(kind, ()))
-
-
-def is_of_installed() -> bool:
-    """Whether the index is that of the installed Keras, but for its last number.
-
-    Example:
-        >>> is_of_installed()
-        True
-    """
-    # Its import takes longer than all the rest, and only a faulty name asks.
-    from importlib import metadata
-
-    try:
-        installed = metadata.version("keras")
-    except metadata.PackageNotFoundError:
-        return True
-    indexed: str = _index()["version"]
-    return installed.split(".")[:2] == indexed.split(".")[:2]
 
 
 def snake_name(name: str) -> str:

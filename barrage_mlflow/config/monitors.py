@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from barrage_mlflow.config.findings import Finding, Where
-from barrage_mlflow.config.imports import known_target
+from barrage_mlflow.config.import_strings import known_target
+from barrage_mlflow.config.import_targets import NotImportableError
 from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.names import is_slip, nearest, show_names
-from barrage_mlflow.config.output_names import loader_names, named, output_names
+from barrage_mlflow.config.output_names import loader_names, named, output_names, outputs_of
 from barrage_mlflow.config.paths import Path, show_value, value_at
-from barrage_mlflow.config.targets import NotImportableError
 
 _WATCHERS: dict[Path, str | None] = {
     ("services", "best_checkpoint"): "val_",
@@ -23,30 +22,8 @@ _WATCHERS: dict[Path, str | None] = {
 """The blocks that have a monitor, each with what the monitor begins with; None for any."""
 
 
-@dataclass(frozen=True)
-class Monitors:
-    """What a config shows of the names that the training logs can have.
-
-    Attributes:
-        directions: each name, without the ``val_`` of validation, with whether it is better the
-            higher (``"max"``) or lower (``"min"``) it is; ``""`` if neither or not known.
-        complete: whether there are no others.
-    """
-
-    directions: dict[str, str]
-    complete: bool
-
-    def names(self, prefix: str | None) -> list[str]:
-        """The names of training (``""``), of validation (``"val_"``) or of both (None)."""
-        # Validation has no learning rate.
-        of_validation = [f"val_{name}" for name in self.directions if name != "learning_rate"]
-        if prefix is None:
-            return [*of_validation, *self.directions]
-        return of_validation if prefix else list(self.directions)
-
-
-def known_monitors(data: Any) -> Monitors:
-    """The names that the training logs can have.
+def known_monitors(data: Any) -> tuple[dict[str, str], bool]:
+    """The names that the training logs can have, as far as the config shows them.
 
     As Keras has it: a metric of a single output is logged by its own name, one of several
     outputs as ``<output>_<metric>``.
@@ -54,21 +31,23 @@ def known_monitors(data: Any) -> Monitors:
     Args:
         data: a config; any JSON value is taken.
 
+    Returns:
+        Each name, without the ``val_`` of validation, with whether it is better the higher
+        (``"max"``) or lower (``"min"``) it is, ``""`` if neither or not known; and whether there
+        are no others.
+
     Example:
         >>> metrics = [{"import": "accuracy"}, {"import": "my_project.Metric"}]
-        >>> output = {"name": "y", "metrics": metrics}
-        >>> known = known_monitors({"model": {"outputs": [output]}})
-        >>> known.directions, known.complete
+        >>> known_monitors({"model": {"outputs": [{"name": "y", "metrics": metrics}]}})
         ({'loss': 'min', 'learning_rate': '', 'accuracy': 'max'}, False)
     """
-    outputs = value_at(data, ("model", "outputs"))
-    outputs = outputs if isinstance(outputs, list) else []
+    outputs, names = outputs_of(data), output_names(data)
     directions = {"loss": "min", "learning_rate": ""}
-    complete = bool(outputs) and (len(outputs) == 1 or bool(output_names(data)))
-    unmatched = [name for name in loader_names(data) if name not in output_names(data)]
+    complete = bool(outputs) and (len(outputs) == 1 or bool(names))
+    unmatched = [name for name in loader_names(data) if name not in names]
     for output in outputs:
         blocks = output.get("metrics", []) if isinstance(output, dict) else None
-        found = [_metric(block) for block in (blocks if isinstance(blocks, list) else [None])]
+        found = [_metric(block) for block in blocks] if isinstance(blocks, list) else [None]
         complete = complete and None not in found
         known = [metric for metric in found if metric is not None]
         unique = unique_names([name for name, _ in known])
@@ -80,7 +59,7 @@ def known_monitors(data: Any) -> Monitors:
         # Where model and loader differ in a name, that is a fault, and what reads it is none.
         for spelling in {name, nearest(name, unmatched) or name}:
             directions |= {f"{spelling}_{metric}": way for metric, way in metrics.items()}
-    return Monitors(directions, complete)
+    return directions, complete
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
@@ -126,33 +105,31 @@ def monitor_findings(data: Any) -> Iterator[Finding]:
     Example:
         >>> data = {"services": {"best_checkpoint": {"monitor": "loss", "mode": "min"}}}
         >>> [str(finding) for finding in monitor_findings(data)]
-        ['expected a validation metric (val_…), got "loss"; write "val_loss"']
+        ['expected a validation metric (val_…), got "loss"; did you mean "val_loss"?']
     """
-    known = known_monitors(data)
+    directions, complete = known_monitors(data)
+    # Validation has no learning rate.
+    of_validation = [f"val_{name}" for name in directions if name != "learning_rate"]
+    logged = {"val_": of_validation, "": [*directions], None: [*of_validation, *directions]}
     for block, prefix in _WATCHERS.items():
-        monitor = value_at(data, (*block, "monitor"))
-        names = known.names(prefix)
+        monitor, names = value_at(data, (*block, "monitor")), logged[prefix]
         if not isinstance(monitor, str) or not monitor or monitor in names:
             continue
-        own_prefix = "val_" if monitor.startswith("val_") else ""
-        is_kind = prefix in (None, own_prefix)
-        swapped = monitor if is_kind else f"{prefix}{monitor.removeprefix('val_')}"
-        near = nearest(monitor, names) or nearest(swapped, names)
-        if not known.complete and near is not None and not is_slip(monitor, near):
-            near = None  # it may be meant for a metric that is not known
-        where = Where((*block, "monitor"))
-        wanted_names = known.names(own_prefix if prefix is None else prefix)
-        produced = f"produced are {show_names(sorted(wanted_names))}"
-        if is_kind:
-            if known.complete or near:
-                remedy = f"did you mean {show_value(near)}?" if near else ""
-                yield Finding(where, f"no output produces {monitor!a}; {produced}", remedy)
-            continue
-        wanted = "a validation metric (val_…)" if prefix else "a train metric"
-        if swapped in names or (near is None and not known.complete):
-            near = swapped
-        remedy = f"write {show_value(near)}" if near else produced
-        yield Finding(where, f"expected {wanted}, got {show_value(monitor)}", remedy)
+        is_swapped = prefix is not None and monitor.startswith("val_") != bool(prefix)
+        meant = f"{prefix}{monitor.removeprefix('val_')}" if is_swapped else monitor
+        near = nearest(monitor, names) or nearest(meant, names)
+        if not complete and (near is None or not is_slip(monitor, near)):
+            # It may be meant for a metric that is not known.
+            near = meant if is_swapped else None
+        message = f"no output produces {monitor!a}"
+        if is_swapped:
+            near = meant if meant in names else near
+            wanted = "a validation metric (val_…)" if prefix else "a train metric"
+            message = f"expected {wanted}, got {show_value(monitor)}"
+        if complete or near:
+            remedy = f"produced are {show_names(sorted(names))}"
+            remedy = f"did you mean {show_value(near)}?" if near else remedy
+            yield Finding(Where((*block, "monitor")), message, remedy)
 
 
 def mode_warnings(data: Any) -> Iterator[Finding]:
@@ -166,7 +143,7 @@ def mode_warnings(data: Any) -> Iterator[Finding]:
         ...     print(warning.message)
         "val_accuracy" is better the higher it is, but the mode is "min"
     """
-    directions = known_monitors(data).directions
+    directions, _ = known_monitors(data)
     for block in _WATCHERS:
         monitor, mode = (value_at(data, (*block, key)) for key in ("monitor", "mode"))
         if isinstance(monitor, str) and mode in ("min", "max"):

@@ -11,7 +11,7 @@ from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding, Where
-from barrage_mlflow.config.imports import is_from_keras, is_sequential
+from barrage_mlflow.config.import_strings import is_sequential
 from barrage_mlflow.config.names import did_you_mean, is_slip, nearest, show_names
 from barrage_mlflow.config.paths import Path, value_at
 from barrage_mlflow.config.placeholders import placeholder_name
@@ -43,7 +43,20 @@ def output_name_findings(data: Any) -> Iterator[Finding]:
     elif names:
         yield from _loader_findings(data, names)
         if len(names) == 1 and network is not None and network not in (*names, *loaded):
-            yield _network_finding(data, names[0], network)
+            remedy = did_you_mean(network, names) or f"write {names[0]!r}"
+            where = Where((*LAYERS, len(value_at(data, LAYERS)) - 1, "params", "name"))
+            yield Finding(where, f"the model has no output {network!a}", remedy)
+
+
+def outputs_of(data: Any) -> list[Any]:
+    """The items of ``model.outputs``, whatever they are; none if that is no list.
+
+    Example:
+        >>> outputs_of({"model": {"outputs": [{"name": "y"}]}})
+        [{'name': 'y'}]
+    """
+    outputs = value_at(data, ("model", "outputs"))
+    return outputs if isinstance(outputs, list) else []
 
 
 def output_names(data: Any) -> list[str]:
@@ -53,8 +66,7 @@ def output_names(data: Any) -> list[str]:
         >>> output_names({"model": {"outputs": [{"name": "y"}, {"name": "z"}]}})
         ['y', 'z']
     """
-    outputs = value_at(data, ("model", "outputs"))
-    names = [value_at(one, ("name",)) for one in (outputs if isinstance(outputs, list) else ())]
+    names = [value_at(output, ("name",)) for output in outputs_of(data)]
     return [] if None in map(_plain, names) else list(dict.fromkeys(names))
 
 
@@ -80,13 +92,10 @@ def named(block: Any) -> str | None:
         ('area', '')
     """
     params = block.get("params", {}) if isinstance(block, dict) else None
-    if not isinstance(params, dict) or ("name" not in params and any(map(_is_name, params))):
-        return None
-    return _plain(params["name"]) if "name" in params else ""
-
-
-def _is_name(key: str) -> bool:
-    return is_slip(key, "name")
+    if isinstance(params, dict) and "name" in params:
+        return _plain(params["name"])
+    is_known = isinstance(params, dict) and not any(is_slip(key, "name") for key in params)
+    return "" if is_known else None
 
 
 def _plain(name: Any) -> str | None:
@@ -102,9 +111,8 @@ def _selection(data: Any, param: str) -> dict[str, Any]:
 
 
 def _repeated(data: Any) -> Iterator[Finding]:
-    outputs = value_at(data, ("model", "outputs"))
     seen: list[str] = []
-    for i, output in enumerate(outputs if isinstance(outputs, list) else ()):
+    for i, output in enumerate(outputs_of(data)):
         name = _plain(value_at(output, ("name",)))
         if name in seen:
             message = f"expected a name of its own, got {name!a} again"
@@ -129,34 +137,15 @@ def _loader_findings(data: Any, names: list[str]) -> Iterator[Finding]:
         yield Finding(Where((*_PARAMS, "outputs")), message, f"give the column of {name!r}")
 
 
-def _network_finding(data: Any, name: str, network: str) -> Finding:
-    """The name that the last layer has, or gets from Keras, is not the model's."""
-    last = len(value_at(data, LAYERS)) - 1
-    given = value_at(data, (*LAYERS, last, "params", "name"))
-    if given:
-        remedy = did_you_mean(network, [name]) or f"write {name!r}"
-        where = Where((*LAYERS, last, "params", "name"))
-        return Finding(where, f"the model has no output {network!a}", remedy)
-    message = f"the network's output is called {network!a}"
-    remedy = f'write "name": "{name}" in the params of its last layer'
-    return Finding(Where(("model", "outputs", 0, "name")), message, remedy)
-
-
 def _network_name(data: Any) -> str | None:
-    """The name of the output of a Sequential, which is that of its last layer, where it is known.
+    """The name of the last layer of a Sequential, which is that of its output, if it is given one.
 
-    A layer without a name gets one from Keras, ``"dense"`` or ``"dense_7"``.
+    One that Keras could have made, ``"dense_7"``, is none: the output then takes the config's name.
     """
     layers = value_at(data, LAYERS)
     is_known = is_sequential(value_at(data, (*LAYERS[:2], "import")))
     if not is_known or not isinstance(layers, list) or not layers:
         return None
     path, given = value_at(layers[-1], ("import",)), named(layers[-1])
-    if not isinstance(path, str) or given is None:
-        return None
-    automatic = keras_index.snake_name(path.rpartition(".")[2])
-    names = [given, *output_names(data)]
-    if any(name.rstrip("0123456789").rstrip("_") == automatic for name in names):
-        return None
-    is_own = "." in path and not is_from_keras(path)
-    return given or (None if is_own else automatic)
+    automatic = keras_index.snake_name(str(path).rpartition(".")[2])
+    return given if given and given.rstrip("_0123456789") != automatic else None

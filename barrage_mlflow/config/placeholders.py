@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from barrage_mlflow.config.findings import Finding, Where
+from barrage_mlflow.config.import_targets import Target
 from barrage_mlflow.config.names import did_you_mean, show_names
 from barrage_mlflow.config.paths import Path, show_path, value_at
-from barrage_mlflow.config.targets import Target
 from barrage_mlflow.errors import ConfigError, Fault
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")

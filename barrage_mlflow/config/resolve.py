@@ -11,7 +11,7 @@ from typing import Any
 from barrage_mlflow.config.defaults import filled
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.findings import Finding, as_faults
-from barrage_mlflow.config.import_checks import import_findings
+from barrage_mlflow.config.import_blocks import import_findings
 from barrage_mlflow.config.monitors import mode_warnings, monitor_findings
 from barrage_mlflow.config.output_names import output_name_findings
 from barrage_mlflow.config.overrides import apply_overrides

@@ -97,12 +97,11 @@ def configs(tmp_path):
 VALID = "config.json: all is well\n"
 FAULTY = """\
 faulty.json:4:17  $.dataset.loader.import: 'penguins.PengiunLoader' leads nowhere: \
-module 'penguins' has no 'PengiunLoader'; did you mean 'PenguinLoader'?
+'penguins' has no 'PengiunLoader'; did you mean 'PenguinLoader'?
 faulty.json:33:21  $.model.outputs[0].loss.import: 'sparse_categorical_crossentrpy' \
 is not the name of a loss in Keras; did you mean 'sparse_categorical_crossentropy'?
 faulty.json:63:18  $.solver.learning_rate_reducer.monitor: no output produces 'val_los'; \
-produced are 'val_body_mass_loss', 'val_body_mass_mae', 'val_loss', 'val_species_accuracy', \
-'val_species_loss'; did you mean "val_loss"?
+did you mean "val_loss"?
 faulty.json:68:5  $.solver: unknown key 'epohcs'; did you mean 'epochs'?
 """
 

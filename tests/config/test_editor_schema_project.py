@@ -97,14 +97,10 @@ def test_a_single_module_with_one_component(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("project", "message"),
     [
-        ("penguin", r"no package or module 'penguin' .* path; did you mean 'penguins'\?"),
-        ("zoo.bird", r"no package or module 'zoo\.bird' in 'zoo'; did you mean 'zoo\.birds'\?"),
-        ("zoo.birds.Bird", r"no package or module 'zoo\.birds\.Bird' in 'zoo\.birds'"),
-        (
-            "./zoo.py",
-            r"'\./zoo\.py' is no name of a package or module; write it as package\.module",
-        ),
-        ("", r"'' is no name of a package or module; .*"),
+        ("penguin", r"'penguin' leads nowhere: no module .* path; did you mean 'penguins'\?"),
+        ("zoo.bird", r"'zoo\.bird' leads nowhere: 'zoo' has no 'bird'; did you mean 'birds'\?"),
+        ("zoo.birds.Bird", r"'zoo\.birds\.Bird' is a class, expected a package or module"),
+        ("./zoo.py", r"'\./zoo\.py' is not a Python path; write it as package\.module\.Name"),
         ("zoo.broken", r"'zoo\.broken' cannot be read: .*line 1.*"),
         ("empty", r"'empty' has no component: no class derived from .*"),
     ],

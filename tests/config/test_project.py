@@ -1,5 +1,6 @@
 """The project's own code: where it is looked for, and what of it `check` runs."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -32,7 +33,9 @@ def run_in(folder, *arguments):
 def hostile(tmp_path):
     """A config, beside a file for each module of the standard library that the engine may use."""
     mark = "from pathlib import Path\nPath({ran!r}).open('a').write({name!r} + ' ')\n"
-    names = {*sys.stdlib_module_names, "griffe", "yaml", "jsonschema", "click"} - {"pathlib"}
+    # Those of other systems are not there, and whoever asks for one would get ours.
+    standard = {name for name in sys.stdlib_module_names if importlib.util.find_spec(name)}
+    names = {*standard, "yaml", "jsonschema", "click"} - {"pathlib"}
     for name in (*names, "shop"):
         text = mark.format(ran=str(tmp_path / "ran"), name=name)
         (tmp_path / f"{name}.py").write_text(text)

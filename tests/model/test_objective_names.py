@@ -27,7 +27,7 @@ def test_logs_are_named_as_keras_names_them(given, y, names):
     network, objective, logs = trained(given, y)
     assert {*logs} == names | {f"val_{name}" for name in names}
     assert objective.monitors() == {*logs, "learning_rate"}
-    assert {"activity", *known_monitors(given).directions} >= names
+    assert {"activity", *known_monitors(given)[0]} >= names
     y, _ = objective.conform(y)
     history = network.fit(X, y, validation_data=(X, y), verbose=0).history
     assert {*history} == {*logs}

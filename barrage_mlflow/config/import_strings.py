@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import inspect
-import keyword
 import logging
 import sys
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.import_targets import (
+    ANYTHING,
+    Accepts,
+    NotImportableError,
+    Target,
+    check_path,
+    leads_nowhere,
+    no_module,
+)
 from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.names import did_you_mean
-from barrage_mlflow.config.signatures import Accepts
-from barrage_mlflow.config.source import SourceReader, UnreadableError
-from barrage_mlflow.config.targets import NotImportableError, Target, leads_nowhere, load_path
+from barrage_mlflow.config.project import modules_in
+from barrage_mlflow.config.project_source import SourceReader, UnreadableError
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +55,20 @@ def load_import(path: str, kind: str) -> Any:
         >>> load_import("accuracy", "metric")
         'accuracy'
     """
-    return find_target(path, kind).load()
+    return load_target(find_target(path, kind))
+
+
+def load_target(target: Target) -> Any:
+    """The object itself, or the alias.
+
+    Raises:
+        NotImportableError: it cannot be imported.
+
+    Example:
+        >>> load_target(Target("json.loads", "function")).__name__
+        'loads'
+    """
+    return target.path if target.form == "alias" else load_path(target.path)
 
 
 def find_target(path: str, kind: str, reader: SourceReader | None = None) -> Target:
@@ -63,10 +87,7 @@ def find_target(path: str, kind: str, reader: SourceReader | None = None) -> Tar
         >>> find_target("Adam", "optimizer").path
         'keras.optimizers.Adam'
     """
-    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in path.split(".")):
-        raise NotImportableError(
-            f"{path!a} is not a Python path", "write it as package.module.Name"
-        )
+    check_path(path)
     target = known_target(path, kind) or _project_target(path, kind, reader)
     _check_kind(path, kind, target)
     return target
@@ -89,23 +110,17 @@ def known_target(path: str, kind: str) -> Target | None:
     top, *parts = today.split(".")
     if not parts:
         return _of_short_name(path, path, kind)
-    if top in ("tf", "tensorflow"):
-        message = f"{path!r} leads nowhere: of TensorFlow, only '{top}.keras' can be named"
-        raise NotImportableError(message, did_you_mean(parts[0], ["keras"]))
-    if top not in ("keras", "barrage_mlflow"):
+    if top not in ("keras", "barrage_mlflow", "tf", "tensorflow") or parts[0] == "src":
         return None
     is_old = path.startswith("tensorflow.python.") or any(part in _BYGONE for part in parts)
-    is_input = today in ("keras.Input", "keras.layers.Input")
-    if KINDS[kind].is_keras and (is_old or is_input):
+    if KINDS[kind].is_keras and (is_old or parts[-1] == "Input"):
         return _of_short_name(path, parts[-1], kind)
-    found = keras_index.at(f"keras.models.{parts[-1]}" if is_old else today)
-    if found is not None:
-        return found
-    if is_old:
-        raise _unknown_name(path, parts[-1], kind)
-    if top == "keras" and (parts[0] == "src" or not keras_index.is_of_installed()):
-        return _imported(today, kind)
-    raise _not_in_index(path, today)
+    today = f"keras.models.{parts[-1]}" if is_old else today
+    found = keras_index.at(today)
+    if found is None:
+        remedy = did_you_mean(today, keras_index.paths())
+        raise NotImportableError(f"{path!r} leads nowhere in Keras and Barrage", remedy)
+    return found
 
 
 def is_sequential(path: object) -> bool:
@@ -121,16 +136,6 @@ def is_sequential(path: object) -> bool:
     return path == name or keras_index.current_path(path) == f"barrage_mlflow.model.{name}"
 
 
-def is_from_keras(path: str) -> bool:
-    """Whether an import string means something of Keras, whatever its kind.
-
-    Example:
-        >>> is_from_keras("tf.keras.losses.Huber"), is_from_keras("my_project.Loss")
-        (True, False)
-    """
-    return keras_index.current_path(path).startswith("keras.")
-
-
 def base_classes(kind: str) -> tuple[type, ...]:
     """The classes that a component of a kind derives from.
 
@@ -144,84 +149,118 @@ def base_classes(kind: str) -> tuple[type, ...]:
     return tuple(load_path(base) for base in KINDS[kind].bases)
 
 
-def _of_short_name(path: str, name: str, kind: str) -> Target:
-    found = keras_index.short(kind, name)
+def load_path(path: str) -> Any:
+    """Imports the longest module that a path names, then follows attributes.
+
+    Raises:
+        NotImportableError: it leads nowhere, or a module on the way cannot be imported.
+
+    Example:
+        >>> load_path("json.decoder.JSONDecoder").__name__
+        'JSONDecoder'
+    """
+    here, *parts = path.split(".")
+    found = _module(path, here)
     if found is None:
-        raise _unknown_name(path, name, kind)
+        raise no_module(path, sys.path)
+    # As in "from a.b import C": modules on the way, but rather what the last of them binds.
+    while len(parts) > 1 and (module := _module(path, f"{here}.{parts[0]}")):
+        found, here = module, f"{here}.{parts.pop(0)}"
+    for part in parts:
+        holder = found
+        with _failure_of(path, here):
+            found = getattr(holder, part, None)
+        if found is None:
+            found = _module(path, f"{here}.{part}")
+        if found is None:
+            raise leads_nowhere(path, here, part, _public_names(holder))
+        here = f"{here}.{part}"
     return found
 
 
-def _unknown_name(path: str, name: str, kind: str) -> NotImportableError:
-    home = "Keras" if KINDS[kind].is_keras or path != name else "Barrage"
-    message = f"{path!r} is not the name of {KINDS[kind].called} in {home}"
-    return NotImportableError(message, did_you_mean(name, keras_index.names(kind)) or _GIVE_PATH)
+def _module(path: str, name: str) -> ModuleType | None:
+    """Imports a module; None if there is none of that name."""
+    with _failure_of(path, name):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if not f"{name}.".startswith(f"{error.name}."):
+                raise
+    return None
 
 
-def _not_in_index(path: str, today: str) -> NotImportableError:
-    """The error for the first part of a path below Keras or Barrage that is not there."""
-    holder, *parts = today.split(".")
-    for part in parts:
-        known = keras_index.members(holder)
-        if part not in known:
-            break
-        holder = f"{holder}.{part}"
-    return leads_nowhere(path, holder, part, known)
+@contextlib.contextmanager
+def _failure_of(path: str, module: str) -> Iterator[None]:
+    """What a module raises while it is imported, or makes a name on demand, as our error."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        message = f"{path!r}: importing module {module!r} raised {what}"
+        raise NotImportableError(message) from error
+
+
+def _public_names(holder: Any) -> list[str]:
+    names = getattr(holder, "__all__", None) or dir(holder)
+    names = [name for name in names if not name.startswith("_")]
+    return sorted({*names, *modules_in(getattr(holder, "__path__", ()))})
+
+
+def _of_short_name(path: str, name: str, kind: str) -> Target:
+    found = keras_index.short(kind, name)
+    if found is None:
+        home = "Keras" if KINDS[kind].is_keras else "Barrage"
+        remedy = did_you_mean(name, keras_index.names(kind)) or _GIVE_PATH
+        message = f"{path!r} is not the name of {KINDS[kind].called} in {home}"
+        raise NotImportableError(message, remedy)
+    return found
 
 
 def _project_target(path: str, kind: str, reader: SourceReader | None) -> Target:
     if reader is not None:
-        try:
-            return reader.target(path)
-        except UnreadableError:
-            module = path.rpartition(".")[0]
-            logger.info("importing %s: only running it shows what %s is", module, path)
-            sys.path[:] = reader.search_path
+        with contextlib.suppress(UnreadableError):
+            target = reader.target(path)
+            if target.accepts != ANYTHING:
+                return target
+        module = path.rpartition(".")[0]
+        logger.info("importing %s: only running it shows what %s is", module, path)
+        sys.path[:] = reader.search_path
     return _imported(path, kind)
 
 
 def _imported(path: str, kind: str) -> Target:
     """What a path means, by importing it."""
     found = load_path(path)
+    if inspect.ismodule(found):
+        return Target(path, "a module")
+    if not callable(found):
+        return Target(path, f"of type {type(found).__name__}")
     if not inspect.isclass(found):
-        if callable(found):
-            return Target(path, "function", Accepts.of(found))
-        is_module = inspect.ismodule(found)
-        return Target(path, "a module" if is_module else f"of type {type(found).__name__}")
-    fits = KINDS[kind].bases and issubclass(found, base_classes(kind))
-    old = "" if fits else _old_base(found)
-    if old:
-        remedy = f"derive it from {KINDS[kind].wanted}, not from that of {old}"
-        raise NotImportableError(f"{path!r} is no {KINDS[kind].wanted}", remedy)
+        return Target(path, "function", Accepts.of(found))
     names = getattr(found, "network_param_names", None)
     return Target(
         path,
         "class",
         Accepts.of(found),
-        (kind,) if fits else (),
+        (kind,) if issubclass(found, base_classes(kind)) else (),
         tuple(sorted(getattr(found, "__abstractmethods__", ()))),
         network_param_names=tuple(names) if isinstance(names, list | tuple) else None,
     )
 
 
-def _old_base(found: type) -> str:
-    """The package of old that a class derives from; empty if none."""
-    modules = {base.__module__ for base in found.__mro__}
-    if any(module.split(".")[0] == "barrage" for module in modules):
-        return "barrage"
-    is_old = any(module.startswith(("tensorflow.python.keras", "tf_keras")) for module in modules)
-    return "an old Keras" if is_old else ""
-
-
 def _check_kind(path: str, kind: str, target: Target) -> None:
-    if target.form == "class" and kind == "augmentor":
-        message = f"{path!r} is a class, expected a function f(data_record, **params)"
-        raise NotImportableError(message)
     if target.form == "class" and kind not in target.kinds:
         near = keras_index.short(kind, path.rpartition(".")[2])
-        remedy = f"did you mean {near.path!r}?" if near and is_from_keras(path) else ""
+        remedy = f"did you mean {near.path!r}?" if near and target.path.startswith("keras.") else ""
         raise NotImportableError(f"{path!r} is no {KINDS[kind].wanted}", remedy)
     if target.abstract:
         lacking = ", ".join(target.abstract)
         raise NotImportableError(f"{path!r} is abstract: it does not define {lacking}")
     if target.form not in ("class", "function", "alias"):
         raise NotImportableError(f"{path!r} is {target.form}, expected a {KINDS[kind].wanted}")
+    if kind in ("loss", "metric") and target.accepts.positional[:2] == ("y_true", "y_pred"):
+        remedy = f"write {path.rpartition('.')[2]!r}, or give a class"
+        if not target.path.startswith("keras."):
+            remedy = f"give a class derived from {KINDS[kind].wanted}"
+        message = f"{path!r} is a plain function of (y_true, y_pred), no {kind}"
+        raise NotImportableError(message, remedy)

@@ -1,17 +1,22 @@
-"""What a class or function accepts, and what is wrong with the params that a config gives it."""
+"""What an import string means: a class or function and what it accepts, or why there is none."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import keyword
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from barrage_mlflow.config.findings import Finding, Where
-from barrage_mlflow.config.names import nearest, show_names, suggest
+from barrage_mlflow.config.names import did_you_mean, nearest, show_names, suggest
+from barrage_mlflow.config.project import own_modules
+from barrage_mlflow.errors import ImportPathError
 
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_ROOTS = ("keras", "tensorflow", "barrage", "barrage_mlflow")
+"""First parts of paths that lead to Keras and to the engine."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Accepts:
         try:
             return cls.of_parameters(inspect.signature(target).parameters.values())
         except (ValueError, TypeError):
-            return cls(any_count=True, any_name=True)
+            return ANYTHING
 
     @classmethod
     def of_parameters(cls, parameters: Iterable[inspect.Parameter]) -> Accepts:
@@ -101,20 +106,34 @@ remove it"]
         open_names = [name for name in self.names if name not in taken]
         meant: set[str | None] = set()
         for name in params:
+            where = Where(("params", name), is_key=True)
             if name in taken:
-                message = f"param {name!r} is passed by Barrage"
-                found.append(Finding(_param(name), message, "remove it"))
+                found.append(Finding(where, f"param {name!r} is passed by Barrage", "remove it"))
             elif name not in open_names and not self.any_name:
                 meant.add(nearest(name, open_names, params))
                 remedy = suggest(name, open_names, "params", params)
-                found.append(Finding(_param(name), f"unknown param {name!a}", remedy))
-        missing = [name for name in self.required if name not in taken and name not in params]
+                found.append(Finding(where, f"unknown param {name!a}", remedy))
         # A mistyped param is one fault, not also the lack of the right one.
-        missing = [name for name in missing if name not in meant]
+        missing = [name for name in self.required if name not in {*taken, *params, *meant}]
         if missing:
             plural = "s" if len(missing) > 1 else ""
             found.append(Finding(Where(()), f"missing param{plural} {show_names(missing)}"))
         return found
+
+    def without(self, names: Container[str | None]) -> Accepts:
+        """What is left to be given by keyword once some names have a value.
+
+        Example:
+            >>> Accepts.of(lambda mode, size=1: None).without(["mode"]).names
+            ('size',)
+        """
+        return replace(
+            self,
+            names=tuple(name for name in self.names if name not in names),
+            required=tuple(name for name in self.required if name not in names),
+            types={name: text for name, text in self.types.items() if name not in names},
+            defaults={name: value for name, value in self.defaults.items() if name not in names},
+        )
 
     def shown(self) -> str:
         """The arguments as a message shows them.
@@ -128,8 +147,8 @@ remove it"]
         return f"({', '.join([*names, *stars])})"
 
 
-def _param(name: str) -> Where:
-    return Where(("params", name), is_key=True)
+ANYTHING = Accepts(any_count=True, any_name=True)
+"""What is accepted as far as is known where there is no signature to read."""
 
 
 def is_json(value: object) -> bool:
@@ -144,3 +163,90 @@ def is_json(value: object) -> bool:
     if isinstance(value, float):
         return value - value == 0
     return value is None or type(value) in (bool, int, str)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an import string means.
+
+    Attributes:
+        path: its Python path, ``"keras.losses.MeanSquaredError"``; the alias itself for one whose
+            class depends on the shapes.
+        form: ``"class"``, ``"function"`` or ``"alias"``; of what is none of them, what it is in
+            words, ``"a module"``.
+        accepts: the arguments that it takes.
+        kinds: the kinds of component that a class can be, by its base classes.
+        abstract: the methods that a class still has to define.
+        name: the name that a loss or metric of Keras's gives itself.
+        direction: of such a one, whether ``"min"`` or ``"max"`` is better; empty if neither.
+        doc: the first line of its docstring, of Keras's excepted.
+        returns: the annotation of what a function returns.
+        network_param_names: what a transformer declares under this name; None if nothing, or
+            nothing that can be read.
+        names: what a config can write for it, where that was asked for.
+    """
+
+    path: str
+    form: str
+    accepts: Accepts = field(default_factory=Accepts)
+    kinds: tuple[str, ...] = ()
+    abstract: tuple[str, ...] = ()
+    name: str = ""
+    direction: str = ""
+    doc: str = ""
+    returns: str = ""
+    network_param_names: tuple[str, ...] | None = None
+    names: tuple[str, ...] = ()
+
+
+class NotImportableError(ImportPathError):
+    """An import string that cannot be used, as a message and a remedy."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message + (f"; {remedy}" if remedy else ""))
+        self.message = message
+        self.remedy = remedy
+
+
+def check_path(path: str) -> None:
+    """Makes sure that a path is made of names and dots.
+
+    Raises:
+        NotImportableError: it is not.
+
+    Example:
+        >>> check_path("shop.Loader")
+    """
+    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in path.split(".")):
+        message = f"{path!a} is not a Python path"
+        raise NotImportableError(message, "write it as package.module.Name")
+
+
+def no_module(path: str, search_path: Iterable[str]) -> NotImportableError:
+    """The error for a path whose first module is not on the Python path.
+
+    Example:
+        >>> no_module("kears.Model", []).remedy
+        "did you mean 'keras'?"
+    """
+    first = path.partition(".")[0]
+    known = {*own_modules(search_path), *_ROOTS} - {first}
+    message = f"{path!r} leads nowhere: no module {first!r} on the Python path"
+    return NotImportableError(message, did_you_mean(first, known))
+
+
+def leads_nowhere(path: str, holder: str, part: str, names: Iterable[str]) -> NotImportableError:
+    """The error for a path of which one part is not there.
+
+    Args:
+        path: the whole path.
+        holder: the path up to where it still leads.
+        part: the name that is not there.
+        names: the names that the holder has.
+
+    Example:
+        >>> leads_nowhere("shop.Lodaer", "shop", "Lodaer", ["Loader"]).remedy
+        "did you mean 'Loader'?"
+    """
+    message = f"{path!r} leads nowhere: {holder!r} has no {part!r}"
+    return NotImportableError(message, suggest(part, names, "names"))

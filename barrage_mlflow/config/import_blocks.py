@@ -1,29 +1,35 @@
-"""Checks the import blocks of a config: where they lead, and their params."""
+"""Import blocks: what is wrong with them, and the loaders, networks, losses … that they make."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.annotations import annotation_schema
-from barrage_mlflow.config.components import param_problems
 from barrage_mlflow.config.findings import Finding, Where
-from barrage_mlflow.config.imports import find_target, is_sequential
+from barrage_mlflow.config.import_strings import (
+    base_classes,
+    find_target,
+    is_sequential,
+    load_target,
+)
+from barrage_mlflow.config.import_targets import NotImportableError, Target
 from barrage_mlflow.config.kinds import KINDS, paths_of
-from barrage_mlflow.config.names import nearest
+from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.config.paths import Path, value_at
 from barrage_mlflow.config.placeholders import (
     placeholder_findings,
     placeholder_name,
     placeholder_names,
 )
+from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.schema import with_placeholders
 from barrage_mlflow.config.shape import value_findings
-from barrage_mlflow.config.source import SourceReader
-from barrage_mlflow.config.targets import NotImportableError, Target
 from barrage_mlflow.config.unknown_keys import LAYERS
+from barrage_mlflow.errors import ComponentError, ImportPathError
 
+_INPUT = "keras.layers.InputLayer"
 _NETWORK = ("model", "network")
 _TRANSFORMER = ("dataset", "transformer")
 
@@ -44,50 +50,79 @@ def import_findings(
         >>> [(finding.message, finding.remedy) for finding in import_findings(data)]
         [("'Adan' is not the name of an optimizer in Keras", "did you mean 'Adam'?")]
     """
-    table = resolve_imports(data, None if run_code else SourceReader(folders))
-    for path, found in table.items():
-        if isinstance(found, NotImportableError):
-            yield Finding(Where((*path, "import")), found.message, found.remedy)
-    targets = {path: found for path, found in table.items() if isinstance(found, Target)}
+    reader = None if run_code else SourceReader(folders)
+    targets: dict[Path, Target] = {}
     for path, block, kind in import_blocks(data):
-        params = block.get("params", {})
-        if path in targets and isinstance(params, dict):
+        name, params = block.get("import"), block.get("params", {})
+        is_placeholder = path[0] == "model" and placeholder_name(name) is not None
+        if not isinstance(name, str) or not name or is_placeholder:
+            continue
+        try:
+            targets[path] = find_target(name, kind, reader)
+        except NotImportableError as error:
+            yield Finding(Where((*path, "import")), error.message, error.remedy)
+            continue
+        if isinstance(params, dict):
             yield from _param_findings(path, params, kind, targets[path], data)
             yield from _value_findings(path, params, targets[path])
     yield from placeholder_findings(data, targets.get(_TRANSFORMER))
 
 
-def resolve_imports(
-    data: Any, reader: SourceReader | None = None
-) -> dict[Path, Target | NotImportableError]:
-    """What each import block of a config means, by its path; each is looked up once.
+def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> Any:
+    """Builds the component of an import block.
 
     Args:
-        data: a config; any JSON value is taken.
-        reader: as `find_target` takes it.
+        block: an import block, its placeholders filled in.
+        kind: as `load_import` takes it.
+        path: the JSON path of the block, for messages.
+        *args: what the engine passes by position (a loader's mode).
 
     Returns:
-        For a block that cannot be used, the error that `find_target` raises.
+        What the class or function gives when it is called with ``*args`` and the block's
+        params; for a loss alias (``"mse"``), the loss object. For an augmentor, the function
+        itself; for an alias whose class depends on the shapes (``"accuracy"``), the alias.
+
+    Raises:
+        ImportPathError: the import leads nowhere or to the wrong kind of thing.
+        ComponentError: the params do not fit, Keras turns them down, or what comes out is not
+            of the kind. An exception that the user's own code raises keeps its type and gets
+            the path and the import as a note.
 
     Example:
-        >>> table = resolve_imports({"solver": {"optimizer": {"import": "sgd"}}})
-        >>> {path: found.path for path, found in table.items()}
-        {('solver', 'optimizer'): 'keras.optimizers.SGD'}
+        >>> block = {"import": "mse", "params": {"reduction": "sum"}}
+        >>> build_import(block, "loss", "$.model.outputs[0].loss").reduction
+        'sum'
     """
-    table: dict[Path, Target | NotImportableError] = {}
-    for path, block, kind in import_blocks(data):
-        name = block.get("import")
-        if not isinstance(name, str) or not name or _is_placeholder(name, path):
-            continue
-        try:
-            table[path] = find_target(name, kind, reader)
-        except NotImportableError as error:
-            table[path] = error
-    return table
-
-
-def _is_placeholder(name: str, path: Path) -> bool:
-    return path[0] == "model" and placeholder_name(name) is not None
+    name = block["import"]
+    params = dict(block.get("params") or {})
+    try:
+        target = find_target(name, kind)
+    except NotImportableError as fault:
+        raise ImportPathError(f"{path}.import: {fault}") from fault.__cause__
+    row = KINDS[kind]
+    problems = target.accepts.problems(params, row.passed, row.passed_by_name)
+    if problems:
+        listed = "; ".join(str(problem) for problem in problems)
+        message = f"{path}: {name}: {listed} (it accepts {target.accepts.shown()})"
+        raise ComponentError(message)
+    component = load_target(target)
+    if kind == "augmentor" or target.form == "alias":
+        return component
+    if target.path == _INPUT and isinstance(params.get("shape"), int):
+        params["shape"] = [params["shape"]]
+    try:
+        built = component(*args, **params)
+    except Exception as error:
+        if target.path.startswith("keras."):
+            why = " ".join(str(error).split())
+            message = f"{path}: {target.path} turned its params down: {why}"
+            raise ComponentError(message) from error
+        error.add_note(f"in {path}, import {name!r}")
+        raise
+    if not isinstance(built, base_classes(kind)):
+        message = f"{path}: {name} gave a {type(built).__name__}, expected a {row.wanted}"
+        raise ComponentError(message)
+    return built
 
 
 def import_blocks(data: Any) -> Iterator[tuple[Path, dict[str, Any], str]]:
@@ -114,7 +149,8 @@ def _param_findings(
         # A param that a placeholder reads may be there for the placeholder alone.
         in_use = placeholder_names(data["model"])
         names = [name for name in names if name in target.accepts.names or name not in in_use]
-    for problem in param_problems(target, kind, names, also=KINDS[kind].beside):
+    row = KINDS[kind]
+    for problem in target.accepts.problems(names, row.passed, row.passed_by_name + row.beside):
         yield problem.below(path)
 
 
@@ -144,8 +180,6 @@ def _keras_name_findings(path: Path, value: str) -> Iterator[Finding]:
     known = keras_index.value_names(kind)
     if ">" in value or placeholder_name(value) is not None:
         return
-    near = nearest(value, known)
-    if value not in known and near is not None:
-        article = "an" if kind[0] in "ai" else "a"
-        message = f"{value!a} is not the name of {article} {kind} in Keras"
-        yield Finding(Where(path), message, f"did you mean {near!r}?")
+    remedy = did_you_mean(value, known)
+    if value not in known and remedy:
+        yield Finding(Where(path), f"Keras has no {kind} {value!a}", remedy)
