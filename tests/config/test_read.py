@@ -58,6 +58,8 @@ def test_a_path_that_is_not_there_stands_where_its_parent_stands():
     assert document.place(("a", "c", 0)) == "c.json:2:2"
     assert document.place(("z",), key=True) == "c.json:1:1"
     assert Document({}).place(("a",)) == ""
+    # A character that YAML knows not.
+    assert read_json('{"\x7f": 1}', "c.json").place(("\x7f",)) == "c.json:1:1"
 
 
 @given(JSON_VALUES)
