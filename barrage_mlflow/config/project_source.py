@@ -95,8 +95,9 @@ class SourceReader:
             UnreadableError: it is not written in Python.
 
         Example:
-            >>> list(SourceReader().names("json.tool"))
-            ['argparse', 'json', 're', 'sys', 'Path', 'main']
+            >>> names = SourceReader().names("json.tool")
+            >>> names["json"], type(names["main"]).__name__
+            ('json', 'FunctionDef')
         """
         if module not in self._names:
             self._names[module] = self._read(module)
@@ -184,11 +185,11 @@ def _constructor(node: ast.ClassDef, own: Names, inherited: Accepts) -> Accepts:
     call = _handed_on(init)
     if call is None:
         return accepts
+    if ANYTHING in (accepts, inherited):
+        return ANYTHING
     given = {word.arg for word in call.keywords if word.arg}
     given |= {*inherited.positional[: len(call.args)], *accepts.names}
     below = inherited.without(given)
-    if ANYTHING in (accepts, inherited):
-        return ANYTHING
     return replace(
         below,
         positional=accepts.positional,
