@@ -166,6 +166,14 @@ def test_a_standard_stream_may_be_closed(files, closed: str) -> None:
     assert subprocess.run(command, shell=True, check=False).returncode == 1
 
 
+def test_files_of_the_working_folder_do_not_go_before_the_standard_library(files) -> None:
+    for name in ("typing", "dataclasses", "json", "logging"):
+        Path(f"{name}.py").write_text("raise SystemExit(f'{__name__} of the project')", "utf-8")
+    command = [sys.executable, "-m", "barrage_mlflow", "check", "config.json", "train.csv"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.stdout.endswith("\nconfig.json: all is well\n"), done.stderr
+
+
 def test_a_training_may_have_no_standard_output(files) -> None:
     arguments = "train config.json train.csv validation.csv --offline --artifact-dir out"
     command = f"{sys.executable} -m barrage_mlflow {arguments} >&-"
