@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from barrage_mlflow.errors import ComponentError, ConfigError, ImportPathError
+from barrage_mlflow.errors import ComponentError, ImportPathError
 from barrage_mlflow.solver import build_learning_rate_reducer, build_optimizer
 
 REDUCER = {"monitor": "val_loss", "mode": "min", "patience": 3, "factor": 0.5}
@@ -44,12 +44,6 @@ def test_schedule_block():
     ("block", "error", "message"),
     [
         (
-            {"params": {"learning_rate": 0.1}},
-            ConfigError,
-            r"^\$\.solver\.optimizer\.params\.learning_rate: the learning rate is given twice; "
-            r"write it as \$\.solver\.optimizer\.learning_rate only$",
-        ),
-        (
             {"params": {"momentum": 0.5}},
             ComponentError,
             r"^\$\.solver\.optimizer: Adam: .*'momentum'",
@@ -82,13 +76,7 @@ def test_reducer_with_additional_params():
 
 
 def test_reducer_refuses_what_it_does_not_know():
-    with pytest.raises(ConfigError, match="cooldwon") as caught:
-        reducer(cooldwon=2, zzz=1)  # Keras itself takes any key
-
-    assert str(caught.value).splitlines() == [
-        "$.solver.learning_rate_reducer.cooldwon: unknown key 'cooldwon'; did you mean 'cooldown'?",
-        "$.solver.learning_rate_reducer.zzz: unknown key 'zzz'; known keys: 'monitor', 'factor', "
-        "'patience', 'verbose', 'mode', 'min_delta', 'cooldown', 'min_lr'",
-    ]
+    with pytest.raises(ComponentError, match="unknown param 'cooldwon'; did you mean 'cooldown'"):
+        reducer(cooldwon=2)  # Keras itself takes any key
     with pytest.raises(ComponentError, match=r"\$\.solver\.learning_rate_reducer.*factor"):
         reducer(factor=2.0)
