@@ -103,12 +103,8 @@ def _as_metric(built: Any, name: str) -> keras.metrics.Metric:
 
 
 def _accuracy(y_true: Any, y_pred: Any) -> Any:
-    """What Keras means by "accuracy": the binary, sparse or categorical form, by the shapes."""
-    if _is_binary(y_pred):
-        return keras.metrics.binary_accuracy(y_true, y_pred)
-    if _is_sparse(y_true, y_pred):
-        return keras.metrics.sparse_categorical_accuracy(y_true, y_pred)
-    return keras.metrics.categorical_accuracy(y_true, y_pred)
+    """What Keras means by "accuracy"."""
+    return getattr(keras.metrics, f"{_form(y_true, y_pred)}_accuracy")(y_true, y_pred)
 
 
 class Crossentropy(keras.losses.Loss):  # type: ignore[misc]
@@ -127,18 +123,12 @@ class Crossentropy(keras.losses.Loss):  # type: ignore[misc]
             y_true: classes or their probabilities, ``(batch, ...)``.
             y_pred: probabilities, ``(batch, ..., classes)``.
         """
-        if _is_binary(y_pred):
-            loss = keras.losses.BinaryCrossentropy()
-        elif _is_sparse(y_true, y_pred):
-            loss = keras.losses.SparseCategoricalCrossentropy()
-        else:
-            loss = keras.losses.CategoricalCrossentropy()
-        return loss.call(y_true, y_pred)
+        return getattr(keras.losses, f"{_form(y_true, y_pred)}_crossentropy")(y_true, y_pred)
 
 
-def _is_binary(y_pred: Any) -> bool:
-    return bool(y_pred.shape[-1] == 1)
-
-
-def _is_sparse(y_true: Any, y_pred: Any) -> bool:
-    return len(y_true.shape) < len(y_pred.shape) or y_true.shape[-1] == 1
+def _form(y_true: Any, y_pred: Any) -> str:
+    """The form of accuracy and crossentropy that Keras chooses by the shapes."""
+    if y_pred.shape[-1] == 1:
+        return "binary"
+    is_sparse = len(y_true.shape) < len(y_pred.shape) or y_true.shape[-1] == 1
+    return "sparse_categorical" if is_sparse else "categorical"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import keras
 import numpy as np
 
 from barrage_mlflow.config import build_import, load_import, placeholder_names
+from barrage_mlflow.config.signatures import Accepts
 from barrage_mlflow.dataset import ArraySpec, DataRecord
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model.dict_network import DictNetwork
@@ -86,13 +86,10 @@ def _dtype_policy(name: str | None) -> Iterator[None]:
 
 def _own_params(block: Mapping[str, Any], read: set[str]) -> dict[str, Any]:
     """Leave out the params that are there for placeholders alone: the builder knows none such."""
-    accepted = inspect.signature(load_import(block["import"], "network")).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted):
-        return dict(block)
-    names = {parameter.name for parameter in accepted}
-    params = {
-        n: value for n, value in (block.get("params") or {}).items() if n in names or n not in read
-    }
+    accepts = Accepts.of(load_import(block["import"], "network"))
+    params = block.get("params") or {}
+    if not accepts.any_name:
+        params = {n: value for n, value in params.items() if n in accepts.names or n not in read}
     return {**block, "params": params}
 
 
@@ -156,11 +153,11 @@ def _as_float32(name: str, tensor: keras.KerasTensor) -> keras.KerasTensor:
 
 def _build_sequential(network: keras.Sequential, x: Mapping[str, np.ndarray]) -> None:
     if network.layers and not network.built and len(x) == 1:
-        (array,) = x.values()
+        ((name, array),) = x.items()
         try:
             network.build((None, *array.shape[1:]))
         except Exception as error:
-            error.add_note(f"in {_PATH}, on an input of {_shown(x)}")
+            error.add_note(f"in {_PATH}, on an input of '{name}' {array.shape} {array.dtype}")
             raise
     if not network.built:
         raise ComponentError(
@@ -174,21 +171,20 @@ def _own_tensors(
     network: keras.Model, x: Mapping[str, np.ndarray], wanted: Sequence[str]
 ) -> tuple[Tensors, Tensors]:
     """The tensors that a network begins and ends in, by name."""
-    sequential = isinstance(network, keras.Sequential)
-    if not sequential and isinstance(network.input, dict):
+    if isinstance(network, keras.Sequential):
+        network = keras.Model(network.inputs, network.outputs)
+    if isinstance(network.input, dict):
         inputs = _flat_dict(network.input, "inputs")
     else:
         layers = {id(each.output): each.name for each in network.layers if _is_input(each)}
-        names = [layers.get(id(tensor), tensor.name) for tensor in network.inputs]
-        unnamed = is_made_up(names[0], "InputLayer") or is_made_up(names[0], "KerasTensor")
-        if unnamed and len(names) == len(x) == 1:
+        names = [layers[id(tensor)] for tensor in network.inputs]
+        if len(names) == len(x) == 1 and is_made_up(names[0], "InputLayer"):
             names = list(x)
         inputs = _named(names, network.inputs, "inputs")
-    if not sequential and isinstance(network.output, dict):
+    if isinstance(network.output, dict):
         return inputs, _flat_dict(network.output, "outputs")
-    operations = network.layers[-1:] if sequential else network.operations
-    names = [network.layers[-1].name] if sequential else list(network.output_names)
-    kinds = {each.name: type(each).__name__ for each in operations}
+    names = list(network.output_names)
+    kinds = {each.name: type(each).__name__ for each in network.operations}
     if len(names) == len(wanted) == 1 and is_made_up(names[0], kinds[names[0]]):
         names = list(wanted)
     return inputs, _named(names, network.outputs, "outputs")
@@ -285,7 +281,3 @@ def _dtype(array: np.ndarray) -> str:
     if array.dtype.kind in "OSUT":
         return "string"
     return "float32" if array.dtype == np.float64 else array.dtype.name
-
-
-def _shown(x: Mapping[str, np.ndarray]) -> str:
-    return ", ".join(f"'{name}' {array.shape} {array.dtype}" for name, array in x.items())

@@ -133,12 +133,6 @@ GIVEN = ".dataset: expected {} for the outputs 'mass', 'species' from loader and
     ("y", "w", "message"),
     [
         (
-            None,
-            None,
-            ".dataset.loader: expected targets for 'mass', 'species', got inputs alone; let the "
-            "loader give (x, y) or (x, y, w) unless it is in SCORE mode",
-        ),
-        (
             {"species": Y["species"], "mas": Y["mass"]},
             None,
             GIVEN.format("targets") + "'mas', 'species'; did you mean 'mass'?",
@@ -177,9 +171,3 @@ def test_weights_that_come_late_are_refused():
         "$.model.outputs: expected no sample weights for 'species', of which the first train "
         "records had none, got some; let the loader give them for train records too"
     )
-
-
-def test_targets_that_are_no_numbers_are_left_to_feeding():
-    _, objective = prepared(BOTH)
-    objective.check_targets({**Y, "species": np.array(["a"] * 10, object)})
-    objective.check_targets(Y, {"mass": np.array([None] * 10, object)})

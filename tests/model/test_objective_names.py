@@ -88,13 +88,10 @@ NO_ENTRY = (
                 "species_and_mass",
                 output("specie", "mse", loss_weight=1),
                 output("mass", "mse", loss_weight=1),
-                output("mass", "mse", loss_weight=1),
             ),
             [
                 ".outputs[0].name: expected an output of the network ('mass', 'species'), got "
                 "'specie'; did you mean 'species'?",
-                ".outputs[1].name: expected each name once, got 'mass' again; remove one",
-                ".outputs[2].name: expected each name once, got 'mass' again; remove one",
                 NO_ENTRY,
             ],
         ),

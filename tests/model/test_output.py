@@ -174,15 +174,6 @@ def test_checking_leaves_metrics_as_they_were():
         assert all(not np.any(variable.numpy()) for variable in metric.variables[:1])
 
 
-def test_targets_that_are_no_numbers():
-    with pytest.raises(ComponentError, match="expected") as caught:
-        targets((1,), losses.MeanSquaredError()).check(np.array(["a"], object))
-    assert str(caught.value) == (
-        "$.model.outputs[0]: expected targets of 'tags' that are numbers, got object; "
-        "let the transformer encode them"
-    )
-
-
 @pytest.mark.parametrize(
     ("shape", "temporal", "given", "expected"),
     [
@@ -222,12 +213,6 @@ TIMESTEP = f"{RECORD}, or per timestep with sample_weight_mode 'temporal'"
         ((7, 3), True, floats(5, 6), f" of shape (5,) or (5, 7), got (5, 6); {TIMESTEP}"),
         ((3,), False, floats(4), f" of shape (5,), got (4,); {RECORD}"),
         ((3,), False, floats(), f" of shape (5,), got (); {RECORD}"),
-        (
-            (3,),
-            False,
-            np.array(["much"] * 5),
-            " that are numbers, got <U4; see what the loader gives as weights",
-        ),
     ],
 )
 def test_weights_that_do_not_fit(shape, temporal, given, message):
@@ -281,8 +266,3 @@ def test_a_label_without_a_class(y, got):
 def test_targets_that_are_no_plain_labels_may_be_any_number(loss):
     y = np.array([255, -1])
     assert targets((3,), loss).conform(y) is y
-
-
-def test_a_missing_label_is_left_to_feeding():
-    y = np.array([np.nan, 2.0])
-    assert targets((3,), losses.SparseCategoricalCrossentropy()).conform(y) is y
