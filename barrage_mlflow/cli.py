@@ -240,21 +240,20 @@ def check(config: str, train: str | None, validation: str | None, records: int) 
     from barrage_mlflow.commands.check import check_config
     from barrage_mlflow.config import code_modules
 
-    checked = check_config(config, overrides())
-    for fault in (*checked.faults, *checked.warnings):
+    document, faults, warnings = check_config(config, overrides())
+    for fault in (*faults, *warnings):
         click.echo(str(fault))
-    if checked.faults:
-        count = len(checked.faults)
-        _fail(f"{count} fault{'s' if count > 1 else ''} in {config}", 1)
+    if faults:
+        _fail(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {config}", 1)
     if train is not None:
         from barrage_mlflow.commands.dry_run import dry_run
 
-        for module in code_modules(checked.document.data):
+        for module in code_modules(document.data):
             click.echo(f"importing {module}", err=True)
-        run = dry_run(checked.document, train, validation, records)
-        click.echo(run.report)
-        if run.error is not None:
-            _fail(checked.document.located(explain_error(run.error)), 1)
+        report, error = dry_run(document, train, validation, records)
+        click.echo(report)
+        if error is not None:
+            _fail(document.located(explain_error(error)), 1)
     click.echo(f"{config}: all is well")
 
 
