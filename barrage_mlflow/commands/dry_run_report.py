@@ -64,11 +64,12 @@ class Report(Watch):
 
     def see(self, maker: str, made: Made) -> None:
         """Fill the maker's column of the table, or what came of the score batch."""
-        groups = PARTS
+        groups: Sequence[str] = PARTS
         if maker == "postprocess":
-            groups = ("scores",)
-            size = len(next(iter(made[0].values())))
-            self._score_batch = _batch("score batch", size, "  ".join(made[0]))
+            groups, scores = ("scores",), made[0]
+            assert isinstance(scores, Mapping)
+            size = len(next(iter(scores.values())))
+            self._score_batch = _batch("score batch", size, "  ".join(scores))
         for group, cells in zip(groups, show_made(made), strict=False):
             self._reached.add((maker, group))
             rows = self._groups.setdefault(group, {})

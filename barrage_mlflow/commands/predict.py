@@ -133,7 +133,7 @@ def predict(
     model: str | os.PathLike[str],
     output: str | os.PathLike[str] | None,
     keep: Sequence[str],
-    batch_size: int | None,
+    batch_size: int,
     write: Callable[[bytes], object],
     progress: TextIO | None,
 ) -> FileScores | None:
@@ -144,7 +144,7 @@ def predict(
         model: an artifact folder, or any MLflow model URI.
         output: the file to write; None: JSON Lines go to ``write``.
         keep: columns of the records that come first in each row.
-        batch_size: records that go through the network at once; 256 if None.
+        batch_size: records that go through the network at once.
         write: called with whole lines.
         progress: where to show how far it is.
 
@@ -165,11 +165,10 @@ def predict(
         from barrage_mlflow.scoring.pyfunc import load_scorer
 
         scorer = load_scorer(str(model))
-    size = batch_size or BATCH_SIZE
     if output is None:
-        print_scores(scorer, parts, write, size, progress)
+        print_scores(scorer, parts, write, batch_size, progress)
         return None
-    return score_file(scorer, parts, output, batch_size=size, progress=progress)
+    return score_file(scorer, parts, output, batch_size=batch_size, progress=progress)
 
 
 def _scored(
