@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from barrage_mlflow import tracking
+from barrage_mlflow.config.paths import read_path, value_at
 from barrage_mlflow.errors import PromotionError
 from barrage_mlflow.evaluation.measure import Evaluation, evaluate
 from barrage_mlflow.scoring.pyfunc import load_scorer
-
-_OUTPUT = re.compile(r"\$\.model\.outputs\[(\d+)\]\.(?:(loss)|metrics\[(\d+)\])")
 
 _ROUNDING = 1e-5
 """By how much targets may differ, relatively: they are computed in float32."""
@@ -174,16 +172,14 @@ def _check_comparable(
 
 def _definition(config: Mapping[str, Any], path: str) -> dict[str, Any]:
     """How a config defines a loss or metric, by the outputs that it measures."""
-    outputs = config["model"]["outputs"]
-    found = _OUTPUT.fullmatch(path)
-    if found is None:  # the whole loss
+    keys = read_path(path)
+    if keys == ("model",):  # the whole loss
         return {
             output["name"]: {key: output[key] for key in output if key not in ("name", "metrics")}
-            for output in outputs
+            for output in config["model"]["outputs"]
         }
-    output = outputs[int(found[1])]
-    block = output["loss"] if found[2] else output["metrics"][int(found[3])]
-    return {output["name"]: [block, output.get("sample_weight_mode")]}
+    output = value_at(config, keys[:3])
+    return {output["name"]: [value_at(config, keys), output.get("sample_weight_mode")]}
 
 
 def _is_same(ours: np.ndarray | None, theirs: np.ndarray | None) -> bool:

@@ -195,14 +195,7 @@ def _traced_tensors(network: keras.Model, x: Mapping[str, np.ndarray]) -> tuple[
         name: keras.Input(array.shape[1:], dtype=_dtype(array), name=name)
         for name, array in x.items()
     }
-    outputs = _call(network, inputs)
-    if not isinstance(outputs, dict):
-        raise ComponentError(
-            f"{_PATH}: expected named outputs, got {type(outputs).__name__} from the call of "
-            f"{type(network).__name__}; return a dict by output name, "
-            'such as {"species": tensor}'
-        )
-    return inputs, _flat_dict(outputs, "outputs")
+    return inputs, _flat_dict(_call(network, inputs), "outputs")
 
 
 def _call(network: keras.Model, inputs: Tensors) -> Any:
@@ -218,10 +211,7 @@ def _call(network: keras.Model, inputs: Tensors) -> Any:
                     raise
                 return network(next(iter(inputs.values())))
     except Exception as error:
-        how = "" if len(inputs) > 1 else ", as a dict and bare"
-        error.add_note(
-            f"in {_PATH}, call of {type(network).__name__} on inputs {listed(inputs)}{how}"
-        )
+        error.add_note(f"in {_PATH}, call of {type(network).__name__} on inputs {listed(inputs)}")
         raise
 
 
@@ -252,29 +242,30 @@ def _is_input(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, keras.layers.InputLayer)
 
 
-def _flat_dict(tensors: Mapping[Any, Any], what: str) -> Tensors:
-    odd = [
-        key
+def _flat_dict(tensors: Any, what: str) -> Tensors:
+    is_dict = isinstance(tensors, dict) and bool(tensors)
+    if is_dict and all(
+        isinstance(key, str) and keras.utils.is_keras_tensor(value)
         for key, value in tensors.items()
-        if not isinstance(key, str) or not keras.utils.is_keras_tensor(value)
-    ]
-    if odd or not tensors:
-        raise ComponentError(
-            f"{_PATH}: expected a dict of one tensor each as {what}, "
-            f"got {', '.join(f'{key!r}: {type(tensors[key]).__name__}' for key in odd) or '{}'}; "
-            "return {name: tensor}"
-        )
-    return dict(tensors)
+    ):
+        return dict(tensors)
+    got: Any = type(tensors).__name__
+    if is_dict:
+        got = {key: type(value).__name__ for key, value in tensors.items()}
+    raise ComponentError(
+        f"{_PATH}: expected a dict of one tensor each as {what}, got {got}; return a dict by "
+        'name, such as {"species": tensor}'
+    )
 
 
 def _named(names: Sequence[str], tensors: Sequence[keras.KerasTensor], what: str) -> Tensors:
-    repeated = {name for name in names if names.count(name) > 1}
-    if repeated:
+    named = dict(zip(names, tensors, strict=True))
+    if len(named) < len(names):
         raise ComponentError(
-            f"{_PATH}: expected {what} of different names, got {listed(repeated)} more than once; "
+            f"{_PATH}: expected {what} of different names, got {listed(names)}; "
             f"give the {what} as a dict by name"
         )
-    return dict(zip(names, tensors, strict=True))
+    return named
 
 
 def _dtype(array: np.ndarray) -> str:

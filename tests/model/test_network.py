@@ -242,6 +242,8 @@ def test_placeholders_reach_the_builder():
         build("functional", network_params={"classes": 7}, units="{{clases}}")
 
 
+FLAT = "a dict of one tensor each as outputs"
+BY_NAME = 'return a dict by name, such as {"species": tensor}'
 OWN = "a network that leaves training to its config, got"
 NEVER = "would never be called; write it as a loss, a metric or a layer (which may call add_loss)"
 
@@ -252,18 +254,18 @@ NEVER = "would never be called; write it as a loss, a metric or a layer (which m
         (
             "same_names",
             {},
-            "outputs of different names, got 'species' more than once; give the outputs as a dict "
-            "by name",
+            "outputs of different names, got 'species', 'species'; give the outputs as a dict by "
+            "name",
         ),
         (
             "deep_dict",
             {},
-            "a dict of one tensor each as outputs, got 'species': list; return {name: tensor}",
+            f"{FLAT}, got {{'species': 'list'}}; {BY_NAME}",
         ),
         (
             "dict_by_number",
             {},
-            "a dict of one tensor each as outputs, got 1: KerasTensor; return {name: tensor}",
+            f"{FLAT}, got {{1: 'KerasTensor'}}; {BY_NAME}",
         ),
         (
             "empty_sequential",
@@ -274,13 +276,12 @@ NEVER = "would never be called; write it as a loss, a metric or a layer (which m
         (
             "Subclassed",
             {"returns": "tensor"},
-            "named outputs, got KerasTensor from the call of Subclassed; return a dict by output "
-            'name, such as {"species": tensor}',
+            f"{FLAT}, got KerasTensor; {BY_NAME}",
         ),
         (
             "Subclassed",
             {"returns": "list"},
-            "a dict of one tensor each as outputs, got 'species': list; return {name: tensor}",
+            f"{FLAT}, got {{'species': 'list'}}; {BY_NAME}",
         ),
         (
             "Callless",
@@ -310,16 +311,12 @@ def test_a_sequential_that_does_not_take_the_example_keeps_the_error():
     assert caught.value.__notes__ == ["in $.model.network, on an input of 'flower' (2, 4) float32"]
 
 
-def test_a_call_that_breaks_keeps_the_error():
+@pytest.mark.parametrize(("x", "inputs"), [(X, "'flower'"), (TWO, "'a', 'b'")])
+def test_a_call_that_breaks_keeps_the_error(x, inputs):
     with pytest.raises(RuntimeError, match="broken call") as caught:
-        build("Subclassed", takes="broken")
+        build("Subclassed", x=x, takes="broken")
     assert caught.value.__notes__[-1] == (
-        "in $.model.network, call of Subclassed on inputs 'flower', as a dict and bare"
-    )
-    with pytest.raises(RuntimeError, match="broken call") as caught:
-        build("Subclassed", x=TWO, takes="broken")
-    assert caught.value.__notes__[-1] == (
-        "in $.model.network, call of Subclassed on inputs 'a', 'b'"
+        f"in $.model.network, call of Subclassed on inputs {inputs}"
     )
 
 
