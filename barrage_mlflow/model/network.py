@@ -176,8 +176,9 @@ def _own_tensors(
     if isinstance(network.input, dict):
         inputs = _flat_dict(network.input, "inputs")
     else:
-        layers = {id(each.output): each.name for each in network.layers if _is_input(each)}
-        names = [layers[id(tensor)] for tensor in network.inputs]
+        layers = [each for each in network.layers if isinstance(each, keras.layers.InputLayer)]
+        names_by_tensor = {id(layer.output): layer.name for layer in layers}
+        names = [names_by_tensor[id(tensor)] for tensor in network.inputs]
         if len(names) == len(x) == 1 and is_made_up(names[0], "InputLayer"):
             names = list(x)
         inputs = _named(names, network.inputs, "inputs")
@@ -225,11 +226,6 @@ def _check_methods(network: keras.Model) -> None:
             f"got {type(network).__name__}, whose own {', '.join(own)} would never be called; "
             "write it as a loss, a metric or a layer (which may call add_loss)"
         )
-    if not rewired and type(network).call is keras.Model.call:
-        raise ComponentError(
-            f"{_PATH}: expected a network that can be called, got {type(network).__name__}, "
-            "which has no call method; write one that returns a dict by output name"
-        )
 
 
 def _is_kerass(cls: type, method: str) -> bool:
@@ -238,20 +234,16 @@ def _is_kerass(cls: type, method: str) -> bool:
     return owner.__module__.partition(".")[0] == "keras" or owner is DictNetwork
 
 
-def _is_input(layer: keras.layers.Layer) -> bool:
-    return isinstance(layer, keras.layers.InputLayer)
-
-
 def _flat_dict(tensors: Any, what: str) -> Tensors:
-    is_dict = isinstance(tensors, dict) and bool(tensors)
-    if is_dict and all(
-        isinstance(key, str) and keras.utils.is_keras_tensor(value)
-        for key, value in tensors.items()
-    ):
+    is_flat = isinstance(tensors, dict) and all(
+        isinstance(name, str) and keras.utils.is_keras_tensor(tensor)
+        for name, tensor in tensors.items()
+    )
+    if is_flat and tensors:
         return dict(tensors)
-    got: Any = type(tensors).__name__
-    if is_dict:
-        got = {key: type(value).__name__ for key, value in tensors.items()}
+    got = type(tensors).__name__
+    if isinstance(tensors, dict):
+        got = str({name: type(tensor).__name__ for name, tensor in tensors.items()})
     raise ComponentError(
         f"{_PATH}: expected a dict of one tensor each as {what}, got {got}; return a dict by "
         'name, such as {"species": tensor}'

@@ -165,14 +165,13 @@ class Objective:
             jit_compile: whether XLA compiles the step. Keras would choose it by itself, although
                 it compiles anew for every batch size.
         """
-        metrics = {name: output.metrics for name, output in self.outputs.items() if output.metrics}
+        measured = {name: each.metrics for name, each in self.outputs.items() if each.metrics}
         network.compile(
             optimizer=optimizer,
             loss={name: output.loss for name, output in self.outputs.items()},
             loss_weights={name: output.loss_weight for name, output in self.outputs.items()},
-            metrics={name: metrics[name] for name in metrics if name not in self.weighted} or None,
-            weighted_metrics={name: metrics[name] for name in metrics if name in self.weighted}
-            or None,
+            metrics={name: measured[name] for name in measured if name not in self.weighted},
+            weighted_metrics={name: measured[name] for name in measured if name in self.weighted},
             jit_compile=jit_compile,
         )
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from mlflow import MlflowClient
 from small import small_config, small_frame
 
 from barrage_mlflow import Promotion, PromotionError, RecordError, TrackingError, promote, train
@@ -190,7 +189,6 @@ def test_a_score_that_is_no_number_is_refused(alias: str) -> None:
     [
         ("models:/small/1", VALIDATION, "latest", TrackingError, "refuses the alias 'latest'"),
         ("artifacts/small", VALIDATION, "new", TrackingError, "expected a version of a registered"),
-        ("models:/small/9", VALIDATION, "new", TrackingError, "version=9) not found"),
         ("models:/small/1", VALIDATION[:0], "new", RecordError, "no records"),
         (
             "models:/small/1",
@@ -199,7 +197,6 @@ def test_a_score_that_is_no_number_is_refused(alias: str) -> None:
             RecordError,
             "no column 'label'",
         ),
-        ("models:/small/1", "none.csv", "new", RecordError, "none.csv: no such file"),
     ],
 )
 def test_bad_requests(
@@ -214,9 +211,7 @@ def test_bad_requests(
     ("holder", "mode", "held", "last"),
     [
         ("1", "max", 0.5, "moved: @champion now leads to version 2 (m: higher is better)"),
-        ("1", "min", 0.5, "not moved: @champion stays with version 1 (m: lower is better)"),
         ("1", "min", 0.75, "moved: @champion now leads to version 2 (m: lower is better)"),
-        (None, "min", None, "set: @champion leads to version 2; it led nowhere"),
         ("2", "min", None, "not moved: @champion leads to version 2 already"),
     ],
 )
@@ -226,10 +221,3 @@ def test_the_report(holder: str | None, mode: str, held: float | None, last: str
     assert lines[0] == "small version 2: m 0.75" + (" (@champion)" if holder == "2" else "")
     assert lines[1:-1] == ([] if held is None else [f"small version 1: m {held} (@champion)"])
     assert lines[-1] == last
-
-
-def test_a_version_tells_the_metrics_of_its_best_epoch(trained: list[dict[str, float]]) -> None:
-    version = MlflowClient().get_model_version("small", "2")
-    assert {name: float(value) for name, value in version.tags.items()} == trained[1]
-    history = MlflowClient().get_metric_history(version.run_id, "val_loss")
-    assert min(point.value for point in history) == pytest.approx(trained[1]["val_loss"])

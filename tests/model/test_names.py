@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrage_mlflow.model.names import is_made_up, listed, snake_case, unique_names
+from barrage_mlflow.model.names import is_made_up, snake_case, unique_names
 
 
 def test_snake_case_is_keras_own():
@@ -33,7 +33,3 @@ def test_unique_names_are_unique_and_first_ones_stay(names):
         assert unique[place].startswith(name)
         if name not in unique[:place]:
             assert unique[place] == name
-
-
-def test_messages():
-    assert (listed([]), listed(["b", "a"])) == ("none", "'a', 'b'")
