@@ -12,7 +12,8 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,23 +28,22 @@ _INTERRUPTED = 130
 """What a shell gives a command that Ctrl-C ended."""
 
 
-class _Commands(click.Group):
-    """Ends every command that fails with a message and without a traceback of ours."""
+@contextmanager
+def _errors_explained() -> Iterator[None]:
+    """Ends a command that fails with a message and without a traceback of ours."""
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        raise  # click ends these as they should be
+    except KeyboardInterrupt as error:
+        _fail("\n".join(["interrupted", *getattr(error, "__notes__", ())]), _INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("BARRAGE_TRACEBACK"):
+            raise
+        _fail(explain_error(error), 2)
 
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise  # click ends these as they should be
-        except KeyboardInterrupt as error:
-            _fail("\n".join(["interrupted", *getattr(error, "__notes__", ())]), _INTERRUPTED)
-        except Exception as error:
-            if os.environ.get("BARRAGE_TRACEBACK"):
-                raise
-            _fail(explain_error(error), 2)
 
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="barrage-mlflow")
 def main() -> None:
     """Deep learning from one config file, tracked in MLflow, deployed as one artifact."""
@@ -57,7 +57,8 @@ def main() -> None:
 
 def _command(example: str, **options: Any) -> Callable[[Callable[..., None]], click.Command]:
     """A command whose help ends with an example."""
-    return main.command(epilog=f"\b\nExample:\n  barrage-mlflow {example}", **options)
+    epilog = f"\b\nExample:\n  barrage-mlflow {example}"
+    return lambda run: main.command(epilog=epilog, **options)(_errors_explained()(run))
 
 
 @_command("train config.json train.csv validation.csv --solver.epochs 3", cls=CommandWithOverrides)

@@ -13,13 +13,6 @@ def solver(**block):
     return {"solver": {"optimizer": {"import": "Adam", "learning_rate": 1e-3, **block}}}
 
 
-@pytest.mark.parametrize(
-    "name", ["Adam", "adam", "tf.keras.optimizers.Adam", "keras.optimizers.Adam"]
-)
-def test_optimizer_names(name):
-    assert type(build_optimizer(solver(**{"import": name}))) is keras.optimizers.Adam
-
-
 def test_params_and_learning_rate_reach_the_optimizer():
     config = solver(**{"import": "SGD", "learning_rate": 1, "params": {"momentum": 0.5}})
 

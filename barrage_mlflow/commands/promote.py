@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,14 +120,16 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
                 f"{name} version {each} has no metric {metric!r}, which is what version {version} "
                 f"is compared by; it has {', '.join(evaluation.paths)}"
             )
-    _check_comparable(name, metric, configs, evaluations)
+    if why := _difference(metric, [*configs.values()], [*evaluations.values()]):
+        raise PromotionError(
+            f"{name} versions {' and '.join(evaluations)} cannot be compared by {metric}: {why}"
+        )
     scores = {each: evaluation.metrics[metric] for each, evaluation in evaluations.items()}
     for each, score in scores.items():
         if not math.isfinite(score):
-            given = records if isinstance(records, str | os.PathLike) else "the records"
             raise PromotionError(
-                f"{metric} of {name} version {each} is {score} on {given}: expected a finite "
-                "number; look for records that are far from those that it was trained on"
+                f"{metric} of {name} version {each} is {score}: expected a finite number; "
+                "look for records that are far from those that it was trained on"
             )
     promotion = Promotion(name, alias, version, holder, metric, best["mode"], scores)
     if promotion.promoted and holder != version:
@@ -136,38 +137,26 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
     return promotion
 
 
-def _check_comparable(
-    name: str,
-    metric: str,
-    configs: Mapping[str, Mapping[str, Any]],
-    evaluations: Mapping[str, Evaluation],
-) -> None:
-    """Refuse two versions whose metric is one in name alone.
+def _difference(
+    metric: str, configs: Sequence[Mapping[str, Any]], evaluations: Sequence[Evaluation]
+) -> str:
+    """Why two versions cannot be compared by a metric that both have; empty if they can be.
 
     Both configs must define it alike, and the targets and sample weights of the records must be
     the same: a transformer that was fitted on other records may have scaled targets otherwise.
     """
-    definitions = [
-        _definition(config, evaluations[each].paths[metric]) for each, config in configs.items()
-    ]
-    first, last = definitions[0], definitions[-1]
-    versions = " and ".join(evaluations)
-    if first != last:
-        raise PromotionError(
-            f"{name} versions {versions} cannot be compared by {metric}, which their configs "
-            f"define otherwise: {first} and {last}"
-        )
-    new, old = ([*evaluations.values()][place] for place in (0, -1))
-    for output in first:
-        for what, ours, theirs in (
-            ("targets", new.targets, old.targets),
-            ("sample weights", new.weights, old.weights),
-        ):
-            if not _is_same(ours.get(output), theirs.get(output)):
-                raise PromotionError(
-                    f"{name} versions {versions} cannot be compared by {metric}: their loaders and "
-                    f"transformers make other {what} of output {output!r} of the same records"
-                )
+    new, old = evaluations[0], evaluations[-1]
+    ours = _definition(configs[0], new.paths[metric])
+    theirs = _definition(configs[-1], old.paths[metric])
+    if ours != theirs:
+        return f"their configs define it otherwise: {ours} and {theirs}"
+    makers = "their loaders and transformers make"
+    for output in ours:
+        if not _is_same(new.targets.get(output), old.targets.get(output)):
+            return f"{makers} other targets of output {output!r} of the same records"
+        if not _is_same(new.weights.get(output), old.weights.get(output)):
+            return f"{makers} other sample weights of output {output!r} of the same records"
+    return ""
 
 
 def _definition(config: Mapping[str, Any], path: str) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -64,24 +63,14 @@ def build_network(
     model = fill_model(config, network_params)
     read = set(placeholder_names(config["model"]))
     wanted = [output["name"] for output in model["outputs"]]
-    with _dtype_policy(config.get("solver", {}).get("dtype_policy")):
+    policy_before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.get("solver", {}).get("dtype_policy") or policy_before)
+    try:
         network = build_import(_own_params(model["network"], read), "network", _PATH)
         _check_methods(network)
         return as_dict_network(network, example[0], wanted)
-
-
-@contextmanager
-def _dtype_policy(name: str | None) -> Iterator[None]:
-    """Has layers made under a policy, and puts back the one there was."""
-    if name is None:
-        yield
-        return
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
     finally:
-        keras.config.set_dtype_policy(before)
+        keras.config.set_dtype_policy(policy_before)
 
 
 def _own_params(block: Mapping[str, Any], read: set[str]) -> dict[str, Any]:

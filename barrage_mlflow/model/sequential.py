@@ -8,7 +8,6 @@ from typing import Any
 import keras
 
 from barrage_mlflow.config import build_import
-from barrage_mlflow.model.names import is_made_up, snake_case, unique_names
 
 _PATH = "$.model.network.params.layers"
 
@@ -19,8 +18,7 @@ def sequential_from_config(layers: Sequence[Mapping[str, Any]]) -> keras.Sequent
     Layers are found in ``keras.layers`` by their short names. An ``Input`` may come first; its
     ``shape`` is a list or, for one axis, an integer. Without one the shape is that of the first
     records. The ``name`` of the ``Input`` is the name of the network's input, that of the last
-    layer the name of its output. A layer without a ``name`` is called after its class, with a
-    count of this network's own: ``dense``, ``dense_1``.
+    layer the name of its output. A layer without a ``name`` is called as Keras calls it.
 
     Args:
         layers: import blocks, ``{"import": "Dense", "params": {"units": 3}}``.
@@ -41,25 +39,8 @@ def sequential_from_config(layers: Sequence[Mapping[str, Any]]) -> keras.Sequent
         ['dense', 'species']
     """
     built = [build_import(block, "layer", f"{_PATH}[{i}]") for i, block in enumerate(layers)]
-    _name_layers(built, layers)
     try:
         return keras.Sequential(built)
     except Exception as error:
         error.add_note(f"in {_PATH}")
         raise
-
-
-def _name_layers(built: Sequence[keras.layers.Layer], layers: Sequence[Mapping[str, Any]]) -> None:
-    """Count the layers that nobody named anew, aside of the names that somebody chose."""
-    chosen, unnamed = [], []
-    for layer, block in zip(built, layers, strict=True):
-        name = (block.get("params") or {}).get("name")
-        if name or not is_made_up(layer.name, type(layer).__name__):
-            chosen.append(layer.name)
-        else:
-            unnamed.append(layer)
-    stems = [snake_case(type(layer).__name__) for layer in unnamed]
-    names = unique_names([*chosen, *stems])[len(chosen) :]
-    for layer, name in zip(unnamed, names, strict=True):
-        # Set now, not passed to the constructor: a project's own layer need not take a name.
-        layer.name = name

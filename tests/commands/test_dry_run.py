@@ -197,14 +197,8 @@ def test_params_that_a_service_finds_late(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_records_that_cannot_be_read_are_an_error_of_their_own() -> None:
-    Path("header.csv").write_text("a,b,label\n")
-    for records, message in (
-        ("header.csv", r"^header\.csv holds no records; give a file with at least one record$"),
-        ("gone.csv", r"^gone\.csv: no such file; expected a CSV"),
-        (TRAIN[:0], r"^validation holds no records; give at least one$"),
-    ):
-        with pytest.raises(RecordError, match=message):
-            dry_run(small_config(), TRAIN, records)
+    with pytest.raises(RecordError, match=r"^validation holds no records; give at least one$"):
+        dry_run(small_config(), TRAIN, TRAIN[:0])
 
 
 def test_nothing_is_left_on_disk_and_nothing_is_tracked(tmp_path: Path) -> None:

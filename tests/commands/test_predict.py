@@ -219,15 +219,6 @@ def test_what_was_made_of_something_else_starts_afresh(
     assert len(read_scores("scores.csv")) == RECORDS
 
 
-def test_a_model_that_lies_nowhere_is_never_gone_on_with(model: Path) -> None:
-    scorers = [Stopping(model, 5, stop), StubScorer(model)]
-    for scorer in scorers:
-        scorer.folder = None
-    with pytest.raises(SystemError, match="stopped"):
-        score_file(scorers[0], write_records("csv"), "scores.csv")
-    assert score_file(scorers[1], "records.csv", "scores.csv").resumed == 0
-
-
 def test_one_process_at_a_time_writes_a_file(model: Path) -> None:
     source = write_records("csv")
     with (

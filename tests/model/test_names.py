@@ -4,10 +4,8 @@ import inspect
 
 import keras
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from barrage_mlflow.model.names import is_made_up, snake_case, unique_names
+from barrage_mlflow.model.names import is_made_up, snake_case
 
 
 def test_snake_case_is_keras_own():
@@ -23,13 +21,3 @@ def test_snake_case_is_keras_own():
 @pytest.mark.parametrize("name", ["species", "dense_head", "dense_"])
 def test_chosen_names_are_not_made_up(name):
     assert not is_made_up(name, "Dense")
-
-
-@given(st.lists(st.sampled_from(["a", "a_1", "a_2", "b"]), max_size=8))
-def test_unique_names_are_unique_and_first_ones_stay(names):
-    unique = unique_names(names)
-    assert len(set(unique)) == len(names)
-    for place, name in enumerate(names):
-        assert unique[place].startswith(name)
-        if name not in unique[:place]:
-            assert unique[place] == name

@@ -61,13 +61,6 @@ def renamed(*names):
     return [{"import": "mae", "params": {"name": name}} for name in names]
 
 
-def test_placeholders_reach_losses_and_metrics():
-    metric = {"import": "TopKCategoricalAccuracy", "params": {"k": "{{ k }}"}}
-    given = config("one", output("y", "categorical_crossentropy", metric))
-    _, objective = prepared(given, {"k": 2})
-    assert objective.outputs["y"].metrics[0].get_config()["k"] == 2
-
-
 TWO = "species_and_mass"
 TAKEN = renamed("loss", "learning_rate", "val_loss", "val_mae", "mae")
 FAULTS = {

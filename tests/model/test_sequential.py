@@ -7,16 +7,6 @@ from barrage_mlflow.errors import ImportPathError
 from barrage_mlflow.model import sequential_from_config
 
 
-class Plain(keras.layers.Layer):
-    """A project's layer that takes no name."""
-
-    def __init__(self):
-        super().__init__()
-
-    def call(self, x):
-        return x
-
-
 class Wide(keras.layers.Layer):
     def call(self, x):
         raise RuntimeError("too wide")
@@ -31,35 +21,12 @@ IRIS = [
 ]
 
 
-def names(network):
-    return [layer.name for layer in network.layers]
-
-
 @pytest.mark.parametrize("path", ["Input", "keras.Input", "tensorflow.keras.layers.Input"])
 @pytest.mark.parametrize("shape", [4, [4]])
 def test_an_input_of_one_axis_may_be_an_integer(path, shape):
     block = {"import": path, "params": {"shape": shape, "name": "x"}}
     (x,) = sequential_from_config([block, *IRIS[1:]]).inputs
     assert (x.name, x.shape) == ("x", (None, 4))
-
-
-def test_names_do_not_depend_on_what_was_built_before():
-    for _ in range(2):
-        network = sequential_from_config(IRIS)
-        assert names(network) == ["dense", "dropout", "dense_1", "species"]
-
-
-def test_automatic_names_step_aside_for_chosen_ones():
-    network = sequential_from_config(
-        [
-            {"import": "Input", "params": {"shape": [2]}},
-            {"import": "Dense", "params": {"units": 2}},
-            {"import": "Dense", "params": {"units": 2, "name": "dense"}},
-            {"import": f"{__name__}.Plain"},
-            {"import": "Dense", "params": {"units": 2}},
-        ]
-    )
-    assert names(network) == ["dense_1", "dense", "plain", "dense_2"]
 
 
 def test_without_an_input_the_shape_is_left_open():
