@@ -10,7 +10,9 @@ import keras
 from keras import ops
 
 from barrage_mlflow.config import build_import
-from barrage_mlflow.model.names import is_made_up, snake_case, unique_names
+from barrage_mlflow.config.keras_index import snake_name
+from barrage_mlflow.config.monitors import unique_names
+from barrage_mlflow.model.names import is_made_up
 
 _KERAS = {"keras", "tf", "tensorflow"}
 
@@ -88,9 +90,9 @@ def _name(block: Mapping[str, Any], built: Any) -> str:
         return str(last)
     class_name = type(built).__name__
     if package.partition(".")[0] in _KERAS:
-        return snake_case(last)
+        return snake_name(last)
     # A project's own metric: the name that its code gives it, unless Keras made it up.
-    return snake_case(class_name) if is_made_up(built.name, class_name) else str(built.name)
+    return snake_name(class_name) if is_made_up(built.name, class_name) else str(built.name)
 
 
 def _as_metric(built: Any, name: str) -> keras.metrics.Metric:
