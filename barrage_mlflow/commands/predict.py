@@ -102,38 +102,12 @@ def score_file(
     return FileScores(file.done, resumed, time.monotonic() - begun)
 
 
-def print_scores(
-    scorer: Scorer,
-    parts: Parts,
-    write: Callable[[bytes], object],
-    batch_size: int = BATCH_SIZE,
-    progress: TextIO | None = None,
-) -> None:
-    """Score the records of a file of any size, and hand out JSON Lines as soon as they are there.
-
-    Args:
-        scorer: the model.
-        parts: the file.
-        write: called with whole lines.
-        batch_size: records that go through the network at once.
-        progress: where to show how far it is.
-
-    Raises:
-        As :func:`score_file`.
-    """
-    writer = RowWriter()
-    with ScoringProgress(progress) as shown, StopRequest() as stop:
-        for rows, done, share in _scored(scorer, parts, batch_size, stop):
-            write(writer.encode(rows, first=False))
-            shown.update(done, share)
-
-
 def predict(
     records: str | os.PathLike[str],
     model: str | os.PathLike[str],
     output: str | os.PathLike[str] | None,
     keep: Sequence[str],
-    batch_size: int | None,
+    batch_size: int,
     write: Callable[[bytes], object],
     progress: TextIO | None,
 ) -> FileScores | None:
@@ -144,7 +118,7 @@ def predict(
         model: an artifact folder, or any MLflow model URI.
         output: the file to write; None: JSON Lines go to ``write``.
         keep: columns of the records that come first in each row.
-        batch_size: records that go through the network at once; 256 if None.
+        batch_size: records that go through the network at once.
         write: called with whole lines.
         progress: where to show how far it is.
 
@@ -165,11 +139,14 @@ def predict(
         from barrage_mlflow.scoring.pyfunc import load_scorer
 
         scorer = load_scorer(str(model))
-    size = batch_size or BATCH_SIZE
-    if output is None:
-        print_scores(scorer, parts, write, size, progress)
-        return None
-    return score_file(scorer, parts, output, batch_size=size, progress=progress)
+    if output is not None:
+        return score_file(scorer, parts, output, batch_size=batch_size, progress=progress)
+    writer = RowWriter()
+    with ScoringProgress(progress) as shown, StopRequest() as stop:
+        for rows, done, share in _scored(scorer, parts, batch_size, stop):
+            write(writer.encode(rows, first=False))
+            shown.update(done, share)
+    return None
 
 
 def _scored(

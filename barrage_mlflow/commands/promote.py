@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from barrage_mlflow import tracking
+from barrage_mlflow.config.paths import read_path, value_at
 from barrage_mlflow.errors import PromotionError
 from barrage_mlflow.evaluation.measure import Evaluation, evaluate
 from barrage_mlflow.scoring.pyfunc import load_scorer
-
-_OUTPUT = re.compile(r"\$\.model\.outputs\[(\d+)\]\.(?:(loss)|metrics\[(\d+)\])")
 
 _ROUNDING = 1e-5
 """By how much targets may differ, relatively: they are computed in float32."""
@@ -123,14 +120,16 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
                 f"{name} version {each} has no metric {metric!r}, which is what version {version} "
                 f"is compared by; it has {', '.join(evaluation.paths)}"
             )
-    _check_comparable(name, metric, configs, evaluations)
+    if why := _difference(metric, [*configs.values()], [*evaluations.values()]):
+        raise PromotionError(
+            f"{name} versions {' and '.join(evaluations)} cannot be compared by {metric}: {why}"
+        )
     scores = {each: evaluation.metrics[metric] for each, evaluation in evaluations.items()}
     for each, score in scores.items():
         if not math.isfinite(score):
-            given = records if isinstance(records, str | os.PathLike) else "the records"
             raise PromotionError(
-                f"{metric} of {name} version {each} is {score} on {given}: expected a finite "
-                "number; look for records that are far from those that it was trained on"
+                f"{metric} of {name} version {each} is {score}: expected a finite number; "
+                "look for records that are far from those that it was trained on"
             )
     promotion = Promotion(name, alias, version, holder, metric, best["mode"], scores)
     if promotion.promoted and holder != version:
@@ -138,52 +137,38 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
     return promotion
 
 
-def _check_comparable(
-    name: str,
-    metric: str,
-    configs: Mapping[str, Mapping[str, Any]],
-    evaluations: Mapping[str, Evaluation],
-) -> None:
-    """Refuse two versions whose metric is one in name alone.
+def _difference(
+    metric: str, configs: Sequence[Mapping[str, Any]], evaluations: Sequence[Evaluation]
+) -> str:
+    """Why two versions cannot be compared by a metric that both have; empty if they can be.
 
     Both configs must define it alike, and the targets and sample weights of the records must be
     the same: a transformer that was fitted on other records may have scaled targets otherwise.
     """
-    definitions = [
-        _definition(config, evaluations[each].paths[metric]) for each, config in configs.items()
-    ]
-    first, last = definitions[0], definitions[-1]
-    versions = " and ".join(evaluations)
-    if first != last:
-        raise PromotionError(
-            f"{name} versions {versions} cannot be compared by {metric}, which their configs "
-            f"define otherwise: {first} and {last}"
-        )
-    new, old = ([*evaluations.values()][place] for place in (0, -1))
-    for output in first:
-        for what, ours, theirs in (
-            ("targets", new.targets, old.targets),
-            ("sample weights", new.weights, old.weights),
-        ):
-            if not _is_same(ours.get(output), theirs.get(output)):
-                raise PromotionError(
-                    f"{name} versions {versions} cannot be compared by {metric}: their loaders and "
-                    f"transformers make other {what} of output {output!r} of the same records"
-                )
+    new, old = evaluations[0], evaluations[-1]
+    ours = _definition(configs[0], new.paths[metric])
+    theirs = _definition(configs[-1], old.paths[metric])
+    if ours != theirs:
+        return f"their configs define it otherwise: {ours} and {theirs}"
+    makers = "their loaders and transformers make"
+    for output in ours:
+        if not _is_same(new.targets.get(output), old.targets.get(output)):
+            return f"{makers} other targets of output {output!r} of the same records"
+        if not _is_same(new.weights.get(output), old.weights.get(output)):
+            return f"{makers} other sample weights of output {output!r} of the same records"
+    return ""
 
 
 def _definition(config: Mapping[str, Any], path: str) -> dict[str, Any]:
     """How a config defines a loss or metric, by the outputs that it measures."""
-    outputs = config["model"]["outputs"]
-    found = _OUTPUT.fullmatch(path)
-    if found is None:  # the whole loss
+    keys = read_path(path)
+    if keys == ("model",):  # the whole loss
         return {
             output["name"]: {key: output[key] for key in output if key not in ("name", "metrics")}
-            for output in outputs
+            for output in config["model"]["outputs"]
         }
-    output = outputs[int(found[1])]
-    block = output["loss"] if found[2] else output["metrics"][int(found[3])]
-    return {output["name"]: [block, output.get("sample_weight_mode")]}
+    output = value_at(config, keys[:3])
+    return {output["name"]: [value_at(config, keys), output.get("sample_weight_mode")]}
 
 
 def _is_same(ours: np.ndarray | None, theirs: np.ndarray | None) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from barrage_mlflow.training.prepare import read_sets
 from barrage_mlflow.training.train import TrainingResult, describe_sets, find_code
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.begun import begun_config, find_changes
-from barrage_mlflow.workspace.record import read_record
+from barrage_mlflow.workspace.record import Dataset, read_record
 
 REPRODUCES_TAG = "barrage.reproduces"
 
@@ -101,11 +100,11 @@ def reproduce(
                 f"run {run_id} ({run.info.status}) has no {artifacts.RUN} and "
                 f"{artifacts.RESOLVED_CONFIG}: expected a run of a training"
             )
-        sources = {dataset.name: dataset.source for dataset in record.datasets}
         given = {"train": records_train, "validation": records_validation}
-        sets = read_sets(
-            {name: _source(name, source, sources, run_id) for name, source in given.items()}
-        )
+        for dataset in record.datasets:
+            if given[dataset.name] is None:
+                given[dataset.name] = _recorded_source(dataset, run_id)
+        sets = read_sets(given)
         add_project_path(read_config({}))
         changes = [
             *_changed_tags(record.tags, tracking.environment_tags(Path.cwd())),
@@ -126,12 +125,12 @@ def reproduce(
     return Reproduction(run_id, result, changes, epochs, difference)
 
 
-def _source(name: str, source: Any, sources: Mapping[str, str], run_id: str) -> Any:
-    source = source if source is not None else sources.get(name)
-    if not isinstance(source, str) or source:
-        return source
+def _recorded_source(dataset: Dataset, run_id: str) -> str:
+    if dataset.source:
+        return dataset.source
     raise ArtifactError(
-        f"run {run_id} was trained on {name} records that were handed over in memory: give them"
+        f"run {run_id} was trained on {dataset.name} records that were handed over in memory: "
+        "give them"
     )
 
 
@@ -160,14 +159,10 @@ def _compare(then: History, now: History, finished: bool) -> tuple[int, str]:
     lengths = [max((step for _, step in history), default=0) for history in (then, now)]
     epochs = min(lengths)
     for step, name in sorted((step, name) for name, step in {**then, **now} if step <= epochs):
-        values = [history.get((name, step)) for history in (then, now)]
-        if not _equal(*values):
-            before, after = ("nothing" if value is None else repr(value) for value in values)
+        # Written out, as NaN is not equal to itself.
+        before, after = (str(history.get((name, step), "nothing")) for history in (then, now))
+        if before != after:
             return epochs, f"epoch {step}: {name} {before} → {after}"
     if lengths[0] > lengths[1] or (finished and lengths[0] != lengths[1]):
         return epochs, f"{lengths[0]} epochs → {lengths[1]} epochs"
     return epochs, ""
-
-
-def _equal(a: float | None, b: float | None) -> bool:
-    return a == b or (a is not None and b is not None and math.isnan(a) and math.isnan(b))

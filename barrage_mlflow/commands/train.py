@@ -111,7 +111,9 @@ def train(
                     sets = read_sets({"train": records_train, "validation": records_validation})
                     records_train, records_validation = sets["train"], sets["validation"]
                     folder = folder or _find_unfinished(config, overrides, sets)
-                    _wait_for(folder)
+                    if folder is not None:
+                        with locked(folder, _PATIENCE):
+                            pass  # another process may have to leave it first
                 elif isinstance(resume, str):
                     folder = _find_or_fetch(resume, folder)
                 elif folder and not (resume or resume_anyway or offline):
@@ -165,13 +167,6 @@ def _find_unfinished(
         if not find_changes(folder, resolved, recipe.find_code(resolved), datasets):
             return folder
     return None
-
-
-def _wait_for(folder: Path | None) -> None:
-    """Wait until no other process is in a folder."""
-    if folder is not None:
-        with locked(folder, _PATIENCE):
-            pass
 
 
 def _find_or_fetch(run_id: str, folder: Path | None) -> Path:

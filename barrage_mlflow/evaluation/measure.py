@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -69,12 +69,12 @@ def evaluate(scorer: Scorer, records: Any) -> Evaluation:
         if objective is None:
             objective = _objective(scorer.config, pipeline.transformer.network_params, scores)
             objective.check_targets(y, w)
-            weighted = set(w)
         y, w = objective.conform(y, w)
-        _update(objective, losses, scores, y, w or {}, weighted)
+        _update(objective, losses, scores, y, w or {})
         seen.append((y, w or {}))
     targets, weights = (_in_a_row(arrays) for arrays in zip(*seen, strict=True))
-    return Evaluation(_metrics(objective, losses), objective.paths(), targets, weights)
+    metrics = dict(zip(objective.paths, _values(objective, losses), strict=True))
+    return Evaluation(metrics, objective.paths, targets, weights)
 
 
 def _objective(config: Mapping[str, Any], params: Mapping[str, Any], scores: Arrays) -> Objective:
@@ -90,36 +90,31 @@ def _objective(config: Mapping[str, Any], params: Mapping[str, Any], scores: Arr
         )
         for name, array in scores.items()
     }
-    return Objective(config, SimpleNamespace(output=tensors, layers=[]), params)
+    return Objective(config, SimpleNamespace(output=tensors, metrics=[]), params)
 
 
 def _update(
-    objective: Objective,
-    losses: Mapping[str, Any],
-    scores: Arrays,
-    y: Arrays,
-    w: Arrays,
-    weighted: set[str],
+    objective: Objective, losses: Mapping[str, Any], scores: Arrays, y: Arrays, w: Arrays
 ) -> None:
     """Count a batch in; metrics of outputs that have no weights get none, as in training."""
     for name, output in objective.outputs.items():
         value = output.loss(y[name], scores[name], w.get(name))
         losses[name].update_state(value, sample_weight=len(y[name]))
+        given = w.get(name) if name in objective.weighted else None
         for metric in output.metrics:
-            metric.update_state(y[name], scores[name], w.get(name) if name in weighted else None)
+            metric.update_state(y[name], scores[name], given)
 
 
-def _metrics(objective: Objective, losses: Mapping[str, Any]) -> dict[str, float]:
-    found = {name: float(mean.result()) for name, mean in losses.items()}
+def _values(objective: Objective, losses: Mapping[str, Any]) -> Iterator[float]:
+    """What each of the objective's paths came to, in their order."""
     outputs = objective.outputs
-    metrics = {"loss": sum(outputs[name].loss_weight * loss for name, loss in found.items())}
-    several = len(found) > 1
-    for name, loss in found.items():
-        if several:
-            metrics[f"{name}_loss"] = loss
-        for metric in outputs[name].metrics:
-            metrics[f"{name}_{metric.name}" if several else metric.name] = float(metric.result())
-    return metrics
+    found = {name: float(losses[name].result()) for name in outputs}
+    yield sum(outputs[name].loss_weight * loss for name, loss in found.items())
+    for name, output in outputs.items():
+        if len(outputs) > 1:
+            yield found[name]
+        for metric in output.metrics:
+            yield float(metric.result())
 
 
 def _in_a_row(blocks: tuple[Arrays, ...]) -> Arrays:

@@ -6,8 +6,8 @@ Example:
     ...     {"import": "Input", "params": {"shape": 4, "name": "flower"}},
     ...     {"import": "Dense", "params": {"units": 3, "name": "species"}},
     ... ]
-    >>> sequential_from_config(layers).output_names
-    ['species']
+    >>> sequential_from_config(layers).output_shape
+    (None, 3)
 """
 
 from barrage_mlflow.model.network import build_network, input_specs

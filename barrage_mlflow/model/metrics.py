@@ -10,7 +10,9 @@ import keras
 from keras import ops
 
 from barrage_mlflow.config import build_import
-from barrage_mlflow.model.names import is_made_up, snake_case, unique_names
+from barrage_mlflow.config.keras_index import snake_name
+from barrage_mlflow.config.monitors import unique_names
+from barrage_mlflow.model.names import is_made_up
 
 _KERAS = {"keras", "tf", "tensorflow"}
 
@@ -88,9 +90,9 @@ def _name(block: Mapping[str, Any], built: Any) -> str:
         return str(last)
     class_name = type(built).__name__
     if package.partition(".")[0] in _KERAS:
-        return snake_case(last)
+        return snake_name(last)
     # A project's own metric: the name that its code gives it, unless Keras made it up.
-    return snake_case(class_name) if is_made_up(built.name, class_name) else str(built.name)
+    return snake_name(class_name) if is_made_up(built.name, class_name) else str(built.name)
 
 
 def _as_metric(built: Any, name: str) -> keras.metrics.Metric:
@@ -103,12 +105,8 @@ def _as_metric(built: Any, name: str) -> keras.metrics.Metric:
 
 
 def _accuracy(y_true: Any, y_pred: Any) -> Any:
-    """What Keras means by "accuracy": the binary, sparse or categorical form, by the shapes."""
-    if _is_binary(y_pred):
-        return keras.metrics.binary_accuracy(y_true, y_pred)
-    if _is_sparse(y_true, y_pred):
-        return keras.metrics.sparse_categorical_accuracy(y_true, y_pred)
-    return keras.metrics.categorical_accuracy(y_true, y_pred)
+    """What Keras means by "accuracy"."""
+    return getattr(keras.metrics, f"{_form(y_true, y_pred)}_accuracy")(y_true, y_pred)
 
 
 class Crossentropy(keras.losses.Loss):  # type: ignore[misc]
@@ -127,18 +125,12 @@ class Crossentropy(keras.losses.Loss):  # type: ignore[misc]
             y_true: classes or their probabilities, ``(batch, ...)``.
             y_pred: probabilities, ``(batch, ..., classes)``.
         """
-        if _is_binary(y_pred):
-            loss = keras.losses.BinaryCrossentropy()
-        elif _is_sparse(y_true, y_pred):
-            loss = keras.losses.SparseCategoricalCrossentropy()
-        else:
-            loss = keras.losses.CategoricalCrossentropy()
-        return loss.call(y_true, y_pred)
+        return getattr(keras.losses, f"{_form(y_true, y_pred)}_crossentropy")(y_true, y_pred)
 
 
-def _is_binary(y_pred: Any) -> bool:
-    return bool(y_pred.shape[-1] == 1)
-
-
-def _is_sparse(y_true: Any, y_pred: Any) -> bool:
-    return len(y_true.shape) < len(y_pred.shape) or y_true.shape[-1] == 1
+def _form(y_true: Any, y_pred: Any) -> str:
+    """The form of accuracy and crossentropy that Keras chooses by the shapes."""
+    if y_pred.shape[-1] == 1:
+        return "binary"
+    is_sparse = len(y_true.shape) < len(y_pred.shape) or y_true.shape[-1] == 1
+    return "sparse_categorical" if is_sparse else "categorical"

@@ -1,14 +1,11 @@
-"""Names of networks, layers and metrics, as far as somebody chose them."""
+"""Names of networks, layers and metrics: whether somebody chose them, and for messages."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-from barrage_mlflow.config.keras_index import snake_name as snake_case
-from barrage_mlflow.config.monitors import unique_names
-
-__all__ = ["is_made_up", "listed", "snake_case", "unique_names"]
+from barrage_mlflow.config.keras_index import snake_name
 
 
 def is_made_up(name: str, class_name: str) -> bool:
@@ -20,7 +17,7 @@ def is_made_up(name: str, class_name: str) -> bool:
         >>> is_made_up("species", "Dense")
         False
     """
-    return re.fullmatch(re.escape(snake_case(class_name)) + r"(_\d+)?", name) is not None
+    return re.fullmatch(re.escape(snake_name(class_name)) + r"(_\d+)?", name) is not None
 
 
 def listed(names: Iterable[str]) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from barrage_mlflow.config import build_import, load_import, placeholder_names
+from barrage_mlflow.config.signatures import Accepts
 from barrage_mlflow.dataset import ArraySpec, DataRecord
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model.dict_network import DictNetwork
@@ -64,35 +63,22 @@ def build_network(
     model = fill_model(config, network_params)
     read = set(placeholder_names(config["model"]))
     wanted = [output["name"] for output in model["outputs"]]
-    with _dtype_policy(config.get("solver", {}).get("dtype_policy")):
+    policy_before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.get("solver", {}).get("dtype_policy") or policy_before)
+    try:
         network = build_import(_own_params(model["network"], read), "network", _PATH)
         _check_methods(network)
         return as_dict_network(network, example[0], wanted)
-
-
-@contextmanager
-def _dtype_policy(name: str | None) -> Iterator[None]:
-    """Has layers made under a policy, and puts back the one there was."""
-    if name is None:
-        yield
-        return
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
     finally:
-        keras.config.set_dtype_policy(before)
+        keras.config.set_dtype_policy(policy_before)
 
 
 def _own_params(block: Mapping[str, Any], read: set[str]) -> dict[str, Any]:
     """Leave out the params that are there for placeholders alone: the builder knows none such."""
-    accepted = inspect.signature(load_import(block["import"], "network")).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted):
-        return dict(block)
-    names = {parameter.name for parameter in accepted}
-    params = {
-        n: value for n, value in (block.get("params") or {}).items() if n in names or n not in read
-    }
+    accepts = Accepts.of(load_import(block["import"], "network"))
+    params = block.get("params") or {}
+    if not accepts.any_name:
+        params = {n: value for n, value in params.items() if n in accepts.names or n not in read}
     return {**block, "params": params}
 
 
@@ -156,11 +142,11 @@ def _as_float32(name: str, tensor: keras.KerasTensor) -> keras.KerasTensor:
 
 def _build_sequential(network: keras.Sequential, x: Mapping[str, np.ndarray]) -> None:
     if network.layers and not network.built and len(x) == 1:
-        (array,) = x.values()
+        ((name, array),) = x.items()
         try:
             network.build((None, *array.shape[1:]))
         except Exception as error:
-            error.add_note(f"in {_PATH}, on an input of {_shown(x)}")
+            error.add_note(f"in {_PATH}, on an input of '{name}' {array.shape} {array.dtype}")
             raise
     if not network.built:
         raise ComponentError(
@@ -174,21 +160,21 @@ def _own_tensors(
     network: keras.Model, x: Mapping[str, np.ndarray], wanted: Sequence[str]
 ) -> tuple[Tensors, Tensors]:
     """The tensors that a network begins and ends in, by name."""
-    sequential = isinstance(network, keras.Sequential)
-    if not sequential and isinstance(network.input, dict):
+    if isinstance(network, keras.Sequential):
+        network = keras.Model(network.inputs, network.outputs)
+    if isinstance(network.input, dict):
         inputs = _flat_dict(network.input, "inputs")
     else:
-        layers = {id(each.output): each.name for each in network.layers if _is_input(each)}
-        names = [layers.get(id(tensor), tensor.name) for tensor in network.inputs]
-        unnamed = is_made_up(names[0], "InputLayer") or is_made_up(names[0], "KerasTensor")
-        if unnamed and len(names) == len(x) == 1:
+        layers = [each for each in network.layers if isinstance(each, keras.layers.InputLayer)]
+        names_by_tensor = {id(layer.output): layer.name for layer in layers}
+        names = [names_by_tensor[id(tensor)] for tensor in network.inputs]
+        if len(names) == len(x) == 1 and is_made_up(names[0], "InputLayer"):
             names = list(x)
         inputs = _named(names, network.inputs, "inputs")
-    if not sequential and isinstance(network.output, dict):
+    if isinstance(network.output, dict):
         return inputs, _flat_dict(network.output, "outputs")
-    operations = network.layers[-1:] if sequential else network.operations
-    names = [network.layers[-1].name] if sequential else list(network.output_names)
-    kinds = {each.name: type(each).__name__ for each in operations}
+    names = list(network.output_names)
+    kinds = {each.name: type(each).__name__ for each in network.operations}
     if len(names) == len(wanted) == 1 and is_made_up(names[0], kinds[names[0]]):
         names = list(wanted)
     return inputs, _named(names, network.outputs, "outputs")
@@ -199,14 +185,7 @@ def _traced_tensors(network: keras.Model, x: Mapping[str, np.ndarray]) -> tuple[
         name: keras.Input(array.shape[1:], dtype=_dtype(array), name=name)
         for name, array in x.items()
     }
-    outputs = _call(network, inputs)
-    if not isinstance(outputs, dict):
-        raise ComponentError(
-            f"{_PATH}: expected named outputs, got {type(outputs).__name__} from the call of "
-            f"{type(network).__name__}; return a dict by output name, "
-            'such as {"species": tensor}'
-        )
-    return inputs, _flat_dict(outputs, "outputs")
+    return inputs, _flat_dict(_call(network, inputs), "outputs")
 
 
 def _call(network: keras.Model, inputs: Tensors) -> Any:
@@ -222,10 +201,7 @@ def _call(network: keras.Model, inputs: Tensors) -> Any:
                     raise
                 return network(next(iter(inputs.values())))
     except Exception as error:
-        how = "" if len(inputs) > 1 else ", as a dict and bare"
-        error.add_note(
-            f"in {_PATH}, call of {type(network).__name__} on inputs {listed(inputs)}{how}"
-        )
+        error.add_note(f"in {_PATH}, call of {type(network).__name__} on inputs {listed(inputs)}")
         raise
 
 
@@ -239,11 +215,6 @@ def _check_methods(network: keras.Model) -> None:
             f"got {type(network).__name__}, whose own {', '.join(own)} would never be called; "
             "write it as a loss, a metric or a layer (which may call add_loss)"
         )
-    if not rewired and type(network).call is keras.Model.call:
-        raise ComponentError(
-            f"{_PATH}: expected a network that can be called, got {type(network).__name__}, "
-            "which has no call method; write one that returns a dict by output name"
-        )
 
 
 def _is_kerass(cls: type, method: str) -> bool:
@@ -252,40 +223,33 @@ def _is_kerass(cls: type, method: str) -> bool:
     return owner.__module__.partition(".")[0] == "keras" or owner is DictNetwork
 
 
-def _is_input(layer: keras.layers.Layer) -> bool:
-    return isinstance(layer, keras.layers.InputLayer)
-
-
-def _flat_dict(tensors: Mapping[Any, Any], what: str) -> Tensors:
-    odd = [
-        key
-        for key, value in tensors.items()
-        if not isinstance(key, str) or not keras.utils.is_keras_tensor(value)
-    ]
-    if odd or not tensors:
-        raise ComponentError(
-            f"{_PATH}: expected a dict of one tensor each as {what}, "
-            f"got {', '.join(f'{key!r}: {type(tensors[key]).__name__}' for key in odd) or '{}'}; "
-            "return {name: tensor}"
-        )
-    return dict(tensors)
+def _flat_dict(tensors: Any, what: str) -> Tensors:
+    is_flat = isinstance(tensors, dict) and all(
+        isinstance(name, str) and keras.utils.is_keras_tensor(tensor)
+        for name, tensor in tensors.items()
+    )
+    if is_flat and tensors:
+        return dict(tensors)
+    got = type(tensors).__name__
+    if isinstance(tensors, dict):
+        got = str({name: type(tensor).__name__ for name, tensor in tensors.items()})
+    raise ComponentError(
+        f"{_PATH}: expected a dict of one tensor each as {what}, got {got}; return a dict by "
+        'name, such as {"species": tensor}'
+    )
 
 
 def _named(names: Sequence[str], tensors: Sequence[keras.KerasTensor], what: str) -> Tensors:
-    repeated = {name for name in names if names.count(name) > 1}
-    if repeated:
+    named = dict(zip(names, tensors, strict=True))
+    if len(named) < len(names):
         raise ComponentError(
-            f"{_PATH}: expected {what} of different names, got {listed(repeated)} more than once; "
+            f"{_PATH}: expected {what} of different names, got {listed(names)}; "
             f"give the {what} as a dict by name"
         )
-    return dict(zip(names, tensors, strict=True))
+    return named
 
 
 def _dtype(array: np.ndarray) -> str:
     if array.dtype.kind in "OSUT":
         return "string"
     return "float32" if array.dtype == np.float64 else array.dtype.name
-
-
-def _shown(x: Mapping[str, np.ndarray]) -> str:
-    return ", ".join(f"'{name}' {array.shape} {array.dtype}" for name, array in x.items())

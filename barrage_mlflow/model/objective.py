@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -35,6 +34,9 @@ class Objective:
 
     Attributes:
         outputs: of the network, by name, in the order of the config.
+        paths: the JSON path in the config of everything that the outputs log, by its name.
+        weighted: the outputs that may have sample weights; those that have, once targets were
+            checked.
 
     Raises:
         ConfigError: output names of config and network differ, or two values would be logged
@@ -66,9 +68,11 @@ class Objective:
             block["name"]: _build_output(block, f"{_PATH}[{place}]", network.output[block["name"]])
             for place, block in enumerate(blocks)
         }
-        self._weighted: set[str] | None = None
-        self._layer_logs = set(_layer_metrics(network.layers))
-        _check_logs(self._logs(), self._layer_logs)
+        self.weighted = set(self.outputs)
+        self._layer_logs = [metric.name for metric in network.metrics]
+        logs = _logs(self.outputs)
+        _check_logs(logs, self._layer_logs)
+        self.paths = {name: path for path, name in logs}
 
     def monitors(self) -> set[str]:
         """Returns every name that the logs of an epoch will have.
@@ -81,62 +85,31 @@ class Objective:
             >>> sorted(Objective(config, network).monitors())
             ['learning_rate', 'loss', 'val_loss']
         """
-        names = {name for _, name in self._logs()} | self._layer_logs
+        names = {*self.paths, *self._layer_logs}
         return names | {f"val_{name}" for name in names} | {"learning_rate"}
 
-    def paths(self) -> dict[str, str]:
-        """Returns the JSON path in the config of everything that the outputs log, by its name.
-
-        Example:
-            >>> x = keras.Input((4,), name="flower")
-            >>> network = keras.Model({"flower": x}, {"y": keras.layers.Dense(1)(x)})
-            >>> output = {"name": "y", "loss": {"import": "mse"}, "metrics": [{"import": "mae"}]}
-            >>> config = {"model": {"network": {"import": "my.network"}, "outputs": [output]}}
-            >>> Objective(config, network).paths()
-            {'loss': '$.model', 'mae': '$.model.outputs[0].metrics[0]'}
-        """
-        return {name: path for path, name in self._logs()}
-
-    def check_targets(self, y: Arrays | None, w: Arrays | None = None) -> None:
+    def check_targets(self, y: Arrays, w: Arrays | None = None) -> None:
         """Finds out before training whether the loader's targets and weights can be used.
 
         Called before :meth:`compile`, it also settles which outputs have weights: metrics of
         the others are left unweighted, since some Keras metrics take no weights of some shapes.
 
         Args:
-            y: targets by output, ``(batch, ...)``.
+            y: targets by output, ``(batch, ...)``, numbers.
             w: sample weights by output, ``(batch,)`` or ``(batch, time)``; outputs may lack.
 
         Raises:
             ComponentError: names are not those of the outputs, or shapes do not fit.
         """
-        self._check_loader_names(y, w)
-        assert y is not None
         w = w or {}
-        for name in self.outputs:
-            self.check_output(name, y[name], w.get(name))
-        self._weighted = set(w) | (self._weighted or set())
-
-    def check_output(self, name: str, y: np.ndarray, w: np.ndarray | None = None) -> None:
-        """Finds out whether the targets and weights of one output can be used.
-
-        Args:
-            name: of the output.
-            y: its targets, ``(batch, ...)``.
-            w: its sample weights, if it has any.
-
-        Raises:
-            ComponentError: a shape does not fit, or a target is out of range.
-        """
-        given = [np.asarray(array) for array in (y, w) if array is not None]
-        # What is no number at all is left to feeding, which can name its record.
-        if all(array.dtype.kind in "biuf" for array in given):
-            output = self.outputs[name]
-            output.check(given[0], w is not None)
-            output.weights(w, output.conform(given[0]))
+        self._check_loader_names(y, w)
+        for name, output in self.outputs.items():
+            output.check(y[name], name in w)
+            output.weights(w.get(name), output.conform(y[name]))
+        self.weighted = set(w)
 
     def conform(
-        self, y: Arrays | None, w: Arrays | None = None
+        self, y: Arrays, w: Arrays | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]:
         """Gives targets and sample weights the shapes that the losses need.
 
@@ -164,15 +137,14 @@ class Objective:
             >>> y["y"].shape, w["y"].shape
             ((3, 1), (3,))
         """
-        self._check_loader_names(y, w)
-        assert y is not None
-        late = set(w or ()) - self._weighted_names()
+        self._check_loader_names(y, w or {})
+        late = set(w or ()) - self.weighted
         if late:
             raise ComponentError(
                 f"{_PATH}: expected no sample weights for {listed(late)}, of which the first "
                 "train records had none, got some; let the loader give them for train records too"
             )
-        y = {name: output.conform(np.asarray(y[name])) for name, output in self.outputs.items()}
+        y = {name: output.conform(y[name]) for name, output in self.outputs.items()}
         if not w:
             return y, None
         return y, {
@@ -193,40 +165,18 @@ class Objective:
             jit_compile: whether XLA compiles the step. Keras would choose it by itself, although
                 it compiles anew for every batch size.
         """
-        weighted = self._weighted_names()
-        metrics = {name: output.metrics for name, output in self.outputs.items() if output.metrics}
+        measured = {name: each.metrics for name, each in self.outputs.items() if each.metrics}
         network.compile(
             optimizer=optimizer,
             loss={name: output.loss for name, output in self.outputs.items()},
             loss_weights={name: output.loss_weight for name, output in self.outputs.items()},
-            metrics={name: metrics[name] for name in metrics if name not in weighted} or None,
-            weighted_metrics={name: metrics[name] for name in metrics if name in weighted} or None,
+            metrics={name: measured[name] for name in measured if name not in self.weighted},
+            weighted_metrics={name: measured[name] for name in measured if name in self.weighted},
             jit_compile=jit_compile,
         )
 
-    def _weighted_names(self) -> set[str]:
-        """The outputs that may have sample weights: all, as long as no targets were checked."""
-        return set(self.outputs) if self._weighted is None else self._weighted
-
-    def _logs(self) -> list[tuple[str, str]]:
-        """The JSON path and the log name of everything that the outputs log."""
-        logs = [("$.model", "loss")]
-        several = len(self.outputs) > 1
-        for name, output in self.outputs.items():
-            prefix = f"{name}_" if several else ""
-            if several:
-                logs.append((f"{output.path}.loss", f"{name}_loss"))
-            for place, metric in enumerate(output.metrics):
-                logs.append((f"{output.path}.metrics[{place}]", f"{prefix}{metric.name}"))
-        return logs
-
-    def _check_loader_names(self, y: Arrays | None, w: Arrays | None) -> None:
-        if y is None:
-            raise ComponentError(
-                f"$.dataset.loader: expected targets for {listed(self.outputs)}, got inputs alone; "
-                "let the loader give (x, y) or (x, y, w) unless it is in SCORE mode"
-            )
-        for what, given in (("targets", y), ("sample weights", w or {})):
+    def _check_loader_names(self, y: Arrays, w: Arrays) -> None:
+        for what, given in (("targets", y), ("sample weights", w)):
             unknown = [name for name in given if name not in self.outputs]
             if unknown or (given is y and len(y) < len(self.outputs)):
                 hints = (did_you_mean(name, self.outputs) for name in unknown)
@@ -253,17 +203,14 @@ def _build_output(block: Mapping[str, Any], path: str, tensor: keras.KerasTensor
 
 def _check_names(outputs: list[Mapping[str, Any]], network: keras.Model) -> None:
     names = list(network.output)
-    counts = Counter(output["name"] for output in outputs)
     faults = []
     for place, output in enumerate(outputs):
-        name, path = output["name"], f"{_PATH}[{place}].name"
+        name = output["name"]
         if name not in names:
             remedy = did_you_mean(name, names) or "name the layer, or return the outputs as a dict"
             message = f"expected an output of the network ({listed(names)}), got '{name}'"
-            faults.append(Fault(path, message, remedy))
-        elif counts[name] > 1:
-            faults.append(Fault(path, f"expected each name once, got '{name}' again", "remove one"))
-    missing = [name for name in names if name not in counts]
+            faults.append(Fault(f"{_PATH}[{place}].name", message, remedy))
+    missing = set(names) - {output["name"] for output in outputs}
     if missing:
         message = (
             f"expected an entry for each output of the network ({listed(names)}), "
@@ -274,27 +221,29 @@ def _check_names(outputs: list[Mapping[str, Any]], network: keras.Model) -> None
         raise ConfigError(faults)
 
 
-def _check_logs(logs: list[tuple[str, str]], layer_logs: Iterable[str]) -> None:
-    taken = {"learning_rate": "the learning rate", **dict.fromkeys(layer_logs, "a layer's metric")}
+def _logs(outputs: Mapping[str, Output]) -> list[tuple[str, str]]:
+    """The JSON path and the log name of everything that the outputs log."""
+    logs = [("$.model", "loss")]
+    several = len(outputs) > 1
+    for name, output in outputs.items():
+        if several:
+            logs.append((f"{output.path}.loss", f"{name}_loss"))
+        for place, metric in enumerate(output.metrics):
+            log = f"{name}_{metric.name}" if several else metric.name
+            logs.append((f"{output.path}.metrics[{place}]", log))
+    return logs
+
+
+def _check_logs(logs: Iterable[tuple[str, str]], layer_logs: Iterable[str]) -> None:
+    """Refuse names that two values would be logged under, in training or in validation."""
+    owners = {"learning_rate": "the learning rate"}
     faults = []
-    for path, name in logs:
-        other = taken.get(name) or taken.get(f"val_{name}")
-        if other is None and name.startswith("val_"):
-            other = taken.get(name.removeprefix("val_"))
-        if other is not None:
-            message = f"expected a log name of its own, got '{name}', which is that of {other}"
+    for path, name in [*(("a layer's metric", name) for name in layer_logs), *logs]:
+        names = [name, f"val_{name}"]
+        owner = next((owners[each] for each in names if each in owners), None)
+        if owner is not None and path.startswith("$"):
+            message = f"expected a log name of its own, got '{name}', which is that of {owner}"
             faults.append(Fault(path, message, 'give the metric another "name" in its params'))
-        taken.setdefault(name, path)
+        owners = {**dict.fromkeys(names, path), **owners}
     if faults:
         raise ConfigError(faults)
-
-
-def _layer_metrics(layers: Iterable[keras.layers.Layer]) -> list[str]:
-    """Names of the layers' own metrics. Keras logs them too, but none of a nested network."""
-    names: list[str] = []
-    for layer in layers:
-        if isinstance(layer, keras.Model):
-            names += _layer_metrics(layer.layers)
-        else:
-            names += [metric.name for metric in layer.metrics]
-    return names

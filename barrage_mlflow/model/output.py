@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,10 +22,11 @@ _INDEX_LOSSES = ("SparseCategoricalCrossentropy", "Circle", "CTC", "Crossentropy
 """Keras's losses whose targets need not be of the output's shape."""
 
 
+@dataclass(eq=False)
 class Output:
     """What is compared with one output of the network, and how.
 
-    Args:
+    Attributes:
         name: of the output.
         path: JSON path of its config.
         shape: of the output, without the batch axis; None for an open axis.
@@ -33,9 +35,6 @@ class Output:
         metrics: of the output.
         temporal: whether there is a weight for each timestep.
         loss_weight: what its loss counts in that of the network.
-
-    Attributes:
-        path: as given, like ``loss``, ``metrics`` and ``loss_weight``.
 
     Example:
         >>> mse = keras.losses.MeanSquaredError()
@@ -46,28 +45,23 @@ class Output:
         ((5, 1), (5,))
     """
 
-    def __init__(
-        self,
-        name: str,
-        path: str,
-        shape: Sequence[int | None],
-        dtype: str,
-        loss: keras.losses.Loss,
-        metrics: Sequence[keras.metrics.Metric] = (),
-        temporal: bool = False,
-        loss_weight: float = 1.0,
-    ) -> None:
-        self._name = name
-        self.path = path
-        self._shape = tuple(shape)
-        self._dtype = dtype
-        self.loss = loss
-        self.metrics = list(metrics)
-        self._temporal = temporal
-        self.loss_weight = loss_weight
+    name: str
+    path: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    loss: keras.losses.Loss
+    metrics: Sequence[keras.metrics.Metric] = ()
+    temporal: bool = False
+    loss_weight: float = 1.0
+
+    def __post_init__(self) -> None:
         self._value_shape: tuple[int | None, ...] | None = None
         self._joint = False
-        self._classes = _classes(loss, self._shape)
+        # How many classes labels may name; None where the loss takes no labels, or skips some.
+        self._classes: int | None = None
+        if self.shape and isinstance(self.loss, keras.losses.SparseCategoricalCrossentropy):
+            skips = self.loss.get_config().get("ignore_class") is not None
+            self._classes = None if skips else self.shape[-1]
 
     def conform(self, y: np.ndarray) -> np.ndarray:
         """Gives targets the last axis of an output of one number per record or timestep.
@@ -76,27 +70,23 @@ class Output:
         every other.
 
         Args:
-            y: ``(batch, ...)``.
+            y: ``(batch, ...)``, finite numbers.
 
         Raises:
             ComponentError: a class label that the output has no class for.
         """
-        if self._classes is not None and y.dtype.kind in "iuf":
-            self._check_labels(y, self._classes)
-        if self._shape[-1:] == (1,) and y.ndim == len(self._shape):
+        if self._classes is not None:
+            # TensorFlow itself answers a label out of range with a page that names nothing.
+            wrong = y[(y < 0) | (y >= self._classes) | (y % 1 != 0)]
+            if wrong.size:
+                raise ComponentError(
+                    f"{self.path}: expected class labels of '{self.name}' that are whole numbers "
+                    f"from 0 to {self._classes - 1}, got {wrong.flat[0]}; encode them in the "
+                    "transformer, or give the output a unit for each class"
+                )
+        if self.shape[-1:] == (1,) and y.ndim == len(self.shape):
             return y[..., np.newaxis]
         return y
-
-    def _check_labels(self, y: np.ndarray, classes: int) -> None:
-        """TensorFlow itself answers a label out of range with a page that names nothing."""
-        # NaN is left to feeding, which can name its record.
-        wrong = y[((y < 0) | (y >= classes) | (y % 1 != 0)) & ~np.isnan(y)]
-        if wrong.size:
-            raise ComponentError(
-                f"{self.path}: expected class labels of '{self._name}' that are whole numbers from "
-                f"0 to {classes - 1}, got {wrong.flat[0]}; encode them in the transformer, or give "
-                "the output a unit for each class"
-            )
 
     def check(self, y: np.ndarray, weighted: bool = False) -> None:
         """Tries loss and metrics on the shapes of a batch, computing nothing.
@@ -109,14 +99,8 @@ class Output:
             ComponentError: they cannot be compared with the output.
             Exception: whatever a project's own loss or metric raises, with the place added.
         """
-        if y.dtype.kind not in "biuf":
-            raise ComponentError(
-                f"{self.path}: expected targets of '{self._name}' that are numbers, "
-                f"got {y.dtype}; let the transformer encode them"
-            )
-        # As feeding will hand them over.
-        y = self.conform(y).astype("int64" if y.dtype.kind in "iu" else "float32")
-        fits_output = _fit(y.shape[1:], self._shape)
+        y = self.conform(y)
+        fits_output = _fit(y.shape[1:], self.shape)
         of_indices = type(self.loss).__name__ in _INDEX_LOSSES
         if _is_kerass(self.loss) and not fits_output and not of_indices:
             raise self._misfit("loss", self.loss, y, "the shapes differ")
@@ -127,13 +111,13 @@ class Output:
         if self._joint and weighted:
             raise ComponentError(
                 f"{self.path}.loss: expected a value for each record, to weigh it with the "
-                f"loader's sample weights of '{self._name}', got {type(self.loss).__name__}, "
+                f"loader's sample weights of '{self.name}', got {type(self.loss).__name__}, "
                 "which joins the records of a batch; leave the weights out or choose another loss"
             )
-        if self._temporal and not self._value_shape:
+        if self.temporal and not self._value_shape:
             raise ComponentError(
                 f"{self.path}.sample_weight_mode: expected an output with a time axis for "
-                f"'temporal', got '{self._name}' {show_shape(self._shape)}, "
+                f"'temporal', got '{self.name}' {show_shape(self.shape)}, "
                 "whose loss has one value per record; leave sample_weight_mode out"
             )
         weights = self._ones(y).shape[1:] if weighted else None
@@ -159,24 +143,18 @@ class Output:
         ones = self._ones(y)
         if w is None:
             return ones
-        given = np.asarray(w)
-        if given.dtype.kind not in "biuf":
-            raise ComponentError(
-                f"{self.path}: expected sample weights of '{self._name}' that are numbers, "
-                f"got {given.dtype}; see what the loader gives as weights"
-            )
         # Axes along which weights differ; those behind them must be of length 1.
-        depth = 2 if self._temporal and given.shape[:2] == ones.shape[:2] else 1
-        meaning = given.shape[:depth]
-        if meaning != ones.shape[:depth] or given.size != np.prod(meaning, dtype=int):
-            steps = f" or {ones.shape[:2]}" if self._temporal else ""
+        depth = 2 if self.temporal and w.shape[:2] == ones.shape[:2] else 1
+        meaning = w.shape[:depth]
+        if meaning != ones.shape[:depth] or w.size != np.prod(meaning, dtype=int):
+            steps = f" or {ones.shape[:2]}" if self.temporal else ""
             timed = ones.ndim > 1
             remedy = ", or per timestep with sample_weight_mode 'temporal'" if timed else ""
             raise ComponentError(
-                f"{self.path}: expected sample weights of '{self._name}' of shape "
-                f"({len(ones)},){steps}, got {given.shape}; give one weight per record{remedy}"
+                f"{self.path}: expected sample weights of '{self.name}' of shape "
+                f"({len(ones)},){steps}, got {w.shape}; give one weight per record{remedy}"
             )
-        fitted = given.reshape(meaning + (1,) * (ones.ndim - depth))
+        fitted = w.reshape(meaning + (1,) * (ones.ndim - depth))
         return np.ascontiguousarray(np.broadcast_to(fitted, ones.shape), dtype=np.float32)
 
     def _ones(self, y: np.ndarray) -> np.ndarray:
@@ -201,7 +179,7 @@ class Output:
 
         specs = [
             tf.TensorSpec((_BATCH, *y.shape[1:]), y.dtype),
-            tf.TensorSpec((_BATCH, *self._shape), self._dtype),
+            tf.TensorSpec((_BATCH, *self.shape), self.dtype),
         ]
         if weights is not None:
             specs.append(tf.TensorSpec((_BATCH, *weights), "float32"))
@@ -216,8 +194,8 @@ class Output:
                 raise self._misfit(key, component, y, first_line) from error
             error.add_note(
                 f"in {self.path}.{key}, {type(component).__name__} on targets "
-                f"{show_shape(y.shape[1:])} {y.dtype} and the network's output '{self._name}' "
-                f"{show_shape(self._shape)} {self._dtype}"
+                f"{show_shape(y.shape[1:])} {y.dtype} and the network's output '{self.name}' "
+                f"{show_shape(self.shape)} {self.dtype}"
             )
             raise
         return traced.structured_outputs
@@ -228,23 +206,15 @@ class Output:
         if kind in {"MeanMetricWrapper", "Crossentropy"}:
             kind = f"'{component.name}'"
         remedy = "make the targets the shape of the output, or choose another loss or metric"
-        if kind.startswith("Categorical") and y.ndim == len(self._shape):
+        if kind.startswith("Categorical") and y.ndim == len(self.shape):
             remedy = f"class indices as targets need Sparse{kind}"
-        elif kind.startswith("SparseCategorical") and _fit(y.shape[1:], self._shape):
+        elif kind.startswith("SparseCategorical") and _fit(y.shape[1:], self.shape):
             remedy = f"one-hot targets need {kind.removeprefix('Sparse')}"
         return ComponentError(
             f"{self.path}.{key}: expected targets that {kind} can compare with the network's "
-            f"output '{self._name}' {show_shape(self._shape)} {self._dtype}, got "
+            f"output '{self.name}' {show_shape(self.shape)} {self.dtype}, got "
             f"{show_shape(y.shape[1:])} {y.dtype} from loader and transformer ({why}); {remedy}"
         )
-
-
-def _classes(loss: keras.losses.Loss, shape: Sequence[int | None]) -> int | None:
-    """How many classes the labels may name; None where the loss takes no labels or skips some."""
-    if not isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
-        return None
-    skips = loss.get_config().get("ignore_class") is not None
-    return None if skips or not shape else shape[-1]
 
 
 def _fit(y: Sequence[int], output: Sequence[int | None]) -> bool:

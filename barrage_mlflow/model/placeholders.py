@@ -36,25 +36,27 @@ def fill_model(config: Mapping[str, Any], network_params: Mapping[str, Any]) -> 
     model = config["model"]
     params = dict(model["network"].get("params") or {})
     waiting = {name: value for name, value in params.items() if placeholder_name(value) != name}
-    _check_apart(waiting, network_params)
-    values = dict(network_params)
-    while ready := [n for n, v in waiting.items() if set(placeholder_names(v)) <= values.keys()]:
-        for name in ready:
-            values[name] = fill_placeholders(waiting.pop(name), values, f"{_PARAMS}.{name}")
-    # What still waits either names something unknown, which filling reports, or goes in a circle.
-    for name, value in waiting.items():
-        fill_placeholders(value, {**values, **waiting}, f"{_PARAMS}.{name}")
-    if waiting:
-        raise ConfigError(
-            [
-                Fault(
-                    f"{_PARAMS}.{name}",
-                    "expected a value that can be worked out, got placeholders in a circle",
-                    "give one of the params as a plain value",
-                )
-                for name in waiting
-            ]
+    faults = [
+        Fault(
+            f"{_PARAMS}.{name}",
+            f"the transformer's network_params have {name!a} too",
+            f"rename it, or write '{{{{{name}}}}}' to hand the transformer's on",
         )
+        for name in waiting
+        if name in network_params
+    ]
+    if faults:
+        raise ConfigError(faults)
+    values = dict(network_params)
+    while waiting:
+        ready = [n for n, v in waiting.items() if waiting.keys().isdisjoint(placeholder_names(v))]
+        if not ready:
+            message = "expected a value that can be worked out, got placeholders in a circle"
+            remedy = "give one of the params as a plain value"
+            raise ConfigError([Fault(f"{_PARAMS}.{name}", message, remedy) for name in waiting])
+        known = {**waiting, **values}
+        for name in ready:
+            values[name] = fill_placeholders(waiting.pop(name), known, f"{_PARAMS}.{name}")
     filled = {
         name: fill_placeholders(value, values, f"{_PARAMS}.{name}")
         for name, value in params.items()
@@ -64,18 +66,3 @@ def fill_model(config: Mapping[str, Any], network_params: Mapping[str, Any]) -> 
         "network": {**model["network"], "params": filled},
         "outputs": fill_placeholders(model["outputs"], values, "$.model.outputs"),
     }
-
-
-def _check_apart(own: Mapping[str, Any], network_params: Mapping[str, Any]) -> None:
-    """Refuse names that the config and the transformer both give a value."""
-    faults = [
-        Fault(
-            f"{_PARAMS}.{name}",
-            f"the transformer's network_params hold {name!a} too",
-            f"rename it, or write '{{{{{name}}}}}' to hand the transformer's on",
-        )
-        for name in own
-        if name in network_params
-    ]
-    if faults:
-        raise ConfigError(faults)

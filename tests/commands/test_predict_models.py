@@ -15,7 +15,6 @@ from predict_parts import score_file
 from small import small_config, small_frame
 
 from barrage_mlflow import BarrageModel, RecordError, Scorer, train
-from barrage_mlflow.evaluation.measure import evaluate
 from barrage_mlflow.scoring.pyfunc import load_scorer
 
 pytestmark = pytest.mark.usefixtures("small_parts")
@@ -104,10 +103,6 @@ def test_a_model_that_has_a_process_of_its_own_scores_files_too(
     assert done.records == 70
     scores = np.array(pq.read_table("scores.parquet")["label"].to_pylist(), np.float32)
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
-    labelled = frame.assign(label=[0, 1] * 35)
-    labelled.to_csv("labelled.csv", index=False)
-    metrics = evaluate(Scorer.load(trained[0]), labelled).metrics
-    assert evaluate(scorer, "labelled.csv").metrics == metrics
     frame["a"] = ["many" if row == 9 else cell for row, cell in enumerate(frame["a"])]
     frame.to_csv("records.csv", index=False)
     with pytest.raises(RecordError, match=r"record 5, column 'a': expected a number, got") as bad:

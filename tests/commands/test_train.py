@@ -168,18 +168,3 @@ def test_what_breaks_before_the_run_is_opened_ends_the_one_that_mlflow_opened(
     run = mlflow.get_run(opened.info.run_id)
     assert run.info.status == "FAILED"
     assert run.data.tags["barrage.error"].startswith("missing.csv: no such file")
-
-
-def test_a_training_in_its_mlflow_run() -> None:
-    result = train(
-        small_config(solver__epochs=1), TRAIN, VALIDATION, experiment="small", run_name="first"
-    )
-    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    assert (run.info.run_id, run.info.status) == (result.run_id, "FINISHED")
-    assert run.info.run_name == "first"
-    assert mlflow.get_experiment(run.info.experiment_id).name == "small"
-    assert run.data.params["dataset.seed"] == "7"
-    assert run.data.tags["barrage.keras"].startswith("3.")
-    assert len(run.inputs.dataset_inputs) == 2
-    assert mlflow.get_logged_model(result.model_uri.removeprefix("models:/")).metrics
-    assert mlflow.active_run() is None

@@ -224,9 +224,6 @@ def test_the_look_at_every_value_tells_what_columns_hold(tmp_path):
     }  # fmt: skip
     assert records.scan().columns == want
     assert Records.read(pd.read_parquet(records.source)).scan().columns == want
-    assert [name for name in columns if records.has_missing(name)] == ["f", "s", "g", "u", "n"]
-    with pytest.raises(RecordError, match=r"^t\.parquet: no column 'q'"):
-        records.has_missing("q")
 
 
 def test_the_look_is_taken_once_for_a_set_and_its_namesakes(tmp_path, monkeypatch):

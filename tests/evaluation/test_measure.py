@@ -189,13 +189,6 @@ def test_a_model_with_other_code_is_measured_by_its_own(
         assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_records_that_cannot_be_evaluated(result: TrainingResult) -> None:
-    scorer = Scorer.load(result.artifact_dir)
+def test_no_records(result: TrainingResult) -> None:
     with pytest.raises(RecordError, match=r"no records"):
-        evaluate(scorer, VALIDATION[:0])
-    with pytest.raises(KeyError, match=r"label") as error:
-        evaluate(scorer, VALIDATION.drop(columns="label"))
-    assert error.value.__notes__ == [
-        "in record 0, stage load, component parts.Loader",
-        "the records: no column 'label'; the columns are 'a', 'b', 'weight'",
-    ]
+        evaluate(Scorer.load(result.artifact_dir), VALIDATION[:0])

@@ -1,11 +1,13 @@
 """Names of outputs and of what is logged, against networks that really train."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from golden_messages import messages
 from objective_parts import BOTH, HERE, X, Y, config, output, prepared, trained
 
 from barrage_mlflow.config.monitors import known_monitors
-from barrage_mlflow.errors import ConfigError
 
 MEASURED = output("y", "mse", "mae", "mae", {"import": "keras.metrics.R2Score"})
 
@@ -59,71 +61,22 @@ def renamed(*names):
     return [{"import": "mae", "params": {"name": name}} for name in names]
 
 
-def taken(place, name, owner):
-    return (
-        f".outputs[0].metrics[{place}]: expected a log name of its own, got '{name}', which is "
-        f'that of {owner}; give the metric another "name" in its params'
-    )
+TWO = "species_and_mass"
+TAKEN = renamed("loss", "learning_rate", "val_loss", "val_mae", "mae")
+FAULTS = {
+    "an output that the network has not": lambda: prepared(
+        config(TWO, output("Z", "mse"), output("mass", "mse"))
+    ),
+    "an output that is mistyped": lambda: prepared(
+        config(TWO, output("specie", "mse"), output("mass", "mse"))
+    ),
+    "names that are taken": lambda: prepared(config("one", output("y", "mse", *TAKEN))),
+    "a name that a layer's metric has": lambda: prepared(
+        config("one", output("y", "mse", *renamed("activity")), holding=True)
+    ),
+}
 
 
-NO_ENTRY = (
-    ".outputs: expected an entry for each output of the network ('mass', 'species'), got none for "
-    "'species'; add it, or build the network without it"
-)
-
-
-@pytest.mark.parametrize(
-    ("given", "lines"),
-    [
-        (
-            config("species_and_mass", output("Z", "mse"), output("mass", "mse")),
-            [
-                ".outputs[0].name: expected an output of the network ('mass', 'species'), got 'Z'; "
-                "name the layer, or return the outputs as a dict",
-                NO_ENTRY,
-            ],
-        ),
-        (
-            config(
-                "species_and_mass",
-                output("specie", "mse", loss_weight=1),
-                output("mass", "mse", loss_weight=1),
-                output("mass", "mse", loss_weight=1),
-            ),
-            [
-                ".outputs[0].name: expected an output of the network ('mass', 'species'), got "
-                "'specie'; did you mean 'species'?",
-                ".outputs[1].name: expected each name once, got 'mass' again; remove one",
-                ".outputs[2].name: expected each name once, got 'mass' again; remove one",
-                NO_ENTRY,
-            ],
-        ),
-        (
-            config(
-                "one",
-                output("y", "mse", *renamed("loss", "learning_rate", "val_loss", "val_mae", "mae")),
-            ),
-            [
-                taken(0, "loss", "$.model"),
-                taken(1, "learning_rate", "the learning rate"),
-                taken(2, "val_loss", "$.model"),
-                taken(4, "mae", "$.model.outputs[0].metrics[3]"),
-            ],
-        ),
-        (
-            config("one", output("y", "mse", *renamed("activity")), holding=True),
-            [taken(0, "activity", "a layer's metric")],
-        ),
-    ],
-)
-def test_names_that_do_not_fit(given, lines):
-    with pytest.raises(ConfigError, match="expected") as caught:
-        prepared(given)
-    assert str(caught.value).splitlines() == [f"$.model{line}" for line in lines]
-
-
-def test_placeholders_reach_losses_and_metrics():
-    metric = {"import": "TopKCategoricalAccuracy", "params": {"k": "{{ k }}"}}
-    given = config("one", output("y", "categorical_crossentropy", metric))
-    _, objective = prepared(given, {"k": 2})
-    assert objective.outputs["y"].metrics[0].get_config()["k"] == 2
+def test_names_that_do_not_fit():
+    golden = Path(__file__).with_name("golden_names.txt")
+    assert messages(FAULTS) == golden.read_text("utf-8")

@@ -28,11 +28,6 @@ def test_values_of_both_sources_keep_their_type_everywhere_in_the_model():
     assert given == before
 
 
-def test_params_may_be_left_out():
-    model = {"network": {"import": "my.network"}, "outputs": []}
-    assert fill_model({"model": model}, {})["network"]["params"] == {}
-
-
 def test_a_param_hands_a_value_on_under_its_own_name():
     assert fill_model(config({"size": "{{size}}"}), {"size": 7})["network"]["params"] == {"size": 7}
 

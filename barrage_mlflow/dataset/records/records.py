@@ -452,19 +452,6 @@ class Records(Sequence[Record]):
             self._table.scans[ends] = scan(self)
         return self._table.scans[ends]
 
-    def has_missing(self, name: str) -> bool:
-        """Whether a record lacks a value in a column.
-
-        Raises:
-            RecordError: there is no such column, or a file is damaged.
-
-        Example:
-            >>> Records.read([{"a": 1}, {"a": None}]).has_missing("a")
-            True
-        """
-        self._check_names([name])
-        return self.scan().columns[name].missing
-
     def digest(self) -> str:
         """A fingerprint of the whole content: equal for equal content, wherever it came from.
 
