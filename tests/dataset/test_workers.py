@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from barrage_mlflow.dataset import place_of
 from barrage_mlflow.dataset.feeding import workers as workers_module
-from barrage_mlflow.dataset.feeding.worker import pack, receive, send, serve
+from barrage_mlflow.dataset.feeding.wire import pack, receive, send, unpack
+from barrage_mlflow.dataset.feeding.worker_main import serve
 from barrage_mlflow.dataset.feeding.workers import Workers
 from barrage_mlflow.errors import ComponentError
 
@@ -377,8 +378,8 @@ def test_a_worker_answers_until_nobody_listens():
             send(here, pack(message))
         here.shutdown(socket.SHUT_WR)
         serve(there)
-        assert [receive(here).value() for _ in range(2)] == [None, "a"]
-        assert receive(here).value().error.startswith("ValueError: could not convert 'many'")
+        assert [unpack(receive(here)) for _ in range(2)] == [(None, None), ("a", None)]
+        assert unpack(receive(here))[1][0].startswith("ValueError: could not convert 'many'")
     here, there = socket.socketpair()
     with here, there:
         send(here, pack(worker_jobs.fails))
