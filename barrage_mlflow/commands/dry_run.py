@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.commands.shape_table import ShapeTable, show_made
 from barrage_mlflow.config import Document, add_project_path
-from barrage_mlflow.dataset import Records, RecordSource, make_plan
+from barrage_mlflow.dataset import Records, RecordSource, make_feed_plan
 from barrage_mlflow.dataset.types import PARTS
 from barrage_mlflow.errors import BarrageError
 from barrage_mlflow.training.prepare import Made, Watch, build_feeder, prepare, read_sets, resolve
@@ -139,7 +139,7 @@ def _run(
     (folder / artifacts.CHECKPOINTS).mkdir()
     plan = prepare(small, sets, folder / artifacts.TRANSFORMER, report)
     feeder = build_feeder(config, folder)
-    feeding = make_plan(plan.train, plan.specs, sets["train"], size, feeder)
+    feeding = make_feed_plan(plan.train, plan.specs, sets["train"], size, feeder)
     report.feeding = str(feeding).splitlines()
     validated = sets["validation"][:size]
     plan = replace(plan, sets={**sets, "validation": validated})

@@ -16,7 +16,7 @@ from barrage_mlflow.dataset.components.loader import KeySelector, RecordLoader
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import Place, place_of
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer, RecordTransformer
-from barrage_mlflow.dataset.feeding.batches import TrainBatches, ValidationBatches
+from barrage_mlflow.dataset.feeding.batches import Batches, TrainBatches
 from barrage_mlflow.dataset.feeding.blocks import Blocks, read_ahead
 from barrage_mlflow.dataset.feeding.conform import (
     ArraySpec,
@@ -25,7 +25,7 @@ from barrage_mlflow.dataset.feeding.conform import (
     show_shape,
 )
 from barrage_mlflow.dataset.feeding.feeder import Feeder
-from barrage_mlflow.dataset.feeding.plan import Plan, make_plan
+from barrage_mlflow.dataset.feeding.plan import FeedPlan, make_feed_plan
 from barrage_mlflow.dataset.records.column_specs import (
     ColumnSpec,
     as_specified,
@@ -46,9 +46,11 @@ from barrage_mlflow.dataset.types import (
 __all__ = [
     "ArraySpec",
     "Augmentor",
+    "Batches",
     "Blocks",
     "ColumnSpec",
     "DataRecord",
+    "FeedPlan",
     "Feeder",
     "IdentityTransformer",
     "KeySelector",
@@ -56,7 +58,6 @@ __all__ = [
     "Parts",
     "Pipeline",
     "Place",
-    "Plan",
     "Record",
     "RecordLoader",
     "RecordMode",
@@ -65,7 +66,6 @@ __all__ = [
     "RecordTransformer",
     "Records",
     "TrainBatches",
-    "ValidationBatches",
     "as_specified",
     "build_augmentors",
     "build_loader",
@@ -78,7 +78,7 @@ __all__ = [
     "fit_and_save",
     "length",
     "load_pipeline",
-    "make_plan",
+    "make_feed_plan",
     "native",
     "place_of",
     "read_ahead",

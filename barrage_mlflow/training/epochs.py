@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from barrage_mlflow.dataset import Records, TrainBatches, ValidationBatches
+from barrage_mlflow.dataset import Batches, Records, TrainBatches
 from barrage_mlflow.errors import RecordError
 from barrage_mlflow.services import BestCheckpoint, Checkpoint, build_callbacks
 from barrage_mlflow.solver import build_learning_rate_reducer
@@ -79,9 +79,10 @@ def train_epochs(
         )
         logger.info("feeding: %s", train.plan)
         watch.reach(VALIDATION)
-        validation = ValidationBatches(
+        validation = Batches(
             plan.sets["validation"], plan.validation, plan.specs, solver["batch_size"], feeder
         )
+        validation.check_first()  # now, not at the end of an epoch
         watch.reach(TRAIN)
         fit(
             plan.network,

@@ -15,7 +15,7 @@ from barrage_mlflow.dataset import (
     conform_targets,
 )
 from barrage_mlflow.dataset.components.places import component_name
-from barrage_mlflow.dataset.feeding.counts import sample_counts
+from barrage_mlflow.dataset.feeding.sample_counts import sample_counts
 from barrage_mlflow.errors import ComponentError, RecordError
 
 TRAIN, SCORE = RecordMode.TRAIN, RecordMode.SCORE

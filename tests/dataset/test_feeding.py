@@ -10,6 +10,7 @@ import pytest
 from barrage_mlflow.dataset import (
     ArraySpec,
     Augmentor,
+    Batches,
     Blocks,
     Feeder,
     IdentityTransformer,
@@ -18,7 +19,6 @@ from barrage_mlflow.dataset import (
     RecordMode,
     Records,
     TrainBatches,
-    ValidationBatches,
     place_of,
     read_ahead,
 )
@@ -42,7 +42,7 @@ def batches(weights=None, augmentors=(), mode=TRAIN, records=RECORDS, **options)
     made = Pipeline(loader, IdentityTransformer(mode, loader), augmentors)
     if mode is TRAIN:
         return TrainBatches(records, made, FLOAT, **{"batch_size": 4, "seed": 1, **options})
-    return ValidationBatches(records, made, FLOAT, 4)
+    return Batches(records, made, FLOAT, 4)
 
 
 def cut_batches(blocks, size=4):
@@ -70,7 +70,7 @@ def test_an_epoch_gives_every_record_once_conformed():
 def test_a_validation_set_that_does_not_fit_is_found_before_training():
     lacking = Records.read([{"a": 1, "y": 0}], name="validation.csv")
     with pytest.raises(RecordError, match="no column") as error:
-        batches(mode=RecordMode.VALIDATION, records=lacking)
+        batches(mode=RecordMode.VALIDATION, records=lacking).check_first()
     assert str(error.value) == "validation.csv: no column 'b'; the columns are 'a', 'y'"
     assert error.value.__notes__ == [
         "in validation.csv, record 0, stage load, component KeySelector"
@@ -114,11 +114,9 @@ def test_validation_keeps_the_order_of_the_records():
 
 def test_an_empty_set_is_refused():
     empty = Records.read([{"a": 1}], name="train.csv")[:0]
-    fault = r"^train\.csv holds no records to train on; give at least one$"
-    with pytest.raises(RecordError, match=fault):
-        batches(records=empty)
-    with pytest.raises(RecordError, match=r"^the validation set holds no records to validate on"):
-        batches(mode=RecordMode.VALIDATION, records=Records.read([]))
+    for mode in (TRAIN, RecordMode.VALIDATION):
+        with pytest.raises(RecordError, match=r"^train\.csv holds no records; give at least one$"):
+            batches(mode=mode, records=empty)
 
 
 def test_a_record_that_cannot_be_fed_is_named_by_its_place_in_the_file(tmp_path):

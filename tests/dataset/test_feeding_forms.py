@@ -13,16 +13,16 @@ from loops import run
 
 from barrage_mlflow.dataset import (
     ArraySpec,
+    Batches,
     Blocks,
     Feeder,
     RecordMode,
     Records,
     TrainBatches,
-    ValidationBatches,
     build_augmentors,
     fit_and_save,
     load_pipeline,
-    make_plan,
+    make_feed_plan,
 )
 from barrage_mlflow.errors import ComponentError
 
@@ -88,7 +88,7 @@ class Sets:
         self.train = TrainBatches(
             records[0], train, SPECS, BATCH, seed=3, feeder=self.feeder, **dict(options)
         )
-        self.validation = ValidationBatches(records[1], validation, SPECS, BATCH, self.feeder)
+        self.validation = Batches(records[1], validation, SPECS, BATCH, self.feeder)
 
     def __enter__(self):
         self.feeder.__enter__()
@@ -261,7 +261,7 @@ def test_the_plan_prints_itself(tmp_path, sources, forms, augmentors, way, expec
 def test_the_plan_asks_for_fixed_shapes(tmp_path, sources):
     with Sets(tmp_path, sources, FORMS[3], ()) as sets:
         specs = {**SPECS, "point": ArraySpec((None,), "float32")}
-        plan = make_plan(sets.pipeline, specs, sources["train"]["frame"], BATCH)
+        plan = make_feed_plan(sets.pipeline, specs, sources["train"]["frame"], BATCH, sets.feeder)
     assert str(plan).splitlines() == [
         "by the record; made anew in every epoch; on the training thread",
         "faster: give the network's inputs fixed shapes, so that records are kept as arrays",

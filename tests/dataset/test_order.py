@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.dataset.feeding.counts import sample_counts
 from barrage_mlflow.dataset.feeding.order import Order
+from barrage_mlflow.dataset.feeding.sample_counts import sample_counts
 from barrage_mlflow.errors import RecordError
 
 quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])

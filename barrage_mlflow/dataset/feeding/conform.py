@@ -6,10 +6,11 @@ Whatever does not fit is named with its record, column and value before TensorFl
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import ComponentError, RecordError
 
 _NO_VALUE = object()
+_Error: TypeAlias = Callable[..., RecordError]
+"""Called with the record, the message and the value at fault, if one is."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,9 @@ def conform_inputs(
     conformed = {}
     for name, spec in specs.items():
         columns = loader.columns_of(name)
-        fed = _Fed(x[name], f"input '{name}'", columns, records, loader, transformer)
-        array = fed.strings() if spec.dtype == "string" else fed.numbers(spec.dtype)
-        conformed[name] = fed.shaped(array, spec)
+        error = partial(_error, f"input '{name}'", columns, records, loader, transformer)
+        strings_or_numbers = _strings if spec.dtype == "string" else _numbers
+        conformed[name] = _shaped(strings_or_numbers(x[name], spec.dtype, error), spec, error)
     return conformed
 
 
@@ -129,109 +132,104 @@ def conform_targets(
     targets = {}
     for name, array in y.items():
         columns = loader.columns_of(name)
-        fed = _Fed(array, f"output '{name}'", columns, records, loader, transformer)
-        targets[name] = fed.numbers("int64" if array.dtype.kind in "iu" else "float32")
+        error = partial(_error, f"output '{name}'", columns, records, loader, transformer)
+        dtype = "int64" if array.dtype.kind in "iu" else "float32"
+        targets[name] = _numbers(array, dtype, error)
     if w is None:
         return targets, None
     weights = {}
     for name, array in w.items():
         keys = getattr(loader, "sample_weights", {}).get(name, [])
         columns = [keys] if isinstance(keys, str) else list(keys)
-        fed = _Fed(array, f"sample weight '{name}'", columns, records, loader, transformer)
-        weights[name] = fed.numbers("float32")
+        error = partial(_error, f"sample weight '{name}'", columns, records, loader, transformer)
+        weights[name] = _numbers(array, "float32", error)
     return targets, weights
 
 
-@dataclass(frozen=True, eq=False)
-class _Fed:
-    """An array on its way into the network, and what its errors are made of.
+def _shaped(array: Array, spec: ArraySpec, error: _Error) -> Array:
+    """The conformed array in the shape that the network takes."""
+    shape = array.shape[1:]
+    if spec.takes(shape):
+        return array
+    if shape == () and spec.takes((1,)):
+        return array[:, np.newaxis]
+    if shape == (1,) and spec.shape == ():
+        return array[:, 0]
+    raise error(0, f"expected the shape {show_shape(spec.shape)}, got {show_shape(shape)}")
 
-    Attributes:
-        array: ``(batch, ...)``.
-        what: what messages call it, ``"input 'x'"``.
+
+def _strings(array: Array, dtype: str, error: _Error) -> Array:
+    """The array as objects, each a string."""
+    for index, value in np.ndenumerate(array):
+        if not isinstance(value, (str, bytes)):
+            raise error(index[0], f"expected a {dtype}, got {shown(value)}", value)
+    return array.astype(object)
+
+
+def _numbers(array: Array, dtype: str, error: _Error) -> Array:
+    """The numbers as ``dtype``, none of them NaN, infinite or changed beyond rounding."""
+    wanted = np.dtype(dtype)
+    if array.dtype.kind not in "iufb":
+        for index, value in np.ndenumerate(array):
+            if not isinstance(value, (bool, int, float, np.number, np.bool_, Decimal)):
+                raise error(index[0], f"expected a number, got {shown(value)}", value)
+        array = array.astype(np.float64)
+    if array.dtype.kind in "iub" and wanted.kind == "f" and wanted.itemsize >= 4:
+        return array.astype(wanted)
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = array.astype(wanted, copy=False)
+    fits = np.isfinite(cast) if wanted.kind == "f" else cast == array
+    if fits.all():
+        return cast
+    index = tuple(np.argwhere(~fits)[0])
+    value = array[index].item()
+    whole = "" if wanted.kind == "f" else "whole "
+    message = f"expected a {whole}number within {dtype}, got {value!r}"
+    if not math.isfinite(value):
+        message = f"expected a number, got {shown(value)}"
+    raise error(index[0], message, value)
+
+
+def _error(
+    what: str,
+    columns: Sequence[str],
+    records: Records,
+    loader: RecordLoader,
+    transformer: RecordTransformer | None,
+    index: int,
+    message: str,
+    value: Any = _NO_VALUE,
+) -> RecordError:
+    """The error for one record of a batch.
+
+    Args:
+        what: what does not fit, ``"input 'x'"``.
         columns: what it was made of, as far as the loader knows.
         records: what the batch was made of.
         loader: what loaded it.
         transformer: what it came through.
+        index: the record.
+        message: what was expected, and what came.
+        value: the value at fault, if one is.
     """
-
-    array: Array
-    what: str
-    columns: Sequence[str]
-    records: Records
-    loader: RecordLoader
-    transformer: RecordTransformer | None
-
-    def shaped(self, array: Array, spec: ArraySpec) -> Array:
-        """The conformed array in the shape that the network takes."""
-        shape = array.shape[1:]
-        if spec.takes(shape):
-            return array
-        if shape == () and spec.takes((1,)):
-            return array[:, np.newaxis]
-        if shape == (1,) and spec.shape == ():
-            return array[:, 0]
-        wanted = show_shape(spec.shape)
-        raise self.error(0, f"expected the shape {wanted}, got {show_shape(shape)}")
-
-    def strings(self) -> Array:
-        """The array as objects, each a string."""
-        for index, value in np.ndenumerate(self.array):
-            if not isinstance(value, (str, bytes)):
-                raise self.error(index[0], f"expected a string, got {shown(value)}", value)
-        return self.array.astype(object)
-
-    def numbers(self, dtype: str) -> Array:
-        """The numbers as ``dtype``, none of them NaN, infinite or changed beyond rounding."""
-        wanted = np.dtype(dtype)
-        array = self.array if self.array.dtype.kind in "iufb" else self._of_objects()
-        if array.dtype.kind in "iub" and wanted.kind == "f" and wanted.itemsize >= 4:
-            return array.astype(wanted)
-        with np.errstate(over="ignore", invalid="ignore"):
-            cast = array.astype(wanted, copy=False)
-        fits = np.isfinite(cast) if wanted.kind == "f" else cast == array
-        if fits.all():
-            return cast
-        index = tuple(int(axis[0]) for axis in np.nonzero(~fits))
-        value = array[index].item()
-        whole = "" if wanted.kind == "f" else "whole "
-        message = f"expected a {whole}number within {dtype}, got {value!r}"
-        if not math.isfinite(value):
+    record = records[int(index)]
+    columns = [column for column in columns if column in records.columns]
+    component, where = _last_of(loader, transformer), records.place(int(index))
+    # After a transformer the axes of an array need be columns no more: which of them holds
+    # the value shows in the record itself.
+    holding = [column for column in columns if _holds(record[column], value)]
+    if holding:
+        columns, component = holding, component_name(loader)
+        if isinstance(value, str) and isinstance(record[columns[0]], str):
+            where, value = find_word(records, int(index), columns[0])
             message = f"expected a number, got {shown(value)}"
-        raise self.error(index[0], message, value)
-
-    def _of_objects(self) -> Array:
-        """The numbers of an array of objects as float64."""
-        numbers = np.empty(self.array.shape, dtype=np.float64)
-        for index, value in np.ndenumerate(self.array):
-            if not isinstance(value, (bool, int, float, np.number, np.bool_, Decimal)):
-                message = f"expected a number, got {shown(value)}"
-                raise self.error(index[0], message, value, wants_number=True)
-            numbers[index] = value
-        return numbers
-
-    def error(
-        self, index: int, message: str, value: Any = _NO_VALUE, wants_number: bool = False
-    ) -> RecordError:
-        """The error for record ``index`` of the batch; ``value`` is the one at fault, if one is."""
-        record = self.records[index]
-        columns = [column for column in self.columns if column in self.records.columns]
-        component, where = _last_of(self.loader, self.transformer), self.records.place(index)
-        # After a transformer the axes of an array need be columns no more: which of them holds
-        # the value shows in the record itself.
-        holding = [column for column in columns if _holds(record[column], value)]
-        if holding:
-            columns, component = holding, component_name(self.loader)
-            if wants_number and isinstance(record[columns[0]], str):
-                where, value = find_word(self.records, index, columns[0])
-                message = f"expected a number, got {shown(value)}"
-        words = ", ".join(f"'{column}'" for column in columns)
-        of_columns = f", column{'s' if len(columns) > 1 else ''} {words}" if columns else ""
-        error = RecordError(
-            f"{where}: {self.what}{of_columns}: {message} (stage feed, component {component})"
-        )
-        error.barrage_place = Place(where, "feed", component)  # type: ignore[attr-defined]
-        return error
+    words = ", ".join(f"'{column}'" for column in columns)
+    of_columns = f", column{'s' if len(columns) > 1 else ''} {words}" if columns else ""
+    error = RecordError(
+        f"{where}: {what}{of_columns}: {message} (stage feed, component {component})"
+    )
+    error.barrage_place = Place(where, "feed", component)  # type: ignore[attr-defined]
+    return error
 
 
 def _last_of(loader: RecordLoader, transformer: RecordTransformer | None) -> str:
@@ -242,8 +240,6 @@ def _last_of(loader: RecordLoader, transformer: RecordTransformer | None) -> str
 
 def _holds(raw: Any, value: Any) -> bool:
     """Whether a record's value is, or has in it, the one at fault."""
-    if value is _NO_VALUE:
-        return False
     if isinstance(raw, list):
         return any(_holds(item, value) for item in raw)
     return bool(raw == value) or (is_missing(raw) and is_missing(value))

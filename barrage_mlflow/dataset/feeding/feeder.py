@@ -1,4 +1,4 @@
-"""What the sets of a training share: worker processes, and the folder of what is kept on disk."""
+"""What the sets of a training share: worker processes, and the folder of a cache on disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from barrage_mlflow.dataset.feeding.maker import BlockMaker, Task
+from barrage_mlflow.dataset.feeding.block_maker import BlockMaker, Task
 from barrage_mlflow.dataset.feeding.workers import Workers
 from barrage_mlflow.dataset.types import DataRecord
 
@@ -24,14 +24,15 @@ class Feeder(AbstractContextManager["Feeder"]):
     Args:
         workers: how many processes make records where a component works by the record; 0 for
             none.
-        cache: keep transformed records ``"memory"`` or on ``"disk"``; left out, only those of
+        cache: keep transformed records in ``"memory"`` or on ``"disk"``; left out, only those of
             components that work by the batch are kept, in memory.
         shuffle_window: how many draws of a Parquet source to shuffle at once, unless a single row
             group has more; left out, the whole set.
         folder: where a cache on disk goes; removed at the end.
 
     Attributes:
-        workers: as given, like ``cache``, ``shuffle_window`` and ``folder``.
+        workers: as given, like ``cache`` and ``shuffle_window``.
+        folder: where a cache on disk goes; None where there is none.
 
     Example:
         >>> with Feeder(workers=2) as feeder:
@@ -46,10 +47,10 @@ class Feeder(AbstractContextManager["Feeder"]):
         shuffle_window: int | None = None,
         folder: Path | None = None,
     ) -> None:
-        self.folder = folder
         self.workers = workers
         self.cache = cache
         self.shuffle_window = shuffle_window
+        self.folder = folder if cache == "disk" else None
         self._makers: dict[str, BlockMaker] = {}
         self._pool: Workers | None = None
 
@@ -69,9 +70,9 @@ class Feeder(AbstractContextManager["Feeder"]):
         yield from self._pool.map(tasks)
 
     def close(self) -> None:
-        """End the processes, and remove a cache on disk."""
+        """End the processes, and remove the folder of a cache on disk."""
         self._end_processes()
-        if self.cache == "disk" and self.folder is not None:
+        if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end_processes(self) -> None:
@@ -85,4 +86,4 @@ class Feeder(AbstractContextManager["Feeder"]):
 
 def _make_block(makers: Mapping[str, BlockMaker], task: Task) -> DataRecord:
     """The job of a worker process."""
-    return task.make(makers[task.role])
+    return makers[task.role].make(task)

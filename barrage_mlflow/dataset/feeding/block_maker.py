@@ -17,54 +17,28 @@ from barrage_mlflow.dataset.types import DataRecord, pick
 from barrage_mlflow.errors import RecordError
 
 
-@dataclass(frozen=True)
-class KeepTask:
-    """Make some records of a set as they are kept for all epochs: before augmentors.
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A block to be made, of some draws of an epoch or of some records as they follow each other.
 
     Attributes:
         role: of the set, ``"train"`` or ``"validation"``.
-        start: the first of the records.
-        stop: the one behind the last.
-    """
-
-    role: str
-    start: int
-    stop: int
-
-    def make(self, maker: BlockMaker) -> DataRecord:
-        """The block."""
-        return maker.keep(maker.records[self.start : self.stop])
-
-    def __str__(self) -> str:
-        return f"records {self.start} to {self.stop - 1} of the {self.role} set"
-
-
-@dataclass(frozen=True, eq=False)
-class DrawTask:
-    """Make some draws of an epoch, augmented.
-
-    Attributes:
-        role: of the set, ``"train"``.
-        window: the draws.
-        epoch: of which they are, from 0.
-        kept: what is kept for them, if they were loaded and transformed before.
+        window: the draws; without an epoch, consecutive records of the set.
+        epoch: from 0; None for records in the order of the set, which are not augmented.
+        cached: what the cache has of the draws, if they were loaded and transformed before.
     """
 
     role: str
     window: Window
-    epoch: int
-    kept: DataRecord | None = None
-
-    def make(self, maker: BlockMaker) -> DataRecord:
-        """The block."""
-        return maker.draw(self.window, self.epoch, self.kept)
+    epoch: int | None = None
+    cached: DataRecord | None = None
 
     def __str__(self) -> str:
-        first, count = self.window.first, len(self.window.rows)
-        return f"draws {first} to {first + count - 1} of epoch {self.epoch + 1}"
-
-
-Task = KeepTask | DrawTask
+        first = self.window.first
+        last = first + len(self.window.rows) - 1
+        if self.epoch is None:
+            return f"records {first} to {last} of the {self.role} set"
+        return f"draws {first} to {last} of epoch {self.epoch + 1}"
 
 
 class BlockMaker:
@@ -78,7 +52,7 @@ class BlockMaker:
             go to another process.
         specs: what the network takes: input name → spec.
         seed: seeds the augmentors.
-        counts: the column of how often a pass draws each record of a row group.
+        sample_count: the column of how often a pass draws each record of a row group.
 
     Example:
         >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
@@ -86,7 +60,7 @@ class BlockMaker:
         >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.TRAIN, loader))
         >>> records = Records.read([{"a": 1, "b": 0}, {"a": 2, "b": 1}])
         >>> maker = BlockMaker(records, pipeline, {"x": ArraySpec((), "float32")})
-        >>> DrawTask("train", Window(np.array([1, 0]), first=0), epoch=0).make(maker)
+        >>> maker.make(Task("train", Window(np.array([1, 0]), first=0), epoch=0))
         ({'x': array([2., 1.], dtype=float32)}, {'y': array([1, 0])})
     """
 
@@ -96,13 +70,13 @@ class BlockMaker:
         pipeline: Pipeline,
         specs: Mapping[str, ArraySpec],
         seed: int = 0,
-        counts: str | None = None,
+        sample_count: str | None = None,
     ) -> None:
         self.records = records
         self.pipeline = pipeline
         self._specs = dict(specs)
         self._seed = seed
-        self._counts = counts
+        self._sample_count = sample_count
         self._read: tuple[tuple[tuple[int, int], ...], Records] | None = None
         self._columns: list[str] | None = None
 
@@ -113,33 +87,38 @@ class BlockMaker:
             self._columns = list(columns_read(self.pipeline.loader, self.records[:SAMPLE]))
         return self._columns
 
-    def keep(self, records: Records) -> DataRecord:
-        """Records as they are kept for all epochs: all that comes before augmentors."""
-        data = self.pipeline.load_and_transform(records)
-        return data if self.pipeline.augmentors else self._feed(data, records)
-
-    def draw(self, window: Window, epoch: int, kept: DataRecord | None = None) -> DataRecord:
-        """The records that some draws of an epoch give; see :class:`DrawTask`."""
+    def make(self, task: Task) -> DataRecord:
+        """The block of a task."""
+        window = task.window
+        if task.epoch is None:
+            return self.make_plain(self.records[window.first : window.first + len(window.rows)])
         source = self._source(window)
         records = source.take(window.rows)
-        if kept is None and window.groups and len(window.rows) == len(source):
+        if task.cached is not None:
+            data = task.cached
+        elif window.groups and len(window.rows) == len(source):
             # In the order of the file, in which columns are views.
             data = pick(self.pipeline.load_and_transform(source), window.rows)
         else:
-            data = self.pipeline.load_and_transform(records) if kept is None else kept
+            data = self.pipeline.load_and_transform(records)
         augmentors = self.pipeline.augmentors
         if not augmentors:
-            return self._feed(data, records)
+            return self._conform(data, records)
         positions = np.arange(window.first, window.first + len(window.rows))
         varied = augment(
-            data, augmentors, records, seed=self._seed, epoch=epoch, positions=positions
+            data, augmentors, records, seed=self._seed, epoch=task.epoch, positions=positions
         )
         try:
-            return self._feed(varied, records)
+            return self._conform(varied, records)
         except RecordError as error:
             names = ", ".join(augmentor.name for augmentor in augmentors)
             error.add_note(f"what was fed had come through the augmentors: {names}")
             raise
+
+    def make_plain(self, records: Records) -> DataRecord:
+        """Records up to what comes before augmentors, which is the same in every epoch."""
+        data = self.pipeline.load_and_transform(records)
+        return data if self.pipeline.augmentors else self._conform(data, records)
 
     def _source(self, window: Window) -> Records:
         """What the rows of a window count: the set, or the row groups that it draws from."""
@@ -148,11 +127,11 @@ class BlockMaker:
         if self._read is None or self._read[0] != window.groups:
             self._read = None  # not two at once
             parts = [(group, 0, draws) for group, draws in window.groups]
-            read = self.records.window(parts, self._counts, self.columns)
+            read = self.records.window(parts, self._sample_count, self.columns)
             self._read = (window.groups, read)
         return self._read[1]
 
-    def _feed(self, data: DataRecord, records: Records) -> DataRecord:
+    def _conform(self, data: DataRecord, records: Records) -> DataRecord:
         x, y, *w = data
         loader, transformer = self.pipeline.loader, self.pipeline.transformer
         inputs = conform_inputs(x, self._specs, records, loader, transformer)
