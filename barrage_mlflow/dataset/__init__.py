@@ -10,11 +10,11 @@ from barrage_mlflow.dataset.components.build import (
     build_loader,
     build_transformer,
 )
-from barrage_mlflow.dataset.components.columns import columns_read, describe_columns
 from barrage_mlflow.dataset.components.fitted import fit_and_save, load_pipeline
 from barrage_mlflow.dataset.components.loader import KeySelector, RecordLoader
 from barrage_mlflow.dataset.components.pipeline import Pipeline
-from barrage_mlflow.dataset.components.places import Place, place_of
+from barrage_mlflow.dataset.components.places import place_of
+from barrage_mlflow.dataset.components.reading import columns_read, describe_columns
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer, RecordTransformer
 from barrage_mlflow.dataset.feeding.batches import Batches, TrainBatches
 from barrage_mlflow.dataset.feeding.blocks import Blocks, read_ahead
@@ -57,7 +57,6 @@ __all__ = [
     "Part",
     "Parts",
     "Pipeline",
-    "Place",
     "Record",
     "RecordLoader",
     "RecordMode",

@@ -128,7 +128,9 @@ def test_a_record_that_cannot_be_fed_is_named_by_its_place_in_the_file(tmp_path)
         "train.csv, record 1 (line 3): input 'x', column 'b': expected a number, got a missing "
         "value (NaN) (stage feed, component KeySelector)"
     )
-    assert place_of(error.value).record == "train.csv, record 1 (line 3)"
+    assert place_of(error.value) == (
+        "in train.csv, record 1 (line 3), stage feed, component KeySelector"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays_of
 from barrage_mlflow.dataset import (
     RecordMode,
 )
-from barrage_mlflow.dataset.components.stacking import stack_records
+from barrage_mlflow.dataset.components.stacking import data_records, stack_records
 from barrage_mlflow.dataset.types import as_array
 from barrage_mlflow.errors import RecordError
 
@@ -40,9 +40,9 @@ def test_arrays_are_stacked_as_numpy_does(data, shape, dtypes, count):
         wanted = np.stack([as_array(value) for value in values])
     except TypeError as error:  # dates do not go with numbers
         with pytest.raises(type(error), match="promote"):
-            stack_records([({"x": value},) for value in values], "f")
+            stack_records(data_records([({"x": value},) for value in values], "f"), "f")
         return
-    (x,) = stack_records([({"x": value},) for value in values], "f")
+    (x,) = stack_records(data_records([({"x": value},) for value in values], "f"), "f")
     assert (x["x"].dtype, x["x"].shape) == (wanted.dtype, wanted.shape)
     if wanted.dtype == object:
         assert repr(x["x"].tolist()) == repr(wanted.tolist())  # NaN is not equal to itself

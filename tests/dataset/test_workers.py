@@ -25,7 +25,7 @@ from barrage_mlflow.dataset.feeding.workers import Workers
 from barrage_mlflow.errors import ComponentError
 
 HERE = str(Path(__file__).parents[1])
-NOTES = [str(worker_jobs.PLACE), "column 's' holds 'many'"]
+NOTES = [worker_jobs.PLACE, "column 's' holds 'many'"]
 
 
 @pytest.fixture(scope="module")

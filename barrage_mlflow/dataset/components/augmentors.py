@@ -20,12 +20,13 @@ from barrage_mlflow.dataset.components.places import component_name, placed_reco
 from barrage_mlflow.dataset.components.stacking import (
     check_batch,
     check_data_record,
-    listed,
+    data_records,
+    names_in,
     slice_record,
     stack_records,
 )
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.types import PARTS, Array, DataRecord
+from barrage_mlflow.dataset.types import Array, DataRecord
 from barrage_mlflow.errors import ComponentError
 
 _WORD = 1 << 64
@@ -124,12 +125,10 @@ def augment(
         ComponentError: an augmentor returns something other than it was given the like of.
         RecordError: records come out in differing shapes.
     """
-    chain = list(enumerate(augmentors))
     with _global_state(augmentors):
-        for batchwise, steps in groupby(chain, key=lambda step: step[1].batchwise):
+        for batchwise, steps in groupby(enumerate(augmentors), lambda step: step[1].batchwise):
             if not batchwise:
-                draws = [(epoch, position) for position in positions.tolist()]
-                data = _augment_each(data, list(steps), records, seed, draws)
+                data = _augment_each(data, list(steps), records, seed, epoch, positions)
                 continue
             for _, augmentor in steps:
                 with placed_records(records, "augment", augmentor.name):
@@ -144,22 +143,20 @@ def _augment_each(
     steps: Sequence[tuple[int, Augmentor]],
     records: Records,
     seed: int,
-    draws: Sequence[tuple[int, int]],
+    epoch: int,
+    positions: Array,
 ) -> DataRecord:
-    """Put each record through augmentors, of which the place in the chain is given.
-
-    ``draws`` are the epoch and the position in it of each record.
-    """
+    """Put each record through augmentors, of which the place in the chain is given."""
     varied = []
     generators = Draws(seed)
-    for row, draw in enumerate(draws):
+    for row, position in enumerate(positions.tolist()):
         record = slice_record(data, row)
         for step, augmentor in steps:
             rng = None
             if augmentor.takes_rng:
-                rng = generators.at(*draw, step)
+                rng = generators.at(epoch, position, step)
             else:
-                _seed_globals(seed, *draw, step)
+                _seed_globals(seed, epoch, position, step)
             try:
                 result = augmentor(record, rng)
                 _check(result, record, augmentor)
@@ -169,8 +166,9 @@ def _augment_each(
             record = result
         varied.append(record)
     names = ", ".join(augmentor.name for _, augmentor in steps)
+    what = f"augmentor {names}"
     with placed_records(records, "augment", names):
-        return stack_records(varied, f"augmentor {names}")
+        return stack_records(data_records(varied, what), what)
 
 
 class Draws:
@@ -242,8 +240,5 @@ def _global_state(augmentors: Sequence[Augmentor]) -> Iterator[None]:
 def _check(result: Any, given: DataRecord, augmentor: Augmentor) -> None:
     what = f"augmentor {augmentor.name}"
     check_data_record(result, what, (len(given),))
-    for part, before, name in zip(result, given, PARTS, strict=False):
-        if part.keys() != before.keys():
-            raise ComponentError(
-                f"{what}: expected the {name} {listed(before)}, got {listed(part)}"
-            )
+    if any(part.keys() != before.keys() for part, before in zip(result, given, strict=True)):
+        raise ComponentError(f"{what}: expected {names_in(given)}, got {names_in(result)}")

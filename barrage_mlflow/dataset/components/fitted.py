@@ -98,19 +98,10 @@ def load_pipeline(
     transformer = build_transformer(config, mode, loader)
     with placed(str(folder), "load", component_name(transformer)):
         transformer.load(folder)
-    pipeline = _LoadedPipeline(loader, transformer, augmentors)
+    pipeline = Pipeline(loader, transformer, augmentors)
     # Absolute: another process may work in another folder.
-    pipeline.origin = (config, mode, folder.resolve(), bool(augmentors))
+    pipeline.rebuilt_by = _load_again, (config, mode, folder.resolve(), bool(augmentors))
     return pipeline
-
-
-class _LoadedPipeline(Pipeline):
-    """A pipeline that goes to another process as what it was built from."""
-
-    origin: tuple[Any, ...]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _load_again, self.origin
 
 
 def _load_again(

@@ -8,9 +8,8 @@ from typing import Any
 
 from barrage_mlflow.dataset.components.places import component_name, placed_records
 from barrage_mlflow.dataset.components.stacking import (
-    as_arrays,
     call_each,
-    check_each,
+    data_records,
     keep_forms_together,
     lengths_in,
     stack_records,
@@ -61,7 +60,7 @@ class RecordLoader(ABC):
             ComponentError: ``load`` returns something other than a tuple of dicts.
         """
         name = component_name(self)
-        with placed_records(records, "load", name, self.load):
+        with placed_records(records, "load", name):
             return stack_records(load_each(self, records), f"{name}.load")
 
     def columns_of(self, name: str) -> list[str]:
@@ -201,7 +200,6 @@ def load_each(loader: RecordLoader, records: Records) -> list[DataRecord]:
         [({'x': array(1)},), ({'x': array(2)},)]
     """
     name = component_name(loader)
-    with placed_records(records, "load", name, loader.load):
-        # The record form of a transformer is promised arrays; a loader may give bare numbers.
+    with placed_records(records, "load", name):
         made = call_each(loader.load, records)
-        return as_arrays(check_each(made, f"{name}.load", lengths_in(loader.mode)))
+        return data_records(made, f"{name}.load", lengths_in(loader.mode))

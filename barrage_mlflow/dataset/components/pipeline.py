@@ -7,7 +7,7 @@ attaches to whatever goes wrong in a component its place: record, stage and comp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, SupportsIndex, TypeVar
 
 from barrage_mlflow.dataset.components.augmentors import Augmentor
 from barrage_mlflow.dataset.components.loader import RecordLoader, load_each
@@ -19,9 +19,8 @@ from barrage_mlflow.dataset.components.places import (
 from barrage_mlflow.dataset.components.stacking import (
     call_each,
     check_batch,
-    check_data_record,
-    check_each,
     check_lengths,
+    data_records,
     lengths_in,
     stack_records,
 )
@@ -44,6 +43,8 @@ class Pipeline:
 
     Attributes:
         missing_forms: the batch forms that loader and transformer lack.
+        rebuilt_by: the function and its arguments that make the pipeline anew in another process;
+            left out, its components are pickled.
 
     Raises:
         ComponentError: the loader or transformer is of another kind, or its constructor did
@@ -69,6 +70,7 @@ class Pipeline:
         self.loader = loader
         self.transformer = transformer
         self.augmentors = tuple(augmentors)
+        self.rebuilt_by: tuple[Callable[..., Pipeline], tuple[Any, ...]] | None = None
         self._loader_name = component_name(loader)
         self._transformer_name = component_name(transformer)
         self._lengths = lengths_in(loader.mode)
@@ -78,6 +80,9 @@ class Pipeline:
             *([] if self._loads_batches else [f"load_batch in {self._loader_name}"]),
             *([] if self._transforms_batches else [f"transform_batch in {self._transformer_name}"]),
         ]
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return self.rebuilt_by or super().__reduce_ex__(protocol)
 
     @property
     def is_columnar(self) -> bool:
@@ -104,14 +109,17 @@ class Pipeline:
             RecordError: there are no records, or they differ in names or shapes.
             ComponentError: the loader returned something else than its contract says.
         """
-        if not len(records):
+        size = len(records)
+        if not size:
             raise RecordError(f"{records.name or 'the records'} holds no records to load")
         if self._loads_batches or self._transforms_batches:
             form = f"{self._loader_name}.load{'_batch' if self._loads_batches else ''}"
             try:
                 with placed_records(records, "load", self._loader_name):
-                    loaded = _at_once(self.loader.load_batch, records, _record, len(records))
-                    return self._checked(loaded, len(records), form)
+                    loaded = _at_once(
+                        self.loader.load_batch, records, lambda at: records[at : at + 1], size
+                    )
+                    return check_batch(loaded, size, form, self._lengths)
             except UnevenRecordsError:
                 # Lists of differing length make no batch, but a transformer that works by the
                 # record may yet even them out (pad, cut, pool).
@@ -134,10 +142,11 @@ class Pipeline:
         with placed_records(records, "transform", self._transformer_name):
             if isinstance(loaded, list):
                 made = call_each(self.transformer.transform, loaded)
-                return stack_records(check_each(made, form, self._lengths), form)
-            batch = _at_once(self.transformer.transform_batch, loaded, _of_batch, len(records))
+                return stack_records(data_records(made, form, self._lengths), form)
+            size, call = len(records), self.transformer.transform_batch
+            batch = _at_once(call, loaded, lambda at: cut(loaded, at, at + 1), size)
             form += "_batch" if self._transforms_batches else ""
-            return self._checked(batch, len(records), form)
+            return check_batch(batch, size, form, self._lengths)
 
     def postprocess(self, scores: Mapping[str, Array], records: Records) -> dict[str, Array]:
         """The scores of a batch as the transformer hands them to the user.
@@ -154,8 +163,9 @@ class Pipeline:
             ComponentError: the transformer returns something other than its contract says.
         """
         name, call = self._transformer_name, self.transformer.postprocess_batch
+        whole = dict(scores)
         with placed_records(records, "postprocess", name):
-            made = _at_once(call, dict(scores), _score, len(records))
+            made = _at_once(call, whole, lambda at: cut((whole,), at, at + 1)[0], len(records))
             if not isinstance(made, Mapping):
                 raise ComponentError(
                     f"{name}.postprocess_batch: expected a dict of arrays, "
@@ -163,15 +173,11 @@ class Pipeline:
                 )
             return check_lengths(made, len(records), f"{name}.postprocess_batch")
 
-    def _checked(self, data: DataRecord, size: int, what: str) -> DataRecord:
-        check_data_record(data, what, self._lengths)
-        return check_batch(data, size, what)
-
 
 def _at_once(
     call: Callable[[_Batch], _Made],
     batch: _Batch,
-    one: Callable[[_Batch, int], _Batch],
+    one: Callable[[int], _Batch],
     size: int,
 ) -> _Made:
     """What a batch form makes; if it fails, the first record that also fails alone is found."""
@@ -183,23 +189,11 @@ def _at_once(
         if not hasattr(error, "barrage_index"):
             for index in range(size):
                 try:
-                    call(one(batch, index))
+                    call(one(index))
                 except Exception:
                     set_index(error, index)
                     break
         raise
-
-
-def _record(records: Records, index: int) -> Records:
-    return records.take([index])
-
-
-def _of_batch(batch: DataRecord, index: int) -> DataRecord:
-    return cut(batch, index, index + 1)
-
-
-def _score(scores: dict[str, Array], index: int) -> dict[str, Array]:
-    return cut((scores,), index, index + 1)[0]
 
 
 def _defines(component: Any, base: type, form: str) -> bool:

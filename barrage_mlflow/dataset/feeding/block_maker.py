@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from barrage_mlflow.dataset.components.augmentors import augment
-from barrage_mlflow.dataset.components.columns import SAMPLE, columns_read
 from barrage_mlflow.dataset.components.pipeline import Pipeline
+from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform_inputs, conform_targets
 from barrage_mlflow.dataset.feeding.order import Window
 from barrage_mlflow.dataset.records.records import Records

@@ -16,7 +16,7 @@ import numpy as np
 
 from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.dataset.components.loader import RecordLoader
-from barrage_mlflow.dataset.components.places import Place, component_name
+from barrage_mlflow.dataset.components.places import component_name
 from barrage_mlflow.dataset.components.stacking import listed
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer, RecordTransformer
 from barrage_mlflow.dataset.records.columns import is_missing, shown
@@ -228,7 +228,8 @@ def _error(
     error = RecordError(
         f"{where}: {what}{of_columns}: {message} (stage feed, component {component})"
     )
-    error.barrage_place = Place(where, "feed", component)  # type: ignore[attr-defined]
+    place = f"in {where}, stage feed, component {component}"
+    error.barrage_place = place  # type: ignore[attr-defined]
     return error
 
 
