@@ -9,19 +9,19 @@ from barrage_mlflow.dataset.components.build import (
     build_augmentors,
     build_loader,
     build_transformer,
+    fit_and_save,
+    load_pipeline,
 )
-from barrage_mlflow.dataset.components.fitted import fit_and_save, load_pipeline
 from barrage_mlflow.dataset.components.loader import KeySelector, RecordLoader
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import place_of
 from barrage_mlflow.dataset.components.reading import columns_read, describe_columns
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer, RecordTransformer
-from barrage_mlflow.dataset.feeding.batches import Batches, TrainBatches
+from barrage_mlflow.dataset.feeding.batches import Batches
 from barrage_mlflow.dataset.feeding.blocks import Blocks, read_ahead
 from barrage_mlflow.dataset.feeding.conform import (
     ArraySpec,
-    conform_inputs,
-    conform_targets,
+    conform,
     show_shape,
 )
 from barrage_mlflow.dataset.feeding.feeder import Feeder
@@ -64,14 +64,12 @@ __all__ = [
     "RecordSource",
     "RecordTransformer",
     "Records",
-    "TrainBatches",
     "as_specified",
     "build_augmentors",
     "build_loader",
     "build_transformer",
     "columns_read",
-    "conform_inputs",
-    "conform_targets",
+    "conform",
     "cut",
     "describe_columns",
     "fit_and_save",

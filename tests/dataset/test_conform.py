@@ -9,10 +9,10 @@ from barrage_mlflow.dataset import (
     ArraySpec,
     IdentityTransformer,
     KeySelector,
+    Pipeline,
     RecordMode,
     Records,
-    conform_inputs,
-    conform_targets,
+    conform,
 )
 from barrage_mlflow.dataset.components.places import component_name
 from barrage_mlflow.dataset.feeding.sample_counts import sample_counts
@@ -22,12 +22,16 @@ TRAIN, SCORE = RecordMode.TRAIN, RecordMode.SCORE
 FLOAT = {"x": ArraySpec((2,), "float32")}
 
 
+def pipeline(loader, transformer=IdentityTransformer):
+    return Pipeline(loader, transformer(loader.mode, loader))
+
+
 def fed(rows, keys="a", spec=None, **names):
     """The input that rows make for a network that takes ``spec``."""
     records = Records.read(rows, name="train.csv")
     loader = KeySelector(SCORE, {"x": keys}, {"y": "y"})
-    (x,) = loader.load_batch(records)
-    return conform_inputs(x, {"x": spec or ArraySpec((), "float32")}, records, loader)["x"]
+    specs = {"x": spec or ArraySpec((), "float32")}
+    return conform(loader.load_batch(records), specs, records, pipeline(loader))[0]["x"]
 
 
 @pytest.mark.parametrize(
@@ -106,9 +110,8 @@ def test_the_one_word_that_made_a_csv_column_text_is_named(tmp_path, rows):
     path.write_text("a,b\n1,2\n3,many\n")
     records = Records.read(path).take(rows)
     loader = KeySelector(SCORE, {"x": ["a", "b"]}, {"y": "y"})
-    (x,) = loader.load_batch(records)
     with pytest.raises(RecordError, match="many") as error:
-        conform_inputs(x, FLOAT, records, loader)
+        conform(loader.load_batch(records), FLOAT, records, pipeline(loader))
     assert str(error.value) == (
         "train.csv, record 1 (line 3): input 'x', column 'b': expected a number, got 'many' (str) "
         "(stage feed, component KeySelector)"
@@ -124,12 +127,11 @@ def test_a_value_that_the_transformer_spoilt_is_laid_at_its_door():
     records = Records.read([{"a": 0, "b": 1}])
     loader = KeySelector(SCORE, {"x": ["a", "b"]}, {"y": "y"})
     x = {"x": np.array([[-np.inf, 0.0]])}
-    transformer = Log(SCORE, loader)
     with pytest.raises(RecordError, match="stage feed") as error:
-        conform_inputs(x, FLOAT, records, loader, transformer)
+        conform((x,), FLOAT, records, pipeline(loader, Log))
     assert str(error.value) == (
         "record 0: input 'x', columns 'a', 'b': expected a number, got -inf "
-        f"(stage feed, component {component_name(transformer)})"
+        f"(stage feed, component {component_name(Log)})"
     )
 
 
@@ -160,14 +162,16 @@ def test_without_known_columns_the_input_alone_is_named():
     with pytest.raises(
         RecordError, match=r"^record 0: input 'x': expected a number, got a missing"
     ):
-        conform_inputs(loader.load_batch(records)[0], FLOAT, records, loader)
+        conform(loader.load_batch(records), FLOAT, records, pipeline(loader))
 
 
 def test_names_must_be_those_of_the_network():
     records = Records.read([{"a": 1}])
     loader = KeySelector(SCORE, {"x": "a"}, {"y": "y"})
     with pytest.raises(ComponentError, match="do not match") as error:
-        conform_inputs({"x": records["a"]}, {"z": FLOAT["x"], "q": FLOAT["x"]}, records, loader)
+        conform(
+            ({"x": records["a"]},), {"z": FLOAT["x"], "q": FLOAT["x"]}, records, pipeline(loader)
+        )
     assert str(error.value) == (
         "the inputs do not match: KeySelector gives x; the network takes q, z (stage feed)"
     )
@@ -177,15 +181,14 @@ def test_targets_and_weights_are_finite_numbers():
     rows = [{"a": 1, "y": 1, "z": 0.5, "k": True, "w": 1}]
     records = Records.read(rows)
     loader = KeySelector(TRAIN, {"x": "a"}, {"y": "y", "z": "z", "k": "k"}, {"y": "w"})
-    _, y, w = loader.load_batch(records)
-    targets, weights = conform_targets(y, w, records, loader)
+    specs = {"x": ArraySpec((), "float32")}
+    _, targets, weights = conform(loader.load_batch(records), specs, records, pipeline(loader))
     assert {n: str(a.dtype) for n, a in targets.items()} == {
         "y": "int64",
         "z": "float32",
         "k": "float32",
     }
     assert str(weights["y"].dtype) == "float32"
-    assert conform_targets(y, None, records, loader)[1] is None
 
 
 @pytest.mark.parametrize(
@@ -203,7 +206,8 @@ def test_a_target_or_weight_that_cannot_be_fed_is_named(row, fault):
     rows = [{"a": 1, "y": 1, "w": 1}, {"a": 1, "y": 1, "w": 1, **row}]
     records = Records.read(rows, name="train.csv")
     loader = KeySelector(TRAIN, {"x": "a"}, {"y": "y"}, {"y": "w"})
-    _, y, w = loader.load_batch(records)
     with pytest.raises(RecordError, match="stage feed") as error:
-        conform_targets(y, w, records, loader)
+        conform(
+            loader.load_batch(records), {"x": ArraySpec((), "float32")}, records, pipeline(loader)
+        )
     assert str(error.value) == (f"train.csv, record 1: {fault} (stage feed, component KeySelector)")

@@ -18,7 +18,6 @@ from barrage_mlflow.dataset import (
     Pipeline,
     RecordMode,
     Records,
-    TrainBatches,
     place_of,
     read_ahead,
 )
@@ -41,7 +40,7 @@ def batches(weights=None, augmentors=(), mode=TRAIN, records=RECORDS, **options)
     loader = KeySelector(mode, {"x": ["a", "b"]}, {"y": "y"}, weights)
     made = Pipeline(loader, IdentityTransformer(mode, loader), augmentors)
     if mode is TRAIN:
-        return TrainBatches(records, made, FLOAT, **{"batch_size": 4, "seed": 1, **options})
+        return Batches(records, made, FLOAT, **{"batch_size": 4, "seed": 1, **options})
     return Batches(records, made, FLOAT, 4)
 
 
@@ -154,7 +153,7 @@ def test_a_set_that_cannot_be_kept_is_refused(tmp_path, cells, cache, fault):
     loader = ByRecord(TRAIN, {"x": "x"}, {"y": "y"})
     made = Pipeline(loader, IdentityTransformer(TRAIN, loader))
     with Feeder(cache=cache, folder=tmp_path / "cache") as feeder:
-        train = TrainBatches(
+        train = Batches(
             Records.read(rows), made, {"x": ArraySpec((), spec)}, 2, seed=0, feeder=feeder
         )
         with pytest.raises(RecordError, match=fault):
@@ -181,7 +180,7 @@ def test_inputs_of_any_length_are_made_batch_by_batch(tmp_path, window, steps):
     records = Records.read(tmp_path / "train.parquet")
     feeder = Feeder(shuffle_window=window)
     specs = {"x": ArraySpec((None,), "float32")}
-    train = TrainBatches(records, made, specs, 4, seed=1, steps=steps, feeder=feeder)
+    train = Batches(records, made, specs, 4, feeder, seed=1, steps=steps)
     for epoch in range(3):
         data = cut_batches(train.epoch(epoch))
         assert [len(y["y"]) for _, y in data] == ([4, 4, 2] if steps is None else [4] * 4)

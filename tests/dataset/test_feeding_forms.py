@@ -18,7 +18,6 @@ from barrage_mlflow.dataset import (
     Feeder,
     RecordMode,
     Records,
-    TrainBatches,
     build_augmentors,
     fit_and_save,
     load_pipeline,
@@ -85,7 +84,7 @@ class Sets:
         )
         self.pipeline = train
         self.feeder = Feeder(folder=tmp_path / "cache", **feeder)
-        self.train = TrainBatches(
+        self.train = Batches(
             records[0], train, SPECS, BATCH, seed=3, feeder=self.feeder, **dict(options)
         )
         self.validation = Batches(records[1], validation, SPECS, BATCH, self.feeder)
@@ -162,7 +161,7 @@ def test_what_is_streamed_is_each_record_once(tmp_path, sources):
 @pytest.mark.parametrize(
     ("cache", "work"),
     [
-        (None, "draws 0 to 7 of epoch 1"),
+        (None, "draws 0 to 7 of epoch 1 of the train set"),
         ("memory", "records 0 to 7 of the train set"),
     ],
 )
@@ -179,7 +178,7 @@ def test_a_worker_that_dies_is_named_with_its_work(tmp_path, cache, work):
     pipeline = load_pipeline(config, RecordMode.TRAIN, tmp_path)
     specs = {**SPECS, "point": ArraySpec((None,), "float32")}  # one batch a task
     with Feeder(workers=1, cache=cache) as feeder:
-        train = TrainBatches(records, pipeline, specs, BATCH, seed=3, feeder=feeder)
+        train = Batches(records, pipeline, specs, BATCH, seed=3, feeder=feeder)
         with pytest.raises(ComponentError, match="worker process 1 of 1 ended with exit") as error:
             next(train.epoch(0))
     assert str(error.value) == (

@@ -79,11 +79,13 @@ def test_key_selector_refuses_lists_that_differ_within_a_record():
         ),
         (
             {"inputs": {"x": 3}, "outputs": {"y": "y"}},
-            "KeySelector: inputs: expected a record key or a list of keys for 'x', got 3",
+            "KeySelector: inputs: expected a dict from a network name to a record key or a list "
+            "of keys, got {'x': 3}",
         ),
         (
             {"inputs": {"x": "a"}, "outputs": {"y": []}},
-            "KeySelector: outputs: expected a record key or a list of keys for 'y', got []",
+            "KeySelector: outputs: expected a dict from a network name to a record key or a list "
+            "of keys, got {'y': []}",
         ),
         (
             {"inputs": {"x": "a"}, "outputs": {"y": "y"}, "sample_weights": {"z": "w"}},

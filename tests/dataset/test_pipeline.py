@@ -114,11 +114,11 @@ def test_components_of_another_kind_are_refused():
             pass
 
     loader = selector()
-    identity = IdentityTransformer(TRAIN, loader)
     for args, fault in (
-        ((3, identity), "int: expected an object of a class derived from RecordLoader"),
-        ((loader, 3), "int: expected an object of a class derived from RecordTransformer"),
-        ((NoSuper(TRAIN), identity), r"its __init__ must call super\(\).__init__\(mode\)"),
+        (
+            (NoSuper(TRAIN), IdentityTransformer(TRAIN, loader)),
+            r"its __init__ must call super\(\).__init__\(mode\)",
+        ),
         (
             (loader, NoSuperTransformer(TRAIN, loader)),
             r"its __init__ must call super\(\).__init__\(mode, loader\)",

@@ -111,7 +111,7 @@ LOADERS = [
     (
         Gives,
         lambda r: ({"x": 1},),
-        "expected (x, y) or (x, y, w), got a tuple of length 1",
+        "expected a tuple of dicts, (x, y) or (x, y, w), got a tuple of length 1",
         FIRST,
         [],
     ),
@@ -201,7 +201,7 @@ def shortens(data_record):
     [
         (fails_on_three, False, "3 is not allowed", THIRD),
         (renames, False, "expected inputs x; outputs y, got inputs z; outputs y", FIRST),
-        (drops, False, "expected (x, y), got a tuple of length 1", FIRST),
+        (drops, False, "expected a tuple of dicts, (x, y), got a tuple of length 1", FIRST),
         (shortens, True, "expected 'x' of its inputs to be (batch, ...) with batch 5", BATCH),
         (crops, False, "crops gives 'x' the shape (1,)", "train.csv, record 1"),
     ],

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.dataset.components.places import component_name, placed_records, set_record
+from barrage_mlflow.dataset.components.places import component_name, placed, set_record
 from barrage_mlflow.dataset.components.stacking import (
     check_batch,
     check_data_record,
@@ -131,7 +131,7 @@ def augment(
                 data = _augment_each(data, list(steps), records, seed, epoch, positions)
                 continue
             for _, augmentor in steps:
-                with placed_records(records, "augment", augmentor.name):
+                with placed(records, "augment", augmentor.name):
                     result = augmentor(tuple(dict(part) for part in data))
                     _check(result, data, augmentor)
                     data = check_batch(result, len(records), f"augmentor {augmentor.name}")
@@ -167,7 +167,7 @@ def _augment_each(
         varied.append(record)
     names = ", ".join(augmentor.name for _, augmentor in steps)
     what = f"augmentor {names}"
-    with placed_records(records, "augment", names):
+    with placed(records, "augment", names):
         return stack_records(data_records(varied, what), what)
 
 

@@ -13,7 +13,7 @@ from barrage_mlflow.dataset.components.augmentors import Augmentor
 from barrage_mlflow.dataset.components.loader import RecordLoader, load_each
 from barrage_mlflow.dataset.components.places import (
     component_name,
-    placed_records,
+    placed,
     set_index,
 )
 from barrage_mlflow.dataset.components.stacking import (
@@ -47,8 +47,7 @@ class Pipeline:
             left out, its components are pickled.
 
     Raises:
-        ComponentError: the loader or transformer is of another kind, or its constructor did
-            not call that of its base class.
+        ComponentError: a constructor did not call that of its base class.
 
     Example:
         >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
@@ -65,8 +64,15 @@ class Pipeline:
         transformer: RecordTransformer,
         augmentors: Sequence[Augmentor] = (),
     ) -> None:
-        _check_component(loader, RecordLoader, "mode")
-        _check_component(transformer, RecordTransformer, "network_params")
+        for component, attribute, arguments in (
+            (loader, "mode", "mode"),
+            (transformer, "network_params", "mode, loader"),
+        ):
+            if not hasattr(component, attribute):
+                raise ComponentError(
+                    f"{component_name(component)}: its __init__ must call "
+                    f"super().__init__({arguments})"
+                )
         self.loader = loader
         self.transformer = transformer
         self.augmentors = tuple(augmentors)
@@ -113,13 +119,14 @@ class Pipeline:
         if not size:
             raise RecordError(f"{records.name or 'the records'} holds no records to load")
         if self._loads_batches or self._transforms_batches:
-            form = f"{self._loader_name}.load{'_batch' if self._loads_batches else ''}"
             try:
-                with placed_records(records, "load", self._loader_name):
+                with placed(records, "load", self._loader_name):
                     loaded = _at_once(
                         self.loader.load_batch, records, lambda at: records[at : at + 1], size
                     )
-                    return check_batch(loaded, size, form, self._lengths)
+                    return check_batch(
+                        loaded, size, f"{self._loader_name}.load_batch", self._lengths
+                    )
             except UnevenRecordsError:
                 # Lists of differing length make no batch, but a transformer that works by the
                 # record may yet even them out (pad, cut, pool).
@@ -138,15 +145,15 @@ class Pipeline:
             RecordError: records differ in names or shapes.
             ComponentError: the transformer returned something else than its contract says.
         """
-        form = f"{self._transformer_name}.transform"
-        with placed_records(records, "transform", self._transformer_name):
+        name = self._transformer_name
+        with placed(records, "transform", name):
             if isinstance(loaded, list):
+                what = f"{name}.transform"
                 made = call_each(self.transformer.transform, loaded)
-                return stack_records(data_records(made, form, self._lengths), form)
+                return stack_records(data_records(made, what, self._lengths), what)
             size, call = len(records), self.transformer.transform_batch
             batch = _at_once(call, loaded, lambda at: cut(loaded, at, at + 1), size)
-            form += "_batch" if self._transforms_batches else ""
-            return check_batch(batch, size, form, self._lengths)
+            return check_batch(batch, size, f"{name}.transform_batch", self._lengths)
 
     def postprocess(self, scores: Mapping[str, Array], records: Records) -> dict[str, Array]:
         """The scores of a batch as the transformer hands them to the user.
@@ -164,7 +171,7 @@ class Pipeline:
         """
         name, call = self._transformer_name, self.transformer.postprocess_batch
         whole = dict(scores)
-        with placed_records(records, "postprocess", name):
+        with placed(records, "postprocess", name):
             made = _at_once(call, whole, lambda at: cut((whole,), at, at + 1)[0], len(records))
             if not isinstance(made, Mapping):
                 raise ComponentError(
@@ -199,12 +206,3 @@ def _at_once(
 def _defines(component: Any, base: type, form: str) -> bool:
     """Whether a component brings a batch form of its own."""
     return getattr(type(component), form) is not getattr(base, form)
-
-
-def _check_component(component: Any, base: type, attribute: str) -> None:
-    name = component_name(component)
-    if not isinstance(component, base):
-        raise ComponentError(f"{name}: expected an object of a class derived from {base.__name__}")
-    if not hasattr(component, attribute):
-        arguments = "mode" if base is RecordLoader else "mode, loader"
-        raise ComponentError(f"{name}: its __init__ must call super().__init__({arguments})")

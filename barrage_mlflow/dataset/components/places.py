@@ -62,26 +62,6 @@ def set_place(error: BaseException, records: str, stage: str, component: str) ->
         error.add_note(place)
 
 
-@contextmanager
-def placed(records: str, stage: str, component: str) -> Iterator[None]:
-    """Attach a place to every exception that passes."""
-    try:
-        yield
-    except Exception as error:
-        set_place(error, records, stage, component)
-        raise
-
-
-@contextmanager
-def at_index(index: int) -> Iterator[None]:
-    """Attach to an exception that passes which record of the batch it is about."""
-    try:
-        yield
-    except Exception as error:
-        set_index(error, index)
-        raise
-
-
 def set_index(error: BaseException, index: int) -> None:
     """Attach which record of the batch an exception is about; its place follows from that."""
     if not hasattr(error, "barrage_index"):
@@ -89,11 +69,11 @@ def set_index(error: BaseException, index: int) -> None:
 
 
 @contextmanager
-def placed_records(records: Records, stage: str, component: str) -> Iterator[None]:
-    """Attach to an exception that passes its record, or else the batch.
+def placed(records: Records | str, stage: str, component: str) -> Iterator[None]:
+    """Attach to an exception that passes its place: the record, if it is known, or else all.
 
     Args:
-        records: the batch that a component works on.
+        records: the batch that a component works on, or the name of the set or folder.
         stage: what it does.
         component: its name.
     """
@@ -101,7 +81,9 @@ def placed_records(records: Records, stage: str, component: str) -> Iterator[Non
         yield
     except Exception as error:
         index = getattr(error, "barrage_index", None)
-        if index is None:
+        if isinstance(records, str):
+            set_place(error, records, stage, component)
+        elif index is None:
             owner = f"{records.name}, " if records.name else ""
             set_place(error, f"{owner}a batch of {len(records)} records", stage, component)
         else:

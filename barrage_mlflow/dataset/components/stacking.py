@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from barrage_mlflow.dataset.components.places import at_index, set_index
+from barrage_mlflow.dataset.components.places import set_index
 from barrage_mlflow.dataset.records.columns import objects
 from barrage_mlflow.dataset.types import PARTS, Array, DataRecord, RecordMode, as_array
 from barrage_mlflow.errors import ComponentError, RecordError
@@ -71,12 +71,9 @@ def check_data_record(data: Any, what: str, lengths: Sequence[int] = (1, 2, 3)) 
     """
     forms = ["(x,)", "(x, y)", "(x, y, w)"]
     wanted = " or ".join(forms[length - 1] for length in lengths)
-    if not isinstance(data, tuple):
-        raise ComponentError(
-            f"{what}: expected a tuple of dicts, {wanted}, got {type(data).__name__}"
-        )
-    if len(data) not in lengths:
-        raise ComponentError(f"{what}: expected {wanted}, got a tuple of length {len(data)}")
+    if not isinstance(data, tuple) or len(data) not in lengths:
+        got = f"a tuple of length {len(data)}" if isinstance(data, tuple) else type(data).__name__
+        raise ComponentError(f"{what}: expected a tuple of dicts, {wanted}, got {got}")
     for part, name in zip(data, PARTS, strict=False):
         if not isinstance(part, dict):
             raise ComponentError(
@@ -160,17 +157,16 @@ def data_records(
         >>> data_records([({"x": 1, "s": "a"},)], "load")
         [({'x': array(1), 's': array('a', dtype=object)},)]
     """
+
+    def arrays_in(record: Any) -> DataRecord:
+        check_data_record(record, what, lengths)
+        return tuple({name: as_array(part[name]) for name in part} for part in record)
+
     columns = _side_by_side(made)
     if columns and all(_are_arrays(values) for part in columns for values in part.values()):
-        with at_index(0):  # which all others are like
-            check_data_record(made[0], what, lengths)
+        call_each(arrays_in, made[:1])  # which all others are like
         return made
-    data = []
-    for index, record in enumerate(made):
-        with at_index(index):
-            check_data_record(record, what, lengths)
-        data.append(tuple({name: as_array(part[name]) for name in part} for part in record))
-    return data
+    return call_each(arrays_in, made)
 
 
 def _side_by_side(data: Sequence[Any]) -> list[dict[str, list[Any]]] | None:
@@ -231,8 +227,9 @@ def _stack(arrays: Sequence[Array], what: str) -> Array:
 def _raise_first_other(values: Sequence[Any], what: str) -> NoReturn:
     """Name the first value that is not as those before it."""
     index = next(index for index, value in enumerate(values) if value != values[0])
-    with at_index(index):
-        raise RecordError(f"{what} {values[index]}, where the records before it have {values[0]}")
+    error = RecordError(f"{what} {values[index]}, where the records before it have {values[0]}")
+    set_index(error, index)
+    raise error
 
 
 def names_in(data: DataRecord) -> str:
@@ -260,15 +257,17 @@ def stack_scores(scores: Sequence[Mapping[str, Any]], what: str) -> dict[str, Ar
         >>> stack_scores([{"s": "cat"}, {"s": "dog"}], "postprocess")
         {'s': array(['cat', 'dog'], dtype=object)}
     """
-    for index, score in enumerate(scores):
-        with at_index(index):
-            if not isinstance(score, Mapping):
-                raise ComponentError(f"{what}: expected a dict, got {type(score).__name__}")
-            if score.keys() != scores[0].keys():
-                raise ComponentError(
-                    f"{what} gives {listed(score)}, where the records before it have "
-                    f"{listed(scores[0])}"
-                )
+
+    def check(score: Any) -> None:
+        if not isinstance(score, Mapping):
+            raise ComponentError(f"{what}: expected a dict, got {type(score).__name__}")
+        if score.keys() != scores[0].keys():
+            raise ComponentError(
+                f"{what} gives {listed(score)}, where the records before it have "
+                f"{listed(scores[0])}"
+            )
+
+    call_each(check, scores)
     return {key: _stack_values([score[key] for score in scores]) for key in scores[0]}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from barrage_mlflow.dataset.components.augmentors import seeds_globals
 from barrage_mlflow.dataset.components.pipeline import Pipeline
-from barrage_mlflow.dataset.feeding.block_maker import BlockMaker, Task
+from barrage_mlflow.dataset.feeding.block_maker import BlockMaker
 from barrage_mlflow.dataset.feeding.blocks import read_ahead
 from barrage_mlflow.dataset.feeding.cache import cache_arrays
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
@@ -30,32 +30,40 @@ _PICKED_BYTES = 1 << 22
 
 
 class Batches:
-    """A set in its own order, neither shuffled nor augmented; the last batch may be short.
+    """A set as batches: in its own order, or as epochs draw it.
+
+    Each epoch is a pure function of seed and epoch.
 
     Args:
         records: the set.
-        pipeline: loads and transforms them.
+        pipeline: loads and transforms them, and augments those that epochs draw.
         specs: what the network takes: input name → spec.
         batch_size: records in a batch, at least 1.
         feeder: what the sets of a training share; left out, blocks are made on this thread.
-        seed: seeds the augmentors.
-        sample_count: the column of how often an epoch draws each record.
+        seed: seeds order and augmentation, at least 0.
+        steps: batches in an epoch; left out, an epoch is one pass over the data, whose last
+            batch may be short.
+        sample_count: the column of how often a pass draws each record; left out, once.
 
     Attributes:
         plan: how the set is made and cached; print it.
         batch_size: records in a batch.
+        steps: batches in an epoch.
 
     Raises:
-        RecordError: there are no records.
+        RecordError: there are no records, or the sample counts are not usable.
 
     Example:
-        >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
-        >>> loader = KeySelector(RecordMode.VALIDATION, {"x": "a"}, {"y": "b"})
-        >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.VALIDATION, loader))
-        >>> records = Records.read([{"a": 1, "b": 0}, {"a": 2, "b": 1}, {"a": 3, "b": 0}])
-        >>> batches = Batches(records, pipeline, {"x": ArraySpec((1,), "float32")}, 2)
+        >>> from barrage_mlflow.dataset import Blocks, IdentityTransformer, KeySelector, RecordMode
+        >>> loader = KeySelector(RecordMode.TRAIN, {"x": ["a"]}, {"y": "b"})
+        >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.TRAIN, loader))
+        >>> records = Records.read([{"a": i, "b": i} for i in range(5)])
+        >>> batches = Batches(records, pipeline, {"x": ArraySpec((1,), "float32")}, batch_size=2)
         >>> [y["y"].tolist() for x, y in batches]
-        [[0, 1, 0]]
+        [[0, 1, 2, 3, 4]]
+        >>> blocks = Blocks(batches.epoch(0))
+        >>> [blocks.take(2)[0]["x"].shape for _ in range(batches.steps)]
+        [(2, 1), (2, 1), (1, 1)]
         >>> print(batches.plan)
         by columns; made once and kept in memory
     """
@@ -68,6 +76,7 @@ class Batches:
         batch_size: int,
         feeder: Feeder | None = None,
         seed: int = 0,
+        steps: int | None = None,
         sample_count: str | None = None,
     ) -> None:
         if not len(records):
@@ -79,14 +88,12 @@ class Batches:
         self._role = pipeline.loader.mode.value
         self._feeder.add(self._role, self._maker)
         self._cached: DataRecord | None = None
+        draws = None if steps is None else steps * batch_size
+        self._order = _order(records, self.plan, seed, sample_count, draws)
+        self.steps = math.ceil(self._order.epoch_draws / batch_size)
 
     def __iter__(self) -> Iterator[DataRecord]:
-        """The blocks: ``(x, y)`` or ``(x, y, w)`` of arrays ``(records, ...)``.
-
-        Raises:
-            RecordError: a record cannot be fed to the network.
-            ComponentError: a component broke its contract.
-        """
+        """The blocks of the set in its own order, without augmentors; as :meth:`epoch` has them."""
         cached = self._cache()
         return self._made() if cached is None else iter([cached])
 
@@ -114,60 +121,10 @@ class Batches:
             size, count = self.plan.block, len(records)
             starts = range(0, count, size)
             windows = (Window(np.arange(at, min(at + size, count)), at) for at in starts)
-            tasks = (Task(self._role, window) for window in windows)
-            return self._feeder.make(tasks, self.plan.workers > 0)
+            return self._feeder.make(self._role, windows, self.plan.workers > 0)
         columns = None if records.row_groups is None else self._maker.columns
         blocks = (self._maker.make_plain(some) for some in records.pieces(columns=columns))
         return read_ahead(blocks) if self.plan.is_streamed else blocks
-
-
-class TrainBatches(Batches):
-    """The train batches of every epoch, each a pure function of seed and epoch.
-
-    Args:
-        records: the train records.
-        pipeline: loads, transforms and augments them.
-        specs: what the network takes: input name → spec.
-        batch_size: records in a batch, at least 1.
-        seed: seeds order and augmentation, at least 0.
-        steps: batches in an epoch; left out, an epoch is one pass over the data, whose last
-            batch may be short.
-        sample_count: the column of how often a pass draws each record; left out, once.
-        feeder: what the sets of a training share; left out, blocks are made on this thread.
-
-    Attributes:
-        steps: batches in an epoch.
-
-    Raises:
-        RecordError: there are no records, or the sample counts are not usable.
-
-    Example:
-        >>> from barrage_mlflow.dataset import Blocks, IdentityTransformer, KeySelector, RecordMode
-        >>> loader = KeySelector(RecordMode.TRAIN, {"x": ["a"]}, {"y": "b"})
-        >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.TRAIN, loader))
-        >>> records = Records.read([{"a": i, "b": i} for i in range(5)])
-        >>> specs = {"x": ArraySpec((1,), "float32")}
-        >>> batches = TrainBatches(records, pipeline, specs, batch_size=2, seed=0)
-        >>> blocks = Blocks(batches.epoch(0))
-        >>> [blocks.take(2)[0]["x"].shape for _ in range(batches.steps)]
-        [(2, 1), (2, 1), (1, 1)]
-    """
-
-    def __init__(
-        self,
-        records: Records,
-        pipeline: Pipeline,
-        specs: Mapping[str, ArraySpec],
-        batch_size: int,
-        seed: int,
-        steps: int | None = None,
-        sample_count: str | None = None,
-        feeder: Feeder | None = None,
-    ) -> None:
-        super().__init__(records, pipeline, specs, batch_size, feeder, seed, sample_count)
-        draws = None if steps is None else steps * batch_size
-        self._order = _order(records, self.plan, seed, sample_count, draws)
-        self.steps = math.ceil(self._order.epoch_draws / batch_size)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[DataRecord]:
         """The blocks of one epoch: ``(x, y)`` or ``(x, y, w)`` of arrays ``(records, ...)``.
@@ -188,11 +145,7 @@ class TrainBatches(Batches):
             windows = _in_batches(windows, plan.block)
         elif not plan.reads_windows:
             windows = _cut(windows, plan.block)
-        tasks = (
-            Task(self._role, window, epoch, cached and pick(cached, window.rows))
-            for window in windows
-        )
-        blocks = self._feeder.make(tasks, plan.workers > 0)
+        blocks = self._feeder.make(self._role, windows, plan.workers > 0, cached)
         # NumPy's and Python's global generators are seeded for an augmentor on no other thread.
         ahead = plan.reads_windows and not seeds_globals(self._maker.pipeline.augmentors)
         return read_ahead(blocks) if ahead else blocks

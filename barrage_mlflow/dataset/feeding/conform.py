@@ -14,14 +14,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from barrage_mlflow.config.names import did_you_mean
-from barrage_mlflow.dataset.components.loader import RecordLoader
+from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import component_name
 from barrage_mlflow.dataset.components.stacking import listed
-from barrage_mlflow.dataset.components.transformer import IdentityTransformer, RecordTransformer
+from barrage_mlflow.dataset.components.transformer import IdentityTransformer
 from barrage_mlflow.dataset.records.columns import is_missing, shown
 from barrage_mlflow.dataset.records.records import Records, find_word
-from barrage_mlflow.dataset.types import Array
+from barrage_mlflow.dataset.types import Array, DataRecord
 from barrage_mlflow.errors import ComponentError, RecordError
 
 _NO_VALUE = object()
@@ -52,98 +51,60 @@ class ArraySpec:
         )
 
 
-def conform_inputs(
-    x: Mapping[str, Array],
-    specs: Mapping[str, ArraySpec],
-    records: Records,
-    loader: RecordLoader,
-    transformer: RecordTransformer | None = None,
-) -> dict[str, Array]:
-    """The inputs of a batch in the shapes and dtypes that the network takes.
+def conform(
+    data: DataRecord, specs: Mapping[str, ArraySpec], records: Records, pipeline: Pipeline
+) -> DataRecord:
+    """A batch in the shapes and dtypes that the network takes, targets and weights included.
 
     Args:
-        x: input name → ``(batch, ...)``.
+        data: arrays ``(batch, ...)``.
         specs: input name → what the network takes.
         records: what the batch was made of, for messages.
-        loader: knows which columns an input was made of, for messages.
-        transformer: what the inputs came through, for messages.
+        pipeline: what made it, for messages.
 
     Returns:
-        Input name → ``(batch, *shape)``; objects (Python strings) for dtype ``"string"``.
+        Inputs ``(batch, *shape)``, objects (Python strings) for dtype ``"string"``; outputs,
+        integers as int64 and all other numbers as float32; sample weights as float32.
 
     Raises:
-        ComponentError: the names are not those of the network.
+        ComponentError: the names of the inputs are not those of the network.
         RecordError: a shape or dtype does not fit, or a value is missing, not a number, NaN or
             infinite.
 
     Example:
-        >>> from barrage_mlflow.dataset import KeySelector, RecordMode
-        >>> loader = KeySelector(RecordMode.SCORE, {"x": "a"}, {"y": "b"})
-        >>> records = Records.read([{"a": 1}, {"a": 2}])
-        >>> x = loader.load_batch(records)[0]
-        >>> conform_inputs(x, {"x": ArraySpec((1,), "float32")}, records, loader)["x"].tolist()
-        [[1.0], [2.0]]
-    """
-    if x.keys() != specs.keys():
-        strange = [name for name in x if name not in specs]
-        hint = did_you_mean(strange[0], specs) if len(strange) == 1 else ""
-        raise ComponentError(
-            f"the inputs do not match: {_last_of(loader, transformer)} gives {listed(x)}; "
-            f"the network takes {listed(specs)}{f'; {hint}' if hint else ''} (stage feed)"
-        )
-    conformed = {}
-    for name, spec in specs.items():
-        columns = loader.columns_of(name)
-        error = partial(_error, f"input '{name}'", columns, records, loader, transformer)
-        strings_or_numbers = _strings if spec.dtype == "string" else _numbers
-        conformed[name] = _shaped(strings_or_numbers(x[name], spec.dtype, error), spec, error)
-    return conformed
-
-
-def conform_targets(
-    y: Mapping[str, Array],
-    w: Mapping[str, Array] | None,
-    records: Records,
-    loader: RecordLoader,
-    transformer: RecordTransformer | None = None,
-) -> tuple[dict[str, Array], dict[str, Array] | None]:
-    """The outputs and sample weights of a batch as finite numbers.
-
-    Args:
-        y: output name → ``(batch, ...)``.
-        w: output name → ``(batch,)`` or ``(batch, time)``, or None.
-        records: what the batch was made of, for messages.
-        loader: knows which columns an output was made of, for messages.
-        transformer: what the outputs came through, for messages.
-
-    Returns:
-        The outputs, integers as int64 and all other numbers as float32; the weights as float32.
-
-    Raises:
-        RecordError: a value is missing, not a number, NaN or infinite.
-
-    Example:
-        >>> from barrage_mlflow.dataset import KeySelector, RecordMode
+        >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
         >>> loader = KeySelector(RecordMode.TRAIN, {"x": "a"}, {"y": "b"})
+        >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.TRAIN, loader))
         >>> records = Records.read([{"a": 1, "b": 0.5}])
-        >>> conform_targets(loader.load_batch(records)[1], None, records, loader)
-        ({'y': array([0.5], dtype=float32)}, None)
+        >>> data = pipeline.load_and_transform(records)
+        >>> conform(data, {"x": ArraySpec((1,), "float32")}, records, pipeline)
+        ({'x': array([[1.]], dtype=float32)}, {'y': array([0.5], dtype=float32)})
     """
-    targets = {}
-    for name, array in y.items():
-        columns = loader.columns_of(name)
-        error = partial(_error, f"output '{name}'", columns, records, loader, transformer)
-        dtype = "int64" if array.dtype.kind in "iu" else "float32"
-        targets[name] = _numbers(array, dtype, error)
-    if w is None:
-        return targets, None
-    weights = {}
-    for name, array in w.items():
-        keys = getattr(loader, "sample_weights", {}).get(name, [])
-        columns = [keys] if isinstance(keys, str) else list(keys)
-        error = partial(_error, f"sample weight '{name}'", columns, records, loader, transformer)
-        weights[name] = _numbers(array, "float32", error)
-    return targets, weights
+    x, *targets_and_weights = data
+    if x.keys() != specs.keys():
+        raise ComponentError(
+            f"the inputs do not match: {_last_component(pipeline)} gives {listed(x)}; "
+            f"the network takes {listed(specs)} (stage feed)"
+        )
+    inputs = {}
+    for name, spec in specs.items():
+        columns = pipeline.loader.columns_of(name)
+        error = partial(_error, f"input '{name}'", columns, records, pipeline)
+        strings_or_numbers = _strings if spec.dtype == "string" else _numbers
+        inputs[name] = _shaped(strings_or_numbers(x[name], spec.dtype, error), spec, error)
+    conformed = [inputs]
+    for part, what in zip(targets_and_weights, ("output", "sample weight"), strict=False):
+        arrays = {}
+        for name, array in part.items():
+            columns = pipeline.loader.columns_of(name)
+            if what == "sample weight":
+                keys = getattr(pipeline.loader, "sample_weights", {}).get(name, [])
+                columns = [keys] if isinstance(keys, str) else keys
+            error = partial(_error, f"{what} '{name}'", columns, records, pipeline)
+            is_whole = what == "output" and array.dtype.kind in "iu"
+            arrays[name] = _numbers(array, "int64" if is_whole else "float32", error)
+        conformed.append(arrays)
+    return tuple(conformed)
 
 
 def _shaped(array: Array, spec: ArraySpec, error: _Error) -> Array:
@@ -194,8 +155,7 @@ def _error(
     what: str,
     columns: Sequence[str],
     records: Records,
-    loader: RecordLoader,
-    transformer: RecordTransformer | None,
+    pipeline: Pipeline,
     index: int,
     message: str,
     value: Any = _NO_VALUE,
@@ -206,20 +166,19 @@ def _error(
         what: what does not fit, ``"input 'x'"``.
         columns: what it was made of, as far as the loader knows.
         records: what the batch was made of.
-        loader: what loaded it.
-        transformer: what it came through.
+        pipeline: what made it.
         index: the record.
         message: what was expected, and what came.
         value: the value at fault, if one is.
     """
     record = records[int(index)]
     columns = [column for column in columns if column in records.columns]
-    component, where = _last_of(loader, transformer), records.place(int(index))
+    component, where = _last_component(pipeline), records.place(int(index))
     # After a transformer the axes of an array need be columns no more: which of them holds
     # the value shows in the record itself.
     holding = [column for column in columns if _holds(record[column], value)]
     if holding:
-        columns, component = holding, component_name(loader)
+        columns, component = holding, component_name(pipeline.loader)
         if isinstance(value, str) and isinstance(record[columns[0]], str):
             where, value = find_word(records, int(index), columns[0])
             message = f"expected a number, got {shown(value)}"
@@ -233,10 +192,10 @@ def _error(
     return error
 
 
-def _last_of(loader: RecordLoader, transformer: RecordTransformer | None) -> str:
+def _last_component(pipeline: Pipeline) -> str:
     """The component that gave a batch its last form."""
-    is_identity = transformer is None or type(transformer) is IdentityTransformer
-    return component_name(loader if is_identity else transformer)
+    is_identity = type(pipeline.transformer) is IdentityTransformer
+    return component_name(pipeline.loader if is_identity else pipeline.transformer)
 
 
 def _holds(raw: Any, value: Any) -> bool:

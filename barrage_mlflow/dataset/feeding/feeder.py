@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from barrage_mlflow.dataset.feeding.block_maker import BlockMaker, Task
+from barrage_mlflow.dataset.feeding.block_maker import BlockMaker
+from barrage_mlflow.dataset.feeding.order import Window
 from barrage_mlflow.dataset.feeding.workers import Workers
-from barrage_mlflow.dataset.types import DataRecord
+from barrage_mlflow.dataset.types import DataRecord, pick
 
 Cache = Literal["memory", "disk"]
 
@@ -59,15 +60,29 @@ class Feeder(AbstractContextManager["Feeder"]):
         self._makers[role] = maker
         self._end_processes()  # they know the sets that there were when they started
 
-    def make(self, tasks: Iterable[Task], in_processes: bool) -> Iterator[DataRecord]:
-        """The blocks of tasks, in their order."""
+    def make(
+        self,
+        role: str,
+        windows: Iterable[Window],
+        in_processes: bool,
+        cached: DataRecord | None = None,
+    ) -> Iterator[DataRecord]:
+        """The blocks of windows of the set of a role, in their order.
+
+        Args:
+            role: of the set.
+            windows: each makes a block.
+            in_processes: whether the processes make them, or this thread.
+            cached: the cached set, if they are to be made of that.
+        """
+        tasks = ((role, window, cached and pick(cached, window.rows)) for window in windows)
         job = partial(_make_block, self._makers)
         if not in_processes:
             yield from map(job, tasks)
             return
         if self._pool is None:
             self._pool = Workers(self.workers, job)
-        yield from self._pool.map(tasks)
+        yield from self._pool.map(tasks, lambda task: f"{task[1]} of the {role} set")
 
     def close(self) -> None:
         """End the processes, and remove the folder of a cache on disk."""
@@ -84,6 +99,9 @@ class Feeder(AbstractContextManager["Feeder"]):
         self.close()
 
 
-def _make_block(makers: Mapping[str, BlockMaker], task: Task) -> DataRecord:
+def _make_block(
+    makers: Mapping[str, BlockMaker], task: tuple[str, Window, DataRecord | None]
+) -> DataRecord:
     """The job of a worker process."""
-    return makers[task.role].make(task)
+    role, window, cached = task
+    return makers[role].make(window, cached)

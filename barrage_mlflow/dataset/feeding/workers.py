@@ -82,13 +82,14 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
                 "dataset.workers lower"
             ) from error
 
-    def map(self, tasks: Iterable[Any]) -> Iterator[Any]:
+    def map(self, tasks: Iterable[Any], name: Callable[[Any], str] = str) -> Iterator[Any]:
         """The job's results on the tasks, in the order of the tasks.
 
         It may be left before its end; only a process that died ends them all. One map at a time.
 
         Args:
             tasks: what is done; read as far as it is worked on, two tasks ahead a process.
+            name: what messages call a task.
 
         Raises:
             ComponentError: a process died, or cannot unpickle the job; or ``close`` was called.
@@ -98,16 +99,16 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         waiting: deque[tuple[Any, _Answer]] = deque()
         for task in tasks:
             worker = min(self._workers, key=lambda each: len(each.pending))
-            waiting.append((task, worker.submit(task, pack(task))))
+            waiting.append((task, worker.submit(name(task), pack(task))))
             if len(waiting) > 2 * len(self._workers):
-                yield self._result(*waiting.popleft())
+                yield self._result(*waiting.popleft(), name)
         while waiting:
-            yield self._result(*waiting.popleft())
+            yield self._result(*waiting.popleft(), name)
 
     def _send_job(self) -> None:
         """Send every process the job, before the first map."""
         if not self._workers:
-            raise _closed()
+            raise ComponentError("the worker processes are closed")
         if self._packed is None:
             return
         answers = [worker.submit("its start", self._packed) for worker in self._workers]
@@ -122,7 +123,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
                     "notebook: move it to a module of the project, or set dataset.workers to 0"
                 )
 
-    def _result(self, task: Any, answer: _Answer) -> Any:
+    def _result(self, task: Any, answer: _Answer, name: Callable[[Any], str]) -> Any:
         """What came of a task.
 
         What it raised there it raises here again, of its own type and with all that is in it,
@@ -133,7 +134,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
             self._job(task)
             text, trace = failure
             raise ComponentError(
-                f"a worker process failed at {task}, though the main process did not: "
+                f"a worker process failed at {name(task)}, though the main process did not: "
                 f"{text}\n\n{trace}"
             )
         return result
@@ -166,10 +167,9 @@ class _Worker:
     """
 
     def __init__(self, title: str) -> None:
-        self.pending: deque[tuple[Any, _Answer]] = deque()
+        self.pending: deque[tuple[str, _Answer]] = deque()
         self._title = title
         self._failure: BaseException | None = None
-        self._closing = False
         self._socket, theirs = socket.socketpair()
         try:
             with theirs:
@@ -182,7 +182,7 @@ class _Worker:
         self._thread = threading.Thread(target=self._take_in, daemon=True)
         self._thread.start()
 
-    def submit(self, task: Any, message: Message) -> _Answer:
+    def submit(self, task: str, message: Message) -> _Answer:
         """Send a task, and return where its answer will be: a message, or why none came."""
         answer: _Answer = SimpleQueue()
         self.pending.append((task, answer))
@@ -204,7 +204,7 @@ class _Worker:
                 _, answer = self.pending.popleft()
                 answer.put(message)
         except (EOFError, OSError):
-            self._failure = _closed() if self._closing else self._death()
+            self._failure = self._death()
         except BaseException as error:  # such as a MemoryError: nobody must wait for ever
             self._failure = error
         while self.pending:
@@ -236,7 +236,6 @@ class _Worker:
 
     def hang_up(self) -> None:
         """Have the process end, soon."""
-        self._closing = True
         with contextlib.suppress(OSError):  # it may have ended by itself
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -257,7 +256,3 @@ def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
         # Ctrl-C goes to all processes of the terminal; this one ends with the one that started it.
         start_new_session=True,
     )
-
-
-def _closed() -> ComponentError:
-    return ComponentError("the worker processes are closed")
