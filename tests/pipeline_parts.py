@@ -43,22 +43,13 @@ def notes(error):
 
 class ByRecord(RecordLoader):
     def load(self, record):
-        self.check(record)
         return {"x": np.array([record["a"], record["b"]])}, {"y": record["y"]}
 
-    def check(self, record):
-        pass
 
-
-class Doubles(IdentityTransformer):
-    def transform(self, data_record):
+class DoublesBatches(IdentityTransformer):
+    def transform_batch(self, data_record):
         x, *rest = data_record
         return ({name: array * 2 for name, array in x.items()}, *rest)
-
-
-class DoublesBatches(Doubles):
-    def transform_batch(self, data_record):
-        return self.transform(data_record)
 
 
 class Gives(RecordLoader):

@@ -72,8 +72,6 @@ def fails(task):
         raise ValueError("not in a worker process")
     if task == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
-    if task == "segfault":
-        os.kill(os.getpid(), signal.SIGSEGV)
     if task == "leaves":
         os._exit(3)
     return task
@@ -98,16 +96,6 @@ def forever(task):
     if task:
         threading.Event().wait()
     return task
-
-
-class Held:
-    """Tells how much of what it holds has arrived."""
-
-    def __init__(self, values):
-        self.values = values
-
-    def __call__(self, task):
-        return [len(value) for value in self.values]
 
 
 class Dies:

@@ -46,7 +46,7 @@ class Augmentor:
         name: what messages call it; left out, the path of the function.
 
     Raises:
-        ComponentError: it is no function, does not take the params, or is batch-wise and
+        ComponentError: it does not take the params, or is batch-wise and
             takes an ``rng``.
 
     Example:
@@ -64,8 +64,6 @@ class Augmentor:
         params: Mapping[str, Any] | None = None,
         name: str | None = None,
     ) -> None:
-        if not callable(function):
-            raise ComponentError(f"augmentor: expected a function, got {function!r}")
         self.function = function
         self.params = dict(params or {})
         self.name = component_name(function) if name is None else name

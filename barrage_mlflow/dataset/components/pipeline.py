@@ -27,7 +27,7 @@ from barrage_mlflow.dataset.components.stacking import (
 from barrage_mlflow.dataset.components.transformer import RecordTransformer
 from barrage_mlflow.dataset.records.records import Records, UnevenRecordsError
 from barrage_mlflow.dataset.types import Array, DataRecord, cut
-from barrage_mlflow.errors import ComponentError, RecordError
+from barrage_mlflow.errors import ComponentError
 
 _Batch = TypeVar("_Batch")
 _Made = TypeVar("_Made")
@@ -99,7 +99,7 @@ class Pipeline:
         """The transformed batch that records make: arrays ``(batch, ...)``.
 
         Raises:
-            RecordError: there are no records, or they differ in names or shapes.
+            RecordError: records differ in names or shapes.
             ComponentError: a component returned something else than its contract says.
         """
         return self.transform(self.load(records), records)
@@ -112,12 +112,10 @@ class Pipeline:
             the record, the arrays ``(...)`` of each record.
 
         Raises:
-            RecordError: there are no records, or they differ in names or shapes.
+            RecordError: records differ in names or shapes.
             ComponentError: the loader returned something else than its contract says.
         """
         size = len(records)
-        if not size:
-            raise RecordError(f"{records.name or 'the records'} holds no records to load")
         if self._loads_batches or self._transforms_batches:
             try:
                 with placed(records, "load", self._loader_name):

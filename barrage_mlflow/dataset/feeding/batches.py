@@ -13,11 +13,10 @@ import numpy as np
 
 from barrage_mlflow.dataset.components.augmentors import seeds_globals
 from barrage_mlflow.dataset.components.pipeline import Pipeline
-from barrage_mlflow.dataset.feeding.block_maker import BlockMaker
 from barrage_mlflow.dataset.feeding.blocks import read_ahead
 from barrage_mlflow.dataset.feeding.cache import cache_arrays
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
-from barrage_mlflow.dataset.feeding.feeder import Feeder
+from barrage_mlflow.dataset.feeding.feeder import BlockMaker, Feeder
 from barrage_mlflow.dataset.feeding.order import Order, Window
 from barrage_mlflow.dataset.feeding.plan import FeedPlan, make_feed_plan
 from barrage_mlflow.dataset.feeding.sample_counts import group_draws, sample_counts

@@ -88,19 +88,14 @@ def conform(
         )
     inputs = {}
     for name, spec in specs.items():
-        columns = pipeline.loader.columns_of(name)
-        error = partial(_error, f"input '{name}'", columns, records, pipeline)
+        error = partial(_error, "input", name, records, pipeline)
         strings_or_numbers = _strings if spec.dtype == "string" else _numbers
         inputs[name] = _shaped(strings_or_numbers(x[name], spec.dtype, error), spec, error)
     conformed = [inputs]
     for part, what in zip(targets_and_weights, ("output", "sample weight"), strict=False):
         arrays = {}
         for name, array in part.items():
-            columns = pipeline.loader.columns_of(name)
-            if what == "sample weight":
-                keys = getattr(pipeline.loader, "sample_weights", {}).get(name, [])
-                columns = [keys] if isinstance(keys, str) else keys
-            error = partial(_error, f"{what} '{name}'", columns, records, pipeline)
+            error = partial(_error, what, name, records, pipeline)
             is_whole = what == "output" and array.dtype.kind in "iu"
             arrays[name] = _numbers(array, "int64" if is_whole else "float32", error)
         conformed.append(arrays)
@@ -153,7 +148,7 @@ def _numbers(array: Array, dtype: str, error: _Error) -> Array:
 
 def _error(
     what: str,
-    columns: Sequence[str],
+    name: str,
     records: Records,
     pipeline: Pipeline,
     index: int,
@@ -163,29 +158,34 @@ def _error(
     """The error for one record of a batch.
 
     Args:
-        what: what does not fit, ``"input 'x'"``.
-        columns: what it was made of, as far as the loader knows.
+        what: what does not fit: ``"input"``, ``"output"`` or ``"sample weight"``.
+        name: its name.
         records: what the batch was made of.
         pipeline: what made it.
         index: the record.
         message: what was expected, and what came.
         value: the value at fault, if one is.
     """
-    record = records[int(index)]
+    index = int(index)
+    record, where, component = records[index], records.place(index), _last_component(pipeline)
+    loader = pipeline.loader
+    columns: str | Sequence[str] = loader.columns_of(name)
+    if what == "sample weight":
+        columns = getattr(loader, "sample_weights", {}).get(name, [])
+    columns = [columns] if isinstance(columns, str) else columns
     columns = [column for column in columns if column in records.columns]
-    component, where = _last_component(pipeline), records.place(int(index))
     # After a transformer the axes of an array need be columns no more: which of them holds
     # the value shows in the record itself.
     holding = [column for column in columns if _holds(record[column], value)]
     if holding:
-        columns, component = holding, component_name(pipeline.loader)
+        columns, component = holding, component_name(loader)
         if isinstance(value, str) and isinstance(record[columns[0]], str):
-            where, value = find_word(records, int(index), columns[0])
+            where, value = find_word(records, index, columns[0])
             message = f"expected a number, got {shown(value)}"
     words = ", ".join(f"'{column}'" for column in columns)
     of_columns = f", column{'s' if len(columns) > 1 else ''} {words}" if columns else ""
     error = RecordError(
-        f"{where}: {what}{of_columns}: {message} (stage feed, component {component})"
+        f"{where}: {what} '{name}'{of_columns}: {message} (stage feed, component {component})"
     )
     place = f"in {where}, stage feed, component {component}"
     error.barrage_place = place  # type: ignore[attr-defined]

@@ -1,20 +1,115 @@
-"""What the sets of a training share: worker processes, and the folder of a cache on disk."""
+"""Makes blocks of records that went through the pipeline and fit the network, here or elsewhere."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
-from barrage_mlflow.dataset.feeding.block_maker import BlockMaker
+import numpy as np
+
+from barrage_mlflow.dataset.components.augmentors import augment
+from barrage_mlflow.dataset.components.pipeline import Pipeline
+from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read
+from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.order import Window
 from barrage_mlflow.dataset.feeding.workers import Workers
+from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import DataRecord, pick
+from barrage_mlflow.errors import RecordError
 
 Cache = Literal["memory", "disk"]
+
+
+@dataclass(eq=False)
+class BlockMaker:
+    """Makes blocks of one set of records, here or in a worker process.
+
+    A block is a pure function of what :meth:`make` is given.
+
+    Attributes:
+        records: the set.
+        pipeline: loads, transforms and augments; made by ``load_pipeline`` if the maker is to
+            go to another process.
+        specs: what the network takes: input name → spec.
+        seed: seeds the augmentors.
+        sample_count: the column of how often a pass draws each record of a row group.
+
+    Example:
+        >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
+        >>> loader = KeySelector(RecordMode.TRAIN, {"x": "a"}, {"y": "b"})
+        >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.TRAIN, loader))
+        >>> records = Records.read([{"a": 1, "b": 0}, {"a": 2, "b": 1}])
+        >>> maker = BlockMaker(records, pipeline, {"x": ArraySpec((), "float32")})
+        >>> maker.make(Window(np.array([1, 0]), first=0, epoch=0))
+        ({'x': array([2., 1.], dtype=float32)}, {'y': array([1, 0])})
+    """
+
+    records: Records
+    pipeline: Pipeline
+    specs: Mapping[str, ArraySpec]
+    seed: int = 0
+    sample_count: str | None = None
+    _read: tuple[tuple[tuple[int, int], ...], Records] | None = None
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The columns that loading reads, which are read from a file together."""
+        return list(columns_read(self.pipeline.loader, self.records[:SAMPLE]))
+
+    def make(self, window: Window, cached: DataRecord | None = None) -> DataRecord:
+        """The block of a window.
+
+        Args:
+            window: the draws of an epoch, which are augmented; or records of the set.
+            cached: what the cache has of the draws, if they were loaded and transformed before.
+        """
+        if window.epoch is None:
+            return self.make_plain(self.records[window.first : window.first + len(window.rows)])
+        source = self._source(window)
+        records = source.take(window.rows)
+        if cached is not None:
+            data = cached
+        elif window.groups and len(window.rows) == len(source):
+            # In the order of the file, in which columns are views.
+            data = pick(self.pipeline.load_and_transform(source), window.rows)
+        else:
+            data = self.pipeline.load_and_transform(records)
+        augmentors = self.pipeline.augmentors
+        if not augmentors:
+            return conform(data, self.specs, records, self.pipeline)
+        positions = np.arange(window.first, window.first + len(window.rows))
+        varied = augment(
+            data, augmentors, records, seed=self.seed, epoch=window.epoch, positions=positions
+        )
+        try:
+            return conform(varied, self.specs, records, self.pipeline)
+        except RecordError as error:
+            names = ", ".join(augmentor.name for augmentor in augmentors)
+            error.add_note(f"what was fed had come through the augmentors: {names}")
+            raise
+
+    def make_plain(self, records: Records) -> DataRecord:
+        """Records up to what comes before augmentors, which is the same in every epoch."""
+        data = self.pipeline.load_and_transform(records)
+        if self.pipeline.augmentors:
+            return data
+        return conform(data, self.specs, records, self.pipeline)
+
+    def _source(self, window: Window) -> Records:
+        """What the rows of a window count: the set, or the row groups that it draws from."""
+        if not window.groups:
+            return self.records
+        if self._read is None or self._read[0] != window.groups:
+            self._read = None  # not two at once
+            parts = [(group, 0, draws) for group, draws in window.groups]
+            read = self.records.window(parts, self.sample_count, self.columns)
+            self._read = (window.groups, read)
+        return self._read[1]
 
 
 class Feeder(AbstractContextManager["Feeder"]):

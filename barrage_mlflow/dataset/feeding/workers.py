@@ -247,9 +247,8 @@ class _Worker:
 
 
 def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
-    path = [entry for entry in sys.path if isinstance(entry, str)]
     return subprocess.Popen(
-        [sys.executable, "-c", _SCRIPT, str(theirs.fileno()), *path],
+        [sys.executable, "-c", _SCRIPT, str(theirs.fileno()), *sys.path],
         stdin=subprocess.DEVNULL,
         pass_fds=[theirs.fileno()],
         env={**os.environ, **_ENVIRONMENT},
