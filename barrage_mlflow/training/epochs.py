@@ -82,7 +82,7 @@ def train_epochs(
         validation = Batches(
             plan.sets["validation"], plan.validation, plan.specs, solver["batch_size"], feeder
         )
-        validation.check_first()  # now, not at the end of an epoch
+        next(iter(validation))  # what does not fit shows now, not at the end of an epoch
         watch.reach(TRAIN)
         fit(
             plan.network,

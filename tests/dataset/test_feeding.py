@@ -69,7 +69,7 @@ def test_an_epoch_gives_every_record_once_conformed():
 def test_a_validation_set_that_does_not_fit_is_found_before_training():
     lacking = Records.read([{"a": 1, "y": 0}], name="validation.csv")
     with pytest.raises(RecordError, match="no column") as error:
-        batches(mode=RecordMode.VALIDATION, records=lacking).check_first()
+        next(iter(batches(mode=RecordMode.VALIDATION, records=lacking)))
     assert str(error.value) == "validation.csv: no column 'b'; the columns are 'a', 'y'"
     assert error.value.__notes__ == [
         "in validation.csv, record 0, stage load, component KeySelector"

@@ -90,12 +90,6 @@ def test_seed_pass_and_window_each_make_another_order():
     assert list(drawn(many, 0)) != list(drawn(many, 1))
 
 
-def test_there_must_be_something_to_draw():
-    for nothing in ([0], [], [0, 0]):
-        with pytest.raises(RecordError, match=r"^there is no record to draw; give at least one"):
-            Order(nothing, 0)
-
-
 # Sample counts ----------------------------------------------------------------------------
 
 

@@ -80,8 +80,10 @@ class Pipeline:
         self._loader_name = component_name(loader)
         self._transformer_name = component_name(transformer)
         self._lengths = lengths_in(loader.mode)
-        self._loads_batches = _defines(loader, RecordLoader, "load_batch")
-        self._transforms_batches = _defines(transformer, RecordTransformer, "transform_batch")
+        self._loads_batches = type(loader).load_batch is not RecordLoader.load_batch
+        self._transforms_batches = (
+            type(transformer).transform_batch is not RecordTransformer.transform_batch
+        )
         self.missing_forms = [
             *([] if self._loads_batches else [f"load_batch in {self._loader_name}"]),
             *([] if self._transforms_batches else [f"transform_batch in {self._transformer_name}"]),
@@ -199,8 +201,3 @@ def _at_once(
                     set_index(error, index)
                     break
         raise
-
-
-def _defines(component: Any, base: type, form: str) -> bool:
-    """Whether a component brings a batch form of its own."""
-    return getattr(type(component), form) is not getattr(base, form)

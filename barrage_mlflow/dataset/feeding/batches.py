@@ -24,9 +24,6 @@ from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import DataRecord, pick
 from barrage_mlflow.errors import RecordError
 
-_PICKED_BYTES = 1 << 22
-"""About what is picked at once from a cache."""
-
 
 class Batches:
     """A set as batches: in its own order, or as epochs draw it.
@@ -96,16 +93,6 @@ class Batches:
         cached = self._cache()
         return self._made() if cached is None else iter([cached])
 
-    def check_first(self) -> None:
-        """Make the first batch, to find now what would break when all are asked for.
-
-        Raises:
-            RecordError: one of its records (of all, where the set is cached) cannot be fed.
-            ComponentError: a component broke its contract.
-        """
-        if self._cache() is None:
-            self._maker.make_plain(self._maker.records[: self.batch_size])
-
     def _cache(self) -> DataRecord | None:
         """The cached set, made at the first call; None where it is not cached."""
         if self._cached is None and self.plan.cache is not None:
@@ -139,7 +126,7 @@ class Batches:
         windows = self._order.epoch(epoch, start * self.batch_size)
         cached, plan = self._cache(), self.plan
         if cached is not None and not plan.is_varied:
-            return (pick(cached, window.rows) for window in _cut(windows, self._picked(cached)))
+            return (pick(cached, window.rows) for window in _cut(windows, plan.block))
         if plan.form == "record":
             windows = _in_batches(windows, plan.block)
         elif not plan.reads_windows:
@@ -148,12 +135,6 @@ class Batches:
         # NumPy's and Python's global generators are seeded for an augmentor on no other thread.
         ahead = plan.reads_windows and not seeds_globals(self._maker.pipeline.augmentors)
         return read_ahead(blocks) if ahead else blocks
-
-    def _picked(self, cached: DataRecord) -> int:
-        """Records that are picked at once: in whole batches, so that few are joined of two."""
-        size = sum(array.nbytes for part in cached for array in part.values())
-        count = _PICKED_BYTES * len(self._maker.records) // max(size, 1)
-        return max(1, count // self.batch_size) * self.batch_size
 
 
 def _order(

@@ -70,15 +70,8 @@ class BlockMaker:
         """
         if window.epoch is None:
             return self.make_plain(self.records[window.first : window.first + len(window.rows)])
-        source = self._source(window)
-        records = source.take(window.rows)
-        if cached is not None:
-            data = cached
-        elif window.groups and len(window.rows) == len(source):
-            # In the order of the file, in which columns are views.
-            data = pick(self.pipeline.load_and_transform(source), window.rows)
-        else:
-            data = self.pipeline.load_and_transform(records)
+        records = self._source(window).take(window.rows)
+        data = self.pipeline.load_and_transform(records) if cached is None else cached
         augmentors = self.pipeline.augmentors
         if not augmentors:
             return conform(data, self.specs, records, self.pipeline)

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from barrage_mlflow.errors import RecordError
-
 
 @dataclass(frozen=True, eq=False)
 class Window:
@@ -61,7 +59,8 @@ class Order:
     window are put in an order of their own. Without ``window`` the whole set is one.
 
     Args:
-        draws: how many draws a pass makes of each row group; of a set in memory, of the whole.
+        draws: how many draws a pass makes of each row group; of a set in memory, of the whole;
+            at least one.
         seed: at least 0.
         window: draws in a window, at most, unless a single row group has more.
         rows: ``(draws,) int64``: the position in the set of each draw of a pass, in the set's
@@ -71,9 +70,6 @@ class Order:
 
     Attributes:
         epoch_draws: how many draws an epoch makes.
-
-    Raises:
-        RecordError: there is nothing to draw.
 
     Example:
         >>> [window.rows.tolist() for window in Order([4], seed=7).epoch(0)]
@@ -95,11 +91,8 @@ class Order:
         self._window = window
         self._rows = rows
         self._starts = np.cumsum([0, *draws]).tolist()
-        pass_draws = self._starts[-1]
-        if not pass_draws:
-            raise RecordError("there is no record to draw; give at least one, drawn at least once")
-        self._pass_draws = pass_draws
-        self.epoch_draws = pass_draws if epoch_draws is None else epoch_draws
+        self._pass_draws = self._starts[-1]
+        self.epoch_draws = self._pass_draws if epoch_draws is None else epoch_draws
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Window]:
         """The windows of an epoch.

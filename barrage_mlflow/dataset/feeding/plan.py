@@ -12,7 +12,8 @@ from barrage_mlflow.dataset.feeding.conform import ArraySpec
 from barrage_mlflow.dataset.feeding.feeder import Cache, Feeder
 from barrage_mlflow.dataset.records.records import Records
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 22
+"""What is made, or picked from a cache, at once, at most."""
 _BLOCK_RECORDS = 1024
 """What a worker process makes at once, at most."""
 
@@ -30,7 +31,7 @@ class FeedPlan:
         workers: how many processes make records; 0 for the training thread.
         window: draws in a window, where row groups are read as they are drawn.
         is_varied: whether augmentors work on what is cached, or made, in every epoch.
-        block: how many records are made at once.
+        block: how many records are made, or picked from the cache, at once.
         advice: what would make it faster, or take less memory.
     """
 
@@ -102,11 +103,13 @@ def make_feed_plan(
     # Augmentors that work by the record do so in processes too.
     by_record = not by_columns or any(not one.batchwise for one in pipeline.augmentors)
     workers = feeder.workers if by_record else 0
+    cache = feeder.cache or ("memory" if by_columns and window is None else None)
     record_bytes = _record_bytes(specs)
-    block = batch_size
-    if workers and is_fixed:
-        most = min(_BLOCK_RECORDS, _BLOCK_BYTES // record_bytes)
-        block = max(1, most // batch_size) * batch_size
+    most = _BLOCK_BYTES // record_bytes
+    if workers:
+        most = min(most, _BLOCK_RECORDS)
+    elif not cache or pipeline.augmentors:
+        most = batch_size
     advice = _faster(pipeline, is_fixed, by_record and not workers, feeder.cache or window)
     if groups and window is not None and feeder.cache is None and max(groups) > window:
         largest = max(groups)
@@ -118,11 +121,12 @@ def make_feed_plan(
         )
     return FeedPlan(
         form="batch" if by_columns else "record",
-        cache=feeder.cache or ("memory" if by_columns and window is None else None),
+        cache=cache,
         workers=workers,
         window=window,
         is_varied=bool(pipeline.augmentors),
-        block=block,
+        # In whole batches, so that few are joined of two blocks.
+        block=max(1, most // batch_size) * batch_size if is_fixed else batch_size,
         advice=tuple(advice),
     )
 
