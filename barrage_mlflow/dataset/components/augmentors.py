@@ -26,7 +26,7 @@ from barrage_mlflow.dataset.components.stacking import (
     stack_records,
 )
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.types import Array, DataRecord
+from barrage_mlflow.dataset.types import DataRecord
 from barrage_mlflow.errors import ComponentError
 
 _WORD = 1 << 64
@@ -107,7 +107,7 @@ def augment(
     *,
     seed: int,
     epoch: int,
-    positions: Array,
+    first: int,
 ) -> DataRecord:
     """A batch, put through the augmentors in order.
 
@@ -115,9 +115,9 @@ def augment(
         data: the transformed batch: arrays ``(batch, ...)``; left as it is.
         augmentors: the chain.
         records: what the batch was made of, for messages.
-        seed: seeds the draws, together with ``epoch`` and ``positions``.
+        seed: seeds the draws, together with ``epoch`` and their position in it.
         epoch: counted from 0.
-        positions: ``(batch,) int64``: which draw of the epoch each record is, from 0.
+        first: which draw of the epoch the first record is, from 0; the others follow.
 
     Raises:
         ComponentError: an augmentor returns something other than it was given the like of.
@@ -126,7 +126,7 @@ def augment(
     with _global_state(augmentors):
         for batchwise, steps in groupby(enumerate(augmentors), lambda step: step[1].batchwise):
             if not batchwise:
-                data = _augment_each(data, list(steps), records, seed, epoch, positions)
+                data = _augment_each(data, list(steps), records, seed, epoch, first)
                 continue
             for _, augmentor in steps:
                 with placed(records, "augment", augmentor.name):
@@ -142,13 +142,13 @@ def _augment_each(
     records: Records,
     seed: int,
     epoch: int,
-    positions: Array,
+    first: int,
 ) -> DataRecord:
     """Put each record through augmentors, of which the place in the chain is given."""
     varied = []
     generators = Draws(seed)
-    for row, position in enumerate(positions.tolist()):
-        record = slice_record(data, row)
+    for row in range(len(records)):
+        record, position = slice_record(data, row), first + row
         for step, augmentor in steps:
             rng = None
             if augmentor.takes_rng:

@@ -42,10 +42,17 @@ def cache_arrays(
                 for part in block
             )
         stop = start + length(block)
-        for part, wholes, name_of_part in zip(block, cached, PARTS, strict=False):
+        for part, wholes, what in zip(block, cached, PARTS, strict=False):
             for name, array in part.items():
-                _check_alike(array, wholes[name], f"{name_of_part} '{name}'")
-                wholes[name][start:stop] = array
+                whole = wholes[name]
+                if array.shape[1:] != whole.shape[1:] or array.dtype != whole.dtype:
+                    raise RecordError(
+                        "expected every record to have one shape and dtype, so that the set can "
+                        f"be kept as arrays, got {what} '{name}' {array.shape[1:]} {array.dtype} "
+                        f"after {whole.shape[1:]} {whole.dtype}; give all records one shape, or "
+                        "leave dataset.cache out"
+                    )
+                whole[start:stop] = array
         start = stop
     return cached
 
@@ -62,12 +69,3 @@ def _empty(like: Array, count: int, folder: Path | None) -> Array:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
         return np.memmap(file, like.dtype, "w+", shape=shape)
-
-
-def _check_alike(array: Array, whole: Array, what: str) -> None:
-    if array.shape[1:] != whole.shape[1:] or array.dtype != whole.dtype:
-        raise RecordError(
-            "expected every record to have one shape and dtype, so that the set can be kept as "
-            f"arrays, got {what} {array.shape[1:]} {array.dtype} after {whole.shape[1:]} "
-            f"{whole.dtype}; give all records one shape, or leave dataset.cache out"
-        )

@@ -10,8 +10,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from barrage_mlflow.dataset.components.augmentors import augment
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read
@@ -40,6 +38,7 @@ class BlockMaker:
         sample_count: the column of how often a pass draws each record of a row group.
 
     Example:
+        >>> import numpy as np
         >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
         >>> loader = KeySelector(RecordMode.TRAIN, {"x": "a"}, {"y": "b"})
         >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.TRAIN, loader))
@@ -75,9 +74,8 @@ class BlockMaker:
         augmentors = self.pipeline.augmentors
         if not augmentors:
             return conform(data, self.specs, records, self.pipeline)
-        positions = np.arange(window.first, window.first + len(window.rows))
         varied = augment(
-            data, augmentors, records, seed=self.seed, epoch=window.epoch, positions=positions
+            data, augmentors, records, seed=self.seed, epoch=window.epoch, first=window.first
         )
         try:
             return conform(varied, self.specs, records, self.pipeline)
