@@ -65,15 +65,15 @@ class BlockMaker:
 
         Args:
             window: the draws of an epoch, which are augmented; or records of the set.
-            cached: what the cache has of the draws, if they were loaded and transformed before.
+            cached: what the cache has of draws that are to be augmented.
         """
         if window.epoch is None:
             return self.make_plain(self.records[window.first : window.first + len(window.rows)])
         records = self._source(window).take(window.rows)
-        data = self.pipeline.load_and_transform(records) if cached is None else cached
         augmentors = self.pipeline.augmentors
         if not augmentors:
-            return conform(data, self.specs, records, self.pipeline)
+            return self.make_plain(records)
+        data = self.make_plain(records) if cached is None else cached
         varied = augment(
             data, augmentors, records, seed=self.seed, epoch=window.epoch, first=window.first
         )
