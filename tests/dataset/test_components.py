@@ -176,8 +176,8 @@ def test_records_that_make_no_batch_say_why(records, fault):
     [
         ([{}], "f: expected a tuple of dicts, (x, y) or (x, y, w), got list"),
         (({},), "f: expected a tuple of dicts, (x, y) or (x, y, w), got a tuple of length 1"),
-        (({"x": 1}, 3), "f: expected a dict of arrays as its outputs, got int"),
-        (({1: 1}, {}), "f: expected strings as names of inputs, got 1"),
+        (({"x": 1}, 3), "f: expected a dict of arrays by name as its outputs, got 3"),
+        (({1: 1}, {}), "f: expected a dict of arrays by name as its inputs, got {1: 1}"),
         (({}, {}), "f: it gives no inputs"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NoReturn
@@ -75,13 +76,10 @@ def check_data_record(data: Any, what: str, lengths: Sequence[int] = (1, 2, 3)) 
         got = f"a tuple of length {len(data)}" if isinstance(data, tuple) else type(data).__name__
         raise ComponentError(f"{what}: expected a tuple of dicts, {wanted}, got {got}")
     for part, name in zip(data, PARTS, strict=False):
-        if not isinstance(part, dict):
+        if not isinstance(part, dict) or not all(isinstance(key, str) for key in part):
             raise ComponentError(
-                f"{what}: expected a dict of arrays as its {name}, got {type(part).__name__}"
+                f"{what}: expected a dict of arrays by name as its {name}, got {reprlib.repr(part)}"
             )
-        for key in part:
-            if not isinstance(key, str):
-                raise ComponentError(f"{what}: expected strings as names of {name}, got {key!r}")
     if not data[0]:
         raise ComponentError(f"{what}: it gives no inputs")
 

@@ -96,8 +96,8 @@ class Batches:
     def _cache(self) -> DataRecord | None:
         """The cached set, made at the first call; None where it is not cached."""
         if self._cached is None and self.plan.cache is not None:
-            count, folder = len(self._maker.records), self._feeder.folder
-            self._cached = cache_arrays(self._made(), count, folder)
+            folder = self._feeder.folder if self.plan.cache == "disk" else None
+            self._cached = cache_arrays(self._made(), len(self._maker.records), folder)
         return self._cached
 
     def _made(self) -> Iterator[DataRecord]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
@@ -103,12 +103,13 @@ class BlockMaker:
         return self._read[1]
 
 
+@dataclass(eq=False)
 class Feeder(AbstractContextManager["Feeder"]):
     """Feeds the sets of a training as the config's ``dataset`` section has it.
 
     What comes out does not depend on how: neither on workers nor on the cache.
 
-    Args:
+    Attributes:
         workers: how many processes make records where a component works by the record; 0 for
             none.
         cache: keep transformed records in ``"memory"`` or on ``"disk"``; left out, only those of
@@ -117,29 +118,18 @@ class Feeder(AbstractContextManager["Feeder"]):
             group has more; left out, the whole set.
         folder: where a cache on disk goes; removed at the end.
 
-    Attributes:
-        workers: as given, like ``cache`` and ``shuffle_window``.
-        folder: where a cache on disk goes; None where there is none.
-
     Example:
         >>> with Feeder(workers=2) as feeder:
         ...     feeder.workers
         2
     """
 
-    def __init__(
-        self,
-        workers: int = 0,
-        cache: Cache | None = None,
-        shuffle_window: int | None = None,
-        folder: Path | None = None,
-    ) -> None:
-        self.workers = workers
-        self.cache = cache
-        self.shuffle_window = shuffle_window
-        self.folder = folder if cache == "disk" else None
-        self._makers: dict[str, BlockMaker] = {}
-        self._pool: Workers | None = None
+    workers: int = 0
+    cache: Cache | None = None
+    shuffle_window: int | None = None
+    folder: Path | None = None
+    _makers: dict[str, BlockMaker] = field(default_factory=dict, init=False)
+    _pool: Workers | None = field(default=None, init=False)
 
     def add(self, role: str, maker: BlockMaker) -> None:
         """Take on the set of a role."""
@@ -173,7 +163,7 @@ class Feeder(AbstractContextManager["Feeder"]):
     def close(self) -> None:
         """End the processes, and remove the folder of a cache on disk."""
         self._end_processes()
-        if self.folder is not None:
+        if self.cache == "disk" and self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end_processes(self) -> None:
