@@ -117,22 +117,19 @@ class Pipeline:
             RecordError: records differ in names or shapes.
             ComponentError: the loader returned something else than its contract says.
         """
-        size = len(records)
-        if self._loads_batches or self._transforms_batches:
-            try:
-                with placed(records, "load", self._loader_name):
-                    loaded = _at_once(
-                        self.loader.load_batch, records, lambda at: records[at : at + 1], size
-                    )
-                    return check_batch(
-                        loaded, size, f"{self._loader_name}.load_batch", self._lengths
-                    )
-            except UnevenRecordsError:
-                # Lists of differing length make no batch, but a transformer that works by the
-                # record may yet even them out (pad, cut, pool).
-                if self._transforms_batches:
-                    raise
-        return load_each(self.loader, records)
+        if not (self._loads_batches or self._transforms_batches):
+            return load_each(self.loader, records)
+        name, size, call = self._loader_name, len(records), self.loader.load_batch
+        try:
+            with placed(records, "load", name):
+                loaded = _at_once(call, records, lambda at: records[at : at + 1], size)
+                return check_batch(loaded, size, f"{name}.load_batch", self._lengths)
+        except UnevenRecordsError:
+            # Lists of differing length make no batch, but a transformer that works by the
+            # record may yet even them out (pad, cut, pool).
+            if self._transforms_batches:
+                raise
+            return load_each(self.loader, records)
 
     def transform(self, loaded: DataRecord | list[DataRecord], records: Records) -> DataRecord:
         """The transformed batch of what :meth:`load` returned: arrays ``(batch, ...)``.

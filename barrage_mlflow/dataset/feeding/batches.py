@@ -164,17 +164,16 @@ def _in_batches(windows: Iterable[Window], size: int) -> Iterator[Window]:
 
     What is made of components that fit the arrays to the batch must not be joined with others.
     """
-    rest: Window | None = None
+    front: Window | None = None
     for window in windows:
-        begin = 0
-        if rest is not None:
-            begin = size - len(rest.rows)
-            rest = rest.join(window.cut(0, begin))
-            if len(rest.rows) < size:
-                continue
-            yield rest
-        whole = begin + (len(window.rows) - begin) // size * size
-        yield from _cut([window.cut(begin, whole)], size)
-        rest = window.cut(whole, len(window.rows)) if whole < len(window.rows) else None
-    if rest is not None:
-        yield rest
+        start = 0
+        while start < len(window.rows):
+            stop = start + size - (0 if front is None else len(front.rows))
+            piece = window.cut(start, stop)
+            front = piece if front is None else front.join(piece)
+            start = stop
+            if len(front.rows) == size:
+                yield front
+                front = None
+    if front is not None:
+        yield front
