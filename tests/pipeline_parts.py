@@ -28,13 +28,12 @@ def pipeline(loader=None, transformer=IdentityTransformer, augmentors=()):
     return Pipeline(loader, transformer(loader.mode, loader), [Augmentor(f) for f in augmentors])
 
 
-def batch(made, records, positions=None, epoch=None, seed=0):
+def batch(made, records, first=0, epoch=None, seed=0):
     """The batch that records make, augmented if an epoch is given."""
     data = made.load_and_transform(records)
     if epoch is None:
         return data
-    draws = np.arange(len(records)) if positions is None else np.asarray(positions)
-    return augment(data, made.augmentors, records, seed=seed, epoch=epoch, positions=draws)
+    return augment(data, made.augmentors, records, seed=seed, epoch=epoch, first=first)
 
 
 def notes(error):
@@ -43,22 +42,13 @@ def notes(error):
 
 class ByRecord(RecordLoader):
     def load(self, record):
-        self.check(record)
         return {"x": np.array([record["a"], record["b"]])}, {"y": record["y"]}
 
-    def check(self, record):
-        pass
 
-
-class Doubles(IdentityTransformer):
-    def transform(self, data_record):
+class DoublesBatches(IdentityTransformer):
+    def transform_batch(self, data_record):
         x, *rest = data_record
         return ({name: array * 2 for name, array in x.items()}, *rest)
-
-
-class DoublesBatches(Doubles):
-    def transform_batch(self, data_record):
-        return self.transform(data_record)
 
 
 class Gives(RecordLoader):

@@ -9,10 +9,10 @@ import threading
 
 import numpy as np
 
-from barrage_mlflow.dataset.components.places import Place, set_place
+from barrage_mlflow.dataset.components.places import set_place
 
 MAIN = int(os.environ.setdefault("WORKER_JOBS_MAIN", str(os.getpid())))
-PLACE = Place("train.csv, record 5", "load", "my.Loader")
+PLACE = "in train.csv, record 5, stage load, component my.Loader"
 
 
 def block(task):
@@ -63,7 +63,7 @@ def fails(task):
     """Gives the task back, unless it is the name of an error or of an end."""
     if task in ERRORS:
         error = ERRORS[task]()
-        set_place(error, PLACE)
+        set_place(error, "train.csv, record 5", "load", "my.Loader")
         error.add_note("column 's' holds 'many'")
         raise error
     if task == "unpicklable":
@@ -72,8 +72,6 @@ def fails(task):
         raise ValueError("not in a worker process")
     if task == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
-    if task == "segfault":
-        os.kill(os.getpid(), signal.SIGSEGV)
     if task == "leaves":
         os._exit(3)
     return task
@@ -98,16 +96,6 @@ def forever(task):
     if task:
         threading.Event().wait()
     return task
-
-
-class Held:
-    """Tells how much of what it holds has arrived."""
-
-    def __init__(self, values):
-        self.values = values
-
-    def __call__(self, task):
-        return [len(value) for value in self.values]
 
 
 class Dies:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from barrage_mlflow.commands.dry_run_report import Report
 from barrage_mlflow.config import Document, add_project_path
-from barrage_mlflow.dataset import Records, RecordSource, make_plan
+from barrage_mlflow.dataset import Records, RecordSource, make_feed_plan
 from barrage_mlflow.errors import BarrageError
 from barrage_mlflow.training.prepare import build_feeder, prepare, read_sets, resolve
 from barrage_mlflow.workspace import folder as artifacts
@@ -117,7 +117,7 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
     (folder / artifacts.CHECKPOINTS).mkdir()
     plan = prepare(small, sets, folder / artifacts.TRANSFORMER, report)
     feeder = build_feeder(config, folder)
-    feeding = make_plan(plan.train, plan.specs, sets["train"], size, feeder)
+    feeding = make_feed_plan(plan.train, plan.specs, sets["train"], size, feeder)
     report.feeding = str(feeding).splitlines()
     validated = sets["validation"][:size]
     plan = replace(plan, sets={**sets, "validation": validated})

@@ -9,23 +9,23 @@ from barrage_mlflow.dataset.components.build import (
     build_augmentors,
     build_loader,
     build_transformer,
+    fit_and_save,
+    load_pipeline,
 )
-from barrage_mlflow.dataset.components.columns import columns_read, describe_columns
-from barrage_mlflow.dataset.components.fitted import fit_and_save, load_pipeline
 from barrage_mlflow.dataset.components.loader import KeySelector, RecordLoader
 from barrage_mlflow.dataset.components.pipeline import Pipeline
-from barrage_mlflow.dataset.components.places import Place, place_of
+from barrage_mlflow.dataset.components.places import place_of
+from barrage_mlflow.dataset.components.reading import columns_read, describe_columns
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer, RecordTransformer
-from barrage_mlflow.dataset.feeding.batches import TrainBatches, ValidationBatches
+from barrage_mlflow.dataset.feeding.batches import Batches
 from barrage_mlflow.dataset.feeding.blocks import Blocks, read_ahead
 from barrage_mlflow.dataset.feeding.conform import (
     ArraySpec,
-    conform_inputs,
-    conform_targets,
+    conform,
     show_shape,
 )
 from barrage_mlflow.dataset.feeding.feeder import Feeder
-from barrage_mlflow.dataset.feeding.plan import Plan, make_plan
+from barrage_mlflow.dataset.feeding.plan import FeedPlan, make_feed_plan
 from barrage_mlflow.dataset.records.column_specs import (
     ColumnSpec,
     as_specified,
@@ -46,17 +46,17 @@ from barrage_mlflow.dataset.types import (
 __all__ = [
     "ArraySpec",
     "Augmentor",
+    "Batches",
     "Blocks",
     "ColumnSpec",
     "DataRecord",
+    "FeedPlan",
     "Feeder",
     "IdentityTransformer",
     "KeySelector",
     "Part",
     "Parts",
     "Pipeline",
-    "Place",
-    "Plan",
     "Record",
     "RecordLoader",
     "RecordMode",
@@ -64,21 +64,18 @@ __all__ = [
     "RecordSource",
     "RecordTransformer",
     "Records",
-    "TrainBatches",
-    "ValidationBatches",
     "as_specified",
     "build_augmentors",
     "build_loader",
     "build_transformer",
     "columns_read",
-    "conform_inputs",
-    "conform_targets",
+    "conform",
     "cut",
     "describe_columns",
     "fit_and_save",
     "length",
     "load_pipeline",
-    "make_plan",
+    "make_feed_plan",
     "native",
     "place_of",
     "read_ahead",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from barrage_mlflow.dataset import Blocks, RecordMode, ValidationBatches
+from barrage_mlflow.dataset import Batches, Blocks, RecordMode
 from barrage_mlflow.scoring.network import Arrays
 from barrage_mlflow.scoring.scorer import ProcessScorer, Scorer
 
@@ -59,7 +59,7 @@ def evaluate(scorer: Scorer, records: Any) -> Evaluation:
     import keras
 
     pipeline = scorer.load_pipeline(RecordMode.VALIDATION)
-    blocks = Blocks(iter(ValidationBatches(records, pipeline, scorer.input_specs, _BATCH)))
+    blocks = Blocks(iter(Batches(records, pipeline, scorer.input_specs, _BATCH)))
     losses = {name: keras.metrics.Mean() for name in scorer.outputs}
     objective: Any = None
     seen: list[tuple[Arrays, Arrays]] = []

@@ -22,7 +22,7 @@ from barrage_mlflow.dataset import (
     RecordMode,
     Records,
     as_specified,
-    conform_inputs,
+    conform,
     load_pipeline,
     text_columns,
 )
@@ -265,19 +265,15 @@ def load_inputs(
         ComponentError: a component broke its contract.
         Exception: whatever loader and transformer raise, with the place as a note.
     """
-
-    def conform(x: Arrays, some: Records) -> Arrays:
-        return conform_inputs(x, input_specs, some, pipeline.loader, pipeline.transformer)
-
     try:
-        (x, *_) = pipeline.load_and_transform(records)
+        data = pipeline.load_and_transform(records)
     except RecordError:
         if len(records) > 1:
             # What differs is named by how it differs from the first, which may be the odd one.
             first = Records.read([records[0]])
-            conform(pipeline.load_and_transform(first)[0], records[:1])
+            conform(pipeline.load_and_transform(first), input_specs, records[:1], pipeline)
         raise
-    return conform(x, records)
+    return conform(data, input_specs, records, pipeline)[0]
 
 
 def output_names(config: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from barrage_mlflow.dataset import Records, TrainBatches, ValidationBatches
+from barrage_mlflow.dataset import Batches, Records
 from barrage_mlflow.errors import RecordError
 from barrage_mlflow.services import BestCheckpoint, Checkpoint, build_callbacks
 from barrage_mlflow.solver import build_learning_rate_reducer
@@ -67,21 +67,22 @@ def train_epochs(
     services = build_services(config, folder, history)
     with build_feeder(config, folder / artifacts.CACHE) as feeder:
         watch.reach(TRAIN)
-        train = TrainBatches(
+        train = Batches(
             plan.sets["train"],
             plan.train,
             plan.specs,
             solver["batch_size"],
+            feeder,
             dataset["seed"],
             steps=solver.get("steps"),
             sample_count=dataset.get("sample_count"),
-            feeder=feeder,
         )
         logger.info("feeding: %s", train.plan)
         watch.reach(VALIDATION)
-        validation = ValidationBatches(
+        validation = Batches(
             plan.sets["validation"], plan.validation, plan.specs, solver["batch_size"], feeder
         )
+        next(iter(validation))  # what does not fit shows now, not at the end of an epoch
         watch.reach(TRAIN)
         fit(
             plan.network,

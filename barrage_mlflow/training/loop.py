@@ -32,7 +32,7 @@ Logs = dict[str, float]
 
 
 class Epochs(Protocol):
-    """The train records of every epoch, in the form of :class:`TrainBatches`.
+    """The train records of every epoch, in the form of :class:`Batches`.
 
     Attributes:
         steps: batches in an epoch.

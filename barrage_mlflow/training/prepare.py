@@ -30,8 +30,7 @@ from barrage_mlflow.dataset import (
     build_augmentors,
     build_loader,
     build_transformer,
-    conform_inputs,
-    conform_targets,
+    conform,
     fit_and_save,
     load_pipeline,
 )
@@ -221,17 +220,15 @@ def prepare(
     specs = input_specs(network)
     outputs = {name: _spec(tensor) for name, tensor in network.output.items()}
     watch.see("network", (specs, outputs))
-    conform_inputs(example[0], specs, sample, train.loader, train.transformer)
-    w = example[2] if len(example) > 2 else None
-    y, w = conform_targets(example[1], w, sample, train.loader, train.transformer)
+    _, y, *w = conform(example, specs, sample, train)
 
     watch.reach("losses, metrics, monitors and optimizer")
     objective = Objective(config, network, network_params)
     objective.check_targets(y, w)
     check_monitors(config, objective.monitors())
     if w:
-        _, weights = objective.conform(y, w)
-        watch.see("network", (specs, outputs, {name: (weights or {})[name] for name in w}))
+        _, weights = objective.conform(y, w[0])
+        watch.see("network", (specs, outputs, {name: (weights or {})[name] for name in w[0]}))
     objective.compile(network, build_optimizer(config), solver.get("jit_compile", False))
 
     watch.reach("the score batch")

@@ -9,20 +9,20 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from loops import run
+from contract import assert_data_equal
+from loops import run, same
 
 from barrage_mlflow.dataset import (
     ArraySpec,
+    Batches,
     Blocks,
     Feeder,
     RecordMode,
     Records,
-    TrainBatches,
-    ValidationBatches,
     build_augmentors,
     fit_and_save,
     load_pipeline,
-    make_plan,
+    make_feed_plan,
 )
 from barrage_mlflow.errors import ComponentError
 
@@ -85,10 +85,10 @@ class Sets:
         )
         self.pipeline = train
         self.feeder = Feeder(folder=tmp_path / "cache", **feeder)
-        self.train = TrainBatches(
+        self.train = Batches(
             records[0], train, SPECS, BATCH, seed=3, feeder=self.feeder, **dict(options)
         )
-        self.validation = ValidationBatches(records[1], validation, SPECS, BATCH, self.feeder)
+        self.validation = Batches(records[1], validation, SPECS, BATCH, self.feeder)
 
     def __enter__(self):
         self.feeder.__enter__()
@@ -107,11 +107,7 @@ class Sets:
 def assert_same(left, right):
     assert [len(part) for part in left] == [len(part) for part in right]
     for ours, theirs in zip(itertools.chain(*left), itertools.chain(*right), strict=True):
-        for one, other in zip(ours, theirs, strict=True):
-            assert one.keys() == other.keys()
-            for name, array in one.items():
-                assert array.dtype == other[name].dtype
-                np.testing.assert_array_equal(array, other[name])
+        assert_data_equal(ours, theirs, "a batch")
 
 
 CACHES = [None, "memory", "disk"]
@@ -147,24 +143,8 @@ def test_arrays_do_not_depend_on_workers(tmp_path, sources, forms, workers, cach
         assert_same(sets.batches(), expected)
 
 
-def test_what_is_streamed_is_each_record_once(tmp_path, sources):
-    with Sets(tmp_path, sources, FORMS[3], (), source="parquet", shuffle_window=16) as sets:
-        drawn = [np.concatenate([y["y"] for _, y, _ in part]) for part in sets.batches()]
-    whole = frame(0)
-    expected = np.sort((whole["a"] - whole["b"]).to_numpy().astype(np.float32))
-    np.testing.assert_array_equal(np.sort(drawn[0].ravel()), expected)
-    assert len(drawn[1]) == COUNT - BATCH
-    other = frame(1)
-    in_order = (other["a"] - other["b"]).to_numpy().astype(np.float32)
-    np.testing.assert_array_equal(drawn[2].ravel(), in_order)
-
-
 @pytest.mark.parametrize(
-    ("cache", "work"),
-    [
-        (None, "draws 0 to 7 of epoch 1"),
-        ("memory", "records 0 to 7 of the train set"),
-    ],
+    ("cache", "work"), [(None, "draws 0 to 7 of epoch 1"), ("memory", "records 0 to 7")]
 )
 def test_a_worker_that_dies_is_named_with_its_work(tmp_path, cache, work):
     frame(0).to_parquet(tmp_path / "train.parquet")
@@ -179,14 +159,10 @@ def test_a_worker_that_dies_is_named_with_its_work(tmp_path, cache, work):
     pipeline = load_pipeline(config, RecordMode.TRAIN, tmp_path)
     specs = {**SPECS, "point": ArraySpec((None,), "float32")}  # one batch a task
     with Feeder(workers=1, cache=cache) as feeder:
-        train = TrainBatches(records, pipeline, specs, BATCH, seed=3, feeder=feeder)
+        train = Batches(records, pipeline, specs, BATCH, seed=3, feeder=feeder)
         with pytest.raises(ComponentError, match="worker process 1 of 1 ended with exit") as error:
             next(train.epoch(0))
-    assert str(error.value) == (
-        f"worker process 1 of 1 ended with exit status 3 while it worked on {work}; a component, "
-        "or a library that it uses, ended it: set dataset.workers to 0 to see it happen in the "
-        "main process"
-    )
+    assert f"while it worked on {work} of the train set; " in str(error.value)
 
 
 # The plan ---------------------------------------------------------------------------------
@@ -196,8 +172,6 @@ START = (
     "training"
 )
 PLANS = [
-    (FORMS[3], (), {}, ["by columns; made once and kept in memory"]),
-    (FORMS[3], (), {"shuffle_window": 16}, ["by columns; read in windows of 16 draws"]),
     (
         FORMS[3],
         ("jitter",),
@@ -261,7 +235,7 @@ def test_the_plan_prints_itself(tmp_path, sources, forms, augmentors, way, expec
 def test_the_plan_asks_for_fixed_shapes(tmp_path, sources):
     with Sets(tmp_path, sources, FORMS[3], ()) as sets:
         specs = {**SPECS, "point": ArraySpec((None,), "float32")}
-        plan = make_plan(sets.pipeline, specs, sources["train"]["frame"], BATCH)
+        plan = make_feed_plan(sets.pipeline, specs, sources["train"]["frame"], BATCH, sets.feeder)
     assert str(plan).splitlines() == [
         "by the record; made anew in every epoch; on the training thread",
         "faster: give the network's inputs fixed shapes, so that records are kept as arrays",
@@ -270,6 +244,7 @@ def test_the_plan_asks_for_fixed_shapes(tmp_path, sources):
 
 
 def trained(sets, steps_per_execution):
+    """Weights, optimizer and logs of a training."""
     keras.utils.set_random_seed(5)
     inputs = {name: keras.Input(spec.shape, name=name) for name, spec in SPECS.items()}
     hidden = keras.layers.Concatenate()(list(inputs.values()))
@@ -277,17 +252,15 @@ def trained(sets, steps_per_execution):
     output = keras.layers.Dense(1, name="y")(keras.layers.Dropout(0.5)(hidden))
     network = keras.Model(inputs, {"y": output})
     network.compile("adam", loss={"y": "mse"}, weighted_metrics={"y": ["mae"]})
-    train, validation = sets.train, sets.validation
-    logs = run(network, train, validation, 3, steps_per_execution=steps_per_execution)
-    return network.get_weights(), network.optimizer.variables, logs
+    logs = run(network, sets.train, sets.validation, 3, steps_per_execution=steps_per_execution)
+    return [*network.get_weights(), *map(np.asarray, network.optimizer.variables)], logs
 
 
 TRAININGS = [
-    *((FORMS[0], workers, None, 1) for workers in range(3)),
+    (FORMS[0], 0, None, 1),
     (FORMS[0], 3, "memory", 4),
     (FORMS[1], 2, "disk", None),
     (FORMS[2], 0, None, 5),
-    (FORMS[3], 0, None, None),
     (FORMS[3], 4, "memory", 100),
 ]
 
@@ -300,10 +273,7 @@ def test_weights_do_not_depend_on_the_way(tmp_path, sources, shuffle_window):
         way = {"workers": workers, "cache": cache, "shuffle_window": shuffle_window}
         with Sets(tmp_path, sources, forms, AUGMENTORS, "parquet", **way) as sets:
             results.append(trained(sets, steps))
-    weights, optimizer, logs = results[0]
-    for other in results[1:]:
-        for ours, theirs in zip(weights, other[0], strict=True):
-            np.testing.assert_array_equal(ours, theirs)
-        for one, another in zip(optimizer, other[1], strict=True):
-            np.testing.assert_array_equal(one.numpy(), another.numpy())
-        assert other[2] == logs
+    arrays, logs = results[0]
+    for others, other_logs in results[1:]:
+        assert same(arrays, others)
+        assert other_logs == logs

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.dataset.feeding.counts import group_draws, sample_counts
+from barrage_mlflow.dataset.feeding.sample_counts import group_draws, sample_counts
 from barrage_mlflow.dataset.records import parquet, parquet_tables, scan
 from barrage_mlflow.dataset.records.records import UnevenRecordsError
 from barrage_mlflow.dataset.records.scan import ScannedColumn

@@ -11,9 +11,6 @@ from pipeline_parts import (
     BATCH,
     RECORDS,
     TRAIN,
-    ByRecord,
-    Doubles,
-    DoublesBatches,
     Gives,
     batch,
     notes,
@@ -24,8 +21,6 @@ from pipeline_parts import (
 from barrage_mlflow.dataset import (
     Augmentor,
     IdentityTransformer,
-    Pipeline,
-    RecordLoader,
 )
 from barrage_mlflow.dataset.components.augmentors import Draws
 from barrage_mlflow.errors import ComponentError, RecordError
@@ -38,14 +33,6 @@ class Pads(IdentityTransformer):
 
 
 # Forms ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("loader", [selector, lambda: ByRecord(TRAIN)], ids=["batch", "record"])
-@pytest.mark.parametrize("transformer", [Doubles, DoublesBatches])
-def test_every_mix_of_forms_gives_the_same_batch(loader, transformer):
-    x, y = pipeline(loader(), transformer).load_and_transform(RECORDS)
-    assert x["x"].tolist() == [[2 * i, float(i)] for i in range(5)]
-    assert y["y"].tolist() == [0, 1, 0, 1, 0]
 
 
 def test_lists_of_differing_length_reach_a_transformer_that_evens_them_out():
@@ -62,11 +49,6 @@ def test_lists_of_differing_length_fail_where_nothing_evens_them_out():
     assert notes(error) == [f"in {BATCH}, stage load, component KeySelector"]
 
 
-def test_there_must_be_records():
-    with pytest.raises(RecordError, match=r"^train\.csv holds no records to load$"):
-        pipeline().load_and_transform(RECORDS[:0])
-
-
 def test_names_may_differ_until_they_are_stacked():
     class Renames(IdentityTransformer):
         def transform(self, data_record):
@@ -76,7 +58,7 @@ def test_names_may_differ_until_they_are_stacked():
     loader = Gives(TRAIN, lambda record: ({"ab"[record["a"] % 2]: 1.0 * record["a"]}, {"y": 0}))
     x, _ = pipeline(loader, Renames).load_and_transform(RECORDS)
     assert x["x"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
-    with pytest.raises(RecordError, match=r"gives the inputs b, where .* have a\nin train"):
+    with pytest.raises(RecordError, match=r"gives inputs b; outputs y, where .* have inputs a"):
         pipeline(loader).load_and_transform(RECORDS)
 
 
@@ -101,48 +83,14 @@ def test_the_transformer_is_given_arrays_with_strings_of_python(last):
     assert [value.dtype.kind for value in came] == list("iOiiOi")
 
 
-def test_components_of_another_kind_are_refused():
-    class NoSuper(RecordLoader):
-        def __init__(self, mode):
-            pass
-
-        def load(self, record):
-            return ({},)
-
-    class NoSuperTransformer(IdentityTransformer):
-        def __init__(self, mode, loader):
-            pass
-
-    loader = selector()
-    identity = IdentityTransformer(TRAIN, loader)
-    for args, fault in (
-        ((3, identity), "int: expected an object of a class derived from RecordLoader"),
-        ((loader, 3), "int: expected an object of a class derived from RecordTransformer"),
-        ((NoSuper(TRAIN), identity), r"its __init__ must call super\(\).__init__\(mode\)"),
-        (
-            (loader, NoSuperTransformer(TRAIN, loader)),
-            r"its __init__ must call super\(\).__init__\(mode, loader\)",
-        ),
-    ):
-        with pytest.raises(ComponentError, match=fault):
-            Pipeline(*args)
+class NoSuper(IdentityTransformer):
+    def __init__(self, mode, loader):
+        pass
 
 
-# Postprocess ------------------------------------------------------------------------------
-
-
-def test_postprocess_keeps_order_and_takes_any_value():
-    class Names(IdentityTransformer):
-        def postprocess(self, score):
-            best = int(np.argmax(score["y"]))
-            return {"label": "ab"[best], "all": list(range(best)), "p": score["y"][best]}
-
-    scores = {"y": np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)}
-    result = pipeline(transformer=Names).postprocess(scores, RECORDS[:2])
-    assert result["label"].tolist() == ["a", "b"]
-    assert result["all"].tolist() == [[], [0]]
-    assert (result["p"].dtype, result["p"].shape) == (np.float32, (2,))
-    assert pipeline().postprocess(scores, RECORDS[:2])["y"] is scores["y"]
+def test_a_constructor_must_call_that_of_its_base_class():
+    with pytest.raises(ComponentError, match=r"must call super\(\).__init__\(mode, loader\)$"):
+        pipeline(transformer=NoSuper)
 
 
 # Augmentors -------------------------------------------------------------------------------
@@ -183,20 +131,23 @@ def test_augmentors_are_applied_in_order_and_only_in_an_epoch():
 @pytest.mark.parametrize("chain", [[noise], [global_noise], [noise, global_noise, whole, noise]])
 def test_randomness_depends_on_seed_epoch_and_draw_alone(chain):
     made = pipeline(augmentors=chain)
-    positions = np.arange(5)
 
-    def drawn(records=RECORDS, positions=positions, epoch=0, seed=1):
-        return batch(made, records, positions, epoch, seed)[0]["x"]
+    def drawn(records=RECORDS, first=0, epoch=0, seed=1):
+        return batch(made, records, first, epoch, seed)[0]["x"]
 
     first = drawn()
     np.random.seed(3)
     random.seed(3)
     np.testing.assert_array_equal(drawn(), first)
     if whole not in chain:
-        parts = [drawn(RECORDS.take([i]), np.array([i]))[0] for i in reversed(range(5))]
+        parts = [drawn(RECORDS.take([i]), i)[0] for i in reversed(range(5))]
         np.testing.assert_array_equal(parts[::-1], first)
-    for other in (drawn(epoch=1), drawn(seed=2), drawn(positions=positions + 5)):
+    for other in (drawn(epoch=1), drawn(seed=2), drawn(first=5)):
         assert not (other == first).any()
+
+
+def test_a_draw_stays_what_it_is():
+    assert Draws(1).at(epoch=2, position=3, step=0).random() == 0.3666367661554447
 
 
 def test_the_global_generators_are_left_as_they_were():
@@ -210,8 +161,6 @@ def test_the_global_generators_are_left_as_they_were():
 
 
 def test_an_augmentor_must_take_what_it_is_called_with():
-    with pytest.raises(ComponentError, match=r"^augmentor: expected a function, got 3$"):
-        Augmentor(3)
     with pytest.raises(ComponentError, match="unexpected keyword argument 'size'") as error:
         Augmentor(noise, {"size": 3}, "my.noise")
     assert str(error.value) == (

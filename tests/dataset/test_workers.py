@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,12 +18,11 @@ from hypothesis import strategies as st
 
 from barrage_mlflow.dataset import place_of
 from barrage_mlflow.dataset.feeding import workers as workers_module
-from barrage_mlflow.dataset.feeding.worker import pack, receive, send, serve
 from barrage_mlflow.dataset.feeding.workers import Workers
 from barrage_mlflow.errors import ComponentError
 
 HERE = str(Path(__file__).parents[1])
-NOTES = [str(worker_jobs.PLACE), "column 's' holds 'many'"]
+NOTES = [worker_jobs.PLACE, "column 's' holds 'many'"]
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +97,6 @@ def test_large_tasks_and_large_results_do_not_wait_for_each_other():
             np.testing.assert_array_equal(result, task)
 
 
-def test_a_large_job_is_sent_whole():
-    words = [np.arange(300_000), "x"]
-    with Workers(2, worker_jobs.Held(words)) as workers:
-        assert list(workers.map([1, 2])) == [[300_000, 1]] * 2
-
-
 # Errors of the job ------------------------------------------------------------------------
 
 
@@ -162,7 +154,6 @@ WANT = "most often that is for want of memory: set dataset.workers or solver.bat
     ("task", "how", "remedy"),
     [
         ("killed", "SIGKILL", WANT),
-        ("segfault", "SIGSEGV", ENDED),
         ("leaves", "exit status 3", ENDED),
     ],
 )
@@ -365,22 +356,3 @@ def test_the_processes_end_with_the_one_that_started_them(end, status, said):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(script.pid, signal.SIGKILL)
     assert [out, err, script.returncode] == [said, "", status], err
-
-
-# The process itself -----------------------------------------------------------------------
-
-
-def test_a_worker_answers_until_nobody_listens():
-    here, there = socket.socketpair()
-    with here, there:
-        for message in (worker_jobs.fails, "a", "value"):
-            send(here, pack(message))
-        here.shutdown(socket.SHUT_WR)
-        serve(there)
-        assert [receive(here).value() for _ in range(2)] == [None, "a"]
-        assert receive(here).value().error.startswith("ValueError: could not convert 'many'")
-    here, there = socket.socketpair()
-    with here, there:
-        send(here, pack(worker_jobs.fails))
-        here.shutdown(socket.SHUT_RD)
-        serve(there)

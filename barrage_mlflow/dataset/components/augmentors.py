@@ -16,16 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.dataset.components.places import component_name, placed_records, set_record
+from barrage_mlflow.dataset.components.places import component_name, placed, set_record
 from barrage_mlflow.dataset.components.stacking import (
     check_batch,
     check_data_record,
-    listed,
+    data_records,
+    names_in,
     slice_record,
     stack_records,
 )
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.types import PARTS, Array, DataRecord
+from barrage_mlflow.dataset.types import DataRecord
 from barrage_mlflow.errors import ComponentError
 
 _WORD = 1 << 64
@@ -45,7 +46,7 @@ class Augmentor:
         name: what messages call it; left out, the path of the function.
 
     Raises:
-        ComponentError: it is no function, does not take the params, or is batch-wise and
+        ComponentError: it does not take the params, or is batch-wise and
             takes an ``rng``.
 
     Example:
@@ -63,8 +64,6 @@ class Augmentor:
         params: Mapping[str, Any] | None = None,
         name: str | None = None,
     ) -> None:
-        if not callable(function):
-            raise ComponentError(f"augmentor: expected a function, got {function!r}")
         self.function = function
         self.params = dict(params or {})
         self.name = component_name(function) if name is None else name
@@ -108,7 +107,7 @@ def augment(
     *,
     seed: int,
     epoch: int,
-    positions: Array,
+    first: int,
 ) -> DataRecord:
     """A batch, put through the augmentors in order.
 
@@ -116,23 +115,21 @@ def augment(
         data: the transformed batch: arrays ``(batch, ...)``; left as it is.
         augmentors: the chain.
         records: what the batch was made of, for messages.
-        seed: seeds the draws, together with ``epoch`` and ``positions``.
+        seed: seeds the draws, together with ``epoch`` and their position in it.
         epoch: counted from 0.
-        positions: ``(batch,) int64``: which draw of the epoch each record is, from 0.
+        first: which draw of the epoch the first record is, from 0; the others follow.
 
     Raises:
         ComponentError: an augmentor returns something other than it was given the like of.
         RecordError: records come out in differing shapes.
     """
-    chain = list(enumerate(augmentors))
     with _global_state(augmentors):
-        for batchwise, steps in groupby(chain, key=lambda step: step[1].batchwise):
+        for batchwise, steps in groupby(enumerate(augmentors), lambda step: step[1].batchwise):
             if not batchwise:
-                draws = [(epoch, position) for position in positions.tolist()]
-                data = _augment_each(data, list(steps), records, seed, draws)
+                data = _augment_each(data, list(steps), records, seed, epoch, first)
                 continue
             for _, augmentor in steps:
-                with placed_records(records, "augment", augmentor.name):
+                with placed(records, "augment", augmentor.name):
                     result = augmentor(tuple(dict(part) for part in data))
                     _check(result, data, augmentor)
                     data = check_batch(result, len(records), f"augmentor {augmentor.name}")
@@ -144,22 +141,20 @@ def _augment_each(
     steps: Sequence[tuple[int, Augmentor]],
     records: Records,
     seed: int,
-    draws: Sequence[tuple[int, int]],
+    epoch: int,
+    first: int,
 ) -> DataRecord:
-    """Put each record through augmentors, of which the place in the chain is given.
-
-    ``draws`` are the epoch and the position in it of each record.
-    """
+    """Put each record through augmentors, of which the place in the chain is given."""
     varied = []
     generators = Draws(seed)
-    for row, draw in enumerate(draws):
-        record = slice_record(data, row)
+    for row in range(len(records)):
+        record, position = slice_record(data, row), first + row
         for step, augmentor in steps:
             rng = None
             if augmentor.takes_rng:
-                rng = generators.at(*draw, step)
+                rng = generators.at(epoch, position, step)
             else:
-                _seed_globals(seed, *draw, step)
+                _seed_globals(seed, epoch, position, step)
             try:
                 result = augmentor(record, rng)
                 _check(result, record, augmentor)
@@ -169,8 +164,9 @@ def _augment_each(
             record = result
         varied.append(record)
     names = ", ".join(augmentor.name for _, augmentor in steps)
-    with placed_records(records, "augment", names):
-        return stack_records(varied, f"augmentor {names}")
+    what = f"augmentor {names}"
+    with placed(records, "augment", names):
+        return stack_records(data_records(varied, what), what)
 
 
 class Draws:
@@ -242,8 +238,5 @@ def _global_state(augmentors: Sequence[Augmentor]) -> Iterator[None]:
 def _check(result: Any, given: DataRecord, augmentor: Augmentor) -> None:
     what = f"augmentor {augmentor.name}"
     check_data_record(result, what, (len(given),))
-    for part, before, name in zip(result, given, PARTS, strict=False):
-        if part.keys() != before.keys():
-            raise ComponentError(
-                f"{what}: expected the {name} {listed(before)}, got {listed(part)}"
-            )
+    if any(part.keys() != before.keys() for part, before in zip(result, given, strict=True)):
+        raise ComponentError(f"{what}: expected {names_in(given)}, got {names_in(result)}")

@@ -1,15 +1,22 @@
-"""Build the components that a resolved config's ``dataset`` section names."""
+"""From a resolved config's ``dataset`` section to components, fitted ones on disk included."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
+
+import numpy as np
 
 from barrage_mlflow.config import build_import
 from barrage_mlflow.dataset.components.augmentors import Augmentor
 from barrage_mlflow.dataset.components.loader import RecordLoader
-from barrage_mlflow.dataset.components.transformer import RecordTransformer
+from barrage_mlflow.dataset.components.pipeline import Pipeline
+from barrage_mlflow.dataset.components.places import component_name, placed
+from barrage_mlflow.dataset.components.transformer import RecordTransformer, fit_transformer
+from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import RecordMode
+from barrage_mlflow.errors import ComponentError
 
 
 def build_loader(config: Mapping[str, Any], mode: RecordMode) -> RecordLoader:
@@ -79,3 +86,104 @@ def build_augmentors(config: Mapping[str, Any]) -> list[Augmentor]:
         )
         for index, block in enumerate(config["dataset"].get("augmentor", []))
     ]
+
+
+def fit_and_save(config: Mapping[str, Any], records: Records, folder: Path) -> None:
+    """Fit the config's transformer, save it, and make sure that it comes back as it was.
+
+    A transformer whose ``save`` or ``load`` breaks or loses something is found here, before
+    an hour of training is spent, by comparing what both make of the first records.
+
+    Args:
+        config: a resolved config.
+        records: the train records.
+        folder: new folder to save it in.
+
+    Raises:
+        ComponentError: the reloaded transformer differs from the fitted one.
+        Exception: whatever the transformer raises, with its place.
+
+    Example:
+        >>> import tempfile
+        >>> params = {"inputs": {"x": "a"}, "outputs": {"y": "b"}}
+        >>> config = {
+        ...     "dataset": {
+        ...         "loader": {"import": "KeySelector", "params": params},
+        ...         "transformer": {"import": "IdentityTransformer", "params": {}},
+        ...     },
+        ...     "solver": {"batch_size": 2},
+        ... }
+        >>> folder = Path(tempfile.mkdtemp(), "transformer")
+        >>> fit_and_save(config, Records.read([{"a": 1, "b": 0}]), folder)
+        >>> load_pipeline(config, RecordMode.SCORE, folder).loader.columns_of("x")
+        ['a']
+    """
+    loader = build_loader(config, RecordMode.TRAIN)
+    fitted = build_transformer(config, RecordMode.TRAIN, loader)
+    name = component_name(fitted)
+    fit_transformer(fitted, records)
+    folder.mkdir()
+    with placed(str(folder), "save", name):
+        fitted.save(folder)
+    pipeline = load_pipeline(config, RecordMode.TRAIN, folder)
+    before, after = fitted.network_params, pipeline.transformer.network_params
+    if not _same(before, after):
+        raise ComponentError(
+            f"{name}: expected the same network_params after save and load, got {after} "
+            f"for {before}; save must write all that fit learnt, and load must restore it"
+        )
+    sample = records[: config["solver"]["batch_size"]]
+    loaded = pipeline.load_and_transform(sample)
+    if not _same(Pipeline(loader, fitted).load_and_transform(sample), loaded):
+        raise ComponentError(
+            f"{name}: expected transform to give the same arrays after save and load, got others; "
+            "save must write all that fit learnt, and load must restore it"
+        )
+
+
+def load_pipeline(
+    config: Mapping[str, Any],
+    mode: RecordMode,
+    folder: Path,
+    augmentors: Sequence[Augmentor] = (),
+) -> Pipeline:
+    """Build the config's loader and load the fitted transformer over it.
+
+    Args:
+        config: a resolved config.
+        mode: what records are to be loaded for.
+        folder: where :func:`fit_and_save` saved it.
+        augmentors: applied after the transformer, in train mode.
+
+    Raises:
+        ImportPathError: a component is not to be found.
+        ComponentError: a component does not take its params.
+        Exception: whatever the transformer's ``load`` raises, with its place.
+    """
+    loader = build_loader(config, mode)
+    transformer = build_transformer(config, mode, loader)
+    with placed(str(folder), "load", component_name(transformer)):
+        transformer.load(folder)
+    pipeline = Pipeline(loader, transformer, augmentors)
+    # Absolute: another process may work in another folder.
+    pipeline.rebuilt_by = _load_again, (config, mode, folder.resolve(), bool(augmentors))
+    return pipeline
+
+
+def _load_again(
+    config: Mapping[str, Any], mode: RecordMode, folder: Path, augments: bool
+) -> Pipeline:
+    return load_pipeline(config, mode, folder, build_augmentors(config) if augments else ())
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+    if isinstance(left, tuple | list) and isinstance(right, tuple | list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
+        left, right = np.asarray(left), np.asarray(right)
+        floats = left.dtype.kind in "fc" and right.dtype.kind in "fc"
+        return left.dtype == right.dtype and np.array_equal(left, right, equal_nan=floats)
+    both_nan = left != left and right != right
+    return bool(left == right or both_nan)

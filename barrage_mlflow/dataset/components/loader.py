@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from barrage_mlflow.dataset.components.places import component_name, placed_records
+from barrage_mlflow.dataset.components.places import component_name, placed
 from barrage_mlflow.dataset.components.stacking import (
-    as_arrays,
     call_each,
-    check_each,
+    data_records,
     keep_forms_together,
     lengths_in,
     stack_records,
@@ -61,7 +60,7 @@ class RecordLoader(ABC):
             ComponentError: ``load`` returns something other than a tuple of dicts.
         """
         name = component_name(self)
-        with placed_records(records, "load", name, self.load):
+        with placed(records, "load", name):
             return stack_records(load_each(self, records), f"{name}.load")
 
     def columns_of(self, name: str) -> list[str]:
@@ -128,13 +127,7 @@ class KeySelector(RecordLoader):
                 raise RecordError(no_such_column(key, list(record), "the record"))
             return _cell(record[key], key)
 
-        return tuple(
-            {
-                name: cell(keys) if isinstance(keys, str) else join([cell(k) for k in keys])
-                for name, keys in part.items()
-            }
-            for part in self._parts
-        )
+        return self._select(cell, lambda keys: join([cell(key) for key in keys]))
 
     def load_batch(self, records: Records) -> DataRecord:
         """The arrays of a batch: ``(batch,)`` for a key of scalars, ``(batch, keys)`` for a list.
@@ -142,9 +135,14 @@ class KeySelector(RecordLoader):
         Raises:
             RecordError: there is no such column, or its lists differ in shape.
         """
+        return self._select(records.stacked, records.joined)
+
+    def _select(
+        self, column: Callable[[str], Array], columns: Callable[[list[str]], Array]
+    ) -> DataRecord:
         return tuple(
             {
-                name: (records.stacked(keys) if isinstance(keys, str) else records.joined(keys))
+                name: column(keys) if isinstance(keys, str) else columns(keys)
                 for name, keys in part.items()
             }
             for part in self._parts
@@ -162,19 +160,19 @@ class KeySelector(RecordLoader):
 
 
 def _keys(param: str, given: Any) -> dict[str, str | list[str]]:
-    if not isinstance(given, Mapping) or not given:
+    if not isinstance(given, Mapping) or not given or not all(map(_are_keys, given.values())):
         raise ComponentError(
             f"KeySelector: {param}: expected a dict from a network name to a record key or a list "
             f"of keys, got {given!r}"
         )
-    for name, keys in given.items():
-        listed = keys if isinstance(keys, (list, tuple)) else [keys]
-        if not listed or not all(isinstance(key, str) for key in [name, *listed]):
-            raise ComponentError(
-                f"KeySelector: {param}: expected a record key or a list of keys for {name!r}, "
-                f"got {keys!r}"
-            )
     return {n: k if isinstance(k, str) else list(k) for n, k in given.items()}
+
+
+def _are_keys(given: Any) -> bool:
+    """Whether this is a record key, or a list of them."""
+    if isinstance(given, (list, tuple)):
+        return bool(given) and all(isinstance(key, str) for key in given)
+    return isinstance(given, str)
 
 
 def _cell(value: Any, key: str) -> Array:
@@ -201,7 +199,6 @@ def load_each(loader: RecordLoader, records: Records) -> list[DataRecord]:
         [({'x': array(1)},), ({'x': array(2)},)]
     """
     name = component_name(loader)
-    with placed_records(records, "load", name, loader.load):
-        # The record form of a transformer is promised arrays; a loader may give bare numbers.
+    with placed(records, "load", name):
         made = call_each(loader.load, records)
-        return as_arrays(check_each(made, f"{name}.load", lengths_in(loader.mode)))
+        return data_records(made, f"{name}.load", lengths_in(loader.mode))

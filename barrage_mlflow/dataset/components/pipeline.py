@@ -7,28 +7,27 @@ attaches to whatever goes wrong in a component its place: record, stage and comp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, SupportsIndex, TypeVar
 
 from barrage_mlflow.dataset.components.augmentors import Augmentor
 from barrage_mlflow.dataset.components.loader import RecordLoader, load_each
 from barrage_mlflow.dataset.components.places import (
     component_name,
-    placed_records,
+    placed,
     set_index,
 )
 from barrage_mlflow.dataset.components.stacking import (
     call_each,
     check_batch,
-    check_data_record,
-    check_each,
     check_lengths,
+    data_records,
     lengths_in,
     stack_records,
 )
 from barrage_mlflow.dataset.components.transformer import RecordTransformer
 from barrage_mlflow.dataset.records.records import Records, UnevenRecordsError
 from barrage_mlflow.dataset.types import Array, DataRecord, cut
-from barrage_mlflow.errors import ComponentError, RecordError
+from barrage_mlflow.errors import ComponentError
 
 _Batch = TypeVar("_Batch")
 _Made = TypeVar("_Made")
@@ -44,10 +43,11 @@ class Pipeline:
 
     Attributes:
         missing_forms: the batch forms that loader and transformer lack.
+        rebuilt_by: the function and its arguments that make the pipeline anew in another process;
+            left out, its components are pickled.
 
     Raises:
-        ComponentError: the loader or transformer is of another kind, or its constructor did
-            not call that of its base class.
+        ComponentError: a constructor did not call that of its base class.
 
     Example:
         >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
@@ -64,20 +64,33 @@ class Pipeline:
         transformer: RecordTransformer,
         augmentors: Sequence[Augmentor] = (),
     ) -> None:
-        _check_component(loader, RecordLoader, "mode")
-        _check_component(transformer, RecordTransformer, "network_params")
+        for component, attribute, arguments in (
+            (loader, "mode", "mode"),
+            (transformer, "network_params", "mode, loader"),
+        ):
+            if not hasattr(component, attribute):
+                raise ComponentError(
+                    f"{component_name(component)}: its __init__ must call "
+                    f"super().__init__({arguments})"
+                )
         self.loader = loader
         self.transformer = transformer
         self.augmentors = tuple(augmentors)
+        self.rebuilt_by: tuple[Callable[..., Pipeline], tuple[Any, ...]] | None = None
         self._loader_name = component_name(loader)
         self._transformer_name = component_name(transformer)
         self._lengths = lengths_in(loader.mode)
-        self._loads_batches = _defines(loader, RecordLoader, "load_batch")
-        self._transforms_batches = _defines(transformer, RecordTransformer, "transform_batch")
+        self._loads_batches = type(loader).load_batch is not RecordLoader.load_batch
+        self._transforms_batches = (
+            type(transformer).transform_batch is not RecordTransformer.transform_batch
+        )
         self.missing_forms = [
             *([] if self._loads_batches else [f"load_batch in {self._loader_name}"]),
             *([] if self._transforms_batches else [f"transform_batch in {self._transformer_name}"]),
         ]
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return self.rebuilt_by or super().__reduce_ex__(protocol)
 
     @property
     def is_columnar(self) -> bool:
@@ -88,7 +101,7 @@ class Pipeline:
         """The transformed batch that records make: arrays ``(batch, ...)``.
 
         Raises:
-            RecordError: there are no records, or they differ in names or shapes.
+            RecordError: records differ in names or shapes.
             ComponentError: a component returned something else than its contract says.
         """
         return self.transform(self.load(records), records)
@@ -101,23 +114,22 @@ class Pipeline:
             the record, the arrays ``(...)`` of each record.
 
         Raises:
-            RecordError: there are no records, or they differ in names or shapes.
+            RecordError: records differ in names or shapes.
             ComponentError: the loader returned something else than its contract says.
         """
-        if not len(records):
-            raise RecordError(f"{records.name or 'the records'} holds no records to load")
-        if self._loads_batches or self._transforms_batches:
-            form = f"{self._loader_name}.load{'_batch' if self._loads_batches else ''}"
-            try:
-                with placed_records(records, "load", self._loader_name):
-                    loaded = _at_once(self.loader.load_batch, records, _record, len(records))
-                    return self._checked(loaded, len(records), form)
-            except UnevenRecordsError:
-                # Lists of differing length make no batch, but a transformer that works by the
-                # record may yet even them out (pad, cut, pool).
-                if self._transforms_batches:
-                    raise
-        return load_each(self.loader, records)
+        if not (self._loads_batches or self._transforms_batches):
+            return load_each(self.loader, records)
+        name, size, call = self._loader_name, len(records), self.loader.load_batch
+        try:
+            with placed(records, "load", name):
+                loaded = _at_once(call, records, lambda at: records[at : at + 1], size)
+                return check_batch(loaded, size, f"{name}.load_batch", self._lengths)
+        except UnevenRecordsError:
+            # Lists of differing length make no batch, but a transformer that works by the
+            # record may yet even them out (pad, cut, pool).
+            if self._transforms_batches:
+                raise
+            return load_each(self.loader, records)
 
     def transform(self, loaded: DataRecord | list[DataRecord], records: Records) -> DataRecord:
         """The transformed batch of what :meth:`load` returned: arrays ``(batch, ...)``.
@@ -130,14 +142,15 @@ class Pipeline:
             RecordError: records differ in names or shapes.
             ComponentError: the transformer returned something else than its contract says.
         """
-        form = f"{self._transformer_name}.transform"
-        with placed_records(records, "transform", self._transformer_name):
+        name = self._transformer_name
+        with placed(records, "transform", name):
             if isinstance(loaded, list):
+                what = f"{name}.transform"
                 made = call_each(self.transformer.transform, loaded)
-                return stack_records(check_each(made, form, self._lengths), form)
-            batch = _at_once(self.transformer.transform_batch, loaded, _of_batch, len(records))
-            form += "_batch" if self._transforms_batches else ""
-            return self._checked(batch, len(records), form)
+                return stack_records(data_records(made, what, self._lengths), what)
+            size, call = len(records), self.transformer.transform_batch
+            batch = _at_once(call, loaded, lambda at: cut(loaded, at, at + 1), size)
+            return check_batch(batch, size, f"{name}.transform_batch", self._lengths)
 
     def postprocess(self, scores: Mapping[str, Array], records: Records) -> dict[str, Array]:
         """The scores of a batch as the transformer hands them to the user.
@@ -154,8 +167,9 @@ class Pipeline:
             ComponentError: the transformer returns something other than its contract says.
         """
         name, call = self._transformer_name, self.transformer.postprocess_batch
-        with placed_records(records, "postprocess", name):
-            made = _at_once(call, dict(scores), _score, len(records))
+        whole = dict(scores)
+        with placed(records, "postprocess", name):
+            made = _at_once(call, whole, lambda at: cut((whole,), at, at + 1)[0], len(records))
             if not isinstance(made, Mapping):
                 raise ComponentError(
                     f"{name}.postprocess_batch: expected a dict of arrays, "
@@ -163,15 +177,11 @@ class Pipeline:
                 )
             return check_lengths(made, len(records), f"{name}.postprocess_batch")
 
-    def _checked(self, data: DataRecord, size: int, what: str) -> DataRecord:
-        check_data_record(data, what, self._lengths)
-        return check_batch(data, size, what)
-
 
 def _at_once(
     call: Callable[[_Batch], _Made],
     batch: _Batch,
-    one: Callable[[_Batch, int], _Batch],
+    one: Callable[[int], _Batch],
     size: int,
 ) -> _Made:
     """What a batch form makes; if it fails, the first record that also fails alone is found."""
@@ -183,34 +193,8 @@ def _at_once(
         if not hasattr(error, "barrage_index"):
             for index in range(size):
                 try:
-                    call(one(batch, index))
+                    call(one(index))
                 except Exception:
                     set_index(error, index)
                     break
         raise
-
-
-def _record(records: Records, index: int) -> Records:
-    return records.take([index])
-
-
-def _of_batch(batch: DataRecord, index: int) -> DataRecord:
-    return cut(batch, index, index + 1)
-
-
-def _score(scores: dict[str, Array], index: int) -> dict[str, Array]:
-    return cut((scores,), index, index + 1)[0]
-
-
-def _defines(component: Any, base: type, form: str) -> bool:
-    """Whether a component brings a batch form of its own."""
-    return getattr(type(component), form) is not getattr(base, form)
-
-
-def _check_component(component: Any, base: type, attribute: str) -> None:
-    name = component_name(component)
-    if not isinstance(component, base):
-        raise ComponentError(f"{name}: expected an object of a class derived from {base.__name__}")
-    if not hasattr(component, attribute):
-        arguments = "mode" if base is RecordLoader else "mode, loader"
-        raise ComponentError(f"{name}: its __init__ must call super().__init__({arguments})")

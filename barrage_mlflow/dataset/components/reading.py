@@ -1,35 +1,36 @@
-"""Which columns a loader reads, found by watching it."""
+"""Which columns loading reads, found by watching it, and what is in them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import wraps
 from typing import Any
 
+import numpy as np
+
+from barrage_mlflow.dataset.components.loader import RecordLoader
+from barrage_mlflow.dataset.components.places import component_name, set_record
+from barrage_mlflow.dataset.records.column_specs import ColumnSpec
+from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Record
 
+SAMPLE = 256
+"""Records that are loaded to learn which columns that reads."""
 
-def _reads_one(name: str, demanded: bool) -> Callable[..., Any]:
-    """A method of dict that reads a key, which it demands unless it is given a default."""
+
+def _watched(name: str, demands: bool) -> Callable[..., Any]:
+    """A method of dict that reads its key, or without one every key.
+
+    It demands what it reads, unless it is given a default.
+    """
     method = getattr(dict, name)
 
     @wraps(method)
-    def read(self: WatchedRecord, key: Any, *default: Any) -> Any:
-        self.read(key, demanded=demanded and not default)
-        return method(self, key, *default)
-
-    return read
-
-
-def _reads_all(name: str) -> Callable[..., Any]:
-    """A method of dict that reads every key at once."""
-    method = getattr(dict, name)
-
-    @wraps(method)
-    def read(self: WatchedRecord) -> Any:
-        self.read(*dict.keys(self), demanded=True)
-        return method(self)
+    def read(self: WatchedRecord, *key_and_default: Any) -> Any:
+        demanded = demands and len(key_and_default) < 2
+        for key in key_and_default[:1] or dict.keys(self):
+            self.demanded[key] = demanded or self.demanded.get(key, False)
+        return method(self, *key_and_default)
 
     return read
 
@@ -39,50 +40,87 @@ class WatchedRecord(dict[str, Any]):
 
     Args:
         record: the record.
-        demanded: what other records are watched with, to go on with; left out, a new dict.
-
-    Attributes:
-        demanded: by key that was read, whether it was demanded, as ``record[key]`` does.
-        last: the key that was read last; None before the first, and after all at once.
+        demanded: takes by key that was read, whether it was demanded, as ``record[key]`` does.
 
     Example:
-        >>> record = WatchedRecord({"a": 1, "b": 2})
+        >>> record = WatchedRecord({"a": 1, "b": 2}, {})
         >>> _ = record["a"], record.get("b")
         >>> record.demanded
         {'a': True, 'b': False}
     """
 
-    def __init__(self, record: Record, demanded: dict[Any, bool] | None = None) -> None:
+    def __init__(self, record: Record, demanded: dict[Any, bool]) -> None:
         super().__init__(record)
-        self.demanded = {} if demanded is None else demanded
-        self.last: Any = None
+        self.demanded = demanded
 
-    def read(self, *keys: Any, demanded: bool) -> None:
-        """Remember that these keys were read."""
-        for key in keys:
-            self.demanded[key] = demanded or self.demanded.get(key, False)
-        self.last = keys[0] if len(keys) == 1 else None
-
-    __getitem__ = _reads_one("__getitem__", demanded=True)
-    __contains__ = _reads_one("__contains__", demanded=False)
-    get = _reads_one("get", demanded=False)
-    pop = _reads_one("pop", demanded=True)
-    setdefault = _reads_one("setdefault", demanded=False)
-    __iter__ = _reads_all("__iter__")
-    keys = _reads_all("keys")
-    values = _reads_all("values")
-    items = _reads_all("items")
-    copy = _reads_all("copy")
+    __getitem__ = _watched("__getitem__", demands=True)
+    __contains__ = _watched("__contains__", demands=False)
+    get = _watched("get", demands=False)
+    pop = _watched("pop", demands=True)
+    setdefault = _watched("setdefault", demands=False)
+    __iter__ = _watched("__iter__", demands=True)
+    keys = _watched("keys", demands=True)
+    values = _watched("values", demands=True)
+    items = _watched("items", demands=True)
+    copy = _watched("copy", demands=True)
 
 
-def column_read_last(load: Callable[[Record], Any], record: Record) -> str | None:
-    """The column after which loading a record fails; None if that does not show.
+def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> dict[str, bool]:
+    """The columns that loading reads, in the order of the records' columns.
+
+    Found by watching ``load`` on records spread evenly over the set.
+
+    Args:
+        loader: the loader, in the mode that is asked about.
+        records: what it loads.
+        samples: on how many records to watch it, at most.
+
+    Returns:
+        By name, whether the loader ever demands it, as ``record[name]`` does and
+        ``record.get(name)`` does not.
 
     Example:
-        >>> column_read_last(lambda record: [record["a"], float(record["b"])], {"a": 1, "b": "x"})
-        'b'
+        >>> from barrage_mlflow.dataset import KeySelector, RecordMode
+        >>> loader = KeySelector(RecordMode.SCORE, {"x": ["c", "a"]}, {"y": "b"})
+        >>> columns_read(loader, Records.read([{"a": 1, "b": 2, "c": 3}]))
+        {'a': True, 'c': True}
     """
-    watched = WatchedRecord(record)
-    with suppress(Exception):  # it failed before
-        load(watched)
-    return watched.last if watched.last in record else None
+    demanded: dict[str, bool] = {}
+    count = min(samples, len(records))
+    for position in np.linspace(0, len(records) - 1, count).astype(int).tolist():
+        try:
+            loader.load(WatchedRecord(records[position], demanded))
+        except Exception as error:
+            set_record(error, records, position, "load", component_name(loader))
+            raise
+    return {name: demanded[name] for name in records.columns if name in demanded}
+
+
+def describe_columns(loader: RecordLoader, records: Records) -> list[ColumnSpec]:
+    """Which columns loading reads in the loader's mode, and what is in them.
+
+    Args:
+        loader: in SCORE mode.
+        records: train records; all are searched for missing values.
+
+    Example:
+        >>> from barrage_mlflow.dataset import KeySelector, RecordMode
+        >>> loader = KeySelector(RecordMode.SCORE, {"x": "a"}, {"y": "b"})
+        >>> describe_columns(loader, Records.read([{"a": 1, "b": 0}]))
+        [ColumnSpec(name='a', type='integer', required=True)]
+    """
+    scanned = records.scan().columns
+    specs = []
+    for name, demanded in columns_read(loader, records[:SAMPLE]).items():
+        column = scanned[name]
+        optional = column.missing or (not demanded and _loads_without(loader, records[0], name))
+        specs.append(ColumnSpec(name, column.type, required=not optional))
+    return specs
+
+
+def _loads_without(loader: RecordLoader, record: Record, name: str) -> bool:
+    try:
+        loader.load({**record, name: None})
+    except Exception:  # whatever it raises, it needs the value
+        return False
+    return True

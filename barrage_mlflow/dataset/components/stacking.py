@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from operator import itemgetter
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from barrage_mlflow.dataset.components.places import at_index, set_index
+from barrage_mlflow.dataset.components.places import set_index
 from barrage_mlflow.dataset.records.columns import objects
 from barrage_mlflow.dataset.types import PARTS, Array, DataRecord, RecordMode, as_array
 from barrage_mlflow.errors import ComponentError, RecordError
@@ -33,21 +33,6 @@ def call_each(call: Callable[[Any], Any], given: Iterable[Any]) -> list[Any]:
         set_index(error, len(made))
         raise
     return made
-
-
-def check_each(
-    data: list[DataRecord], what: str, lengths: Sequence[int] = (1, 2, 3)
-) -> list[DataRecord]:
-    """The data records, each checked as :func:`check_data_record` does.
-
-    Raises:
-        ComponentError: one is something else, with its index.
-    """
-    # Where all are alike, the first is like all.
-    for index, record in enumerate(data if side_by_side(data) is None else data[:1]):
-        with at_index(index):
-            check_data_record(record, what, lengths)
-    return data
 
 
 def lengths_in(mode: RecordMode) -> tuple[int, ...]:
@@ -87,35 +72,31 @@ def check_data_record(data: Any, what: str, lengths: Sequence[int] = (1, 2, 3)) 
     """
     forms = ["(x,)", "(x, y)", "(x, y, w)"]
     wanted = " or ".join(forms[length - 1] for length in lengths)
-    if not isinstance(data, tuple):
-        raise ComponentError(
-            f"{what}: expected a tuple of dicts, {wanted}, got {type(data).__name__}"
-        )
-    if len(data) not in lengths:
-        raise ComponentError(f"{what}: expected {wanted}, got a tuple of length {len(data)}")
+    if not isinstance(data, tuple) or len(data) not in lengths:
+        got = f"a tuple of length {len(data)}" if isinstance(data, tuple) else type(data).__name__
+        raise ComponentError(f"{what}: expected a tuple of dicts, {wanted}, got {got}")
     for part, name in zip(data, PARTS, strict=False):
-        if not isinstance(part, dict):
+        if not isinstance(part, dict) or not all(isinstance(key, str) for key in part):
             raise ComponentError(
-                f"{what}: expected a dict of arrays as its {name}, got {type(part).__name__}"
+                f"{what}: expected a dict of arrays by name as its {name}, got {reprlib.repr(part)}"
             )
-        for key in part:
-            if not isinstance(key, str):
-                raise ComponentError(f"{what}: expected strings as names of {name}, got {key!r}")
     if not data[0]:
         raise ComponentError(f"{what}: it gives no inputs")
 
 
-def check_batch(data: DataRecord, size: int, what: str) -> DataRecord:
+def check_batch(data: Any, size: int, what: str, lengths: Sequence[int] = (1, 2, 3)) -> DataRecord:
     """The arrays of a batch, checked to have ``size`` records each.
 
     Args:
-        data: arrays ``(batch, ...)``.
+        data: what a component returned.
         size: records in the batch.
         what: who returned it.
+        lengths: how many dicts it may have.
 
     Raises:
-        ComponentError: an array has another length.
+        ComponentError: it is no data record, or an array has another length.
     """
+    check_data_record(data, what, lengths)
     return tuple(
         check_lengths(part, size, what, f" of its {name}")
         for part, name in zip(data, PARTS, strict=False)
@@ -162,16 +143,34 @@ def slice_record(data: DataRecord, index: int) -> DataRecord:
     return tuple({k: array[index, ...].copy() for k, array in part.items()} for part in data)
 
 
-def side_by_side(data: Sequence[Any]) -> tuple[dict[str, list[Any]], ...] | None:
+def data_records(
+    made: list[Any], what: str, lengths: Sequence[int] = (1, 2, 3)
+) -> list[DataRecord]:
+    """What a record form made, checked, and arrays alone: it may give bare numbers or strings.
+
+    Raises:
+        ComponentError: one is no data record; with its index.
+
+    Example:
+        >>> data_records([({"x": 1, "s": "a"},)], "load")
+        [({'x': array(1), 's': array('a', dtype=object)},)]
+    """
+
+    def arrays_in(record: Any) -> DataRecord:
+        check_data_record(record, what, lengths)
+        return tuple({name: as_array(part[name]) for name in part} for part in record)
+
+    columns = _side_by_side(made)
+    if columns and all(_are_arrays(values) for part in columns for values in part.values()):
+        call_each(arrays_in, made[:1])  # which all others are like
+        return made
+    return call_each(arrays_in, made)
+
+
+def _side_by_side(data: Sequence[Any]) -> list[dict[str, list[Any]]] | None:
     """The values of data records by their names; None if one is no data record like the first.
 
     It takes as little time by the record as Python can, so it does not find what is amiss.
-
-    Example:
-        >>> side_by_side([({"x": 1}, {"y": 0}), ({"x": 2}, {"y": 1})])
-        ({'x': [1, 2]}, {'y': [0, 1]})
-        >>> side_by_side([({"x": 1},), ({"z": 2},)]) is None
-        True
     """
     if set(map(type, data)) - {tuple} or len(set(map(len, data))) > 1:
         return None
@@ -183,70 +182,7 @@ def side_by_side(data: Sequence[Any]) -> tuple[dict[str, list[Any]], ...] | None
             columns.append({name: list(map(itemgetter(name), parts)) for name in parts[0]})
         except KeyError:
             return None
-    return tuple(columns)
-
-
-def as_arrays(data: list[DataRecord]) -> list[DataRecord]:
-    """Data records of arrays alone: a loader may give bare numbers or strings.
-
-    Example:
-        >>> as_arrays([({"x": 1, "s": "a"},)])
-        [({'x': array(1), 's': array('a', dtype=object)},)]
-    """
-    columns = side_by_side(data)
-    if columns and all(_are_arrays(values) for part in columns for values in part.values()):
-        return data
-    return [
-        tuple({name: as_array(value) for name, value in part.items()} for part in record)
-        for record in data
-    ]
-
-
-def stack_records(data: Sequence[DataRecord], what: str) -> DataRecord:
-    """The batch that data records make: arrays ``(batch, ...)``.
-
-    Args:
-        data: checked data records of arrays ``(...)``.
-        what: who returned them.
-
-    Raises:
-        RecordError: a record differs from the first in its names or in a shape; with its index.
-
-    Example:
-        >>> stack_records([({"x": 1.0},), ({"x": 2.0},)], "load")
-        ({'x': array([1., 2.])},)
-    """
-    columns = side_by_side(data)
-    if columns is None:
-        for index, record in enumerate(data):
-            with at_index(index):
-                _check_alike(record, data[0], what)
-        columns = tuple(
-            {name: [record[number][name] for record in data] for name in part}
-            for number, part in enumerate(data[0])
-        )
-    return tuple(
-        {name: _stack(values, name, what) for name, values in part.items()} for part in columns
-    )
-
-
-def _check_alike(record: DataRecord, first: DataRecord, what: str) -> None:
-    if len(record) != len(first):
-        raise RecordError(
-            f"{what} gives a tuple of length {len(record)}, where the records before it have "
-            f"{len(first)}"
-        )
-    for part, part_0, name in zip(record, first, PARTS, strict=False):
-        if part.keys() != part_0.keys():
-            raise RecordError(
-                f"{what} gives the {name} {listed(part)}, where the records before it have "
-                f"{listed(part_0)}"
-            )
-
-
-def listed(part: Mapping[str, Any]) -> str:
-    """The names in a dict, for messages."""
-    return ", ".join(sorted(part)) or "(none)"
+    return columns
 
 
 def _are_arrays(values: Sequence[Any]) -> bool:
@@ -256,17 +192,57 @@ def _are_arrays(values: Sequence[Any]) -> bool:
     return not any(dtype.kind in "US" for dtype in {array.dtype for array in values})
 
 
-def _stack(values: Sequence[Any], name: str, what: str) -> Array:
-    arrays = values if _are_arrays(values) else [as_array(value) for value in values]
-    with suppress(ValueError):  # the shapes differ
+def stack_records(data: Sequence[DataRecord], what: str) -> DataRecord:
+    """The batch that data records make: arrays ``(batch, ...)``.
+
+    Args:
+        data: data records of arrays ``(...)``, from :func:`data_records`.
+        what: who returned them.
+
+    Raises:
+        RecordError: a record differs from the first in its names or in a shape; with its index.
+
+    Example:
+        >>> stack_records([({"x": np.array(1.0)},), ({"x": np.array(2.0)},)], "load")
+        ({'x': array([1., 2.])},)
+    """
+    columns = _side_by_side(data)
+    if columns is None:
+        _raise_first_other([names_in(record) for record in data], f"{what} gives")
+    return tuple(
+        {name: _stack(arrays, f"{what} gives '{name}' the shape") for name, arrays in part.items()}
+        for part in columns
+    )
+
+
+def _stack(arrays: Sequence[Array], what: str) -> Array:
+    try:
         return np.stack(arrays)
-    shape = arrays[0].shape
-    index = next(index for index, array in enumerate(arrays) if array.shape != shape)
-    with at_index(index):
-        raise RecordError(
-            f"{what} gives '{name}' the shape {arrays[index].shape}, where the records before it "
-            f"have {shape}"
-        )
+    except ValueError:
+        _raise_first_other([array.shape for array in arrays], what)
+
+
+def _raise_first_other(values: Sequence[Any], what: str) -> NoReturn:
+    """Name the first value that is not as those before it."""
+    index = next(index for index, value in enumerate(values) if value != values[0])
+    error = RecordError(f"{what} {values[index]}, where the records before it have {values[0]}")
+    set_index(error, index)
+    raise error
+
+
+def names_in(data: DataRecord) -> str:
+    """The names in a data record, for messages.
+
+    Example:
+        >>> names_in(({"x": 1}, {"z": 1, "y": 1}))
+        'inputs x; outputs y, z'
+    """
+    return "; ".join(f"{name} {listed(part)}" for name, part in zip(PARTS, data, strict=False))
+
+
+def listed(part: Mapping[str, Any]) -> str:
+    """The names in a dict, for messages."""
+    return ", ".join(sorted(part)) or "(none)"
 
 
 def stack_scores(scores: Sequence[Mapping[str, Any]], what: str) -> dict[str, Array]:
@@ -279,15 +255,17 @@ def stack_scores(scores: Sequence[Mapping[str, Any]], what: str) -> dict[str, Ar
         >>> stack_scores([{"s": "cat"}, {"s": "dog"}], "postprocess")
         {'s': array(['cat', 'dog'], dtype=object)}
     """
-    for index, score in enumerate(scores):
-        with at_index(index):
-            if not isinstance(score, Mapping):
-                raise ComponentError(f"{what}: expected a dict, got {type(score).__name__}")
-            if score.keys() != scores[0].keys():
-                raise ComponentError(
-                    f"{what} gives {listed(score)}, where the records before it have "
-                    f"{listed(scores[0])}"
-                )
+
+    def check(score: Any) -> None:
+        if not isinstance(score, Mapping):
+            raise ComponentError(f"{what}: expected a dict, got {type(score).__name__}")
+        if score.keys() != scores[0].keys():
+            raise ComponentError(
+                f"{what} gives {listed(score)}, where the records before it have "
+                f"{listed(scores[0])}"
+            )
+
+    call_each(check, scores)
     return {key: _stack_values([score[key] for score in scores]) for key in scores[0]}
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
-from queue import SimpleQueue
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -41,7 +40,7 @@ class Blocks:
         while wanted:
             block = next(self._blocks, None) if self._rest is None else self._rest
             self._rest = block
-            if block is None or (parts and not _is_alike(parts[0], block)):
+            if block is None or (parts and _form(parts[0]) != _form(block)):
                 break
             size = length(block)
             self._rest = cut(block, wanted, size) if size > wanted else None
@@ -64,15 +63,18 @@ def _join(blocks: list[DataRecord]) -> DataRecord:
     )
 
 
-def _is_alike(left: DataRecord, right: DataRecord) -> bool:
-    return len(left) == len(right) and all(
-        ours.keys() == theirs.keys()
-        and all(
-            array.dtype == theirs[name].dtype and array.shape[1:] == theirs[name].shape[1:]
-            for name, array in ours.items()
-        )
-        for ours, theirs in zip(left, right, strict=True)
-    )
+def _form(block: DataRecord) -> list[tuple[object, ...]]:
+    """What blocks must have in common to be joined."""
+    return [
+        (place, name, array.dtype, array.shape[1:])
+        for place, part in enumerate(block)
+        for name, array in part.items()
+    ]
+
+
+def _close(blocks: Iterator[object]) -> None:
+    if isinstance(blocks, Generator):
+        blocks.close()
 
 
 def read_ahead(blocks: Iterator[_T]) -> Generator[_T, None, None]:
@@ -85,39 +87,14 @@ def read_ahead(blocks: Iterator[_T]) -> Generator[_T, None, None]:
         Exception: whatever making one raises, in its place in the order.
 
     Example:
-        >>> list(read_ahead(iter([({"x": 1},), ({"x": 2},)])))
-        [({'x': 1},), ({'x': 2},)]
+        >>> list(read_ahead(({"x": number} for number in (1, 2))))
+        [{'x': 1}, {'x': 2}]
     """
-    # Queues of this kind are the ones that Ctrl-C cannot leave locked.
-    wanted: SimpleQueue[bool] = SimpleQueue()
-    made: SimpleQueue[tuple[_T | None, BaseException | None]] = SimpleQueue()
-
-    def work() -> None:
-        while wanted.get():
-            try:
-                made.put((next(blocks, None), None))
-            except BaseException as error:
-                made.put((None, error))
-
-    thread = threading.Thread(target=work, name="blocks", daemon=True)
-    thread.start()
     try:
-        wanted.put(True)
-        while True:
-            block, error = made.get()
-            if error is not None:
-                raise error
-            if block is None:
-                return
-            wanted.put(True)
-            yield block
+        with ThreadPoolExecutor(1, "blocks") as thread:
+            coming = thread.submit(next, blocks, None)
+            while (block := coming.result()) is not None:
+                coming = thread.submit(next, blocks, None)
+                yield block
     finally:
-        wanted.put(False)
-        thread.join()
         _close(blocks)
-
-
-def _close(blocks: Iterator[object]) -> None:
-    close: Callable[[], None] | None = getattr(blocks, "close", None)
-    if close is not None:
-        close()

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from barrage_mlflow.errors import RecordError
-
 
 @dataclass(frozen=True, eq=False)
 class Window:
@@ -23,6 +21,7 @@ class Window:
             ``groups``, as a position among the draws of those.
         first: which draw of the epoch the first of them is.
         groups: the row groups to read, and how many draws a pass makes of each.
+        epoch: from 0; None where the draws are records of the set as they follow each other.
 
     Example:
         >>> window = Window(np.array([4, 2, 7]), first=10)
@@ -33,6 +32,13 @@ class Window:
     rows: NDArray[np.int64]
     first: int
     groups: tuple[tuple[int, int], ...] = ()
+    epoch: int | None = None
+
+    def __str__(self) -> str:
+        what, of = (
+            ("records", "") if self.epoch is None else ("draws", f" of epoch {self.epoch + 1}")
+        )
+        return f"{what} {self.first} to {self.first + len(self.rows) - 1}{of}"
 
     def cut(self, start: int, stop: int) -> Window:
         """Some of the draws."""
@@ -42,7 +48,7 @@ class Window:
         """These draws and those of the window that follows."""
         offset = sum(draws for _, draws in self.groups)
         rows = np.concatenate([self.rows, other.rows + offset])
-        return Window(rows, self.first, self.groups + other.groups)
+        return replace(self, rows=rows, groups=self.groups + other.groups)
 
 
 class Order:
@@ -53,20 +59,17 @@ class Order:
     window are put in an order of their own. Without ``window`` the whole set is one.
 
     Args:
-        draws: how many draws a pass makes of each row group; of a set in memory, of the whole.
+        draws: how many draws a pass makes of each row group; of a set in memory, of the whole;
+            at least one.
         seed: at least 0.
         window: draws in a window, at most, unless a single row group has more.
         rows: ``(draws,) int64``: the position in the set of each draw of a pass, in the set's
-            order; given where windows are not to be read as row groups. Left out for a set in
-            memory, every record is drawn once.
+            order; left out where windows are read as row groups.
         epoch_draws: how many draws an epoch makes; left out, epoch e is pass e. Given, each epoch
             goes on where the one before it ended, so that no record is starved.
 
     Attributes:
         epoch_draws: how many draws an epoch makes.
-
-    Raises:
-        RecordError: there is nothing to draw.
 
     Example:
         >>> [window.rows.tolist() for window in Order([4], seed=7).epoch(0)]
@@ -88,11 +91,8 @@ class Order:
         self._window = window
         self._rows = rows
         self._starts = np.cumsum([0, *draws]).tolist()
-        pass_draws = self._starts[-1]
-        if not pass_draws:
-            raise RecordError("there is no record to draw; give at least one, drawn at least once")
-        self._pass_draws = pass_draws
-        self.epoch_draws = pass_draws if epoch_draws is None else epoch_draws
+        self._pass_draws = self._starts[-1]
+        self.epoch_draws = self._pass_draws if epoch_draws is None else epoch_draws
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Window]:
         """The windows of an epoch.
@@ -110,8 +110,8 @@ class Order:
                     skipped -= size
                     continue
                 stop = min(size, skipped + self.epoch_draws - first)
-                whole = self._drawn(number, index, groups, first - skipped)
-                yield whole.cut(skipped, stop)
+                rows, read = self._drawn(number, index, groups)
+                yield Window(rows[skipped:stop], first, read, epoch)
                 first += stop - skipped
                 skipped = 0
                 if first == self.epoch_draws:
@@ -134,19 +134,16 @@ class Order:
                 room -= draws
         return windows
 
-    def _drawn(self, number: int, index: int, groups: Sequence[int], first: int) -> Window:
-        """A window of a pass, its draws in their order."""
-        size = sum(self._draws[group] for group in groups)
-        if self._window is None:
-            order = self._generator(number).permutation(size)
-        else:
-            order = self._generator(number, index).permutation(size)
-            if self._rows is None:
-                return Window(order, first, tuple((group, self._draws[group]) for group in groups))
-        if self._rows is not None:
-            ends = [(self._starts[group], self._starts[group + 1]) for group in groups]
-            order = np.concatenate([self._rows[start:stop] for start, stop in ends])[order]
-        return Window(order, first)
+    def _drawn(
+        self, number: int, index: int, groups: Sequence[int]
+    ) -> tuple[NDArray[np.int64], tuple[tuple[int, int], ...]]:
+        """The rows of a window of a pass in the order of the draws, and the groups to read."""
+        generator = self._generator(number, *([] if self._window is None else [index]))
+        order = generator.permutation(sum(self._draws[group] for group in groups))
+        if self._rows is None:
+            return order, tuple((group, self._draws[group]) for group in groups)
+        ends = [(self._starts[group], self._starts[group + 1]) for group in groups]
+        return np.concatenate([self._rows[start:stop] for start, stop in ends])[order], ()
 
     def _generator(self, number: int, *index: int) -> np.random.Generator:
         # A window's index is its spawn key: behind the others, 0 would change nothing.

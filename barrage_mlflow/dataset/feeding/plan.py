@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,35 +12,31 @@ from barrage_mlflow.dataset.feeding.conform import ArraySpec
 from barrage_mlflow.dataset.feeding.feeder import Cache, Feeder
 from barrage_mlflow.dataset.records.records import Records
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 22
+"""What is made, or picked from a cache, at once, at most."""
 _BLOCK_RECORDS = 1024
 """What a worker process makes at once, at most."""
-_KEPT = {
-    "resident": "made once and kept in memory",
-    "memory": "made once and kept in memory",
-    "disk": "made once and kept on disk",
-}
 
 
 @dataclass(frozen=True)
-class Plan:
+class FeedPlan:
     """How the records of one set reach the network; ``str(plan)`` is for people.
 
     Attributes:
         form: whether the set is made whole columns at a time, ``"batch"``, or batch by batch,
             ``"record"``.
-        kept: where what loader and transformer make is kept: ``"nowhere"``, in ``"memory"`` or on
-            ``"disk"`` as ``dataset.cache`` asks, or ``"resident"``, in memory without being
-            asked, since columns take no more room as arrays.
+        cache: where what loader and transformer make is kept, in ``"memory"`` or on ``"disk"``:
+            as ``dataset.cache`` asks, or in memory without being asked where columns take no
+            more room as arrays. None where it is made anew in every epoch.
         workers: how many processes make records; 0 for the training thread.
         window: draws in a window, where row groups are read as they are drawn.
-        is_varied: whether augmentors work on what is kept, or made, in every epoch.
-        block: how many records are made at once.
+        is_varied: whether augmentors work on what is cached, or made, in every epoch.
+        block: how many records are made, or picked from the cache, at once.
         advice: what would make it faster, or take less memory.
     """
 
     form: Literal["batch", "record"]
-    kept: Literal["nowhere", "resident", "memory", "disk"]
+    cache: Cache | None
     workers: int
     window: int | None
     is_varied: bool
@@ -50,14 +46,23 @@ class Plan:
     @property
     def is_streamed(self) -> bool:
         """Whether row groups are read anew in every epoch."""
-        return self.window is not None and self.kept == "nowhere"
+        return self.window is not None and self.cache is None
+
+    @property
+    def reads_windows(self) -> bool:
+        """Whether whole windows of row groups are blocks."""
+        return self.is_streamed and self.form == "batch" and not self.workers
 
     def __str__(self) -> str:
         words = ["by columns" if self.form == "batch" else "by the record"]
         if self.is_streamed:
             words.append(f"read in windows of {self.window:,} draws")
+        elif self.cache is None:
+            words.append("made anew in every epoch")
         else:
-            words.append(_KEPT.get(self.kept, "made anew in every epoch"))
+            words.append(
+                f"made once and kept {'on' if self.cache == 'disk' else 'in'} {self.cache}"
+            )
         if self.is_varied:
             words.append("then augmented in every epoch")
         if self.workers:
@@ -67,13 +72,13 @@ class Plan:
         return "\n".join(["; ".join(words), *self.advice])
 
 
-def make_plan(
+def make_feed_plan(
     pipeline: Pipeline,
     specs: Mapping[str, ArraySpec],
     records: Records,
     batch_size: int,
-    feeder: Feeder | None = None,
-) -> Plan:
+    feeder: Feeder,
+) -> FeedPlan:
     """Decide how a set reaches the network.
 
     Args:
@@ -81,39 +86,48 @@ def make_plan(
         specs: what the network takes: input name → spec.
         records: the set.
         batch_size: records in a batch.
-        feeder: what the config asks for; left out, nothing.
+        feeder: what the config asks for.
 
     Example:
         >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
         >>> loader = KeySelector(RecordMode.TRAIN, {"x": "a"}, {"y": "b"})
         >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.TRAIN, loader))
         >>> records = Records.read([{"a": 1, "b": 0}])
-        >>> print(make_plan(pipeline, {"x": ArraySpec((), "float32")}, records, batch_size=32))
+        >>> print(make_feed_plan(pipeline, {"x": ArraySpec((), "float32")}, records, 32, Feeder()))
         by columns; made once and kept in memory
     """
-    feeder = feeder or Feeder()
-    workers, cache = feeder.workers, feeder.cache
     groups = records.row_groups
     window = None if groups is None else feeder.shuffle_window
     is_fixed = all(None not in spec.shape for spec in specs.values())
     by_columns = pipeline.is_columnar and is_fixed
     # Augmentors that work by the record do so in processes too.
     by_record = not by_columns or any(not one.batchwise for one in pipeline.augmentors)
-    block = batch_size
-    if workers and by_record and is_fixed:
-        most = min(_BLOCK_RECORDS, _BLOCK_BYTES // _record_bytes(specs))
-        block = max(1, most // batch_size) * batch_size
-    return Plan(
+    workers = feeder.workers if by_record else 0
+    cache = feeder.cache or ("memory" if by_columns and window is None else None)
+    record_bytes = _record_bytes(specs)
+    most = _BLOCK_BYTES // record_bytes
+    if workers:
+        most = min(most, _BLOCK_RECORDS)
+    elif not cache or pipeline.augmentors:
+        most = batch_size
+    advice = _faster(pipeline, is_fixed, by_record and not workers, feeder.cache or window)
+    if groups and window is not None and feeder.cache is None and max(groups) > window:
+        largest = max(groups)
+        advice.append(
+            f"smaller: the largest row group has {largest:,} records, more than the "
+            f"{window:,} of dataset.shuffle_window, and is read whole: about "
+            f"{largest * record_bytes / 1e6:,.0f} MB as the network's inputs; write the file in "
+            f"smaller ones, frame.to_parquet(path, row_group_size={max(1, window // 4)})"
+        )
+    return FeedPlan(
         form="batch" if by_columns else "record",
-        kept=cache or ("resident" if by_columns and window is None else "nowhere"),
-        workers=workers if by_record else 0,
+        cache=cache,
+        workers=workers,
         window=window,
         is_varied=bool(pipeline.augmentors),
-        block=block,
-        advice=(
-            *_faster(pipeline, is_fixed, workers if by_record else None, cache, window),
-            *_smaller(max(groups or [0]), window if cache is None else None, _record_bytes(specs)),
-        ),
+        # In whole batches, so that few are joined of two blocks.
+        block=max(1, most // batch_size) * batch_size if is_fixed else batch_size,
+        advice=tuple(advice),
     )
 
 
@@ -124,32 +138,24 @@ def _record_bytes(specs: Mapping[str, ArraySpec]) -> int:
 
 
 def _faster(
-    pipeline: Pipeline,
-    is_fixed: bool,
-    workers: int | None,
-    cache: Cache | None,
-    window: int | None,
-) -> Iterator[str]:
+    pipeline: Pipeline, is_fixed: bool, lacks_workers: bool, is_cached_or_streamed: object
+) -> list[str]:
+    """What would make records sooner."""
+    advice = []
     missing = pipeline.missing_forms
     if missing:
-        yield f"faster: define {' and '.join(missing)}, to work on whole columns"
-        if cache is None and window is None:
-            yield 'or set dataset.cache to "memory", if what loader and transformer make fits there'
+        advice.append(f"faster: define {' and '.join(missing)}, to work on whole columns")
+        if not is_cached_or_streamed:
+            advice.append(
+                'or set dataset.cache to "memory", if what loader and transformer make fits there'
+            )
     elif not is_fixed:
-        yield "faster: give the network's inputs fixed shapes, so that records are kept as arrays"
-    if workers == 0:
-        start = "or" if missing or not is_fixed else "if it is slow:"
-        yield (
-            f"{start} set dataset.workers, up to one for each core, to have processes make records "
-            "ahead of the training"
+        advice.append(
+            "faster: give the network's inputs fixed shapes, so that records are kept as arrays"
         )
-
-
-def _smaller(largest: int, window: int | None, record_bytes: int) -> Iterator[str]:
-    if window is not None and largest > window:
-        yield (
-            f"smaller: the largest row group has {largest:,} records, more than the "
-            f"{window:,} of dataset.shuffle_window, and is read whole: about "
-            f"{largest * record_bytes / 1e6:,.0f} MB as the network's inputs; write the file in "
-            f"smaller ones, frame.to_parquet(path, row_group_size={max(1, window // 4)})"
+    if lacks_workers:
+        advice.append(
+            f"{'or' if advice else 'if it is slow:'} set dataset.workers, up to one for each core, "
+            "to have processes make records ahead of the training"
         )
+    return advice

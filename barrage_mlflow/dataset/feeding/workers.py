@@ -16,15 +16,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeAlias
 
-from barrage_mlflow.dataset.feeding.worker import Failure, Message, pack, receive, send
+from barrage_mlflow.dataset.feeding.wire import Message, pack, receive, send, unpack
 from barrage_mlflow.errors import ComponentError, describe_error
 
 _SCRIPT = """\
 import sys
 sys.path[:] = sys.argv[2:]
-from barrage_mlflow.dataset.feeding.worker import main
+from barrage_mlflow.dataset.feeding.worker_main import main
 main(int(sys.argv[1]))
 """
 # The processes share out the cores among themselves; a GPU is for the training alone.
@@ -35,6 +35,8 @@ _ENVIRONMENT = {
     "VECLIB_MAXIMUM_THREADS": "1",
     "CUDA_VISIBLE_DEVICES": "-1",
 }
+# A queue of this kind has no moment in which Ctrl-C can leave it locked.
+_Answer: TypeAlias = "SimpleQueue[Message | BaseException]"
 _PATIENCE = 5.0
 """Seconds within which a process that nobody needs any more ends, before it is killed."""
 
@@ -42,8 +44,7 @@ _PATIENCE = 5.0
 class Workers(contextlib.AbstractContextManager["Workers"]):
     """Processes that each have a copy of a job and work on tasks for it, in parallel.
 
-    They start at once, and are awaited when the first result is: what they import meanwhile costs
-    no time. They import what this process can import, and what the job needs alone.
+    They import what this process can import, and what the job needs alone.
 
     Args:
         count: how many processes, at least 1.
@@ -62,7 +63,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
 
     def __init__(self, count: int, job: Callable[[Any], Any]) -> None:
         try:
-            packed = pack(job)
+            self._packed: Message | None = pack(job)
         except Exception as error:
             raise ComponentError(
                 f"a component cannot be sent to worker processes: {describe_error(error)}; have "
@@ -71,10 +72,9 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
             ) from error
         self._job = job
         self._workers: list[_Worker] = []
-        self._awaited = False
         try:
             for number in range(1, count + 1):
-                self._workers.append(_Worker(f"worker process {number} of {count}", packed))
+                self._workers.append(_Worker(f"worker process {number} of {count}"))
         except OSError as error:
             self.close()
             raise ComponentError(
@@ -82,70 +82,70 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
                 "dataset.workers lower"
             ) from error
 
-    def map(self, tasks: Iterable[Any]) -> Iterator[Any]:
+    def map(self, tasks: Iterable[Any], name: Callable[[Any], str] = str) -> Iterator[Any]:
         """The job's results on the tasks, in the order of the tasks.
 
         It may be left before its end; only a process that died ends them all. One map at a time.
 
         Args:
             tasks: what is done; read as far as it is worked on, two tasks ahead a process.
+            name: what messages call a task.
 
         Raises:
             ComponentError: a process died, or cannot unpickle the job; or ``close`` was called.
             Exception: whatever the job or the tasks raise, in the place of the result.
         """
-        waiting: deque[tuple[_Worker, Any]] = deque()
-        try:
-            self._await_job()
-            for task in tasks:
-                worker = min(self._workers, key=lambda each: each.busy)
-                worker.submit(task)
-                waiting.append((worker, task))
-                if len(waiting) > 2 * len(self._workers):
-                    yield self._result(*waiting.popleft())
-            while waiting:
-                yield self._result(*waiting.popleft())
-        finally:
-            for worker, _ in waiting:
-                worker.unwanted += 1
+        self._send_job()
+        waiting: deque[tuple[Any, _Answer]] = deque()
+        for task in tasks:
+            worker = min(self._workers, key=lambda each: len(each.pending))
+            waiting.append((task, worker.submit(name(task), pack(task))))
+            if len(waiting) > 2 * len(self._workers):
+                yield self._result(*waiting.popleft(), name)
+        while waiting:
+            yield self._result(*waiting.popleft(), name)
 
-    def _await_job(self) -> None:
-        """Wait until every process has the job."""
+    def _send_job(self) -> None:
+        """Send every process the job, before the first map."""
         if not self._workers:
-            raise _closed()
-        for worker in [] if self._awaited else self._workers:
-            failure = self._answer(worker)
+            raise ComponentError("the worker processes are closed")
+        if self._packed is None:
+            return
+        answers = [worker.submit("its start", self._packed) for worker in self._workers]
+        self._packed = None
+        for answer in answers:
+            _, failure = self._wait(answer)
             if failure is not None:
                 self.close()
                 raise ComponentError(
-                    f"the worker processes cannot load a component: {failure.error}; they import "
+                    f"the worker processes cannot load a component: {failure[0]}; they import "
                     "it from its module, so it cannot be in the script that is run, or in a "
                     "notebook: move it to a module of the project, or set dataset.workers to 0"
                 )
-        self._awaited = True
 
-    def _result(self, worker: _Worker, task: Any) -> Any:
+    def _result(self, task: Any, answer: _Answer, name: Callable[[Any], str]) -> Any:
         """What came of a task.
 
         What it raised there it raises here again, of its own type and with all that is in it,
         which an exception seldom brings from one process to another.
         """
-        result = self._answer(worker)
-        if isinstance(result, Failure):
+        result, failure = self._wait(answer)
+        if failure is not None:
             self._job(task)
+            text, trace = failure
             raise ComponentError(
-                f"a worker process failed at {task}, though the main process did not: "
-                f"{result.error}\n\n{result.trace}"
+                f"a worker process failed at {name(task)}, though the main process did not: "
+                f"{text}\n\n{trace}"
             )
         return result
 
-    def _answer(self, worker: _Worker) -> Any:
-        """The next answer of a process."""
-        answer = worker.next_answer()
-        if isinstance(answer, BaseException):
+    def _wait(self, answer: _Answer) -> Any:
+        """The pair that a process answers with."""
+        message = answer.get()
+        if isinstance(message, BaseException):
             self.close()
-            raise answer
-        return answer.value()
+            raise message
+        return unpack(message)
 
     def close(self) -> None:
         """End the processes; what they work on is lost."""
@@ -163,19 +163,13 @@ class _Worker:
     """One process: its socket, and the thread that takes in what it answers.
 
     Attributes:
-        unwanted: how many of the answers to come nobody waits for.
+        pending: what it was sent and has not answered, oldest first.
     """
 
-    def __init__(self, title: str, job: Message) -> None:
-        self.unwanted = 0
+    def __init__(self, title: str) -> None:
+        self.pending: deque[tuple[str, _Answer]] = deque()
         self._title = title
-        # A queue of this kind has no moment in which Ctrl-C can leave it locked.
-        self._answers: SimpleQueue[Message | BaseException] = SimpleQueue()
-        # What the process was sent and has not answered, oldest first.
-        self._pending: deque[Any] = deque(["its start"])
         self._failure: BaseException | None = None
-        self._closing = False
-        self._lock = threading.Lock()
         self._socket, theirs = socket.socketpair()
         try:
             with theirs:
@@ -184,61 +178,43 @@ class _Worker:
             self._socket.close()
             raise
         # Results are taken in while the caller is elsewhere, or the process would have to wait
-        # with one before it begins the next. The job is sent here too: it may be large.
-        self._thread = threading.Thread(target=self._take_in, args=(job,), daemon=True)
+        # with one before it begins the next.
+        self._thread = threading.Thread(target=self._take_in, daemon=True)
         self._thread.start()
 
-    @property
-    def busy(self) -> int:
-        """How many tasks it has to answer."""
-        return len(self._pending)
-
-    def submit(self, task: Any) -> None:
-        """Send a task; its answer comes after those of the tasks before it."""
-        message = pack(task)
-        with self._lock:
-            if self._failure is not None:
-                self._answers.put(self._failure)
-                return
-            self._pending.append(task)
-            try:
-                send(self._socket, message)
-            except OSError:
-                pass  # it is gone; the thread finds that too, and why
-            except BaseException:  # Ctrl-C: half a message is sent, and no other can follow it
-                self.hang_up()
-                raise
-
-    def next_answer(self) -> Message | BaseException:
-        """Wait for the next answer that is wanted; the failure, once the process is gone."""
-        while self.unwanted:
-            self._answers.get()
-            self.unwanted -= 1
-        return self._answers.get()
-
-    def _take_in(self, job: Message) -> None:
-        failure: BaseException
+    def submit(self, task: str, message: Message) -> _Answer:
+        """Send a task, and return where its answer will be: a message, or why none came."""
+        answer: _Answer = SimpleQueue()
+        self.pending.append((task, answer))
         try:
-            send(self._socket, job)
-            del job
+            send(self._socket, message)
+        except OSError:
+            pass  # it is gone; the thread finds that too, and why
+        except BaseException:  # Ctrl-C: half a message is sent, and no other can follow it
+            self.hang_up()
+            raise
+        if self._failure is not None:  # the thread may have ended before the task was there
+            answer.put(self._failure)
+        return answer
+
+    def _take_in(self) -> None:
+        try:
             while True:
                 message = receive(self._socket)
-                self._pending.popleft()
-                self._answers.put(message)
+                _, answer = self.pending.popleft()
+                answer.put(message)
         except (EOFError, OSError):
-            failure = _closed() if self._closing else self._death()
+            self._failure = self._death()
         except BaseException as error:  # such as a MemoryError: nobody must wait for ever
-            failure = error
-        with self._lock:
-            self._failure = failure
-            for _ in self._pending:
-                self._answers.put(failure)
-            self._pending.clear()
+            self._failure = error
+        while self.pending:
+            _, answer = self.pending.popleft()
+            answer.put(self._failure)
 
     def _death(self) -> ComponentError:
         """How the process ended, doing what, and what to do."""
         status = self._end()
-        doing = f"it worked on {self._pending[0]}" if self._pending else "it waited for work"
+        doing = f"it worked on {self.pending[0][0]}" if self.pending else "it waited for work"
         how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
         remedy = (
             "a component, or a library that it uses, ended it: set dataset.workers to 0 to see it "
@@ -260,7 +236,6 @@ class _Worker:
 
     def hang_up(self) -> None:
         """Have the process end, soon."""
-        self._closing = True
         with contextlib.suppress(OSError):  # it may have ended by itself
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -272,16 +247,11 @@ class _Worker:
 
 
 def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
-    path = [entry for entry in sys.path if isinstance(entry, str)]
     return subprocess.Popen(
-        [sys.executable, "-c", _SCRIPT, str(theirs.fileno()), *path],
+        [sys.executable, "-c", _SCRIPT, str(theirs.fileno()), *sys.path],
         stdin=subprocess.DEVNULL,
         pass_fds=[theirs.fileno()],
         env={**os.environ, **_ENVIRONMENT},
         # Ctrl-C goes to all processes of the terminal; this one ends with the one that started it.
         start_new_session=True,
     )
-
-
-def _closed() -> ComponentError:
-    return ComponentError("the worker processes are closed")
