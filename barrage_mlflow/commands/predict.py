@@ -20,7 +20,7 @@ from barrage_mlflow.training.loading import load_tensorflow
 from barrage_mlflow.training.progress import ScoringProgress
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import folder as artifacts
-from barrage_mlflow.workspace.code_files import digest_code
+from barrage_mlflow.workspace.code_files import digest_files
 from barrage_mlflow.workspace.resumable import ResumableFile
 
 
@@ -213,4 +213,4 @@ def _identity(scorer: Scorer) -> Any:
     """A fingerprint of a packaged model: its data and code, wherever it lies."""
     if scorer.folder is None:
         return uuid.uuid4().hex
-    return [digest_code(scorer.folder / name) for name in (artifacts.DATA, artifacts.CODE)]
+    return [digest_files(scorer.folder / name) for name in (artifacts.DATA, artifacts.CODE)]

@@ -7,10 +7,9 @@ checksum of each.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from barrage_mlflow.services.training_state import (
     set_generator_states,
 )
 from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace.code_files import digest_files
 from barrage_mlflow.workspace.history import History
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ _FORMAT = 3
 KEPT = 2
 """Files that are kept where the config does not name a number."""
 _STATE = "state"
-_STATE_FIELDS = ("step", "steps", "epochs", "stopped", "digests", "memory")
+_STATE_FIELDS = ("step", "steps", "epochs", "stopped", "transformer", "memory")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Checkpoint:
         steps: batches in an epoch.
         epochs: how many epochs were trained and validated.
         stopped: a callback had ended the training, or this epoch of it.
-        digests: SHA-256 of each file of the saved transformer, by its path in the artifact folder.
+        transformer: fingerprint of the files of the saved transformer.
         memory: what variables, callbacks and random generators are, as JSON values and arrays.
         arrays: the variables' and callbacks' own, by name.
         path: the file; None as long as there is none.
@@ -71,7 +71,7 @@ class Checkpoint:
     steps: int
     epochs: int
     stopped: bool
-    digests: dict[str, str]
+    transformer: str
     memory: dict[str, Any] = field(repr=False)
     arrays: Arrays = field(repr=False)
     path: Path | None = None
@@ -84,7 +84,7 @@ class Checkpoint:
         steps: int,
         epochs: int,
         callbacks: Iterable[keras.callbacks.Callback] = (),
-        digests: Mapping[str, str] | None = None,
+        transformer: str = "",
     ) -> Checkpoint:
         """Copy all that a training needs to go on.
 
@@ -94,14 +94,14 @@ class Checkpoint:
             steps: batches in an epoch.
             epochs: how many epochs were trained and validated.
             callbacks: those whose memory is kept too.
-            digests: of the saved transformer's files.
+            transformer: fingerprint of its files.
         """
         shapes, arrays = copy_variables(network)
         states, callback_arrays = copy_callbacks(callbacks)
         memory = {"variables": shapes, "callbacks": states, "generators": generator_states()}
         stopped = bool(network.stop_training)
         arrays |= callback_arrays
-        return cls(step, steps, epochs, stopped, dict(digests or {}), memory, arrays)
+        return cls(step, steps, epochs, stopped, transformer, memory, arrays)
 
     @property
     def batch(self) -> int:
@@ -155,7 +155,7 @@ class Checkpoint:
             np.savez(file, **members)
         found = artifacts.resume_checkpoints(folder)
         # A later one is damaged, or of a training whose epochs had more steps.
-        later = [each for each in found if artifacts.checkpoint_step(each.name) > self.step]
+        later = [each for each in found if each > path]
         for other in (*later, *found[len(later) + keep :]):
             other.unlink()
         return path
@@ -213,7 +213,11 @@ def find_checkpoint(artifact_dir: Path, history: History) -> Checkpoint | None:
                 error,
             )
             continue
-        _check_transformer(artifact_dir, found.digests)
+        if found.transformer != digest_transformer(artifact_dir):
+            raise ArtifactError(
+                f"{artifact_dir}: the training cannot go on, since the files of its transformer "
+                "are not as they were written; put them back, or train in a new folder"
+            )
         return found
     if reasons:
         raise ArtifactError(
@@ -223,28 +227,11 @@ def find_checkpoint(artifact_dir: Path, history: History) -> Checkpoint | None:
     return None
 
 
-def transformer_digests(artifact_dir: Path) -> dict[str, str]:
-    """The SHA-256 of each file of the saved transformer, by its path in the artifact folder.
+def digest_transformer(artifact_dir: Path) -> str:
+    """A fingerprint of the files of the saved transformer.
 
     Example:
-        >>> transformer_digests(Path("nowhere"))
-        {}
+        >>> len(digest_transformer(Path("nowhere")))
+        64
     """
-    folder = artifact_dir / artifacts.MODEL / artifacts.DATA / artifacts.TRANSFORMER
-    digests = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            digests[path.relative_to(artifact_dir).as_posix()] = digest
-    return digests
-
-
-def _check_transformer(artifact_dir: Path, digests: Mapping[str, str]) -> None:
-    now = transformer_digests(artifact_dir)
-    changed = [name for name in sorted({*now, *digests}) if now.get(name) != digests.get(name)]
-    if changed:
-        raise ArtifactError(
-            f"{artifact_dir}: the training cannot go on, since {', '.join(changed)} of its "
-            "transformer is not as it was written; put it back as it was, or train in a new folder"
-        )
+    return digest_files(artifact_dir / artifacts.MODEL / artifacts.DATA / artifacts.TRANSFORMER)

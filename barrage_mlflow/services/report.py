@@ -4,46 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
-import time
 from pathlib import Path
-from typing import Any
-
-import keras
 
 from barrage_mlflow.files import written_whole
 from barrage_mlflow.workspace.history import History
-
-_SECONDS = 1.0
-"""Least time between two reports while training: an epoch may take far less."""
-
-
-class TrainingReport(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps the report current while a training lasts, and writes it whole when it ends.
-
-    Args:
-        history: the metrics of every epoch.
-        path: the CSV file.
-
-    Example:
-        >>> TrainingReport(History(Path("metrics.jsonl")), Path("report.csv")).path.name
-        'report.csv'
-    """
-
-    def __init__(self, history: History, path: Path) -> None:
-        super().__init__()
-        self.path = path
-        self._history = history
-        self._written = -math.inf
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write the report if the last one is old enough."""
-        if time.monotonic() - self._written >= _SECONDS:
-            write_report(self._history, self.path)
-            self._written = time.monotonic()
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Write the report of all epochs."""
-        write_report(self._history, self.path)
 
 
 def write_report(history: History, path: Path) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.random.seed_generator import global_seed_generator
 
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.services.best import BestCheckpoint
 
 Arrays = dict[str, np.ndarray]
 
-_METRICS = "metrics"
 _ATTRIBUTES = ("wait", "best", "best_epoch", "best_weights", "stopped_epoch", "cooldown_counter")
 _WITH_ATTRIBUTES = (
     BestCheckpoint,
@@ -34,7 +34,7 @@ def copy_variables(network: keras.Model) -> tuple[dict[str, Any], Arrays]:
     the learning rate and the count of steps, the metrics' what an epoch has added up so far.
 
     Args:
-        network: compiled, its optimizer built.
+        network: compiled, the variables of optimizer and metrics made.
 
     Returns:
         What the variables are, as JSON values, and their arrays.
@@ -48,29 +48,21 @@ def copy_variables(network: keras.Model) -> tuple[dict[str, Any], Arrays]:
     return shapes, arrays
 
 
-def restore_variables(
-    network: keras.Model, shapes: dict[str, Any], arrays: Arrays, within_epoch: bool
-) -> None:
+def restore_variables(network: keras.Model, shapes: dict[str, Any], arrays: Arrays) -> None:
     """Set the variables to what :func:`copy_variables` returned.
 
     Variables are matched by their order, since the names of layers depend on what else the
     process has built.
 
     Args:
-        network: compiled.
+        network: compiled, the variables of optimizer and metrics made.
         shapes: what the variables were.
         arrays: by owner and index.
-        within_epoch: whether the metrics come back too. At the begin of an epoch they are set to
-            zero, and may not have been made yet.
 
     Raises:
         ArtifactError: they are those of another network or optimizer; nothing was changed.
     """
-    if not network.optimizer.built:
-        network.optimizer.build(network.trainable_variables)
     wanted = _variables(network)
-    if not within_epoch:
-        del wanted[_METRICS]
     for owner, variables in wanted.items():
         _check_same(owner, variables, shapes[owner])
     for owner, variables in wanted.items():
@@ -83,12 +75,12 @@ def _variables(network: keras.Model) -> dict[str, list[keras.Variable]]:
         "trainable": network.trainable_variables,
         "optimizer": network.optimizer.variables,
         "non-trainable": network.non_trainable_variables,
-        _METRICS: network.metrics_variables,
+        "metrics": network.metrics_variables,
     }
 
 
 def _check_same(owner: str, variables: Sequence[keras.Variable], saved: list[Any]) -> None:
-    thing = owner if owner in ("optimizer", _METRICS) else "network"
+    thing = owner if owner in ("optimizer", "metrics") else "network"
     if len(saved) != len(variables):
         raise ArtifactError(
             f"the checkpoint is of another {thing}: expected {len(variables)} {owner} variables, "
@@ -190,7 +182,7 @@ def generator_states() -> dict[str, Any]:
     import tensorflow as tf
 
     # Keras first: it may have to make its generator, for which it draws from Python's.
-    states = {"keras": _keras_generator().numpy(), "tensorflow": None}
+    states = {"keras": global_seed_generator().state.numpy(), "tensorflow": None}
     # Under tf.config.experimental.enable_op_determinism there is none until it is seeded.
     with suppress(RuntimeError):
         states["tensorflow"] = tf.random.get_global_generator().state.numpy()
@@ -201,32 +193,10 @@ def set_generator_states(states: dict[str, Any]) -> None:
     """Set the global generators to what :func:`generator_states` returned."""
     import tensorflow as tf
 
-    _keras_generator().assign(np.array(states["keras"]))
+    global_seed_generator().state.assign(np.array(states["keras"]))
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
     np.random.set_state(states["numpy"])
     if states["tensorflow"] is not None:
         with suppress(RuntimeError):
             tf.random.get_global_generator().reset(np.array(states["tensorflow"]))
-
-
-class _Updates(keras.StatelessScope):  # type: ignore[misc]
-    """Finds the variables that would be changed, and changes none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.variables: list[keras.Variable] = []
-
-    def add_update(self, update: tuple[keras.Variable, Any]) -> None:
-        self.variables.append(update[0])
-        super().add_update(update)
-
-
-def _keras_generator() -> keras.Variable:
-    """Return the state of Keras's global seed generator.
-
-    Keras has no name for it, but a draw without a seed is an update of exactly this variable.
-    """
-    with _Updates() as updates:
-        keras.random.uniform(())
-    return updates.variables[0]

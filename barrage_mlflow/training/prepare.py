@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +49,6 @@ Made: TypeAlias = tuple[Mapping[str, Any], ...] | list[DataRecord]
 logger = logging.getLogger(__name__)
 
 _SUMMARY_WIDTH = 120
-_columns = threading.Lock()
-"""Locked while the environment has another width of the terminal."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +192,7 @@ def prepare(
     from barrage_mlflow.scoring.rehearsal import rehearse
     from barrage_mlflow.services import check_monitors
     from barrage_mlflow.solver import build_optimizer
+    from barrage_mlflow.training.steps import build_variables
 
     watch = watch or Watch()
     keras.utils.set_random_seed(config["dataset"]["seed"])
@@ -221,7 +219,7 @@ def prepare(
     specs = input_specs(network)
     outputs = {name: _spec(tensor) for name, tensor in network.output.items()}
     watch.see("network", (specs, outputs))
-    conform_inputs(example[0], specs, sample, train.loader, train.transformer)
+    inputs = conform_inputs(example[0], specs, sample, train.loader, train.transformer)
     w = example[2] if len(example) > 2 else None
     y, w = conform_targets(example[1], w, sample, train.loader, train.transformer)
 
@@ -229,10 +227,11 @@ def prepare(
     objective = Objective(config, network, network_params)
     objective.check_targets(*example[1:])
     check_monitors(config, objective.monitors())
-    if w:
-        _, weights = objective.conform(y, w)
-        watch.see("network", (specs, outputs, {name: (weights or {})[name] for name in w}))
+    y, weights = objective.conform(y, w)
+    if w and weights:
+        watch.see("network", (specs, outputs, {name: weights[name] for name in w}))
     objective.compile(network, build_optimizer(config), solver.get("jit_compile", False))
+    build_variables(network, (inputs, y, weights) if weights else (inputs, y))
 
     watch.reach("the score batch")
     rehearsal = rehearse(config, network, specs, transformer, records)
@@ -271,16 +270,13 @@ def write_summary(network: keras.Model, path: Path) -> None:
         path: the file.
     """
     lines: list[str] = []
-    with _columns:
-        # Keras cuts the table off at the width of the terminal, whatever length it is asked for.
-        columns = os.environ.get("COLUMNS")
-        os.environ["COLUMNS"] = str(_SUMMARY_WIDTH)
-        try:
-            network.summary(
-                print_fn=lambda line, **_: lines.append(line), line_length=_SUMMARY_WIDTH
-            )
-        finally:
-            os.environ.pop("COLUMNS")
-            if columns is not None:
-                os.environ["COLUMNS"] = columns
+    # Keras cuts the table off at the width of the terminal, whatever length it is asked for.
+    columns = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(_SUMMARY_WIDTH)
+    try:
+        network.summary(print_fn=lambda line, **_: lines.append(line), line_length=_SUMMARY_WIDTH)
+    finally:
+        del os.environ["COLUMNS"]
+        if columns is not None:
+            os.environ["COLUMNS"] = columns
     path.write_text("\n".join(lines) + "\n", "utf-8")

@@ -7,11 +7,11 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.config import code_modules
 from barrage_mlflow.dataset import Records
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import keras
 
     from barrage_mlflow.services import Checkpoint
+    from barrage_mlflow.tracking.publisher import Publisher
 
 Config = Mapping[str, Any]
 
@@ -48,30 +49,6 @@ logger = logging.getLogger(__name__)
 _SEEDS = 2**31
 _EXAMPLE_RECORDS = 5
 """Records in the packaged model's input example."""
-
-
-class Publisher(Protocol):
-    """Brings an MLflow run up to an artifact folder."""
-
-    def following(self, work: Workspace) -> AbstractContextManager[None]:
-        """Open the run, follow the folder, and publish all of it at the end.
-
-        Args:
-            work: a training that was begun. Its status is final when the block ends.
-
-        Raises:
-            TrackingError: MLflow cannot be reached when the block begins, or refuses something.
-        """
-
-    def publish(self, work: Workspace) -> None:
-        """Publish all that the run of a training that is over lacks.
-
-        Args:
-            work: a training whose status is final.
-
-        Raises:
-            TrackingError: MLflow cannot be reached, or refuses something.
-        """
 
 
 @dataclass(frozen=True)
@@ -162,7 +139,7 @@ def train(
                     plan = prepare(resolved, sets, work.transformer)
                     write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
                 further = [*callbacks, *([progress_callback(progress)] if progress else [])]
-                with _drawn(work):
+                with _reported(work):
                     best_epoch, network = train_epochs(
                         plan, folder, work.history, further, checkpoint, stop
                     )
@@ -242,14 +219,15 @@ def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelPro
 
 
 @contextmanager
-def _drawn(work: Workspace) -> Iterator[None]:
-    """Draw the learning curves when the epochs are over, also where they broke off."""
-    from barrage_mlflow.services import write_learning_curves
+def _reported(work: Workspace) -> Iterator[None]:
+    """Write report and learning curves when the epochs are over, also where they broke off."""
+    from barrage_mlflow.services import write_learning_curves, write_report
 
     try:
         yield
     finally:
         with suppress(OSError):  # the disk is full, and may be why
+            write_report(work.history, work.folder / artifacts.REPORT)
             write_learning_curves(work.history, work.folder / artifacts.LEARNING_CURVES)
 
 

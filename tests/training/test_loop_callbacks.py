@@ -13,6 +13,7 @@ from barrage_mlflow.services import (
     build_callbacks,
     find_checkpoint,
 )
+from barrage_mlflow.training.steps import build_variables
 
 # Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
@@ -145,7 +146,7 @@ def events(folder):
 
 def test_all_services_together(tmp_path, capfd, caplog):
     history = history_of(tmp_path)
-    callbacks = build_callbacks(services(), tmp_path, history)
+    callbacks = build_callbacks(services(), tmp_path)
 
     logs = run(build_network(), Batches(43), Batches(20, seed=1), 3, callbacks, history)
 
@@ -168,7 +169,7 @@ def test_all_services_together(tmp_path, capfd, caplog):
 def test_tensorboard_with_everything_on(tmp_path):
     params = {"histogram_freq": 1, "update_freq": "batch", "write_graph": True}
     network, history = build_network(), history_of(tmp_path)
-    callbacks = build_callbacks(services(tensorboard=params), tmp_path, history)
+    callbacks = build_callbacks(services(tensorboard=params), tmp_path)
 
     run(network, Batches(43), Batches(20), 2, callbacks, history)
 
@@ -179,7 +180,7 @@ def test_tensorboard_with_everything_on(tmp_path):
 
 def test_files_are_closed_when_validation_breaks_off(tmp_path):
     history = history_of(tmp_path)
-    callbacks = build_callbacks(services(tensorboard={"update_freq": "batch"}), tmp_path, history)
+    callbacks = build_callbacks(services(tensorboard={"update_freq": "batch"}), tmp_path)
     broken = At("on_test_batch_end", 1, refuse(KeyboardInterrupt("now")))
 
     with pytest.raises(KeyboardInterrupt, match="now"):
@@ -199,6 +200,7 @@ def test_the_resume_checkpoint_is_written_last(tmp_path):
     run(build_network(), Batches(24), Batches(8), 2, callbacks)
 
     other = build_network()
+    build_variables(other, Batches(8).data)
     checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
     checkpoint.restore(other, [keras.callbacks.ReduceLROnPlateau("loss")])
     assert float(other.optimizer.learning_rate.numpy()) == pytest.approx(0.005)

@@ -92,7 +92,7 @@ def go(folder, place=None, batch_period=1, config=None, further=(), **kwargs):
     # A fresh process has other weights and generators: all must come from the checkpoint.
     network = build_network(seed=99 if checkpoint else 1, layer=Noise())
     history = history_of(folder)
-    built = build_callbacks(config or services(), folder, history)
+    built = build_callbacks(config or services(), folder)
     reducer = keras.callbacks.ReduceLROnPlateau("loss", 0.5, 2, cooldown=1, min_delta=1e9)
     restless, interrupt = Restless(), Interrupt(place)
     interrupt.batch_period = batch_period
@@ -117,7 +117,6 @@ def go(folder, place=None, batch_period=1, config=None, further=(), **kwargs):
     assert same(best_network.get_weights()[:1], weights[:1])
     return {
         "logs": logs,
-        "report": (folder / "training_report.csv").read_text(),
         "batches": restless.batches,
         "best": best_epoch,
         "arrays": [*variables, *weights],
@@ -252,7 +251,7 @@ def test_a_checkpoint_that_cannot_be_written_when_interrupted_is_a_note(tmp_path
     def refuse(*args, **kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr("barrage_mlflow.services.checkpoint.Checkpoint.write", refuse)
+    monkeypatch.setattr("barrage_mlflow.services.checkpoint_file.Checkpoint.write", refuse)
     with pytest.raises(KeyboardInterrupt) as caught:
         go(tmp_path, (0, 2))
     assert [note for note in caught.value.__notes__ if "disk full" in note]
