@@ -1,8 +1,8 @@
 """The resume checkpoint: all that a training needs to go on after its process has ended.
 
-A file is called after the steps that were trained, ``step-000001234.npz``. It has arrays in
-NumPy's format without pickle, and among them a ``state`` of JSON text. The zip format has a
-checksum of each.
+A file is called after the steps that were trained, ``step-000001234.npz``. It has a ``state`` of
+JSON text, and in NumPy's format without pickle the arrays that the text refers to. The zip format
+has a checksum of each.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import numpy as np
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.files import partial_path, written_whole
 from barrage_mlflow.services.training_state import (
-    Arrays,
     copy_callbacks,
     copy_variables,
     generator_states,
@@ -37,8 +36,7 @@ logger = logging.getLogger(__name__)
 _FORMAT = 3
 KEPT = 2
 """Files that are kept where the config does not name a number."""
-_STATE = "state"
-_STATE_FIELDS = ("step", "steps", "epochs", "stopped", "transformer", "memory")
+_ARRAY = "__array__"
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,7 @@ class Checkpoint:
         epochs: how many epochs were trained and validated.
         stopped: a callback had ended the training, or this epoch of it.
         transformer: fingerprint of the files of the saved transformer.
-        memory: what variables, callbacks and random generators are, as JSON values and arrays.
-        arrays: the variables' and callbacks' own, by name.
+        memory: what variables, callbacks and random generators are: JSON values and arrays.
         path: the file; None as long as there is none.
 
     Example:
@@ -73,7 +70,6 @@ class Checkpoint:
     stopped: bool
     transformer: str
     memory: dict[str, Any] = field(repr=False)
-    arrays: Arrays = field(repr=False)
     path: Path | None = None
 
     @classmethod
@@ -96,12 +92,12 @@ class Checkpoint:
             callbacks: those whose memory is kept too.
             transformer: fingerprint of its files.
         """
-        shapes, arrays = copy_variables(network)
-        states, callback_arrays = copy_callbacks(callbacks)
-        memory = {"variables": shapes, "callbacks": states, "generators": generator_states()}
-        stopped = bool(network.stop_training)
-        arrays |= callback_arrays
-        return cls(step, steps, epochs, stopped, transformer, memory, arrays)
+        memory = {
+            "variables": copy_variables(network),
+            "callbacks": copy_callbacks(callbacks),
+            "generators": generator_states(),
+        }
+        return cls(step, steps, epochs, bool(network.stop_training), transformer, memory)
 
     @property
     def batch(self) -> int:
@@ -121,8 +117,8 @@ class Checkpoint:
         Raises:
             ArtifactError: the checkpoint is of another network, optimizer or other callbacks.
         """
-        restore_variables(network, self.memory["variables"], self.arrays)
-        restore_callbacks(list(callbacks), self.memory["callbacks"], self.arrays)
+        restore_variables(network, self.memory["variables"])
+        restore_callbacks(callbacks, self.memory["callbacks"])
         set_generator_states(self.memory["generators"])
         network.stop_training = self.stopped
 
@@ -139,20 +135,23 @@ class Checkpoint:
         Raises:
             OSError: the file cannot be written; those before are as they were.
         """
+        arrays: dict[str, np.ndarray] = {}
+
+        def refer(value: Any) -> Any:
+            if not isinstance(value, np.ndarray):
+                return value.item()
+            name = f"array-{len(arrays)}"
+            arrays[name] = value
+            # NumPy's format keeps the bits of bfloat16 and its like, not the name.
+            return {_ARRAY: name, "dtype": value.dtype.name}
+
         path = folder / artifacts.checkpoint_name(self.step)
-        state = {name: getattr(self, name) for name in _STATE_FIELDS}
-        # NumPy's format keeps the bits of bfloat16 and its like, not the name.
-        odd = {
-            name: each.dtype.name for name, each in self.arrays.items() if each.dtype.kind == "V"
-        }
-        text = json.dumps(
-            {"format": _FORMAT, "dtypes": odd, **state}, default=lambda value: value.tolist()
-        )
-        members: dict[str, Any] = {**self.arrays, _STATE: np.frombuffer(text.encode(), np.uint8)}
+        state = {"format": _FORMAT, **vars(self), "path": None}
+        text = json.dumps(state, default=refer).encode()
         for left in folder.glob(partial_path(folder / "*.npz").name):
             left.unlink()  # by a process that was killed
         with written_whole(path) as partial, partial.open("wb") as file:
-            np.savez(file, **members)
+            np.savez(file, state=np.frombuffer(text, np.uint8), **arrays)  # type: ignore[arg-type]
         found = artifacts.resume_checkpoints(folder)
         # A later one is damaged, or of a training whose epochs had more steps.
         later = [each for each in found if each > path]
@@ -171,12 +170,14 @@ class Checkpoint:
         # Opened here, since NumPy leaves a file that it cannot read open.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        state = json.loads(arrays.pop(_STATE).tobytes())
+
+        def look_up(value: dict[str, Any]) -> Any:
+            return arrays[value[_ARRAY]].view(value["dtype"]) if _ARRAY in value else value
+
+        state = json.loads(arrays["state"].tobytes(), object_hook=look_up)
         if state.pop("format") != _FORMAT:
             raise ValueError("another version of Barrage wrote it")
-        for name, dtype in state.pop("dtypes").items():
-            arrays[name] = arrays[name].view(dtype)
-        return cls(**state, arrays=arrays, path=path)
+        return cls(**{**state, "path": path})
 
 
 def find_checkpoint(artifact_dir: Path, history: History) -> Checkpoint | None:

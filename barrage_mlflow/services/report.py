@@ -1,13 +1,34 @@
-"""The training report: every metric of every epoch, as a CSV file."""
+"""The report of a training: every metric of every epoch, as a CSV file and as a picture."""
 
 from __future__ import annotations
 
 import csv
 import math
+from contextlib import suppress
 from pathlib import Path
 
+import keras
+
 from barrage_mlflow.files import written_whole
+from barrage_mlflow.services.curves import write_learning_curves
+from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.history import History
+
+
+def report_callback(history: History, artifact_dir: Path) -> keras.callbacks.Callback:
+    """Make the callback that writes report and learning curves when a training ends or breaks off.
+
+    Args:
+        history: the metrics of every epoch.
+        artifact_dir: the artifact folder.
+    """
+
+    def write(logs: object) -> None:
+        with suppress(OSError):  # the disk is full, and may be what ended the training
+            write_report(history, artifact_dir / artifacts.REPORT)
+            write_learning_curves(history, artifact_dir / artifacts.LEARNING_CURVES)
+
+    return keras.callbacks.LambdaCallback(on_train_end=write)
 
 
 def write_report(history: History, path: Path) -> None:

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from barrage_mlflow.dataset import Blocks
-from barrage_mlflow.errors import TrainingError, describe_error
+from barrage_mlflow.errors import TrainingError
 from barrage_mlflow.services import Checkpoint, ResumeCheckpoint
 from barrage_mlflow.training.batch_calls import BatchCalls
 from barrage_mlflow.training.steps import Steps
@@ -130,8 +130,7 @@ def fit(
     except BaseException as failure:
         _end_callbacks(callback_list.callbacks, failure)
         raise
-    known = history.epochs()
-    callback_list.on_train_end(dict(known[-1].metrics) if known else None)
+    callback_list.on_train_end(dict(history.epochs()[-1].metrics))
 
 
 class _Loop:
@@ -213,15 +212,11 @@ class _Loop:
     def _look_for_stop(self) -> None:
         if self._stop is None or not self._stop.requested:
             return
-        interruption = KeyboardInterrupt(self._stop.requested)
         try:
             if self._checkpoint:
                 self._checkpoint.save()
-        except Exception as error:
-            interruption.add_note(
-                f"then the resume checkpoint could not be written: {describe_error(error)}"
-            )
-        raise interruption
+        finally:
+            raise KeyboardInterrupt(self._stop.requested)
 
 
 def _end_callbacks(callbacks: Iterable[keras.callbacks.Callback], failure: BaseException) -> None:

@@ -6,8 +6,8 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -123,7 +123,7 @@ def train(
             datasets, code = describe_sets(sets), find_code(resolved)
         with Workspace(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
-            if work.is_finished and not changes:
+            if work.record.is_finished and not changes:
                 return _complete(work, request, publisher)
             values = {**_given(request), "datasets": datasets, "tags": tags or {}}
             work.begin(document, resolved, code, changes, values)
@@ -133,16 +133,18 @@ def train(
                 if publisher:
                     logger.info("MLflow run %s of %s", work.record.run_id, work.record.tracking_uri)
                 with stop.at_once():
+                    from barrage_mlflow.services import report_callback
                     from barrage_mlflow.training.epochs import train_epochs
 
                     checkpoint = _find_checkpoint(work)
                     plan = prepare(resolved, sets, work.transformer)
                     write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
-                further = [*callbacks, *([progress_callback(progress)] if progress else [])]
-                with _reported(work):
-                    best_epoch, network = train_epochs(
-                        plan, folder, work.history, further, checkpoint, stop
-                    )
+                further = [*callbacks, report_callback(work.history, folder)]
+                if progress:
+                    further.append(progress_callback(progress))
+                best_epoch, network = train_epochs(
+                    plan, folder, work.history, further, checkpoint, stop
+                )
                 with stop.at_once():
                     package(plan, network, work, process)
                 work.update(best_epoch=best_epoch)
@@ -218,19 +220,6 @@ def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelPro
     prove(process, model, scores, again, [folder, Path.cwd(), *homes])
 
 
-@contextmanager
-def _reported(work: Workspace) -> Iterator[None]:
-    """Write report and learning curves when the epochs are over, also where they broke off."""
-    from barrage_mlflow.services import write_learning_curves, write_report
-
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # the disk is full, and may be why
-            write_report(work.history, work.folder / artifacts.REPORT)
-            write_learning_curves(work.history, work.folder / artifacts.LEARNING_CURVES)
-
-
 def _find_checkpoint(work: Workspace) -> Checkpoint | None:
     """Find what to go on from, and clear away what was made after it."""
     from barrage_mlflow.services import find_checkpoint
@@ -242,7 +231,7 @@ def _find_checkpoint(work: Workspace) -> Checkpoint | None:
         return None
     place = f"epoch {checkpoint.epochs + 1}, batch {checkpoint.batch + 1}"
     logger.info("going on at %s, from %s", place, checkpoint.path)
-    work.set_tag("barrage.resumed_at", place)
+    work.update(tags={**work.record.tags, "barrage.resumed_at": place})
     return checkpoint
 
 

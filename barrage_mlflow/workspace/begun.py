@@ -65,20 +65,6 @@ def find_changes(
     ]
 
 
-def is_finished(folder: Path, record: RunRecord) -> bool:
-    """Whether a training has come to its end, with a packaged model.
-
-    Args:
-        folder: the artifact folder.
-        record: what is in its ``run.json``.
-
-    Example:
-        >>> is_finished(Path("nowhere"), RunRecord(best_epoch=3))
-        False
-    """
-    return record.best_epoch is not None and (folder / artifacts.MODEL / "MLmodel").exists()
-
-
 def find_unfinished(home: Path) -> Iterator[Path]:
     """Find the folders of trainings that have not finished, the newest first.
 
@@ -94,7 +80,7 @@ def find_unfinished(home: Path) -> Iterator[Path]:
     """
     for folder, record in _records(home):
         is_published = record.published or record.run_id is None
-        if begun_config(folder) and not (is_finished(folder, record) and is_published):
+        if begun_config(folder) and not (record.is_finished and is_published):
             yield folder
 
 
