@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from barrage_mlflow import __version__
+from barrage_mlflow.commands.resumable_file import ResumableFile
 from barrage_mlflow.dataset import Part, Parts, read_ahead
 from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.scoring.scorer import BATCH_SIZE, Scorer
@@ -21,7 +22,6 @@ from barrage_mlflow.training.progress import ScoringProgress
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.code_files import digest_files
-from barrage_mlflow.workspace.resumable import ResumableFile
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import random
 import re
 import sys
@@ -72,14 +73,7 @@ def test_all_variables_come_back(folder, dtype):
     path = save(folder, saved, 10)
 
     found = find(folder)
-    assert (found.path, found.step, found.steps, found.epochs, found.batch, found.stopped) == (
-        path,
-        10,
-        10,
-        1,
-        0,
-        True,
-    )
+    assert (found.path, found.step, found.steps, found.epochs, found.batch) == (path, 10, 10, 1, 0)
     found.restore(other)
 
     assert other.stop_training is True
@@ -133,12 +127,8 @@ def test_the_last_two_are_kept(folder, network):
         save(folder, network, step)
 
     names = {path.name for path in folder.iterdir()}
-    assert names == {
-        "step-000000020.npz",
-        "step-000000031.npz",
-        "notes.txt",
-        "step-of-mine.npz",
-    }
+    kept = {"step-000000020.npz", "step-000000031.npz"}
+    assert names == {*kept, "notes.txt", "step-of-mine.npz"}
     assert (find(folder).epochs, find(folder).batch) == (3, 1)
     # Fewer steps: the epochs have become shorter, or what was newer is damaged.
     save(folder, network, 21)
@@ -146,45 +136,23 @@ def test_the_last_two_are_kept(folder, network):
     assert not (folder / "step-000000031.npz").exists()
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_those_before(folder, network, monkeypatch):
-    save(folder, network, 10)
-
-    def half(file, **arrays):
-        file.write(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(np, "savez", half)
-    with pytest.raises(OSError, match="disk full"):
-        save(folder, network, 20)
-
-    assert [path.name for path in folder.iterdir()] == ["step-000000010.npz"]
-
-
 def repr_of(checkpoint):
     with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
         return repr((checkpoint, checkpoint.memory))
 
 
-def truncated(content):
-    return content[: len(content) // 2]
-
-
-@pytest.mark.parametrize("damage", [truncated, lambda content: b"", lambda content: b"nothing"])
-def test_a_damaged_one_is_passed_over_with_a_warning(folder, network, caplog, damage):
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_damaged_one_is_passed_over_with_a_warning(folder, network, caplog, share):
     save(folder, network, 10)
     newest = save(folder, network, 20)
-    newest.write_bytes(damage(newest.read_bytes()))
+    os.truncate(newest, int(share * newest.stat().st_size))
 
     with caplog.at_level(logging.WARNING):
         assert find(folder).step == 10
 
-    (record,) = caplog.records
-    assert re.fullmatch(
-        r"resume checkpoint .*step-000000020\.npz is of no use \(.+\); falling back to the one "
-        "before",
-        record.getMessage(),
-        re.DOTALL,
-    )
+    (message,) = caplog.messages
+    assert message.startswith(f"resume checkpoint {newest} is of no use (")
+    assert message.endswith("); falling back to the one before")
 
 
 def test_no_flipped_byte_goes_unnoticed(folder, network):
@@ -228,9 +196,8 @@ def test_one_that_another_version_wrote(folder, network, monkeypatch):
 
 def test_a_transformer_that_has_changed_is_found(tmp_path, network):
     transformer = tmp_path / "model" / "data" / "transformer"
-    (transformer / "tables").mkdir(parents=True)
+    transformer.mkdir(parents=True)
     (transformer / "means.npy").write_bytes(b"\x00\x01")
-    (transformer / "tables" / "a.json").write_text("{}")
     resume = ResumeCheckpoint(tmp_path)
     resume.set_model(network)
     resume.begin([], STEPS)
@@ -240,7 +207,6 @@ def test_a_transformer_that_has_changed_is_found(tmp_path, network):
     assert find_checkpoint(tmp_path, history_of(tmp_path)).batch == 3
 
     (transformer / "means.npy").write_bytes(b"\x00\x00")
-    (transformer / "tables" / "a.json").unlink()
 
     with pytest.raises(ArtifactError, match="the files of its transformer are not as they were"):
         find_checkpoint(tmp_path, history_of(tmp_path))

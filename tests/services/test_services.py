@@ -146,21 +146,6 @@ def test_the_file_is_written_while_the_network_keeps_its_weights(tmp_path):
     assert all(np.all(weights == 1) for weights in network.get_weights())
 
 
-def test_a_resumed_training_writes_the_file_anew(tmp_path):
-    network = small_network()
-    best = BestCheckpoint(tmp_path / "best.weights.h5", "m", "min")
-    best.set_model(network)
-    best.best, best.best_epoch = 0.5, 3
-    best.best_weights = [np.full(v.shape, 3.0) for v in network.variables]
-    best.path.write_bytes(b"damaged")
-
-    best.on_epoch_end(3, {"m": 0.75})
-    best.on_train_end()
-
-    keras.Model(network.input, network.output).load_weights(best.path)
-    assert all(np.all(weights == 3) for weights in network.get_weights())
-
-
 def test_no_best_where_no_value_is_a_number(tmp_path):
     best = BestCheckpoint(tmp_path / "best.weights.h5", "m", "min")
 
@@ -170,24 +155,6 @@ def test_no_best_where_no_value_is_a_number(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(TrainingError, match=r"^no best checkpoint: m was a finite number at no"):
         best.restore()
-
-
-def test_best_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
-    best = BestCheckpoint(tmp_path / "best.weights.h5", "m", "min")
-    network = small_network()
-    run(best, network, [1.0])
-    before = best.path.read_bytes()
-
-    def save_half(model, path):
-        path.write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(keras.Model, "save_weights", save_half)
-    with pytest.raises(OSError, match="disk full"):
-        run(best, network, [0.5])
-
-    assert best.path.read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["best.weights.h5"]
 
 
 # Report
