@@ -16,6 +16,11 @@ from barrage_mlflow.services.checkpoint import ResumeCheckpoint
 from barrage_mlflow.workspace import folder as artifacts
 
 _STOPPING = ("train_early_stopping", "validation_early_stopping")
+_WATCHERS = (
+    ("solver", "learning_rate_reducer"),
+    ("services", "best_checkpoint"),
+    *(("services", block) for block in _STOPPING),
+)
 
 
 def build_callbacks(
@@ -87,23 +92,17 @@ def check_monitors(config: Mapping[str, Any], known: Collection[str]) -> None:
         barrage_mlflow.errors.ConfigError: $.services.best_checkpoint.monitor: no output produces
         the metric 'val_acuracy'; did you mean 'val_accuracy'?
     """
-    validation = {name for name in known if name.startswith("val_")}
-    watchers = (
-        ("solver", "learning_rate_reducer", known),
-        ("services", "best_checkpoint", validation),
-        ("services", "train_early_stopping", set(known) - validation),
-        ("services", "validation_early_stopping", validation),
-    )
     faults = []
-    for section, block, choices in watchers:
+    for section, block in _WATCHERS:
         monitor = config[section].get(block, {}).get("monitor")
         if monitor is not None and monitor not in known:
-            faults.append(
-                Fault(
-                    f"$.{section}.{block}.monitor",
-                    f"no output produces the metric {monitor!r}",
-                    suggest(monitor, sorted(choices), "metrics"),
-                )
+            path, message = (
+                f"$.{section}.{block}.monitor",
+                f"no output produces the metric {monitor!r}",
             )
+            # The config's check has seen to it that each watches train or validation as it should.
+            is_validation = monitor.startswith("val_")
+            alike = [name for name in sorted(known) if name.startswith("val_") == is_validation]
+            faults.append(Fault(path, message, suggest(monitor, alike, "metrics")))
     if faults:
         raise ConfigError(faults)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from contextlib import suppress
 from pathlib import Path
 
 import keras
+import pandas as pd
 
 from barrage_mlflow.files import written_whole
 from barrage_mlflow.services.curves import write_learning_curves
@@ -58,9 +57,5 @@ def write_report(history: History, path: Path) -> None:
         return
     first = ["epoch", "learning_rate"]
     columns = [*first, *sorted(rows[0].keys() - first)]
-    with written_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(
-            file, columns, restval=math.nan, extrasaction="ignore", lineterminator="\n"
-        )
-        writer.writeheader()
-        writer.writerows(rows)
+    with written_whole(path) as partial:
+        pd.DataFrame(rows, columns=columns).to_csv(partial, index=False, na_rep="nan")

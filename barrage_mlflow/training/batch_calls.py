@@ -35,11 +35,12 @@ class BatchCalls:
     does (``None``). TensorBoard's is its ``update_freq``.
 
     Args:
-        steps: takes batches through the network.
-        mode: whose hooks.
+        network: compiled, the variables of optimizer and metrics made.
+        batch_size: records in a batch.
         objective: fits targets and sample weights to the losses.
         callbacks: in the order in which they are called.
-        given: ``solver.steps_per_execution``; if left out, found by measuring.
+        given: ``solver.steps_per_execution``; None to find it by measuring.
+        mode: whether they train, or are tested: whose hooks are called.
         every_steps: a further period after which a call has to end.
         done: batches of the training that were run before.
 
@@ -49,21 +50,25 @@ class BatchCalls:
         ...     def on_train_batch_end(self, batch, logs=None):
         ...         if (batch + 1) % 100 == 0:
         ...             self.model.save_weights("last.weights.h5")
-        >>> calls = BatchCalls(steps, "train", objective, [Every100()])  # doctest: +SKIP
+        >>> calls = BatchCalls(  # doctest: +SKIP
+        ...     network, 32, objective, [Every100()], None, "train"
+        ... )
         >>> losses = calls.run(blocks, batch=0)  # doctest: +SKIP
     """
 
     def __init__(
         self,
-        steps: Steps,
-        mode: Literal["train", "test"],
+        network: keras.Model,
+        batch_size: int,
         objective: Objective,
         callbacks: Iterable[keras.callbacks.Callback],
-        given: int | None = None,
+        given: int | None,
+        mode: Literal["train", "test"],
         every_steps: int | None = None,
         done: int = 0,
     ) -> None:
-        self._steps = steps
+        self._steps = Steps(network, mode, batch_size)
+        self._batch_size = batch_size
         self._objective = objective
         begin, end = f"on_{mode}_batch_begin", f"on_{mode}_batch_end"
         listening = [
@@ -90,9 +95,8 @@ class BatchCalls:
             ``(batches,) float32``: the loss after each; None if no records are left.
         """
         ends = [period - done % period for period in self._periods for done in (self._done, batch)]
-        size = self._steps.batch_size
         began = time.perf_counter()
-        data = records.take(min([self._count, *ends]) * size)
+        data = records.take(min([self._count, *ends]) * self._batch_size)
         if data is None:
             return None
         for hook in self._begin:
@@ -133,7 +137,7 @@ class BatchCalls:
         if len(lengths) == 1:
             return self._steps(conformed)
         # The weights of a loss that joins the records of a batch are one to the batch.
-        size = self._steps.batch_size
+        size = self._batch_size
         batches = [cut(data, start, start + size) for start in range(0, length(data), size)]
         return np.concatenate([self._steps(self._conform(batch)) for batch in batches])
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
 
-from barrage_mlflow.dataset import Records, TrainBatches, ValidationBatches
+from barrage_mlflow.dataset import TrainBatches, ValidationBatches
 from barrage_mlflow.errors import RecordError
 from barrage_mlflow.services import BestCheckpoint, Checkpoint, build_callbacks
 from barrage_mlflow.solver import build_learning_rate_reducer
@@ -103,25 +103,24 @@ def train_epochs(
 def _file_callback(plan: Plan) -> keras.callbacks.Callback:
     """End the training when a file that is read in every epoch is not what it was."""
     streams = plan.config["dataset"].get("shuffle_window") is not None
-    sets = [each for each in plan.sets.values() if streams and each.row_groups is not None]
-    before = _file_states(sets)
+    files: list[Path] = []
+    for records in plan.sets.values():
+        if streams and records.row_groups is not None:
+            source = Path(records.source)
+            files += [source] if source.is_file() else source.rglob("*")
+    before = list(map(_state, files))
 
     def check(epoch: int, logs: object) -> None:
-        for path, _ in before ^ _file_states(sets):
-            raise RecordError(
-                f"{path} was changed while it was trained on: leave the file as it is as long as "
-                "a training reads it, and train again"
-            )
+        for path, state in zip(files, before, strict=True):
+            if _state(path) != state:
+                raise RecordError(
+                    f"{path} was changed while it was trained on: leave the file as it is as long "
+                    "as a training reads it, and train again"
+                )
 
     return keras.callbacks.LambdaCallback(on_epoch_end=check)
 
 
-def _file_states(sets: Iterable[Records]) -> set[tuple[Path, tuple[int, int]]]:
-    """Size and time of each local file that records are read from."""
-    states = set()
-    for records in sets:
-        source = Path(records.source)
-        for path in [source] if source.is_file() else source.rglob("*"):
-            state = path.stat()
-            states.add((path, (state.st_size, state.st_mtime_ns)))
-    return states
+def _state(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns

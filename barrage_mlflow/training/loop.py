@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import keras
@@ -20,7 +22,6 @@ from barrage_mlflow.dataset import Blocks
 from barrage_mlflow.errors import TrainingError
 from barrage_mlflow.services import Checkpoint, ResumeCheckpoint
 from barrage_mlflow.training.batch_calls import BatchCalls
-from barrage_mlflow.training.steps import Steps
 from barrage_mlflow.workspace.history import History
 
 if TYPE_CHECKING:
@@ -109,8 +110,15 @@ def fit(
         verbose=0,
     )
     network.stop_training = False
+    checkpoint = next((each for each in ordered if isinstance(each, ResumeCheckpoint)), None)
+    every_steps = None
+    if checkpoint:
+        checkpoint.begin(ordered, train.steps)
+        every_steps = checkpoint.every_steps
     done = first_epoch * train.steps + batch
-    loop = _Loop(network, callback_list, objective, train, steps_per_execution, stop, done)
+    calls = partial(BatchCalls, network, train.batch_size, objective, ordered, steps_per_execution)
+    train_calls, test_calls = calls("train", every_steps, done), calls("test")
+    loop = _Loop(network, callback_list, train, train_calls, test_calls, checkpoint, stop)
     try:
         callback_list.on_train_begin()
         if batch:
@@ -133,90 +141,72 @@ def fit(
     callback_list.on_train_end(dict(history.epochs()[-1].metrics))
 
 
+@dataclass
 class _Loop:
     """A training under way: the network, the calls of both passes, and who is called meanwhile."""
 
-    def __init__(
-        self,
-        network: keras.Model,
-        callbacks: keras.callbacks.CallbackList,
-        objective: Objective,
-        train: TrainBatches,
-        given: int | None,
-        stop: StopRequest | None,
-        done: int,
-    ) -> None:
-        self._network = network
-        self._callbacks = callbacks
-        self._epochs = train
-        self._stop = stop
-        found = (each for each in callbacks.callbacks if isinstance(each, ResumeCheckpoint))
-        self._checkpoint = next(found, None)
-        every_steps = None
-        if self._checkpoint:
-            self._checkpoint.begin(callbacks.callbacks, train.steps)
-            every_steps = self._checkpoint.every_steps
-        steps = Steps(network, "train", train.batch_size)
-        self._train = BatchCalls(
-            steps, "train", objective, callbacks.callbacks, given, every_steps, done
-        )
-        steps = Steps(network, "validation", train.batch_size)
-        self._test = BatchCalls(steps, "test", objective, callbacks.callbacks, given)
+    network: keras.Model
+    callbacks: keras.callbacks.CallbackList
+    train: TrainBatches
+    train_calls: BatchCalls
+    test_calls: BatchCalls
+    checkpoint: ResumeCheckpoint | None
+    stop: StopRequest | None
 
     def train_epoch(self, epoch: int, batch: int) -> Logs:
         """Train an epoch, of which so many batches were trained before."""
-        network, steps = self._network, self._epochs.steps
+        network, steps = self.network, self.train.steps
         if not batch:
             network.reset_metrics()
-            self._callbacks.on_epoch_begin(epoch)
-        with closing(Blocks(self._epochs.epoch(epoch, batch))) as records:
+            self.callbacks.on_epoch_begin(epoch)
+        with closing(Blocks(self.train.epoch(epoch, batch))) as records:
             while batch < steps and not network.stop_training:
                 self._look_for_stop()
-                losses = self._train.run(records, batch)
+                losses = self.train_calls.run(records, batch)
                 if losses is None:
                     break
                 finite = np.isfinite(losses)
                 count = len(losses) if finite.all() else int(finite.argmin())
-                self._train.end(batch, losses[:count])
+                self.train_calls.end(batch, losses[:count])
                 if count < len(losses):
                     raise _lost(epoch, batch + count, losses[count])
                 batch += count
-                if self._checkpoint:
-                    self._checkpoint.reach(epoch * steps + batch, epoch)
+                if self.checkpoint:
+                    self.checkpoint.reach(epoch * steps + batch, epoch)
         return _results(network)
 
     def validate(self, blocks: Iterable[DataRecord]) -> Logs:
         """Go through all records without learning from them."""
-        network, batch = self._network, 0
-        if self._checkpoint:
-            self._checkpoint.before_validation()
+        network, batch = self.network, 0
+        if self.checkpoint:
+            self.checkpoint.before_validation()
         network.stop_evaluating = False
         try:
-            self._callbacks.on_test_begin()
+            self.callbacks.on_test_begin()
             network.reset_metrics()
             with closing(Blocks(blocks)) as records:
                 while not network.stop_evaluating:
                     self._look_for_stop()
-                    losses = self._test.run(records, batch)
+                    losses = self.test_calls.run(records, batch)
                     if losses is None:
                         break
-                    self._test.end(batch, losses)
+                    self.test_calls.end(batch, losses)
                     batch += len(losses)
         except BaseException:
-            self._callbacks.on_test_end({})
+            self.callbacks.on_test_end({})
             raise
         results = _results(network)
-        self._callbacks.on_test_end(results)
+        self.callbacks.on_test_end(results)
         return results
 
     def _look_for_stop(self) -> None:
-        if self._stop is None or not self._stop.requested:
+        if self.stop is None or not self.stop.requested:
             return
         try:
-            if self._checkpoint:
-                self._checkpoint.save()
+            if self.checkpoint:
+                self.checkpoint.save()
         finally:
-            raise KeyboardInterrupt(self._stop.requested)
+            raise KeyboardInterrupt(self.stop.requested)
 
 
 def _end_callbacks(callbacks: Iterable[keras.callbacks.Callback], failure: BaseException) -> None:

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -42,15 +43,13 @@ def format_logs(logs: Mapping[str, float]) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Write a duration as ``h:mm:ss``.
+    """Write a duration as ``h:mm:ss``, with days in front if it has any.
 
     Example:
         >>> format_seconds(3725.4)
         '1:02:05'
     """
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"
+    return str(timedelta(seconds=round(seconds)))
 
 
 def show_seconds(seconds: float) -> str:

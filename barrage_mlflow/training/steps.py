@@ -107,18 +107,15 @@ class Steps:
 
     Args:
         network: compiled.
-        mode: whether they train or validate.
+        mode: whether they train, or are tested on validation records.
         batch_size: records in a step.
         reduce: what gradients pass before the optimizer, as in :func:`train_step`.
-
-    Attributes:
-        batch_size: as given.
 
     Example:
         >>> x = keras.Input((2,), name="x")
         >>> network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(x)})
         >>> network.compile("sgd", loss={"y": "mse"})
-        >>> steps = Steps(network, "validation", batch_size=2)
+        >>> steps = Steps(network, "test", batch_size=2)
         >>> steps(({"x": np.ones((5, 2), "float32")}, {"y": np.ones((5, 1), "float32")})).shape
         (3,)
     """
@@ -126,13 +123,13 @@ class Steps:
     def __init__(
         self,
         network: keras.Model,
-        mode: Literal["train", "validation"],
+        mode: Literal["train", "test"],
         batch_size: int,
         reduce: Callable[[list[Any]], list[Any]] = as_they_are,
     ) -> None:
         self._network = network
-        self._mode = mode
-        self.batch_size = batch_size
+        self._role = "train" if mode == "train" else "validation"
+        self._batch_size = batch_size
         self._step: Callable[[Any], dict[str, Any]] = network.test_step
         if mode == "train":
             self._step = partial(train_step, network, reduce=reduce)
@@ -170,7 +167,7 @@ class Steps:
         The function takes a flat list of tensors and returns the losses alone: packing dicts
         and computing metrics would cost as much as the step itself in a small network.
         """
-        places, size = self._places, self.batch_size
+        places, size = self._places, self._batch_size
 
         def step(*tensors: Any) -> Any:
             data: list[dict[str, Any]] = [{} for _ in range(parts)]
@@ -223,7 +220,7 @@ class Steps:
         if array.ndim != len(dims) + 1 or array.dtype != dtype:
             part, name = place
             raise RecordError(
-                f"{self._mode} {_PARTS[part]} {name!r}: expected "
+                f"{self._role} {_PARTS[part]} {name!r}: expected "
                 f"({', '.join(map(str, ('batch', *dims)))}) {dtype} as in the first batch, "
                 f"got {array.shape} {array.dtype}; every record must give the same"
             )

@@ -32,7 +32,7 @@ from barrage_mlflow.training.prepare import (
 from barrage_mlflow.training.progress import progress_callback
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import folder as artifacts
-from barrage_mlflow.workspace.begun import begun_config
+from barrage_mlflow.workspace.changes import begun_config
 from barrage_mlflow.workspace.record import Dataset, now
 from barrage_mlflow.workspace.workspace import Workspace
 
