@@ -34,7 +34,7 @@ def format_logs(logs: Mapping[str, float]) -> str:
     def rank(name: str) -> tuple[bool, ...]:
         return name == "learning_rate", name != "loss", not name.endswith("loss")
 
-    names = [name for name in logs if name.removeprefix("val_") == name or name[4:] not in logs]
+    names = [name for name in logs if not name.startswith("val_") or name[4:] not in logs]
     texts = []
     for name in sorted(names, key=rank):
         validation = f" (val {logs[f'val_{name}']:.4g})" if f"val_{name}" in logs else ""

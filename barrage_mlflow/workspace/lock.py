@@ -40,8 +40,6 @@ def locked(folder: Path, patience: float = 0) -> Iterator[None]:
         Traceback (most recent call last):
         barrage_mlflow.errors.ArtifactError: ... is in use by process ...; wait until it ends, ...
     """
-    if folder.is_file():
-        raise ArtifactError(f"{folder}: expected a folder, got a file")
     path = folder / artifacts.LOCK
     deadline = time.monotonic() + patience
     try:

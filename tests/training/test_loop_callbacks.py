@@ -13,7 +13,6 @@ from barrage_mlflow.services import (
     build_callbacks,
     find_checkpoint,
 )
-from barrage_mlflow.training.steps import build_variables
 
 # Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
@@ -145,18 +144,6 @@ def test_all_services_together(tmp_path, capfd, caplog):
     assert (*capfd.readouterr(), caplog.records) == ("", "", [])
 
 
-def test_tensorboard_with_everything_on(tmp_path):
-    params = {"histogram_freq": 1, "update_freq": "batch", "write_graph": True}
-    network, history = build_network(), history_of(tmp_path)
-    callbacks = build_callbacks(services(tensorboard=params), tmp_path)
-
-    run(network, Batches(43), Batches(20), 2, callbacks, history)
-
-    found = events(tmp_path / "tensorboard")["train"]
-    assert found["batch_loss"] == 12
-    assert sum(name.endswith("/histogram") for name in found) == len(network.weights)
-
-
 def test_files_are_closed_when_validation_breaks_off(tmp_path):
     history = history_of(tmp_path)
     callbacks = build_callbacks(services(tensorboard={"update_freq": "batch"}), tmp_path)
@@ -170,19 +157,6 @@ def test_files_are_closed_when_validation_breaks_off(tmp_path):
 
 
 # Resuming: test_loop_resume.py has what is interrupted
-
-
-def test_the_resume_checkpoint_is_written_last(tmp_path):
-    reducer = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9)
-    callbacks = [ResumeCheckpoint(tmp_path), reducer]
-
-    run(build_network(), Batches(24), Batches(8), 2, callbacks)
-
-    other = build_network()
-    build_variables(other, Batches(8).data)
-    checkpoint = find_checkpoint(tmp_path, history_of(tmp_path))
-    checkpoint.restore(other, [keras.callbacks.ReduceLROnPlateau("loss")])
-    assert float(other.optimizer.learning_rate.numpy()) == pytest.approx(0.005)
 
 
 def test_a_training_that_a_callback_has_stopped_is_left(tmp_path):
