@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from barrage_mlflow.training.loop import fit
+from barrage_mlflow.training.steps import build_variables
 from barrage_mlflow.workspace.history import History
 
 BATCH = 8
@@ -51,7 +52,7 @@ class Batches:
 class Objective:
     """Takes targets and weights as they are."""
 
-    def conform(self, y, w):
+    def conform(self, y, w=None):
         return y, w
 
 
@@ -90,6 +91,7 @@ def run(
     """Train; return the metrics of each epoch, those of the history before included."""
     if history is None:
         history = History(Path("metrics.jsonl"))
+    build_variables(network, next(iter(validation)))
     fit(network, train, validation, epochs, callbacks, Objective(), history, **kwargs)
     return [epoch.metrics for epoch in history.epochs()]
 

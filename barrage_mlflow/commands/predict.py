@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from barrage_mlflow import __version__
+from barrage_mlflow.commands.resumable_file import ResumableFile
 from barrage_mlflow.dataset import Part, Parts, read_ahead
 from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.scoring.scorer import BATCH_SIZE, Scorer
@@ -20,8 +21,7 @@ from barrage_mlflow.training.loading import load_tensorflow
 from barrage_mlflow.training.progress import ScoringProgress
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import folder as artifacts
-from barrage_mlflow.workspace.code_files import digest_code
-from barrage_mlflow.workspace.resumable import ResumableFile
+from barrage_mlflow.workspace.code_files import digest_files
 
 
 @dataclass(frozen=True)
@@ -190,4 +190,4 @@ def _identity(scorer: Scorer) -> Any:
     """A fingerprint of a packaged model: its data and code, wherever it lies."""
     if scorer.folder is None:
         return uuid.uuid4().hex
-    return [digest_code(scorer.folder / name) for name in (artifacts.DATA, artifacts.CODE)]
+    return [digest_files(scorer.folder / name) for name in (artifacts.DATA, artifacts.CODE)]

@@ -17,7 +17,7 @@ from barrage_mlflow.tracking import Store
 from barrage_mlflow.training.prepare import read_sets
 from barrage_mlflow.training.train import TrainingResult, describe_sets, find_code
 from barrage_mlflow.workspace import folder as artifacts
-from barrage_mlflow.workspace.begun import begun_config, find_changes
+from barrage_mlflow.workspace.changes import begun_config, find_changes
 from barrage_mlflow.workspace.record import Dataset, read_record
 
 REPRODUCES_TAG = "barrage.reproduces"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
 
-from barrage_mlflow.config.paths import Path, show_path, show_value
+from barrage_mlflow.config.paths import Path, read_path, show_path, show_value
 from barrage_mlflow.config.places import place_in
 from barrage_mlflow.errors import ConfigError, Fault
 
@@ -76,8 +76,7 @@ class Document:
         """
 
         def placed(match: re.Match[str]) -> str:
-            parts = re.findall(r"\w+", match[2])
-            place = self.place(tuple(int(part) if part.isdigit() else part for part in parts))
+            place = self.place(read_path(match[2]))
             return f"{match[1]}{place}  {match[2]}" if place else match[0]
 
         return re.sub(r"^((?:error: )?)(\$[.[].*?)(?=: )", placed, message, flags=re.M)

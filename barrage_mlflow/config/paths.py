@@ -33,6 +33,16 @@ def show_path(path: Path) -> str:
     return text
 
 
+def read_path(text: str) -> Path:
+    """The path that `show_path` wrote, if its keys are plain.
+
+    Example:
+        >>> read_path("$.model.outputs[0].loss")
+        ('model', 'outputs', 0, 'loss')
+    """
+    return tuple(int(part) if part.isdigit() else part for part in re.findall(r"\w+", text))
+
+
 def show_value(value: object) -> str:
     r"""Writes a value shortly, on one line, whatever it is.
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from barrage_mlflow.config import build_import, load_import, placeholder_names
-from barrage_mlflow.config.signatures import Accepts
+from barrage_mlflow.config.import_targets import Accepts
 from barrage_mlflow.dataset import ArraySpec, DataRecord
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model.dict_network import DictNetwork

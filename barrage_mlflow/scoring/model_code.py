@@ -12,7 +12,7 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from barrage_mlflow.workspace.code_files import digest_code
+from barrage_mlflow.workspace.code_files import digest_files
 
 ENGINE = __package__.partition(".")[0]
 
@@ -30,7 +30,7 @@ def adopt(code: Path) -> bool:
     Returns:
         Whether it does. If not, the folder is not on the Python path.
     """
-    digests = {path.stem: digest_code(path) for path in sorted(code.glob("*")) if _is_code(path)}
+    digests = {path.stem: digest_files(path) for path in sorted(code.glob("*")) if _is_code(path)}
     with _lock:
         fits = digests.pop(ENGINE, _engine_digest()) == _engine_digest() and _fits(digests)
         if fits:
@@ -55,12 +55,12 @@ def _loaded_digest(name: str) -> str:
     spec = sys.modules[name].__spec__
     places = [*(spec.submodule_search_locations or [spec.origin or ""])] if spec else []
     path = Path(places[0]) if places and places[0] else None
-    return digest_code(path) if path is not None and path.exists() else ""
+    return digest_files(path) if path is not None and path.exists() else ""
 
 
 @cache
 def _engine_digest() -> str:
-    return digest_code(Path(__file__).parents[1])
+    return digest_files(Path(__file__).parents[1])
 
 
 def _is_code(path: Path) -> bool:

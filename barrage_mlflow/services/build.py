@@ -12,26 +12,25 @@ from barrage_mlflow.config import build_import
 from barrage_mlflow.config.names import suggest
 from barrage_mlflow.errors import ConfigError, Fault
 from barrage_mlflow.services.best import BestCheckpoint
-from barrage_mlflow.services.checkpoint_schedule import ResumeCheckpoint
-from barrage_mlflow.services.report import TrainingReport
-from barrage_mlflow.services.writer import BackgroundWriter
+from barrage_mlflow.services.checkpoint import ResumeCheckpoint
 from barrage_mlflow.workspace import folder as artifacts
-from barrage_mlflow.workspace.history import History
 
 _STOPPING = ("train_early_stopping", "validation_early_stopping")
-_RESUME_KEYS = ("every_steps", "every_minutes", "keep")
-"""What of ``services.resume_checkpoint`` matters here: the rest is about MLflow."""
+_WATCHERS = (
+    ("solver", "learning_rate_reducer"),
+    ("services", "best_checkpoint"),
+    *(("services", block) for block in _STOPPING),
+)
 
 
 def build_callbacks(
-    config: Mapping[str, Any], artifact_dir: Path, history: History
+    config: Mapping[str, Any], artifact_dir: Path
 ) -> list[keras.callbacks.Callback]:
     """Build every service, in the order in which they are called.
 
     Args:
         config: a resolved config.
         artifact_dir: the artifact folder.
-        history: the metrics of every epoch, which the report is made from.
 
     Raises:
         ComponentError: params that a Keras callback refuses, with their path in the config.
@@ -44,29 +43,24 @@ def build_callbacks(
         ...     "train_early_stopping": {"monitor": "loss", **stopping},
         ...     "validation_early_stopping": {"monitor": "val_loss", **stopping},
         ... }
-        >>> history = History(Path("artifacts/metrics.jsonl"))
-        >>> for callback in build_callbacks({"services": services}, Path("artifacts"), history):
+        >>> for callback in build_callbacks({"services": services}, Path("artifacts")):
         ...     print(type(callback).__name__)
         TensorBoard
         BestCheckpoint
         EarlyStopping
         EarlyStopping
-        TrainingReport
         ResumeCheckpoint
     """
     services = config["services"]
     tensorboard = {"log_dir": str(artifact_dir / artifacts.TENSORBOARD), **services["tensorboard"]}
     best_weights = artifact_dir / artifacts.CHECKPOINTS / artifacts.BEST_WEIGHTS
-    resume = services.get("resume_checkpoint", {})
-    writer = BackgroundWriter()
+    resume = dict(services.get("resume_checkpoint", {}))
+    resume.pop("in_mlflow", None)  # which is for the publisher
     return [
         _build("TensorBoard", "tensorboard", tensorboard),
-        BestCheckpoint(best_weights, **services["best_checkpoint"], writer=writer),
+        BestCheckpoint(best_weights, **services["best_checkpoint"]),
         *(_build("EarlyStopping", name, services[name]) for name in _STOPPING),
-        TrainingReport(history, artifact_dir / artifacts.REPORT),
-        ResumeCheckpoint(
-            artifact_dir, writer, **{key: resume[key] for key in _RESUME_KEYS if key in resume}
-        ),
+        ResumeCheckpoint(artifact_dir, **resume),
     ]
 
 
@@ -98,23 +92,17 @@ def check_monitors(config: Mapping[str, Any], known: Collection[str]) -> None:
         barrage_mlflow.errors.ConfigError: $.services.best_checkpoint.monitor: no output produces
         the metric 'val_acuracy'; did you mean 'val_accuracy'?
     """
-    validation = {name for name in known if name.startswith("val_")}
-    watchers = (
-        ("solver", "learning_rate_reducer", known),
-        ("services", "best_checkpoint", validation),
-        ("services", "train_early_stopping", set(known) - validation),
-        ("services", "validation_early_stopping", validation),
-    )
     faults = []
-    for section, block, choices in watchers:
+    for section, block in _WATCHERS:
         monitor = config[section].get(block, {}).get("monitor")
         if monitor is not None and monitor not in known:
-            faults.append(
-                Fault(
-                    f"$.{section}.{block}.monitor",
-                    f"no output produces the metric {monitor!r}",
-                    suggest(monitor, sorted(choices), "metrics"),
-                )
+            path, message = (
+                f"$.{section}.{block}.monitor",
+                f"no output produces the metric {monitor!r}",
             )
+            # The config's check has seen to it that each watches train or validation as it should.
+            is_validation = monitor.startswith("val_")
+            alike = [name for name in sorted(known) if name.startswith("val_") == is_validation]
+            faults.append(Fault(path, message, suggest(monitor, alike, "metrics")))
     if faults:
         raise ConfigError(faults)

@@ -1,250 +1,120 @@
-"""The resume checkpoint: all that a training needs to go on after its process has ended.
-
-A file is called after the steps that were trained, ``step-000001234.npz``. It has arrays in
-NumPy's format without pickle, and among them a ``state`` of JSON text. The zip format has a
-checksum of each.
-"""
+"""When resume checkpoints are written."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.files import partial_path, written_whole
-from barrage_mlflow.services.training_state import (
-    Arrays,
-    copy_callbacks,
-    copy_variables,
-    generator_states,
-    restore_callbacks,
-    restore_variables,
-    set_generator_states,
-)
-from barrage_mlflow.workspace import folder as artifacts
-from barrage_mlflow.workspace.history import History
-
-logger = logging.getLogger(__name__)
-
-_FORMAT = 3
-KEPT = 2
-"""Files that are kept where the config does not name a number."""
-_STATE = "state"
-_STATE_FIELDS = ("step", "steps", "epochs", "stopped", "digests", "memory")
+from barrage_mlflow.services.checkpoint_file import KEPT, Checkpoint, digest_transformer
+from barrage_mlflow.workspace.folder import CHECKPOINTS, RESUME
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A training between two batches, in memory or from a file.
+class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes a resume checkpoint after each epoch, and within epochs if asked.
 
-    Attributes:
-        step: batches trained, those of all epochs.
-        steps: batches in an epoch.
-        epochs: how many epochs were trained and validated.
-        stopped: a callback had ended the training, or this epoch of it.
-        digests: SHA-256 of each file of the saved transformer, by its path in the artifact folder.
-        memory: what variables, callbacks and random generators are, as JSON values and arrays.
-        arrays: the variables' and callbacks' own, by name.
-        path: the file; None as long as there is none.
-
-    Example:
-        >>> from tempfile import TemporaryDirectory
-        >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-        >>> network.compile("adam", "mse")
-        >>> checkpoint = Checkpoint.take(network, step=14, steps=6, epochs=2)
-        >>> with TemporaryDirectory() as folder:
-        ...     path = checkpoint.write(Path(folder))
-        ...     again = Checkpoint.read(path)
-        >>> path.name, again.epochs, again.batch
-        ('step-000000014.npz', 2, 2)
-    """
-
-    step: int
-    steps: int
-    epochs: int
-    stopped: bool
-    digests: dict[str, str]
-    memory: dict[str, Any] = field(repr=False)
-    arrays: Arrays = field(repr=False)
-    path: Path | None = None
-
-    @classmethod
-    def take(
-        cls,
-        network: keras.Model,
-        step: int,
-        steps: int,
-        epochs: int,
-        callbacks: Iterable[keras.callbacks.Callback] = (),
-        digests: Mapping[str, str] | None = None,
-    ) -> Checkpoint:
-        """Copy all that a training needs to go on.
-
-        Args:
-            network: compiled, its optimizer built.
-            step: batches trained, those of all epochs.
-            steps: batches in an epoch.
-            epochs: how many epochs were trained and validated.
-            callbacks: those whose memory is kept too.
-            digests: of the saved transformer's files.
-        """
-        shapes, arrays = copy_variables(network)
-        states, callback_arrays = copy_callbacks(callbacks)
-        memory = {"variables": shapes, "callbacks": states, "generators": generator_states()}
-        stopped = bool(network.stop_training)
-        arrays |= callback_arrays
-        return cls(step, steps, epochs, stopped, dict(digests or {}), memory, arrays)
-
-    @property
-    def batch(self) -> int:
-        """How many batches of the next epoch were trained."""
-        return self.step - self.epochs * self.steps
-
-    def restore(
-        self, network: keras.Model, callbacks: Iterable[keras.callbacks.Callback] = ()
-    ) -> None:
-        """Put a compiled network, its optimizer, callbacks and all random generators back.
-
-        Training on from there gives the weights that a training without a break gives, bit
-        for bit on CPU. Callbacks are to be restored after their ``on_train_begin``, and within an
-        epoch after its ``on_epoch_begin``; ``fit(…, resume=checkpoint)`` does it all in the
-        right order.
-
-        Raises:
-            ArtifactError: the checkpoint is of another network, optimizer or other callbacks.
-        """
-        restore_variables(network, self.memory["variables"], self.arrays, bool(self.batch))
-        restore_callbacks(list(callbacks), self.memory["callbacks"], self.arrays)
-        set_generator_states(self.memory["generators"])
-        network.stop_training = self.stopped
-
-    def write(self, folder: Path, keep: int = KEPT) -> Path:
-        """Write it to the folder of checkpoints, whole or not at all.
-
-        Args:
-            folder: made if it is not there.
-            keep: how many files to keep, this one included.
-
-        Returns:
-            The file.
-
-        Raises:
-            OSError: the file cannot be written; those before are as they were.
-        """
-        path = folder / artifacts.checkpoint_name(self.step)
-        state = {name: getattr(self, name) for name in _STATE_FIELDS}
-        # NumPy's format keeps the bits of bfloat16 and its like, not the name.
-        odd = {
-            name: each.dtype.name for name, each in self.arrays.items() if each.dtype.kind == "V"
-        }
-        text = json.dumps(
-            {"format": _FORMAT, "dtypes": odd, **state}, default=lambda value: value.tolist()
-        )
-        members: dict[str, Any] = {**self.arrays, _STATE: np.frombuffer(text.encode(), np.uint8)}
-        for left in folder.glob(partial_path(folder / "*.npz").name):
-            left.unlink()  # by a process that was killed
-        with written_whole(path) as partial, partial.open("wb") as file:
-            np.savez(file, **members)
-        found = artifacts.resume_checkpoints(folder)
-        # A later one is damaged, or of a training whose epochs had more steps.
-        later = [each for each in found if artifacts.checkpoint_step(each.name) > self.step]
-        for other in (*later, *found[len(later) + keep :]):
-            other.unlink()
-        return path
-
-    @classmethod
-    def read(cls, path: Path) -> Checkpoint:
-        """Read what :meth:`write` wrote.
-
-        Raises:
-            ValueError: another version of Barrage wrote it.
-            Exception: whatever a damaged file makes zipfile and NumPy raise.
-        """
-        # Opened here, since NumPy leaves a file that it cannot read open.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        state = json.loads(arrays.pop(_STATE).tobytes())
-        if state.pop("format") != _FORMAT:
-            raise ValueError("another version of Barrage wrote it")
-        for name, dtype in state.pop("dtypes").items():
-            arrays[name] = arrays[name].view(dtype)
-        return cls(**state, arrays=arrays, path=path)
-
-
-def find_checkpoint(artifact_dir: Path, history: History) -> Checkpoint | None:
-    """Read the newest resume checkpoint that a training can go on from; None if none was written.
-
-    One that is damaged, or of more epochs than the history has, is passed over with a warning on
-    the log.
+    All of it is copied at once, and written while training goes on; what writing raises comes out
+    of a later call. The training loop reports each step that it has reached, so that one can be
+    written of any moment, also when the training is interrupted.
 
     Args:
         artifact_dir: the artifact folder.
-        history: its metrics.
+        every_steps: write one after each so many batches of an epoch.
+        every_minutes: write one when the last was written so long ago.
+        keep: how many files to keep.
 
-    Raises:
-        ArtifactError: all are passed over, or the saved transformer is not as it was.
-
-    Example:
-        >>> find_checkpoint(Path("nowhere"), History(Path("nowhere/metrics.jsonl"))) is None
-        True
-    """
-    folder = artifact_dir / artifacts.CHECKPOINTS / artifacts.RESUME
-    kept = {epoch.step for epoch in history.epochs()}
-    reasons = []
-    for path in artifacts.resume_checkpoints(folder):
-        try:
-            found = Checkpoint.read(path)
-            missing = set(range(1, found.epochs + 1)) - kept
-            if missing:
-                raise ValueError(f"{artifacts.METRICS} lacks epoch {min(missing)}")
-        except Exception as error:
-            reasons.append(f"{path.name}: {error}")
-            logger.warning(
-                "resume checkpoint %s is of no use (%s); falling back to the one before",
-                path,
-                error,
-            )
-            continue
-        _check_transformer(artifact_dir, found.digests)
-        return found
-    if reasons:
-        raise ArtifactError(
-            f"{folder}: no resume checkpoint is of use: {'; '.join(reasons)}; remove them to train "
-            "from the start"
-        )
-    return None
-
-
-def transformer_digests(artifact_dir: Path) -> dict[str, str]:
-    """The SHA-256 of each file of the saved transformer, by its path in the artifact folder.
+    Attributes:
+        every_steps: as given.
 
     Example:
-        >>> transformer_digests(Path("nowhere"))
-        {}
+        >>> ResumeCheckpoint(Path("artifacts"), every_steps=100).every_steps
+        100
     """
-    folder = artifact_dir / artifacts.MODEL / artifacts.DATA / artifacts.TRANSFORMER
-    digests = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            digests[path.relative_to(artifact_dir).as_posix()] = digest
-    return digests
 
+    def __init__(
+        self,
+        artifact_dir: Path,
+        every_steps: int | None = None,
+        every_minutes: float | None = None,
+        keep: int = KEPT,
+    ) -> None:
+        super().__init__()
+        self._artifact_dir = artifact_dir
+        self.every_steps = every_steps
+        self._every_seconds = None if every_minutes is None else 60 * every_minutes
+        self._keep = keep
 
-def _check_transformer(artifact_dir: Path, digests: Mapping[str, str]) -> None:
-    now = transformer_digests(artifact_dir)
-    changed = [name for name in sorted({*now, *digests}) if now.get(name) != digests.get(name)]
-    if changed:
-        raise ArtifactError(
-            f"{artifact_dir}: the training cannot go on, since {', '.join(changed)} of its "
-            "transformer is not as it was written; put it back as it was, or train in a new folder"
+    def begin(self, callbacks: Iterable[keras.callbacks.Callback], steps: int) -> None:
+        """Begin a training.
+
+        Args:
+            callbacks: those whose memory to keep.
+            steps: batches in an epoch.
+        """
+        self._callbacks = list(callbacks)
+        self._steps = steps
+        self._transformer = digest_transformer(self._artifact_dir)
+        self._reached: tuple[int, int] | None = None
+        self._before_validation: Checkpoint | None = None
+        self._written = time.monotonic()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
+        self._writing: Future[Path] | None = None
+
+    def reach(self, step: int, epochs: int) -> None:
+        """Write a checkpoint if one is due after a step.
+
+        Args:
+            step: batches trained, those of all epochs.
+            epochs: how many epochs were trained and validated.
+        """
+        self._reached = step, epochs
+        batch = step - epochs * self._steps
+        if (self.every_steps is not None and batch % self.every_steps == 0) or (
+            self._every_seconds is not None
+            and time.monotonic() - self._written >= self._every_seconds
+        ):
+            self.save()
+
+    def before_validation(self) -> None:
+        """Copy what validation changes: metrics, generators, callbacks' memory."""
+        if self._reached:
+            self._before_validation = self._take(*self._reached)
+
+    def save(self) -> None:
+        """Write a checkpoint of the step that was reached, unless that was done.
+
+        In validation it is of the moment before: the epoch is validated again.
+        """
+        if self._reached:
+            self._write(self._before_validation or self._take(*self._reached))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Have the checkpoint of a whole epoch written."""
+        self._before_validation = None
+        self._write(self._take((epoch + 1) * self._steps, epoch + 1))
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Wait until all is written."""
+        with self._thread:
+            self._wait()
+
+    def _take(self, step: int, epochs: int) -> Checkpoint:
+        return Checkpoint.take(
+            self.model, step, self._steps, epochs, self._callbacks, self._transformer
         )
+
+    def _write(self, checkpoint: Checkpoint) -> None:
+        self._reached = None
+        self._written = time.monotonic()
+        folder = self._artifact_dir / CHECKPOINTS / RESUME
+        self._wait()
+        self._writing = self._thread.submit(checkpoint.write, folder, self._keep)
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing:
+            writing.result()

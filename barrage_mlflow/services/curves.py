@@ -60,22 +60,14 @@ def write_learning_curves(history: History, path: Path) -> None:
 
     metrics = _metrics(epochs)
     columns = 2 if len(metrics) == 4 else min(_COLUMNS, len(metrics))
-    lines = -(-len(metrics) // columns)
+    lines = math.ceil(len(metrics) / columns)
     width, height = _WIDTH * columns, _HEIGHT * lines
-    room = {
-        "left": _LEFT / width,
-        "right": 1 - _RIGHT / width,
-        "bottom": _BOTTOM / height,
-        "top": 1 - _TOP / height,
-        "wspace": (_LEFT + _RIGHT) / (_WIDTH - _LEFT - _RIGHT),
-        "hspace": (_BOTTOM + _TOP) / (_HEIGHT - _BOTTOM - _TOP),
-    }
     figure = Figure(figsize=(width, height))
-    panels = list(figure.subplots(lines, columns, squeeze=False, gridspec_kw=room).flat)
-    for panel, metric in zip(panels, metrics, strict=False):
-        _draw(panel, metric, epochs)
-    for panel in panels[len(metrics) :]:
-        panel.set_axis_off()
+    size = (_WIDTH - _LEFT - _RIGHT) / width, (_HEIGHT - _BOTTOM - _TOP) / height
+    for place, metric in enumerate(metrics):
+        line, column = divmod(place, columns)
+        corner = (column * _WIDTH + _LEFT) / width, 1 - ((line + 1) * _HEIGHT - _BOTTOM) / height
+        _draw(figure.add_axes((*corner, *size)), metric, epochs)
     with written_whole(path) as partial:
         FigureCanvasAgg(figure).print_figure(partial, dpi=_DPI, facecolor="white", format="png")
 
@@ -92,49 +84,21 @@ def _draw(axes: Axes, metric: str, epochs: Sequence[Epoch]) -> None:
 
     paired = any(_VALIDATION + metric in epoch.metrics for epoch in epochs)
     series = [
-        (metric, "train", _TRAIN_COLOR if paired else _PLAIN_COLOR, 3),
-        (_VALIDATION + metric, "validation", _VALIDATION_COLOR, 2),
+        (_VALIDATION + metric, "validation", _VALIDATION_COLOR),
+        (metric, "train", _TRAIN_COLOR if paired else _PLAIN_COLOR),
     ]
-    for name, label, color, order in series:
-        axes.plot(
-            [epoch.step for epoch in epochs],
-            _finite(epochs, name),
-            color=color,
-            linewidth=1.8,
-            marker="o" if len(epochs) <= _MARKED_EPOCHS else "",
-            markersize=3.5,
-            drawstyle="steps-mid" if metric == _LEARNING_RATE else "default",
-            label=label,
-            zorder=order,
-        )
+    steps = [epoch.step for epoch in epochs]
+    marker = "o" if len(epochs) <= _MARKED_EPOCHS else ""
+    for name, label, color in series:
+        values = [epoch.metrics.get(name, math.nan) for epoch in epochs]
+        axes.plot(steps, values, marker=marker, color=color, markersize=3.5, label=label)
     if paired:
         axes.legend(frameon=False, fontsize=9, labelcolor="linecolor")
-    if metric == _LEARNING_RATE:
-        _scale_learning_rate(axes, _finite(epochs, metric))
+    if metric == _LEARNING_RATE and min(values) > 0:
+        axes.set_yscale("log")
     axes.set_title(metric, loc="left", fontsize=11, fontweight="bold", parse_math=False)
     axes.set_xlabel("epoch", fontsize=9, color=_MUTED)
-    room = max(0.5, 0.02 * len(epochs))
-    axes.set_xlim(epochs[0].step - min(room, 0.9), epochs[-1].step + room)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
-    axes.set_axisbelow(True)
     axes.tick_params(which="both", colors=_MUTED, labelsize=9, length=0)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color("#c7ccd3")
-
-
-def _finite(epochs: Sequence[Epoch], name: str) -> list[float]:
-    values = [epoch.metrics.get(name, math.nan) for epoch in epochs]
-    return [value if math.isfinite(value) else math.nan for value in values]
-
-
-def _scale_learning_rate(axes: Axes, values: list[float]) -> None:
-    """Take a logarithmic axis where the rate crosses decades, else one from zero up."""
-    positive = [value for value in values if value > 0]
-    if positive and max(positive) >= 10 * min(positive):
-        axes.set_yscale("log")
-    else:
-        axes.set_ylim(bottom=0)
-        axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
-        axes.yaxis.get_offset_text().set(fontsize=9, color=_MUTED)
+    axes.spines[["top", "right", "left"]].set_visible(False)

@@ -1,49 +1,33 @@
-"""The training report: every metric of every epoch, as a CSV file."""
+"""The report of a training: every metric of every epoch, as a CSV file and as a picture."""
 
 from __future__ import annotations
 
-import csv
-import math
-import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import keras
+import pandas as pd
 
 from barrage_mlflow.files import written_whole
+from barrage_mlflow.services.curves import write_learning_curves
+from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.history import History
 
-_SECONDS = 1.0
-"""Least time between two reports while training: an epoch may take far less."""
 
-
-class TrainingReport(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps the report current while a training lasts, and writes it whole when it ends.
+def report_callback(history: History, artifact_dir: Path) -> keras.callbacks.Callback:
+    """Make the callback that writes report and learning curves when a training ends or breaks off.
 
     Args:
         history: the metrics of every epoch.
-        path: the CSV file.
-
-    Example:
-        >>> TrainingReport(History(Path("metrics.jsonl")), Path("report.csv")).path.name
-        'report.csv'
+        artifact_dir: the artifact folder.
     """
 
-    def __init__(self, history: History, path: Path) -> None:
-        super().__init__()
-        self.path = path
-        self._history = history
-        self._written = -math.inf
+    def write(logs: object) -> None:
+        with suppress(OSError):  # the disk is full, and may be what ended the training
+            write_report(history, artifact_dir / artifacts.REPORT)
+            write_learning_curves(history, artifact_dir / artifacts.LEARNING_CURVES)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write the report if the last one is old enough."""
-        if time.monotonic() - self._written >= _SECONDS:
-            write_report(self._history, self.path)
-            self._written = time.monotonic()
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Write the report of all epochs."""
-        write_report(self._history, self.path)
+    return keras.callbacks.LambdaCallback(on_train_end=write)
 
 
 def write_report(history: History, path: Path) -> None:
@@ -73,9 +57,5 @@ def write_report(history: History, path: Path) -> None:
         return
     first = ["epoch", "learning_rate"]
     columns = [*first, *sorted(rows[0].keys() - first)]
-    with written_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(
-            file, columns, restval=math.nan, extrasaction="ignore", lineterminator="\n"
-        )
-        writer.writeheader()
-        writer.writerows(rows)
+    with written_whole(path) as partial:
+        pd.DataFrame(rows, columns=columns).to_csv(partial, index=False, na_rep="nan")

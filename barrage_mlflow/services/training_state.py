@@ -10,13 +10,11 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.random.seed_generator import global_seed_generator
 
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.services.best import BestCheckpoint
 
-Arrays = dict[str, np.ndarray]
-
-_METRICS = "metrics"
 _ATTRIBUTES = ("wait", "best", "best_epoch", "best_weights", "stopped_epoch", "cooldown_counter")
 _WITH_ATTRIBUTES = (
     BestCheckpoint,
@@ -24,58 +22,45 @@ _WITH_ATTRIBUTES = (
     keras.callbacks.ReduceLROnPlateau,
 )
 """Callbacks whose memory is those attributes that they have, whose arrays they never change."""
-_ARRAYS = "__arrays__"
 
 
-def copy_variables(network: keras.Model) -> tuple[dict[str, Any], Arrays]:
+def copy_variables(network: keras.Model) -> dict[str, list[Any]]:
     """Copy every variable of a compiled network, of its optimizer and of its metrics.
 
     Among the network's are the states of its layers' seed generators, among the optimizer's
     the learning rate and the count of steps, the metrics' what an epoch has added up so far.
 
     Args:
-        network: compiled, its optimizer built.
+        network: compiled, the variables of optimizer and metrics made.
 
     Returns:
-        What the variables are, as JSON values, and their arrays.
+        For each owner ``[path, array]`` of its variables.
     """
-    shapes: dict[str, Any] = {}
-    arrays: Arrays = {}
-    for owner, variables in _variables(network).items():
-        shapes[owner] = [[each.path, list(each.shape), each.dtype] for each in variables]
-        for index, variable in enumerate(variables):
-            arrays[f"{owner}/{index}"] = variable.numpy()
-    return shapes, arrays
+    return {
+        owner: [[variable.path, np.asarray(variable.numpy())] for variable in variables]
+        for owner, variables in _variables(network).items()
+    }
 
 
-def restore_variables(
-    network: keras.Model, shapes: dict[str, Any], arrays: Arrays, within_epoch: bool
-) -> None:
+def restore_variables(network: keras.Model, saved: dict[str, list[Any]]) -> None:
     """Set the variables to what :func:`copy_variables` returned.
 
     Variables are matched by their order, since the names of layers depend on what else the
     process has built.
 
     Args:
-        network: compiled.
-        shapes: what the variables were.
-        arrays: by owner and index.
-        within_epoch: whether the metrics come back too. At the begin of an epoch they are set to
-            zero, and may not have been made yet.
+        network: compiled, the variables of optimizer and metrics made.
+        saved: what :func:`copy_variables` returned.
 
     Raises:
         ArtifactError: they are those of another network or optimizer; nothing was changed.
     """
-    if not network.optimizer.built:
-        network.optimizer.build(network.trainable_variables)
     wanted = _variables(network)
-    if not within_epoch:
-        del wanted[_METRICS]
     for owner, variables in wanted.items():
-        _check_same(owner, variables, shapes[owner])
+        _check_same(owner, variables, saved[owner])
     for owner, variables in wanted.items():
-        for index, variable in enumerate(variables):
-            variable.assign(arrays[f"{owner}/{index}"])
+        for variable, (_, array) in zip(variables, saved[owner], strict=True):
+            variable.assign(array)
 
 
 def _variables(network: keras.Model) -> dict[str, list[keras.Variable]]:
@@ -83,51 +68,45 @@ def _variables(network: keras.Model) -> dict[str, list[keras.Variable]]:
         "trainable": network.trainable_variables,
         "optimizer": network.optimizer.variables,
         "non-trainable": network.non_trainable_variables,
-        _METRICS: network.metrics_variables,
+        "metrics": network.metrics_variables,
     }
 
 
 def _check_same(owner: str, variables: Sequence[keras.Variable], saved: list[Any]) -> None:
-    thing = owner if owner in ("optimizer", _METRICS) else "network"
+    thing = owner if owner in ("optimizer", "metrics") else "network"
     if len(saved) != len(variables):
         raise ArtifactError(
             f"the checkpoint is of another {thing}: expected {len(variables)} {owner} variables, "
             f"got {len(saved)}"
         )
-    for variable, (path, shape, dtype) in zip(variables, saved, strict=True):
-        if (list(variable.shape), variable.dtype) != (shape, dtype):
+    for variable, (path, array) in zip(variables, saved, strict=True):
+        wanted = f"{tuple(variable.shape)} {variable.dtype}"
+        got = f"{array.shape} {array.dtype}"
+        if got != wanted:
             raise ArtifactError(
-                f"the checkpoint is of another {thing}: expected {variable.path!r} "
-                f"{tuple(variable.shape)} {variable.dtype}, got {path!r} {tuple(shape)} {dtype}"
+                f"the checkpoint is of another {thing}: expected {variable.path!r} {wanted}, "
+                f"got {path!r} {got}"
             )
 
 
-def copy_callbacks(callbacks: Iterable[keras.callbacks.Callback]) -> tuple[list[Any], Arrays]:
+def copy_callbacks(callbacks: Iterable[keras.callbacks.Callback]) -> list[Any]:
     """Copy what callbacks remember.
 
     Of those that have ``get_state()`` and ``set_state(state)``, the state being a dict of JSON
-    values and of lists of arrays; and of the best checkpoint, Keras's early stopping and learning
-    rate reducer, whose memory is their public attributes.
+    values and arrays; and of the best checkpoint, Keras's early stopping and learning rate
+    reducer, whose memory is their public attributes.
 
     Returns:
-        One ``[class name, state]`` a callback, as JSON values, and the arrays among it.
+        One ``[class name, state]`` a callback.
     """
-    states: list[Any] = []
-    arrays: Arrays = {}
-    for callback in filter(_remembers, callbacks):
-        state = _get_state(callback)
-        for key, value in state.items():
-            if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
-                state[key] = {_ARRAYS: len(value)}
-                for index, array in enumerate(value):
-                    arrays[f"callback/{len(states)}/{key}/{index}"] = array
-        states.append([type(callback).__name__, state])
-    return states, arrays
+    return [
+        [type(callback).__name__, _get_state(callback)]
+        for callback in callbacks
+        if _remembers(callback)
+    ]
 
 
-def restore_callbacks(
-    callbacks: Iterable[keras.callbacks.Callback], states: list[Any], arrays: Arrays
-) -> None:
+def restore_callbacks(callbacks: Iterable[keras.callbacks.Callback], states: list[Any]) -> None:
     """Give callbacks back what :func:`copy_callbacks` returned.
 
     To be done after their ``on_train_begin``, which makes most of them forget.
@@ -142,17 +121,11 @@ def restore_callbacks(
             "the checkpoint is of other callbacks: "
             f"expected {', '.join(present) or 'none'}, got {', '.join(saved) or 'none'}"
         )
-    for position, (callback, (_, state)) in enumerate(zip(remembering, states, strict=True)):
-        values = {
-            key: [arrays[f"callback/{position}/{key}/{n}"] for n in range(value[_ARRAYS])]
-            if isinstance(value, dict) and _ARRAYS in value
-            else value
-            for key, value in state.items()
-        }
+    for callback, (_, state) in zip(remembering, states, strict=True):
         if _has_state(callback):
-            callback.set_state(values)
+            callback.set_state(state)
         else:
-            vars(callback).update(values)
+            vars(callback).update(state)
 
 
 def _remembers(callback: keras.callbacks.Callback) -> bool:
@@ -178,7 +151,7 @@ def generator_states() -> dict[str, Any]:
     and its like), which nothing can read. Layers should draw through ``keras.random``.
 
     Returns:
-        JSON values and arrays, which :func:`set_generator_states` takes as lists too.
+        JSON values and arrays.
 
     Example:
         >>> states = generator_states()
@@ -190,7 +163,7 @@ def generator_states() -> dict[str, Any]:
     import tensorflow as tf
 
     # Keras first: it may have to make its generator, for which it draws from Python's.
-    states = {"keras": _keras_generator().numpy(), "tensorflow": None}
+    states = {"keras": global_seed_generator().state.numpy(), "tensorflow": None}
     # Under tf.config.experimental.enable_op_determinism there is none until it is seeded.
     with suppress(RuntimeError):
         states["tensorflow"] = tf.random.get_global_generator().state.numpy()
@@ -201,32 +174,10 @@ def set_generator_states(states: dict[str, Any]) -> None:
     """Set the global generators to what :func:`generator_states` returned."""
     import tensorflow as tf
 
-    _keras_generator().assign(np.array(states["keras"]))
+    global_seed_generator().state.assign(states["keras"])
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
     np.random.set_state(states["numpy"])
     if states["tensorflow"] is not None:
         with suppress(RuntimeError):
-            tf.random.get_global_generator().reset(np.array(states["tensorflow"]))
-
-
-class _Updates(keras.StatelessScope):  # type: ignore[misc]
-    """Finds the variables that would be changed, and changes none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.variables: list[keras.Variable] = []
-
-    def add_update(self, update: tuple[keras.Variable, Any]) -> None:
-        self.variables.append(update[0])
-        super().add_update(update)
-
-
-def _keras_generator() -> keras.Variable:
-    """Return the state of Keras's global seed generator.
-
-    Keras has no name for it, but a draw without a seed is an update of exactly this variable.
-    """
-    with _Updates() as updates:
-        keras.random.uniform(())
-    return updates.variables[0]
+            tf.random.get_global_generator().reset(states["tensorflow"])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 
-from barrage_mlflow.dataset import Batches, Records
+from barrage_mlflow.dataset import Batches
 from barrage_mlflow.errors import RecordError
 from barrage_mlflow.services import BestCheckpoint, Checkpoint, build_callbacks
 from barrage_mlflow.solver import build_learning_rate_reducer
@@ -64,7 +64,8 @@ def train_epochs(
     watch = watch or Watch()
     config, dataset, solver = plan.config, plan.config["dataset"], plan.config["solver"]
     watch.reach(SERVICES)
-    services = build_services(config, folder, history)
+    services = build_callbacks(config, folder)
+    reducer = build_learning_rate_reducer(config)
     with build_feeder(config, folder / artifacts.CACHE) as feeder:
         watch.reach(TRAIN)
         train = Batches(
@@ -89,7 +90,7 @@ def train_epochs(
             train,
             validation,
             solver["epochs"],
-            [_file_callback(plan), *services, *callbacks],
+            [_file_callback(plan), *services, *([reducer] if reducer else []), *callbacks],
             plan.objective,
             history,
             checkpoint,
@@ -100,44 +101,27 @@ def train_epochs(
     return best.restore()
 
 
-def build_services(
-    config: Mapping[str, Any], folder: Path, history: History
-) -> list[keras.callbacks.Callback]:
-    """Build the callbacks of services and solver, in the order in which they are called.
-
-    Args:
-        config: a resolved config.
-        folder: the artifact folder.
-        history: the metrics of every epoch.
-
-    Raises:
-        ConfigError: the learning rate reducer has a key that it does not know.
-        ComponentError: params that a callback refuses.
-    """
-    reducer = build_learning_rate_reducer(config)
-    return [*build_callbacks(config, folder, history), *([reducer] if reducer else [])]
-
-
 def _file_callback(plan: Plan) -> keras.callbacks.Callback:
     """End the training when a file that is read in every epoch is not what it was."""
     streams = plan.config["dataset"].get("shuffle_window") is not None
-    sets = [each for each in plan.sets.values() if streams and each.row_groups is not None]
-    before = [_file_states(records) for records in sets]
+    files: list[Path] = []
+    for records in plan.sets.values():
+        if streams and records.row_groups is not None:
+            source = Path(records.source)
+            files += [source] if source.is_file() else source.rglob("*")
+    before = list(map(_state, files))
 
     def check(epoch: int, logs: object) -> None:
-        for records, states in zip(sets, before, strict=True):
-            for path in states.items() ^ _file_states(records).items():
+        for path, state in zip(files, before, strict=True):
+            if _state(path) != state:
                 raise RecordError(
-                    f"{path[0]} was changed while it was trained on: leave the file as it is as "
-                    "long as a training reads it, and train again"
+                    f"{path} was changed while it was trained on: leave the file as it is as long "
+                    "as a training reads it, and train again"
                 )
 
     return keras.callbacks.LambdaCallback(on_epoch_end=check)
 
 
-def _file_states(records: Records) -> dict[Path, tuple[int, int]]:
-    """Size and time of each local file that records are read from."""
-    source = Path(records.source)
-    files = [source] if source.is_file() else source.rglob("*")
-    states = {path: path.stat() for path in files if path.is_file()}
-    return {path: (state.st_size, state.st_mtime_ns) for path, state in states.items()}
+def _state(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns

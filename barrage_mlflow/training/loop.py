@@ -9,56 +9,32 @@ goes on from a resume checkpoint, also within an epoch, as if it had never stopp
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
-from barrage_mlflow.dataset import Blocks, cut, length
-from barrage_mlflow.errors import ComponentError, TrainingError, describe_error
+from barrage_mlflow.dataset import Blocks
+from barrage_mlflow.errors import TrainingError
 from barrage_mlflow.services import Checkpoint, ResumeCheckpoint
-from barrage_mlflow.training.batch_hooks import BatchHooks
-from barrage_mlflow.training.steps import Pace, Steps
+from barrage_mlflow.training.batch_calls import BatchCalls
 from barrage_mlflow.workspace.history import History
 
 if TYPE_CHECKING:
-    from barrage_mlflow.dataset import DataRecord
+    from barrage_mlflow.dataset import Batches, DataRecord
     from barrage_mlflow.model import Objective
+    from barrage_mlflow.training.stop import StopRequest
 
 Logs = dict[str, float]
 
 
-class Epochs(Protocol):
-    """The train records of every epoch, in the form of :class:`Batches`.
-
-    Attributes:
-        steps: batches in an epoch.
-        batch_size: records in a batch.
-    """
-
-    steps: int
-    batch_size: int
-
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[DataRecord]:
-        """Give the blocks of one epoch, from the batch ``start`` on."""
-
-
-class Stop(Protocol):
-    """Whether the training is to end between two batches.
-
-    Attributes:
-        requested: why, such as ``"SIGTERM"``; None to go on.
-    """
-
-    requested: str | None
-
-
 def fit(
     network: keras.Model,
-    train: Epochs,
+    train: Batches,
     validation: Iterable[DataRecord],
     epochs: int,
     callbacks: Sequence[keras.callbacks.Callback],
@@ -66,22 +42,24 @@ def fit(
     history: History,
     resume: Checkpoint | None = None,
     steps_per_execution: int | None = None,
-    stop: Stop | None = None,
+    stop: StopRequest | None = None,
 ) -> None:
     """Train a compiled network.
 
     Callbacks are called in their order, the resume checkpoint after all others. Batches run
     many in one call of TensorFlow, and their hooks are called after it, batch by batch; a callback
-    that must see the network after every batch has it so (see :class:`BatchHooks`). At a batch's
+    that must see the network after every batch has it so (see :class:`BatchCalls`). At a batch's
     end their logs have ``loss``, its mean over the epoch so far; at an epoch's end every
     train metric, every validation metric as ``val_…``, and ``learning_rate``: the one in force
     at the end of the epoch, before a learning rate reducer changes it (with a schedule, the
     one of the next step). The history has them before a checkpoint of the epoch is written.
 
     Args:
-        network: a functional network, dict in and dict out, compiled by ``objective``.
-        train: blocks of ``(x, y)`` or ``(x, y, w)``, dicts of arrays ``(records, …)``.
-        validation: likewise; gone through after each epoch.
+        network: a functional network, dict in and dict out, compiled by ``objective``; the
+            variables of metrics and optimizer are made (see :func:`build_variables`).
+        train: the train records of every epoch.
+        validation: blocks of ``(x, y)`` or ``(x, y, w)``, dicts of arrays ``(records, …)``; gone
+            through after each epoch.
         epochs: how many epochs to train in all, those before ``resume`` included.
         callbacks: Keras callbacks.
         objective: fits targets and sample weights to the losses.
@@ -92,7 +70,6 @@ def fit(
         stop: looked at between two calls.
 
     Raises:
-        ComponentError: a metric gives more than one number.
         RecordError: a batch differs from the first in type or number of dimensions.
         ArtifactError: ``resume`` is of another network or of other callbacks.
         TrainingError: the loss became NaN or infinite, with epoch and batch, counted from 1.
@@ -104,6 +81,7 @@ def fit(
         >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
         >>> from types import SimpleNamespace
+        >>> from barrage_mlflow.training.steps import build_variables
         >>> x = keras.Input((2,), name="x")
         >>> network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(x)})
         >>> network.compile("sgd", loss={"y": "mse"})
@@ -111,16 +89,16 @@ def fit(
         >>> train = SimpleNamespace(
         ...     steps=1, batch_size=4, epoch=lambda epoch, start=0: iter([batch])
         ... )
-        >>> objective = SimpleNamespace(conform=lambda y, w: (y, w))
+        >>> objective = SimpleNamespace(conform=lambda y: (y, None))
+        >>> build_variables(network, batch)
         >>> with TemporaryDirectory() as folder:
         ...     history = History(Path(folder, "metrics.jsonl"))
         ...     fit(network, train, [batch], 2, [], objective, history)
         >>> [list(epoch.metrics) for epoch in history.epochs()]
         [['loss', 'val_loss', 'learning_rate'], ['loss', 'val_loss', 'learning_rate']]
     """
-    first_epoch, first_batch = (resume.epochs, resume.batch) if resume else (0, 0)
-    if len(history.epochs()) > first_epoch:
-        history.cut(first_epoch)
+    first_epoch, batch = (resume.epochs, resume.batch) if resume else (0, 0)
+    history.cut(first_epoch)
     # The resume checkpoint writes what the others became.
     ordered = sorted(callbacks, key=lambda callback: isinstance(callback, ResumeCheckpoint))
     callback_list = keras.callbacks.CallbackList(
@@ -132,208 +110,115 @@ def fit(
         verbose=0,
     )
     network.stop_training = False
-    done = first_epoch * train.steps + first_batch
-    loop = _Loop(network, callback_list, objective, train, steps_per_execution, stop, done)
+    checkpoint = next((each for each in ordered if isinstance(each, ResumeCheckpoint)), None)
+    every_steps = None
+    if checkpoint:
+        checkpoint.begin(ordered, train.steps)
+        every_steps = checkpoint.every_steps
+    done = first_epoch * train.steps + batch
+    calls = partial(BatchCalls, network, train.batch_size, objective, ordered, steps_per_execution)
+    train_calls, test_calls = calls("train", every_steps, done), calls("test")
+    loop = _Loop(network, callback_list, train, train_calls, test_calls, checkpoint, stop)
     try:
-        if first_epoch < epochs:
-            blocks = loop.prepare(first_epoch, first_batch)
         callback_list.on_train_begin()
-        if first_batch:
+        if batch:
             callback_list.on_epoch_begin(first_epoch)
         if resume:
             resume.restore(network, ordered)
         for epoch in range(first_epoch, epochs):
-            batch = first_batch if epoch == first_epoch else 0
             if network.stop_training and not batch:
                 break
-            if epoch > first_epoch:
-                blocks = train.epoch(epoch)
-            logs = loop.train_epoch(epoch, batch, blocks)
+            logs = loop.train_epoch(epoch, batch)
             logs |= {f"val_{name}": value for name, value in loop.validate(validation).items()}
             logs["learning_rate"] = _learning_rate(network)
             history.add(epoch + 1, logs)
             callback_list.on_epoch_end(epoch, logs)
+            batch = 0
         network.optimizer.finalize_variable_values(network.trainable_variables)
     except BaseException as failure:
-        loop.end_callbacks(failure)
+        _end_callbacks(callback_list.callbacks, failure)
         raise
-    known = history.epochs()
-    callback_list.on_train_end(dict(known[-1].metrics) if known else None)
+    callback_list.on_train_end(dict(history.epochs()[-1].metrics))
 
 
-class _Phase(NamedTuple):
-    """Training or validation: its steps, the hooks of its batches, and how many run at once."""
-
-    steps: Steps
-    hooks: BatchHooks
-    pace: Pace
-
-
+@dataclass
 class _Loop:
-    """A training under way: the network, its traced steps and who is called meanwhile."""
+    """A training under way: the network, the calls of both passes, and who is called meanwhile."""
 
-    def __init__(
-        self,
-        network: keras.Model,
-        callbacks: keras.callbacks.CallbackList,
-        objective: Objective,
-        train: Epochs,
-        steps_per_execution: int | None,
-        stop: Stop | None,
-        done: int,
-    ) -> None:
-        self._network = network
-        self._callbacks = callbacks
-        self._objective = objective
-        self._epochs = train
-        self._stop = stop
-        self._checkpoint = _resume_checkpoint(callbacks.callbacks)
-        hooks = BatchHooks(callbacks.callbacks, "train")
-        periods = hooks.periods
-        if self._checkpoint:
-            self._checkpoint.begin(callbacks.callbacks, train.steps)
-            if self._checkpoint.every_steps:
-                periods = [*periods, self._checkpoint.every_steps]
-        pace = Pace(steps_per_execution, periods, done)
-        self._train = _Phase(Steps(network, "train", train.batch_size), hooks, pace)
-        hooks = BatchHooks(callbacks.callbacks, "test")
-        pace = Pace(steps_per_execution, hooks.periods)
-        self._test = _Phase(Steps(network, "validation", train.batch_size), hooks, pace)
-        self._testing = False
+    network: keras.Model
+    callbacks: keras.callbacks.CallbackList
+    train: Batches
+    train_calls: BatchCalls
+    test_calls: BatchCalls
+    checkpoint: ResumeCheckpoint | None
+    stop: StopRequest | None
 
-    def prepare(self, epoch: int, batch: int) -> Iterator[DataRecord]:
-        """Make the variables of metrics and optimizer, which Keras makes when they are first used.
-
-        They must be there before the step is traced and before a checkpoint is restored.
-
-        Returns:
-            The blocks of the epoch from the batch on.
-        """
-        blocks = self._epochs.epoch(epoch, min(batch, self._epochs.steps - 1))
-        first = next(blocks)
-        _build(self._network, self._conform(cut(first, 0, self._epochs.batch_size)))
-        return _again(first, blocks)
-
-    def train_epoch(self, epoch: int, batch: int, blocks: Iterator[DataRecord]) -> Logs:
+    def train_epoch(self, epoch: int, batch: int) -> Logs:
         """Train an epoch, of which so many batches were trained before."""
-        network, steps = self._network, self._epochs.steps
+        network, steps = self.network, self.train.steps
         if not batch:
             network.reset_metrics()
-            self._callbacks.on_epoch_begin(epoch)
-        with closing(Blocks(blocks)) as records:
+            self.callbacks.on_epoch_begin(epoch)
+        with closing(Blocks(self.train.epoch(epoch, batch))) as records:
             while batch < steps and not network.stop_training:
-                losses = self._run(self._train, records, batch)
+                self._look_for_stop()
+                losses = self.train_calls.run(records, batch)
                 if losses is None:
                     break
                 finite = np.isfinite(losses)
                 count = len(losses) if finite.all() else int(finite.argmin())
-                self._train.hooks.end(batch, losses[:count])
+                self.train_calls.end(batch, losses[:count])
                 if count < len(losses):
                     raise _lost(epoch, batch + count, losses[count])
                 batch += count
-                if self._checkpoint:
-                    self._checkpoint.reach(epoch * steps + batch, epoch)
+                if self.checkpoint:
+                    self.checkpoint.reach(epoch * steps + batch, epoch)
         return _results(network)
 
     def validate(self, blocks: Iterable[DataRecord]) -> Logs:
         """Go through all records without learning from them."""
-        network, batch = self._network, 0
-        if self._checkpoint:
-            self._checkpoint.before_validation()
+        network, batch = self.network, 0
+        if self.checkpoint:
+            self.checkpoint.before_validation()
         network.stop_evaluating = False
-        self._testing = True
-        self._callbacks.on_test_begin()
-        network.reset_metrics()
-        with closing(Blocks(blocks)) as records:
-            while not network.stop_evaluating:
-                losses = self._run(self._test, records, batch)
-                if losses is None:
-                    break
-                self._test.hooks.end(batch, losses)
-                batch += len(losses)
+        try:
+            self.callbacks.on_test_begin()
+            network.reset_metrics()
+            with closing(Blocks(blocks)) as records:
+                while not network.stop_evaluating:
+                    self._look_for_stop()
+                    losses = self.test_calls.run(records, batch)
+                    if losses is None:
+                        break
+                    self.test_calls.end(batch, losses)
+                    batch += len(losses)
+        except BaseException:
+            self.callbacks.on_test_end({})
+            raise
         results = _results(network)
-        self._callbacks.on_test_end(results)
-        self._testing = False
+        self.callbacks.on_test_end(results)
         return results
 
-    def _run(self, phase: _Phase, records: Blocks, batch: int) -> np.ndarray | None:
-        """Run batches from this one on, in one call; their losses, or None if none is left."""
-        self._look_for_stop()
-        began = time.perf_counter()
-        data = records.take(phase.pace.steps(batch) * self._epochs.batch_size)
-        if data is None:
-            return None
-        phase.hooks.begin(batch)
-        losses = self._losses(phase.steps, data)
-        phase.pace.measure(len(losses), time.perf_counter() - began, data)
-        return losses
-
     def _look_for_stop(self) -> None:
-        if self._stop is None or not self._stop.requested:
+        if self.stop is None or not self.stop.requested:
             return
-        interruption = KeyboardInterrupt(self._stop.requested)
         try:
-            if self._checkpoint:
-                self._checkpoint.save()
+            if self.checkpoint:
+                self.checkpoint.save()
+        finally:
+            raise KeyboardInterrupt(self.stop.requested)
+
+
+def _end_callbacks(callbacks: Iterable[keras.callbacks.Callback], failure: BaseException) -> None:
+    """Let every callback close its files; what breaks then is added to the failure."""
+    for callback in callbacks:
+        try:
+            callback.on_train_end(None)
         except Exception as error:
-            interruption.add_note(
-                f"then the resume checkpoint could not be written: {describe_error(error)}"
+            failure.add_note(
+                f"then {type(callback).__name__}.on_train_end raised "
+                f"{type(error).__name__}: {error}"
             )
-        raise interruption
-
-    def end_callbacks(self, failure: BaseException) -> None:
-        """Let every callback close its files; what breaks then is added to the failure."""
-        for callback in self._callbacks.callbacks:
-            try:
-                if self._testing:
-                    callback.on_test_end({})
-                callback.on_train_end(None)
-            except Exception as error:
-                failure.add_note(
-                    f"then {type(callback).__name__}.on_train_end raised "
-                    f"{type(error).__name__}: {error}"
-                )
-
-    def _losses(self, steps: Steps, data: DataRecord) -> np.ndarray:
-        conformed = self._conform(data)
-        lengths = {len(array) for part in conformed for array in part.values()}
-        if len(lengths) == 1:
-            return steps(conformed)
-        # The weights of a loss that joins the records of a batch are one to the batch.
-        size = self._epochs.batch_size
-        batches = [cut(data, start, start + size) for start in range(0, length(data), size)]
-        return np.concatenate([steps(self._conform(batch)) for batch in batches])
-
-    def _conform(self, data: DataRecord) -> DataRecord:
-        y, w = self._objective.conform(data[1], data[2] if len(data) > 2 else None)
-        return (data[0], y) if w is None else (data[0], y, w)
-
-
-def _resume_checkpoint(
-    callbacks: Iterable[keras.callbacks.Callback],
-) -> ResumeCheckpoint | None:
-    found = (callback for callback in callbacks if isinstance(callback, ResumeCheckpoint))
-    return next(found, None)
-
-
-def _build(network: keras.Model, data: DataRecord) -> None:
-    # Nothing that the network would change of itself in this call is changed.
-    with keras.StatelessScope():
-        outputs = network(data[0], training=False)
-    x, y, w = (*data, None)[:3]
-    results = network.compute_metrics(x, y, outputs, sample_weight=w)
-    network.compute_loss(x, y, outputs, w, training=False)
-    network.reset_metrics()
-    for name, value in results.items():
-        shape = tuple(np.shape(value))
-        if shape:
-            raise ComponentError(
-                f"metric {name!r}: expected one number, got an array of shape {shape}; "
-                "a metric that keeps classes apart needs a param that joins them, "
-                'such as "average": "macro"'
-            )
-    if not network.optimizer.built:
-        network.optimizer.build(network.trainable_variables)
 
 
 def _lost(epoch: int, batch: int, loss: float) -> TrainingError:
@@ -350,11 +235,6 @@ def _lost(epoch: int, batch: int, loss: float) -> TrainingError:
     return TrainingError(
         f"epoch {epoch + 1}, batch {batch + 1}: expected a finite loss, got {loss}; {remedy}"
     )
-
-
-def _again(first: DataRecord, rest: Iterator[DataRecord]) -> Iterator[DataRecord]:
-    yield first
-    yield from rest
 
 
 def _learning_rate(network: keras.Model) -> float:

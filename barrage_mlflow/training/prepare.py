@@ -194,6 +194,7 @@ def prepare(
     from barrage_mlflow.scoring.rehearsal import rehearse
     from barrage_mlflow.services import check_monitors
     from barrage_mlflow.solver import build_optimizer
+    from barrage_mlflow.training.steps import build_variables
 
     watch = watch or Watch()
     keras.utils.set_random_seed(config["dataset"]["seed"])
@@ -220,16 +221,17 @@ def prepare(
     specs = input_specs(network)
     outputs = {name: _spec(tensor) for name, tensor in network.output.items()}
     watch.see("network", (specs, outputs))
-    _, y, *w = conform(example, specs, sample, train)
+    inputs, y, *w = conform(example, specs, sample, train)
 
     watch.reach("losses, metrics, monitors and optimizer")
     objective = Objective(config, network, network_params)
-    objective.check_targets(y, w)
+    objective.check_targets(*example[1:])
     check_monitors(config, objective.monitors())
-    if w:
-        _, weights = objective.conform(y, w[0])
-        watch.see("network", (specs, outputs, {name: (weights or {})[name] for name in w[0]}))
+    y, weights = objective.conform(y, *w)
+    if weights:
+        watch.see("network", (specs, outputs, {name: weights[name] for name in w[0]}))
     objective.compile(network, build_optimizer(config), solver.get("jit_compile", False))
+    build_variables(network, (inputs, y, weights) if weights else (inputs, y))
 
     watch.reach("the score batch")
     rehearsal = rehearse(config, network, specs, transformer, records)
@@ -277,7 +279,7 @@ def write_summary(network: keras.Model, path: Path) -> None:
                 print_fn=lambda line, **_: lines.append(line), line_length=_SUMMARY_WIDTH
             )
         finally:
-            os.environ.pop("COLUMNS")
+            del os.environ["COLUMNS"]
             if columns is not None:
                 os.environ["COLUMNS"] = columns
     path.write_text("\n".join(lines) + "\n", "utf-8")

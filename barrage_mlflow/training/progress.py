@@ -1,10 +1,13 @@
-"""Shows how far a training or scoring is: a bar under a terminal, plain lines elsewhere."""
+"""Shows how far a training or scoring is: one line under a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import math
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -12,10 +15,10 @@ if TYPE_CHECKING:
 
 _QUIET_SECONDS = 10.0
 """Least time between two lines where the output is not a terminal."""
-
-
 _REFRESH_SECONDS = 0.1
-"""Least time between two updates of the bar: a batch may take far less."""
+"""Least time between two texts under a terminal: a batch may take far less."""
+_CLEAR = "\r\x1b[K"
+"""Goes to the begin of a terminal's line, and takes away what is there."""
 
 
 def format_logs(logs: Mapping[str, float]) -> str:
@@ -31,7 +34,7 @@ def format_logs(logs: Mapping[str, float]) -> str:
     def rank(name: str) -> tuple[bool, ...]:
         return name == "learning_rate", name != "loss", not name.endswith("loss")
 
-    names = [name for name in logs if name.removeprefix("val_") == name or name[4:] not in logs]
+    names = [name for name in logs if not name.startswith("val_") or name[4:] not in logs]
     texts = []
     for name in sorted(names, key=rank):
         validation = f" (val {logs[f'val_{name}']:.4g})" if f"val_{name}" in logs else ""
@@ -40,15 +43,13 @@ def format_logs(logs: Mapping[str, float]) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Write a duration as ``h:mm:ss``.
+    """Write a duration as ``h:mm:ss``, with days in front if it has any.
 
     Example:
         >>> format_seconds(3725.4)
         '1:02:05'
     """
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"
+    return str(timedelta(seconds=round(seconds)))
 
 
 def show_seconds(seconds: float) -> str:
@@ -62,137 +63,100 @@ def show_seconds(seconds: float) -> str:
 
 
 class Display:
-    """A bar with a text under a terminal, which goes away at the end; elsewhere plain lines.
+    """One line under a terminal, which each text is written over; elsewhere plain lines.
 
     Args:
         stream: where to write, ``sys.stderr``; None for nowhere.
+        wait: whether the first plain line is due after a while, or at once.
 
     Attributes:
         is_live: whether it is a terminal.
 
     Example:
         >>> display = Display(None)
-        >>> display.start()
         >>> display.is_live, display.is_due
         (False, False)
     """
 
-    def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
-        self._shown = 0.0
-        self._bar: Any = None
+    def __init__(self, stream: TextIO | None, wait: bool = True) -> None:
         self.is_live = stream is not None and stream.isatty()
+        self._stream = stream
         self._every = _REFRESH_SECONDS if self.is_live else _QUIET_SECONDS
+        self._shown = time.monotonic() if wait else -math.inf
 
     @property
     def is_due(self) -> bool:
         """Whether what was shown last is old enough."""
         return time.monotonic() - self._shown >= self._every
 
-    def start(self, wait: bool = True) -> None:
-        """Begin to show.
-
-        Args:
-            wait: whether the first plain line is due after a while, or at once.
-        """
-        self._shown = time.monotonic() if wait else -self._every
-        if self.is_live:
-            self._bar = _make_bar(self._stream)
-            self._task = self._bar.add_task("", total=None, text="")
-            self._bar.start()
-
-    def show(self, text: str, share: float | None = None) -> None:
+    def show(self, text: str, stays: bool = False) -> None:
         """Show how far it is.
 
         Args:
-            text: behind the bar, or the line.
-            share: of all, up to 1; None where that is not known.
+            text: the line.
+            stays: whether it stays under a terminal too.
         """
-        if self._bar is not None:
-            total = None if share is None else 1.0
-            self._bar.update(self._task, completed=share or 0.0, total=total, text=text)
-        elif self._stream is not None:
-            print(text, file=self._stream, flush=True)
+        if self.is_live and not stays:
+            text = text[: shutil.get_terminal_size().columns - 1]
+        if self._stream is not None:
+            start, end = _CLEAR if self.is_live else "", "" if self.is_live and not stays else "\n"
+            print(f"{start}{text}", end=end, file=self._stream, flush=True)
         self._shown = time.monotonic()
 
-    def print_above(self, text: str) -> None:
-        """Leave a line above the bar."""
-        self._bar.console.print(text, highlight=False, markup=False)
-
-    def stop(self) -> None:
-        """Take the bar away, if there is one."""
-        if self._bar is not None:
-            self._bar.stop()
-
-
-def _make_bar(stream: TextIO | None) -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    return Progress(
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[text]}", markup=False),
-        console=Console(file=stream),
-        transient=True,
-    )
+    def clear(self) -> None:
+        """Take away the line under a terminal."""
+        if self.is_live:
+            self.show("")
 
 
 def progress_callback(stream: TextIO) -> keras.callbacks.Callback:
     """Make the callback that shows epochs, metrics and the time left.
 
-    Under a terminal there is a bar within an epoch, and each epoch leaves its line. Elsewhere
-    plain lines are written, the first and last epoch's and at most one every ten seconds between
-    them.
+    Under a terminal a line shows the batches within an epoch, and each epoch leaves its line.
+    Elsewhere plain lines are written, the first and last epoch's and at most one every ten seconds
+    between them.
 
     Args:
         stream: where to write, ``sys.stderr``.
     """
     import keras
 
-    display = Display(stream)
+    display = Display(stream, wait=False)
 
     class TrainingProgress(keras.callbacks.Callback):  # type: ignore[misc]
         # It shows what it is given, and need not see the network between two batches.
         batch_period = None
-        done, line = 0, ""
+        began, done, line = 0.0, 0, ""
 
         def on_train_begin(self, logs: Any = None) -> None:
             self.began = time.monotonic()
-            display.start(wait=False)
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.place = f"epoch {epoch + 1}/{self.params['epochs']}"
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if display.is_live and display.is_due:
+                batches = f"{batch + 1}/{self.params['steps']} batches"
+                display.show(f"{self.place}  {batches}  {format_logs(logs)}")
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.done += 1
-            epochs = self.params["epochs"]
-            left = (time.monotonic() - self.began) / self.done * (epochs - epoch - 1)
-            self.line = (
-                f"epoch {epoch + 1}/{epochs}  {format_logs(logs)}  {format_seconds(left)} left"
-            )
-            if display.is_live:
-                display.print_above(self.line)
-            elif display.is_due:
+            each = (time.monotonic() - self.began) / self.done
+            left = format_seconds(each * (self.params["epochs"] - epoch - 1))
+            self.line = f"{self.place}  {format_logs(logs)}  {left} left"
+            if display.is_live or display.is_due:
                 self.show_line()
 
         def on_train_end(self, logs: Any = None) -> None:
-            if self.line and not display.is_live:
+            if self.line:
                 self.show_line()
-            display.stop()
+            display.clear()
 
         def show_line(self) -> None:
-            display.show(self.line)
+            display.show(self.line, stays=True)
             self.line = ""
 
-    class LiveProgress(TrainingProgress):
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.epoch = epoch
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            if display.is_due:
-                epochs, steps = self.params["epochs"], self.params["steps"]
-                place = f"epoch {self.epoch + 1}/{epochs}  {batch + 1}/{steps} batches"
-                display.show(f"{place}  {format_logs(logs)}", (batch + 1) / steps)
-
-    return LiveProgress() if display.is_live else TrainingProgress()
+    return TrainingProgress()
 
 
 class ScoringProgress(AbstractContextManager["ScoringProgress"]):
@@ -210,12 +174,8 @@ class ScoringProgress(AbstractContextManager["ScoringProgress"]):
         self._display = Display(stream)
         self._begin: tuple[float, int, float] | None = None
 
-    def __enter__(self) -> ScoringProgress:
-        self._display.start()
-        return self
-
     def __exit__(self, *raised: object) -> None:
-        self._display.stop()
+        self._display.clear()
 
     def update(self, records: int, share: float | None) -> None:
         """Show how far it is, if that is due.
@@ -224,28 +184,21 @@ class ScoringProgress(AbstractContextManager["ScoringProgress"]):
             records: scored so far, with those that an earlier process scored.
             share: of the file, up to 1; None where that is not known.
         """
+        now = time.monotonic()
         if self._begin is None:
             # Counted from here, the first call of a network, which takes long, is left out, and
             # so is what an earlier process did.
-            self._begin = (time.monotonic(), records, share or 0.0)
-        if self._display.is_due:
-            self._display.show(self._text(records, share), share)
+            self._begin = (now, records, share or 0.0)
+        began, before, done = self._begin
+        if not self._display.is_due or now == began:
+            return
+        parts = [f"{records:,} records", f"{(records - before) / (now - began):,.0f}/s"]
+        if share is not None and share > done:
+            left = (now - began) / (share - done) * (1 - share)
+            parts += [f"{share:.0%}", f"{format_seconds(left)} left"]
+        self._display.show("  ".join(parts))
 
     def finish(self, text: str) -> None:
         """Show what is done once all records are scored."""
         if self._display.is_live:
-            self._display.show(text, 1.0)
-
-    def _text(self, records: int, share: float | None) -> str:
-        assert self._begin is not None
-        begun, before, done = self._begin
-        seconds = time.monotonic() - begun
-        parts = [f"{records:,} records"]
-        if share is not None and not self._display.is_live:
-            parts.append(f"{share:.0%}")
-        if seconds > 0:
-            parts.append(f"{(records - before) / seconds:,.0f}/s")
-            if share is not None and share > done:
-                left = seconds / (share - done) * (1 - share)
-                parts.append(f"{format_seconds(left)} left")
-        return "  ".join(parts)
+            self._display.show(text)

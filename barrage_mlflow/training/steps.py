@@ -1,26 +1,22 @@
-"""Runs steps on TensorFlow: several in one call, as many as keep it busy without being felt."""
+"""Runs steps on TensorFlow, several in one call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from barrage_mlflow.dataset import DataRecord
-from barrage_mlflow.errors import RecordError
+from barrage_mlflow.errors import ComponentError, RecordError
 
 if TYPE_CHECKING:
     Spec = tuple[tuple[int | None, ...], np.dtype]
 
 _PARTS = ("input", "target", "sample weight")
-_ENOUGH_SECONDS = 0.05
-"""A call this long hides what it costs to make; callbacks and Ctrl-C need not wait longer."""
-_MOST_BYTES = 1 << 25
-"""What the records of one call may take."""
-_MOST_STEPS = 4096
 
 
 def as_they_are(gradients: list[Any]) -> list[Any]:
@@ -58,8 +54,6 @@ def train_step(
         >>> list(train_step(network, data))
         ['loss']
     """
-    import tensorflow as tf
-
     x, y, w = keras.utils.unpack_x_y_sample_weight(data)
     own = tf.shape(next(iter(x.values())))[0]
     weights = network.trainable_variables
@@ -75,6 +69,36 @@ def train_step(
     return results
 
 
+def build_variables(network: keras.Model, data: DataRecord) -> None:
+    """Make the variables of metrics and optimizer, which Keras makes when they are first used.
+
+    They must be there before the step is traced and before a checkpoint is restored.
+
+    Args:
+        network: compiled.
+        data: a batch: ``(x, y)`` or ``(x, y, w)``, dicts of arrays ``(records, ...)``.
+
+    Raises:
+        ComponentError: a metric gives more than one number.
+    """
+    # Nothing that the network would change of itself in this call is changed.
+    with keras.StatelessScope():
+        outputs = network(data[0], training=False)
+    x, y, w = keras.utils.unpack_x_y_sample_weight(data)
+    results = network.compute_metrics(x, y, outputs, sample_weight=w)
+    network.compute_loss(x, y, outputs, w, training=False)
+    network.reset_metrics()
+    network.optimizer.build(network.trainable_variables)
+    for name, value in results.items():
+        shape = tuple(np.shape(value))
+        if shape:
+            raise ComponentError(
+                f"metric {name!r}: expected one number, got an array of shape {shape}; "
+                "a metric that keeps classes apart needs a param that joins them, "
+                'such as "average": "macro"'
+            )
+
+
 class Steps:
     """Takes batches through the network, as many as it is given at once.
 
@@ -83,7 +107,7 @@ class Steps:
 
     Args:
         network: compiled.
-        mode: whether they train or validate.
+        mode: whether they train, or are tested on validation records.
         batch_size: records in a step.
         reduce: what gradients pass before the optimizer, as in :func:`train_step`.
 
@@ -91,7 +115,7 @@ class Steps:
         >>> x = keras.Input((2,), name="x")
         >>> network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(x)})
         >>> network.compile("sgd", loss={"y": "mse"})
-        >>> steps = Steps(network, "validation", batch_size=2)
+        >>> steps = Steps(network, "test", batch_size=2)
         >>> steps(({"x": np.ones((5, 2), "float32")}, {"y": np.ones((5, 1), "float32")})).shape
         (3,)
     """
@@ -99,19 +123,19 @@ class Steps:
     def __init__(
         self,
         network: keras.Model,
-        mode: Literal["train", "validation"],
+        mode: Literal["train", "test"],
         batch_size: int,
         reduce: Callable[[list[Any]], list[Any]] = as_they_are,
     ) -> None:
         self._network = network
-        self._mode = mode
+        self._role = "train" if mode == "train" else "validation"
         self._batch_size = batch_size
         self._step: Callable[[Any], dict[str, Any]] = network.test_step
         if mode == "train":
             self._step = partial(train_step, network, reduce=reduce)
         self._places: list[tuple[int, str]] = []
         self._specs: list[Spec] = []
-        self._run: Callable[..., Any] | None = None
+        self._run: Callable[..., Any]
 
     def __call__(self, data: DataRecord) -> np.ndarray:
         """Run the steps that the records make; the last may be short.
@@ -125,15 +149,16 @@ class Steps:
         Raises:
             RecordError: the records differ from the first in type or number of dimensions.
         """
-        if self._run is None:
+        if not self._places:
             self._places = [(part, name) for part, arrays in enumerate(data) for name in arrays]
-            self._specs = [self._spec(data, *place) for place in self._places]
+            self._specs = [self._open_spec(*place, data) for place in self._places]
             self._run = self._trace(len(data))
         arrays = [data[part][name] for part, name in self._places]
-        if not all(map(_fits, arrays, self._specs)):
-            self._specs = list(map(self._relax, self._places, arrays, self._specs))
+        specs = list(map(self._relaxed, self._places, self._specs, arrays))
+        if specs != self._specs:
+            self._specs = specs
             self._run = self._trace(len(data))
-        losses: np.ndarray = self._run(*map(self._tensor, arrays)).numpy()
+        losses: np.ndarray = self._run(*map(tf.convert_to_tensor, arrays)).numpy()
         return losses
 
     def _trace(self, parts: int) -> Callable[..., Any]:
@@ -142,9 +167,6 @@ class Steps:
         The function takes a flat list of tensors and returns the losses alone: packing dicts
         and computing metrics would cost as much as the step itself in a small network.
         """
-        import tensorflow as tf
-
-        self._tensor = tf.convert_to_tensor
         places, size = self._places, self._batch_size
 
         def step(*tensors: Any) -> Any:
@@ -181,7 +203,7 @@ class Steps:
         concrete: Callable[..., Any] = function.get_concrete_function()
         return concrete
 
-    def _spec(self, data: DataRecord, part: int, name: str) -> Spec:
+    def _open_spec(self, part: int, name: str, data: DataRecord) -> Spec:
         """Shape without the batch, ``None`` where the network leaves it open; and dtype."""
         tensors = self._network.output if part else self._network.input
         known = dict(enumerate(tensors[name].shape))
@@ -192,75 +214,15 @@ class Steps:
         )
         return dims, array.dtype
 
-    def _relax(self, place: tuple[int, str], array: np.ndarray, spec: Spec) -> Spec:
+    def _relaxed(self, place: tuple[int, str], spec: Spec, array: np.ndarray) -> Spec:
         """Leave open the dimensions in which records differ from those before."""
         dims, dtype = spec
-        if len(array.shape) != len(dims) + 1 or array.dtype != dtype:
+        if array.ndim != len(dims) + 1 or array.dtype != dtype:
             part, name = place
             raise RecordError(
-                f"{self._mode} {_PARTS[part]} {name!r}: expected "
+                f"{self._role} {_PARTS[part]} {name!r}: expected "
                 f"({', '.join(map(str, ('batch', *dims)))}) {dtype} as in the first batch, "
                 f"got {array.shape} {array.dtype}; every record must give the same"
             )
-        relaxed = (
-            dim if dim == now else None for dim, now in zip(dims, array.shape[1:], strict=True)
-        )
-        return tuple(relaxed), dtype
-
-
-def _fits(array: np.ndarray, spec: Spec) -> bool:
-    dims, dtype = spec
-    shape = array.shape[1:]
-    return (
-        array.dtype == dtype
-        and len(shape) == len(dims)
-        and all(dim is None or dim == now for dim, now in zip(dims, shape, strict=True))
-    )
-
-
-class Pace:
-    """How many steps to run in one call of TensorFlow.
-
-    More with every call, until a call and the wait for its records take a twentieth of a second,
-    or the records 32 MiB. What is trained does not depend on it.
-
-    Args:
-        given: ``solver.steps_per_execution``; if left out, found by measuring.
-        periods: after every so many steps, counted over the training and in each epoch too,
-            somebody needs the network as it then is.
-        done: steps of the training that were done before.
-
-    Example:
-        >>> pace = Pace(given=16, periods=[10])
-        >>> steps = []
-        >>> for batch in (0, 10, 0, 3, 10):  # in an epoch of 17
-        ...     steps.append(pace.steps(batch))
-        ...     pace.measure(min(steps[-1], 17 - batch), 0.0, ())
-        >>> steps
-        [10, 10, 3, 7, 3]
-    """
-
-    def __init__(
-        self, given: int | None = None, periods: Sequence[int] = (), done: int = 0
-    ) -> None:
-        self._steps = given or 1
-        self._grows = given is None
-        self._periods = periods
-        self._done = done
-
-    def steps(self, batch: int) -> int:
-        """How many steps to run now, at most, after so many batches of an epoch."""
-        counts = (self._done, batch)
-        ends = (period - count % period for period in self._periods for count in counts)
-        return min([self._steps, *ends])
-
-    def measure(self, steps: int, seconds: float, data: DataRecord) -> None:
-        """Learn from a call: its steps, what it took with the wait for its records, and these."""
-        self._done += steps
-        if not self._grows or steps < self._steps:
-            return
-        size = sum(array.nbytes for part in data for array in part.values())
-        if seconds < _ENOUGH_SECONDS / 2 and size < _MOST_BYTES / 2:
-            self._steps = min(2 * steps, _MOST_STEPS)
-        elif seconds > 2 * _ENOUGH_SECONDS:
-            self._steps = max(1, steps // 2)
+        pairs = zip(dims, array.shape[1:], strict=True)
+        return tuple(dim if dim == now else None for dim, now in pairs), dtype

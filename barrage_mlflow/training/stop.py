@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import threading
@@ -17,7 +16,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 _SHELLS = {"bash", "dash", "sh"}
 _INTERVAL = 0.5
-"""Seconds between two looks at whether the parent is still there."""
+"""Seconds between two looks at whether MLflow is still there."""
 
 
 class StopRequest(AbstractContextManager["StopRequest"]):
@@ -115,26 +114,21 @@ def stop_with_mlflow() -> None:
     """
     if not os.environ.get("MLFLOW_RUN_ID"):
         return
-    parents = [os.getppid()]
+    process = os.getppid()
     # MLflow calls a shell, which may stay between the two.
-    while _read(parents[-1], "comm").strip() in _SHELLS and (above := _parent(parents[-1])):
-        parents.append(above)
-    if "mlflow" in _read(parents[-1], "cmdline"):
-        threading.Thread(target=_watch, args=(parents,), name="parent", daemon=True).start()
+    while _read(process, "comm").strip() in _SHELLS:
+        # Behind the name, which is in brackets and may be anything: state, parent …
+        fields = _read(process, "stat").rpartition(")")[2].split()
+        process = int(fields[1]) if fields else 0
+    if "mlflow" in _read(process, "cmdline"):
+        threading.Thread(target=_watch, args=(process,), name="parent", daemon=True).start()
 
 
-def _watch(parents: list[int]) -> None:
-    while os.getppid() == parents[0] and all(
-        _parent(child) == parent for child, parent in itertools.pairwise(parents)
-    ):
+def _watch(process: int) -> None:
+    # One that has died, and that nobody has asked for its status yet, has an empty command line.
+    while "mlflow" in _read(process, "cmdline"):
         time.sleep(_INTERVAL)
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _parent(process: int) -> int | None:
-    # Behind the name, which is in brackets and may be anything: state, parent …
-    fields = _read(process, "stat").rpartition(")")[2].split()
-    return int(fields[1]) if fields else None
 
 
 def _read(process: int, name: str) -> str:

@@ -6,12 +6,12 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.config import code_modules
 from barrage_mlflow.dataset import Records
@@ -32,7 +32,7 @@ from barrage_mlflow.training.prepare import (
 from barrage_mlflow.training.progress import progress_callback
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import folder as artifacts
-from barrage_mlflow.workspace.begun import begun_config
+from barrage_mlflow.workspace.changes import begun_config
 from barrage_mlflow.workspace.record import Dataset, now
 from barrage_mlflow.workspace.workspace import Workspace
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import keras
 
     from barrage_mlflow.services import Checkpoint
+    from barrage_mlflow.tracking.publisher import Publisher
 
 Config = Mapping[str, Any]
 
@@ -48,30 +49,6 @@ logger = logging.getLogger(__name__)
 _SEEDS = 2**31
 _EXAMPLE_RECORDS = 5
 """Records in the packaged model's input example."""
-
-
-class Publisher(Protocol):
-    """Brings an MLflow run up to an artifact folder."""
-
-    def following(self, work: Workspace) -> AbstractContextManager[None]:
-        """Open the run, follow the folder, and publish all of it at the end.
-
-        Args:
-            work: a training that was begun. Its status is final when the block ends.
-
-        Raises:
-            TrackingError: MLflow cannot be reached when the block begins, or refuses something.
-        """
-
-    def publish(self, work: Workspace) -> None:
-        """Publish all that the run of a training that is over lacks.
-
-        Args:
-            work: a training whose status is final.
-
-        Raises:
-            TrackingError: MLflow cannot be reached, or refuses something.
-        """
 
 
 @dataclass(frozen=True)
@@ -146,7 +123,7 @@ def train(
             datasets, code = describe_sets(sets), find_code(resolved)
         with Workspace(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
-            if work.is_finished and not changes:
+            if work.record.is_finished and not changes:
                 return _complete(work, request, publisher)
             values = {**_given(request), "datasets": datasets, "tags": tags or {}}
             work.begin(document, resolved, code, changes, values)
@@ -156,16 +133,18 @@ def train(
                 if publisher:
                     logger.info("MLflow run %s of %s", work.record.run_id, work.record.tracking_uri)
                 with stop.at_once():
+                    from barrage_mlflow.services import report_callback
                     from barrage_mlflow.training.epochs import train_epochs
 
                     checkpoint = _find_checkpoint(work)
                     plan = prepare(resolved, sets, work.transformer)
                     write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
-                further = [*callbacks, *([progress_callback(progress)] if progress else [])]
-                with _drawn(work):
-                    best_epoch, network = train_epochs(
-                        plan, folder, work.history, further, checkpoint, stop
-                    )
+                further = [*callbacks, report_callback(work.history, folder)]
+                if progress:
+                    further.append(progress_callback(progress))
+                best_epoch, network = train_epochs(
+                    plan, folder, work.history, further, checkpoint, stop
+                )
                 with stop.at_once():
                     package(plan, network, work, process)
                 work.update(best_epoch=best_epoch)
@@ -241,18 +220,6 @@ def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelPro
     prove(process, model, scores, again, [folder, Path.cwd(), *homes])
 
 
-@contextmanager
-def _drawn(work: Workspace) -> Iterator[None]:
-    """Draw the learning curves when the epochs are over, also where they broke off."""
-    from barrage_mlflow.services import write_learning_curves
-
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # the disk is full, and may be why
-            write_learning_curves(work.history, work.folder / artifacts.LEARNING_CURVES)
-
-
 def _find_checkpoint(work: Workspace) -> Checkpoint | None:
     """Find what to go on from, and clear away what was made after it."""
     from barrage_mlflow.services import find_checkpoint
@@ -264,7 +231,7 @@ def _find_checkpoint(work: Workspace) -> Checkpoint | None:
         return None
     place = f"epoch {checkpoint.epochs + 1}, batch {checkpoint.batch + 1}"
     logger.info("going on at %s, from %s", place, checkpoint.path)
-    work.set_tag("barrage.resumed_at", place)
+    work.update(tags={**work.record.tags, "barrage.resumed_at": place})
     return checkpoint
 
 

@@ -1,4 +1,4 @@
-"""Python code that goes along with a model: which files it is, copied, and compared."""
+"""The files of Python code that goes along with a model, copied; and fingerprints of files."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def copy_code(paths: Iterable[Path], folder: Path) -> None:
         shutil.copyfile(path, copy)
 
 
-def digest_code(path: Path) -> str:
-    """A fingerprint of a module's file or a package's folder.
+def digest_files(path: Path) -> str:
+    """A fingerprint of a file, or of a folder's files and their names.
 
     Example:
         >>> import fractions, os
-        >>> digest_code(Path(fractions.__file__)) == digest_code(Path(os.__file__))
+        >>> digest_files(Path(fractions.__file__)) == digest_files(Path(os.__file__))
         False
     """
     hashed = hashlib.sha256()

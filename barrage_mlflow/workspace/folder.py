@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import secrets
 from datetime import datetime
 from pathlib import Path
@@ -67,8 +66,6 @@ REPORT = "training_report.csv"
 NETWORK_SUMMARY = "network_summary.txt"
 LEARNING_CURVES = "learning_curves.png"
 
-_CHECKPOINT = re.compile(r"step-(\d+)\.npz")
-
 
 def default_folder() -> Path:
     """Name a new artifact folder for a training whose user named none.
@@ -87,9 +84,7 @@ def resume_checkpoints(folder: Path) -> list[Path]:
         >>> resume_checkpoints(Path("nowhere"))
         []
     """
-    steps = {path: checkpoint_step(path.name) for path in folder.glob("step-*.npz")}
-    found = [path for path, step in steps.items() if step >= 0]
-    return sorted(found, key=steps.__getitem__, reverse=True)
+    return sorted(folder.glob(f"step-{'[0-9]' * 9}.npz"), reverse=True)
 
 
 def checkpoint_name(step: int) -> str:
@@ -99,18 +94,7 @@ def checkpoint_name(step: int) -> str:
         >>> checkpoint_name(1234)
         'step-000001234.npz'
     """
-    return f"step-{step:09d}.npz"
-
-
-def checkpoint_step(name: str) -> int:
-    """How many batches a resume checkpoint is of, by its file name; -1 for other files.
-
-    Example:
-        >>> checkpoint_step("step-000001234.npz"), checkpoint_step("note.txt")
-        (1234, -1)
-    """
-    found = _CHECKPOINT.fullmatch(name)
-    return int(found[1]) if found else -1
+    return f"step-{step:09}.npz"
 
 
 def check_free(folder: Path) -> None:

@@ -75,7 +75,10 @@ class History:
         Raises:
             OSError: the file cannot be written.
         """
-        self._epochs = {step: epoch for step, epoch in self._epochs.items() if step <= epochs}
+        kept = {step: epoch for step, epoch in self._epochs.items() if step <= epochs}
+        if kept == self._epochs:
+            return
+        self._epochs = kept
         with written_whole(self._path) as partial:
             partial.write_text("".join(map(_line, self.epochs())), "utf-8")
         self._torn = False

@@ -40,8 +40,6 @@ def locked(folder: Path, patience: float = 0) -> Iterator[None]:
         Traceback (most recent call last):
         barrage_mlflow.errors.ArtifactError: ... is in use by process ...; wait until it ends, ...
     """
-    if folder.is_file():
-        raise ArtifactError(f"{folder}: expected a folder, got a file")
     path = folder / artifacts.LOCK
     deadline = time.monotonic() + patience
     try:
@@ -70,26 +68,18 @@ def _acquired(path: Path, deadline: float) -> IO[str]:
             with file:
                 file.seek(0)
                 owner = file.read().strip() or "another process"
-            if time.monotonic() < deadline:
-                time.sleep(_LOOK)
-                continue
-            raise ArtifactError(
-                f"{path.parent} is in use by {owner}; wait until it ends, or name another folder"
-            ) from None
-        except BaseException:
-            file.close()
-            raise
+            if time.monotonic() >= deadline:
+                raise ArtifactError(
+                    f"{path.parent} is in use by {owner}; wait until it ends, or name another "
+                    "folder"
+                ) from None
+            time.sleep(_LOOK)
+            continue
         # Who held it before removes the file: what was opened may be no longer there.
-        if _is_at(file, path):
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
-            return file
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {socket.gethostname()}")
+                file.flush()
+                return file
         file.close()
-
-
-def _is_at(file: IO[str], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False

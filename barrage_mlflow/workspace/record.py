@@ -79,6 +79,11 @@ class RunRecord:
     version_uri: str | None = None
     published: bool = False
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the training has come to its end, with a packaged model."""
+        return self.best_epoch is not None
+
     def write(self, folder: Path) -> None:
         """Write it to an artifact folder, whole or not at all.
 

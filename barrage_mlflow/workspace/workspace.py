@@ -12,7 +12,7 @@ from typing import Any
 from barrage_mlflow.config import Document
 from barrage_mlflow.errors import ArtifactError, describe_error
 from barrage_mlflow.workspace import folder as artifacts
-from barrage_mlflow.workspace.begun import find_changes, is_finished
+from barrage_mlflow.workspace.changes import find_changes
 from barrage_mlflow.workspace.code_files import copy_code
 from barrage_mlflow.workspace.disk import explain_unwritable
 from barrage_mlflow.workspace.history import History
@@ -65,11 +65,6 @@ class Workspace(AbstractContextManager["Workspace"]):
                 self._end(error)
 
     @property
-    def is_finished(self) -> bool:
-        """Whether the training has come to its end, with a packaged model."""
-        return is_finished(self.folder, self.record)
-
-    @property
     def transformer(self) -> Path:
         """The folder of the fitted transformer."""
         return self.folder / artifacts.MODEL / artifacts.DATA / artifacts.TRANSFORMER
@@ -85,10 +80,6 @@ class Workspace(AbstractContextManager["Workspace"]):
         """
         self.record = replace(self.record, **values)
         self.record.write(self.folder)
-
-    def set_tag(self, name: str, value: str) -> None:
-        """Set a tag of the run."""
-        self.update(tags={**self.record.tags, name: value})
 
     def check_begun(
         self,

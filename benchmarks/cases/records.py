@@ -32,12 +32,12 @@ CONFIG = {
 @contextmanager
 def our_epochs(records: Records, pipeline: Pipeline, workers: int) -> Iterator[Epoch]:
     """The engine's train batches, as a training makes them; its worker processes end with it."""
-    from barrage_mlflow.dataset import ArraySpec, Blocks, Feeder, TrainBatches
+    from barrage_mlflow.dataset import ArraySpec, Batches, Blocks, Feeder
 
     numbers, code = ArraySpec((4,), "float32"), ArraySpec((), "int32")
     specs = {"measurements": numbers, "missing": numbers, "island": code, "sex": code}
     with Feeder(workers) as feeder:
-        train = TrainBatches(records, pipeline, specs, BATCH_SIZE, seed=7, feeder=feeder)
+        train = Batches(records, pipeline, specs, BATCH_SIZE, seed=7, feeder=feeder)
 
         def epoch(index: int) -> Iterator[Any]:
             with closing(Blocks(train.epoch(index))) as blocks:

@@ -179,7 +179,6 @@ def build_all(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> tup
     from barrage_mlflow.model import Objective, build_network
     from barrage_mlflow.services import build_callbacks
     from barrage_mlflow.solver import build_learning_rate_reducer, build_optimizer
-    from barrage_mlflow.workspace.history import History
 
     unclear: list[str] = []
 
@@ -215,8 +214,7 @@ def build_all(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> tup
         optimizer,
     )
     attempt("$.solver.learning_rate_reducer", lambda: build_learning_rate_reducer(config))
-    history = History(Path("artifacts/metrics.jsonl"))
-    attempt("$.services", lambda: build_callbacks(config, Path("artifacts"), history))
+    attempt("$.services", lambda: build_callbacks(config, Path("artifacts")))
     return compiled is not None, unclear
 
 

@@ -2,8 +2,11 @@
 
 import json
 import logging
+import os
 import random
 import re
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,6 +16,7 @@ from loops import history_of, same
 
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.services import BestCheckpoint, Checkpoint, ResumeCheckpoint, find_checkpoint
+from barrage_mlflow.services.checkpoint_file import digest_transformer
 from barrage_mlflow.services.training_state import generator_states, set_generator_states
 
 STEPS = 10
@@ -46,9 +50,13 @@ def find(folder):
     return find_checkpoint(artifact_dir, history_of(artifact_dir))
 
 
-def save(folder, network, step, callbacks=(), **kwargs):
-    checkpoint = Checkpoint.take(network, step, STEPS, step // STEPS, callbacks, **kwargs)
-    return checkpoint.write(folder)
+def take(network, step, callbacks=()):
+    no_transformer = digest_transformer(Path("nowhere"))
+    return Checkpoint.take(network, step, STEPS, step // STEPS, callbacks, no_transformer)
+
+
+def save(folder, network, step, callbacks=()):
+    return take(network, step, callbacks).write(folder)
 
 
 def values(network):
@@ -63,17 +71,9 @@ def test_all_variables_come_back(folder, dtype):
         variable.assign(generator.integers(1, 9, variable.shape))
     saved.stop_training = True
     path = save(folder, saved, 10)
-    other.compile("adam", loss={"y": "mse"})  # its optimizer is not built
 
     found = find(folder)
-    assert (found.path, found.step, found.steps, found.epochs, found.batch, found.stopped) == (
-        path,
-        10,
-        10,
-        1,
-        0,
-        True,
-    )
+    assert (found.path, found.step, found.steps, found.epochs, found.batch) == (path, 10, 10, 1, 0)
     found.restore(other)
 
     assert other.stop_training is True
@@ -127,12 +127,8 @@ def test_the_last_two_are_kept(folder, network):
         save(folder, network, step)
 
     names = {path.name for path in folder.iterdir()}
-    assert names == {
-        "step-000000020.npz",
-        "step-000000031.npz",
-        "notes.txt",
-        "step-of-mine.npz",
-    }
+    kept = {"step-000000020.npz", "step-000000031.npz"}
+    assert names == {*kept, "notes.txt", "step-of-mine.npz"}
     assert (find(folder).epochs, find(folder).batch) == (3, 1)
     # Fewer steps: the epochs have become shorter, or what was newer is damaged.
     save(folder, network, 21)
@@ -140,40 +136,23 @@ def test_the_last_two_are_kept(folder, network):
     assert not (folder / "step-000000031.npz").exists()
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_those_before(folder, network, monkeypatch):
-    save(folder, network, 10)
-
-    def half(file, **arrays):
-        file.write(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(np, "savez", half)
-    with pytest.raises(OSError, match="disk full"):
-        save(folder, network, 20)
-
-    assert [path.name for path in folder.iterdir()] == ["step-000000010.npz"]
+def repr_of(checkpoint):
+    with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
+        return repr((checkpoint, checkpoint.memory))
 
 
-def truncated(content):
-    return content[: len(content) // 2]
-
-
-@pytest.mark.parametrize("damage", [truncated, lambda content: b"", lambda content: b"nothing"])
-def test_a_damaged_one_is_passed_over_with_a_warning(folder, network, caplog, damage):
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_damaged_one_is_passed_over_with_a_warning(folder, network, caplog, share):
     save(folder, network, 10)
     newest = save(folder, network, 20)
-    newest.write_bytes(damage(newest.read_bytes()))
+    os.truncate(newest, int(share * newest.stat().st_size))
 
     with caplog.at_level(logging.WARNING):
         assert find(folder).step == 10
 
-    (record,) = caplog.records
-    assert re.fullmatch(
-        r"resume checkpoint .*step-000000020\.npz is of no use \(.+\); falling back to the one "
-        "before",
-        record.getMessage(),
-        re.DOTALL,
-    )
+    (message,) = caplog.messages
+    assert message.startswith(f"resume checkpoint {newest} is of no use (")
+    assert message.endswith("); falling back to the one before")
 
 
 def test_no_flipped_byte_goes_unnoticed(folder, network):
@@ -189,10 +168,7 @@ def test_no_flipped_byte_goes_unnoticed(folder, network):
         newest.write_bytes(bytes(damaged))
         found = find(folder)
         # A zip file has some things twice: there a flip does no harm.
-        assert found.path == good or (
-            found.memory == whole.memory
-            and same(list(found.arrays.values()), list(whole.arrays.values()))
-        )
+        assert found.path == good or repr_of(found) == repr_of(whole)
 
 
 def test_one_of_more_epochs_than_the_history_is_passed_over(folder, network):
@@ -210,7 +186,7 @@ def test_one_of_more_epochs_than_the_history_is_passed_over(folder, network):
 
 
 def test_one_that_another_version_wrote(folder, network, monkeypatch):
-    monkeypatch.setattr("barrage_mlflow.services.checkpoint._FORMAT", 4)
+    monkeypatch.setattr("barrage_mlflow.services.checkpoint_file._FORMAT", 4)
     save(folder, network, 10)
     monkeypatch.undo()
 
@@ -220,9 +196,8 @@ def test_one_that_another_version_wrote(folder, network, monkeypatch):
 
 def test_a_transformer_that_has_changed_is_found(tmp_path, network):
     transformer = tmp_path / "model" / "data" / "transformer"
-    (transformer / "tables").mkdir(parents=True)
+    transformer.mkdir(parents=True)
     (transformer / "means.npy").write_bytes(b"\x00\x01")
-    (transformer / "tables" / "a.json").write_text("{}")
     resume = ResumeCheckpoint(tmp_path)
     resume.set_model(network)
     resume.begin([], STEPS)
@@ -232,14 +207,8 @@ def test_a_transformer_that_has_changed_is_found(tmp_path, network):
     assert find_checkpoint(tmp_path, history_of(tmp_path)).batch == 3
 
     (transformer / "means.npy").write_bytes(b"\x00\x00")
-    (transformer / "tables" / "a.json").unlink()
 
-    message = (
-        r": the training cannot go on, since model/data/transformer/means\.npy, "
-        r"model/data/transformer/tables/a\.json of its transformer is not as it was written; "
-        r"put it back as it was, or train in a new folder$"
-    )
-    with pytest.raises(ArtifactError, match=message):
+    with pytest.raises(ArtifactError, match="the files of its transformer are not as they were"):
         find_checkpoint(tmp_path, history_of(tmp_path))
 
 
@@ -324,7 +293,7 @@ def test_callbacks_come_back(folder, network):
 
 def test_what_a_callback_goes_on_changing_is_copied(folder, network):
     counter = Counter(count=0)
-    checkpoint = Checkpoint.take(network, 10, STEPS, 1, [counter])
+    checkpoint = take(network, 10, [counter])
     counter.state["count"] = 1
     checkpoint.write(folder)
 
@@ -335,9 +304,7 @@ def test_what_a_callback_goes_on_changing_is_copied(folder, network):
 
 def test_one_is_due_after_minutes(folder, network, monkeypatch):
     now = iter([0.0, 59.0, 61.0, 61.0])
-    monkeypatch.setattr(
-        "barrage_mlflow.services.checkpoint_schedule.time.monotonic", lambda: next(now)
-    )
+    monkeypatch.setattr("barrage_mlflow.services.checkpoint.time.monotonic", lambda: next(now))
     resume = ResumeCheckpoint(folder.parents[1], every_minutes=1)
     resume.set_model(network)
     resume.begin([], STEPS)

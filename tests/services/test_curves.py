@@ -52,14 +52,3 @@ def test_no_epochs_no_picture(tmp_path):
     write_learning_curves(history_of(tmp_path), tmp_path / "curves.png")
 
     assert list(tmp_path.iterdir()) == []
-
-
-def test_pyplot_and_its_settings_are_left_alone(tmp_path):
-    import matplotlib
-    from matplotlib import pyplot
-
-    before = dict(matplotlib.rcParams), pyplot.get_fignums()
-
-    draw(tmp_path, falling(3, "loss"))
-
-    assert (dict(matplotlib.rcParams), pyplot.get_fignums()) == before

@@ -1,8 +1,6 @@
 """Services: what watches over a training."""
 
-import logging
 import math
-import threading
 
 import h5py
 import keras
@@ -13,13 +11,10 @@ from loops import history_of, services
 from barrage_mlflow.errors import ComponentError, ConfigError, TrainingError
 from barrage_mlflow.services import (
     BestCheckpoint,
-    ResumeCheckpoint,
     build_callbacks,
     check_monitors,
     write_report,
 )
-from barrage_mlflow.services.report import TrainingReport
-from barrage_mlflow.services.writer import BackgroundWriter
 
 
 def small_network():
@@ -33,28 +28,19 @@ def small_network():
 # Building
 
 
-def test_every_service_is_there_with_its_params(tmp_path, capfd, caplog):
-    caplog.set_level(logging.INFO)
+def test_every_service_is_there_with_its_params(tmp_path):
     resume_block = {"every_steps": 7, "keep": 3, "in_mlflow": True}
     config = services(tensorboard={"histogram_freq": 2}, resume_checkpoint=resume_block)
 
-    board, best, train, validation, report, resume = build_callbacks(
-        config, tmp_path, history_of(tmp_path)
-    )
+    board, best, train, validation, resume = build_callbacks(config, tmp_path)
 
     assert (board.log_dir, board.histogram_freq) == (str(tmp_path / "tensorboard"), 2)
-    assert (best.path, best.monitor, best.mode) == (
-        tmp_path / "checkpoints" / "best.weights.h5",
-        "val_loss",
-        "min",
-    )
+    assert best.path == tmp_path / "checkpoints" / "best.weights.h5"
+    assert (best.monitor, best.mode) == ("val_loss", "min")
     assert (train.monitor, train.patience, train.mode) == ("loss", 10, "min")
     assert (validation.monitor, abs(validation.min_delta)) == ("val_loss", 1e-5)
-    assert report.path == tmp_path / "training_report.csv"
-    assert isinstance(resume, ResumeCheckpoint)
     assert resume.every_steps == 7
     assert list(tmp_path.iterdir()) == []
-    assert (*capfd.readouterr(), caplog.records) == ("", "", [])
 
 
 @pytest.mark.parametrize("block", ["tensorboard", "train_early_stopping"])
@@ -62,7 +48,7 @@ def test_params_that_keras_refuses_name_their_place(tmp_path, block):
     config = services(**{block: {**services()["services"][block], "patienc": 1}})
 
     with pytest.raises(ComponentError, match=rf"^\$\.services\.{block}: .*'patienc'"):
-        build_callbacks(config, tmp_path, history_of(tmp_path))
+        build_callbacks(config, tmp_path)
 
 
 def test_every_monitor_at_fault_is_named():
@@ -132,7 +118,7 @@ def test_best_weights_are_those_of_the_best_epoch(tmp_path, mode, values, best_e
         assert all(np.all(weights == best_epoch) for weights in each.get_weights())
 
 
-def test_the_file_is_written_of_weights_that_training_goes_on_from(tmp_path):
+def test_the_file_is_written_while_the_network_keeps_its_weights(tmp_path):
     """Also where a layer does not come back from its own config, so that no copy can be made."""
 
     class Uncopied(keras.layers.Dense):
@@ -143,35 +129,13 @@ def test_the_file_is_written_of_weights_that_training_goes_on_from(tmp_path):
     x = keras.Input((2,), name="x")
     network = keras.Model({"x": x}, {"y": Uncopied(1, name="y")(x)})
     network.compile("sgd", "mse")
-    writer, gate = BackgroundWriter(), threading.Event()
-    best = BestCheckpoint(tmp_path / "best.weights.h5", "m", "min", writer)
-    best.set_model(network)
-    network.set_weights([np.full_like(w, 1) for w in network.get_weights()])
+    best = BestCheckpoint(tmp_path / "best.weights.h5", "m", "min")
 
-    writer.submit(lambda: gate.wait(60))
-    best.on_epoch_end(0, {"m": 1.0})
-    network.set_weights([np.full_like(w, 2) for w in network.get_weights()])
-    gate.set()
-    best.on_train_end()
+    run(best, network, [1.0, 2.0])
 
     assert all(np.all(weights == 2) for weights in network.get_weights())
     keras.Model(network.input, network.output).load_weights(best.path)
     assert all(np.all(weights == 1) for weights in network.get_weights())
-
-
-def test_a_resumed_training_writes_the_file_anew(tmp_path):
-    network = small_network()
-    best = BestCheckpoint(tmp_path / "best.weights.h5", "m", "min")
-    best.set_model(network)
-    best.best, best.best_epoch = 0.5, 3
-    best.best_weights = [np.full(v.shape, 3.0) for v in network.variables]
-    best.path.write_bytes(b"damaged")
-
-    best.on_epoch_end(3, {"m": 0.75})
-    best.on_train_end()
-
-    keras.Model(network.input, network.output).load_weights(best.path)
-    assert all(np.all(weights == 3) for weights in network.get_weights())
 
 
 def test_no_best_where_no_value_is_a_number(tmp_path):
@@ -183,50 +147,6 @@ def test_no_best_where_no_value_is_a_number(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(TrainingError, match=r"^no best checkpoint: m was a finite number at no"):
         best.restore()
-
-
-def test_best_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
-    best = BestCheckpoint(tmp_path / "best.weights.h5", "m", "min")
-    run(best, small_network(), [1.0])
-    before = best.path.read_bytes()
-
-    def save_half(model, path):
-        path.write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(keras.Model, "save_weights", save_half)
-    best.on_epoch_end(1, {"m": 0.5})
-    with pytest.raises(OSError, match="disk full"):
-        best.on_train_end()
-
-    assert best.path.read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["best.weights.h5"]
-
-
-def test_best_checkpoint_on_a_metric_that_is_not_there(tmp_path):
-    best = BestCheckpoint(tmp_path / "best.weights.h5", "val_m", "min")
-
-    message = "^best checkpoint: expected a metric 'val_m', got loss, m$"
-    with pytest.raises(TrainingError, match=message):
-        best.on_epoch_end(0, {"loss": 1.0, "m": 2.0})
-
-
-def test_writes_are_done_in_order_and_what_one_raises_comes_out():
-    writer, written, gate = BackgroundWriter(), [], threading.Event()
-
-    def fail():
-        gate.wait(60)
-        raise OSError("disk full")
-
-    writer.submit(lambda: written.append("first"))
-    writer.submit(fail)
-    writer.submit(lambda: written.append("last"))
-    gate.set()
-
-    with pytest.raises(OSError, match="disk full"):
-        writer.flush()
-    writer.flush()
-    assert written == ["first", "last"]
 
 
 # Report
@@ -246,19 +166,3 @@ def test_the_report_has_a_row_an_epoch(tmp_path):
         "1,0.001,1.0,0.3333333333333333,nan\n"
         "2,nan,nan,inf,nan\n"
     )
-
-
-def test_the_report_is_kept_current_while_training(tmp_path, monkeypatch):
-    now = iter([10.0, 10.0, 10.5, 11.0, 11.0, 11.5])
-    monkeypatch.setattr("barrage_mlflow.services.report.time.monotonic", lambda: next(now))
-    history, path = history_of(tmp_path), tmp_path / "report.csv"
-    report = TrainingReport(history, path)
-    rows = []
-    for epoch in range(4):
-        history.add(epoch + 1, {"loss": 1.0})
-        report.on_epoch_end(epoch)
-        rows.append(len(path.read_text().splitlines()) - 1)
-    report.on_train_end()
-
-    assert rows == [1, 1, 3, 3]
-    assert len(path.read_text().splitlines()) - 1 == 4

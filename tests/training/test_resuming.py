@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,23 +150,3 @@ def test_a_training_is_trained_longer_if_that_is_asked_for(
         assert tags["barrage.resumed_anyway"] == "config $.solver.epochs: 3 → 4"
         assert outcome(begun) == outcome(Path("whole"))
         assert resume(begun, config=config) == longer
-
-
-def test_code_that_has_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    Path("made").mkdir()
-    Path("made/__init__.py").touch()
-    text = "from barrage_mlflow.dataset import KeySelector\n\n\nclass Loader(KeySelector): ...\n"
-    Path("made/loaders.py").write_text(text)
-    config = small_config(dataset__loader__import="made.loaders.Loader")
-    kill(OUT, (0, 0), config=config)
-    Path("made/loaders.py").write_text(text + "\n")
-    with pytest.raises(ArtifactError, match=r"\n  code made/loaders\.py: has changed\n"):
-        resume(OUT, config=config)
-
-
-def test_a_folder_of_the_format_before_is_refused(killed: Path) -> None:
-    before = {**asdict(record_of(killed)), "complete": False}
-    (killed / "run.json").write_text(json.dumps(before), "utf-8")
-    with pytest.raises(ArtifactError, match=r"^killed/run\.json: not as this version of Barrage"):
-        resume(killed)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import small_config, small_frame
+from small import small_config
 from trainings import OUT, TRAIN, VALIDATION, Finished, Following, files
 
 from barrage_mlflow import (
@@ -16,7 +16,6 @@ from barrage_mlflow import (
     ComponentError,
     ConfigError,
     RecordError,
-    TrackingError,
     TrainingError,
 )
 from barrage_mlflow.training.train import train
@@ -88,10 +87,6 @@ def fails(
     return raised.value
 
 
-def test_records_that_do_not_fit_fail_the_training() -> None:
-    fails(RecordError, r"^train: no column 'b'", records=TRAIN.drop(columns="b"))
-
-
 def test_nan_in_a_record_fails_the_training() -> None:
     broken = TRAIN.copy()
     broken.loc[55, "b"] = math.nan
@@ -110,15 +105,6 @@ def test_a_loss_that_becomes_nan_fails_the_training() -> None:
         dataset__loader__params__outputs={"label": ["a", "b"]},
     )
     fails(TrainingError, r"epoch 1.*batch [12]", config)
-
-
-def test_a_publisher_that_cannot_begin_fails_the_training() -> None:
-    publisher = Following(error=TrackingError("MLflow does not answer"))
-    with pytest.raises(TrackingError, match="MLflow does not answer"):
-        train(small_config(), TRAIN, VALIDATION, artifact_dir=OUT, publisher=publisher)
-    record = read_record(OUT)
-    assert record is not None
-    assert (record.status, record.error) == ("FAILED", "MLflow does not answer")
 
 
 PARTS = """
@@ -150,13 +136,6 @@ PARTS = """
         def load(self, record):
             if self.mode is RecordMode.SCORE:
                 raise ZeroDivisionError("no targets")
-            return {"x": [record["a"], record["b"]]}, {"label": record["label"]}
-
-
-    class Picky(RecordLoader):
-        def load(self, record):
-            if record["a"] > 2:
-                raise ZeroDivisionError("too large")
             return {"x": [record["a"], record["b"]]}, {"label": record["label"]}
 
 
@@ -231,18 +210,6 @@ def test_what_would_break_after_training_is_found_before(component: str, place: 
 
 
 @pytest.mark.usefixtures("project")
-def test_a_component_keeps_its_own_exception() -> None:
-    data = small_frame(10)
-    data.loc[4, "a"] = 3.0
-    fails(
-        ZeroDivisionError,
-        r"^too large\nin train, record 4, stage load, component parts\.Picky$",
-        small_config(dataset__loader={"import": "parts.Picky"}),
-        data,
-    )
-
-
-@pytest.mark.usefixtures("project")
 def test_postprocess_may_refuse_the_untrained_network_and_the_code_is_kept() -> None:
     config = small_config(
         dataset__transformer={"import": "parts.RefusesUntrained"}, solver__epochs=1
@@ -257,19 +224,3 @@ def test_a_validation_metric_that_is_always_nan_fails_and_keeps_the_checkpoint()
     config = small_config(model__network={"import": "parts.network"})
     fails(TrainingError, r"^no best checkpoint: val_loss was a fin", config)
     assert list((OUT / "checkpoints" / "resume").glob("*.npz"))
-
-
-def test_an_interrupt_in_a_callback_kills_the_training_and_keeps_its_checkpoints() -> None:
-    import keras
-
-    def interrupt(epoch: int, logs: object) -> None:
-        if epoch == 1:
-            raise KeyboardInterrupt
-
-    callback = keras.callbacks.LambdaCallback(on_epoch_end=interrupt)
-    with pytest.raises(KeyboardInterrupt) as error:
-        train(small_config(), TRAIN, VALIDATION, artifact_dir=OUT, callbacks=[callback])
-    assert error.value.__notes__ == ["go on with: --artifact-dir out --resume"]
-    record = read_record(OUT)
-    assert record is not None
-    assert record.status == "KILLED"

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import Call, history
 from small import small_config, small_frame
 from trainings import outcome
 
-from barrage_mlflow import ArtifactError, sync, train
+from barrage_mlflow import ArtifactError, train
 from barrage_mlflow.workspace.disk import explain_unwritable
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
@@ -108,40 +107,3 @@ def test_a_disk_that_is_full_at_any_write_damages_nothing(disk: Disk) -> None:
     disk.mount("64m")
     assert len(told) > len(steps) / 2
     assert [message for message in told if "No space left on device" not in message] == []
-
-
-def protect(folder: Path, sign: str) -> None:
-    """Forbid, with a plus, that files are made in a folder and those in it; root obeys this too."""
-    folders = [str(folder), *(str(path) for path in folder.rglob("*") if path.is_dir())]
-    subprocess.run(["chattr", f"{sign}i", *folders], check=True, capture_output=True)
-
-
-@pytest.fixture
-def protected(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "protected"
-    folder.mkdir()
-    try:
-        protect(folder, "+")
-        protect(folder, "-")
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no folder can be protected here: {error}")
-    try:
-        yield folder
-    finally:
-        protect(folder, "-")
-
-
-@pytest.mark.slow
-def test_a_folder_that_is_no_longer_to_be_written_to(protected: Path) -> None:
-    whole = train(small_config(), TRAIN, VALIDATION, artifact_dir="whole")
-    out = protected / "out"
-    call = Call(0, lambda: protect(out, "+"))
-    with pytest.raises(ArtifactError, match=r"a file could not be written \(.*not permitted"):
-        train(small_config(), TRAIN, VALIDATION, artifact_dir=out, callbacks=[call])
-    protect(out, "-")
-    result = train(small_config(), TRAIN, VALIDATION, artifact_dir=out, resume=True)
-    assert outcome(out) == outcome(Path("whole"))
-    assert result.run_id is not None
-    assert whole.run_id is not None
-    assert history(result.run_id) == history(whole.run_id)
-    assert sync(out) == result.run_id

@@ -1,4 +1,4 @@
-"""What was begun in artifact folders: what it was, whether it has finished, what has changed."""
+"""What was begun in an artifact folder, and what has changed since."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.config.diff import diff_configs
-from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.code_files import code_files
-from barrage_mlflow.workspace.record import Dataset, RunRecord, read_record
+from barrage_mlflow.workspace.record import Dataset, read_record
 
 Config = Mapping[str, Any]
 
@@ -63,65 +62,6 @@ def find_changes(
             if digests.get(dataset.name, dataset.digest) != dataset.digest
         ),
     ]
-
-
-def is_finished(folder: Path, record: RunRecord) -> bool:
-    """Whether a training has come to its end, with a packaged model.
-
-    Args:
-        folder: the artifact folder.
-        record: what is in its ``run.json``.
-
-    Example:
-        >>> is_finished(Path("nowhere"), RunRecord(best_epoch=3))
-        False
-    """
-    return record.best_epoch is not None and (folder / artifacts.MODEL / "MLmodel").exists()
-
-
-def find_unfinished(home: Path) -> Iterator[Path]:
-    """Find the folders of trainings that have not finished, the newest first.
-
-    One whose run in MLflow lacks something has not finished either. What cannot be read is passed
-    over.
-
-    Args:
-        home: the folder of the artifact folders.
-
-    Example:
-        >>> list(find_unfinished(Path("nowhere")))
-        []
-    """
-    for folder, record in _records(home):
-        is_published = record.published or record.run_id is None
-        if begun_config(folder) and not (is_finished(folder, record) and is_published):
-            yield folder
-
-
-def find_run(home: Path, run_id: str) -> Path | None:
-    """Find the folder where an MLflow run was trained or fetched to.
-
-    Args:
-        home: the folder of the artifact folders.
-        run_id: MLflow's id of the run.
-
-    Example:
-        >>> find_run(Path("nowhere"), "1f0c") is None
-        True
-    """
-    return next((folder for folder, record in _records(home) if record.run_id == run_id), None)
-
-
-def _records(home: Path) -> Iterator[tuple[Path, RunRecord]]:
-    """Every artifact folder that can be read, with its record; the one last written to first."""
-    times = {path: path.stat().st_mtime for path in home.glob(f"*/{artifacts.RUN}")}
-    for path in sorted(times, key=times.__getitem__, reverse=True):
-        try:
-            record = read_record(path.parent)
-        except ArtifactError:
-            continue
-        if record is not None:
-            yield path.parent, record
 
 
 def _changed_code(kept: Iterable[Path], code: Iterable[Path]) -> Iterator[str]:

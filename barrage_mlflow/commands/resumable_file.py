@@ -1,4 +1,4 @@
-"""A file that is made of many parts, and goes on after a kill where it was.
+"""The file of scores: it is made of many parts, and goes on after a kill where it was.
 
 Until it is whole, all of it lies in a folder beside its name::
 
@@ -161,20 +161,16 @@ def _progress(folder: Path, about: Mapping[str, Any]) -> tuple[int, int]:
     path = folder / _PROGRESS
     if not path.exists():
         return 0, 0
-    changed: list[str] = []
-    try:
+    why = f"{folder} is damaged"
+    with suppress(ArtifactError, OSError, LookupError, TypeError, AttributeError):
         state = artifacts.read_json(path)
         done, size = int(state["done"]), int(state["bytes"])
         changed = [what for what in about if state["about"].get(what) != about[what]]
-        is_whole = (folder / _ROWS).stat().st_size >= size
-    except (ArtifactError, OSError, LookupError, TypeError, AttributeError):
-        is_whole = False
-    if is_whole and not changed:
-        logger.info("%s records were scored before: going on after them", f"{done:,}")
-        return done, size
-    why = f"{folder} is damaged"
-    if changed:
-        why = f"{' and '.join(changed)} changed since {folder} was begun"
+        if changed:
+            why = f"{' and '.join(changed)} changed since {folder} was begun"
+        elif (folder / _ROWS).stat().st_size >= size:
+            logger.info("%s records were scored before: going on after them", f"{done:,}")
+            return done, size
     logger.warning("starting afresh: %s", why)
     path.unlink()
     return 0, 0

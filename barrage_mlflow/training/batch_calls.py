@@ -1,0 +1,167 @@
+"""Takes the batches of a pass, many in one call of TensorFlow, and calls callbacks' batch hooks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import keras
+import numpy as np
+
+from barrage_mlflow.dataset import Blocks, DataRecord, cut, length
+from barrage_mlflow.training.steps import Steps
+
+if TYPE_CHECKING:
+    from barrage_mlflow.model import Objective
+
+_ENOUGH_SECONDS = 0.05
+"""A call this long hides what it costs to make; callbacks and Ctrl-C need not wait longer."""
+_MOST_BYTES = 1 << 25
+"""What the records of one call may take."""
+_MOST_STEPS = 4096
+
+
+class BatchCalls:
+    """Runs batches, many in one call, after which the hooks of each get its own loss.
+
+    A call has more batches than the one before, until it and the wait for its records take a
+    twentieth of a second, or the records 32 MiB. What is trained does not depend on it.
+
+    A callback that looks at the network in ``on_…_batch_begin`` or ``on_…_batch_end``, or stops
+    the training there, needs them between two batches: for one that has such hooks, each batch
+    is a call. A class or object attribute ``batch_period`` is how many batches a callback lets
+    pass between two that matter to it, counted in each epoch or over the training, or that none
+    does (``None``). TensorBoard's is its ``update_freq``.
+
+    Args:
+        network: compiled, the variables of optimizer and metrics made.
+        batch_size: records in a batch.
+        objective: fits targets and sample weights to the losses.
+        callbacks: in the order in which they are called.
+        given: ``solver.steps_per_execution``; None to find it by measuring.
+        mode: whether they train, or are tested: whose hooks are called.
+        every_steps: a further period after which a call has to end.
+        done: batches of the training that were run before.
+
+    Example:
+        >>> class Every100(keras.callbacks.Callback):
+        ...     batch_period = 100
+        ...     def on_train_batch_end(self, batch, logs=None):
+        ...         if (batch + 1) % 100 == 0:
+        ...             self.model.save_weights("last.weights.h5")
+        >>> calls = BatchCalls(  # doctest: +SKIP
+        ...     network, 32, objective, [Every100()], None, "train"
+        ... )
+        >>> losses = calls.run(blocks, batch=0)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        batch_size: int,
+        objective: Objective,
+        callbacks: Iterable[keras.callbacks.Callback],
+        given: int | None,
+        mode: Literal["train", "test"],
+        every_steps: int | None = None,
+        done: int = 0,
+    ) -> None:
+        self._steps = Steps(network, mode, batch_size)
+        self._batch_size = batch_size
+        self._objective = objective
+        begin, end = f"on_{mode}_batch_begin", f"on_{mode}_batch_end"
+        listening = [
+            callback
+            for callback in callbacks
+            if (_has_hook(callback, begin) or _has_hook(callback, end)) and not _is_idle(callback)
+        ]
+        self._begin = [getattr(callback, begin) for callback in listening]
+        self._end = [getattr(callback, end) for callback in listening]
+        periods = {every_steps, *map(_period, listening)}
+        self._periods = [period for period in periods if period is not None]
+        self._count = given or 1
+        self._grows = given is None
+        self._done = done
+
+    def run(self, records: Blocks, batch: int) -> np.ndarray | None:
+        """Run the next batches in one call.
+
+        Args:
+            records: those of the pass that were not run yet.
+            batch: the first of them, from 0 in its epoch.
+
+        Returns:
+            ``(batches,) float32``: the loss after each; None if no records are left.
+        """
+        ends = [period - done % period for period in self._periods for done in (self._done, batch)]
+        began = time.perf_counter()
+        data = records.take(min([self._count, *ends]) * self._batch_size)
+        if data is None:
+            return None
+        for hook in self._begin:
+            hook(batch, {})
+        losses = self._losses(data)
+        self._done += len(losses)
+        if self._grows and len(losses) >= self._count:
+            self._pace(time.perf_counter() - began, data)
+        return losses
+
+    def end(self, batch: int, losses: Sequence[float] | np.ndarray) -> None:
+        """Call the hooks after batches that ran at once, each with its own loss.
+
+        Args:
+            batch: the first of them, from 0.
+            losses: ``(batches,)``, after each.
+        """
+        if not self._end:
+            return
+        for place, loss in enumerate(losses, batch):
+            if place > batch:
+                for hook in self._begin:
+                    hook(place, {})
+            for hook in self._end:
+                hook(place, {"loss": float(loss)})
+
+    def _pace(self, seconds: float, data: DataRecord) -> None:
+        """Learn from a call how many batches the next one is to have."""
+        size = sum(array.nbytes for part in data for array in part.values())
+        if seconds < _ENOUGH_SECONDS / 2 and size < _MOST_BYTES / 2:
+            self._count = min(2 * self._count, _MOST_STEPS)
+        elif seconds > 2 * _ENOUGH_SECONDS:
+            self._count = max(1, self._count // 2)
+
+    def _losses(self, data: DataRecord) -> np.ndarray:
+        conformed = self._conform(data)
+        lengths = {len(array) for part in conformed for array in part.values()}
+        if len(lengths) == 1:
+            return self._steps(conformed)
+        # The weights of a loss that joins the records of a batch are one to the batch.
+        size = self._batch_size
+        batches = [cut(data, start, start + size) for start in range(0, length(data), size)]
+        return np.concatenate([self._steps(self._conform(batch)) for batch in batches])
+
+    def _conform(self, data: DataRecord) -> DataRecord:
+        y, w = self._objective.conform(*data[1:])
+        return (data[0], y) if w is None else (data[0], y, w)
+
+
+def _has_hook(callback: keras.callbacks.Callback, name: str) -> bool:
+    # LambdaCallback puts its functions on the object.
+    own = getattr(callback, name)
+    return getattr(own, "__func__", own) is not getattr(keras.callbacks.Callback, name)
+
+
+def _is_idle(callback: keras.callbacks.Callback) -> bool:
+    """Whether it is a TensorBoard that writes nothing by the batch, as is the default."""
+    if not isinstance(callback, keras.callbacks.TensorBoard):
+        return False
+    # Keras keeps what became of `profile_batch` to itself.
+    return callback.update_freq == "epoch" and not callback._should_trace
+
+
+def _period(callback: keras.callbacks.Callback) -> int | None:
+    if isinstance(callback, keras.callbacks.TensorBoard):
+        return 1 if callback._should_trace else int(callback.update_freq)
+    period: int | None = getattr(callback, "batch_period", 1)
+    return period
