@@ -14,7 +14,7 @@ import pytest
 from mlflow.models import Model
 from runs import history
 
-from barrage_mlflow.tracking import Publisher
+from barrage_mlflow.tracking.publisher import Publisher
 from barrage_mlflow.workspace.record import Dataset, now, read_record
 from barrage_mlflow.workspace.workspace import Workspace
 

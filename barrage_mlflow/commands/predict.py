@@ -162,7 +162,7 @@ def predict(
     if Path(model, artifacts.MODEL).is_dir():
         scorer = Scorer.load(model)
     else:
-        from barrage_mlflow.scoring.pyfunc import load_scorer
+        from barrage_mlflow.pyfunc import load_scorer
 
         scorer = load_scorer(str(model))
     size = batch_size or BATCH_SIZE

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow import tracking
 from barrage_mlflow.errors import PromotionError
 from barrage_mlflow.evaluation.measure import Evaluation, evaluate
-from barrage_mlflow.scoring.pyfunc import load_scorer
+from barrage_mlflow.pyfunc import load_scorer
+from barrage_mlflow.tracking.registry import check_alias, find_holder, find_version, set_alias
 
 _OUTPUT = re.compile(r"\$\.model\.outputs\[(\d+)\]\.(?:(loss)|metrics\[(\d+)\])")
 
@@ -105,9 +105,9 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
         >>> promotion.promoted, promotion.scores  # doctest: +SKIP
         (True, {'4': 0.25, '3': 0.375})
     """
-    tracking.check_alias(alias)
-    name, version = tracking.find_version(model_uri)
-    holder = tracking.find_holder(name, alias)
+    check_alias(alias)
+    name, version = find_version(model_uri)
+    holder = find_holder(name, alias)
     scorers = {
         each: load_scorer(f"models:/{name}/{each}")
         for each in dict.fromkeys([version, holder])
@@ -134,7 +134,7 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
             )
     promotion = Promotion(name, alias, version, holder, metric, best["mode"], scores)
     if promotion.promoted and holder != version:
-        tracking.set_alias(name, alias, version)
+        set_alias(name, alias, version)
     return promotion
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from barrage_mlflow import tracking
 from barrage_mlflow.commands.train import train
 from barrage_mlflow.config import add_project_path, read_config
 from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.tracking import Store
+from barrage_mlflow.tracking.environment import environment_tags
+from barrage_mlflow.tracking.store import Store
 from barrage_mlflow.training.prepare import read_sets
 from barrage_mlflow.training.train import TrainingResult, describe_sets, find_code
 from barrage_mlflow.workspace import folder as artifacts
@@ -108,7 +108,7 @@ def reproduce(
         )
         add_project_path(read_config({}))
         changes = [
-            *_changed_tags(record.tags, tracking.environment_tags(Path.cwd())),
+            *_changed_tags(record.tags, environment_tags(Path.cwd())),
             *find_changes(fetched, config, find_code(config), describe_sets(sets)),
         ]
     result = train(

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from barrage_mlflow import tracking
 from barrage_mlflow.errors import ArtifactError, TrackingError
 from barrage_mlflow.tracking.checkpoints import fetch_training
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
+from barrage_mlflow.tracking.registry import check_alias, check_registrable
 from barrage_mlflow.tracking.runs import settle_run
+from barrage_mlflow.tracking.store import Store
 from barrage_mlflow.training import train as recipe
 from barrage_mlflow.training.prepare import read_document, read_sets, resolve
 from barrage_mlflow.training.stop import StopRequest
@@ -104,55 +105,51 @@ def train(
             "resume needs an artifact_dir (--artifact-dir): the folder of the training"
         )
     with StopRequest() as stop:
-        try:
-            with stop.at_once():
-                _check_request(register, alias, offline)
-                if resume == "auto":
-                    sets = read_sets({"train": records_train, "validation": records_validation})
-                    records_train, records_validation = sets["train"], sets["validation"]
-                    folder = folder or _find_unfinished(config, overrides, sets)
-                    _wait_for(folder)
-                elif isinstance(resume, str):
-                    folder = _find_or_fetch(resume, folder)
-                elif folder and not (resume or resume_anyway or offline):
-                    # A training that was killed there could not end its run itself.
-                    settle_run(folder)
-            project = Path(config).parent if isinstance(config, str | os.PathLike) else Path.cwd()
-            return recipe.train(
-                config,
-                records_train,
-                records_validation,
-                artifact_dir=folder,
-                resume=bool(resume),
-                resume_anyway=resume_anyway,
-                overrides=overrides,
-                callbacks=callbacks,
-                progress=progress,
-                publisher=None if offline else Publisher(),
-                tags={**(tags or {}), **environment_tags(project)},
-                experiment=experiment,
-                run_name=run_name,
-                register=register,
-                alias=alias,
-            )
-        except BaseException as error:
-            tracking.end_project_run(error)
-            raise
+        with stop.at_once():
+            _check_request(register, alias, offline)
+            if resume == "auto":
+                sets = read_sets({"train": records_train, "validation": records_validation})
+                records_train, records_validation = sets["train"], sets["validation"]
+                folder = folder or _find_unfinished(config, overrides, sets)
+                _wait_for(folder)
+            elif isinstance(resume, str):
+                folder = _find_or_fetch(resume, folder)
+            elif folder and not (resume or resume_anyway or offline):
+                # A training that was killed there could not end its run itself.
+                settle_run(folder)
+        project = Path(config).parent if isinstance(config, str | os.PathLike) else Path.cwd()
+        return recipe.train(
+            config,
+            records_train,
+            records_validation,
+            artifact_dir=folder,
+            resume=bool(resume),
+            resume_anyway=resume_anyway,
+            overrides=overrides,
+            callbacks=callbacks,
+            progress=progress,
+            publisher=None if offline else Publisher(),
+            tags={**(tags or {}), **environment_tags(project)},
+            experiment=experiment,
+            run_name=run_name,
+            register=register,
+            alias=alias,
+        )
 
 
 def _check_request(register: str | None, alias: str | None, offline: bool) -> None:
     """Find what MLflow would refuse, before anything is begun."""
     if not offline:
-        tracking.Store()
+        Store()
     if alias is not None:
-        tracking.check_alias(alias)
+        check_alias(alias)
         if register is None:
             raise TrackingError(
                 f"the alias {alias!r} needs a registered model: name one by register "
                 "(--register NAME), or leave the alias out"
             )
     if register is not None and not offline:
-        tracking.check_registrable(register)
+        check_registrable(register)
 
 
 def _find_unfinished(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from barrage_mlflow.dataset import ArraySpec, ColumnSpec, Records, as_specified
 from barrage_mlflow.dataset.records.columns import is_missing, native
 from barrage_mlflow.scoring.network import save_network
-from barrage_mlflow.scoring.pyfunc import LOADER
 from barrage_mlflow.scoring.scorer import output_names
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow.models import ModelSignature
 
+LOADER = "barrage_mlflow.pyfunc"
+"""The module that a packaged model names as its loader: its address, for good."""
 _MLMODEL = "MLmodel"
 _REQUIREMENTS = "requirements.txt"
 _CONDA_ENV = "conda.yaml"

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from barrage_mlflow.tracking.names import plain_text, shorten
+from barrage_mlflow.tracking.limits import plain_text, shorten
 from barrage_mlflow.workspace.record import Dataset
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from barrage_mlflow.errors import ArtifactError, TrackingError, describe_error
 from barrage_mlflow.tracking.checkpoints import SLOTS, newest_checkpoint, send_checkpoint, slots
 from barrage_mlflow.tracking.datasets import dataset_input
 from barrage_mlflow.tracking.environment import GIT_COMMIT
+from barrage_mlflow.tracking.limits import PARAM_LIMIT, batches, legal_name, legal_tags, shorten
 from barrage_mlflow.tracking.logged_model import log_model
-from barrage_mlflow.tracking.names import PARAM_LIMIT, batches, legal_name, legal_tags, shorten
 from barrage_mlflow.tracking.params import flatten_config
 from barrage_mlflow.tracking.registry import register_version
 from barrage_mlflow.tracking.runs import ERROR_TAG, KILLED, RUN_ID, active, end_run, open_run

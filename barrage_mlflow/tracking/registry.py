@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from barrage_mlflow.errors import TrackingError
-from barrage_mlflow.tracking.names import legal_tags
+from barrage_mlflow.tracking.limits import legal_tags
 from barrage_mlflow.tracking.store import Store
 
 _URI = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from barrage_mlflow.errors import TrackingError, describe_error
-from barrage_mlflow.tracking.names import TAG_LIMIT, shorten
+from barrage_mlflow.tracking.limits import TAG_LIMIT, shorten
 from barrage_mlflow.tracking.store import NO_ANSWER, Store
 from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.record import RunRecord, read_record

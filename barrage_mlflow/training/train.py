@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from barrage_mlflow.config import code_modules
 from barrage_mlflow.dataset import Records
+from barrage_mlflow.pyfunc import answer
+from barrage_mlflow.scoring.dependencies import project_code, requirements
 from barrage_mlflow.scoring.package import package_model, save_model
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import prove
-from barrage_mlflow.scoring.pyfunc import answer
 from barrage_mlflow.scoring.scorer import Scorer
-from barrage_mlflow.tracking.dependencies import project_code, requirements
 from barrage_mlflow.training.prepare import (
     Plan,
     prepare,

@@ -27,7 +27,8 @@ from trained import (
 
 import barrage_mlflow
 from barrage_mlflow import ArtifactError, TrackingError
-from barrage_mlflow.tracking import fetch_training, publisher
+from barrage_mlflow.tracking import publisher
+from barrage_mlflow.tracking.checkpoints import fetch_training
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 

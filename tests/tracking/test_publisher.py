@@ -31,8 +31,9 @@ from trained import (
 )
 
 from barrage_mlflow import ArtifactError, RecordError, TrackingError, sync
-from barrage_mlflow.tracking import Publisher, end_project_run, settle_run
+from barrage_mlflow.tracking.publisher import Publisher
 from barrage_mlflow.tracking.registry import find_holder
+from barrage_mlflow.tracking.runs import end_project_run, settle_run
 
 ROOT = Path(__file__).parents[2]
 

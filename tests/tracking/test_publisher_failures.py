@@ -27,7 +27,8 @@ from trained import (
 )
 
 from barrage_mlflow import RecordError, TrackingError, sync
-from barrage_mlflow.tracking import Publisher, publisher
+from barrage_mlflow.tracking import publisher
+from barrage_mlflow.tracking.publisher import Publisher
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -13,8 +13,8 @@ import pytest
 from servers import free_port
 
 from barrage_mlflow.errors import TrackingError
-from barrage_mlflow.tracking import Store, store
-from barrage_mlflow.tracking.store import check_store, shown_uri
+from barrage_mlflow.tracking import store
+from barrage_mlflow.tracking.store import Store, check_store, shown_uri
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barrage_mlflow.tracking.datasets import dataset_input, mlflow_type
-from barrage_mlflow.tracking.names import batches, legal_name, legal_tags, plain_text, shorten
+from barrage_mlflow.tracking.limits import batches, legal_name, legal_tags, plain_text, shorten
 from barrage_mlflow.tracking.params import flatten_config
 from barrage_mlflow.workspace.record import Dataset
 

@@ -19,8 +19,8 @@ from packaging.requirements import Requirement
 from small import small_config, small_frame
 
 from barrage_mlflow import ArtifactError, Scorer, TrainingResult, train
-from barrage_mlflow.scoring.pyfunc import ScoringModel, load_scorer
-from barrage_mlflow.tracking import requirements
+from barrage_mlflow.pyfunc import ScoringModel, load_scorer
+from barrage_mlflow.scoring.dependencies import requirements
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
