@@ -12,7 +12,7 @@ from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import ArtifactError, describe_error
 from barrage_mlflow.scoring.package import LOADER
 from barrage_mlflow.scoring.scorer import Scorer
-from barrage_mlflow.scoring.scores import to_frame, to_plain
+from barrage_mlflow.scoring.scores import to_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,7 @@ def answer(scorer: Scorer, records: Records) -> pd.DataFrame:
             None, and lists and dicts of them.
         Exception: whatever loader and transformer raise, with the place as a note.
     """
-    return to_frame(to_plain(scorer.score(records)))
+    return to_frame(scorer.score(records))
 
 
 def _load_pyfunc(data_path: str) -> ScoringModel:
@@ -80,22 +80,14 @@ def _load_pyfunc(data_path: str) -> ScoringModel:
     Its first request is to take no longer than others: what is made at the first call is made by
     scoring the first record of the input example.
     """
-    folder = Path(data_path).parent
-    scorer = Scorer.load(folder)
-    model = ScoringModel(scorer)
-    example = _input_example(folder)
-    if example is not None:
-        model.predict(example[:1])
-    return model
-
-
-def _input_example(folder: Path) -> Any:
     from mlflow.models import Model
 
-    if not (folder / "MLmodel").exists():
-        return None
-    example: Any = Model.load(str(folder)).load_input_example(str(folder))
-    return example
+    folder = Path(data_path).parent
+    model = ScoringModel(Scorer.load(folder))
+    if (folder / "MLmodel").exists():
+        example: Any = Model.load(str(folder)).load_input_example(str(folder))
+        model.predict(example[:1])
+    return model
 
 
 def load_scorer(model_uri: str) -> Scorer:

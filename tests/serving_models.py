@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from request_parts import FORMATS, JSON_FORMATS, Answer, Column, Model
+from request_parts import FORMATS, Answer, Column, Model
 from servers import free_port
 from serving_parts import COLOURS, FINISHES, PHOTO, encode_photo
 
@@ -80,7 +80,7 @@ def _scalars() -> Project:
         "serving_parts.scalars_network",
         pd.DataFrame(records),
         columns,
-        tuple(JSON_FORMATS),
+        tuple(FORMATS),
     )
 
 
@@ -143,7 +143,7 @@ def train(folder: Path, name: str) -> Trained:
     from barrage_mlflow.scoring.scores import to_frame
 
     project, home = PROJECTS[name](), folder / name
-    if not (home / "out" / "result.json").exists():
+    if not (home / "out" / "run.json").exists():
         _train(home, project)
     few = Records.read(home / "train.parquet")[:_GOOD]
     names = [column.name for column in project.columns]
@@ -151,7 +151,7 @@ def train(folder: Path, name: str) -> Trained:
     scorer = Scorer.load(home / "out")
     scores = to_frame(scorer.score(few)).to_dict("records")
     alone = [to_frame(scorer.score(few[n : n + 1])).to_dict("records")[0] for n in range(_GOOD)]
-    model = Model(name, project.columns, records, FORMATS)
+    model = Model(name, project.columns, records, tuple(FORMATS))
     return Trained(model, project.must_take, home / "out" / "model", scores, alone)
 
 
@@ -238,24 +238,16 @@ class Server(AbstractContextManager["Server"]):
         """How many tracebacks the server has logged."""
         return self._log.read_bytes().count(b"Traceback (most recent call last)")
 
-    def send(self, wire: bytes, is_whole: bool = True) -> Answer:
-        """Send the bytes of a request over a connection of its own, and wait for the answer.
-
-        Args:
-            wire: the bytes.
-            is_whole: whether they end as HTTP wants them to; else nothing follows, openly.
-        """
+    def send(self, wire: bytes) -> Answer:
+        """Send the bytes of a request over a connection of its own, and wait for the answer."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
                 # A server that refuses a request early closes while it is still being sent.
                 with suppress(ConnectionError):
                     connection.sendall(wire)
-                    if not is_whole:
-                        connection.shutdown(socket.SHUT_WR)
                 response = http.client.HTTPResponse(connection)
                 response.begin()
-                content_type = response.headers.get("Content-Type", "")
-                return Answer(response.status, content_type, response.read())
+                return Answer(response.status, response.read())
         except (OSError, http.client.HTTPException):
             return Answer(None)
 

@@ -85,7 +85,7 @@ def reproduce(
         packages, commit, code and records are as they were
         identical: every metric of 40 epochs
     """
-    store = Store(existing=True)
+    store = Store()
     run = store.read_run(run_id)
     place = run.info.experiment_id
     experiment = store.call("read the experiment", store.client.get_experiment, place)
@@ -146,7 +146,11 @@ def _changed_tags(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 def _values(store: Store, run_id: str) -> History:
     metrics = store.read_metrics(store.read_run(run_id))
-    return {(metric.key, metric.step): metric.value for metric in metrics}
+    return {
+        (metric.key, metric.step): metric.value
+        for metric in metrics
+        if not metric.key.startswith("system/")  # what MLflow measures of the machine
+    }
 
 
 def _compare(then: History, now: History, finished: bool) -> tuple[int, str]:

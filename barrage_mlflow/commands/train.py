@@ -13,7 +13,6 @@ from barrage_mlflow.tracking.checkpoints import fetch_training
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
 from barrage_mlflow.tracking.registry import check_alias, check_registrable
-from barrage_mlflow.tracking.runs import settle_run
 from barrage_mlflow.tracking.store import Store
 from barrage_mlflow.training import train as recipe
 from barrage_mlflow.training.prepare import read_document, read_sets, resolve
@@ -114,9 +113,6 @@ def train(
                 _wait_for(folder)
             elif isinstance(resume, str):
                 folder = _find_or_fetch(resume, folder)
-            elif folder and not (resume or resume_anyway or offline):
-                # A training that was killed there could not end its run itself.
-                settle_run(folder)
         project = Path(config).parent if isinstance(config, str | os.PathLike) else Path.cwd()
         return recipe.train(
             config,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,23 +26,6 @@ if TYPE_CHECKING:
 _COUNT = 5
 
 
-@dataclass(frozen=True)
-class Rehearsal:
-    """What scoring a few records with the untrained network has shown.
-
-    Attributes:
-        columns: the columns that scoring reads.
-        scores: what ``postprocess`` handed out, arrays ``(records, ...)`` by output.
-
-    Example:
-        >>> Rehearsal([], {"y": np.zeros((5, 1))}).scores["y"].shape
-        (5, 1)
-    """
-
-    columns: list[ColumnSpec]
-    scores: Arrays
-
-
 def rehearse(
     config: Mapping[str, Any],
     network: keras.Model,
@@ -51,7 +33,7 @@ def rehearse(
     transformer_folder: Path,
     records: Records,
     count: int = _COUNT,
-) -> Rehearsal:
+) -> tuple[list[ColumnSpec], Arrays]:
     """Score a few records with the untrained network, to find now what would break at the end.
 
     A loader that fails without targets or a ``postprocess`` that breaks is found here. The network
@@ -64,6 +46,10 @@ def rehearse(
         transformer_folder: where the fitted transformer was saved.
         records: train records.
         count: how many of them to score.
+
+    Returns:
+        The columns that scoring reads, and the scores after ``postprocess``, arrays
+        ``(records, ...)`` by output.
 
     Raises:
         RecordError: a record cannot be loaded or fed to the network.
@@ -83,7 +69,7 @@ def rehearse(
     failures = []
     for attempt in (scores, mild):
         try:
-            return Rehearsal(columns, pipeline.postprocess(attempt, few))
+            return columns, pipeline.postprocess(attempt, few)
         except Exception as error:
             failures.append(error)
     failures[0].add_note("found before training, on scores of the untrained network")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,16 +17,8 @@ _DIGEST_LIMIT = 36
 _SCHEMA_LIMIT = 1_000_000
 _SOURCE_LIMIT = 60_000
 
-# What MLflow calls a column of a dtype; the first pattern that matches, else "string".
-_TYPES = (
-    (r"bool", "boolean"),
-    (r"u?int(8|16)|int32|integer", "integer"),
-    (r"u?int(32|64)", "long"),
-    (r"float(16|32)", "float"),
-    (r"float64|double|decimal", "double"),
-    (r"datetime|timestamp|date", "datetime"),
-    (r"bytes|binary", "binary"),
-)
+_TYPES = {"int64": "long", "float64": "double", "bool": "boolean"}
+"""What MLflow calls a column of a dtype; else it is ``"string"``."""
 _LOCAL_SCHEMES = ("", "file")
 
 
@@ -48,7 +39,7 @@ def dataset_input(dataset: Dataset) -> DatasetInput:
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
     specs = [
-        {"type": mlflow_type(dtype), "name": plain_text(column), "required": True}
+        {"type": _TYPES.get(dtype, "string"), "name": plain_text(column), "required": True}
         for column, dtype in dataset.columns.items()
     ]
     schema = json.dumps({"mlflow_colspec": specs})
@@ -63,18 +54,6 @@ def dataset_input(dataset: Dataset) -> DatasetInput:
             profile=json.dumps({"num_rows": dataset.rows, "num_columns": len(dataset.columns)}),
         ),
         [entities.InputTag(MLFLOW_DATASET_CONTEXT, dataset.name)],
-    )
-
-
-def mlflow_type(dtype: str) -> str:
-    """Return MLflow's name of a column's type.
-
-    Example:
-        >>> mlflow_type("float64"), mlflow_type("object"), mlflow_type("boolean")
-        ('double', 'string', 'boolean')
-    """
-    return next(
-        (name for pattern, name in _TYPES if re.match(pattern, dtype, re.IGNORECASE)), "string"
     )
 
 

@@ -23,14 +23,7 @@ def flatten_config(resolved: Mapping[str, Any]) -> dict[str, str]:
         {'solver.epochs': '10', 'solver.optimizer.import': 'Adam', 'solver.optimizer.params': '{}',
          'model.outputs.0.name': 'species', 'model.shape': '[64, 64]'}
     """
-    flat: dict[str, str] = {}
-    for path, value in _walk("", resolved):
-        key, count = path, 1
-        while key in flat:  # {"a.b": 1, "a": {"b": 2}}
-            count += 1
-            key = f"{path}__{count}"
-        flat[key] = value
-    return flat
+    return dict(_walk("", resolved))
 
 
 def _walk(path: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -39,8 +32,8 @@ def _walk(path: str, value: Any) -> Iterator[tuple[str, str]]:
     elif _contains_object(value):
         items = [(str(index), item) for index, item in enumerate(value)]
     else:
-        text = value if isinstance(value, str) else _json(value)
-        yield path, text
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        yield path, value if isinstance(value, str) else text
         return
     for key, item in items:
         yield from _walk(f"{path}.{key}" if path else key, item)
@@ -50,7 +43,3 @@ def _contains_object(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(
         isinstance(item, Mapping) or _contains_object(item) for item in value
     )
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)

@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.errors import ArtifactError, TrackingError, describe_error
-from barrage_mlflow.tracking.checkpoints import SLOTS, newest_checkpoint, send_checkpoint, slots
+from barrage_mlflow.tracking.checkpoints import BEGUN, SLOTS, send_checkpoint, slots
 from barrage_mlflow.tracking.datasets import dataset_input
-from barrage_mlflow.tracking.environment import GIT_COMMIT
 from barrage_mlflow.tracking.limits import PARAM_LIMIT, batches, legal_name, legal_tags, shorten
 from barrage_mlflow.tracking.logged_model import log_model
 from barrage_mlflow.tracking.params import flatten_config
 from barrage_mlflow.tracking.registry import register_version
-from barrage_mlflow.tracking.runs import ERROR_TAG, KILLED, RUN_ID, active, end_run, open_run
-from barrage_mlflow.tracking.store import NO_ANSWER, Store, check_store, shown_uri
+from barrage_mlflow.tracking.runs import KILLED, RUN_ID, active, end_run, open_run, take_error_off
+from barrage_mlflow.tracking.store import NO_ANSWER, Store, check_store, files_in, shown_uri
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.history import Epoch
 from barrage_mlflow.workspace.workspace import Workspace
@@ -39,20 +38,11 @@ _PAUSE = 1.0
 """Seconds between two looks at the folder: each takes a core from the training."""
 _PATIENCE = 30
 """Seconds for which a training that has finished waits for a server that has gone."""
-_KILLED_PATIENCE = 5
-"""Seconds for what MLflow lacks of a training that was interrupted: whoever interrupts may kill."""
 _REST = 20
 """Times as long as sending a resume checkpoint took is waited before the next one is sent."""
 _METRICS, _OTHERS = 1_000, 100
 """Metrics, and params or tags, in a request."""
 
-_BEGUN = (
-    f"{artifacts.CONFIG}.*",
-    artifacts.RESOLVED_CONFIG,
-    artifacts.RUN,
-    f"{artifacts.CODE}/**/*",
-)
-"""Files that are sent when a training begins."""
 _NOT_SENT = (artifacts.MODEL, artifacts.LOCK, artifacts.CACHE, artifacts.CHECKPOINTS)
 """What of the artifact folder is not sent as it is."""
 _BEST_WEIGHTS = f"{artifacts.CHECKPOINTS}/{artifacts.BEST_WEIGHTS}"
@@ -82,7 +72,6 @@ class Publisher:
         self._slots: list[str] = []
         self._checkpoint: tuple[Path, int] | None = None
         self._rested = 0.0
-        self._project_run: str | None = None
         self._left = threading.Event()
         self._problem: Exception | None = None
 
@@ -141,6 +130,7 @@ class Publisher:
         """Find the run of a training, or make it, and read what it has."""
         self._work, self._store = work, Store()
         self._run = run = open_run(self._store, work.record)
+        take_error_off(self._store, run)
         work.update(
             run_id=run.info.run_id,
             experiment_id=run.info.experiment_id,
@@ -162,60 +152,47 @@ class Publisher:
         if opened and opened != run_id:
             act = "tag the run that mlflow run opened"
             self._store.call(act, client.set_tag, opened, RESUMED_RUN_TAG, run_id)
-            self._project_run = opened
-        self._take_error_off()
+            self._store.call(act, client.set_terminated, opened)
         self._publish_begin()
         self._publish_progress()
 
     def _follow(self) -> None:
         """Publish what has become of the training, each second, and all of it at the end."""
         while not self._left.wait(_PAUSE):
-            problem = self._attempt(self._publish_news)
-            if problem and not self._problem:
+            self._attempt(self._publish_news)
+        deadline = time.monotonic() + _PATIENCE * (self._work.record.status == "FINISHED")
+        self._attempt(self._publish_all)
+        while _is_silence(self._problem) and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+            self._attempt(self._publish_all)
+        if self._problem and not _is_silence(self._problem):
+            with suppress(Exception):
+                self._end("FAILED", describe_error(self._problem))
+
+    def _attempt(self, act: Callable[[], object]) -> None:
+        """Do something; keep what prevents it, and warn when that begins and ends."""
+        before = self._problem
+        try:
+            if before or self._left.is_set():
+                check_store(self._store.uri)
+            act()
+            self._problem = None
+        except Exception as error:
+            self._problem = error
+            if not before and not self._left.is_set():
                 logger.warning(
                     "%s\nmeanwhile all is kept in %s, and sent when it does",
-                    describe_error(problem),
+                    describe_error(error),
                     self._work.folder,
                 )
-            self._set_problem(problem)
-        finished = self._work.record.status == "FINISHED"
-        deadline = time.monotonic() + _PATIENCE * finished
-        while problem := self._attempt(self._publish_all):
-            if not _is_silence(problem):
-                self._attempt(lambda: self._end("FAILED", describe_error(problem)))
-                break
-            if time.monotonic() > deadline:
-                break
-            time.sleep(_PAUSE)
-        self._set_problem(problem)
-
-    def _set_problem(self, problem: Exception | None) -> None:
-        if self._problem and not problem:
+        if before and not self._problem:
             logger.warning("MLflow answers again")
-        self._problem = problem
-
-    def _attempt(self, act: Callable[[], object]) -> Exception | None:
-        """Do something; return what prevents it."""
-        try:
-            if self._problem or self._left.is_set():
-                check_store(self._store.uri, retries=0)
-            act()
-        except Exception as error:
-            return error
-        return None
 
     def _leave(self, thread: threading.Thread, error: BaseException | None) -> None:
         """Wait until all is published; report what prevents it."""
         self._left.set()
-        folder, killed = self._work.folder, self._work.record.status == "KILLED"
-        try:
-            thread.join(_KILLED_PATIENCE if killed else None)
-        finally:
-            # Another training may have the folder and the run from here on.
-            self._store.close()
-        problem = self._problem
-        if thread.is_alive():
-            problem = TrackingError(f"MLflow has not taken all within {_KILLED_PATIENCE} s")
+        thread.join()
+        folder, problem = self._work.folder, self._problem
         if problem is None:
             return
         advice = f"it is kept in {folder}; log it to MLflow with: barrage-mlflow sync {folder}"
@@ -231,7 +208,7 @@ class Publisher:
         """Write what has become of a training that goes on."""
         self._publish_progress()
         if not self._files:
-            self._send(_files_of(self._work.folder, *_BEGUN))
+            self._send(files_in(self._work.folder, *BEGUN))
         if self._in_mlflow and time.monotonic() > self._rested:
             began = time.monotonic()
             self._publish_checkpoint()
@@ -248,7 +225,7 @@ class Publisher:
         self._publish_progress()
         if finished:
             self._publish_model()
-        files = _files_of(folder, "**/*")
+        files = files_in(folder, "**/*")
         sent = [name for name in files if name.partition("/")[0] not in _NOT_SENT]
         self._send({name: files[name] for name in [*sent, _BEST_WEIGHTS] if name in files})
         if self._in_mlflow and not finished:
@@ -279,8 +256,6 @@ class Publisher:
         from mlflow.entities import RunTag
 
         tags = legal_tags(self._work.record.tags)
-        if GIT_COMMIT in self._tags:  # MLflow itself may have found another one
-            tags.pop(GIT_COMMIT, None)
         new = {name: value for name, value in tags.items() if self._tags.get(name) != value}
         self._log("tags", [RunTag(*tag) for tag in new.items()])
         self._tags |= new
@@ -321,10 +296,13 @@ class Publisher:
 
     def _publish_checkpoint(self) -> None:
         """Send the newest resume checkpoint to the slot whose turn it is."""
-        checkpoint = newest_checkpoint(self._work.folder)
-        if checkpoint is None:
+        found = artifacts.resume_checkpoints(
+            self._work.folder / artifacts.CHECKPOINTS / artifacts.RESUME
+        )
+        if not found:
             return
         # A checkpoint after the validation replaces that of the same step before it.
+        checkpoint = found[0]
         state = checkpoint, checkpoint.stat().st_mtime_ns
         if state == self._checkpoint:
             return
@@ -343,30 +321,12 @@ class Publisher:
         self._files |= states
 
     def _end(self, status: str, error: str | None = None) -> None:
-        run_id, ended = self._run.info.run_id, self._work.record.ended
-        end_run(self._store, run_id, status, error, ended)
-        if error is None:
-            self._take_error_off()
-        if self._project_run:
-            with suppress(TrackingError):  # it may have been deleted
-                end_run(self._store, self._project_run, status)
-
-    def _take_error_off(self) -> None:
-        if ERROR_TAG in self._tags:
-            delete, run_id = self._store.client.delete_tag, self._run.info.run_id
-            self._store.call("take its error off", delete, run_id, ERROR_TAG)
-            del self._tags[ERROR_TAG]
+        end_run(self._store, self._run.info.run_id, status, error, self._work.record.ended)
 
 
-def _is_silence(problem: Exception) -> bool:
+def _is_silence(problem: Exception | None) -> bool:
     """Whether MLflow does not answer; else it refuses something."""
     return getattr(problem, "error_code", "") == NO_ANSWER
-
-
-def _files_of(folder: Path, *patterns: str) -> dict[str, Path]:
-    """The files in a folder that match a pattern, by their paths there."""
-    paths = (path for pattern in patterns for path in folder.glob(pattern))
-    return {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
 
 
 def _metrics_of(epoch: Epoch) -> list[Metric]:

@@ -118,7 +118,7 @@ def find_version(model_uri: str) -> tuple[str, str]:
         )
     name, number, alias = parts.groups()
 
-    store, act = Store(existing=True), f"find {model_uri}"
+    store, act = Store(), f"find {model_uri}"
     if number is None:
         found = store.call(act, store.client.get_model_version_by_alias, name, alias)
     else:

@@ -6,14 +6,12 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from barrage_mlflow.errors import TrackingError, describe_error
+from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking.limits import TAG_LIMIT, shorten
-from barrage_mlflow.tracking.store import NO_ANSWER, Store
-from barrage_mlflow.workspace.lock import locked
-from barrage_mlflow.workspace.record import RunRecord, read_record
+from barrage_mlflow.tracking.store import Store
+from barrage_mlflow.workspace.record import RunRecord
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -98,29 +96,32 @@ def _find_experiment(store: Store, name: str | None) -> str:
 def active(run: Run) -> Iterator[None]:
     """Make a run the active one of this thread, for whatever a project's own components log.
 
-    ``mlflow.start_run`` would refuse a run outside of the experiment that was set last. Runs that
-    a component opens within it and leaves open are ended with it.
+    ``mlflow.start_run`` would refuse a run outside of the experiment that was set last. As it does,
+    this logs what the process takes of the machine where MLflow is set to.
 
     Example:
         >>> with active(run):  # doctest: +SKIP
         ...     mlflow.log_param("by_a_component", 1)
     """
-    import mlflow
+    from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
     from mlflow.tracking.fluent import ActiveRun, _active_run_stack
 
-    runs, status = _active_run_stack.get(), "FAILED"  # type: ignore[no-untyped-call]
+    runs: list[ActiveRun] = _active_run_stack.get()  # type: ignore[no-untyped-call]
     depth = len(runs)
     runs.append(ActiveRun(run))  # type: ignore[no-untyped-call]
+    monitor = None
+    if MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING.get():
+        with suppress(ImportError):  # MLflow needs psutil for it, but does not bring it along
+            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+            monitor = SystemMetricsMonitor(run.info.run_id, resume_logging=True)
+            monitor.start()
     try:
         yield
-        status = "FINISHED"
     finally:
-        while len(runs) > depth:
-            if runs[-1].info.run_id == run.info.run_id:
-                runs.pop()
-            else:
-                with suppress(Exception):  # it may be of another store
-                    mlflow.end_run(status)
+        del runs[depth:]
+        if monitor:
+            monitor.finish()
 
 
 def end_run(
@@ -147,51 +148,11 @@ def end_run(
         store.call("set tags", client.set_tag, run_id, ERROR_TAG, shorten(error, TAG_LIMIT))
 
 
-def end_project_run(error: BaseException) -> None:
-    """Under ``mlflow run``, end the run that MLflow opened; else do nothing.
-
-    For what goes wrong before the engine has opened its run. Nothing is raised: the error that
-    is at hand matters more.
-
-    Args:
-        error: why; its message becomes a tag. The run is KILLED by a KeyboardInterrupt, FAILED
-            by anything else.
-
-    Example:
-        >>> end_project_run(ValueError("no run is open here"))
-    """
-    silent = isinstance(error, TrackingError) and error.error_code == NO_ANSWER
-    run_id = os.environ.get(RUN_ID)
-    if silent or not run_id:
-        return
-    status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-    try:
-        end_run(Store(), run_id, status, describe_error(error))
-    except TrackingError as problem:
-        error.add_note(f"besides: {problem}")
-
-
-def settle_run(folder: Path) -> None:
-    """Set the run of a training KILLED if its process is gone and could not do it.
-
-    Where MLflow cannot be reached, or has no such run, a warning is logged.
-
-    Args:
-        folder: an artifact folder that another training asks for.
+def take_error_off(store: Store, run: Run) -> None:
+    """Delete the tag that says why a run ended; it goes on, or is ended anew.
 
     Raises:
-        ArtifactError: the folder cannot be read, or a process is training in it.
-
-    Example:
-        >>> settle_run(Path("nowhere"))
+        TrackingError: MLflow cannot be reached.
     """
-    record = read_record(folder)
-    if record is None or record.run_id is None or record.status != "RUNNING":
-        return
-    with locked(folder):
-        try:
-            store = Store()
-            if store.read_run(record.run_id).info.status == "RUNNING":
-                end_run(store, record.run_id, "KILLED", KILLED)
-        except TrackingError as error:
-            logger.warning("%s", error)
+    if ERROR_TAG in run.data.tags:
+        store.call("take its error off", store.client.delete_tag, run.info.run_id, ERROR_TAG)

@@ -117,7 +117,7 @@ def test_what_is_fetched_is_all_that_a_training_needs(caplog: pytest.LogCaptureF
     write(slot_files(run_id)["b.zip"], "cut off")
     fetch_training(run_id, Path("elsewhere"))
     assert Path("elsewhere/checkpoints/resume/step-000000001.npz").exists()
-    assert f"the resume checkpoint resume/b of run {run_id} is damaged" in caplog.messages
+    assert f"resume checkpoint resume/b of run {run_id} is damaged" in caplog.messages
     write(slot_files(run_id)["a.json"], "torn")
     with pytest.raises(ArtifactError, match="has no whole resume checkpoint in MLflow"):
         fetch_training(run_id, Path("nowhere"))

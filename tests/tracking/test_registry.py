@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -83,7 +82,7 @@ def test_aliases_that_mlflow_refuses_are_named(alias: str) -> None:
         check_alias(alias)
 
 
-@pytest.mark.parametrize("alias", ["champion", "v1-b", "new_one", "größe"])
+@pytest.mark.parametrize("alias", ["v1-b", "größe"])
 def test_mlflow_takes_every_other_alias(alias: str) -> None:
     check_alias(alias)
     register_version(logged_model(), "small", alias, {})
@@ -113,12 +112,3 @@ def test_versions_and_aliases_that_are_not_there_are_told() -> None:
             find_version(uri)
     with pytest.raises(TrackingError, match=r"could not read the aliases of 'other': .* not found"):
         find_holder("other", "champion")
-
-
-def test_a_store_that_is_not_there_is_not_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere.db")
-    with pytest.raises(TrackingError, match=r"^there is no MLflow store .*elsewhere\.db: run this"):
-        find_version("models:/small/1")
-    assert not (tmp_path / "elsewhere.db").exists()
