@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import math
 import random
-from collections.abc import Callable
 from typing import Any
 
 from request_parts import (
@@ -22,30 +21,6 @@ from request_parts import (
     Model,
     Request,
 )
-
-# --- A deck of kinds ------------------------------------------------------------------------------
-
-# A named change to a good request, in whatever format chance picks.
-Kind = Callable[[Draw], Request]
-_DECK: list[Kind] = []
-
-
-def _kind(times: int = 1) -> Callable[[Kind], Kind]:
-    """Put a function into the deck, so many times."""
-
-    def put(made: Kind) -> Kind:
-        _DECK.extend([made] * times)
-        return made
-
-    return put
-
-
-def make_request(model: Model, seed: int, number: int) -> Request:
-    """Request ``number`` of a seed: the deck is gone through in a new order in each round."""
-    turn, place = divmod(number, len(_DECK))
-    deck = random.Random(f"{seed} {model.name} round {turn}").sample(_DECK, len(_DECK))
-    return deck[place](Draw(model, random.Random(f"{seed} {model.name} {number}")))
-
 
 # --- One value at fault ---------------------------------------------------------------------------
 
@@ -100,7 +75,6 @@ def _expected(column: Column, cell: str) -> str:
     return {"S": SCORE, "R": REFUSED, "E": EITHER}[letter]
 
 
-@_kind(times=45)
 def _one_value(draw: Draw) -> Request:
     column = draw.column()
     name = draw.pick(list(CELLS))
@@ -111,7 +85,6 @@ def _one_value(draw: Draw) -> Request:
     return draw.request(name, _expected(column, name), draw.form(), records, **where)
 
 
-@_kind(times=6)
 def _value_in_a_list(draw: Draw) -> Request:
     """A list of the right shape with one value of another kind in it, or of a wrong shape."""
     column = draw.column("list", "image")
@@ -135,7 +108,6 @@ def _value_in_a_list(draw: Draw) -> Request:
     return draw.request(f"{name} within", expect, form, records, **where)
 
 
-@_kind(times=5)
 def _broken_base64(draw: Draw) -> Request:
     column = draw.column("photo", "bytes")
     if column is None:
@@ -158,7 +130,6 @@ def _broken_base64(draw: Draw) -> Request:
 # --- Columns and rows -----------------------------------------------------------------------------
 
 
-@_kind(times=2)
 def _good(draw: Draw) -> Request:
     names = [column.name for column in draw.model.columns]
     draw.chance.shuffle(names)
@@ -166,7 +137,6 @@ def _good(draw: Draw) -> Request:
     return draw.request("columns in another order", SCORE, draw.form(), records)
 
 
-@_kind(times=3)
 def _missing_column(draw: Draw) -> Request:
     """Not there at all, under another name, or missing in one of several records."""
     column = draw.column()
@@ -184,7 +154,6 @@ def _missing_column(draw: Draw) -> Request:
     return draw.request("no such column", expect, form, records, columns=(column.name,), row=row)
 
 
-@_kind(times=3)
 def _extra_column(draw: Draw) -> Request:
     records = draw.records()
     cells = [cell for cell, _ in CELLS.values() if not isinstance(cell, Literal)]
@@ -200,7 +169,6 @@ def _extra_column(draw: Draw) -> Request:
     return draw.request("an extra column", expect, form, records)
 
 
-@_kind(times=3)
 def _nested(draw: Draw) -> Request:
     column, records = draw.column(), draw.records()
     row, depth = draw.below(len(records)), 51 + draw.below(200)
@@ -208,3 +176,23 @@ def _nested(draw: Draw) -> Request:
     records[row][column.name] = Literal(pair[0] * depth + "1" + pair[1] * depth)
     where = {"columns": (column.name,), "row": row}
     return draw.request("nested", REFUSED, draw.form(), records, **where)
+
+
+# Each is a named change to a good request, in whatever format chance picks.
+_KINDS = {
+    _one_value: 45,
+    _value_in_a_list: 6,
+    _broken_base64: 5,
+    _good: 2,
+    _missing_column: 3,
+    _extra_column: 3,
+    _nested: 3,
+}
+"""How often each comes."""
+
+
+def make_request(model: Model, seed: int, number: int) -> Request:
+    """Request ``number`` of a seed."""
+    chance = random.Random(f"{seed} {model.name} {number}")
+    (kind,) = chance.choices([*_KINDS], [*_KINDS.values()])
+    return kind(Draw(model, chance))

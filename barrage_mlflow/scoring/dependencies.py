@@ -32,14 +32,14 @@ def requirements(modules: Sequence[str] = ()) -> list[str]:
         ['keras==3...']
     """
     names = set(_SCORING)
-    for source in _project_sources(modules).values():
+    for source in project_code(modules):
         names |= _imports(source)
     owners = metadata.packages_distributions()
     found = {each for name in names - {_ENGINE, "uvloop"} for each in owners.get(name, ())}
     return sorted([*filter(None, map(_pin, found)), _UVLOOP])
 
 
-def project_code(modules: Sequence[str]) -> list[str]:
+def project_code(modules: Sequence[str]) -> list[Path]:
     """Return the files and folders of the project's own code.
 
     Args:
@@ -53,19 +53,15 @@ def project_code(modules: Sequence[str]) -> list[str]:
         >>> project_code(["json", "numpy"])
         []
     """
-    return sorted(str(path) for path in _project_sources(modules).values())
-
-
-def _project_sources(modules: Sequence[str]) -> dict[str, Path]:
-    sources: dict[str, Path] = {}
+    sources = set()
     waiting, seen = {name.partition(".")[0] for name in modules}, {_ENGINE, "__main__"}
     while waiting := waiting - seen:
         name = waiting.pop()
         seen.add(name)
         if source := _source(name):
-            sources[name] = source
+            sources.add(source)
             waiting |= _imports(source)
-    return sources
+    return sorted(sources)
 
 
 def _source(name: str) -> Path | None:

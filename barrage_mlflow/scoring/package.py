@@ -91,9 +91,7 @@ def package_model(
 
     typed = as_specified(example, columns)
     frame = typed.to_frame()[[column.name for column in columns]]
-    for path in folder.iterdir():
-        if path.name != artifacts.DATA:
-            path.unlink() if path.is_file() else shutil.rmtree(path)
+    shutil.rmtree(folder / artifacts.CODE, ignore_errors=True)
     copy_code([Path(__file__).parents[1], *code], folder / artifacts.CODE)
     # MLflow's save_model writes the same, but would put the data folder into another one.
     model = Model(signature=_signature(columns, frame, scores))

@@ -32,7 +32,6 @@ def rehearse(
     input_specs: Mapping[str, ArraySpec],
     transformer_folder: Path,
     records: Records,
-    count: int = _COUNT,
 ) -> tuple[list[ColumnSpec], Arrays]:
     """Score a few records with the untrained network, to find now what would break at the end.
 
@@ -45,7 +44,6 @@ def rehearse(
         input_specs: of the network's inputs.
         transformer_folder: where the fitted transformer was saved.
         records: train records.
-        count: how many of them to score.
 
     Returns:
         The columns that scoring reads, and the scores after ``postprocess``, arrays
@@ -60,10 +58,10 @@ def rehearse(
 
     pipeline = load_pipeline(config, RecordMode.SCORE, transformer_folder)
     columns = describe_columns(pipeline.loader, records)
-    few = as_specified(records[:count], columns)
+    few = as_specified(records[:_COUNT], columns)
     inputs = load_inputs(pipeline, few, input_specs)
     with keras.StatelessScope():  # a state of the network, or of Keras, is changed in here alone
-        scores = network_in_memory(network, output_names(config))(inputs, count)
+        scores = network_in_memory(network, output_names(config))(inputs, _COUNT)
     # An untrained network may give what a trained one does not and postprocess rightly refuses.
     mild = {name: np.full_like(array, 0.5) for name, array in scores.items()}
     failures = []

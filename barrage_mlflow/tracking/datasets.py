@@ -19,7 +19,6 @@ _SOURCE_LIMIT = 60_000
 
 _TYPES = {"int64": "long", "float64": "double", "bool": "boolean"}
 """What MLflow calls a column of a dtype; else it is ``"string"``."""
-_LOCAL_SCHEMES = ("", "file")
 
 
 def dataset_input(dataset: Dataset) -> DatasetInput:
@@ -64,5 +63,4 @@ def _describe_source(source: str) -> tuple[str, dict[str, Any]]:
     scheme = urlsplit(source).scheme
     if scheme in ("http", "https"):
         return "http", {"url": source}
-    # A scheme of one letter is a drive of Windows.
-    return "local" if scheme in _LOCAL_SCHEMES or len(scheme) == 1 else scheme, {"uri": source}
+    return "local" if scheme in ("", "file") else scheme, {"uri": source}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import subprocess
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+
+from barrage_mlflow import __version__
 
 _GIT_TIMEOUT = 10
 """Seconds; a repository on a slow disk must not delay a training."""
@@ -32,7 +33,7 @@ def environment_tags(folder: str | os.PathLike[str]) -> dict[str, str]:
         '3'
     """
     tags = {
-        "barrage.version": str(importlib.import_module("barrage_mlflow").__version__),
+        "barrage.version": __version__,
         "barrage.python": platform.python_version(),
     }
     for package in _PACKAGES:

@@ -12,8 +12,6 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _NAME_LIMIT = 250
-PARAM_LIMIT = 6_000
-"""Characters of a param's value."""
 TAG_LIMIT = 5_000
 """Characters of a tag's value; MLflow takes 8,000 today, servers of older releases 5,000."""
 

@@ -6,9 +6,15 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from barrage_mlflow.tracking.limits import legal_name, shorten
+from barrage_mlflow.workspace import folder as artifacts
+
+_LIMIT = 6_000
+"""Characters of a param's value."""
+
 
 def flatten_config(resolved: Mapping[str, Any]) -> dict[str, str]:
-    """Flatten a config to one param for each value.
+    """Flatten a config to one param for each value, as MLflow takes names and values.
 
     Objects and lists of objects are walked, their keys and positions joined by dots. Strings
     stay bare; every other value, a list of plain values too, is JSON text.
@@ -23,7 +29,10 @@ def flatten_config(resolved: Mapping[str, Any]) -> dict[str, str]:
         {'solver.epochs': '10', 'solver.optimizer.import': 'Adam', 'solver.optimizer.params': '{}',
          'model.outputs.0.name': 'species', 'model.shape': '[64, 64]'}
     """
-    return dict(_walk("", resolved))
+    return {
+        legal_name(path): shorten(value, _LIMIT, artifacts.RESOLVED_CONFIG)
+        for path, value in _walk("", resolved)
+    }
 
 
 def _walk(path: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from barrage_mlflow.errors import ArtifactError, TrackingError, describe_error
 from barrage_mlflow.tracking.checkpoints import BEGUN, SLOTS, send_checkpoint, slots
 from barrage_mlflow.tracking.datasets import dataset_input
-from barrage_mlflow.tracking.limits import PARAM_LIMIT, batches, legal_name, legal_tags, shorten
+from barrage_mlflow.tracking.limits import TAG_LIMIT, batches, legal_name, legal_tags, shorten
 from barrage_mlflow.tracking.logged_model import log_model
 from barrage_mlflow.tracking.params import flatten_config
 from barrage_mlflow.tracking.registry import register_version
-from barrage_mlflow.tracking.runs import KILLED, RUN_ID, active, end_run, open_run, take_error_off
+from barrage_mlflow.tracking.runs import RUN_ID, active, open_run
 from barrage_mlflow.tracking.store import NO_ANSWER, Store, check_store, files_in, shown_uri
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.history import Epoch
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ERROR_TAG = "barrage.error"
 RESUMED_RUN_TAG = "barrage.resumed_run"
+
+KILLED = "the process was killed"
+"""The error of a training whose process could not write one."""
 
 _PAUSE = 1.0
 """Seconds between two looks at the folder: each takes a core from the training."""
@@ -130,12 +134,14 @@ class Publisher:
         """Find the run of a training, or make it, and read what it has."""
         self._work, self._store = work, Store()
         self._run = run = open_run(self._store, work.record)
-        take_error_off(self._store, run)
         work.update(
             run_id=run.info.run_id,
             experiment_id=run.info.experiment_id,
             tracking_uri=shown_uri(self._store.uri),
         )
+        if ERROR_TAG in run.data.tags:
+            delete = self._store.client.delete_tag
+            self._store.call("take its error off", delete, run.info.run_id, ERROR_TAG)
         self._config = artifacts.read_json(work.folder / artifacts.RESOLVED_CONFIG) or {}
         services = self._config.get("services", {})
         self._in_mlflow = services.get("resume_checkpoint", {}).get("in_mlflow", False)
@@ -240,11 +246,7 @@ class Publisher:
         """Write what does not change: params and datasets."""
         from mlflow.entities import Param
 
-        known = self._run.data.params
-        params = {
-            legal_name(name): shorten(value, PARAM_LIMIT, artifacts.RESOLVED_CONFIG)
-            for name, value in flatten_config(self._config).items()
-        }
+        known, params = self._run.data.params, flatten_config(self._config)
         self._log("params", [Param(*param) for param in params.items() if param[0] not in known])
         datasets = [dataset_input(dataset) for dataset in self._work.record.datasets]
         log, run_id = self._store.client.log_inputs, self._run.info.run_id
@@ -321,7 +323,12 @@ class Publisher:
         self._files |= states
 
     def _end(self, status: str, error: str | None = None) -> None:
-        end_run(self._store, self._run.info.run_id, status, error, self._work.record.ended)
+        """Write how the run ended, the status first: whoever interrupts may soon kill."""
+        run_id, client, ended = self._run.info.run_id, self._store.client, self._work.record.ended
+        self._store.call(f"end the run as {status}", client.set_terminated, run_id, status, ended)
+        if error is not None:
+            text = shorten(error, TAG_LIMIT)
+            self._store.call("set tags", client.set_tag, run_id, ERROR_TAG, text)
 
 
 def _is_silence(problem: Exception | None) -> bool:

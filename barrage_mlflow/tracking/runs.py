@@ -6,10 +6,9 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.errors import TrackingError
-from barrage_mlflow.tracking.limits import TAG_LIMIT, shorten
 from barrage_mlflow.tracking.store import Store
 from barrage_mlflow.workspace.record import RunRecord
 
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ERROR_TAG = "barrage.error"
-KILLED = "the process was killed"
-"""The error of a training whose process could not write one."""
 RUN_ID = "MLFLOW_RUN_ID"
 """The variable by which ``mlflow run`` names the run that it opened."""
 
@@ -109,12 +105,14 @@ def active(run: Run) -> Iterator[None]:
     runs: list[ActiveRun] = _active_run_stack.get()  # type: ignore[no-untyped-call]
     depth = len(runs)
     runs.append(ActiveRun(run))  # type: ignore[no-untyped-call]
-    monitor = None
-    if MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING.get():
+    monitor: Any = None
+    if MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING.get():  # type: ignore[no-untyped-call]
         with suppress(ImportError):  # MLflow needs psutil for it, but does not bring it along
-            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+            from mlflow.system_metrics import system_metrics_monitor as metrics
 
-            monitor = SystemMetricsMonitor(run.info.run_id, resume_logging=True)
+            monitor = metrics.SystemMetricsMonitor(  # type: ignore[no-untyped-call]
+                run.info.run_id, resume_logging=True
+            )
             monitor.start()
     try:
         yield
@@ -122,37 +120,3 @@ def active(run: Run) -> Iterator[None]:
         del runs[depth:]
         if monitor:
             monitor.finish()
-
-
-def end_run(
-    store: Store, run_id: str, status: str, error: str | None = None, ended: int | None = None
-) -> None:
-    """Write how a run ended, the status first: whoever interrupts a training may soon kill it.
-
-    Args:
-        store: where the run is.
-        run_id: MLflow's id of the run.
-        status: ``"FINISHED"``, ``"FAILED"`` or ``"KILLED"``.
-        error: why; becomes the tag ``barrage.error``.
-        ended: when, in milliseconds since 1970; now if left out.
-
-    Raises:
-        TrackingError: MLflow cannot be reached.
-
-    Example:
-        >>> end_run(Store(), "1f0c", "FAILED", "train.csv holds no records")  # doctest: +SKIP
-    """
-    act, client = f"end run {run_id} as {status}", store.client
-    store.call(act, client.set_terminated, run_id, status, ended)
-    if error is not None:
-        store.call("set tags", client.set_tag, run_id, ERROR_TAG, shorten(error, TAG_LIMIT))
-
-
-def take_error_off(store: Store, run: Run) -> None:
-    """Delete the tag that says why a run ended; it goes on, or is ended anew.
-
-    Raises:
-        TrackingError: MLflow cannot be reached.
-    """
-    if ERROR_TAG in run.data.tags:
-        store.call("take its error off", store.client.delete_tag, run.info.run_id, ERROR_TAG)

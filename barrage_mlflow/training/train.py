@@ -210,7 +210,7 @@ def describe_sets(sets: Mapping[str, Records]) -> tuple[Dataset, ...]:
 
 def find_code(config: Config) -> list[Path]:
     """Find the files and folders of the project's own code that a resolved config leads to."""
-    return [Path(path) for path in project_code(code_modules(config))]
+    return project_code(code_modules(config))
 
 
 def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelProcess) -> None:

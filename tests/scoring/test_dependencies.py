@@ -29,10 +29,10 @@ def project(tmp_path, monkeypatch):
 
 
 def test_code_is_the_modules_and_what_they_import_beside_them(project, monkeypatch):
-    expected = [str(project / "birds"), str(project / "sibling.py")]
+    expected = [project / "birds", project / "sibling.py"]
     assert project_code(["birds"]) == expected
     assert project_code(["birds.parts.wing", "sibling"]) == expected
-    assert project_code(["spaced"]) == [str(project / "spaced")]
+    assert project_code(["spaced"]) == [project / "spaced"]
     monkeypatch.setitem(sys.modules, "made_up", type(sys)("made_up"))
     others = ["json", "numpy", "keras", "barrage_mlflow", "nowhere_to_be_found", "__main__"]
     assert project_code([*others, "made_up"]) == []

@@ -147,29 +147,6 @@ def test_half_a_character_is_written_as_json_names_it() -> None:
 
 # Files ------------------------------------------------------------------------------------
 
-BATCHES = [
-    {"id": ["a", "b"], "p": np.array([[0.5, 0.25], [1, 2]], np.float32)},
-    {"id": ["c"], "p": np.array([[3, 4]], np.float32)},
-]
-
-
-@pytest.mark.parametrize("kind", ["csv", "json", "jsonl", "parquet"])
-def test_batches_make_one_file(kind: str) -> None:
-    path = written(f".{kind}", *BATCHES)
-    if kind == "csv":
-        assert path.read_text() == 'id,p\na,"[0.5, 0.25]"\nb,"[1.0, 2.0]"\nc,"[3.0, 4.0]"\n'
-        return
-    if kind == "parquet":
-        rows = pq.read_table(path).to_pylist()
-    else:
-        read = path.read_text()
-        rows = json.loads(read if kind == "json" else f"[{','.join(read.splitlines())}]")
-    assert rows == [
-        {"id": "a", "p": [0.5, 0.25]},
-        {"id": "b", "p": [1.0, 2.0]},
-        {"id": "c", "p": [3.0, 4.0]},
-    ]
-
 
 def test_parquet_keeps_types() -> None:
     columns = {

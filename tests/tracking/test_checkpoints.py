@@ -15,7 +15,6 @@ from small import small_config, small_frame
 from trained import (
     IN_MLFLOW,
     files,
-    held,
     interrupt,
     package,
     published,
@@ -130,24 +129,6 @@ TRANSFORMER = "model/data/transformer/vocabulary.json"
 def go_on(work: Any) -> None:
     train_epoch(work, 2)
     raise KeyboardInterrupt("SIGTERM")
-
-
-@pytest.mark.usefixtures("_no_rest")
-def test_a_copy_that_fails_is_sent_later(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise OSError("store is full")
-
-    with published(config=IN_MLFLOW) as work:
-        with monkeypatch.context() as broken:
-            broken.setattr("mlflow.MlflowClient.log_artifact", fail)
-            train_epoch(work, 1)
-            wait_until(lambda: caplog.messages)
-        wait_until(lambda: "step-000000001.npz" in checkpoints_in(run_of()))
-        package(work, 1)
-    assert held(run_of())["status"] == "FINISHED"
-    assert "store is full\nmeanwhile all is kept in out" in caplog.messages[0]
 
 
 # The whole path, through a real training.
