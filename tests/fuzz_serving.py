@@ -19,12 +19,11 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bad_requests import make_request
-from request_parts import FORMATS, Answer, good_request, judge
+from request_parts import Answer, good_request, judge
 from serving_models import PROJECTS, Server, Trained, train
 
 _EVERY = 100
@@ -45,18 +44,19 @@ class Session:
         self._trained = trained
         self._outcomes: Counter[str] = Counter()
         self.faults: list[str] = []
-        taken = tuple(form for form in FORMATS if self._takes(form))
-        self._model = replace(trained.model, formats=taken)
-        self.faults += [f"takes no good {form}" for form in trained.must_take if form not in taken]
+        self._model = trained.model
+        self._check("at the start")
 
     def _takes(self, form: str) -> bool:
         request = good_request(form, self._trained.model.records)
         return _scores(self._server.send(request.wire)) == self._trained.scores
 
     def _check(self, when: str) -> None:
-        forms = self._model.formats or tuple(FORMATS)
-        if not all(map(self._takes, forms)):
-            self.faults.append(f"{when}: a good request is not scored right")
+        self.faults += [
+            f"{when}: good {form} is not scored right"
+            for form in self._model.formats
+            if not self._takes(form)
+        ]
         if not self._server.is_unharmed():
             self.faults.append(f"{when}: the processes are no longer those of the start")
 

@@ -38,7 +38,7 @@ class Project:
         network: its import path.
         records: to train on.
         columns: what it reads.
-        must_take: the formats that the server must take good records in.
+        formats: the formats in which the server takes good records of it.
     """
 
     loader: dict[str, Any]
@@ -46,7 +46,7 @@ class Project:
     network: str
     records: pd.DataFrame
     columns: tuple[Column, ...]
-    must_take: tuple[str, ...]
+    formats: tuple[str, ...]
 
 
 def _scalars() -> Project:
@@ -123,14 +123,12 @@ class Trained:
 
     Attributes:
         model: what requests to it must know.
-        must_take: the formats that the server must take good records in.
         folder: of the packaged model.
         scores: of all good records at once, as JSON has them.
         alone: of each by itself; how float32 is summed up may differ.
     """
 
     model: Model
-    must_take: tuple[str, ...]
     folder: Path
     scores: list[dict[str, Any]]
     alone: list[dict[str, Any]]
@@ -151,8 +149,8 @@ def train(folder: Path, name: str) -> Trained:
     scorer = Scorer.load(home / "out")
     scores = to_frame(scorer.score(few)).to_dict("records")
     alone = [to_frame(scorer.score(few[n : n + 1])).to_dict("records")[0] for n in range(_GOOD)]
-    model = Model(name, project.columns, records, tuple(FORMATS))
-    return Trained(model, project.must_take, home / "out" / "model", scores, alone)
+    model = Model(name, project.columns, records, project.formats)
+    return Trained(model, home / "out" / "model", scores, alone)
 
 
 def _train(home: Path, project: Project) -> None:

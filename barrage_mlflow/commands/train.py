@@ -13,6 +13,7 @@ from barrage_mlflow.tracking.checkpoints import fetch_training
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
 from barrage_mlflow.tracking.registry import check_alias, check_registrable
+from barrage_mlflow.tracking.runs import end_project_run
 from barrage_mlflow.tracking.store import Store
 from barrage_mlflow.training import train as recipe
 from barrage_mlflow.training.prepare import read_document, read_sets, resolve
@@ -104,33 +105,37 @@ def train(
             "resume needs an artifact_dir (--artifact-dir): the folder of the training"
         )
     with StopRequest() as stop:
-        with stop.at_once():
-            _check_request(register, alias, offline)
-            if resume == "auto":
-                sets = read_sets({"train": records_train, "validation": records_validation})
-                records_train, records_validation = sets["train"], sets["validation"]
-                folder = folder or _find_unfinished(config, overrides, sets)
-                _wait_for(folder)
-            elif isinstance(resume, str):
-                folder = _find_or_fetch(resume, folder)
-        project = Path(config).parent if isinstance(config, str | os.PathLike) else Path.cwd()
-        return recipe.train(
-            config,
-            records_train,
-            records_validation,
-            artifact_dir=folder,
-            resume=bool(resume),
-            resume_anyway=resume_anyway,
-            overrides=overrides,
-            callbacks=callbacks,
-            progress=progress,
-            publisher=None if offline else Publisher(),
-            tags={**(tags or {}), **environment_tags(project)},
-            experiment=experiment,
-            run_name=run_name,
-            register=register,
-            alias=alias,
-        )
+        try:
+            with stop.at_once():
+                _check_request(register, alias, offline)
+                if resume == "auto":
+                    sets = read_sets({"train": records_train, "validation": records_validation})
+                    records_train, records_validation = sets["train"], sets["validation"]
+                    folder = folder or _find_unfinished(config, overrides, sets)
+                    _wait_for(folder)
+                elif isinstance(resume, str):
+                    folder = _find_or_fetch(resume, folder)
+            project = Path(config).parent if isinstance(config, str | os.PathLike) else Path.cwd()
+            return recipe.train(
+                config,
+                records_train,
+                records_validation,
+                artifact_dir=folder,
+                resume=bool(resume),
+                resume_anyway=resume_anyway,
+                overrides=overrides,
+                callbacks=callbacks,
+                progress=progress,
+                publisher=None if offline else Publisher(),
+                tags={**(tags or {}), **environment_tags(project)},
+                experiment=experiment,
+                run_name=run_name,
+                register=register,
+                alias=alias,
+            )
+        except BaseException as error:
+            end_project_run(error)
+            raise
 
 
 def _check_request(register: str | None, alias: str | None, offline: bool) -> None:

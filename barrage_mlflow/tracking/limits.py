@@ -65,7 +65,7 @@ def plain_text(text: str) -> str:
 
 
 def shorten(text: str, limit: int, where: str = "") -> str:
-    """Cut a text to a number of characters, and add how much is missing.
+    """Cut a text to a number of characters, and add how many it had.
 
     Args:
         text: any text; what a database cannot store is escaped.
@@ -74,16 +74,11 @@ def shorten(text: str, limit: int, where: str = "") -> str:
 
     Example:
         >>> shorten("a" * 100, 40, "all.json")
-        'aaaaa… (95 more characters in all.json)'
+        'aaaaaaaa… (100 characters in all.json)'
     """
     text = plain_text(text)
-    if len(text) <= limit:
-        return text
-    place = f" in {where}" if where else ""
-    end = f"… ({len(text)} more characters{place})"
-    kept = limit - len(end)
-    end = f"… ({len(text) - kept} more characters{place})"
-    return text[:kept] + end
+    end = f"… ({len(text)} characters{f' in {where}' if where else ''})"
+    return text if len(text) <= limit else text[: limit - len(end)] + end
 
 
 def batches(items: Iterable[T], most: int, text: Callable[[T], str]) -> Iterator[list[T]]:

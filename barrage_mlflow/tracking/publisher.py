@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from barrage_mlflow.errors import ArtifactError, TrackingError, describe_error
 from barrage_mlflow.tracking.checkpoints import BEGUN, SLOTS, send_checkpoint, slots
 from barrage_mlflow.tracking.datasets import dataset_input
-from barrage_mlflow.tracking.limits import TAG_LIMIT, batches, legal_name, legal_tags, shorten
+from barrage_mlflow.tracking.limits import batches, legal_name, legal_tags
 from barrage_mlflow.tracking.logged_model import log_model
 from barrage_mlflow.tracking.params import flatten_config
 from barrage_mlflow.tracking.registry import register_version
-from barrage_mlflow.tracking.runs import RUN_ID, active, open_run
+from barrage_mlflow.tracking.runs import ERROR_TAG, RUN_ID, active, end_run, open_run
 from barrage_mlflow.tracking.store import NO_ANSWER, Store, check_store, files_in, shown_uri
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.history import Epoch
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ERROR_TAG = "barrage.error"
 RESUMED_RUN_TAG = "barrage.resumed_run"
 
 KILLED = "the process was killed"
@@ -323,12 +320,7 @@ class Publisher:
         self._files |= states
 
     def _end(self, status: str, error: str | None = None) -> None:
-        """Write how the run ended, the status first: whoever interrupts may soon kill."""
-        run_id, client, ended = self._run.info.run_id, self._store.client, self._work.record.ended
-        self._store.call(f"end the run as {status}", client.set_terminated, run_id, status, ended)
-        if error is not None:
-            text = shorten(error, TAG_LIMIT)
-            self._store.call("set tags", client.set_tag, run_id, ERROR_TAG, text)
+        end_run(self._store, self._run.info.run_id, status, error, self._work.record.ended)
 
 
 def _is_silence(problem: Exception | None) -> bool:
@@ -346,11 +338,5 @@ def _metrics_of(epoch: Epoch) -> list[Metric]:
 
 
 def _identity(metric: Metric) -> tuple[str, int, str]:
-    """What makes a value of a metric one that the run has already.
-
-    NaN is equal to NaN, and stores keep infinity as the largest number.
-    """
-    value = metric.value
-    if math.isinf(value):
-        value = math.copysign(sys.float_info.max, value)
-    return metric.key, metric.step, repr(value)
+    """What makes a value of a metric one that the run has already; NaN is equal to NaN."""
+    return metric.key, metric.step, repr(metric.value)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from barrage_mlflow.errors import TrackingError
-from barrage_mlflow.tracking.store import Store
+from barrage_mlflow.errors import TrackingError, describe_error
+from barrage_mlflow.tracking.limits import TAG_LIMIT, shorten
+from barrage_mlflow.tracking.store import NO_ANSWER, Store
 from barrage_mlflow.workspace.record import RunRecord
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ERROR_TAG = "barrage.error"
 RUN_ID = "MLFLOW_RUN_ID"
 """The variable by which ``mlflow run`` names the run that it opened."""
 
@@ -120,3 +122,47 @@ def active(run: Run) -> Iterator[None]:
         del runs[depth:]
         if monitor:
             monitor.finish()
+
+
+def end_run(
+    store: Store, run_id: str, status: str, error: str | None = None, ended: int | None = None
+) -> None:
+    """Write how a run ended, the status first: whoever interrupts a training may soon kill it.
+
+    Args:
+        store: where the run is.
+        run_id: MLflow's id of the run.
+        status: ``"FINISHED"``, ``"FAILED"`` or ``"KILLED"``.
+        error: why; becomes the tag ``barrage.error``.
+        ended: when, in milliseconds since 1970; now if left out.
+
+    Raises:
+        TrackingError: MLflow cannot be reached.
+
+    Example:
+        >>> end_run(Store(), "1f0c", "FAILED", "train.csv holds no records")  # doctest: +SKIP
+    """
+    act, client = f"end run {run_id} as {status}", store.client
+    store.call(act, client.set_terminated, run_id, status, ended)
+    if error is not None:
+        store.call("set tags", client.set_tag, run_id, ERROR_TAG, shorten(error, TAG_LIMIT))
+
+
+def end_project_run(error: BaseException) -> None:
+    """Under ``mlflow run``, end the run that MLflow opened; else do nothing.
+
+    For what goes wrong before the engine has opened its run. Nothing is raised: the error that
+    is at hand matters more.
+
+    Args:
+        error: why; its message becomes a tag. The run is KILLED by a KeyboardInterrupt, FAILED
+            by anything else.
+
+    Example:
+        >>> end_project_run(ValueError("no run is open here"))
+    """
+    run_id = os.environ.get(RUN_ID)
+    if run_id and getattr(error, "error_code", "") != NO_ANSWER:
+        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        with suppress(TrackingError):
+            end_run(Store(), run_id, status, describe_error(error))

@@ -6,15 +6,16 @@ repetitions, and a short question when a call has failed, make that seconds.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import posixpath
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from barrage_mlflow.errors import TrackingError
 
@@ -69,7 +70,8 @@ class Store:
             os.environ.setdefault(name, value)
         self.uri = mlflow.get_tracking_uri()
         check_store(self.uri)
-        self.client = self.call("open its store", MlflowClient, self.uri)
+        with _alone_in(self.uri):
+            self.client = self.call("open its store", MlflowClient, self.uri)
 
     def call(self, act: str, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         """Make one call to MLflow.
@@ -258,3 +260,19 @@ def _heart_of(error: Exception) -> str:
     cause = error.__cause__ or error.__context__ or error
     inner = getattr(cause.args[0], "reason", cause) if cause.args else cause
     return str(inner).rpartition(": ")[2]
+
+
+@contextmanager
+def _alone_in(uri: str) -> Iterator[None]:
+    """Keep other trainings from an SQLite database: two that make its tables at once break it."""
+    parts = urlsplit(uri)
+    folder = Path(unquote(parts.path).removeprefix("/")).parent
+    if not parts.scheme.startswith("sqlite") or not folder.is_dir():
+        yield
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from mlflow import MlflowClient
 from runs import history, only_run
 from trained import (
     CONFIG,
-    attempt,
     begun,
     files,
     held,
@@ -32,6 +32,7 @@ from trained import (
 
 from barrage_mlflow import RecordError, TrackingError, sync
 from barrage_mlflow.tracking.registry import find_holder
+from barrage_mlflow.tracking.runs import end_project_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -140,7 +141,7 @@ def test_a_thousand_epochs_take_few_requests(monkeypatch: pytest.MonkeyPatch) ->
         return log(self, run_id, metrics=metrics, **options)
 
     monkeypatch.setattr(MlflowClient, "log_batch", count)
-    with begun() as work, attempt(work):
+    with begun() as work, work.attempt():
         for epoch in range(1, 1_001):
             work.history.add(epoch, {f"m{number}": epoch / 7 for number in range(10)})
         package(work, 1_000)
@@ -244,6 +245,12 @@ def test_the_run_that_mlflow_opened_leads_to_the_one_that_goes_on(project_run: s
     assert run.data.tags["barrage.resumed_run"] == before
 
 
+def test_an_interruption_before_the_run_is_opened_ends_the_project_run(project_run: str) -> None:
+    end_project_run(KeyboardInterrupt())
+    found = mlflow.get_run(project_run)
+    assert (found.info.status, found.data.tags["barrage.error"]) == ("KILLED", "KeyboardInterrupt")
+
+
 def test_a_run_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_RUN_ID", "abc")
     with pytest.raises(TrackingError, match=r"has no run 'abc': correct the ID, or set"):
@@ -273,32 +280,21 @@ def test_what_the_process_takes_of_the_machine_is_logged_where_mlflow_is_set_to(
 
 
 def test_two_threads_train_at_once() -> None:
-    failures: list[Exception] = []
+    def train_in_thread(number: int) -> str:
+        with published(f"out{number}", experiment="birds") as work:
+            for epoch in range(1, 20):
+                train_epoch(work, epoch, loss=number + epoch / 100)
+            mlflow.log_param("component", number)
+            package(work, 1)
+        return str(work.record.run_id)
 
-    def work(number: int) -> None:
-        try:
-            with published(f"out{number}", experiment="birds") as work:
-                for epoch in range(1, 20):
-                    train_epoch(work, epoch, loss=number + epoch / 100)
-                mlflow.log_param("component", number)
-                package(work, 1)
-            results[number] = str(work.record.run_id)
-        except Exception as error:
-            failures.append(error)
-
-    results: dict[int, str] = {}
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    for number, run_id in results.items():
-        assert mlflow.get_run(run_id).data.params["component"] == str(number)
-        assert [value for _, _, value in history(run_id)] == [
-            number + epoch / 100 for epoch in range(1, 20)
-        ]
-        assert held(run_id)["status"] == "FINISHED"
+    with ThreadPoolExecutor() as pool:
+        runs = list(pool.map(train_in_thread, range(2)))
+    for number, run_id in enumerate(runs):
+        found = held(run_id)
+        assert (found["status"], found["params"]["component"]) == ("FINISHED", str(number))
+        expected = [("loss", epoch, number + epoch / 100) for epoch in range(1, 20)]
+        assert found["metrics"] == expected
 
 
 def python(code: str) -> subprocess.Popen[str]:

@@ -20,8 +20,6 @@ from barrage_mlflow.tracking.store import Store, check_store, shown_uri
     ("uri", "shown"),
     [
         ("http://ann:secret@host:5000/a", "http://host:5000/a"),
-        ("http://host:5000", "http://host:5000"),
-        ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
         ("postgresql://ann:secret@host/db", "postgresql://host/db"),
         ("databricks", "databricks"),
     ],
