@@ -74,7 +74,7 @@ def shorten(text: str, limit: int, where: str = "") -> str:
 
     Example:
         >>> shorten("a" * 100, 40, "all.json")
-        'aaaaaaaa… (100 characters in all.json)'
+        'aaaaaaaaaa… (100 characters in all.json)'
     """
     text = plain_text(text)
     end = f"… ({len(text)} characters{f' in {where}' if where else ''})"

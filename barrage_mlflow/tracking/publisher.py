@@ -107,7 +107,9 @@ class Publisher:
                 error = raised
                 raise
             finally:
-                self._leave(thread, error)
+                self._left.set()
+                thread.join()
+                self._finish(error)
 
     def publish(self, work: Workspace) -> None:
         """Write all that the run of a training that is over lacks, and end it.
@@ -160,17 +162,31 @@ class Publisher:
         self._publish_progress()
 
     def _follow(self) -> None:
-        """Publish what has become of the training, each second, and all of it at the end."""
+        """Publish what has become of the training, each second."""
         while not self._left.wait(_PAUSE):
             self._attempt(self._publish_news)
+
+    def _finish(self, error: BaseException | None) -> None:
+        """Publish all of a training that is over; report what prevents it."""
         deadline = time.monotonic() + _PATIENCE * (self._work.record.status == "FINISHED")
         self._attempt(self._publish_all)
         while _is_silence(self._problem) and time.monotonic() < deadline:
             time.sleep(_PAUSE)
             self._attempt(self._publish_all)
-        if self._problem and not _is_silence(self._problem):
+        folder, problem = self._work.folder, self._problem
+        if problem is None:
+            return
+        advice = f"it is kept in {folder}; log it to MLflow with: barrage-mlflow sync {folder}"
+        if not _is_silence(problem):
             with suppress(Exception):
-                self._end("FAILED", describe_error(self._problem))
+                self._end("FAILED", describe_error(problem))
+        if error is not None:
+            error.add_note(f"besides: {describe_error(problem)}; {advice}")
+        elif _is_silence(problem):
+            logger.warning("%s\nthe training is complete; %s", describe_error(problem), advice)
+        else:
+            problem.add_note(f"the training is complete; {advice}")
+            raise problem
 
     def _attempt(self, act: Callable[[], object]) -> None:
         """Do something; keep what prevents it, and warn when that begins and ends."""
@@ -190,22 +206,6 @@ class Publisher:
                 )
         if before and not self._problem:
             logger.warning("MLflow answers again")
-
-    def _leave(self, thread: threading.Thread, error: BaseException | None) -> None:
-        """Wait until all is published; report what prevents it."""
-        self._left.set()
-        thread.join()
-        folder, problem = self._work.folder, self._problem
-        if problem is None:
-            return
-        advice = f"it is kept in {folder}; log it to MLflow with: barrage-mlflow sync {folder}"
-        if error is not None:
-            error.add_note(f"besides: {describe_error(problem)}; {advice}")
-        elif _is_silence(problem):
-            logger.warning("%s\nthe training is complete; %s", describe_error(problem), advice)
-        else:
-            problem.add_note(f"the training is complete; {advice}")
-            raise problem
 
     def _publish_news(self) -> None:
         """Write what has become of a training that goes on."""
