@@ -28,8 +28,10 @@ def import_tensorflow_alone() -> None:
     if "tensorflow" in sys.modules:
         return
     modules: dict[str, Any] = sys.modules
-    modules[_LAST_ACT] = None  # the import of such a name fails
+    # The import of a name that leads to None fails.
+    is_withheld = modules.setdefault(_LAST_ACT, None) is None
     try:
         importlib.import_module("tensorflow")
     finally:
-        del modules[_LAST_ACT]
+        if is_withheld:
+            del modules[_LAST_ACT]
