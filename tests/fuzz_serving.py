@@ -90,7 +90,7 @@ class Session:
             if number == count // 10:
                 first = self._server.memory()
         last = self._server.memory()
-        if last > first * _LEVEL:
+        if count and last > first * _LEVEL:
             self.faults.append(f"the memory is not level: {first:,} bytes, then {last:,}")
 
 
