@@ -1,5 +1,116 @@
-"""The address that every packaged model names as its loader; it stays here for good."""
+"""What MLflow loads a packaged model with, and calls then.
 
-from barrage_mlflow.scoring.pyfunc import _load_pyfunc
+Every packaged model names this module as its loader: it stays here for good.
+"""
 
-__all__ = ["_load_pyfunc"]
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from barrage_mlflow.dataset import Records
+from barrage_mlflow.errors import ArtifactError, describe_error
+from barrage_mlflow.scoring.package import LOADER
+from barrage_mlflow.scoring.scorer import Scorer
+from barrage_mlflow.scoring.scores import to_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class ScoringModel:
+    """What MLflow calls: a DataFrame in, a DataFrame of scores out.
+
+    Example:
+        >>> import mlflow  # doctest: +SKIP
+        >>> mlflow.pyfunc.load_model("models:/penguins/1").predict(frame)  # doctest: +SKIP
+    """
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+
+    def predict(
+        self, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Score records.
+
+        Args:
+            model_input: one row for each record, with the columns of the signature.
+            params: MLflow's inference parameters; there are none.
+
+        Returns:
+            One row for each record, one column for each output after ``postprocess``: numbers,
+            strings, and lists and dicts of them.
+
+        Raises:
+            mlflow.exceptions.MlflowException: a record cannot be scored; answered by
+                MLflow's server with status 400.
+        """
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+
+        try:
+            return answer(self._scorer, Records.read(model_input, name="input"))
+        except Exception as error:
+            # Also what a project's component raises: as it is, MLflow would answer its traceback.
+            raise MlflowException(
+                describe_error(error), error_code=INVALID_PARAMETER_VALUE
+            ) from error
+
+    def get_raw_model(self) -> Scorer:
+        """Return the :class:`Scorer` (``PyFuncModel.get_raw_model`` calls this)."""
+        return self._scorer
+
+
+def answer(scorer: Scorer, records: Records) -> pd.DataFrame:
+    """The scores of records, as a packaged model answers them: in values of JSON.
+
+    Raises:
+        RecordError: a record cannot be scored.
+        ComponentError: ``postprocess`` gives something else than numbers, strings, truth values,
+            None, and lists and dicts of them.
+        Exception: whatever loader and transformer raise, with the place as a note.
+    """
+    return to_frame(scorer.score(records))
+
+
+def _load_pyfunc(data_path: str) -> ScoringModel:
+    """Load a packaged model; the name is MLflow's.
+
+    Its first request is to take no longer than others: what is made at the first call is made by
+    scoring the first record of the input example.
+    """
+    from mlflow.models import Model
+
+    folder = Path(data_path).parent
+    model = ScoringModel(Scorer.load(folder))
+    if (folder / "MLmodel").exists():
+        example: Any = Model.load(str(folder)).load_input_example(str(folder))
+        model.predict(example[:1])
+    return model
+
+
+def load_scorer(model_uri: str) -> Scorer:
+    """Load the :class:`Scorer` of a packaged model.
+
+    Args:
+        model_uri: any MLflow model URI (``models:/penguins/1``, ``runs:/…/model``) or a folder
+            of an MLflow model.
+
+    Raises:
+        ArtifactError: there is no such model, or another tool packaged it.
+    """
+    import mlflow.pyfunc
+    from mlflow.exceptions import MlflowException
+
+    try:
+        model = mlflow.pyfunc.load_model(model_uri)
+    except (MlflowException, OSError) as error:
+        raise ArtifactError(
+            f"{model_uri}: MLflow finds no model there ({error}); expected an artifact folder or "
+            "an MLflow model URI such as models:/NAME/1 or runs:/RUN_ID/model"
+        ) from error
+    if model.metadata.flavors["python_function"].get("loader_module") != LOADER:
+        raise ArtifactError(f"{model_uri}: not a model that barrage-mlflow packaged")
+    scorer: Scorer = model.get_raw_model()
+    return scorer

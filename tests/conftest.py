@@ -8,7 +8,6 @@ import sqlite3
 import sys
 from contextlib import closing, nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,7 +63,7 @@ def _unproved_models():
     """Leave the proof to the tests that are of it: each takes a process that imports TensorFlow."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_PROOF["prove"], lambda *_: None)
-        patch.setattr(_PROOF["ModelProcess"], SimpleNamespace(start=nullcontext))
+        patch.setattr(_PROOF["ModelProcess"], nullcontext)
         yield
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import copy
-import csv
-import io
 import json
 import random
 import re
@@ -15,8 +13,6 @@ from typing import Any
 
 Record = dict[str, Any]
 JSON = "application/json"
-CSV = "text/csv"
-PARQUET = "application/vnd.apache.parquet"
 SCORE, REFUSED, EITHER = "score", "refused", "either"
 
 
@@ -53,52 +49,32 @@ class Model:
     formats: tuple[str, ...]
 
 
-# MLflow's server, or the HTTP server below it, answers these without asking the model: the statuses
-# (None is no answer at all), and where and why.
-LISTED: dict[str, tuple[tuple[int | None, ...], str]] = {
-    "no content type": ((500,), "invocations: content_type.split() of None"),
-    "another content type": ((415,), "invocations: neither JSON, CSV nor Parquet in UTF-8"),
-    "nested too deep": ((500,), "_decode_json_input: RecursionError is not caught"),
-    "thousands of digits": ((500,), "_decode_json_input: json's own ValueError is not caught"),
-    "column name is a list": ((500,), "cast_df_types_according_to_schema: set(pdf.columns)"),
-    "unreadable CSV": ((400,), "parse_csv_input: answers with its stack trace"),
-    "unreadable Parquet": ((400,), "parse_parquet_input: answers with its stack trace"),
-    "no such route": ((404, 405, 307), "only POST /invocations is routed"),
-    "not HTTP": ((400, None), "uvicorn takes it for no HTTP request"),
-    "body cut off": ((None, 400, 500), "the connection ends before the body"),
-}
-_TRACES = {"unreadable CSV": b"in parse_csv_input", "unreadable Parquet": b"in parse_parquet_input"}
-
-
 @dataclass(frozen=True)
 class Request:
     """A request and what must come of it.
 
     Attributes:
         kind: the name of what is wrong with it.
-        expect: ``"score"``, ``"refused"``, ``"either"`` of the two, or a name in ``LISTED``.
+        expect: ``"score"``, ``"refused"``, or ``"either"`` of the two.
         wire: the bytes to send.
-        count: how many scores there must be; None where that is open.
+        count: how many scores there must be.
         columns: a refusal by the model names one of them, if there are any.
         row: and this record.
-        may: a name in ``LISTED`` of what may come of it as well.
     """
 
     kind: str
     expect: str
     wire: bytes
-    count: int | None = None
+    count: int
     columns: tuple[str, ...] = ()
     row: int | None = None
-    may: str = ""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: status, content type and body; all of it empty if nothing did."""
+    """What came back; nothing of it, if nothing did."""
 
     status: int | None
-    content_type: str = ""
     body: bytes = b""
 
 
@@ -108,13 +84,8 @@ class Answer:
 def judge(request: Request, answer: Answer) -> tuple[str, str]:
     """What came of a request, and what is wrong with that; empty if nothing is.
 
-    What came is ``"score"``, ``"refused by the model"``, ``"refused by MLflow"``, a name in
-    ``LISTED`` or ``"fault"``.
+    What came is ``"score"``, ``"refused by the model"``, ``"refused by MLflow"`` or ``"fault"``.
     """
-    for name in (request.expect, request.may):
-        listed = name in LISTED and answer.status in LISTED[name][0]
-        if listed and _TRACES.get(name, b"") in answer.body:
-            return name, ""
     if answer.status == 200 and request.expect in (SCORE, EITHER):
         fault = _fault_of_scores(answer, request.count)
         return "fault" if fault else "score", fault
@@ -133,7 +104,7 @@ def _strict_json(body: bytes) -> Any:
     return json.loads(body, parse_constant=refuse)
 
 
-def _fault_of_scores(answer: Answer, count: int | None) -> str:
+def _fault_of_scores(answer: Answer, count: int) -> str:
     try:
         value = _strict_json(answer.body)
     except ValueError as error:
@@ -141,8 +112,7 @@ def _fault_of_scores(answer: Answer, count: int | None) -> str:
     scores = value.get("predictions") if isinstance(value, dict) else value
     if not isinstance(scores, list) or not all(isinstance(score, dict) for score in scores):
         return "the answer holds no list of scores"
-    wrong = count is not None and len(scores) != count
-    return f"expected {count} scores, got {len(scores)}" if wrong else ""
+    return "" if len(scores) == count else f"expected {count} scores, got {len(scores)}"
 
 
 def _judge_refusal(request: Request, answer: Answer) -> tuple[str, str]:
@@ -203,70 +173,20 @@ def _by_column(records: Sequence[Record]) -> dict[str, list[Any]]:
     return {name: [record.get(name) for record in records] for name in names}
 
 
-JSON_FORMATS: dict[str, Callable[[Sequence[Record]], Any]] = {
+FORMATS: dict[str, Callable[[Sequence[Record]], Any]] = {
     "dataframe_split": split,
     "dataframe_records": lambda records: {"dataframe_records": list(records)},
     "inputs": lambda records: {"inputs": _by_column(records)},
     "instances": lambda records: {"instances": list(records)},
 }
-FORMATS = (*JSON_FORMATS, "csv", "parquet")
-
-
-def to_csv(records: Sequence[Record]) -> bytes:
-    """A CSV file, with bytes in base64."""
-    text = io.StringIO()
-    columns = _by_column(records)
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows(
-        [
-            cell.text
-            if isinstance(cell, Literal)
-            else base64.b64encode(cell).decode()
-            if isinstance(cell, bytes)
-            else cell
-            for cell in row
-        ]
-        for row in zip(*columns.values(), strict=True)
-    )
-    return text.getvalue().encode("utf-8", "replace")
-
-
-def to_parquet(records: Sequence[Record]) -> bytes:
-    """A Parquet file."""
-    import pandas as pd
-
-    file = io.BytesIO()
-    pd.DataFrame(_by_column(records)).to_parquet(file)
-    return file.getvalue()
-
-
-def http(
-    body: bytes,
-    content_type: str | None = JSON,
-    *headers: str,
-    line: str = "POST /invocations HTTP/1.1",
-    length: int | None = None,
-) -> bytes:
-    """The bytes of an HTTP request."""
-    lines = [line, "Host: 127.0.0.1", *headers]
-    if content_type is not None:
-        lines.append(f"Content-Type: {content_type}")
-    lines.append(f"Content-Length: {len(body) if length is None else length}")
-    return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + body
 
 
 def write(form: str, records: Sequence[Record]) -> bytes:
-    """A request of records in one of ``FORMATS``.
-
-    Raises:
-        Exception: of pyarrow's, where Parquet cannot hold such values.
-    """
-    if form == "csv":
-        return http(to_csv(records), CSV)
-    if form == "parquet":
-        return http(to_parquet(records), PARQUET)
-    return http(to_json(JSON_FORMATS[form](records)))
+    """The bytes of a request of records in one of ``FORMATS``."""
+    body = to_json(FORMATS[form](records))
+    kind, length = f"Content-Type: {JSON}", f"Content-Length: {len(body)}"
+    lines = ["POST /invocations HTTP/1.1", "Host: 127.0.0.1", kind, length, "", ""]
+    return "\r\n".join(lines).encode() + body
 
 
 def good_request(form: str, records: Sequence[Record]) -> Request:
@@ -291,31 +211,17 @@ class Draw:
         return [copy.deepcopy(self.pick(self.model.records)) for _ in range(1 + self.below(most))]
 
     def form(self, *forms: str) -> str:
-        """One of some formats, JSON's if left out."""
-        return self.pick(forms or tuple(JSON_FORMATS))
+        """One of some formats, of those that the model is taken in."""
+        return self.pick(sorted({*(forms or FORMATS)} & {*self.model.formats}))
 
     def column(self, *types: str) -> Column | None:
         """A column of the model, of one of some types if they are given."""
         columns = [each for each in self.model.columns if not types or each.type in types]
         return self.pick(columns) if columns else None
 
-    def json(self) -> bytes:
-        """The body of a good request."""
-        return to_json(JSON_FORMATS[self.form()](self.records()))
-
     def request(
         self, kind: str, expect: str, form: str, records: list[Record], **more: Any
     ) -> Request:
-        """A request in a format, from which nothing is expected that the format cannot give."""
-        try:
-            wire = write(form, records)
-        except Exception:
-            form = "dataframe_records"  # Parquet holds no such values
-            wire = write(form, records)
-        if form not in self.model.formats:
-            expect = EITHER
-            more |= {"columns": (), "row": None}
-        if expect != SCORE:
-            may = {"csv": "unreadable CSV", "parquet": "unreadable Parquet"}
-            more.setdefault("may", may.get(form, ""))
+        """A request in a format."""
+        wire = write(form, records)
         return Request(f"{kind} in {form}", expect, wire, count=len(records), **more)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import socket
@@ -27,26 +26,11 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def bind(listener: socket.socket, port: int) -> None:
-    """Take a port once the workers of a server that was killed have let go of it."""
-    deadline = time.monotonic() + _START
-    while True:
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
 @contextmanager
-def deaf_server(port: int = 0) -> Iterator[str]:
+def deaf_server() -> Iterator[str]:
     """The URI of a server that accepts and never answers."""
     with socket.socket() as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bind(deaf, port)
+        deaf.bind(("127.0.0.1", 0))
         deaf.listen(1_000)
         yield f"http://127.0.0.1:{deaf.getsockname()[1]}"
 
@@ -76,7 +60,7 @@ class MlflowServer(AbstractContextManager["MlflowServer"]):
         deadline = time.monotonic() + _START
         while True:
             try:
-                check_store(self.uri, retries=0)
+                check_store(self.uri)
             except TrackingError:
                 assert time.monotonic() < deadline, (self.folder / "server.log").read_text()
                 time.sleep(0.2)

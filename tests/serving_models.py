@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from request_parts import FORMATS, JSON_FORMATS, Answer, Column, Model
+from request_parts import FORMATS, Answer, Column, Model
 from servers import free_port
 from serving_parts import COLOURS, FINISHES, PHOTO, encode_photo
 
@@ -38,7 +38,7 @@ class Project:
         network: its import path.
         records: to train on.
         columns: what it reads.
-        must_take: the formats that the server must take good records in.
+        formats: the formats in which the server takes good records of it.
     """
 
     loader: dict[str, Any]
@@ -46,7 +46,7 @@ class Project:
     network: str
     records: pd.DataFrame
     columns: tuple[Column, ...]
-    must_take: tuple[str, ...]
+    formats: tuple[str, ...]
 
 
 def _scalars() -> Project:
@@ -80,7 +80,7 @@ def _scalars() -> Project:
         "serving_parts.scalars_network",
         pd.DataFrame(records),
         columns,
-        tuple(JSON_FORMATS),
+        tuple(FORMATS),
     )
 
 
@@ -123,14 +123,12 @@ class Trained:
 
     Attributes:
         model: what requests to it must know.
-        must_take: the formats that the server must take good records in.
         folder: of the packaged model.
         scores: of all good records at once, as JSON has them.
         alone: of each by itself; how float32 is summed up may differ.
     """
 
     model: Model
-    must_take: tuple[str, ...]
     folder: Path
     scores: list[dict[str, Any]]
     alone: list[dict[str, Any]]
@@ -143,7 +141,7 @@ def train(folder: Path, name: str) -> Trained:
     from barrage_mlflow.scoring.scores import to_frame
 
     project, home = PROJECTS[name](), folder / name
-    if not (home / "out" / "result.json").exists():
+    if not (home / "out" / "run.json").exists():
         _train(home, project)
     few = Records.read(home / "train.parquet")[:_GOOD]
     names = [column.name for column in project.columns]
@@ -151,8 +149,8 @@ def train(folder: Path, name: str) -> Trained:
     scorer = Scorer.load(home / "out")
     scores = to_frame(scorer.score(few)).to_dict("records")
     alone = [to_frame(scorer.score(few[n : n + 1])).to_dict("records")[0] for n in range(_GOOD)]
-    model = Model(name, project.columns, records, FORMATS)
-    return Trained(model, project.must_take, home / "out" / "model", scores, alone)
+    model = Model(name, project.columns, records, project.formats)
+    return Trained(model, home / "out" / "model", scores, alone)
 
 
 def _train(home: Path, project: Project) -> None:
@@ -238,24 +236,16 @@ class Server(AbstractContextManager["Server"]):
         """How many tracebacks the server has logged."""
         return self._log.read_bytes().count(b"Traceback (most recent call last)")
 
-    def send(self, wire: bytes, is_whole: bool = True) -> Answer:
-        """Send the bytes of a request over a connection of its own, and wait for the answer.
-
-        Args:
-            wire: the bytes.
-            is_whole: whether they end as HTTP wants them to; else nothing follows, openly.
-        """
+    def send(self, wire: bytes) -> Answer:
+        """Send the bytes of a request over a connection of its own, and wait for the answer."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
                 # A server that refuses a request early closes while it is still being sent.
                 with suppress(ConnectionError):
                     connection.sendall(wire)
-                    if not is_whole:
-                        connection.shutdown(socket.SHUT_WR)
                 response = http.client.HTTPResponse(connection)
                 response.begin()
-                content_type = response.headers.get("Content-Type", "")
-                return Answer(response.status, content_type, response.read())
+                return Answer(response.status, response.read())
         except (OSError, http.client.HTTPException):
             return Answer(None)
 

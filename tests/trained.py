@@ -14,8 +14,8 @@ import pytest
 from mlflow.models import Model
 from runs import history
 
-from barrage_mlflow.tracking import Publisher
-from barrage_mlflow.workspace.record import Dataset, now, read_record
+from barrage_mlflow.tracking.publisher import Publisher
+from barrage_mlflow.workspace.record import Dataset, read_record
 from barrage_mlflow.workspace.workspace import Workspace
 
 CONFIG: dict[str, Any] = {"solver": {"epochs": 3, "batch_size": 16}, "services": {}}
@@ -39,23 +39,9 @@ def begun(folder: str = "out", config: Any = None, **record: Any) -> Iterator[Wo
 
 
 @contextmanager
-def attempt(work: Workspace) -> Iterator[None]:
-    """Write how the training in a folder ended."""
-    status, error = "FINISHED", None
-    try:
-        yield
-    except BaseException as raised:
-        status = "KILLED" if isinstance(raised, KeyboardInterrupt) else "FAILED"
-        error = f"{type(raised).__name__}: {raised}"
-        raise
-    finally:
-        work.update(status=status, error=error, ended=now())
-
-
-@contextmanager
 def published(folder: str = "out", config: Any = None, **record: Any) -> Iterator[Workspace]:
     """A training in a folder, which a publisher follows."""
-    with begun(folder, config, **record) as work, Publisher().following(work), attempt(work):
+    with begun(folder, config, **record) as work, Publisher().following(work), work.attempt():
         yield work
 
 
@@ -90,7 +76,7 @@ def train(folder: str = "out", config: Any = None, epochs: int = 3, **record: An
 
 def train_offline(folder: str = "out", config: Any = None, **record: Any) -> None:
     """Train in a folder to the end without MLflow."""
-    with begun(folder, config, **record) as work, attempt(work):
+    with begun(folder, config, **record) as work, work.attempt():
         for epoch in range(1, 4):
             train_epoch(work, epoch)
         package(work, 3)

@@ -9,7 +9,6 @@ from typing import Any
 from barrage_mlflow.commands.train import train
 from barrage_mlflow.dataset import RecordScore
 from barrage_mlflow.scoring.scorer import Scorer
-from barrage_mlflow.scoring.scores import to_record_scores
 from barrage_mlflow.training.train import TrainingResult
 
 
@@ -67,4 +66,6 @@ class BarrageModel:
         if self._scorer is None:
             self.load()
         assert self._scorer is not None
-        return to_record_scores(self._scorer.score(records))
+        scores = self._scorer.score(records)
+        rows = zip(*scores.values(), strict=True)
+        return [dict(zip(scores, row, strict=True)) for row in rows]

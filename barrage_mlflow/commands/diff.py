@@ -71,7 +71,7 @@ def run_config(run_id: str) -> dict[str, Any]:
         >>> run_config("1f0c")["solver"]["epochs"]  # doctest: +SKIP
         10
     """
-    store = Store(existing=True)
+    store = Store()
     run = store.read_run(run_id)
     name = artifacts.RESOLVED_CONFIG
     if name not in store.list_files(run_id):

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,7 +17,7 @@ from barrage_mlflow.commands.resumable_file import ResumableFile
 from barrage_mlflow.dataset import Part, Parts, read_ahead
 from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.scoring.scorer import BATCH_SIZE, Scorer
-from barrage_mlflow.scoring.writers import Columns, RowWriter, make_writer
+from barrage_mlflow.scoring.writers import Columns, check_target, encode_rows, make_file
 from barrage_mlflow.training.loading import load_tensorflow
 from barrage_mlflow.training.progress import ScoringProgress
 from barrage_mlflow.training.stop import StopRequest
@@ -76,7 +77,7 @@ def score_file(
     """
     begun = time.monotonic()
     target = Path(output)
-    writer = make_writer(target)
+    check_target(target)
     parts = records if isinstance(records, Parts) else Parts(records, keep)
     about = {
         "the records": parts.identity(),
@@ -94,11 +95,11 @@ def score_file(
                     raise ComponentError(
                         f"expected the outputs of the records before, {names}, got {[*rows]}"
                     )
-                file.append(writer.encode(rows, first=not file.done), done)
+                file.append(encode_rows(rows, target.suffix, first=not file.done), done)
                 shown.update(done, share)
             shown.finish(f"writing {target}")
             with stop.at_once():
-                file.finish(writer.end(), writer.finish)
+                file.finish(partial(make_file, suffix=target.suffix))
     return FileScores(file.done, resumed, time.monotonic() - begun)
 
 
@@ -130,21 +131,20 @@ def predict(
     """
     # Before TensorFlow is loaded, which takes seconds: names are soon mistyped.
     if output is not None:
-        make_writer(Path(output))
+        check_target(Path(output))
     parts = Parts(records, keep)
     load_tensorflow(with_keras=False)
     if Path(model, artifacts.MODEL).is_dir():
         scorer = Scorer.load(model)
     else:
-        from barrage_mlflow.scoring.pyfunc import load_scorer
+        from barrage_mlflow.pyfunc import load_scorer
 
         scorer = load_scorer(str(model))
     if output is not None:
         return score_file(scorer, parts, output, batch_size=batch_size, progress=progress)
-    writer = RowWriter()
     with ScoringProgress(progress) as shown, StopRequest() as stop:
         for rows, done, share in _scored(scorer, parts, batch_size, stop):
-            write(writer.encode(rows, first=False))
+            write(encode_rows(rows, ".jsonl"))
             shown.update(done, share)
     return None
 

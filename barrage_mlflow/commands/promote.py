@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow import tracking
 from barrage_mlflow.config.paths import read_path, value_at
 from barrage_mlflow.errors import PromotionError
 from barrage_mlflow.evaluation.measure import Evaluation, evaluate
-from barrage_mlflow.scoring.pyfunc import load_scorer
+from barrage_mlflow.pyfunc import load_scorer
+from barrage_mlflow.tracking.registry import check_alias, find_holder, find_version, set_alias
 
 _ROUNDING = 1e-5
 """By how much targets may differ, relatively: they are computed in float32."""
@@ -102,9 +102,9 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
         >>> promotion.promoted, promotion.scores  # doctest: +SKIP
         (True, {'4': 0.25, '3': 0.375})
     """
-    tracking.check_alias(alias)
-    name, version = tracking.find_version(model_uri)
-    holder = tracking.find_holder(name, alias)
+    check_alias(alias)
+    name, version = find_version(model_uri)
+    holder = find_holder(name, alias)
     scorers = {
         each: load_scorer(f"models:/{name}/{each}")
         for each in dict.fromkeys([version, holder])
@@ -133,7 +133,7 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
             )
     promotion = Promotion(name, alias, version, holder, metric, best["mode"], scores)
     if promotion.promoted and holder != version:
-        tracking.set_alias(name, alias, version)
+        set_alias(name, alias, version)
     return promotion
 
 

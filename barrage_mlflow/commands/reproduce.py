@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from barrage_mlflow import tracking
 from barrage_mlflow.commands.train import train
 from barrage_mlflow.config import add_project_path, read_config
 from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.tracking import Store
+from barrage_mlflow.tracking.environment import environment_tags
+from barrage_mlflow.tracking.store import Store
 from barrage_mlflow.training.prepare import read_sets
 from barrage_mlflow.training.train import TrainingResult, describe_sets, find_code
 from barrage_mlflow.workspace import folder as artifacts
@@ -84,7 +84,7 @@ def reproduce(
         packages, commit, code and records are as they were
         identical: every metric of 40 epochs
     """
-    store = Store(existing=True)
+    store = Store()
     run = store.read_run(run_id)
     place = run.info.experiment_id
     experiment = store.call("read the experiment", store.client.get_experiment, place)
@@ -107,7 +107,7 @@ def reproduce(
         sets = read_sets(given)
         add_project_path(read_config({}))
         changes = [
-            *_changed_tags(record.tags, tracking.environment_tags(Path.cwd())),
+            *_changed_tags(record.tags, environment_tags(Path.cwd())),
             *find_changes(fetched, config, find_code(config), describe_sets(sets)),
         ]
     result = train(
@@ -145,7 +145,11 @@ def _changed_tags(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 def _values(store: Store, run_id: str) -> History:
     metrics = store.read_metrics(store.read_run(run_id))
-    return {(metric.key, metric.step): metric.value for metric in metrics}
+    return {
+        (metric.key, metric.step): metric.value
+        for metric in metrics
+        if not metric.key.startswith("system/")  # what MLflow measures of the machine
+    }
 
 
 def _compare(then: History, now: History, finished: bool) -> tuple[int, str]:

@@ -113,11 +113,10 @@ class ResumableFile:
         if time.monotonic() - self._saved >= _SAVE_SECONDS:
             self._save()
 
-    def finish(self, end: bytes = b"", convert: Callable[[Path], Path] | None = None) -> None:
+    def finish(self, convert: Callable[[Path], Path] | None = None) -> None:
         """Give the whole file its name.
 
         Args:
-            end: the bytes behind the last ones, which a later process would append again.
             convert: makes of the file of all bytes what is asked for, and returns where that lies.
 
         Raises:
@@ -125,7 +124,6 @@ class ResumableFile:
         """
         self._save()
         with self._writing():
-            self._file.write(end)
             self._file.close()
             rows = self.folder / _ROWS
             put_in_place(convert(rows) if convert else rows, self._target)

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from barrage_mlflow import tracking
 from barrage_mlflow.errors import ArtifactError, TrackingError
 from barrage_mlflow.tracking.checkpoints import fetch_training
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
-from barrage_mlflow.tracking.runs import settle_run
+from barrage_mlflow.tracking.registry import check_alias, check_registrable
+from barrage_mlflow.tracking.runs import end_project_run
+from barrage_mlflow.tracking.store import Store
 from barrage_mlflow.training import train as recipe
 from barrage_mlflow.training.prepare import read_document, read_sets, resolve
 from barrage_mlflow.training.stop import StopRequest
@@ -117,9 +118,6 @@ def train(
                             pass  # another process may have to leave it first
                 elif isinstance(resume, str):
                     folder = _find_or_fetch(resume, folder)
-                elif folder and not (resume or resume_anyway or offline):
-                    # A training that was killed there could not end its run itself.
-                    settle_run(folder)
             project = Path(config).parent if isinstance(config, str | os.PathLike) else Path.cwd()
             return recipe.train(
                 config,
@@ -139,23 +137,23 @@ def train(
                 alias=alias,
             )
         except BaseException as error:
-            tracking.end_project_run(error)
+            end_project_run(error)
             raise
 
 
 def _check_request(register: str | None, alias: str | None, offline: bool) -> None:
     """Find what MLflow would refuse, before anything is begun."""
     if not offline:
-        tracking.Store()
+        Store()
     if alias is not None:
-        tracking.check_alias(alias)
+        check_alias(alias)
         if register is None:
             raise TrackingError(
                 f"the alias {alias!r} needs a registered model: name one by register "
                 "(--register NAME), or leave the alias out"
             )
     if register is not None and not offline:
-        tracking.check_registrable(register)
+        check_registrable(register)
 
 
 def _find_unfinished(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -12,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.dataset import ArraySpec, ColumnSpec, Records, as_specified
-from barrage_mlflow.dataset.records.columns import is_missing, native
+from barrage_mlflow.dataset.records.columns import is_missing, native, objects
 from barrage_mlflow.scoring.network import save_network
-from barrage_mlflow.scoring.pyfunc import LOADER
 from barrage_mlflow.scoring.scorer import output_names
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
@@ -24,12 +22,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow.models import ModelSignature
 
+LOADER = "barrage_mlflow.pyfunc"
+"""The module that a packaged model names as its loader: its address, for good."""
 _MLMODEL = "MLmodel"
 _REQUIREMENTS = "requirements.txt"
 _CONDA_ENV = "conda.yaml"
 _PYTHON_ENV = "python_env.yaml"
-_EXAMPLE = "input_example.json"
-_SERVING_EXAMPLE = "serving_input_example.json"
 
 # What is not among them is left open, and checked by the model itself: MLflow's server would first
 # cut 1.5 to 1, take null for false or for "None", and make bytes of what is no base64; and it
@@ -86,25 +84,20 @@ def package_model(
         requirements: pinned pip requirements.
         code: files and folders of the project's modules.
     """
+    import pandas as pd
     from mlflow.models import Model
+    from mlflow.models.utils import _save_example
     from mlflow.pyfunc import add_to_model
 
     typed = as_specified(example, columns)
     frame = typed.to_frame()[[column.name for column in columns]]
-    for path in folder.iterdir():
-        if path.name != artifacts.DATA:
-            path.unlink() if path.is_file() else shutil.rmtree(path)
+    shutil.rmtree(folder / artifacts.CODE, ignore_errors=True)
     copy_code([Path(__file__).parents[1], *code], folder / artifacts.CODE)
-    # MLflow's save_model writes the same, but looks through all that is installed for that.
-    _write_example(folder, frame)
-    _write_environment(folder, requirements)
+    # MLflow's save_model writes the same, but would put the data folder into another one.
     model = Model(signature=_signature(columns, frame, scores))
-    model.saved_input_example_info = {
-        "artifact_path": _EXAMPLE,
-        "serving_input_path": _SERVING_EXAMPLE,
-        "type": "dataframe",
-        "pandas_orient": "split",
-    }
+    cells = {name: objects([_in_json(cell) for cell in frame[name]]) for name in frame}
+    _save_example(model, pd.DataFrame(cells, dtype=object), str(folder))
+    _write_environment(folder, requirements)
     add_to_model(  # type: ignore[no-untyped-call]
         model,
         loader_module=LOADER,
@@ -116,14 +109,6 @@ def package_model(
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     model.model_size_bytes = sum(sizes)
     model.save(str(folder / _MLMODEL))
-
-
-def _write_example(folder: Path, frame: pd.DataFrame) -> None:
-    rows = [[_in_json(cell) for cell in row] for row in frame.itertuples(index=False, name=None)]
-    split = {"columns": list(frame), "data": rows}
-    (folder / _EXAMPLE).write_text(json.dumps(split), "utf-8")
-    serving = json.dumps({"dataframe_split": split}, indent=2)
-    (folder / _SERVING_EXAMPLE).write_text(serving, "utf-8")
 
 
 def _in_json(cell: Any) -> Any:

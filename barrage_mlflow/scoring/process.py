@@ -9,8 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections import deque
-from multiprocessing.connection import Connection
 from pathlib import Path
 from signal import Signals
 from typing import Any
@@ -31,34 +29,26 @@ class ModelProcess(contextlib.AbstractContextManager["ModelProcess"]):
     It imports from what is installed and from the model's own folder, as a server elsewhere would.
     What it writes is kept for messages. Calls from several threads are answered one by one.
 
+    Raises:
+        ComponentError: no process can be started.
+
     Example:
-        >>> with ModelProcess.start() as process:  # doctest: +SKIP
+        >>> with ModelProcess() as process:  # doctest: +SKIP
         ...     process.call("load", "artifacts/iris/model")
         ([{'name': 'sepal_length', 'type': 'double', 'required': True}], ['species'])
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], connection: Connection) -> None:
-        self._process = process
-        self._connection = connection
+    def __init__(self) -> None:
+        self._connection, theirs = multiprocessing.Pipe()
+        self._written = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._lock = threading.Lock()
-        self._written: deque[bytes] = deque(maxlen=_LAST_LINES)
-        self._reader = threading.Thread(target=self._read_output, daemon=True)
-        self._reader.start()
-
-    @classmethod
-    def start(cls) -> ModelProcess:
-        """Start a process, which begins at once to import what every model needs.
-
-        Raises:
-            ComponentError: no process can be started.
-        """
-        ours, theirs = multiprocessing.Pipe()
         with theirs:
             try:
-                process = subprocess.Popen(
+                # It begins at once to import what every model needs.
+                self._process = subprocess.Popen(
                     [sys.executable, "-P", str(_MAIN), str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
+                    stdout=self._written,
                     stderr=subprocess.STDOUT,
                     cwd=tempfile.gettempdir(),
                     pass_fds=[theirs.fileno()],
@@ -67,9 +57,9 @@ class ModelProcess(contextlib.AbstractContextManager["ModelProcess"]):
                     start_new_session=True,
                 )
             except OSError as error:
-                ours.close()
+                self._connection.close()
+                self._written.close()
                 raise ComponentError(f"no process can be started for a model: {error}") from error
-        return cls(process, ours)
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Call one of the functions of ``process_main`` there, and wait for what it returns.
@@ -90,7 +80,8 @@ class ModelProcess(contextlib.AbstractContextManager["ModelProcess"]):
                 raise self._death() from error
             except BaseException:
                 # The answer is still to come: the next call would take it for its own.
-                self.close()
+                self._connection.close()
+                self._process.kill()
                 raise
         if succeeded:
             return answer[0]
@@ -102,25 +93,16 @@ class ModelProcess(contextlib.AbstractContextManager["ModelProcess"]):
         """End the process, whatever it is doing: it has nothing that could be lost."""
         self._connection.close()
         self._process.kill()
-        self._wait()
+        self._process.wait()
+        self._written.close()
 
     def __exit__(self, *raised: object) -> None:
         self.close()
 
-    def _wait(self) -> int:
-        status = self._process.wait()
-        # What the process itself started may still be there, and write.
-        self._reader.join(1.0)
-        return status
-
-    def _read_output(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            self._written.extend(lines)
-
     def _death(self) -> ComponentError:
-        status = self._wait()
-        written = b"".join(self._written).decode("utf-8", "replace").splitlines()
+        status = self._process.wait()
+        self._written.seek(0)
+        written = self._written.read().decode("utf-8", "replace").splitlines()[-_LAST_LINES:]
         lines = "".join(f"\n  {line}" for line in written)
         how = f"exit status {status}" if status >= 0 else f"the signal {Signals(-status).name}"
         return ComponentError(f"the process of a packaged model ended with {how}{lines}")

@@ -17,8 +17,7 @@ from typing import Any
 
 _model: Any = None
 _opened: set[str] = set()
-"""Files that were opened since they are recorded."""
-_is_recording = False
+"""Files that were opened since a model was to predict."""
 
 
 def load(folder: str) -> tuple[list[dict[str, Any]], list[str]]:
@@ -46,11 +45,10 @@ def evaluate(columns: dict[str, Any], size: int) -> tuple[Any, ...]:
 
 def predict(folder: str) -> tuple[list[dict[str, Any]], list[str]]:
     """Score a model's input example as MLflow does; return the answer and the files opened."""
-    global _is_recording
     import mlflow.pyfunc
 
-    _is_recording = True
     _opened.clear()
+    sys.addaudithook(_record_opened)
     model = mlflow.pyfunc.load_model(folder, suppress_warnings=True)
     scores = model.predict(model.input_example)
     # As a client of a server reads them.
@@ -89,7 +87,7 @@ def _import_only_installed() -> None:
 
 
 def _record_opened(event: str, arguments: tuple[Any, ...]) -> None:
-    if _is_recording and event == "open" and isinstance(arguments[0], (str, bytes)):
+    if event == "open" and isinstance(arguments[0], (str, bytes)):
         _opened.add(os.fsdecode(arguments[0]))
 
 
@@ -111,7 +109,6 @@ def main(descriptor: int) -> None:
         descriptor: of the connection.
     """
     _import_only_installed()
-    sys.addaudithook(_record_opened)
     _import_ahead()
     functions = {function.__name__: function for function in (load, score, evaluate, predict)}
     connection = Connection(descriptor)

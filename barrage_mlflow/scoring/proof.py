@@ -46,7 +46,7 @@ def prove(
             the package.
 
     Example:
-        >>> with ModelProcess.start() as process:  # doctest: +SKIP
+        >>> with ModelProcess() as process:  # doctest: +SKIP
         ...     prove(process, model, scores, lambda: answer(scorer, example), [Path.cwd()])
     """
     with tempfile.TemporaryDirectory() as elsewhere:

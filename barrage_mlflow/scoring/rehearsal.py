@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,31 +26,13 @@ if TYPE_CHECKING:
 _COUNT = 5
 
 
-@dataclass(frozen=True)
-class Rehearsal:
-    """What scoring a few records with the untrained network has shown.
-
-    Attributes:
-        columns: the columns that scoring reads.
-        scores: what ``postprocess`` handed out, arrays ``(records, ...)`` by output.
-
-    Example:
-        >>> Rehearsal([], {"y": np.zeros((5, 1))}).scores["y"].shape
-        (5, 1)
-    """
-
-    columns: list[ColumnSpec]
-    scores: Arrays
-
-
 def rehearse(
     config: Mapping[str, Any],
     network: keras.Model,
     input_specs: Mapping[str, ArraySpec],
     transformer_folder: Path,
     records: Records,
-    count: int = _COUNT,
-) -> Rehearsal:
+) -> tuple[list[ColumnSpec], Arrays]:
     """Score a few records with the untrained network, to find now what would break at the end.
 
     A loader that fails without targets or a ``postprocess`` that breaks is found here. The network
@@ -63,7 +44,10 @@ def rehearse(
         input_specs: of the network's inputs.
         transformer_folder: where the fitted transformer was saved.
         records: train records.
-        count: how many of them to score.
+
+    Returns:
+        The columns that scoring reads, and the scores after ``postprocess``, arrays
+        ``(records, ...)`` by output.
 
     Raises:
         RecordError: a record cannot be loaded or fed to the network.
@@ -74,16 +58,16 @@ def rehearse(
 
     pipeline = load_pipeline(config, RecordMode.SCORE, transformer_folder)
     columns = describe_columns(pipeline.loader, records)
-    few = as_specified(records[:count], columns)
+    few = as_specified(records[:_COUNT], columns)
     inputs = load_inputs(pipeline, few, input_specs)
     with keras.StatelessScope():  # a state of the network, or of Keras, is changed in here alone
-        scores = network_in_memory(network, output_names(config))(inputs, count)
+        scores = network_in_memory(network, output_names(config))(inputs, _COUNT)
     # An untrained network may give what a trained one does not and postprocess rightly refuses.
     mild = {name: np.full_like(array, 0.5) for name, array in scores.items()}
     failures = []
     for attempt in (scores, mild):
         try:
-            return Rehearsal(columns, pipeline.postprocess(attempt, few))
+            return columns, pipeline.postprocess(attempt, few)
         except Exception as error:
             failures.append(error)
     failures[0].add_note("found before training, on scores of the untrained network")

@@ -11,7 +11,7 @@ import os
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,13 +28,10 @@ from barrage_mlflow.dataset import (
 )
 from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError
 from barrage_mlflow.scoring import model_code
-from barrage_mlflow.scoring.network import Arrays, Network, load_network, network_in_memory
+from barrage_mlflow.scoring.network import Arrays, Network, load_network
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.scores import check_finite
 from barrage_mlflow.workspace import folder as artifacts
-
-if TYPE_CHECKING:
-    import keras
 
 BATCH_SIZE = 256
 """Records that are scored at once: enough to fill the cores, few enough for images."""
@@ -47,6 +44,13 @@ class Scorer:
     """Scores records with a trained network and its fitted transformer.
 
     Safe to call from several threads, as far as the project's loader and transformer are.
+
+    Args:
+        config: the resolved config.
+        transformer_folder: where the fitted transformer was saved.
+        network: scores arrays.
+        input_specs: of the network's inputs.
+        columns: the columns of the records that scoring reads.
 
     Attributes:
         config: the resolved config.
@@ -81,27 +85,6 @@ class Scorer:
         self._pipeline = self.load_pipeline(RecordMode.SCORE)
         is_uniform = all(None not in spec.shape for spec in self.input_specs.values())
         self._by_columns = self._pipeline.is_columnar and is_uniform
-
-    @classmethod
-    def of_network(
-        cls,
-        config: Mapping[str, Any],
-        network: keras.Model,
-        input_specs: Mapping[str, ArraySpec],
-        transformer_folder: Path,
-        columns: list[ColumnSpec],
-    ) -> Scorer:
-        """Score with a network that is in memory, and a transformer as it was saved.
-
-        Args:
-            config: the resolved config.
-            network: dict-in, dict-out.
-            input_specs: of the network's inputs.
-            transformer_folder: where the fitted transformer was saved.
-            columns: the columns that scoring reads.
-        """
-        in_memory = network_in_memory(network, output_names(config))
-        return cls(config, transformer_folder, in_memory, input_specs, columns)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Scorer:
@@ -221,7 +204,7 @@ class ProcessScorer(Scorer):
         self.folder = model
         # It is sent columns, and cuts them up for itself.
         self._by_columns = True
-        self._process = ModelProcess.start()
+        self._process = ModelProcess()
         weakref.finalize(self, self._process.close)
         columns, self.outputs = self._process.call("load", str(model.resolve()))
         self.columns = [ColumnSpec(**column) for column in columns]

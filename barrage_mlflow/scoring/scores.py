@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from barrage_mlflow.dataset import Records, RecordScore
+from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.records.columns import native, objects
 from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.scoring.network import Arrays
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_PLAIN = (str, bool, int, float, type(None))
 
 
 def check_finite(scores: Arrays, records: Records, source: str) -> None:
@@ -61,52 +59,8 @@ def _is_finite(cell: Any) -> bool:
     return not isinstance(cell, list | tuple) or all(map(_is_finite, cell))
 
 
-def to_record_scores(scores: Arrays) -> list[RecordScore]:
-    """Turn columns of scores into one dict for each record.
-
-    Args:
-        scores: arrays ``(records, ...)``.
-
-    Example:
-        >>> to_record_scores({"species": np.array(["Gentoo", "Adelie"], dtype=object)})
-        [{'species': 'Gentoo'}, {'species': 'Adelie'}]
-    """
-    rows = zip(*scores.values(), strict=True)
-    return [dict(zip(scores, row, strict=True)) for row in rows]
-
-
 def to_frame(scores: Arrays) -> pd.DataFrame:
-    """Turn columns of scores into a DataFrame; a vector of a record becomes a list.
-
-    Args:
-        scores: arrays ``(records, ...)``.
-
-    Example:
-        >>> to_frame({"p": np.array([[0.25, 0.75]], dtype=np.float32)})["p"].tolist()
-        [[0.25, 0.75]]
-    """
-    import pandas as pd
-
-    cells = [objects(array.tolist()) if array.ndim > 1 else array for array in scores.values()]
-    frame = pd.DataFrame(dict(enumerate(cells)))
-    frame.columns = _column_index(tuple(scores)).view()
-    return frame
-
-
-@cache
-def _column_index(names: tuple[str, ...]) -> pd.Index:
-    """Names as they are: pandas takes longer to make Arrow's strings of them than for the rest.
-
-    A frame gets a view of it: pandas keeps what a caller sets on the index of columns, its name
-    above all, in the index.
-    """
-    import pandas as pd
-
-    return pd.Index(names, dtype=object)
-
-
-def to_plain(scores: Arrays) -> Arrays:
-    """Turn scores into values of JSON.
+    """Turn scores into a DataFrame of what JSON holds; a vector of a record becomes a list.
 
     Args:
         scores: arrays ``(records, ...)``.
@@ -115,30 +69,27 @@ def to_plain(scores: Arrays) -> Arrays:
         ComponentError: a score is something else.
 
     Example:
-        >>> to_plain({"word": np.array([np.str_("yes"), None], object)})
-        {'word': array(['yes', None], dtype=object)}
+        >>> frame = to_frame({"p": np.array([[0.25, 0.75]]), "name": np.array(["b"])})
+        >>> frame.to_dict("records")
+        [{'p': [0.25, 0.75], 'name': 'b'}]
     """
-    plain = {}
-    for name, array in scores.items():
+    import pandas as pd
+
+    columns: dict[int, np.ndarray] = {}
+    for place, (name, array) in enumerate(scores.items()):
         if array.dtype.kind in "iufb":
-            plain[name] = array
+            columns[place] = objects(array.tolist()) if array.ndim > 1 else array
             continue
         cells = [native(cell) for cell in array.tolist()]
-        odd = next(filter(None, map(_not_plain, cells)), None)
-        if odd is not None:
+        try:
+            json.dumps(cells)
+        except TypeError as error:
             raise ComponentError(
-                f"postprocess gives for output {name!r} a {odd}: expected numbers, strings, "
-                "truth values, None, and lists and dicts of them"
-            )
-        plain[name] = objects(cells)
-    return plain
-
-
-def _not_plain(cell: Any) -> str | None:
-    """The type of what is no value of JSON; None if all is."""
-    if isinstance(cell, list):
-        return next(filter(None, map(_not_plain, cell)), None)
-    if isinstance(cell, dict):
-        keys = [type(key).__name__ for key in cell if not isinstance(key, str)]
-        return f"dict with a key of type {keys[0]}" if keys else _not_plain([*cell.values()])
-    return None if isinstance(cell, _PLAIN) else type(cell).__name__
+                f"postprocess gives for output {name!r} what JSON does not hold ({error}): "
+                "expected numbers, strings, truth values, None, and lists and dicts of them"
+            ) from error
+        columns[place] = objects(cells)
+    frame = pd.DataFrame(columns)
+    # Names as they are: to make Arrow's strings of them, pandas takes longer than for the rest.
+    frame.columns = pd.Index([*scores], dtype=object)
+    return frame

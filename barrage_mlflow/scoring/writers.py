@@ -1,8 +1,8 @@
 """Turns scores into the bytes of a file, some records at a time: CSV, JSON, JSON Lines, Parquet.
 
-What a writer gives for some rows is appended to a file of rows, of which :meth:`RowWriter.finish`
-makes the file that was asked for. Parquet has its table of contents at the end, and cannot be
-appended to: its rows are kept as Arrow streams meanwhile, each with types of its own.
+The bytes of some rows are appended to a file of rows, of which :func:`make_file` makes the file
+that was asked for. Parquet has its table of contents at the end, and cannot be appended to: its
+rows are kept as Arrow streams meanwhile, each with types of its own.
 """
 
 from __future__ import annotations
@@ -24,127 +24,74 @@ from barrage_mlflow.errors import ArtifactError
 Columns = Mapping[str, Any]
 """By name, in the order of the columns: an array ``(records, ...)``, an Arrow array, or a list."""
 
+_FORMATS = (".json", ".jsonl", ".csv", ".parquet")
 _GROUP = 1 << 16
 """Records in a row group of Parquet."""
-_GROUP_BYTES = 1 << 26
+_WRITTEN_AT_ONCE = 1 << 26
+"""Bytes of Parquet's rows that are held in memory."""
 # Made once, since making it takes longer than a row.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str)
-_ONE_TYPE = "Parquet takes values of one type in a column"
-_OTHERS = "write .jsonl or .csv, which take any value"
+_OTHERS = "Parquet takes values of one type in a column; write .jsonl or .csv, which take any value"
 
 
-class RowWriter:
-    r"""Writes one format; this one is JSON Lines.
-
-    Example:
-        >>> make_writer(Path("scores.jsonl")).encode({"p": np.array([0.5])}, first=True)
-        b'{"p": 0.5}\n'
-    """
-
-    def encode(self, columns: Columns, first: bool) -> Any:
-        """The bytes of some rows.
-
-        Args:
-            columns: of the rows.
-            first: whether there are none before them.
-
-        Raises:
-            ArtifactError: the format does not take it.
-        """
-        return "".join(f"{row}\n" for row in _json_rows(columns)).encode()
-
-    def end(self) -> bytes:
-        """The bytes behind the last row."""
-        return b""
-
-    def finish(self, rows: Path) -> Path:
-        """Make the file of all rows what was asked for; return where it lies, beside it or as it.
-
-        Raises:
-            ArtifactError: the format does not take it.
-        """
-        return rows
-
-
-def make_writer(path: Path) -> RowWriter:
-    """Make the writer for a file, by its ending.
+def check_target(path: Path) -> None:
+    """Refuse a file that cannot be written, by its ending and its folder.
 
     Raises:
-        ArtifactError: there is none, or the folder of the file is not there.
+        ArtifactError: there is no such format, or the folder is not there.
 
     Example:
-        >>> make_writer(Path("scores.txt"))
+        >>> check_target(Path("scores.txt"))
         Traceback (most recent call last):
         barrage_mlflow.errors.ArtifactError: scores.txt: expected a file ending in .json, .jsonl, \
 .csv, .parquet, got .txt
     """
-    kinds = {".json": _JsonList, ".jsonl": RowWriter, ".csv": _Csv, ".parquet": _Parquet}
-    if path.suffix not in kinds:
+    if path.suffix not in _FORMATS:
         ending = path.suffix or "no ending"
-        raise ArtifactError(f"{path}: expected a file ending in {', '.join(kinds)}, got {ending}")
+        expected = ", ".join(_FORMATS)
+        raise ArtifactError(f"{path}: expected a file ending in {expected}, got {ending}")
     if not path.parent.is_dir():
         raise ArtifactError(f"{path}: no folder {path.parent}; make it, or name another one")
-    return kinds[path.suffix]()
 
 
-class _JsonList(RowWriter):
-    """A list of objects."""
+def encode_rows(columns: Columns, suffix: str, first: bool = True) -> Any:
+    r"""The bytes of some rows, in the format of a file.
 
-    def encode(self, columns: Columns, first: bool) -> bytes:
-        return (("[" if first else ",\n") + ",\n".join(_json_rows(columns))).encode()
+    Args:
+        columns: of the rows.
+        suffix: the ending of the file.
+        first: whether there are none before them.
 
-    def end(self) -> bytes:
-        return b"]\n"
+    Raises:
+        ArtifactError: the format does not take it.
 
-
-class _Csv(RowWriter):
-    """CSV with a header; lists and dicts in a cell are JSON, what is missing is an empty cell."""
-
-    def encode(self, columns: Columns, first: bool) -> bytes:
-        import pandas as pd
-
-        frame = pd.DataFrame({name: _csv_column(column) for name, column in columns.items()})
-        options: Any = {"index": False, "header": first, "lineterminator": "\n"}
-        text: str = frame.to_csv(**options)
-        if "\r" in text:  # which ends a line, and is not quoted otherwise
-            text = frame.to_csv(quoting=csv.QUOTE_NONNUMERIC, **options)
-        return text.encode("utf-8", "backslashreplace")
-
-
-class _Parquet(RowWriter):
-    """Parquet, of which each column has the narrowest type that all its values fit.
-
-    Whole numbers become floating-point ones if there are such among them, and nothing at all
-    becomes whatever follows.
+    Example:
+        >>> encode_rows({"p": np.array([0.5])}, ".jsonl")
+        b'{"p": 0.5}\n'
     """
+    if suffix == ".csv":
+        text = _csv_text(columns, first)
+    elif suffix == ".parquet":
+        return _arrow_stream(columns)
+    else:
+        text = "".join(f"{row}\n" for row in _json_rows(columns))
+    # Half a character becomes \ud800, as JSON names it.
+    return text.encode("utf-8", "backslashreplace")
 
-    def __init__(self) -> None:
-        self._schema: pa.Schema | None = None
 
-    def encode(self, columns: Columns, first: bool) -> Any:
-        table = pa.table({name: _arrow(name, column) for name, column in columns.items()})
-        # Now rather than at the end, when all is scored.
-        self._schema = _common(self._schema, table.schema)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as stream:
-            stream.write_table(table)
-        return sink.getvalue()
+def make_file(rows: Path, suffix: str) -> Path:
+    """Make what was asked for of the file of all rows; return where it lies, beside it or as it.
 
-    def finish(self, rows: Path) -> Path:
-        whole, schema = rows.with_name("whole.parquet"), None
-        for table in _tables(rows):
-            schema = _common(schema, table.schema)
-        with pq.ParquetWriter(whole, schema) as writer:
-            group: list[pa.Table] = []
-            for table in _tables(rows):
-                group.append(table)
-                full = sum(map(len, group)) >= _GROUP
-                if full or sum(each.nbytes for each in group) >= _GROUP_BYTES:
-                    writer.write_table(_joined(group, schema))
-                    group = []
-            if group:
-                writer.write_table(_joined(group, schema))
-        return whole
+    Args:
+        rows: the bytes of all rows, in their order.
+        suffix: the ending of the file.
+
+    Raises:
+        ArtifactError: the format does not take it.
+    """
+    if suffix == ".json":
+        return _json_list(rows)
+    return _parquet(rows) if suffix == ".parquet" else rows
 
 
 def _json_rows(columns: Columns) -> Iterator[str]:
@@ -155,13 +102,9 @@ def _json_rows(columns: Columns) -> Iterator[str]:
 
 def _json(value: Any) -> str:
     try:
-        text = _ENCODER.encode(value)
-        text.encode()
-    except UnicodeEncodeError:  # half a character, which JSON can name
-        return json.dumps(json.loads(text))
+        return _ENCODER.encode(value)
     except ValueError:
-        return _json(_finite(value))
-    return text
+        return _ENCODER.encode(_finite(value))
 
 
 def _finite(value: Any) -> Any:
@@ -181,16 +124,44 @@ def _cells(column: Any) -> list[Any]:
     return column.to_pylist() if is_arrow else list(column)
 
 
+def _json_list(rows: Path) -> Path:
+    whole = rows.with_name("whole.json")
+    with rows.open("rb") as lines, whole.open("wb") as file:
+        before = b"["
+        for line in lines:
+            file.write(before + line.removesuffix(b"\n"))
+            before = b",\n"
+        file.write(b"]\n")
+    return whole
+
+
+def _csv_text(columns: Columns, header: bool) -> str:
+    """CSV; lists and dicts in a cell are JSON, what is missing is an empty cell."""
+    import pandas as pd
+
+    frame = pd.DataFrame({name: _csv_column(column) for name, column in columns.items()})
+    options: Any = {"index": False, "header": header, "lineterminator": "\n"}
+    text: str = frame.to_csv(**options)
+    if "\r" in text:  # which ends a line, and is not quoted otherwise
+        text = frame.to_csv(quoting=csv.QUOTE_NONNUMERIC, **options)
+    return text
+
+
 def _csv_column(column: Any) -> Any:
     if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype != object:
         return column
     cells = np.empty(len(column), object)
-    if isinstance(column, np.ndarray) and column.dtype.kind in "iuf":
-        cells[:] = list(map(str, column.tolist()))  # the same, and faster
-    else:
-        plain = _cells(column)
-        cells[:] = [_json(cell) if isinstance(cell, list | dict) else cell for cell in plain]
+    plain = _cells(column)
+    cells[:] = [_json(cell) if isinstance(cell, list | dict) else cell for cell in plain]
     return cells
+
+
+def _arrow_stream(columns: Columns) -> Any:
+    table = pa.table({name: _arrow(name, column) for name, column in columns.items()})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return sink.getvalue()
 
 
 def _arrow(name: str, column: Any) -> Any:
@@ -209,38 +180,37 @@ def _arrow(name: str, column: Any) -> Any:
     try:
         return pa.array(_cells(column))
     except (pa.ArrowException, OverflowError, UnicodeError) as error:
-        raise ArtifactError(f"column '{name}': {_ONE_TYPE} ({error}); {_OTHERS}") from error
+        raise ArtifactError(f"column '{name}': {error}; {_OTHERS}") from error
+
+
+def _parquet(rows: Path) -> Path:
+    """Parquet, of which each column has the narrowest type that all its values fit.
+
+    Whole numbers become floating-point ones if there are such among them, and nothing at all
+    becomes whatever the other rows have.
+    """
+    whole = rows.with_name("whole.parquet")
+    try:
+        schema = pa.unify_schemas(
+            [table.schema for table in _tables(rows)], promote_options="permissive"
+        )
+        with pq.ParquetWriter(whole, schema) as writer:
+            held = schema.empty_table()
+            for table in _tables(rows):
+                held = pa.concat_tables([held, table], promote_options="permissive")
+                if held.nbytes >= _WRITTEN_AT_ONCE:
+                    writer.write_table(held, _GROUP)
+                    held = schema.empty_table()
+            if len(held):
+                writer.write_table(held, _GROUP)
+    except pa.ArrowException as error:
+        raise ArtifactError(f"{error}; {_OTHERS}") from error
+    return whole
 
 
 def _tables(rows: Path) -> Iterator[pa.Table]:
-    """What :meth:`_Parquet.encode` gave, one by one."""
+    """The rows of each Arrow stream, one by one."""
     with pa.OSFile(str(rows)) as source:
         while source.tell() < source.size():
             with pa.ipc.open_stream(source) as stream:
                 yield stream.read_all()
-
-
-def _common(known: pa.Schema | None, new: pa.Schema) -> pa.Schema:
-    """The types that fit the rows so far and the new ones."""
-    if known is None or known.equals(new):
-        return new
-    try:
-        return pa.unify_schemas([known, new], promote_options="permissive")
-    except pa.ArrowException as error:
-        raise ArtifactError(f"{_ONE_TYPE} ({error}); {_OTHERS}") from error
-
-
-def _joined(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
-    """All rows, with the types of a schema."""
-    tables = [schema.empty_table(), *tables]
-    columns = []
-    for field in schema:
-        parts = [table.select([field.name]) for table in tables]
-        try:
-            columns += pa.concat_tables(parts, promote_options="permissive").columns
-        except pa.ArrowInvalid as error:
-            raise ArtifactError(
-                f"column '{field.name}': {field.type} cannot represent all its values ({error}); "
-                f"{_OTHERS}"
-            ) from error
-    return pa.table(columns, schema=schema)

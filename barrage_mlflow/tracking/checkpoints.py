@@ -2,13 +2,12 @@
 
 Sending one may be cut off at any moment. So there are two slots that are written in turn:
 ``resume/a.zip`` with all that an artifact folder needs to be gone on with, and ``resume/a.json``
-with its SHA-256, written last; and ``b`` alike. A slot that was left half written does not match,
-and the other one is taken.
+with the name of the checkpoint, written last; and ``b`` alike. A ZIP file that was left half
+written cannot be read, and the other one is taken.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.tracking.store import Store
+from barrage_mlflow.tracking.store import Store, files_in
 from barrage_mlflow.workspace import folder as artifacts
 
 logger = logging.getLogger(__name__)
@@ -27,25 +26,14 @@ logger = logging.getLogger(__name__)
 SLOTS = "resume"
 """The folder of both slots among the artifacts."""
 _NAMES = ("a", "b")
-_PARTS = (
+BEGUN = (
     f"{artifacts.CONFIG}.*",
     artifacts.RESOLVED_CONFIG,
     artifacts.RUN,
-    artifacts.METRICS,
     f"{artifacts.CODE}/**/*",
-    f"{artifacts.MODEL}/{artifacts.DATA}/{artifacts.TRANSFORMER}/**/*",
 )
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """Find the newest resume checkpoint of an artifact folder; None if there is none.
-
-    Example:
-        >>> newest_checkpoint(Path("nowhere")) is None
-        True
-    """
-    home = folder / artifacts.CHECKPOINTS / artifacts.RESUME
-    return next(iter(artifacts.resume_checkpoints(home)), None)
+"""What an artifact folder has when a training begins."""
+_TRANSFORMER = f"{artifacts.MODEL}/{artifacts.DATA}/{artifacts.TRANSFORMER}/**/*"
 
 
 def send_checkpoint(
@@ -68,10 +56,11 @@ def send_checkpoint(
     """
     with tempfile.TemporaryDirectory(dir=folder / artifacts.CHECKPOINTS) as home:
         archive, manifest = Path(home, f"{slot}.zip"), Path(home, f"{slot}.json")
+        parts = files_in(folder, *BEGUN, artifacts.METRICS, _TRANSFORMER)
         with zipfile.ZipFile(archive, "w") as file:
-            for path in (checkpoint, *(path for part in _PARTS for path in folder.glob(part))):
+            for path in (checkpoint, *parts.values()):
                 file.write(path, path.relative_to(folder))
-        artifacts.write_json(manifest, {"checkpoint": checkpoint.name, "sha256": _sha256(archive)})
+        artifacts.write_json(manifest, {"checkpoint": checkpoint.name})
         for path in (archive, manifest):
             send({f"{SLOTS}/{path.name}": path})
 
@@ -104,7 +93,7 @@ def fetch_training(run_id: str, folder: Path) -> None:
     Example:
         >>> fetch_training("1f0c", Path("artifacts/here"))  # doctest: +SKIP
     """
-    store = Store(existing=True)
+    store = Store()
     run = store.read_run(run_id)
     artifacts.check_free(folder)
     found = _manifests(store, run_id)
@@ -113,13 +102,15 @@ def fetch_training(run_id: str, folder: Path) -> None:
         # In the end it is put in its place as a whole.
         with tempfile.TemporaryDirectory(dir=folder.parent) as home:
             archive = store.fetch(run_id, f"{SLOTS}/{slot}.zip", home)
-            if _sha256(archive) == found[slot]["sha256"]:
+            try:
                 with zipfile.ZipFile(archive) as file:
                     file.extractall(Path(home, "whole"))
-                _move(Path(home, "whole"), folder)
-                logger.info("run %s is fetched into %s", run_id, folder)
-                return
-        logger.warning("the resume checkpoint %s/%s of run %s is damaged", SLOTS, slot, run_id)
+            except zipfile.BadZipFile:
+                logger.warning("resume checkpoint %s/%s of run %s is damaged", SLOTS, slot, run_id)
+                continue
+            _move(Path(home, "whole"), folder)
+            logger.info("run %s is fetched into %s", run_id, folder)
+            return
     raise ArtifactError(
         f"run {run_id} ({run.info.status}) has no whole resume checkpoint in MLflow, which gets "
         'them with {"services": {"resume_checkpoint": {"in_mlflow": true}}}: train from the start, '
@@ -132,11 +123,6 @@ def _move(source: Path, folder: Path) -> None:
         source.replace(folder)
     except OSError as error:
         raise ArtifactError(f"{folder} is in use, or cannot be made ({error})") from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _manifests(store: Store, run_id: str) -> dict[str, dict[str, Any]]:

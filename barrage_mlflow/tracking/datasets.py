@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from barrage_mlflow.tracking.names import plain_text, shorten
+from barrage_mlflow.tracking.limits import plain_text, shorten
 from barrage_mlflow.workspace.record import Dataset
 
 if TYPE_CHECKING:
@@ -18,17 +17,8 @@ _DIGEST_LIMIT = 36
 _SCHEMA_LIMIT = 1_000_000
 _SOURCE_LIMIT = 60_000
 
-# What MLflow calls a column of a dtype; the first pattern that matches, else "string".
-_TYPES = (
-    (r"bool", "boolean"),
-    (r"u?int(8|16)|int32|integer", "integer"),
-    (r"u?int(32|64)", "long"),
-    (r"float(16|32)", "float"),
-    (r"float64|double|decimal", "double"),
-    (r"datetime|timestamp|date", "datetime"),
-    (r"bytes|binary", "binary"),
-)
-_LOCAL_SCHEMES = ("", "file")
+_TYPES = {"int64": "long", "float64": "double", "bool": "boolean"}
+"""What MLflow calls a column of a dtype; else it is ``"string"``."""
 
 
 def dataset_input(dataset: Dataset) -> DatasetInput:
@@ -48,7 +38,7 @@ def dataset_input(dataset: Dataset) -> DatasetInput:
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
     specs = [
-        {"type": mlflow_type(dtype), "name": plain_text(column), "required": True}
+        {"type": _TYPES.get(dtype, "string"), "name": plain_text(column), "required": True}
         for column, dtype in dataset.columns.items()
     ]
     schema = json.dumps({"mlflow_colspec": specs})
@@ -66,18 +56,6 @@ def dataset_input(dataset: Dataset) -> DatasetInput:
     )
 
 
-def mlflow_type(dtype: str) -> str:
-    """Return MLflow's name of a column's type.
-
-    Example:
-        >>> mlflow_type("float64"), mlflow_type("object"), mlflow_type("boolean")
-        ('double', 'string', 'boolean')
-    """
-    return next(
-        (name for pattern, name in _TYPES if re.match(pattern, dtype, re.IGNORECASE)), "string"
-    )
-
-
 def _describe_source(source: str) -> tuple[str, dict[str, Any]]:
     """Name a source as MLflow's own dataset sources do, so that it can read them back."""
     if not source:
@@ -85,5 +63,4 @@ def _describe_source(source: str) -> tuple[str, dict[str, Any]]:
     scheme = urlsplit(source).scheme
     if scheme in ("http", "https"):
         return "http", {"url": source}
-    # A scheme of one letter is a drive of Windows.
-    return "local" if scheme in _LOCAL_SCHEMES or len(scheme) == 1 else scheme, {"uri": source}
+    return "local" if scheme in ("", "file") else scheme, {"uri": source}

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
-GIT_COMMIT = "mlflow.source.git.commit"
+from barrage_mlflow import __version__
+
 _GIT_TIMEOUT = 10
 """Seconds; a repository on a slow disk must not delay a training."""
 
-_PACKAGES = {
-    "tensorflow": ("tensorflow", "tensorflow-cpu", "tf-nightly"),
-    "keras": ("keras", "keras-nightly"),
-    "mlflow": ("mlflow",),
-}
+# TensorFlow's wheel for CPUs alone has another name.
+_PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "mlflow")
 
 
 def environment_tags(folder: str | os.PathLike[str]) -> dict[str, str]:
@@ -35,37 +33,23 @@ def environment_tags(folder: str | os.PathLike[str]) -> dict[str, str]:
         '3'
     """
     tags = {
-        "barrage.version": str(importlib.import_module("barrage_mlflow").__version__),
+        "barrage.version": __version__,
         "barrage.python": platform.python_version(),
     }
-    for package, distributions in _PACKAGES.items():
-        version = next(filter(None, map(_version, distributions)), None)
-        if version:
-            tags[f"barrage.{package}"] = version
+    for package in _PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            tags[f"barrage.{package.removesuffix('-cpu')}"] = metadata.version(package)
     return {**tags, **_git_tags(Path(folder))}
 
 
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _git_tags(folder: Path) -> dict[str, str]:
-    # Within a hook, git names its own repository in these; the status must take no lock.
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
-    }
     try:
         status = subprocess.run(
             ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch"],
             capture_output=True,
             check=True,
             timeout=_GIT_TIMEOUT,
-            env={**environment, "GIT_OPTIONAL_LOCKS": "0"},
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
         ).stdout.decode("utf-8", "replace")
     except (OSError, subprocess.SubprocessError):
         return {}
@@ -75,7 +59,7 @@ def _git_tags(folder: Path) -> dict[str, str]:
     tags = {"barrage.git.clean": "false" if changes else "true"}
     commit, branch = heads.get("branch.oid", "(initial)"), heads.get("branch.head", "(detached)")
     if commit != "(initial)":
-        tags |= {GIT_COMMIT: commit, "barrage.git.commit": commit}
+        tags |= {"mlflow.source.git.commit": commit, "barrage.git.commit": commit}
     if branch != "(detached)":
         tags["barrage.git.branch"] = branch
     return tags

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from barrage_mlflow.tracking.store import Store
+from barrage_mlflow.tracking.store import Store, files_in
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Metric, Run
@@ -55,9 +55,7 @@ def log_model(store: Store, run: Run, folder: Path, digest: str, metrics: Sequen
         elif model.tags[_DIGEST_TAG] == digest:
             return str(model.model_uri)
     model = _create(store, run, digest, metrics)
-    files = {
-        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
-    }
+    files = files_in(folder, "**/*")
     with tempfile.TemporaryDirectory() as copies:
         _describe(model, folder / _MLMODEL, Path(copies, _MLMODEL))
         send = partial(client.log_model_artifact, model.model_id)

@@ -6,9 +6,15 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from barrage_mlflow.tracking.limits import legal_name, shorten
+from barrage_mlflow.workspace import folder as artifacts
+
+_LIMIT = 6_000
+"""Characters of a param's value."""
+
 
 def flatten_config(resolved: Mapping[str, Any]) -> dict[str, str]:
-    """Flatten a config to one param for each value.
+    """Flatten a config to one param for each value, as MLflow takes names and values.
 
     Objects and lists of objects are walked, their keys and positions joined by dots. Strings
     stay bare; every other value, a list of plain values too, is JSON text.
@@ -23,14 +29,10 @@ def flatten_config(resolved: Mapping[str, Any]) -> dict[str, str]:
         {'solver.epochs': '10', 'solver.optimizer.import': 'Adam', 'solver.optimizer.params': '{}',
          'model.outputs.0.name': 'species', 'model.shape': '[64, 64]'}
     """
-    flat: dict[str, str] = {}
-    for path, value in _walk("", resolved):
-        key, count = path, 1
-        while key in flat:  # {"a.b": 1, "a": {"b": 2}}
-            count += 1
-            key = f"{path}__{count}"
-        flat[key] = value
-    return flat
+    return {
+        legal_name(path): shorten(value, _LIMIT, artifacts.RESOLVED_CONFIG)
+        for path, value in _walk("", resolved)
+    }
 
 
 def _walk(path: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -39,8 +41,8 @@ def _walk(path: str, value: Any) -> Iterator[tuple[str, str]]:
     elif _contains_object(value):
         items = [(str(index), item) for index, item in enumerate(value)]
     else:
-        text = value if isinstance(value, str) else _json(value)
-        yield path, text
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        yield path, value if isinstance(value, str) else text
         return
     for key, item in items:
         yield from _walk(f"{path}.{key}" if path else key, item)
@@ -50,7 +52,3 @@ def _contains_object(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(
         isinstance(item, Mapping) or _contains_object(item) for item in value
     )
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)

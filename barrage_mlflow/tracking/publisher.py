@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,15 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.errors import ArtifactError, TrackingError, describe_error
-from barrage_mlflow.tracking.checkpoints import SLOTS, newest_checkpoint, send_checkpoint, slots
+from barrage_mlflow.tracking.checkpoints import BEGUN, SLOTS, send_checkpoint, slots
 from barrage_mlflow.tracking.datasets import dataset_input
-from barrage_mlflow.tracking.environment import GIT_COMMIT
+from barrage_mlflow.tracking.limits import batches, legal_name, legal_tags
 from barrage_mlflow.tracking.logged_model import log_model
-from barrage_mlflow.tracking.names import PARAM_LIMIT, batches, legal_name, legal_tags, shorten
 from barrage_mlflow.tracking.params import flatten_config
 from barrage_mlflow.tracking.registry import register_version
-from barrage_mlflow.tracking.runs import ERROR_TAG, KILLED, RUN_ID, active, end_run, open_run
-from barrage_mlflow.tracking.store import NO_ANSWER, Store, check_store, shown_uri
+from barrage_mlflow.tracking.runs import ERROR_TAG, RUN_ID, active, end_run, open_run
+from barrage_mlflow.tracking.store import NO_ANSWER, Store, check_store, files_in, shown_uri
 from barrage_mlflow.workspace import folder as artifacts
 from barrage_mlflow.workspace.history import Epoch
 from barrage_mlflow.workspace.workspace import Workspace
@@ -35,24 +32,18 @@ logger = logging.getLogger(__name__)
 
 RESUMED_RUN_TAG = "barrage.resumed_run"
 
+KILLED = "the process was killed"
+"""The error of a training whose process could not write one."""
+
 _PAUSE = 1.0
 """Seconds between two looks at the folder: each takes a core from the training."""
 _PATIENCE = 30
 """Seconds for which a training that has finished waits for a server that has gone."""
-_KILLED_PATIENCE = 5
-"""Seconds for what MLflow lacks of a training that was interrupted: whoever interrupts may kill."""
 _REST = 20
 """Times as long as sending a resume checkpoint took is waited before the next one is sent."""
 _METRICS, _OTHERS = 1_000, 100
 """Metrics, and params or tags, in a request."""
 
-_BEGUN = (
-    f"{artifacts.CONFIG}.*",
-    artifacts.RESOLVED_CONFIG,
-    artifacts.RUN,
-    f"{artifacts.CODE}/**/*",
-)
-"""Files that are sent when a training begins."""
 _NOT_SENT = (artifacts.MODEL, artifacts.LOCK, artifacts.CACHE, artifacts.CHECKPOINTS)
 """What of the artifact folder is not sent as it is."""
 _BEST_WEIGHTS = f"{artifacts.CHECKPOINTS}/{artifacts.BEST_WEIGHTS}"
@@ -82,7 +73,6 @@ class Publisher:
         self._slots: list[str] = []
         self._checkpoint: tuple[Path, int] | None = None
         self._rested = 0.0
-        self._project_run: str | None = None
         self._left = threading.Event()
         self._problem: Exception | None = None
 
@@ -117,7 +107,9 @@ class Publisher:
                 error = raised
                 raise
             finally:
-                self._leave(thread, error)
+                self._left.set()
+                thread.join()
+                self._finish(error)
 
     def publish(self, work: Workspace) -> None:
         """Write all that the run of a training that is over lacks, and end it.
@@ -146,6 +138,9 @@ class Publisher:
             experiment_id=run.info.experiment_id,
             tracking_uri=shown_uri(self._store.uri),
         )
+        if ERROR_TAG in run.data.tags:
+            delete = self._store.client.delete_tag
+            self._store.call("take its error off", delete, run.info.run_id, ERROR_TAG)
         self._config = artifacts.read_json(work.folder / artifacts.RESOLVED_CONFIG) or {}
         services = self._config.get("services", {})
         self._in_mlflow = services.get("resume_checkpoint", {}).get("in_mlflow", False)
@@ -162,63 +157,29 @@ class Publisher:
         if opened and opened != run_id:
             act = "tag the run that mlflow run opened"
             self._store.call(act, client.set_tag, opened, RESUMED_RUN_TAG, run_id)
-            self._project_run = opened
-        self._take_error_off()
+            self._store.call(act, client.set_terminated, opened)
         self._publish_begin()
         self._publish_progress()
 
     def _follow(self) -> None:
-        """Publish what has become of the training, each second, and all of it at the end."""
+        """Publish what has become of the training, each second."""
         while not self._left.wait(_PAUSE):
-            problem = self._attempt(self._publish_news)
-            if problem and not self._problem:
-                logger.warning(
-                    "%s\nmeanwhile all is kept in %s, and sent when it does",
-                    describe_error(problem),
-                    self._work.folder,
-                )
-            self._set_problem(problem)
-        finished = self._work.record.status == "FINISHED"
-        deadline = time.monotonic() + _PATIENCE * finished
-        while problem := self._attempt(self._publish_all):
-            if not _is_silence(problem):
-                self._attempt(lambda: self._end("FAILED", describe_error(problem)))
-                break
-            if time.monotonic() > deadline:
-                break
+            self._attempt(self._publish_news)
+
+    def _finish(self, error: BaseException | None) -> None:
+        """Publish all of a training that is over; report what prevents it."""
+        deadline = time.monotonic() + _PATIENCE * (self._work.record.status == "FINISHED")
+        self._attempt(self._publish_all)
+        while _is_silence(self._problem) and time.monotonic() < deadline:
             time.sleep(_PAUSE)
-        self._set_problem(problem)
-
-    def _set_problem(self, problem: Exception | None) -> None:
-        if self._problem and not problem:
-            logger.warning("MLflow answers again")
-        self._problem = problem
-
-    def _attempt(self, act: Callable[[], object]) -> Exception | None:
-        """Do something; return what prevents it."""
-        try:
-            if self._problem or self._left.is_set():
-                check_store(self._store.uri, retries=0)
-            act()
-        except Exception as error:
-            return error
-        return None
-
-    def _leave(self, thread: threading.Thread, error: BaseException | None) -> None:
-        """Wait until all is published; report what prevents it."""
-        self._left.set()
-        folder, killed = self._work.folder, self._work.record.status == "KILLED"
-        try:
-            thread.join(_KILLED_PATIENCE if killed else None)
-        finally:
-            # Another training may have the folder and the run from here on.
-            self._store.close()
-        problem = self._problem
-        if thread.is_alive():
-            problem = TrackingError(f"MLflow has not taken all within {_KILLED_PATIENCE} s")
+            self._attempt(self._publish_all)
+        folder, problem = self._work.folder, self._problem
         if problem is None:
             return
         advice = f"it is kept in {folder}; log it to MLflow with: barrage-mlflow sync {folder}"
+        if not _is_silence(problem):
+            with suppress(Exception):
+                self._end("FAILED", describe_error(problem))
         if error is not None:
             error.add_note(f"besides: {describe_error(problem)}; {advice}")
         elif _is_silence(problem):
@@ -227,11 +188,30 @@ class Publisher:
             problem.add_note(f"the training is complete; {advice}")
             raise problem
 
+    def _attempt(self, act: Callable[[], object]) -> None:
+        """Do something; keep what prevents it, and warn when that begins and ends."""
+        before = self._problem
+        try:
+            if before or self._left.is_set():
+                check_store(self._store.uri)
+            act()
+            self._problem = None
+        except Exception as error:
+            self._problem = error
+            if not before and not self._left.is_set():
+                logger.warning(
+                    "%s\nmeanwhile all is kept in %s, and sent when it does",
+                    describe_error(error),
+                    self._work.folder,
+                )
+        if before and not self._problem:
+            logger.warning("MLflow answers again")
+
     def _publish_news(self) -> None:
         """Write what has become of a training that goes on."""
         self._publish_progress()
         if not self._files:
-            self._send(_files_of(self._work.folder, *_BEGUN))
+            self._send(files_in(self._work.folder, *BEGUN))
         if self._in_mlflow and time.monotonic() > self._rested:
             began = time.monotonic()
             self._publish_checkpoint()
@@ -248,7 +228,7 @@ class Publisher:
         self._publish_progress()
         if finished:
             self._publish_model()
-        files = _files_of(folder, "**/*")
+        files = files_in(folder, "**/*")
         sent = [name for name in files if name.partition("/")[0] not in _NOT_SENT]
         self._send({name: files[name] for name in [*sent, _BEST_WEIGHTS] if name in files})
         if self._in_mlflow and not finished:
@@ -263,11 +243,7 @@ class Publisher:
         """Write what does not change: params and datasets."""
         from mlflow.entities import Param
 
-        known = self._run.data.params
-        params = {
-            legal_name(name): shorten(value, PARAM_LIMIT, artifacts.RESOLVED_CONFIG)
-            for name, value in flatten_config(self._config).items()
-        }
+        known, params = self._run.data.params, flatten_config(self._config)
         self._log("params", [Param(*param) for param in params.items() if param[0] not in known])
         datasets = [dataset_input(dataset) for dataset in self._work.record.datasets]
         log, run_id = self._store.client.log_inputs, self._run.info.run_id
@@ -279,8 +255,6 @@ class Publisher:
         from mlflow.entities import RunTag
 
         tags = legal_tags(self._work.record.tags)
-        if GIT_COMMIT in self._tags:  # MLflow itself may have found another one
-            tags.pop(GIT_COMMIT, None)
         new = {name: value for name, value in tags.items() if self._tags.get(name) != value}
         self._log("tags", [RunTag(*tag) for tag in new.items()])
         self._tags |= new
@@ -321,10 +295,13 @@ class Publisher:
 
     def _publish_checkpoint(self) -> None:
         """Send the newest resume checkpoint to the slot whose turn it is."""
-        checkpoint = newest_checkpoint(self._work.folder)
-        if checkpoint is None:
+        found = artifacts.resume_checkpoints(
+            self._work.folder / artifacts.CHECKPOINTS / artifacts.RESUME
+        )
+        if not found:
             return
         # A checkpoint after the validation replaces that of the same step before it.
+        checkpoint = found[0]
         state = checkpoint, checkpoint.stat().st_mtime_ns
         if state == self._checkpoint:
             return
@@ -343,30 +320,12 @@ class Publisher:
         self._files |= states
 
     def _end(self, status: str, error: str | None = None) -> None:
-        run_id, ended = self._run.info.run_id, self._work.record.ended
-        end_run(self._store, run_id, status, error, ended)
-        if error is None:
-            self._take_error_off()
-        if self._project_run:
-            with suppress(TrackingError):  # it may have been deleted
-                end_run(self._store, self._project_run, status)
-
-    def _take_error_off(self) -> None:
-        if ERROR_TAG in self._tags:
-            delete, run_id = self._store.client.delete_tag, self._run.info.run_id
-            self._store.call("take its error off", delete, run_id, ERROR_TAG)
-            del self._tags[ERROR_TAG]
+        end_run(self._store, self._run.info.run_id, status, error, self._work.record.ended)
 
 
-def _is_silence(problem: Exception) -> bool:
+def _is_silence(problem: Exception | None) -> bool:
     """Whether MLflow does not answer; else it refuses something."""
     return getattr(problem, "error_code", "") == NO_ANSWER
-
-
-def _files_of(folder: Path, *patterns: str) -> dict[str, Path]:
-    """The files in a folder that match a pattern, by their paths there."""
-    paths = (path for pattern in patterns for path in folder.glob(pattern))
-    return {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
 
 
 def _metrics_of(epoch: Epoch) -> list[Metric]:
@@ -379,11 +338,5 @@ def _metrics_of(epoch: Epoch) -> list[Metric]:
 
 
 def _identity(metric: Metric) -> tuple[str, int, str]:
-    """What makes a value of a metric one that the run has already.
-
-    NaN is equal to NaN, and stores keep infinity as the largest number.
-    """
-    value = metric.value
-    if math.isinf(value):
-        value = math.copysign(sys.float_info.max, value)
-    return metric.key, metric.step, repr(value)
+    """What makes a value of a metric one that the run has already; NaN is equal to NaN."""
+    return metric.key, metric.step, repr(metric.value)

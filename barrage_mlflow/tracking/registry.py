@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from barrage_mlflow.errors import TrackingError
-from barrage_mlflow.tracking.names import legal_tags
+from barrage_mlflow.tracking.limits import legal_tags
 from barrage_mlflow.tracking.store import Store
 
 _URI = re.compile(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))")
@@ -118,7 +118,7 @@ def find_version(model_uri: str) -> tuple[str, str]:
         )
     name, number, alias = parts.groups()
 
-    store, act = Store(existing=True), f"find {model_uri}"
+    store, act = Store(), f"find {model_uri}"
     if number is None:
         found = store.call(act, store.client.get_model_version_by_alias, name, alias)
     else:

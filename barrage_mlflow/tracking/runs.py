@@ -6,14 +6,12 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.errors import TrackingError, describe_error
-from barrage_mlflow.tracking.names import TAG_LIMIT, shorten
+from barrage_mlflow.tracking.limits import TAG_LIMIT, shorten
 from barrage_mlflow.tracking.store import NO_ANSWER, Store
-from barrage_mlflow.workspace.lock import locked
-from barrage_mlflow.workspace.record import RunRecord, read_record
+from barrage_mlflow.workspace.record import RunRecord
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ERROR_TAG = "barrage.error"
-KILLED = "the process was killed"
-"""The error of a training whose process could not write one."""
 RUN_ID = "MLFLOW_RUN_ID"
 """The variable by which ``mlflow run`` names the run that it opened."""
 
@@ -98,29 +94,34 @@ def _find_experiment(store: Store, name: str | None) -> str:
 def active(run: Run) -> Iterator[None]:
     """Make a run the active one of this thread, for whatever a project's own components log.
 
-    ``mlflow.start_run`` would refuse a run outside of the experiment that was set last. Runs that
-    a component opens within it and leaves open are ended with it.
+    ``mlflow.start_run`` would refuse a run outside of the experiment that was set last. As it does,
+    this logs what the process takes of the machine where MLflow is set to.
 
     Example:
         >>> with active(run):  # doctest: +SKIP
         ...     mlflow.log_param("by_a_component", 1)
     """
-    import mlflow
+    from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
     from mlflow.tracking.fluent import ActiveRun, _active_run_stack
 
-    runs, status = _active_run_stack.get(), "FAILED"  # type: ignore[no-untyped-call]
+    runs: list[ActiveRun] = _active_run_stack.get()  # type: ignore[no-untyped-call]
     depth = len(runs)
     runs.append(ActiveRun(run))  # type: ignore[no-untyped-call]
+    monitor: Any = None
+    if MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING.get():  # type: ignore[no-untyped-call]
+        with suppress(ImportError):  # MLflow needs psutil for it, but does not bring it along
+            from mlflow.system_metrics import system_metrics_monitor as metrics
+
+            monitor = metrics.SystemMetricsMonitor(  # type: ignore[no-untyped-call]
+                run.info.run_id, resume_logging=True
+            )
+            monitor.start()
     try:
         yield
-        status = "FINISHED"
     finally:
-        while len(runs) > depth:
-            if runs[-1].info.run_id == run.info.run_id:
-                runs.pop()
-            else:
-                with suppress(Exception):  # it may be of another store
-                    mlflow.end_run(status)
+        del runs[depth:]
+        if monitor:
+            monitor.finish()
 
 
 def end_run(
@@ -160,38 +161,8 @@ def end_project_run(error: BaseException) -> None:
     Example:
         >>> end_project_run(ValueError("no run is open here"))
     """
-    silent = isinstance(error, TrackingError) and error.error_code == NO_ANSWER
     run_id = os.environ.get(RUN_ID)
-    if silent or not run_id:
-        return
-    status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-    try:
-        end_run(Store(), run_id, status, describe_error(error))
-    except TrackingError as problem:
-        error.add_note(f"besides: {problem}")
-
-
-def settle_run(folder: Path) -> None:
-    """Set the run of a training KILLED if its process is gone and could not do it.
-
-    Where MLflow cannot be reached, or has no such run, a warning is logged.
-
-    Args:
-        folder: an artifact folder that another training asks for.
-
-    Raises:
-        ArtifactError: the folder cannot be read, or a process is training in it.
-
-    Example:
-        >>> settle_run(Path("nowhere"))
-    """
-    record = read_record(folder)
-    if record is None or record.run_id is None or record.status != "RUNNING":
-        return
-    with locked(folder):
-        try:
-            store = Store()
-            if store.read_run(record.run_id).info.status == "RUNNING":
-                end_run(store, record.run_id, "KILLED", KILLED)
-        except TrackingError as error:
-            logger.warning("%s", error)
+    if run_id and getattr(error, "error_code", "") != NO_ANSWER:
+        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        with suppress(TrackingError):
+            end_run(Store(), run_id, status, describe_error(error))

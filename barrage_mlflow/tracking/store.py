@@ -28,15 +28,14 @@ T = TypeVar("T")
 NO_ANSWER = "NO_ANSWER"
 """The code of our own errors where MLflow gives none because its store does not answer."""
 
-_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 _SETTINGS = {
-    _TIMEOUT: "30",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 """What MLflow is set to in this process, but for what the user has set."""
 _ANSWER = 3
-"""Seconds within which a server must answer, unless the user has set another timeout."""
+"""Seconds within which a server must say that it is there."""
 _UPLOADS = 8
 """Files that are sent at once: a server that is far away takes most of its time for the way."""
 
@@ -51,10 +50,6 @@ _PAUSES = (0.2, 1.0, 3.0)
 class Store:
     """The tracking store that MLflow's settings name.
 
-    Args:
-        existing: refuse a database file that is not there, which MLflow would make only to find
-            nothing in it.
-
     Attributes:
         uri: its URI, as it is set; see :func:`shown_uri`.
         client: MLflow's client of it.
@@ -67,22 +62,15 @@ class Store:
         'FINISHED'
     """
 
-    def __init__(self, existing: bool = False) -> None:
+    def __init__(self) -> None:
         import mlflow
         from mlflow import MlflowClient
 
-        self._closed = False
         for name, value in _SETTINGS.items():
             os.environ.setdefault(name, value)
         self.uri = mlflow.get_tracking_uri()
         check_store(self.uri)
-        database = _sqlite_file(self.uri)
-        if existing and database and not database.exists():
-            raise TrackingError(
-                f"there is no MLflow store {database}: run this where the runs were logged, or set "
-                "MLFLOW_TRACKING_URI"
-            )
-        with _alone_in(database.parent if database else None):
+        with _alone_in(self.uri):
             self.client = self.call("open its store", MlflowClient, self.uri)
 
     def call(self, act: str, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
@@ -98,8 +86,6 @@ class Store:
             TrackingError: the store does not answer, or the call failed.
         """
         for pause in (*_PAUSES, None):
-            if self._closed:
-                raise TrackingError(f"MLflow was not asked to {act}: the training has ended")
             try:
                 return function(*args, **options)
             except Exception as error:
@@ -114,7 +100,7 @@ class Store:
     def _explained(self, act: str, error: Exception, code: str) -> TrackingError:
         if is_server(self.uri) and code in ("", *_PASSING):
             try:
-                check_store(self.uri, retries=0)
+                check_store(self.uri)
             except TrackingError as silence:
                 return silence
         shown = shown_uri(self.uri)
@@ -199,9 +185,11 @@ class Store:
         with suppress(Exception):
             repository.delete_artifacts(folder)  # type: ignore[no-untyped-call]
 
-    def close(self) -> None:
-        """Have every further call fail."""
-        self._closed = True
+
+def files_in(folder: Path, *patterns: str) -> dict[str, Path]:
+    """The files in a folder that match a pattern, by their paths there."""
+    paths = (path for pattern in patterns for path in folder.glob(pattern))
+    return {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
 
 
 def shown_uri(uri: str) -> str:
@@ -225,16 +213,14 @@ def is_server(uri: str) -> bool:
     return urlsplit(uri).scheme in ("http", "https")
 
 
-def check_store(uri: str, retries: int | None = None) -> None:
+def check_store(uri: str) -> None:
     """Check that a tracking server answers; other stores are left to MLflow.
 
-    It is asked three times for 3 s each, unless MLflow's own settings for both
-    (``MLFLOW_HTTP_REQUEST_MAX_RETRIES``, ``MLFLOW_HTTP_REQUEST_TIMEOUT``) are others. Any answer
-    will do: one that asks for a login is MLflow's to explain.
+    It is asked as often as MLflow is set to (``MLFLOW_HTTP_REQUEST_MAX_RETRIES``). Any answer will
+    do: one that asks for a login is MLflow's to explain.
 
     Args:
         uri: the tracking URI.
-        retries: how often to ask again; by the settings if left out.
 
     Raises:
         TrackingError: it does not answer.
@@ -247,16 +233,13 @@ def check_store(uri: str, retries: int | None = None) -> None:
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
-    setting = os.environ.get(_TIMEOUT, _SETTINGS[_TIMEOUT])
-    timeout = _ANSWER if setting == _SETTINGS[_TIMEOUT] else int(setting)
     try:
         response = http_request(  # type: ignore[no-untyped-call]
             get_default_host_creds(uri),  # type: ignore[no-untyped-call]
             "/health",
             "GET",
-            max_retries=retries,
             backoff_factor=1,
-            timeout=timeout,
+            timeout=_ANSWER,
             raise_on_status=False,
         )
     except Exception as error:
@@ -279,17 +262,12 @@ def _heart_of(error: Exception) -> str:
     return str(inner).rpartition(": ")[2]
 
 
-def _sqlite_file(uri: str) -> Path | None:
-    """Return the file of an SQLite database; None for other stores and databases in memory."""
-    parts = urlsplit(uri)
-    path = unquote(parts.path).removeprefix("/")
-    return Path(path) if parts.scheme.partition("+")[0] == "sqlite" and path else None
-
-
 @contextmanager
-def _alone_in(folder: Path | None) -> Iterator[None]:
-    """Keep other trainings from a folder: two that make a database's tables at once break it."""
-    if folder is None or not folder.is_dir():
+def _alone_in(uri: str) -> Iterator[None]:
+    """Keep other trainings from an SQLite database: two that make its tables at once break it."""
+    parts = urlsplit(uri)
+    folder = Path(unquote(parts.path).removeprefix("/")).parent
+    if not parts.scheme.startswith("sqlite") or not folder.is_dir():
         yield
         return
     opened = os.open(folder, os.O_RDONLY)

@@ -234,11 +234,9 @@ def prepare(
     build_variables(network, (inputs, y, weights) if weights else (inputs, y))
 
     watch.reach("the score batch")
-    rehearsal = rehearse(config, network, specs, transformer, records)
-    watch.see("postprocess", (rehearsal.scores,))
-    return Plan(
-        config, sets, transformer, train, validation, network, objective, specs, rehearsal.columns
-    )
+    columns, scores = rehearse(config, network, specs, transformer, records)
+    watch.see("postprocess", (scores,))
+    return Plan(config, sets, transformer, train, validation, network, objective, specs, columns)
 
 
 def _spec(tensor: keras.KerasTensor) -> ArraySpec:

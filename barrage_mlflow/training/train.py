@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.config import code_modules
 from barrage_mlflow.dataset import Records
+from barrage_mlflow.pyfunc import answer
+from barrage_mlflow.scoring.dependencies import project_code, requirements
+from barrage_mlflow.scoring.network import network_in_memory
 from barrage_mlflow.scoring.package import package_model, save_model
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import prove
-from barrage_mlflow.scoring.pyfunc import answer
-from barrage_mlflow.scoring.scorer import Scorer
-from barrage_mlflow.tracking.dependencies import project_code, requirements
+from barrage_mlflow.scoring.scorer import Scorer, output_names
 from barrage_mlflow.training.prepare import (
     Plan,
     prepare,
@@ -129,7 +130,7 @@ def train(
             work.begin(document, resolved, code, changes, values)
             logger.info("artifacts in %s", folder)
             following = publisher.following(work) if publisher else nullcontext()
-            with following, work.attempt(), ModelProcess.start() as process:
+            with following, work.attempt(), ModelProcess() as process:
                 if publisher:
                     logger.info("MLflow run %s of %s", work.record.run_id, work.record.tracking_uri)
                 with stop.at_once():
@@ -188,7 +189,7 @@ def describe_sets(sets: Mapping[str, Records]) -> tuple[Dataset, ...]:
 
 def find_code(config: Config) -> list[Path]:
     """Find the files and folders of the project's own code that a resolved config leads to."""
-    return [Path(path) for path in project_code(code_modules(config))]
+    return project_code(code_modules(config))
 
 
 def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelProcess) -> None:
@@ -208,7 +209,8 @@ def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelPro
     data = model / artifacts.DATA
     shutil.rmtree(data / artifacts.NETWORK, ignore_errors=True)
     save_model(data, plan.config, network, plan.specs, plan.columns)
-    scorer = Scorer.of_network(plan.config, network, plan.specs, plan.transformer, plan.columns)
+    in_memory = network_in_memory(network, output_names(plan.config))
+    scorer = Scorer(plan.config, plan.transformer, in_memory, plan.specs, plan.columns)
     example = plan.sets["validation"][:_EXAMPLE_RECORDS]
     scores = answer(scorer, example)
     code = sorted((folder / artifacts.CODE).glob("*"))

@@ -83,7 +83,7 @@ def seconds_to_log(table: str) -> float:
     import mlflow.tensorflow
     from mlflow.models import infer_signature
 
-    from barrage_mlflow.tracking import requirements
+    from barrage_mlflow.scoring.dependencies import requirements
 
     x, y = read_arrays(table)
     network = build_mlp()

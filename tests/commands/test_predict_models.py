@@ -15,7 +15,7 @@ from predict_parts import score_file
 from small import small_config, small_frame
 
 from barrage_mlflow import BarrageModel, RecordError, Scorer, train
-from barrage_mlflow.scoring.pyfunc import load_scorer
+from barrage_mlflow.pyfunc import load_scorer
 
 pytestmark = pytest.mark.usefixtures("small_parts")
 

@@ -12,7 +12,7 @@ import pytest
 from small import small_config, small_frame
 
 from barrage_mlflow import Promotion, PromotionError, RecordError, TrackingError, promote, train
-from barrage_mlflow.tracking import find_holder, set_alias
+from barrage_mlflow.tracking.registry import find_holder, set_alias
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(40, seed=1)
 ACCURACY = {"monitor": "val_accuracy", "mode": "max"}

@@ -84,7 +84,7 @@ def test_a_model_runs_with_its_own_code_and_its_errors_come_through(
         "exit": (ComponentError, r"^SystemExit: 3$"),
     }
     death = r"^the process of a packaged model ended with the signal SIGKILL(\n  .*)*\n  the end$"
-    with ModelProcess.start() as process:
+    with ModelProcess() as process:
         described = {"name": "a", "type": "double", "required": True}
         assert process.call("load", str(model)) == ([described], ["y"])
         scores = process.call("score", {"a": ["", ""]}, 2, 7)
@@ -100,7 +100,7 @@ def test_a_model_runs_with_its_own_code_and_its_errors_come_through(
 def test_it_ends_with_its_owner() -> None:
     script = """
 from barrage_mlflow.scoring.process import ModelProcess
-print(ModelProcess.start()._process.pid, flush=True)
+print(ModelProcess()._process.pid, flush=True)
 """
     command = [sys.executable, "-c", script]
     pid = int(subprocess.run(command, capture_output=True, check=True).stdout)
@@ -116,7 +116,7 @@ print(ModelProcess.start()._process.pid, flush=True)
 def test_a_call_that_is_interrupted_leaves_no_answer_to_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with ModelProcess.start() as process:
+    with ModelProcess() as process:
 
         def interrupt() -> None:
             raise KeyboardInterrupt
@@ -135,4 +135,4 @@ def test_a_process_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(subprocess, "Popen", fail)
     message = r"^no process can be started for a model: no more processes$"
     with pytest.raises(ComponentError, match=message):
-        ModelProcess.start()
+        ModelProcess()

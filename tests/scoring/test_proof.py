@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from runs import only_run
@@ -98,7 +97,7 @@ SEE = (
 @pytest.fixture(scope="module")
 def process() -> Iterator[ModelProcess]:
     """One for all models: their code is the same."""
-    with ModelProcess.start() as process:
+    with ModelProcess() as process:
         yield process
 
 
@@ -109,8 +108,7 @@ def project(
     proved_models: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Path]:
-    one = SimpleNamespace(start=lambda: nullcontext(process))
-    monkeypatch.setattr("barrage_mlflow.training.train.ModelProcess", one)
+    monkeypatch.setattr("barrage_mlflow.training.train.ModelProcess", lambda: nullcontext(process))
     home = tmp_path / "project"
     home.mkdir()
     (home / "odd_parts.py").write_text(PARTS, "utf-8")
@@ -162,8 +160,9 @@ def test_a_module_that_is_not_packaged_is_named() -> None:
 
 def test_scores_that_json_does_not_hold_are_refused() -> None:
     assert fail("Dated") == (
-        "postprocess gives for output 'day' a date: expected numbers, strings, truth values, "
-        "None, and lists and dicts of them"
+        "postprocess gives for output 'day' what JSON does not hold (Object of type date is not "
+        "JSON serializable): expected numbers, strings, truth values, None, and lists and dicts "
+        "of them"
     )
 
 

@@ -20,7 +20,6 @@ from barrage_mlflow import (
 )
 from barrage_mlflow.dataset import ArraySpec, ColumnSpec
 from barrage_mlflow.scoring.network import load_network, save_network
-from barrage_mlflow.scoring.scores import to_frame, to_record_scores
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(300, seed=1)
 
@@ -141,21 +140,6 @@ def test_inputs_of_every_kind_reach_the_saved_network(
         for name in ("y", "z"):
             assert scores[name].dtype == expected[name].numpy().dtype
             np.testing.assert_array_equal(scores[name], expected[name].numpy())
-
-
-def test_scores_as_records_and_as_a_frame() -> None:
-    scores = {
-        "name": np.array(["p", "q"], dtype=object),
-        "vector": np.array([[1.0, 2.0], [3.0, 4.0]], np.float32),
-        "number": np.array([0.5, 1.5], np.float32),
-    }
-    first, _ = to_record_scores(scores)
-    assert (first["name"], first["number"], first["vector"].tolist()) == ("p", 0.5, [1.0, 2.0])
-    frame = to_frame(scores)
-    expected = {"name": ["p", "q"], "vector": [[1.0, 2.0], [3.0, 4.0]], "number": [0.5, 1.5]}
-    assert {name: frame[name].tolist() for name in frame} == expected
-    frame.columns.name = "mine"  # which does not reach the next
-    assert to_frame(scores).columns.name is None
 
 
 def test_a_score_that_is_no_number_names_its_record(

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.scoring.writers import make_writer
+from barrage_mlflow.scoring.writers import check_target, encode_rows, make_file
 
 quick = settings(max_examples=100, deadline=None)
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -33,24 +33,22 @@ cells = st.recursive(
 
 
 def csv_rows(columns: dict[str, Any], header: bool = False) -> bytes:
-    data: bytes = make_writer(Path("x.csv")).encode(columns, first=header)
+    data: bytes = encode_rows(columns, ".csv", first=header)
     return data
 
 
 def json_rows(columns: dict[str, Any]) -> bytes:
-    data: bytes = make_writer(Path("x.jsonl")).encode(columns, first=True)
+    data: bytes = encode_rows(columns, ".jsonl")
     return data
 
 
-def written(path: str, *batches: dict[str, Any]) -> Path:
-    """The file that these rows make, batch by batch, each by a writer of its own."""
+def written(suffix: str, *batches: dict[str, Any]) -> Path:
+    """The file that these rows make, batch by batch."""
     rows = Path("rows")
     with rows.open("wb") as file:
         for number, columns in enumerate(batches):
-            writer = make_writer(Path(path))
-            file.write(writer.encode(columns, first=not number))
-        file.write(writer.end())
-    return writer.finish(rows)
+            file.write(encode_rows(columns, suffix, first=not number))
+    return make_file(rows, suffix)
 
 
 def test_numbers_are_written_to_their_last_digit() -> None:
@@ -82,7 +80,7 @@ def test_any_cell_is_read_back_from_json(column: list[Any]) -> None:
     for form in (column, np.array([*column, None], object)[:-1]):
         rows = json_rows({"x": form}).decode().split("\n")[:-1]
         assert [json.loads(row)["x"] for row in rows] == column
-    listed = written("x.json", {"x": column}, {"x": column}).read_text("utf-8")
+    listed = written(".json", {"x": column}, {"x": column}).read_text("utf-8")
     assert [row["x"] for row in json.loads(listed)] == column * 2
 
 
@@ -149,29 +147,6 @@ def test_half_a_character_is_written_as_json_names_it() -> None:
 
 # Files ------------------------------------------------------------------------------------
 
-BATCHES = [
-    {"id": ["a", "b"], "p": np.array([[0.5, 0.25], [1, 2]], np.float32)},
-    {"id": ["c"], "p": np.array([[3, 4]], np.float32)},
-]
-
-
-@pytest.mark.parametrize("kind", ["csv", "json", "jsonl", "parquet"])
-def test_batches_make_one_file(kind: str) -> None:
-    path = written(f"scores.{kind}", *BATCHES)
-    if kind == "csv":
-        assert path.read_text() == 'id,p\na,"[0.5, 0.25]"\nb,"[1.0, 2.0]"\nc,"[3.0, 4.0]"\n'
-        return
-    if kind == "parquet":
-        rows = pq.read_table(path).to_pylist()
-    else:
-        read = path.read_text()
-        rows = json.loads(read if kind == "json" else f"[{','.join(read.splitlines())}]")
-    assert rows == [
-        {"id": "a", "p": [0.5, 0.25]},
-        {"id": "b", "p": [1.0, 2.0]},
-        {"id": "c", "p": [3.0, 4.0]},
-    ]
-
 
 def test_parquet_keeps_types() -> None:
     columns = {
@@ -185,7 +160,7 @@ def test_parquet_keeps_types() -> None:
         "name": np.array(["x"], object),
         "odd": [{"a": 1, "b": ["x"]}],
     }
-    schema = pq.read_schema(written("scores.parquet", columns))
+    schema = pq.read_schema(written(".parquet", columns))
     assert {field.name: str(field.type) for field in schema} == {
         "at": "timestamp[ns, tz=UTC]",
         "kind": "string",
@@ -218,7 +193,7 @@ def test_parquet_keeps_types() -> None:
 )
 def test_a_column_of_parquet_fits_all_its_values(first: Any, later: Any, kind: str) -> None:
     for batches in ((first, later), (later, first), (first, later, first)):
-        table = pq.read_table(written("scores.parquet", *({"x": batch} for batch in batches)))
+        table = pq.read_table(written(".parquet", *({"x": batch} for batch in batches)))
         assert str(table.schema.field("x").type) == kind
         expected = [cell for batch in batches for cell in list(batch)]
         for got, want in zip(table["x"].to_pylist(), expected, strict=True):
@@ -236,21 +211,22 @@ def test_a_column_of_parquet_fits_all_its_values(first: Any, later: Any, kind: s
         (([1, "x"],), "Could not convert 'x' with type str: tried to convert to int64"),
         (([2**70],), "Python int too large"),
         ((["\ud800"],), "surrogates not allowed"),
-        (([2**60 + 1], [0.5]), "column 'x': double cannot represent all its values"),
+        (([2**60 + 1], [0.5]), "Integer value 1152921504606846977 not in range"),
     ],
 )
 def test_what_parquet_does_not_take(batches: tuple[list[Any], ...], message: str) -> None:
-    remedy = "; write .jsonl or .csv, which take any value"
-    with pytest.raises(ArtifactError, match=f"{re.escape(message)}.*{re.escape(remedy)}$"):
-        written("scores.parquet", *({"x": batch} for batch in batches))
+    remedy = "; Parquet takes values of one type in a column; write .jsonl or .csv, which take any"
+    with pytest.raises(ArtifactError, match=f"{re.escape(message)}.*{re.escape(remedy)} value$"):
+        written(".parquet", *({"x": batch} for batch in batches))
 
 
 def test_rows_of_parquet_come_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("barrage_mlflow.scoring.writers._GROUP", 100)
+    monkeypatch.setattr("barrage_mlflow.scoring.writers._WRITTEN_AT_ONCE", 120 * 8)
     batches = [{"p": np.arange(30.0)} for _ in range(10)]
-    footer = pq.read_metadata(written("scores.parquet", *batches))
+    footer = pq.read_metadata(written(".parquet", *batches))
     groups = [footer.row_group(index).num_rows for index in range(footer.num_row_groups)]
-    assert groups == [120, 120, 60]
+    assert groups == [100, 20, 100, 20, 60]
 
 
 @pytest.mark.parametrize(
@@ -263,4 +239,4 @@ def test_rows_of_parquet_come_in_groups(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_a_file_that_cannot_be_written(path: str, message: str) -> None:
     with pytest.raises(ArtifactError, match=f"^{message}"):
-        make_writer(Path(path))
+        check_target(Path(path))

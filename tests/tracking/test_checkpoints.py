@@ -15,7 +15,6 @@ from small import small_config, small_frame
 from trained import (
     IN_MLFLOW,
     files,
-    held,
     interrupt,
     package,
     published,
@@ -27,7 +26,8 @@ from trained import (
 
 import barrage_mlflow
 from barrage_mlflow import ArtifactError, TrackingError
-from barrage_mlflow.tracking import fetch_training, publisher
+from barrage_mlflow.tracking import publisher
+from barrage_mlflow.tracking.checkpoints import fetch_training
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
@@ -116,7 +116,7 @@ def test_what_is_fetched_is_all_that_a_training_needs(caplog: pytest.LogCaptureF
     write(slot_files(run_id)["b.zip"], "cut off")
     fetch_training(run_id, Path("elsewhere"))
     assert Path("elsewhere/checkpoints/resume/step-000000001.npz").exists()
-    assert f"the resume checkpoint resume/b of run {run_id} is damaged" in caplog.messages
+    assert f"resume checkpoint resume/b of run {run_id} is damaged" in caplog.messages
     write(slot_files(run_id)["a.json"], "torn")
     with pytest.raises(ArtifactError, match="has no whole resume checkpoint in MLflow"):
         fetch_training(run_id, Path("nowhere"))
@@ -129,24 +129,6 @@ TRANSFORMER = "model/data/transformer/vocabulary.json"
 def go_on(work: Any) -> None:
     train_epoch(work, 2)
     raise KeyboardInterrupt("SIGTERM")
-
-
-@pytest.mark.usefixtures("_no_rest")
-def test_a_copy_that_fails_is_sent_later(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise OSError("store is full")
-
-    with published(config=IN_MLFLOW) as work:
-        with monkeypatch.context() as broken:
-            broken.setattr("mlflow.MlflowClient.log_artifact", fail)
-            train_epoch(work, 1)
-            wait_until(lambda: caplog.messages)
-        wait_until(lambda: "step-000000001.npz" in checkpoints_in(run_of()))
-        package(work, 1)
-    assert held(run_of())["status"] == "FINISHED"
-    assert "store is full\nmeanwhile all is kept in out" in caplog.messages[0]
 
 
 # The whole path, through a real training.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -13,16 +12,14 @@ import pytest
 from servers import free_port
 
 from barrage_mlflow.errors import TrackingError
-from barrage_mlflow.tracking import Store, store
-from barrage_mlflow.tracking.store import check_store, shown_uri
+from barrage_mlflow.tracking import store
+from barrage_mlflow.tracking.store import Store, check_store, shown_uri
 
 
 @pytest.mark.parametrize(
     ("uri", "shown"),
     [
         ("http://ann:secret@host:5000/a", "http://host:5000/a"),
-        ("http://host:5000", "http://host:5000"),
-        ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
         ("postgresql://ann:secret@host/db", "postgresql://host/db"),
         ("databricks", "databricks"),
     ],
@@ -65,30 +62,21 @@ def test_any_answer_of_a_living_server_will_do(
     assert statuses == []
 
 
-def test_a_proxy_before_a_dead_server(answering: tuple[str, list[int]]) -> None:
+def test_a_proxy_before_a_dead_server(
+    answering: tuple[str, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     uri, statuses = answering
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     statuses += [502, 503]
     with pytest.raises(TrackingError, match=r"does not answer \(status 503\): start it"):
-        check_store(uri, retries=1)
+        check_store(uri)
 
 
 def test_the_users_own_settings_of_mlflow_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "7")
-    monkeypatch.setattr(
-        "mlflow.utils.rest_utils.http_request",
-        lambda *_, **options: asked.append(options["timeout"]) or fail(),
-    )
-    with pytest.raises(TrackingError, match="does not answer"):
-        check_store("http://127.0.0.1:1")
     Store()
     names = ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES")
-    assert asked == [7]
     assert [store.os.environ[name] for name in names] == ["7", "2"]
-
-
-def fail() -> None:
-    raise OSError("gone")
 
 
 def test_a_call_to_a_server_that_has_gone_says_so_and_shows_no_password(
@@ -103,9 +91,6 @@ def test_a_call_to_a_server_that_has_gone_says_so_and_shows_no_password(
     assert "secret" not in str(e.value)
     opened.uri = f"http://ann:secret@127.0.0.1:{free_port()}"
     with pytest.raises(TrackingError, match=r"^the MLflow server http://127\.0\.0\.1:\d+ does not"):
-        opened.call("write", fail_with, "refused")
-    opened.close()
-    with pytest.raises(TrackingError, match=r"^MLflow was not asked to write: the training has"):
         opened.call("write", fail_with, "refused")
 
 
@@ -141,22 +126,15 @@ def test_a_busy_database_is_asked_again(
     assert e.value.error_code == code
 
 
-def test_a_database_is_made_to_write_to_and_not_to_read_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/new.db")
-    with pytest.raises(TrackingError, match=r"^there is no MLflow store .*new\.db: run this where"):
-        Store(existing=True)
-    assert not Path("new.db").exists()
+def test_a_run_that_is_not_there() -> None:
     with pytest.raises(TrackingError, match=r"has no run '1f0c': correct the ID, or set MLFLOW_TR"):
         Store().read_run("1f0c")
-    assert Path("new.db").exists()
 
 
 def test_files_are_listed_fetched_and_deleted() -> None:
     with mlflow.start_run() as run:
         mlflow.log_text("a", "logs/a.txt")
-    opened = Store(existing=True)
+    opened = Store()
     run_id = run.info.run_id
     assert opened.list_files(run_id) == ["logs"]
     assert opened.fetch(run_id, "logs/a.txt", ".").read_text("utf-8") == "a"

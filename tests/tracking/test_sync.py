@@ -15,7 +15,8 @@ from trained import begun, held, interrupt, run_of, train, train_epoch, train_of
 
 import barrage_mlflow
 from barrage_mlflow import ArtifactError, TrackingError, sync
-from barrage_mlflow.tracking import find_holder, publisher
+from barrage_mlflow.tracking import publisher
+from barrage_mlflow.tracking.registry import find_holder
 from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.record import read_record
 

@@ -12,8 +12,6 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _NAME_LIMIT = 250
-PARAM_LIMIT = 6_000
-"""Characters of a param's value."""
 TAG_LIMIT = 5_000
 """Characters of a tag's value; MLflow takes 8,000 today, servers of older releases 5,000."""
 
@@ -67,7 +65,7 @@ def plain_text(text: str) -> str:
 
 
 def shorten(text: str, limit: int, where: str = "") -> str:
-    """Cut a text to a number of characters, and add how much is missing.
+    """Cut a text to a number of characters, and add how many it had.
 
     Args:
         text: any text; what a database cannot store is escaped.
@@ -76,16 +74,11 @@ def shorten(text: str, limit: int, where: str = "") -> str:
 
     Example:
         >>> shorten("a" * 100, 40, "all.json")
-        'aaaaa… (95 more characters in all.json)'
+        'aaaaaaaaaa… (100 characters in all.json)'
     """
     text = plain_text(text)
-    if len(text) <= limit:
-        return text
-    place = f" in {where}" if where else ""
-    end = f"… ({len(text)} more characters{place})"
-    kept = limit - len(end)
-    end = f"… ({len(text) - kept} more characters{place})"
-    return text[:kept] + end
+    end = f"… ({len(text)} characters{f' in {where}' if where else ''})"
+    return text if len(text) <= limit else text[: limit - len(end)] + end
 
 
 def batches(items: Iterable[T], most: int, text: Callable[[T], str]) -> Iterator[list[T]]:
