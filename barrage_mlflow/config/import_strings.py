@@ -197,7 +197,9 @@ def _failure_of(path: str, module: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         what = f"{type(error).__name__}: {' '.join(str(error).split())}"
         message = f"{path!r}: importing module {module!r} raised {what}"
-        raise NotImportableError(message) from error
+        top, dot, rest = (getattr(error, "name", None) or "").partition(".")
+        remedy = f"write 'import barrage_mlflow{dot}{rest}' there instead"
+        raise NotImportableError(message, remedy if top == "barrage" else "") from error
 
 
 def _public_names(holder: Any) -> list[str]:

@@ -39,6 +39,8 @@ _PAUSE = 1.0
 """Seconds between two looks at the folder: each takes a core from the training."""
 _PATIENCE = 30
 """Seconds for which a training that has finished waits for a server that has gone."""
+_KILLED_PATIENCE = 5
+"""Seconds for a call that is under way when a training is interrupted: whoever does may kill."""
 _REST = 20
 """Times as long as sending a resume checkpoint took is waited before the next one is sent."""
 _METRICS, _OTHERS = 1_000, 100
@@ -108,8 +110,8 @@ class Publisher:
                 raise
             finally:
                 self._left.set()
-                thread.join()
-                self._finish(error)
+                thread.join(_KILLED_PATIENCE if work.record.status == "KILLED" else None)
+                self._finish(thread.is_alive(), error)
 
     def publish(self, work: Workspace) -> None:
         """Write all that the run of a training that is over lacks, and end it.
@@ -166,10 +168,13 @@ class Publisher:
         while not self._left.wait(_PAUSE):
             self._attempt(self._publish_news)
 
-    def _finish(self, error: BaseException | None) -> None:
+    def _finish(self, is_stuck: bool, error: BaseException | None) -> None:
         """Publish all of a training that is over; report what prevents it."""
+        if is_stuck:
+            self._problem = TrackingError(f"MLflow has not answered within {_KILLED_PATIENCE} s")
+        else:
+            self._attempt(self._publish_all)
         deadline = time.monotonic() + _PATIENCE * (self._work.record.status == "FINISHED")
-        self._attempt(self._publish_all)
         while _is_silence(self._problem) and time.monotonic() < deadline:
             time.sleep(_PAUSE)
             self._attempt(self._publish_all)

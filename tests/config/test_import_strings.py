@@ -180,6 +180,16 @@ def test_a_module_that_loads_names_on_demand_may_fail_at_it(project):
     )
 
 
+def test_a_module_that_imports_the_old_package(project, monkeypatch):
+    monkeypatch.setitem(sys.modules, "barrage", None)
+    project(old="from barrage.dataset import RecordLoader\nclass Loader(RecordLoader): ...\n")
+    assert refusal("old.Loader", "loader", SourceReader()) == (
+        "'old.Loader': importing module 'old' raised ModuleNotFoundError: No module named "
+        "'barrage.dataset'; 'barrage' is not a package; "
+        "write 'import barrage_mlflow.dataset' there instead"
+    )
+
+
 def test_keras_that_cannot_be_imported(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(ImportPathError, match=r"Huber' leads nowhere: no module 'keras' on the P"):

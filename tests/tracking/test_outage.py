@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import mlflow
@@ -13,6 +14,7 @@ from servers import MlflowServer, deaf_server, free_port
 from trained import (
     IN_MLFLOW,
     held,
+    interrupt,
     package,
     published,
     run_of,
@@ -23,6 +25,8 @@ from trained import (
 
 from barrage_mlflow import TrackingError, sync
 from barrage_mlflow.tracking import publisher
+from barrage_mlflow.workspace.record import read_record
+from barrage_mlflow.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +92,27 @@ def test_a_server_that_is_gone_at_the_end_costs_a_warning(
         assert [key for key, _, _ in found["metrics"]] == ["loss", "val_loss"]
         assert [status for status, *_ in found["models"]] == ["READY"]
     assert len(mlflow.MlflowClient().search_model_versions("name = 'small'")) == 1
+
+
+def test_an_interrupted_training_does_not_wait_for_a_server_that_hangs(
+    server: MlflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "_KILLED_PATIENCE", 1)
+    with ExitStack() as stack:
+
+        def hang(work: Workspace) -> None:
+            server.kill()
+            stack.enter_context(deaf_server(server.port))
+
+        run_id = interrupt(act=hang)
+    record = read_record(Path("out"))
+    assert record is not None
+    assert (record.status, record.published) == ("KILLED", False)
+    server.start()
+    assert held(run_id)["status"] == "RUNNING"
+    sync("out")
+    found = held(run_id)
+    assert (found["status"], len(found["metrics"])) == ("KILLED", 2)
 
 
 def test_a_store_that_does_not_answer_is_known_when_a_training_begins(
