@@ -32,11 +32,11 @@ def sequential_from_config(layers: Sequence[Mapping[str, Any]]) -> keras.Sequent
     Example:
         >>> network = sequential_from_config([
         ...     {"import": "Input", "params": {"shape": 4, "name": "flower"}},
-        ...     {"import": "Dense", "params": {"units": 8, "activation": "relu"}},
+        ...     {"import": "Dense", "params": {"units": 8, "name": "hidden"}},
         ...     {"import": "Dense", "params": {"units": 3, "name": "species"}},
         ... ])
         >>> [layer.name for layer in network.layers]
-        ['dense', 'species']
+        ['hidden', 'species']
     """
     built = [build_import(block, "layer", f"{_PATH}[{i}]") for i, block in enumerate(layers)]
     try:
