@@ -225,7 +225,7 @@ def prepare(
 
     watch.reach("losses, metrics, monitors and optimizer")
     objective = Objective(config, network, network_params)
-    objective.check_targets(*example[1:])
+    objective.check_targets(y, *w)
     check_monitors(config, objective.monitors())
     y, weights = objective.conform(y, *w)
     if weights:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import mlflow
@@ -26,7 +26,6 @@ from trained import (
 from barrage_mlflow import TrackingError, sync
 from barrage_mlflow.tracking import publisher
 from barrage_mlflow.workspace.record import read_record
-from barrage_mlflow.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -98,17 +97,11 @@ def test_an_interrupted_training_does_not_wait_for_a_server_that_hangs(
     server: MlflowServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publisher, "_KILLED_PATIENCE", 1)
-    with ExitStack() as stack:
-
-        def hang(work: Workspace) -> None:
-            server.kill()
-            stack.enter_context(deaf_server(server.port))
-
-        run_id = interrupt(act=hang)
+    run_id = interrupt(act=lambda work: server.signal(signal.SIGSTOP))
     record = read_record(Path("out"))
     assert record is not None
     assert (record.status, record.published) == ("KILLED", False)
-    server.start()
+    server.signal(signal.SIGCONT)
     assert held(run_id)["status"] == "RUNNING"
     sync("out")
     found = held(run_id)
