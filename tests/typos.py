@@ -14,7 +14,6 @@ output, a monitor. Three rules keep it fair:
 from __future__ import annotations
 
 import copy
-import json
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -53,7 +52,6 @@ class Word:
         before: what stands before it in the same string.
         after: what stands after it in the same string.
         taken: words that would be valid there as well.
-        option: it is mistyped in an override of this dotted key, not in the file.
     """
 
     kind: str
@@ -63,20 +61,18 @@ class Word:
     before: str = ""
     after: str = ""
     taken: frozenset[str] = frozenset()
-    option: str = ""
 
 
 @dataclass(frozen=True)
 class Typo:
-    """One typo: what was done to which word, and what became of it."""
+    """One typo: what became of which word."""
 
     recipe: str
     word: Word
-    how: str
     mistyped: str
 
     def __str__(self) -> str:
-        where = self.word.option or ".".join(map(str, self.word.path))
+        where = ".".join(map(str, self.word.path))
         return f"{self.recipe}: {where}: {self.word.text} → {self.mistyped}"
 
 
@@ -92,18 +88,17 @@ def draw_typos(
     for kind in sorted(by_kind):
         for _ in range(of_each_kind):
             name, word = rng.choice(by_kind[kind])
-            how, mistyped = slip(rng, word)
-            yield Typo(name, word, how, mistyped)
+            yield Typo(name, word, slip(rng, word))
 
 
-def slip(rng: random.Random, word: Word) -> tuple[str, str]:
-    """Slips once in typing a word: the kind of slip and what is typed."""
+def slip(rng: random.Random, word: Word) -> str:
+    """Slips once in typing a word: what is typed."""
     while True:
         how = rng.choice(("drop", "double", "swap", "replace", "insert", "case"))
         at = rng.randrange(len(word.text))
         mistyped = _slipped(rng, how, word.text, at)
         if mistyped not in (word.text, *word.taken):
-            return how, mistyped
+            return mistyped
 
 
 def _slipped(rng: random.Random, how: str, word: str, at: int) -> str:
@@ -126,8 +121,6 @@ def mistyped_config(config: dict[str, Any], typo: Typo) -> dict[str, Any]:
     """A copy of a recipe with the typo in it."""
     changed = copy.deepcopy(config)
     word = typo.word
-    if word.option:
-        return changed
     *parents, last = word.path
     holder: Any = changed
     for part in parents:
@@ -151,7 +144,6 @@ def words_in(config: dict[str, Any]) -> list[Word]:
         *_output_words(config),
         *_monitor_words(config),
     ]
-    words += list(_option_words(config, words))
     return [word for word in words if len(word.text) >= _SHORTEST]
 
 
@@ -296,40 +288,3 @@ def _monitor_words(config: dict[str, Any]) -> Iterator[Word]:
             if isinstance(block, dict) and "monitor" in block:
                 path = (section, name, "monitor")
                 yield Word("monitor", path, False, block["monitor"], taken=taken)
-
-
-def _option_words(config: dict[str, Any], words: list[Word]) -> Iterator[Word]:
-    """The same keys once more, mistyped in an override of a value under them."""
-    leaves = [path for path, _ in _leaves(config, ())]
-    for word in words:
-        if not word.is_key or word.kind == "output name":
-            continue
-        length = len(word.path)
-        below = [path for path in leaves if path[:length] == word.path]
-        # A key with a dot in it cannot be given as an option.
-        if below and not any("." in str(part) for part in below[0]):
-            before = "".join(f"{part}." for part in below[0][: length - 1])
-            after = "".join(f".{part}" for part in below[0][length:])
-            option = ".".join(map(str, below[0]))
-            yield replace(
-                word, kind="override", path=below[0], before=before, after=after, option=option
-            )
-
-
-def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    if not isinstance(value, dict | list) or not value:
-        yield path, value
-        return
-    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-        yield from _leaves(item, (*path, key))
-
-
-def override_of(config: dict[str, Any], typo: Typo) -> dict[str, str]:
-    """The override whose option is mistyped: it sets the value that the config holds already."""
-    if not typo.word.option:
-        return {}
-    value: Any = config
-    for part in typo.word.path:
-        value = value[part]
-    option = typo.word.before + typo.mistyped + typo.word.after
-    return {option: value if isinstance(value, str) else json.dumps(value)}
