@@ -1,4 +1,4 @@
-"""Bad requests to a served model, each with what must come of it.
+"""Bad requests to a served model, how chance draws and writes them, and the judge of the answers.
 
 All are records in JSON, and reach the model. What MLflow's server makes of broken HTTP, JSON, CSV
 or Parquet is its own.
@@ -7,22 +7,220 @@ or Parquet is its own.
 from __future__ import annotations
 
 import base64
+import copy
+import json
 import math
 import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from request_parts import (
-    EITHER,
-    REFUSED,
-    SCORE,
-    Column,
-    Draw,
-    Literal,
-    Model,
-    Request,
-)
+Record = dict[str, Any]
+SCORE, REFUSED, EITHER = "score", "refused", "either"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that the model reads.
+
+    Attributes:
+        name: the record key.
+        type: ``"number"``, ``"integer"``, ``"boolean"``, ``"text"``, ``"list"`` (of numbers),
+            ``"image"`` (a list of lists), ``"photo"`` (a PNG file in base64) or ``"bytes"``.
+        optional: whether a train record lacked it; such a record is scored.
+    """
+
+    name: str
+    type: str
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Model:
+    """A packaged model that requests are sent to.
+
+    Attributes:
+        name: for messages.
+        folder: where it is packaged.
+        columns: what it reads.
+        formats: the formats in which the server takes good records of this model.
+        records: good ones, in plain Python; bytes are sent in base64.
+        scores: of all of these at once, as JSON has them.
+        alone: of each by itself; how float32 is summed up may differ.
+    """
+
+    name: str
+    folder: Path
+    columns: tuple[Column, ...]
+    formats: tuple[str, ...]
+    records: list[Record]
+    scores: list[Record]
+    alone: list[Record]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request and what must come of it.
+
+    Attributes:
+        kind: the name of what is wrong with it.
+        expect: ``"score"``, ``"refused"``, or ``"either"`` of the two.
+        body: the bytes to send.
+        count: how many scores there must be.
+        columns: a refusal by the engine names one of them, if there are any.
+        row: and this record.
+    """
+
+    kind: str
+    expect: str
+    body: bytes
+    count: int
+    columns: tuple[str, ...] = ()
+    row: int | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; nothing of it, if nothing did."""
+
+    status: int | None
+    body: bytes = b""
+
+
+# --- Judging an answer ----------------------------------------------------------------------------
+
+
+def judge(request: Request, answer: Answer) -> tuple[str, str]:
+    """What came of a request, and what is wrong with that; empty if nothing is.
+
+    What came is ``"score"``, ``"refused by the model"``, ``"refused by MLflow"`` or ``"fault"``.
+    """
+    if answer.status == 200 and request.expect in (SCORE, EITHER):
+        fault = _fault_of_scores(answer, request.count)
+        return "fault" if fault else "score", fault
+    if answer.status == 400 and request.expect in (REFUSED, EITHER):
+        return _judge_refusal(request, answer)
+    got = "no answer" if answer.status is None else f"status {answer.status}"
+    return "fault", f"expected {request.expect}, got {got}"
+
+
+def _strict_json(body: bytes) -> Any:
+    """JSON by the book: without NaN and Infinity, which Python's reader takes."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.loads(body, parse_constant=refuse)
+
+
+def _fault_of_scores(answer: Answer, count: int) -> str:
+    try:
+        value = _strict_json(answer.body)
+    except ValueError as error:
+        return f"the answer is no JSON: {error}"
+    scores = value.get("predictions") if isinstance(value, dict) else value
+    if not isinstance(scores, list) or not all(isinstance(score, dict) for score in scores):
+        return "the answer holds no list of scores"
+    return "" if len(scores) == count else f"expected {count} scores, got {len(scores)}"
+
+
+def _judge_refusal(request: Request, answer: Answer) -> tuple[str, str]:
+    try:
+        error = _strict_json(answer.body)
+        code, message = error["error_code"], error["message"]
+    except (ValueError, KeyError, TypeError):
+        return "fault", "the refusal is no JSON with error_code and message"
+    if "stack_trace" in error or "Traceback (most recent" in message or 'File "' in message:
+        return "fault", "the refusal holds a traceback"
+    # MLflow's own refusals have another code, or name the schema.
+    if code != "INVALID_PARAMETER_VALUE" or error.get("error_class") == "SCHEMA_ENFORCEMENT_FAILED":
+        return "refused by MLflow", ""
+    # MLflow shows the data, with the names of all columns, before the model's own message.
+    message = message.rpartition("\nError: ")[2]
+    # An error of a component's own is told with the record alone, in a line after it.
+    own = "\nin input, record " in message
+    if request.columns and not own and not any(column in message for column in request.columns):
+        return "fault", "the model does not name the column"
+    if request.row is not None and not re.search(rf"\brecord {request.row}\b", message):
+        return "fault", "the model does not name the record"
+    return "refused by the model", ""
+
+
+# --- Writing a request ----------------------------------------------------------------------------
+
+
+def _encode(item: bytes) -> str:
+    return base64.b64encode(item).decode()
+
+
+def _by_column(records: Sequence[Record]) -> dict[str, list[Any]]:
+    names = dict.fromkeys(name for record in records for name in record)
+    return {name: [record.get(name) for record in records] for name in names}
+
+
+def _split(records: Sequence[Record]) -> dict[str, Any]:
+    columns = _by_column(records)
+    return {"columns": list(columns), "data": list(zip(*columns.values(), strict=True))}
+
+
+FORMATS: dict[str, Callable[[Sequence[Record]], Any]] = {
+    "dataframe_split": lambda records: {"dataframe_split": _split(records)},
+    "dataframe_records": lambda records: {"dataframe_records": list(records)},
+    "inputs": lambda records: {"inputs": _by_column(records)},
+    "instances": lambda records: {"instances": list(records)},
+}
+
+
+def write(form: str, records: Sequence[Record]) -> bytes:
+    """The bytes of a request of records in one of ``FORMATS``, bytes among them in base64."""
+    return json.dumps(FORMATS[form](records), default=_encode).encode()
+
+
+# --- Drawing a request ----------------------------------------------------------------------------
+
+
+class Draw:
+    """What a kind is given to make a request of: a model and chance."""
+
+    def __init__(self, model: Model, chance: random.Random) -> None:
+        self.model = model
+        self.pick = chance.choice
+        self.below = chance.randrange
+        self.chance = chance
+
+    def records(self, most: int = 5) -> list[Record]:
+        """A few good records, to be changed at will."""
+        return [copy.deepcopy(self.pick(self.model.records)) for _ in range(1 + self.below(most))]
+
+    def form(self, *forms: str) -> str:
+        """One of some formats, of those that the model is taken in."""
+        return self.pick(sorted({*(forms or FORMATS)} & {*self.model.formats}))
+
+    def column(self, *types: str) -> Column | None:
+        """A column of the model, of one of some types if they are given."""
+        columns = [each for each in self.model.columns if not types or each.type in types]
+        return self.pick(columns) if columns else None
+
+    def request(
+        self, kind: str, expect: str, form: str, records: list[Record], **more: Any
+    ) -> Request:
+        """A request in a format."""
+        body = write(form, records)
+        return Request(f"{kind} in {form}", expect, body, count=len(records), **more)
+
 
 # --- One value at fault ---------------------------------------------------------------------------
+
+
+def _nest(depth: int, kind: type) -> Any:
+    """A number within so many lists or dicts."""
+    value: Any = 1
+    for _ in range(depth):
+        value = [value] if kind is list else {"a": value}
+    return value
+
 
 _TYPES = ("number", "optional number", "integer", "boolean", "text", "list", "photo", "bytes")
 
@@ -34,17 +232,16 @@ CELLS: dict[str, tuple[Any, str]] = {
     "null": (None, "R S R R R R R R"),
     "NaN": (math.nan, "R E R R R R R R"),
     "Infinity": (math.inf, "R R R R R R R R"),
-    "1e400": (Literal("1e400"), "R R R R R R R R"),
     "-1e308": (-1e308, "R R R R R R R R"),
     "1e39": (1e39, "R E E R R R R R"),
     "5e-324": (5e-324, "S S E R R R R R"),
-    "-0": (Literal("-0"), "S S S E R R R R"),
+    "-0": (-0.0, "S S E E R R R R"),
     "a whole number": (7, "S S S R R R R R"),
     "a fraction": (1.5, "S S E R R R R R"),
     "true": (True, "E E E S R R R R"),
     "2**53 + 1": (2**53 + 1, "S S E R R R R R"),
     "-2**64": (-(2**64), "S S E R R R R R"),
-    "400 digits": (Literal("1" + "0" * 400), "R R R R R R R R"),
+    "400 digits": (10**400, "R R R R R R R R"),
     "a word": ("many", "R R R R R R R R"),
     "an empty string": ("", "R E R R R R R R"),
     "a number in letters": ("5", "E E E R R R R R"),
@@ -62,7 +259,7 @@ CELLS: dict[str, tuple[Any, str]] = {
     "a list": ([1.5], "R R R R R R R R"),
     "a list of nothing": ([None], "R R R R R R R R"),
     "a ragged list": ([[1.0], [1.0, 2.0]], "R R R R R R R R"),
-    "a deep list": (Literal("[" * 50 + "1" + "]" * 50), "R R R R R R R R"),
+    "a deep list": (_nest(50, list), "R R R R R R R R"),
     "an object": ({"a": 1, "b": [{}]}, "R R R R R R R R"),
 }
 
@@ -157,8 +354,7 @@ def _missing_column(draw: Draw) -> Request:
 
 def _extra_column(draw: Draw) -> Request:
     records = draw.records()
-    cells = [cell for cell, _ in CELLS.values() if not isinstance(cell, Literal)]
-    extra = {"extra": draw.pick(cells)}
+    extra = {"extra": draw.pick([cell for cell, _ in CELLS.values()])}
     if draw.chance.random() < 0.5:
         names = ["", " ", "\x00", "Größe 数", "predictions", "index", "0", "x" * 100_000, "%s"]
         extra = {draw.pick(names): 1.0}
@@ -173,8 +369,7 @@ def _extra_column(draw: Draw) -> Request:
 def _nested(draw: Draw) -> Request:
     column, records = draw.column(), draw.records()
     row, depth = draw.below(len(records)), 51 + draw.below(200)
-    pair = draw.pick([("[", "]"), ('{"a":', "}")])
-    records[row][column.name] = Literal(pair[0] * depth + "1" + pair[1] * depth)
+    records[row][column.name] = _nest(depth, draw.pick([list, dict]))
     where = {"columns": (column.name,), "row": row}
     return draw.request("nested", REFUSED, draw.form(), records, **where)
 

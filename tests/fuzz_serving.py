@@ -6,26 +6,30 @@
 
 Each model is trained by ``barrage-mlflow train`` and served by ``mlflow models serve``. Whatever is
 sent, the answer must be a score or a refusal that names what is wrong (``bad_requests`` has the
-kinds, ``request_parts`` the rules), after each hundred a good request must be scored as the model
-scores offline, and the process must be the one that was started. With ``--good`` its memory must be
-level.
+kinds and the rules), after each hundred a good request must be scored as the model scores offline,
+and the process must be the one that was started. With ``--good`` its memory must be level.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
-from bad_requests import make_request
-from request_parts import Answer, good_request, judge
-from serving_models import PROJECTS, Server, Trained, train
+from bad_requests import Answer, Model, judge, make_request, write
+from outside import served
+from serving_models import PROJECTS, train
 
+_PATIENCE = 300
+"""Seconds within which there must be an answer."""
 _EVERY = 100
 """Bad requests between two good ones."""
 _LEVEL = 1.03
@@ -39,59 +43,77 @@ class Session:
         faults: what was wrong with its answers.
     """
 
-    def __init__(self, server: Server, trained: Trained) -> None:
+    def __init__(self, model: Model, address: str, server: subprocess.Popen[bytes]) -> None:
+        self._model = model
+        self._address = address
         self._server = server
-        self._trained = trained
         self._outcomes: Counter[str] = Counter()
+        self._first = sorted(self._processes())
         self.faults: list[str] = []
-        self._model = trained.model
         self._check("at the start")
 
-    def _takes(self, form: str) -> bool:
-        request = good_request(form, self._trained.model.records)
-        return _scores(self._server.send(request.wire)) == self._trained.scores
+    def _processes(self) -> dict[int, int]:
+        """The processes of the server, and the bytes that each holds in memory."""
+        listed = subprocess.run(
+            ["ps", "-A", "-o", "pid=,pgid=,rss="], check=True, capture_output=True, text=True
+        )
+        rows = (map(int, line.split()) for line in listed.stdout.splitlines())
+        return {pid: rss * 1024 for pid, group, rss in rows if group == self._server.pid}
+
+    def _send(self, body: bytes) -> Answer:
+        kind = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self._address}/invocations", body, kind)
+        try:
+            with urllib.request.urlopen(request, timeout=_PATIENCE) as response:
+                return Answer(response.status, response.read())
+        except HTTPError as error:
+            return Answer(error.code, error.read())
+        except OSError:
+            return Answer(None)
 
     def _check(self, when: str) -> None:
         self.faults += [
             f"{when}: good {form} is not scored right"
             for form in self._model.formats
-            if not self._takes(form)
+            if _scores(self._send(write(form, self._model.records))) != self._model.scores
         ]
-        if not self._server.is_unharmed():
+        if self._server.poll() is not None or self._first != sorted(self._processes()):
             self.faults.append(f"{when}: the processes are no longer those of the start")
 
     def fuzz(self, seed: int, numbers: Sequence[int]) -> None:
         """Send bad requests of a seed, and good ones after each hundred."""
         for number in numbers:
             request = make_request(self._model, seed, number)
-            answer = self._server.send(request.wire)
+            answer = self._send(request.body)
             outcome, fault = judge(request, answer)
             self._outcomes[outcome] += 1
             if fault:
-                sent, got = _cut(request.wire), _cut(answer.body)
+                sent, got = _cut(request.body), _cut(answer.body)
                 self.faults.append(f"request {number}, {request.kind}: {fault}\n  {sent}\n  {got}")
             if (number + 1) % _EVERY == 0 or number == numbers[-1]:
                 self._check(f"after request {number}")
-        if self._server.tracebacks():
-            self.faults.append(f"{self._server.tracebacks()} tracebacks in the log")
         _print(f"{self._model.name}: {dict(self._outcomes)}")
 
     def good(self, count: int) -> None:
         """Send so many good requests of one record; the memory must be level."""
-        records, scores = self._trained.model.records, self._trained.alone
-        wires = [good_request("dataframe_split", [record]).wire for record in records]
+        bodies = [write("dataframe_split", [record]) for record in self._model.records]
         first = 0
         for number in range(count):
-            place = number % len(wires)
-            answer = self._server.send(wires[place])
-            if _scores(answer) != [scores[place]]:
-                self.faults.append(f"expected {scores[place]} for record {place}, got {answer}")
+            place = number % len(bodies)
+            answer = self._send(bodies[place])
+            expected = self._model.alone[place]
+            if _scores(answer) != [expected]:
+                self.faults.append(f"expected {expected} for record {place}, got {answer}")
                 return
             if number == count // 10:
-                first = self._server.memory()
-        last = self._server.memory()
+                first = self._memory()
+        last = self._memory()
         if count and last > first * _LEVEL:
             self.faults.append(f"the memory is not level: {first:,} bytes, then {last:,}")
+
+    def _memory(self) -> int:
+        """The bytes that the process that scores holds in memory."""
+        return max(self._processes().values(), default=0)
 
 
 def _scores(answer: Answer) -> Any:
@@ -129,12 +151,14 @@ def run(
     """
     faults: list[str] = []
     for name in models:
-        trained = train(folder, name)
-        with Server(folder, trained) as server:
-            session = Session(server, trained)
+        model = train(folder, name)
+        with served(model.folder, folder) as (address, server):
+            session = Session(model, address, server)
             session.fuzz(seed, range(requests) if only is None else [only])
             session.good(good)
-            faults += [f"{name}: {fault}" for fault in session.faults]
+        if b"Traceback (most recent call last)" in (folder / "server.log").read_bytes():
+            session.faults.append("there is a traceback in the log")
+        faults += [f"{name}: {fault}" for fault in session.faults]
     return faults
 
 
@@ -145,10 +169,7 @@ if __name__ == "__main__":
     parser.add_argument("--models", nargs="+", choices=list(PROJECTS), default=list(PROJECTS))
     parser.add_argument("--good", type=int, default=0)
     parser.add_argument("--only", type=int)
-    parser.add_argument("--folder", type=Path)
-    options = vars(parser.parse_args())
-    place = options.pop("folder") or Path(tempfile.mkdtemp(prefix="fuzz-serving-"))
-    place.mkdir(exist_ok=True)
-    found = run(place.resolve(), **options)
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-serving-")).resolve()
+    found = run(folder, **vars(parser.parse_args()))
     _print(*found, f"{len(found)} faults")
     sys.exit(bool(found))

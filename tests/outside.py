@@ -11,11 +11,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import click
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -79,13 +81,22 @@ def read_weights(path: Path) -> dict[str, bytes]:
 
 
 @contextmanager
-def serving(
+def serving(*arguments: Any, **named: Any) -> Iterator[str]:
+    """Serve a model as ``served`` does; its address alone."""
+    with served(*arguments, **named) as (address, _):
+        yield address
+
+
+@contextmanager
+def served(
     model: str | Path, folder: Path, *options: str, prefix: Sequence[str] = (), **variables: str
-) -> Iterator[str]:
-    """Serve a model by ``mlflow models serve`` until the block ends; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Serve a model by ``mlflow models serve`` until the block ends.
+
+    Returns:
+        Its address, and the process, whose group has all processes that it starts.
+    """
+    port = free_port()
     options = options or ("--env-manager", "local")
     command = [*prefix, BIN / "mlflow", "models", "serve", "-m", str(model), *options]
     log = folder / "server.log"
@@ -102,10 +113,26 @@ def serving(
     try:
         wait_for(lambda: server.poll() is not None or _answers(f"{address}/ping"))
         assert server.poll() is None, log.read_text("utf-8")
-        yield address
+        yield address, server
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(60)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def is_gone(pid: int) -> bool:
+    """Whether no process has this number, not even a zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def wait_for(condition: Any, seconds: float = 600) -> None:
@@ -149,3 +176,18 @@ def assert_scores_agree(scores: Sequence[Any], expected: Sequence[Any]) -> None:
                 assert score[name] == value
             else:
                 np.testing.assert_allclose(score[name], value, rtol=1e-5, atol=1e-6)
+
+
+def brought_along(lines: list[str]) -> set[str]:
+    """The packages of requirement lines, with all that they need in turn."""
+    waiting, brought = [Requirement(line) for line in lines], set()
+    while waiting:
+        requirement = waiting.pop()
+        marker = requirement.marker
+        if requirement.name in brought or (marker and not marker.evaluate({"extra": ""})):
+            continue
+        with suppress(metadata.PackageNotFoundError):
+            found = metadata.distribution(requirement.name)
+            brought |= {requirement.name, found.metadata["Name"]}
+            waiting += [Requirement(line) for line in found.requires or ()]
+    return brought
