@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from recipes import LEARNT, RECIPES
 
-from barrage_mlflow.config import add_project_path, read_config, resolve_config
+from barrage_mlflow.config import add_project_path, code_modules, read_config, resolve_config
+from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.errors import ConfigError, describe_error
 
 SEED = 5
@@ -123,11 +124,16 @@ def resolved_or_faults(config: dict[str, Any], as_text: bool) -> dict[str, Any] 
         faults = error.faults
     else:
         assert resolve_config(resolved) == resolved
+        code_modules(resolved)
         return resolved
     lines = [str(fault) for fault in faults]
     assert lines
     assert [line for line in lines if not line.isprintable()] == []
     assert len(set(lines)) == len(lines)
+    if as_text:
+        # Each fault has a place, in the order of the text.
+        places = [[int(number) for number in fault.place.split(":")[1:]] for fault in faults]
+        assert places == sorted(places)
     return None
 
 
@@ -138,6 +144,7 @@ def fuzz(count: int, seed: int) -> int:
     for i, (name, config) in enumerate(mutants(count, seed, sorted(RECIPES))):
         before = repr(config)
         try:
+            known_monitors(config)
             valid += resolved_or_faults(config, as_text=i % 4 == 0) is not None
             assert repr(config) == before
         except Exception as error:

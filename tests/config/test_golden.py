@@ -60,16 +60,6 @@ def test_check_prints_just_that(folder, monkeypatch):
         assert (ran.stderr, ran.exit_code) == ("", 0)
 
 
-@pytest.mark.parametrize("folder", VALID, ids=lambda folder: folder.name)
-def test_a_resolved_config_resolves_to_itself(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    resolved = resolve_config(config_in(folder))
-    before = copy.deepcopy(resolved)
-    again = resolve_config(resolved)
-    assert again == resolved == before
-    assert json.dumps(again) == json.dumps(resolved)
-
-
 def test_a_dict_has_the_same_faults_without_places():
     data = json.loads((GOLDEN / "ten_faults" / "config.json").read_text("utf-8"))
     lines = (GOLDEN / "ten_faults" / "faults.txt").read_text("utf-8").splitlines()

@@ -12,7 +12,6 @@ import pytest
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.import_strings import load_target
-from barrage_mlflow.config.import_targets import Accepts
 from barrage_mlflow.config.kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -223,63 +222,3 @@ def test_less_of_a_loss_is_better():
     assert keras_index.short("loss", "CosineSimilarity").direction == "min"
     assert keras_index.short("metric", "CosineSimilarity").direction == "max"
     assert {entry.direction for entry in classes("layer").values()} == {""}
-
-
-class Base:
-    def __init__(self, size, *rest, name=None, **kwargs):
-        self.size, self.name = size, name
-        if "shape" in kwargs:
-            self.shape = kwargs["shape"]
-        if kwargs:
-            raise ValueError(f"unknown: {kwargs}")
-
-
-class HandingOn(Base):
-    def __init__(self, units, *, rate=0.5, **options):
-        self.old = options.pop("old", 1)
-        self.older = options.pop("older", len("x")) or options.get("shape")
-        super().__init__(units, name="fixed", **options)
-
-
-class Keeping(Base):
-    def __init__(self, units=1, **kwargs):
-        super().__init__(units, **kwargs)
-        self.config = kwargs
-
-
-class Elsewhere(Base):
-    def __init__(self, **kwargs):
-        super().__init__(1)
-        self.inner = HandingOn(**kwargs)
-
-
-class Dropping(Keeping):
-    def __init__(self, units, **kwargs):
-        super().__init__(units)
-
-
-class Bare: ...
-
-
-@pytest.mark.parametrize(
-    ("found", "expected"),
-    [
-        (Base, Accepts.of(lambda size, *rest, name=None: None)),
-        (HandingOn, Accepts.of(lambda units, *, rate=0.5, old=1, older=len: None)),
-        (Keeping, Accepts.of(lambda units=1, **kwargs: None)),
-        (Elsewhere, Accepts.of(lambda **kwargs: None)),
-        (Dropping, Accepts.of(lambda units: None)),
-        (type("Heir", (Dropping,), {}), Accepts.of(lambda units: None)),
-        (Bare, Accepts()),
-        (int, Accepts.of(int)),
-    ],
-)
-def test_arguments_of_a_class(tool, found, expected):
-    assert tool.arguments(found) == expected
-
-
-def test_arguments_of_a_class_whose_source_is_not_there(tool):
-    space = {"Base": Base}
-    exec("class Part(Base):\n  def __init__(self, a, **k): super().__init__(**k)", space)
-    assert tool.arguments(space["Part"]) == Accepts.of(lambda a, **k: None)
-    assert tool.arguments(space["Part"], own_only=True) == Accepts.of(lambda a: None)

@@ -5,7 +5,6 @@ import inspect
 from pathlib import Path
 
 import jsonschema
-import jsonschema_rs
 import keras
 import pytest
 
@@ -23,11 +22,6 @@ def blocks(node, path="$"):
     if "items" in node:
         yield f"{path}[]", dereferenced(node["items"]), True
         yield from blocks(node["items"], f"{path}[]")
-
-
-def test_is_a_valid_schema():
-    jsonschema.Draft202012Validator.check_schema(schema())
-    jsonschema_rs.meta.validate(schema())
 
 
 def test_every_key_says_what_it_means():

@@ -46,17 +46,6 @@ def test_a_name_in_both_is_a_fault():
     assert second.startswith("$.model.network.params.units: the transformer's network_params ")
 
 
-@pytest.mark.parametrize("params", [{"size": "{{sise}}"}, {"size": ["{{sise}}"]}])
-def test_an_unknown_name_lists_the_known(params):
-    with pytest.raises(ConfigError, match=r"network\.params\.size.*'sise'.*'vocabulary'"):
-        fill_model(config(params), {"vocabulary": 7})
-
-
-def test_an_unknown_name_in_an_output_says_where():
-    with pytest.raises(ConfigError, match=r"model\.outputs\[0\]\.name.*'which'"):
-        fill_model(config({}, [{"name": "{{which}}"}]), {})
-
-
 def test_a_circle_is_a_fault():
     with pytest.raises(ConfigError, match="circle") as caught:
         fill_model(config({"a": ["{{b}}"], "b": ["{{a}}"]}), {})
