@@ -69,9 +69,9 @@ OUTPUTS: list[dict[str, Any]] = [
     },
     {
         "name": "sum",
-        "loss": {"import": "parts.Cubic"},
+        "loss": {"import": "measured_parts.Cubic"},
         "loss_weight": 2.0,
-        "metrics": [{"import": "mae"}, {"import": "parts.Cubic"}],
+        "metrics": [{"import": "mae"}, {"import": "measured_parts.Cubic"}],
     },
 ]
 
@@ -87,16 +87,16 @@ TRAIN, VALIDATION = frame(60, 0), frame(300, 1)
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("trained")
-    (home / "parts.py").write_text(textwrap.dedent(PARTS), "utf-8")
+    (home / "measured_parts.py").write_text(textwrap.dedent(PARTS), "utf-8")
     return home
 
 
 @pytest.fixture(scope="module")
 def result(home: Path) -> TrainingResult:
     config = small_config(
-        dataset__loader={"import": "parts.Loader"},
-        dataset__transformer={"import": "parts.Scaler"},
-        model={"network": {"import": "parts.network"}, "outputs": OUTPUTS},
+        dataset__loader={"import": "measured_parts.Loader"},
+        dataset__transformer={"import": "measured_parts.Scaler"},
+        model={"network": {"import": "measured_parts.network"}, "outputs": OUTPUTS},
         solver__epochs=2,
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -169,7 +169,7 @@ def test_a_model_with_other_code_is_measured_by_its_own(
     here = evaluate(Scorer.load(result.artifact_dir), VALIDATION)
     copy = tmp_path / "other"
     shutil.copytree(result.artifact_dir / "model", copy)
-    changes = [("parts.py", "axis=-1)", "axis=-1) * 2")]
+    changes = [("measured_parts.py", "axis=-1)", "axis=-1) * 2")]
     if is_older:  # engines had it as a method
         changes.append(("barrage_mlflow/scoring/scorer.py", "\n    def read(", OLDER))
     for name, old, new in changes:

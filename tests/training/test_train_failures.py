@@ -169,9 +169,9 @@ PARTS = """
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module ``parts`` of the project's own."""
+    """A module ``failing_parts`` of the project's own."""
     (tmp_path / "project").mkdir()
-    (tmp_path / "project" / "parts.py").write_text(textwrap.dedent(PARTS), "utf-8")
+    (tmp_path / "project" / "failing_parts.py").write_text(textwrap.dedent(PARTS), "utf-8")
     monkeypatch.syspath_prepend(tmp_path / "project")
 
 
@@ -179,9 +179,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_transformer_that_forgets_is_found_before_training() -> None:
     fails(
         ComponentError,
-        r"^parts\.Forgetful: expected transform to give the same arrays after save and load, got "
-        r"others; save must write all that fit learnt, and load must restore it$",
-        small_config(dataset__transformer={"import": "parts.Forgetful"}),
+        r"^failing_parts\.Forgetful: expected transform to give the same arrays after save and "
+        r"load, got others; save must write all that fit learnt, and load must restore it$",
+        small_config(dataset__transformer={"import": "failing_parts.Forgetful"}),
     )
     assert not (OUT / "training_report.csv").exists()
 
@@ -190,10 +190,10 @@ def test_a_transformer_that_forgets_is_found_before_training() -> None:
 @pytest.mark.parametrize(
     ("component", "place"),
     [
-        ("loader", "in train, record 0, stage load, component parts.NeedsTargets"),
+        ("loader", "in train, record 0, stage load, component failing_parts.NeedsTargets"),
         (
             "transformer",
-            "in train, record 0, stage postprocess, component parts.BrokenPostprocess\n"
+            "in train, record 0, stage postprocess, component failing_parts.BrokenPostprocess\n"
             "found before training, on scores of the untrained network",
         ),
     ],
@@ -212,15 +212,15 @@ def test_what_would_break_after_training_is_found_before(component: str, place: 
 @pytest.mark.usefixtures("project")
 def test_postprocess_may_refuse_the_untrained_network_and_the_code_is_kept() -> None:
     config = small_config(
-        dataset__transformer={"import": "parts.RefusesUntrained"}, solver__epochs=1
+        dataset__transformer={"import": "failing_parts.RefusesUntrained"}, solver__epochs=1
     )
     assert train(config, TRAIN, VALIDATION, artifact_dir=OUT).best_epoch == 1
-    assert files(OUT / "code") == {"parts.py"}
+    assert files(OUT / "code") == {"failing_parts.py"}
     assert (OUT / "model/data/transformer/mean.txt").exists()
 
 
 @pytest.mark.usefixtures("project")
 def test_a_validation_metric_that_is_always_nan_fails_and_keeps_the_checkpoint() -> None:
-    config = small_config(model__network={"import": "parts.network"})
+    config = small_config(model__network={"import": "failing_parts.network"})
     fails(TrainingError, r"^no best checkpoint: val_loss was a fin", config)
     assert list((OUT / "checkpoints" / "resume").glob("*.npz"))
