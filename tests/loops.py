@@ -79,6 +79,15 @@ def build_network(seed=1, dropout=0.3, metrics=None, layer=None, **compile_args)
     return network
 
 
+def small_network(units=3, optimizer="adam", dtype="float32"):
+    x = keras.Input((2,), name="x")
+    hidden = keras.layers.Dropout(0.5)(keras.layers.Dense(units, dtype=dtype)(x))
+    network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(hidden)})
+    network.compile(optimizer, loss={"y": "mse"})
+    network.optimizer.build(network.trainable_variables)
+    return network
+
+
 def run(
     network: keras.Model,
     train: Any,

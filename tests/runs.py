@@ -34,15 +34,3 @@ def history(run_id: str) -> list[tuple[str, int, float]]:
     names = client.get_run(run_id).data.metrics
     points = [point for name in names for point in client.get_metric_history(run_id, name)]
     return sorted((point.key, point.step, point.value) for point in points)
-
-
-class Call(keras.callbacks.Callback):
-    """Calls something after one epoch."""
-
-    def __init__(self, epoch: int, function: Any) -> None:
-        super().__init__()
-        self._epoch, self._function = epoch, function
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if epoch == self._epoch:
-            self._function()

@@ -7,23 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from outside import free_port, wait_for
+
 from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking.store import check_store
-
-_START = 180
-"""Seconds within which a server must answer."""
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextmanager
@@ -57,15 +48,14 @@ class MlflowServer(AbstractContextManager["MlflowServer"]):
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + _START
-        while True:
-            try:
-                check_store(self.uri)
-            except TrackingError:
-                assert time.monotonic() < deadline, (self.folder / "server.log").read_text()
-                time.sleep(0.2)
-            else:
-                return
+        wait_for(self._answers, 180)
+
+    def _answers(self) -> bool:
+        try:
+            check_store(self.uri)
+        except TrackingError:
+            return False
+        return True
 
     def signal(self, number: signal.Signals) -> None:
         """Signal the server and the workers that it started: they are a group of their own."""

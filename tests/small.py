@@ -62,3 +62,6 @@ def small_frame(records: int = 60, seed: int = 0) -> pd.DataFrame:
     frame = pd.DataFrame(generator.normal(size=(records, 2)), columns=["a", "b"])
     frame["label"] = (frame["a"] + frame["b"] > 0).astype("int64")
     return frame
+
+
+TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)

@@ -1,4 +1,4 @@
-"""A scorer without TensorFlow, for tests of what is around the scoring."""
+"""Scoring without TensorFlow, for tests of what is around it, and of files in batches of four."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.commands import predict
+from barrage_mlflow.commands.predict import FileScores
 from barrage_mlflow.dataset import ColumnSpec, Records, as_specified
 from barrage_mlflow.scoring.scorer import Scorer
 
@@ -39,3 +41,7 @@ class StubScorer(Scorer):
         p = np.stack([a, a / 3], axis=1).astype(np.float32)
         names = [None if one is None else f"<{one}>" for one in s]
         return {"p": p, "whole": a.astype(np.int64), "name": np.array([*names, None], object)[:-1]}
+
+
+def score_file(scorer: Scorer, source: str, *output: Any, **options: Any) -> FileScores:
+    return predict.score_file(scorer, source, *output, **{"batch_size": 4, **options})

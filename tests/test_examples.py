@@ -14,7 +14,6 @@ import pytest
 from contract import assert_equal, check_loader, check_transformer
 
 import barrage_mlflow
-from barrage_mlflow.config import find_faults, read_config
 from barrage_mlflow.dataset import RecordMode, Records
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -73,12 +72,6 @@ def test_penguins_raw_file_is_split_again_alike(prepare, tmp_path):
     assert sorted([*train.index, *validation.index]) == list(range(20))
     assert list(train.index) == list(again.index) != list(other.index)
     assert set(train["sex"]) == {"", "male"}
-
-
-@pytest.mark.parametrize("example", ["iris", "penguins"])
-def test_configs_have_no_fault(example, monkeypatch):
-    monkeypatch.syspath_prepend(EXAMPLES / example)
-    assert find_faults(read_config(EXAMPLES / example / "config.json")) == []
 
 
 # The penguins' components

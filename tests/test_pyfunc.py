@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import mlflow
@@ -15,14 +13,12 @@ import pandas as pd
 import pytest
 import yaml
 from mlflow.exceptions import MlflowException
-from packaging.requirements import Requirement
-from small import small_config, small_frame
+from outside import brought_along
+from small import TRAIN, VALIDATION, small_config
 
 from barrage_mlflow import ArtifactError, Scorer, TrainingResult, train
 from barrage_mlflow.pyfunc import ScoringModel, load_scorer
 from barrage_mlflow.scoring.dependencies import requirements
-
-TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +125,6 @@ def test_another_tools_model_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
 
 LOADED_WHILE_SCORING = """
 import json, sys
-from importlib import metadata
 import mlflow, pandas
 
 before = set(sys.modules)
@@ -150,19 +145,4 @@ def test_the_requirements_bring_all_that_scoring_loads(trained: TrainingResult) 
     loaded = set(json.loads(ended.stdout.splitlines()[-1])) - {"barrage-mlflow"}
     assert "tensorflow" in loaded
     assert not {"keras", "scikit-learn", "matplotlib"} & loaded  # as long to load as all the rest
-    assert loaded <= _brought_along(requirements())
-
-
-def _brought_along(lines: list[str]) -> set[str]:
-    """The packages of requirement lines, with all that they need in turn."""
-    waiting, brought = [Requirement(line) for line in lines], set()
-    while waiting:
-        requirement = waiting.pop()
-        marker = requirement.marker
-        if requirement.name in brought or (marker and not marker.evaluate({"extra": ""})):
-            continue
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found = metadata.distribution(requirement.name)
-            brought |= {requirement.name, found.metadata["Name"]}
-            waiting += [Requirement(line) for line in found.requires or ()]
-    return brought
+    assert loaded <= brought_along(requirements())

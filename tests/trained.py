@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,11 +143,3 @@ def files(run_id: str, folder: str | None = None) -> list[str]:
         for file in listed
         for name in (files(run_id, file.path) if file.is_dir else [file.path])
     )
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """Wait until something is so, for two minutes at most."""
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to be so"
-        time.sleep(0.01)

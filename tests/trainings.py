@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from outside import read_weights
 from runs import Terminate
-from small import small_config, small_frame
+from small import TRAIN, VALIDATION, small_config
 
 from barrage_mlflow import Scorer, TrainingResult
 from barrage_mlflow.training.train import train
@@ -20,7 +20,6 @@ from barrage_mlflow.workspace.record import RunRecord
 from barrage_mlflow.workspace.workspace import Workspace
 
 OUT = Path("out")
-TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
 
 @dataclass

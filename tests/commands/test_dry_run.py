@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import small_config, small_frame
+from small import TRAIN, VALIDATION, small_config
 
 from barrage_mlflow.cli import explain_error
 from barrage_mlflow.commands import dry_run as command
@@ -25,7 +25,6 @@ from barrage_mlflow.errors import RecordError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GOLDEN = Path(__file__).with_name("golden_dry_run")
-TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from predict_parts import score_file
-from stub_scorer import StubScorer
+from stub_scorer import StubScorer, score_file
 
 from barrage_mlflow import ArtifactError, RecordError, Scorer
 from barrage_mlflow.commands.predict import predict

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from predict_parts import score_file
 from small import small_config, small_frame
+from stub_scorer import score_file
 
 from barrage_mlflow import BarrageModel, RecordError, Scorer, train
 from barrage_mlflow.pyfunc import load_scorer

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from runs import Terminate, history
-from small import small_config, small_frame
+from runs import Terminate, history, only_run
+from small import TRAIN, VALIDATION, small_config
 
 from barrage_mlflow import ArtifactError, TrackingError, reproduce, train
-
-TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
 
 @pytest.fixture
@@ -73,8 +71,7 @@ def test_a_run_that_was_killed_is_compared_as_far_as_it_went(files: None) -> Non
             artifact_dir="out",
             callbacks=[Terminate(2, 1)],
         )
-    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    found = reproduce(run.info.run_id)
+    found = reproduce(only_run().info.run_id)
     assert found.report.endswith("identical: every metric of 2 epochs")
 
 

@@ -13,8 +13,6 @@ from barrage_mlflow.config.diff import diff_configs
 from barrage_mlflow.errors import ArtifactError, ConfigError, TrackingError
 from barrage_mlflow.workspace import folder as artifacts
 
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
-
 
 def lines(a, b):
     return diff_configs(a, b)

@@ -26,9 +26,6 @@ from barrage_mlflow.dataset import (
 )
 from barrage_mlflow.errors import ComponentError
 
-# Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
-
 SPECS = {"point": ArraySpec((2,), "float32"), "word": ArraySpec((1,), "float32")}
 FORMS = list(itertools.product(["RecordForm", "BothForms"], repeat=2))
 AUGMENTORS = ["jitter", "shake", "halve"]

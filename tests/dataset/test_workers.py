@@ -15,6 +15,7 @@ import worker_jobs
 from contract import assert_data_equal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from outside import is_gone
 
 from barrage_mlflow.dataset import place_of
 from barrage_mlflow.dataset.feeding import workers as workers_module
@@ -38,15 +39,6 @@ def crews():
 def failing():
     with Workers(2, worker_jobs.fails) as workers:
         yield workers
-
-
-def gone(pid):
-    """Whether no process has this number, not even a zombie."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
 
 
 # Order and bounds -------------------------------------------------------------------------
@@ -167,7 +159,7 @@ def test_a_process_that_dies_says_how_and_ends_the_others(task, how, remedy):
             next(results)
         fault = f"ended with {how} while it worked on {task}; {remedy}"
         assert str(error.value).partition(" of 2 ")[2] == fault
-        assert all(map(gone, pids))
+        assert all(map(is_gone, pids))
         with pytest.raises(ComponentError, match=r"^the worker processes are closed$"):
             next(workers.map("a"))
 
@@ -254,7 +246,7 @@ def test_a_process_that_cannot_be_started_says_so_and_ends_those_that_were(monke
         "worker process 2 of 3 cannot be started: [Errno 11] Resource temporarily unavailable; "
         "set dataset.workers lower"
     )
-    assert gone(started[0].pid)
+    assert is_gone(started[0].pid)
 
 
 # What the processes find ------------------------------------------------------------------
@@ -302,7 +294,7 @@ def test_nothing_is_left_behind(use):
         elif use == "fails":
             with pytest.raises(ValueError, match="many"):
                 list(workers.map(["value"]))
-    assert all(map(gone, pids))
+    assert all(map(is_gone, pids))
     assert (descriptors(), threading.active_count()) == (before, threads)
     workers.close()
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from outside import is_gone, wait_for
 
 from barrage_mlflow import ComponentError, RecordError
 from barrage_mlflow.scoring.process import ModelProcess
@@ -104,13 +103,7 @@ print(ModelProcess()._process.pid, flush=True)
 """
     command = [sys.executable, "-c", script]
     pid = int(subprocess.run(command, capture_output=True, check=True).stdout)
-    for _ in range(6000):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return
-        signal.sigtimedwait([], 0.01)
-    pytest.fail(f"process {pid} lives on")
+    wait_for(lambda: is_gone(pid), 60)
 
 
 def test_a_call_that_is_interrupted_leaves_no_answer_to_the_next(

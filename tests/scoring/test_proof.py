@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 from runs import only_run
-from small import small_config, small_frame
+from small import TRAIN, VALIDATION, small_config
 
 from barrage_mlflow import ComponentError, train
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import first_difference
-
-TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
 PARTS = '''
 import importlib

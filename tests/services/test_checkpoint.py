@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from loops import history_of, same
+from loops import history_of, same, small_network
 
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.services import BestCheckpoint, Checkpoint, ResumeCheckpoint, find_checkpoint
@@ -20,15 +20,6 @@ from barrage_mlflow.services.checkpoint_file import digest_transformer
 from barrage_mlflow.services.training_state import generator_states, set_generator_states
 
 STEPS = 10
-
-
-def small_network(units=3, optimizer="adam", dtype="float32"):
-    x = keras.Input((2,), name="x")
-    hidden = keras.layers.Dropout(0.5)(keras.layers.Dense(units, dtype=dtype)(x))
-    network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(hidden)})
-    network.compile(optimizer, loss={"y": "mse"})
-    network.optimizer.build(network.trainable_variables)
-    return network
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from loops import history_of, services
+from loops import history_of, services, small_network
 
 from barrage_mlflow.errors import ComponentError, ConfigError, TrainingError
 from barrage_mlflow.services import (
@@ -15,15 +15,6 @@ from barrage_mlflow.services import (
     check_monitors,
     write_report,
 )
-
-
-def small_network():
-    x = keras.Input((2,), name="x")
-    network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(x)})
-    network.compile("adam", loss={"y": "mse"})
-    network.optimizer.build(network.trainable_variables)
-    return network
-
 
 # Building
 

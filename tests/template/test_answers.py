@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
+from outside import brought_along
 from workshop import Workshop, files_of, load_hook, only_line
 
 
@@ -63,17 +63,8 @@ def test_every_name_that_is_suggested_is_allowed():
 
 def test_packages_that_the_project_needs_are_known_by_name():
     """The names that everything installed for the engine, pytest and ruff is imported by."""
-    installed = {canonical(one.metadata["Name"]): one for one in importlib.metadata.distributions()}
-    waiting, needed = ["barrage-mlflow", "pytest", "ruff", "pip", "setuptools", "pillow"], set()
-    while waiting:
-        name = canonical(waiting.pop())
-        if name in needed or name not in installed:
-            continue
-        needed.add(name)
-        for line in installed[name].requires or []:
-            requirement = Requirement(line)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                waiting.append(requirement.name)
+    lines = ["barrage-mlflow", "pytest", "ruff", "pip", "setuptools", "pillow"]
+    needed = {canonical(name) for name in brought_along(lines)}
     hook = load_hook("pre_gen_project")
     names = {
         module

@@ -10,8 +10,9 @@ from typing import Any
 
 import mlflow
 import pytest
+from outside import wait_for
 from runs import Terminate, history
-from small import small_config, small_frame
+from small import TRAIN, VALIDATION, small_config
 from trained import (
     IN_MLFLOW,
     files,
@@ -20,7 +21,6 @@ from trained import (
     published,
     run_of,
     train_epoch,
-    wait_until,
     write,
 )
 
@@ -28,8 +28,6 @@ import barrage_mlflow
 from barrage_mlflow import ArtifactError, TrackingError
 from barrage_mlflow.tracking import publisher
 from barrage_mlflow.tracking.checkpoints import fetch_training
-
-TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
 
 def slot_files(run_id: str) -> dict[str, Path]:
@@ -60,7 +58,7 @@ def test_the_last_two_are_there_while_training_goes_on_and_gone_when_it_has_fini
     with published(config=IN_MLFLOW) as work:
         for epoch in (1, 2, 3):
             train_epoch(work, epoch)
-            wait_until(lambda name=f"step-{epoch:09}.npz": name in checkpoints_in(run_of()))
+            wait_for(lambda name=f"step-{epoch:09}.npz": name in checkpoints_in(run_of()))
         found = checkpoints_of(run_of())
         assert sorted(slot_files(run_of())) == ["a.json", "a.zip", "b.json", "b.zip"]
         package(work, 3)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from servers import MlflowServer, deaf_server, free_port
+from outside import free_port, wait_for
+from servers import MlflowServer, deaf_server
 from trained import (
     IN_MLFLOW,
     held,
@@ -20,7 +21,6 @@ from trained import (
     run_of,
     train,
     train_epoch,
-    wait_until,
 )
 
 from barrage_mlflow import TrackingError, sync
@@ -53,7 +53,7 @@ def test_a_server_that_goes_and_comes_back_gets_it_all(
                 server.kill()
             train_epoch(work, epoch)
             time.sleep(0.5)
-        wait_until(lambda: own_messages(caplog))
+        wait_for(lambda: own_messages(caplog))
         server.start()
         package(work, 8)
     assert held(run_of()) == whole

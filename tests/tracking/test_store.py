@@ -9,7 +9,7 @@ from typing import Any
 
 import mlflow
 import pytest
-from servers import free_port
+from outside import free_port
 
 from barrage_mlflow.errors import TrackingError
 from barrage_mlflow.tracking import store
@@ -124,11 +124,6 @@ def test_a_busy_database_is_asked_again(
     with pytest.raises(TrackingError, match=r"^MLflow at sqlite:\S+ could not write: \S+") as e:
         opened.call("write", write)
     assert e.value.error_code == code
-
-
-def test_a_run_that_is_not_there() -> None:
-    with pytest.raises(TrackingError, match=r"has no run '1f0c': correct the ID, or set MLFLOW_TR"):
-        Store().read_run("1f0c")
 
 
 def test_files_are_listed_fetched_and_deleted() -> None:

@@ -10,7 +10,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 from runs import Terminate, history, only_run
-from small import small_config, small_frame
+from small import TRAIN, VALIDATION, small_config
 from trained import begun, held, interrupt, run_of, train, train_epoch, train_offline
 
 import barrage_mlflow
@@ -19,8 +19,6 @@ from barrage_mlflow.tracking import publisher
 from barrage_mlflow.tracking.registry import find_holder
 from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.record import read_record
-
-TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
 
 def test_a_training_offline_is_logged_later_as_it_would_have_been() -> None:

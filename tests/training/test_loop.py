@@ -9,9 +9,6 @@ from loops import BATCH, Batches, Recorder, build_network, run, same, weights
 from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.training.steps import Steps, train_step
 
-# Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
-
 # Against Keras
 
 

@@ -14,9 +14,6 @@ from barrage_mlflow.services import (
     find_checkpoint,
 )
 
-# Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
-
 # Stopping and breaking off
 
 

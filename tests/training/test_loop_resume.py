@@ -13,9 +13,6 @@ from loops import Batches, build_network, history_of, run, same, services
 
 from barrage_mlflow.services import BestCheckpoint, build_callbacks, find_checkpoint
 
-# Keras turns its own variables into arrays in a way that NumPy 2 is about to drop.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
-
 TESTS = Path(__file__).parents[1]
 EPOCHS, STEPS = 4, 6
 

@@ -10,13 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import small_config, small_frame
+from small import TRAIN, VALIDATION, small_config
 from trainings import outcome
 
 from barrage_mlflow import ArtifactError, train
 from barrage_mlflow.workspace.disk import explain_unwritable
-
-TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(20, seed=1)
 
 
 @pytest.mark.parametrize(
