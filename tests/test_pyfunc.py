@@ -125,6 +125,7 @@ def test_another_tools_model_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
 
 LOADED_WHILE_SCORING = """
 import json, sys
+from importlib import metadata
 import mlflow, pandas
 
 before = set(sys.modules)
