@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.dataset import ColumnSpec, Records, as_specified
+from barrage_mlflow.dataset import Records
+from barrage_mlflow.dataset.records.column_specs import ColumnSpec, as_specified
 from barrage_mlflow.scoring.scorer import Scorer
 
 

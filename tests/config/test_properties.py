@@ -7,17 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recipes import MINIMAL
 
-from barrage_mlflow.config import (
-    Document,
-    apply_overrides,
-    code_modules,
-    find_faults,
-    read_config,
-    resolve_config,
-    schema,
-)
+from barrage_mlflow.config import find_faults, read_config, resolve_config
+from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.json_reader import read_json
 from barrage_mlflow.config.monitors import known_monitors
+from barrage_mlflow.config.overrides import apply_overrides
+from barrage_mlflow.config.project import code_modules
+from barrage_mlflow.config.schema import schema
 from barrage_mlflow.errors import ConfigError
 
 

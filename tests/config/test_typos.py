@@ -12,9 +12,10 @@ from planted import Planting, plant, planted_config
 from recipes import RECIPES, written
 from typos import Typo, draw_typos, mistyped_config, override_of
 
-from barrage_mlflow.config import add_project_path, apply_overrides, find_faults, read_config
+from barrage_mlflow.config import add_project_path, find_faults, read_config
 from barrage_mlflow.config.keras_index import current_path
 from barrage_mlflow.config.names import nearest
+from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.paths import show_path
 from barrage_mlflow.errors import Fault
 

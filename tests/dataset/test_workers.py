@@ -16,7 +16,7 @@ from contract import assert_data_equal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from barrage_mlflow.dataset import place_of
+from barrage_mlflow.dataset.components.places import place_of
 from barrage_mlflow.dataset.feeding import workers as workers_module
 from barrage_mlflow.dataset.feeding.workers import Workers
 from barrage_mlflow.errors import ComponentError
