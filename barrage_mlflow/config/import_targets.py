@@ -46,16 +46,21 @@ class Accepts:
 
     @classmethod
     def of(cls, target: Callable[..., Any]) -> Accepts:
-        """Reads a signature; where there is none to read, everything is accepted.
-
-        Example:
-            >>> Accepts.of(lambda x, *, rate=1: None).required
-            ('x',)
-        """
+        """Reads a signature; where there is none to read, everything is accepted."""
         try:
-            parameters = list(inspect.signature(target).parameters.values())
+            return cls.of_parameters(inspect.signature(target).parameters.values())
         except (ValueError, TypeError):
             return ANYTHING
+
+    @classmethod
+    def of_parameters(cls, parameters: Iterable[inspect.Parameter]) -> Accepts:
+        """The arguments that some parameters make up.
+
+        Example:
+            >>> Accepts.of_parameters([inspect.Parameter("x", _BY_NAME[1])]).required
+            ('x',)
+        """
+        parameters = list(parameters)
         fixed = [p for p in parameters if p.kind in (*_BY_POSITION, *_BY_NAME)]
         return cls(
             positional=tuple(p.name for p in fixed if p.kind in _BY_POSITION),
