@@ -223,8 +223,8 @@ def check(config: str, train: str | None, validation: str | None, records: int) 
     With TRAIN it goes on to a dry run: it reads the first records, fits the transformer on them,
     builds the network and runs a batch of training, validation and scoring. Nothing is kept.
     """
-    from barrage_mlflow.commands.check import check_config
-    from barrage_mlflow.config import code_modules
+    from barrage_mlflow.config.project import code_modules
+    from barrage_mlflow.config.resolve import check_config
 
     document, faults, warnings = check_config(config, overrides())
     for fault in (*faults, *warnings):

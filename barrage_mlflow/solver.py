@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from barrage_mlflow.config import build_import
+from barrage_mlflow.config.import_blocks import build_import
 
 if TYPE_CHECKING:
     import keras

@@ -5,13 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from barrage_mlflow.dataset import (
-    KeySelector,
-    RecordLoader,
-    RecordMode,
-    Records,
-    RecordTransformer,
-)
+from barrage_mlflow.dataset import KeySelector, RecordLoader, RecordMode, Records, RecordTransformer
 
 TRAIN, SCORE = RecordMode.TRAIN, RecordMode.SCORE
 RECORDS = Records.read(

@@ -13,13 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.dataset import (
-    DataRecord,
-    RecordLoader,
-    RecordMode,
-    Records,
-    RecordTransformer,
-)
+from barrage_mlflow.dataset import DataRecord, RecordLoader, RecordMode, Records, RecordTransformer
 from barrage_mlflow.dataset.components.stacking import (
     data_records,
     slice_record,

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from barrage_mlflow.model import Objective, build_network
+from barrage_mlflow.model import build_network
+from barrage_mlflow.model.objective import Objective
 
 HERE = __name__
 GENERATOR = np.random.default_rng(7)

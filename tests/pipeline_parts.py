@@ -3,15 +3,14 @@
 import numpy as np
 
 from barrage_mlflow.dataset import (
-    Augmentor,
     IdentityTransformer,
     KeySelector,
-    Pipeline,
     RecordLoader,
     RecordMode,
     Records,
 )
-from barrage_mlflow.dataset.components.augmentors import augment
+from barrage_mlflow.dataset.components.augmentors import Augmentor, augment
+from barrage_mlflow.dataset.components.pipeline import Pipeline
 
 TRAIN, SCORE = RecordMode.TRAIN, RecordMode.SCORE
 ROWS = [{"a": i, "b": i / 2, "t": [0] * (i + 1), "y": i % 2} for i in range(5)]

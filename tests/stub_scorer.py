@@ -10,7 +10,8 @@ import numpy as np
 
 from barrage_mlflow.commands import predict
 from barrage_mlflow.commands.predict import FileScores
-from barrage_mlflow.dataset import ColumnSpec, Records, as_specified
+from barrage_mlflow.dataset import Records
+from barrage_mlflow.dataset.records.column_specs import ColumnSpec, as_specified
 from barrage_mlflow.scoring.scorer import Scorer
 
 

@@ -21,12 +21,13 @@ from typing import Any
 
 from recipes import MODULES
 
-from barrage_mlflow.config import keras_index, schema
+from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.import_strings import find_target
 from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.config.placeholders import placeholder_name
 from barrage_mlflow.config.project_source import SourceReader
+from barrage_mlflow.config.schema import schema
 
 Path = tuple[str | int, ...]
 

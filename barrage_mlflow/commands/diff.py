@@ -13,7 +13,7 @@ from barrage_mlflow.config.defaults import filled
 from barrage_mlflow.config.resolve import find_shape_faults
 from barrage_mlflow.errors import ArtifactError, BarrageError, ConfigError, TrackingError
 from barrage_mlflow.tracking.store import Store
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _RUNS = "runs:/"

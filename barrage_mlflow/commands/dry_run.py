@@ -13,11 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from barrage_mlflow.commands.dry_run_report import Report
-from barrage_mlflow.config import Document, add_project_path
-from barrage_mlflow.dataset import Records, RecordSource, make_feed_plan
+from barrage_mlflow.config import add_project_path
+from barrage_mlflow.config.document import Document
+from barrage_mlflow.dataset import Records
+from barrage_mlflow.dataset.feeding.plan import make_feed_plan
+from barrage_mlflow.dataset.records.records import RecordSource
 from barrage_mlflow.errors import BarrageError
 from barrage_mlflow.training.prepare import build_feeder, prepare, read_sets, resolve
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.history import History
 
 RECORDS = 1000
@@ -100,7 +103,7 @@ def _head(role: str, records: Records) -> str:
 
 def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: Report) -> None:
     """Train one batch of an epoch, on this thread and with nothing kept."""
-    report.reach("the imports of the config")
+    report("the imports of the config")
     add_project_path(document)
     config = resolve(document)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from barrage_mlflow.dataset import ArraySpec, show_shape
+from barrage_mlflow.dataset.feeding.conform import ArraySpec, show_shape
 from barrage_mlflow.dataset.types import PARTS
-from barrage_mlflow.training.prepare import Made, Watch
+from barrage_mlflow.training.prepare import Made
 from barrage_mlflow.training.progress import format_logs
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ _ABSENT = "-"
 _STAGES = ("loader", "transformer", "network")
 
 
-class Report(Watch):
-    """What has been seen so far of a dry run.
+class Report:
+    """What has been seen so far of a dry run; it is called at each stage, as a ``Watch`` is.
 
     A cell of the table is empty where its stage has not been reached, and ``-`` where the stage
     has nothing of that name.
@@ -35,9 +35,8 @@ class Report(Watch):
 
     Example:
         >>> report = Report(["train  all 5 records of train"])
-        >>> report.reach("the network")
-        >>> report.see("loader", ({"flower": np.zeros((5, 4))},))
-        >>> report.see("network", ({"flowers": ArraySpec((4,), "float32")},))
+        >>> report("the network", loader=({"flower": np.zeros((5, 4))},))
+        >>> report("the network", network=({"flowers": ArraySpec((4,), "float32")},))
         >>> print(report.text(ValueError("expected an input 'flowers'")))
         train  all 5 records of train
         <BLANKLINE>
@@ -58,11 +57,13 @@ class Report(Watch):
         self._batches: list[str] = []
         self._score_batch: list[str] = []
 
-    def reach(self, stage: str) -> None:
-        """Keep where an error would have stopped it."""
+    def __call__(self, stage: str, **made: Made) -> None:
+        """Keep where an error would have stopped it, and what was made."""
         self._stage = stage
+        for maker, arrays in made.items():
+            self._add(maker, arrays)
 
-    def see(self, maker: str, made: Made) -> None:
+    def _add(self, maker: str, made: Made) -> None:
         """Fill the maker's column of the table, or what came of the score batch."""
         groups: Sequence[str] = PARTS
         if maker == "postprocess":
@@ -83,9 +84,9 @@ class Report(Watch):
         from barrage_mlflow.training.epochs import SERVICES, VALIDATION
 
         return keras.callbacks.LambdaCallback(
-            on_test_begin=lambda logs: self.reach(VALIDATION),
+            on_test_begin=lambda logs: self(VALIDATION),
             # Without logs where the validation broke off.
-            on_test_end=lambda logs: self.reach(SERVICES if logs else VALIDATION),
+            on_test_end=lambda logs: self(SERVICES if logs else VALIDATION),
         )
 
     def add_epoch(self, metrics: Mapping[str, float], trained: int, validated: int) -> None:

@@ -14,14 +14,15 @@ from typing import Any, TextIO
 
 from barrage_mlflow import __version__
 from barrage_mlflow.commands.resumable_file import ResumableFile
-from barrage_mlflow.dataset import Part, Parts, read_ahead
+from barrage_mlflow.dataset.feeding.blocks import read_ahead
+from barrage_mlflow.dataset.records.parts import Part, Parts
 from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.scoring.scorer import BATCH_SIZE, Scorer
 from barrage_mlflow.scoring.writers import Columns, check_target, encode_rows, make_file
 from barrage_mlflow.training.loading import load_tensorflow
-from barrage_mlflow.training.progress import ScoringProgress
+from barrage_mlflow.training.progress import Display, follow_scoring
 from barrage_mlflow.training.stop import StopRequest
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import digest_files
 
 
@@ -88,16 +89,17 @@ def score_file(
     names: list[str] | None = None
     with ResumableFile.open(target, about) as file:
         resumed = file.done
-        with ScoringProgress(progress) as shown, StopRequest() as stop:
-            for rows, done, share in _scored(scorer, parts, batch_size, stop, resumed):
+        with Display(progress) as display, StopRequest() as stop:
+            pieces = _scored(scorer, parts, batch_size, stop, resumed)
+            for rows, done in follow_scoring(pieces, display):
                 names = names or [*rows]
                 if [*rows] != names:
                     raise ComponentError(
                         f"expected the outputs of the records before, {names}, got {[*rows]}"
                     )
                 file.append(encode_rows(rows, target.suffix, first=not file.done), done)
-                shown.update(done, share)
-            shown.finish(f"writing {target}")
+            if display.is_live:
+                display.show(f"writing {target}")
             with stop.at_once():
                 file.finish(partial(make_file, suffix=target.suffix))
     return FileScores(file.done, resumed, time.monotonic() - begun)
@@ -142,10 +144,9 @@ def predict(
         scorer = load_scorer(str(model))
     if output is not None:
         return score_file(scorer, parts, output, batch_size=batch_size, progress=progress)
-    with ScoringProgress(progress) as shown, StopRequest() as stop:
-        for rows, done, share in _scored(scorer, parts, batch_size, stop):
+    with Display(progress) as display, StopRequest() as stop:
+        for rows, _ in follow_scoring(_scored(scorer, parts, batch_size, stop), display):
             write(encode_rows(rows, ".jsonl"))
-            shown.update(done, share)
     return None
 
 

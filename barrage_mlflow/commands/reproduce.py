@@ -12,11 +12,12 @@ from typing import Any, TextIO
 from barrage_mlflow.commands.train import train
 from barrage_mlflow.config import add_project_path, read_config
 from barrage_mlflow.errors import ArtifactError
+from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.store import Store
 from barrage_mlflow.training.prepare import read_sets
-from barrage_mlflow.training.train import TrainingResult, describe_sets, find_code
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.training.train import TrainingResult, describe_sets
+from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.changes import begun_config, find_changes
 from barrage_mlflow.workspace.record import Dataset, read_record
 
@@ -108,7 +109,7 @@ def reproduce(
         add_project_path(read_config({}))
         changes = [
             *_changed_tags(record.tags, environment_tags(Path.cwd())),
-            *find_changes(fetched, config, find_code(config), describe_sets(sets)),
+            *find_changes(fetched, config, project_code(config), describe_sets(sets)),
         ]
     result = train(
         config,

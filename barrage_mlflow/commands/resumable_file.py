@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.files import put_in_place
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.lock import locked
 
 logger = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.errors import ArtifactError, TrackingError
+from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.tracking.checkpoints import fetch_training
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
@@ -19,7 +20,7 @@ from barrage_mlflow.training import train as recipe
 from barrage_mlflow.training.prepare import read_document, read_sets, resolve
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.training.train import TrainingResult
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.changes import find_changes
 from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.record import read_record
@@ -163,7 +164,7 @@ def _find_unfinished(
     datasets = recipe.describe_sets(sets)
     for folder in find_unfinished(_HOME):
         resolved = resolve(read_document(config, overrides, recipe.find_seed(folder)))
-        if not find_changes(folder, resolved, recipe.find_code(resolved), datasets):
+        if not find_changes(folder, resolved, project_code(resolved), datasets):
             return folder
     return None
 

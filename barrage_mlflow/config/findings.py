@@ -14,47 +14,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Where:
-    """Which value of a config, or which key of it, is at fault.
-
-    Attributes:
-        path: of the value; of a key, the path of the value under it.
-        is_key: the key is at fault, not its value; it is then shown as a fault of its object.
-
-    Example:
-        >>> str(Where(("solver", "epochs"))), str(Where(("solver", "epoch"), is_key=True))
-        ('$.solver.epochs', '$.solver')
-    """
-
-    path: Path
-    is_key: bool = False
-
-    def __str__(self) -> str:
-        return show_path(self.path[:-1] if self.is_key else self.path)
-
-
-@dataclass(frozen=True)
 class Finding:
     """One thing that is wrong.
 
     Attributes:
-        where: the value or key at fault.
+        path: of the value at fault; of a key, the path of the value under it.
         message: what was expected and what came.
         remedy: what to write instead; empty where there is no better word.
+        is_key: the key is at fault, not its value; it is then shown as a fault of its object.
 
     Example:
-        >>> finding = Finding(Where(("epoch",), is_key=True), "unknown key 'epoch'")
-        >>> finding.below(("solver",)).where.path
+        >>> finding = Finding(("epoch",), "unknown key 'epoch'", is_key=True)
+        >>> finding.below(("solver",)).path
         ('solver', 'epoch')
     """
 
-    where: Where
+    path: Path
     message: str
     remedy: str = ""
+    is_key: bool = False
 
     def below(self, path: Path) -> Finding:
         """The same of a block that is at a path."""
-        return replace(self, where=replace(self.where, path=(*path, *self.where.path)))
+        return replace(self, path=(*path, *self.path))
 
     def __str__(self) -> str:
         return self.message + (f"; {self.remedy}" if self.remedy else "")
@@ -66,21 +48,21 @@ def as_faults(findings: Iterable[Finding], document: Document) -> list[Fault]:
     Example:
         >>> from barrage_mlflow.config.document import Document
         >>> document = Document({"a": 1, "b": 2})
-        >>> found = [Finding(Where(("b",)), "2nd"), Finding(Where(("a",), is_key=True), "1st")]
+        >>> found = [Finding(("b",), "2nd"), Finding(("a",), "1st", is_key=True)]
         >>> [str(fault) for fault in as_faults(found, document)]
         ['$: 1st', '$.b: 2nd']
     """
     # A key comes before its value.
     in_order = sorted(
         dict.fromkeys(findings),
-        key=lambda found: (_rank(found.where.path, document.data), not found.where.is_key),
+        key=lambda found: (_rank(found.path, document.data), not found.is_key),
     )
     return [
         Fault(
-            str(found.where),
+            show_path(found.path[:-1] if found.is_key else found.path),
             found.message,
             found.remedy,
-            document.place(found.where.path, key=found.where.is_key),
+            document.place(found.path, key=found.is_key),
         )
         for found in in_order
     ]

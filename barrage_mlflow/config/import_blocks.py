@@ -7,7 +7,7 @@ from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.annotations import annotation_schema
-from barrage_mlflow.config.findings import Finding, Where
+from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.import_strings import (
     base_classes,
     find_target,
@@ -48,7 +48,7 @@ def import_findings(
     Example:
         >>> data = {"solver": {"optimizer": {"import": "Adan", "learning_rate": 0.1}}}
         >>> [(finding.message, finding.remedy) for finding in import_findings(data)]
-        [("'Adan' is not the name of an optimizer in Keras", "did you mean 'Adam'?")]
+        [("'Adan' names no optimizer in Keras", "did you mean 'Adam'?")]
     """
     reader = None if run_code else SourceReader(folders)
     targets: dict[Path, Target] = {}
@@ -60,12 +60,17 @@ def import_findings(
         try:
             targets[path] = find_target(name, kind, reader)
         except NotImportableError as error:
-            yield Finding(Where((*path, "import")), error.message, error.remedy)
+            yield Finding((*path, "import"), error.message, error.remedy)
             continue
         if isinstance(params, dict):
             yield from _param_findings(path, params, kind, targets[path], data)
             yield from _value_findings(path, params, targets[path])
-    yield from placeholder_findings(data, targets.get(_TRANSFORMER))
+    transformer = targets.get(_TRANSFORMER)
+    learnt = transformer.network_param_names if transformer else None
+    if value_at(data, _TRANSFORMER) is None:
+        learnt = ()
+    if learnt is not None:  # else any name could be one that the transformer learns
+        yield from placeholder_findings(data, learnt)
 
 
 def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> Any:
@@ -73,7 +78,7 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
 
     Args:
         block: an import block, its placeholders filled in.
-        kind: as `load_import` takes it.
+        kind: as `find_target` takes it.
         path: the JSON path of the block, for messages.
         *args: what the engine passes by position (a loader's mode).
 
@@ -182,4 +187,4 @@ def _keras_name_findings(path: Path, value: str) -> Iterator[Finding]:
         return
     remedy = did_you_mean(value, known)
     if value not in known and remedy:
-        yield Finding(Where(path), f"Keras has no {kind} {value!a}", remedy)
+        yield Finding(path, f"Keras has no {kind} {value!a}", remedy)

@@ -32,34 +32,12 @@ _BYGONE = ("legacy", "experimental")
 _GIVE_PATH = "give the whole path of one of your own"
 
 
-def load_import(path: str, kind: str) -> Any:
-    """Loads the class or function that an import string means.
-
-    Args:
-        path: a Python path, a short name or a Keras alias. Old paths (``tensorflow.keras…``,
-            ``tensorflow.python.keras…``, ``barrage…``) mean today's classes.
-        kind: ``"loader"``, ``"transformer"``, ``"augmentor"``, ``"network"``, ``"loss"``,
-            ``"metric"``, ``"optimizer"``, ``"schedule"``, ``"layer"`` or ``"callback"``.
+def load_target(target: Target) -> Any:
+    """The class or function itself.
 
     Returns:
-        The class or function. For an alias whose class Keras picks from the shapes
-        (``"accuracy"``, ``"acc"``, ``"crossentropy"``, ``"ce"``), the alias itself.
-
-    Raises:
-        ImportPathError: the path leads nowhere, to the wrong kind of thing, or into a module
-            that fails when it is imported; that failure is the error's cause.
-
-    Example:
-        >>> load_import("tensorflow.python.keras.optimizer_v2.adam.Adam", "optimizer").__name__
-        'Adam'
-        >>> load_import("accuracy", "metric")
-        'accuracy'
-    """
-    return load_target(find_target(path, kind))
-
-
-def load_target(target: Target) -> Any:
-    """The object itself, or the alias.
+        For an alias whose class Keras picks from the shapes (``"accuracy"``, ``"acc"``,
+        ``"crossentropy"``, ``"ce"``), the alias.
 
     Raises:
         NotImportableError: it cannot be imported.
@@ -75,16 +53,19 @@ def find_target(path: str, kind: str, reader: SourceReader | None = None) -> Tar
     """Finds what an import string means, and makes sure that it is of the right kind.
 
     Args:
-        path: as `load_import` takes it.
-        kind: as `load_import` takes it.
+        path: a Python path, a short name or a Keras alias. Old paths (``tensorflow.keras…``,
+            ``tensorflow.python.keras…``, ``barrage…``) mean today's classes.
+        kind: ``"loader"``, ``"transformer"``, ``"augmentor"``, ``"network"``, ``"loss"``,
+            ``"metric"``, ``"optimizer"``, ``"schedule"``, ``"layer"`` or ``"callback"``.
         reader: reads the project's modules, which are then imported only where their source
             does not show enough; without one, they are imported.
 
     Raises:
-        NotImportableError: as `load_import`.
+        NotImportableError: the path leads nowhere, to the wrong kind of thing, or into a module
+            that fails when it is imported; that failure is the error's cause.
 
     Example:
-        >>> find_target("Adam", "optimizer").path
+        >>> find_target("tensorflow.python.keras.optimizer_v2.adam.Adam", "optimizer").path
         'keras.optimizers.Adam'
     """
     check_path(path)
@@ -213,7 +194,7 @@ def _of_short_name(path: str, name: str, kind: str) -> Target:
     if found is None:
         home = "Keras" if KINDS[kind].is_keras else "Barrage"
         remedy = did_you_mean(name, keras_index.names(kind)) or _GIVE_PATH
-        message = f"{path!r} is not the name of {KINDS[kind].called} in {home}"
+        message = f"{path!r} names no {kind} in {home}"
         raise NotImportableError(message, remedy)
     return found
 

@@ -8,15 +8,13 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from barrage_mlflow.config.findings import Finding, Where
+from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.names import did_you_mean, nearest, show_names, suggest
-from barrage_mlflow.config.project import own_modules
+from barrage_mlflow.config.project import ENGINE, own_modules
 from barrage_mlflow.errors import ImportPathError
 
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-_ROOTS = ("keras", "tensorflow", "barrage", "barrage_mlflow")
-"""First parts of paths that lead to Keras and to the engine."""
 
 
 @dataclass(frozen=True)
@@ -102,22 +100,24 @@ remove it"]
         if len(passed) > len(self.positional) and not self.any_count:
             given = ", ".join(passed)
             message = f"it must accept ({given}) by position, but accepts {self.shown()}"
-            found.append(Finding(Where(()), message))
+            found.append(Finding((), message))
         open_names = [name for name in self.names if name not in taken]
         meant: set[str | None] = set()
         for name in params:
-            where = Where(("params", name), is_key=True)
             if name in taken:
-                found.append(Finding(where, f"param {name!r} is passed by Barrage", "remove it"))
+                message, remedy = f"param {name!r} is passed by Barrage", "remove it"
             elif name not in open_names and not self.any_name:
                 meant.add(nearest(name, open_names, params))
+                message = f"unknown param {name!a}"
                 remedy = suggest(name, open_names, "params", params)
-                found.append(Finding(where, f"unknown param {name!a}", remedy))
+            else:
+                continue
+            found.append(Finding(("params", name), message, remedy, is_key=True))
         # A mistyped param is one fault, not also the lack of the right one.
         missing = [name for name in self.required if name not in {*taken, *params, *meant}]
         if missing:
             plural = "s" if len(missing) > 1 else ""
-            found.append(Finding(Where(()), f"missing param{plural} {show_names(missing)}"))
+            found.append(Finding((), f"missing param{plural} {show_names(missing)}"))
         return found
 
     def without(self, names: Container[str | None]) -> Accepts:
@@ -230,7 +230,7 @@ def no_module(path: str, search_path: Iterable[str]) -> NotImportableError:
         "did you mean 'keras'?"
     """
     first = path.partition(".")[0]
-    known = {*own_modules(search_path), *_ROOTS} - {first}
+    known = {*own_modules(search_path), *ENGINE} - {first}
     message = f"{path!r} leads nowhere: no module {first!r} on the Python path"
     return NotImportableError(message, did_you_mean(first, known))
 

@@ -109,6 +109,18 @@ def snake_name(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+def is_made_up(name: str, class_name: str) -> bool:
+    """Whether Keras made a name from the class and a counter of the whole process.
+
+    Example:
+        >>> is_made_up("dense_7", "Dense"), is_made_up("dense", "Dense")
+        (True, True)
+        >>> is_made_up("species", "Dense")
+        False
+    """
+    return re.fullmatch(re.escape(snake_name(class_name)) + r"(_\d+)?", name) is not None
+
+
 @cache
 def _index() -> dict[str, Any]:
     text = Path(__file__).with_suffix(".json").read_text("utf-8")

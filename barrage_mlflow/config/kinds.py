@@ -27,8 +27,8 @@ class Kind:
         by_shape: the aliases for which Keras chooses the class from the shapes.
 
     Example:
-        >>> KINDS["optimizer"].called, KINDS["metric"].wanted
-        ('an optimizer', 'keras.metrics.Metric or keras.losses.Loss')
+        >>> KINDS["metric"].wanted
+        'keras.metrics.Metric or keras.losses.Loss'
     """
 
     name: str
@@ -40,11 +40,6 @@ class Kind:
     passed_by_name: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     by_shape: tuple[str, ...] = ()
-
-    @property
-    def called(self) -> str:
-        """The name with its article."""
-        return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
 
     @property
     def wanted(self) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from barrage_mlflow.config.findings import Finding, Where
+from barrage_mlflow.config.document import Document
+from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.import_strings import known_target
 from barrage_mlflow.config.import_targets import NotImportableError
 from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.names import is_slip, nearest, show_names
 from barrage_mlflow.config.output_names import loader_names, named, output_names, outputs_of
 from barrage_mlflow.config.paths import Path, show_value, value_at
+from barrage_mlflow.errors import ConfigError
 
 _WATCHERS: dict[Path, str | None] = {
     ("services", "best_checkpoint"): "val_",
@@ -47,7 +49,9 @@ def known_monitors(data: Any) -> tuple[dict[str, str], bool]:
     unmatched = [name for name in loader_names(data) if name not in names]
     for output in outputs:
         blocks = output.get("metrics", []) if isinstance(output, dict) else None
-        found = [_metric(block) for block in blocks] if isinstance(blocks, list) else [None]
+        found = (
+            [name_and_direction(block) for block in blocks] if isinstance(blocks, list) else [None]
+        )
         complete = complete and None not in found
         known = [metric for metric in found if metric is not None]
         unique = unique_names([name for name, _ in known])
@@ -79,7 +83,7 @@ def unique_names(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def _metric(block: Any) -> tuple[str, str] | None:
+def name_and_direction(block: Any) -> tuple[str, str] | None:
     """Name and direction of a metric; None where only running code shows the name.
 
     A name is the metric's `name` param, else the alias or short name as written, else the name
@@ -99,20 +103,52 @@ def _metric(block: Any) -> tuple[str, str] | None:
     return given or (target.name if "." in path else path), target.direction
 
 
-def monitor_findings(data: Any) -> Iterator[Finding]:
+def check_monitors(config: Mapping[str, Any], logged: Collection[str]) -> None:
+    """Check that every monitor is a metric of the training, now that all of them are known.
+
+    Args:
+        config: a resolved config.
+        logged: every name that the logs of an epoch will have.
+
+    Raises:
+        ConfigError: a monitor that no output produces; each with the nearest name that does.
+
+    Example:
+        >>> best = {"monitor": "val_acuracy", "mode": "max"}
+        >>> names = ["loss", "val_loss", "accuracy", "val_accuracy"]
+        >>> check_monitors({"services": {"best_checkpoint": best}}, names)
+        Traceback (most recent call last):
+        barrage_mlflow.errors.ConfigError: $.services.best_checkpoint.monitor: no output produces
+        'val_acuracy'; did you mean "val_accuracy"?
+    """
+    findings = list(monitor_findings(config, logged))
+    if findings:
+        raise ConfigError(as_faults(findings, Document(config)))
+
+
+def monitor_findings(data: Any, logged: Collection[str] | None = None) -> Iterator[Finding]:
     """Monitors of the wrong kind, and those that nothing produces.
+
+    Args:
+        data: a config.
+        logged: every name that the logs of an epoch will have; without them, what the config
+            shows of them.
 
     Example:
         >>> data = {"services": {"best_checkpoint": {"monitor": "loss", "mode": "min"}}}
         >>> [str(finding) for finding in monitor_findings(data)]
         ['expected a validation metric (val_…), got "loss"; did you mean "val_loss"?']
     """
-    directions, complete = known_monitors(data)
-    # Validation has no learning rate.
-    of_validation = [f"val_{name}" for name in directions if name != "learning_rate"]
-    logged = {"val_": of_validation, "": [*directions], None: [*of_validation, *directions]}
+    complete = True
+    if logged is None:
+        directions, complete = known_monitors(data)
+        # Validation has no learning rate.
+        of_validation = [f"val_{name}" for name in directions if name != "learning_rate"]
+        logged = [*of_validation, *directions]
     for block, prefix in _WATCHERS.items():
-        monitor, names = value_at(data, (*block, "monitor")), logged[prefix]
+        monitor, names = value_at(data, (*block, "monitor")), list(logged)
+        if prefix is not None:
+            names = [name for name in names if name.startswith("val_") == bool(prefix)]
         if not isinstance(monitor, str) or not monitor or monitor in names:
             continue
         is_swapped = prefix is not None and monitor.startswith("val_") != bool(prefix)
@@ -129,7 +165,7 @@ def monitor_findings(data: Any) -> Iterator[Finding]:
         if complete or near:
             remedy = f"produced are {show_names(sorted(names))}"
             remedy = f"did you mean {show_value(near)}?" if near else remedy
-            yield Finding(Where((*block, "monitor")), message, remedy)
+            yield Finding((*block, "monitor"), message, remedy)
 
 
 def mode_warnings(data: Any) -> Iterator[Finding]:
@@ -152,4 +188,4 @@ def mode_warnings(data: Any) -> Iterator[Finding]:
                 better = "higher" if right == "max" else "lower"
                 shown = show_value(monitor)
                 message = f'{shown} is better the {better} it is, but the mode is "{mode}"'
-                yield Finding(Where((*block, "mode")), message, f'write "{right}"')
+                yield Finding((*block, "mode"), message, f'write "{right}"')

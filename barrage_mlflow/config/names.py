@@ -119,7 +119,7 @@ def suggest(name: str, names: Iterable[str], what: str, taken: Collection[str] =
 
 
 def show_names(names: Iterable[str]) -> str:
-    """Names in quotes, the first twenty of them.
+    """Names in quotes, the first twenty of them; "none" if there are none.
 
     Example:
         >>> show_names(["a", "b"])
@@ -127,4 +127,4 @@ def show_names(names: Iterable[str]) -> str:
     """
     names = list(names)
     more = ", …" if len(names) > _SHOWN_NAMES else ""
-    return ", ".join(repr(name) for name in names[:_SHOWN_NAMES]) + more
+    return ", ".join(map(repr, names[:_SHOWN_NAMES])) + more or "none"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from barrage_mlflow.config import keras_index
-from barrage_mlflow.config.findings import Finding, Where
+from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.import_strings import is_sequential
 from barrage_mlflow.config.names import did_you_mean, is_slip, nearest, show_names
 from barrage_mlflow.config.paths import Path, value_at
@@ -31,20 +31,20 @@ def output_name_findings(data: Any) -> Iterator[Finding]:
         >>> loader = {"import": "KeySelector", "params": params}
         >>> model = {"outputs": [{"name": "species", "loss": {"import": "mse"}}]}
         >>> for finding in output_name_findings({"dataset": {"loader": loader}, "model": model}):
-        ...     print(finding.where, finding)
-        $.dataset.loader.params.outputs the model has no output 'speices'; did you mean 'species'?
+        ...     print(finding.path[-1], finding)
+        speices the model has no output 'speices'; did you mean 'species'?
     """
     yield from _repeated(data)
     names, loaded, network = output_names(data), loader_names(data), _network_name(data)
     if len(names) == 1 and [network] == loaded != names:
         remedy = did_you_mean(names[0], loaded) or f"write {network!r}"
         message = f"neither the loader nor the network has an output {names[0]!a}"
-        yield Finding(Where(("model", "outputs", 0, "name")), message, remedy)
+        yield Finding(("model", "outputs", 0, "name"), message, remedy)
     elif names:
         yield from _loader_findings(data, names)
         if len(names) == 1 and network is not None and network not in (*names, *loaded):
             remedy = did_you_mean(network, names) or f"write {names[0]!r}"
-            where = Where((*LAYERS, len(value_at(data, LAYERS)) - 1, "params", "name"))
+            where = (*LAYERS, len(value_at(data, LAYERS)) - 1, "params", "name")
             yield Finding(where, f"the model has no output {network!a}", remedy)
 
 
@@ -116,7 +116,7 @@ def _repeated(data: Any) -> Iterator[Finding]:
         name = _plain(value_at(output, ("name",)))
         if name in seen:
             message = f"expected a name of its own, got {name!a} again"
-            yield Finding(Where(("model", "outputs", i, "name")), message)
+            yield Finding(("model", "outputs", i, "name"), message)
         seen += [name] if name else []
 
 
@@ -131,10 +131,10 @@ def _loader_findings(data: Any, names: list[str]) -> Iterator[Finding]:
                 remedy = f"did you mean {near!r}?" if near else f"it has {show_names(names)}"
                 lacking = [name for name in lacking if name != near]
                 message = f"the model has no output {other!a}"
-                yield Finding(Where((*path, other), is_key=True), message, remedy)
+                yield Finding((*path, other), message, remedy, is_key=True)
     for name in lacking if loaded else ():
         message = f"lacks {name!a}, which is an output of the model"
-        yield Finding(Where((*_PARAMS, "outputs")), message, f"give the column of {name!r}")
+        yield Finding((*_PARAMS, "outputs"), message, f"give the column of {name!r}")
 
 
 def _network_name(data: Any) -> str | None:
@@ -147,5 +147,5 @@ def _network_name(data: Any) -> str | None:
     if not is_known or not isinstance(layers, list) or not layers:
         return None
     path, given = value_at(layers[-1], ("import",)), named(layers[-1])
-    automatic = keras_index.snake_name(str(path).rpartition(".")[2])
-    return given if given and given.rstrip("_0123456789") != automatic else None
+    class_name = str(path).rpartition(".")[2]
+    return given if given and not keras_index.is_made_up(given, class_name) else None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from barrage_mlflow.config.findings import Finding, Where
-from barrage_mlflow.config.import_targets import Target
+from barrage_mlflow.config.document import Document
+from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.names import did_you_mean, show_names
-from barrage_mlflow.config.paths import Path, show_path, value_at
-from barrage_mlflow.errors import ConfigError, Fault
+from barrage_mlflow.config.paths import Path, value_at
+from barrage_mlflow.errors import ConfigError
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _MODEL: Path = ("model",)
@@ -57,30 +57,42 @@ def placeholders_in(value: object, path: Path = ()) -> Iterator[tuple[Path, str]
             yield from placeholders_in(item, (*path, i))
 
 
-def fill_placeholders(value: Any, values: Mapping[str, object], path: str) -> Any:
-    """A copy of a value with every placeholder in it replaced.
+def fill_model(config: Mapping[str, Any], network_params: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the ``model`` section with every placeholder replaced by its value.
+
+    Values come from ``model.network.params``, which may use each other, and from the transformer's
+    ``network_params``; their type is kept, and they are filled in as they are.
 
     Args:
-        value: what has placeholders in it; it is not changed.
-        values: what they are replaced by. The type is kept; values are filled in as they are,
-            without a second look for placeholders in them.
-        path: the JSON path of `value`, for messages.
+        config: a resolved config; left as it is.
+        network_params: what the fitted transformer measured, by name.
 
     Raises:
-        ConfigError: a placeholder has no value; every such one is listed.
+        ConfigError: a name is defined on both sides, a placeholder is unknown, or params refer
+            to each other in a circle.
 
     Example:
-        >>> fill_placeholders({"units": "{{ units }}"}, {"units": 3}, "$.model.network.params")
-        {'units': 3}
+        >>> network = {"import": "my.network", "params": {"size": "{{vocabulary}}"}}
+        >>> config = {"model": {"network": network, "outputs": []}}
+        >>> fill_model(config, {"vocabulary": 120})["network"]["params"]
+        {'size': 120}
     """
-    faults = [
-        Fault(path + show_path(here)[1:], *_unknown(name, values))
-        for here, name in placeholders_in(value)
-        if name not in values
-    ]
-    if faults:
-        raise ConfigError(faults)
-    return _filled(value, values)
+    findings = list(placeholder_findings(config, network_params))
+    values = dict(network_params)
+    waiting = {} if findings else _own_params(config)
+    while waiting:
+        ready = [n for n, v in waiting.items() if waiting.keys().isdisjoint(placeholder_names(v))]
+        if not ready:
+            message = "expected a value that can be worked out, got placeholders in a circle"
+            remedy = "give one of the params as a plain value"
+            findings += [Finding((*_PARAMS, name), message, remedy) for name in waiting]
+            break
+        for name in ready:
+            values[name] = _filled(waiting.pop(name), values)
+    if findings:
+        raise ConfigError(as_faults(findings, Document(config)))
+    model: dict[str, Any] = _filled(config["model"], values)
+    return model
 
 
 def _filled(value: Any, values: Mapping[str, object]) -> Any:
@@ -94,53 +106,38 @@ def _filled(value: Any, values: Mapping[str, object]) -> Any:
     return copy.deepcopy(value)
 
 
-def _unknown(name: str, known: Iterable[str]) -> tuple[str, str]:
-    """Message and remedy for a placeholder that has no value."""
-    remedy = did_you_mean(name, known) or "define it in model.network.params"
-    return f"unknown placeholder {name!r}, known: {show_names(known) or 'none'}", remedy
-
-
-def placeholder_findings(data: Any, transformer: Target | None) -> Iterator[Finding]:
-    """Placeholders that have no value, and names that have two, as far as that is known already.
+def placeholder_findings(data: Any, learnt: Collection[str]) -> Iterator[Finding]:
+    """Placeholders that have no value, and names that have two.
 
     Args:
         data: a config; any JSON value is taken.
-        transformer: what its transformer imports, None if that is not known.
+        learnt: the names of the transformer's ``network_params``.
 
     Example:
         >>> params = {"units": 3, "layers": ["{{unist}}"]}
         >>> data = {"model": {"network": {"params": params}}}
-        >>> [finding.remedy for finding in placeholder_findings(data, None)]
+        >>> [finding.remedy for finding in placeholder_findings(data, ())]
         ["did you mean 'units'?"]
     """
-    own = _own_names(data)
-    learnt = _network_param_names(data, transformer)
-    if learnt is None:
-        return  # any name could be one that the transformer learns
+    own = _own_params(data)
     for name in own:
         if name in learnt:
             message = f"the transformer's network_params have {name!a} too"
             remedy = f"rename it, or write '{{{{{name}}}}}' to hand the transformer's on"
-            yield Finding(Where((*_PARAMS, name)), message, remedy)
+            yield Finding((*_PARAMS, name), message, remedy)
     known = list(dict.fromkeys([*own, *learnt]))
     for path, name in placeholders_in(value_at(data, _MODEL), _MODEL):
         if name not in known:
-            yield Finding(Where(path), *_unknown(name, known))
+            remedy = did_you_mean(name, known) or "define it in model.network.params"
+            yield Finding(path, f"unknown placeholder {name!r}, known: {show_names(known)}", remedy)
 
 
-def _own_names(data: Any) -> list[str]:
+def _own_params(data: Any) -> dict[str, Any]:
     """The params of the network that give placeholders a value.
 
     One that only hands a value on under its own name, ``"size": "{{size}}"``, gives none.
     """
     params = value_at(data, _PARAMS)
     if not isinstance(params, dict):
-        return []
-    return [name for name, value in params.items() if placeholder_name(value) != name]
-
-
-def _network_param_names(data: Any, transformer: Target | None) -> tuple[str, ...] | None:
-    """What the transformer's network params will be called; None if it does not declare them."""
-    if value_at(data, ("dataset", "transformer")) is None:
-        return ()
-    return transformer.network_param_names if transformer else None
+        return {}
+    return {name: value for name, value in params.items() if placeholder_name(value) != name}

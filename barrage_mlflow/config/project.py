@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import pkgutil
-import site
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +12,9 @@ from typing import Any
 
 from barrage_mlflow.config.document import Document
 
-_ENGINE = ("keras", "tensorflow", "tf", "barrage", "barrage_mlflow")
+ENGINE = ("keras", "tensorflow", "tf", "barrage", "barrage_mlflow")
+"""First parts of paths that lead to Keras and to the engine."""
+_INSTALLED = {"site-packages", "dist-packages"}
 
 
 def add_project_path(document: Document) -> None:
@@ -53,9 +54,6 @@ def search_path(folders: Iterable[str]) -> list[str]:
 def code_modules(config: Mapping[str, Any]) -> list[str]:
     """The top-level modules of the project's own code that a resolved config imports.
 
-    Keras, TensorFlow, Barrage, the standard library and whatever is installed as a package
-    beside them are not the project's own.
-
     Args:
         config: a resolved config.
 
@@ -67,7 +65,45 @@ def code_modules(config: Mapping[str, Any]) -> list[str]:
         []
     """
     tops = {name.split(".")[0] for name in _import_strings(config) if "." in name}
-    return sorted(top for top in tops if _is_own(top))
+    return sorted(top for top in tops if own_source(top))
+
+
+def own_source(module: str) -> Path | None:
+    """Where a top-level module of the project's own lies: a file, or the folder of a package.
+
+    Keras, TensorFlow, Barrage, the standard library and whatever is installed as a package
+    beside them are not the project's own.
+
+    Args:
+        module: its name.
+
+    Returns:
+        None for any other, and for one that is in no file.
+
+    Example:
+        >>> own_source("json") is own_source("numpy") is None
+        True
+    """
+    if module in ENGINE or module in sys.stdlib_module_names:
+        return None
+    source = module_source(module)
+    return None if source is None or _is_installed(str(source)) else source
+
+
+def module_source(module: str) -> Path | None:
+    """Where a top-level module lies: a file, or the folder of a package; None if it is in no file.
+
+    Example:
+        >>> module_source("json").name
+        'json'
+    """
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # a module made by hand has no spec
+        return None
+    places = [*(spec.submodule_search_locations or ()), spec.origin or ""] if spec else [""]
+    source = Path(places[0]).resolve()
+    return source if places[0] and source.exists() else None
 
 
 def own_modules(path: Iterable[str]) -> set[str]:
@@ -102,22 +138,7 @@ def _import_strings(value: Any) -> Iterator[str]:
             yield from _import_strings(item)
 
 
-def _is_own(top: str) -> bool:
-    if top in _ENGINE or top in sys.stdlib_module_names:
-        return False
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        # A module made by hand has no spec; it is in no file that could be kept.
-        return False
-    if spec is None:
-        return False
-    origins = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
-    return not any(_is_installed(origin) for origin in origins)
-
-
 def _is_installed(place: str) -> bool:
-    paths = sysconfig.get_paths()
-    homes = {paths[name] for name in ("purelib", "platlib", "stdlib", "platstdlib")}
-    homes |= {*site.getsitepackages(), site.getusersitepackages()}
-    return any(Path(place).is_relative_to(home) for home in homes)
+    path = Path(place)
+    standard = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+    return bool({*path.parts} & _INSTALLED) or any(map(path.is_relative_to, standard))

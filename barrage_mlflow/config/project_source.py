@@ -25,7 +25,7 @@ from barrage_mlflow.config.import_targets import (
     leads_nowhere,
     no_module,
 )
-from barrage_mlflow.config.project import modules_in, search_path
+from barrage_mlflow.config.project import ENGINE, modules_in, search_path
 
 Names = dict[str, ast.AST | str | None]
 """What each name is bound to at last: its definition or value; of an import, the path that it
@@ -33,8 +33,6 @@ leads to; None where only running the code shows it. With ``"*"``, there may be 
 
 _OBJECT = Target("object", "class")
 _MAKES_NAMES = ("globals(", "__dict__", "sys.modules", "setattr(", "__getattr__")
-_NOT_READ = ("keras", "tensorflow", "barrage_mlflow")
-"""Packages of which all that counts is in the index."""
 _KEEPS_THE_SIGNATURE = {"cache", "override", "register_keras_serializable"}
 """Decorators after which a class or function still takes what its source shows."""
 
@@ -71,7 +69,7 @@ class SourceReader:
         if known is not None:
             return known
         here, *parts = path.split(".")
-        if here in _NOT_READ:
+        if here in ENGINE:  # all that counts of it is in the index
             raise UnreadableError(path)
         if self.names(here) is None:
             raise no_module(path, self.search_path)

@@ -89,6 +89,32 @@ mode is "max"; write "min"
     return [replace(warning, message=f"warning: {warning.message}") for warning in found]
 
 
+def check_config(
+    config: str | os.PathLike[str] | Mapping[str, object],
+    overrides: Mapping[str, object] | None = None,
+) -> tuple[Document, list[Fault], list[Fault]]:
+    """Finds every fault of a config, also that it cannot be read; none of it is run.
+
+    Args:
+        config: a JSON or YAML file, or a dict.
+        overrides: values by dotted path.
+
+    Returns:
+        The config with its overrides, an empty one if it cannot be read; every fault, in the
+        order of the config; and what is no fault, but hardly meant.
+
+    Example:
+        >>> _, faults, _ = check_config({"model": 3})
+        >>> [str(fault) for fault in faults]
+        ["$: missing key 'dataset'", '$.model: expected an object, got 3']
+    """
+    try:
+        document = apply_overrides(read_config(config), overrides or {})
+    except ConfigError as error:
+        return Document(None), error.faults, []
+    return document, find_faults(document), find_warnings(document)
+
+
 def _faults(document: Document, *checks: Callable[[Any], Iterable[Finding]]) -> list[Fault]:
     """The unknown keys, and what checks find in a config with the right ones in their place."""
     repaired = repair_keys(document.data)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from barrage_mlflow.config.findings import Finding, Where
+from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.names import nearest, show_names
 from barrage_mlflow.config.paths import Path, show_value
 from barrage_mlflow.config.schema import PLACEHOLDER, SCHEMA, dereferenced, types_of
@@ -39,10 +39,10 @@ def shape_findings(data: Any) -> Iterator[Finding]:
     Example:
         >>> found = shape_findings({"dataset": 3, "model": {"network": {}, "outputs": []}})
         >>> for finding in found:
-        ...     print(finding.where, finding)
-        $.dataset expected an object, got 3
-        $.model.network missing key 'import'
-        $.model.outputs expected a list with at least 1 item, got an empty one
+        ...     print(finding.path, finding)
+        ('dataset',) expected an object, got 3
+        ('model', 'network') missing key 'import'
+        ('model', 'outputs') expected a list with at least 1 item, got an empty one
     """
     yield from _findings(_validator().iter_errors(data), ())
 
@@ -82,7 +82,7 @@ def _findings(errors: Iterable[ValidationError], path: Path) -> Iterator[Finding
         if error.validator == "anyOf":
             yield from _of_choices(error, here)
         elif error.validator == "not":
-            yield Finding(Where(here), error.schema["errorMessage"])
+            yield Finding(here, error.schema["errorMessage"])
         elif error.validator == "required":
             yield _missing_keys(error, here)
         elif error.validator not in _FOUND_ELSEWHERE:
@@ -106,7 +106,7 @@ def _missing_keys(error: ValidationError, path: Path) -> Finding:
     missing = [key for key in error.schema["required"] if key not in error.instance]
     plural = "s" if len(missing) > 1 else ""
     message = f"missing key{plural} {show_names(missing)}"
-    return Finding(Where(path), message, error.schema.get("errorMessage", ""))
+    return Finding(path, message, error.schema.get("errorMessage", ""))
 
 
 def _unexpected(error: ValidationError, path: Path) -> Finding:
@@ -123,7 +123,7 @@ def _unexpected(error: ValidationError, path: Path) -> Finding:
             remedy = f'write {{"import": {got}}}'
         near = nearest(value, [str(one) for choice in choices for one in choice.get("enum", ())])
         remedy = f"did you mean {show_value(near)}?" if near else remedy
-    return Finding(Where(path), f"expected {expected(node)}, got {got}", remedy)
+    return Finding(path, f"expected {expected(node)}, got {got}", remedy)
 
 
 def _is_import_block(node: Node) -> bool:

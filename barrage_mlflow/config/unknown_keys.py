@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from barrage_mlflow.config.findings import Finding, Where
+from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.import_strings import is_sequential
 from barrage_mlflow.config.names import is_slip, nearest, suggest
 from barrage_mlflow.config.paths import Path
@@ -37,9 +37,9 @@ class Repaired:
 
     def as_given(self, finding: Finding) -> Finding:
         """A finding in `data` at its path in the config as given."""
-        path = finding.where.path
+        path = finding.path
         given = tuple(self.renamed.get(path[: i + 1], key) for i, key in enumerate(path))
-        return replace(finding, where=replace(finding.where, path=given))
+        return replace(finding, path=given)
 
 
 def repair_keys(data: Any) -> Repaired:
@@ -49,7 +49,7 @@ def repair_keys(data: Any) -> Repaired:
         >>> repaired = repair_keys({"solvr": {"epoch": 0}})
         >>> repaired.data
         {'solver': {'epochs': 0}}
-        >>> repaired.as_given(Finding(Where(("solver", "epochs")), "not an integer")).where.path
+        >>> repaired.as_given(Finding(("solver", "epochs"), "not an integer")).path
         ('solvr', 'epoch')
         >>> for finding in repaired.findings:
         ...     print(finding)
@@ -89,7 +89,7 @@ def _right_key(path: Path, node: dict[str, Any], taken: set[str], repaired: Repa
     sections = SCHEMA["properties"] if len(path) == 1 else {}
     homes = [name for name, block in sections.items() if key in block.get("properties", ())]
     remedy = f"it belongs in {homes[0]!r}" if homes else suggest(key, known, "keys", taken)
-    finding = Finding(Where(path, is_key=True), f"unknown key {key!a}", remedy)
+    finding = Finding(path, f"unknown key {key!a}", remedy, is_key=True)
     repaired.findings.append(repaired.as_given(finding))
     if homes or near is None or near in taken:
         return key

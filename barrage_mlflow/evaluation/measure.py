@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from barrage_mlflow.dataset import Batches, Blocks, RecordMode
+from barrage_mlflow.dataset import RecordMode
+from barrage_mlflow.dataset.feeding.batches import Batches
+from barrage_mlflow.dataset.feeding.blocks import Blocks
 from barrage_mlflow.scoring.network import Arrays
 from barrage_mlflow.scoring.scorer import ProcessScorer, Scorer
 
 if TYPE_CHECKING:
-    from barrage_mlflow.model import Objective
+    from barrage_mlflow.model.objective import Objective
 
 _BATCH = 256
 """Records in a batch, whatever the training's was: two models are to be measured alike."""
@@ -81,7 +83,7 @@ def _objective(config: Mapping[str, Any], params: Mapping[str, Any], scores: Arr
     """The objective of a network that gives such scores."""
     import keras
 
-    from barrage_mlflow.model import Objective
+    from barrage_mlflow.model.objective import Objective
 
     tensors = {
         # By the last axis, targets of one number differ from vectors; others may vary.

@@ -10,8 +10,5 @@ Example:
     (None, 3)
 """
 
-from barrage_mlflow.model.network import build_network, input_specs
-from barrage_mlflow.model.objective import Objective
-from barrage_mlflow.model.sequential import sequential_from_config
-
-__all__ = ["Objective", "build_network", "input_specs", "sequential_from_config"]
+from barrage_mlflow.model.network import build_network as build_network
+from barrage_mlflow.model.sequential import sequential_from_config as sequential_from_config

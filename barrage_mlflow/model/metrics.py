@@ -9,12 +9,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from barrage_mlflow.config import build_import
-from barrage_mlflow.config.keras_index import snake_name
-from barrage_mlflow.config.monitors import unique_names
-from barrage_mlflow.model.names import is_made_up
-
-_KERAS = {"keras", "tf", "tensorflow"}
+from barrage_mlflow.config.import_blocks import build_import
+from barrage_mlflow.config.keras_index import is_made_up, snake_name
+from barrage_mlflow.config.monitors import name_and_direction, unique_names
 
 
 def build_loss(block: Mapping[str, Any], path: str) -> keras.losses.Loss:
@@ -82,16 +79,11 @@ def _of_each_record(loss: keras.losses.Loss, y_true: Any, y_pred: Any) -> Any:
 
 
 def _name(block: Mapping[str, Any], built: Any) -> str:
-    params = block.get("params") or {}
-    if params.get("name"):
-        return str(params["name"])
-    package, _, last = block["import"].rpartition(".")
-    if not package:
-        return str(last)
-    class_name = type(built).__name__
-    if package.partition(".")[0] in _KERAS:
-        return snake_name(last)
+    known = name_and_direction(block)
+    if known is not None:
+        return known[0]
     # A project's own metric: the name that its code gives it, unless Keras made it up.
+    class_name = type(built).__name__
     return snake_name(class_name) if is_made_up(built.name, class_name) else str(built.name)
 
 

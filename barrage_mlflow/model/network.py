@@ -9,13 +9,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from barrage_mlflow.config import build_import, load_import, placeholder_names
-from barrage_mlflow.config.import_targets import Accepts
-from barrage_mlflow.dataset import ArraySpec, DataRecord
+from barrage_mlflow.config.import_blocks import build_import
+from barrage_mlflow.config.import_strings import find_target
+from barrage_mlflow.config.keras_index import is_made_up
+from barrage_mlflow.config.names import show_names
+from barrage_mlflow.config.placeholders import fill_model, placeholder_names
+from barrage_mlflow.dataset import DataRecord
+from barrage_mlflow.dataset.feeding.conform import ArraySpec
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model.dict_network import DictNetwork
-from barrage_mlflow.model.names import is_made_up, listed
-from barrage_mlflow.model.placeholders import fill_model
 
 _PATH = "$.model.network"
 _STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics")
@@ -75,27 +77,26 @@ def build_network(
 
 def _own_params(block: Mapping[str, Any], read: set[str]) -> dict[str, Any]:
     """Leave out the params that are there for placeholders alone: the builder knows none such."""
-    accepts = Accepts.of(load_import(block["import"], "network"))
+    accepts = find_target(block["import"], "network").accepts
     params = block.get("params") or {}
     if not accepts.any_name:
         params = {n: value for n, value in params.items() if n in accepts.names or n not in read}
     return {**block, "params": params}
 
 
-def input_specs(network: keras.Model) -> dict[str, ArraySpec]:
-    """What arrays the inputs of a network take, without the batch axis.
+def array_specs(tensors: Mapping[str, keras.KerasTensor]) -> dict[str, ArraySpec]:
+    """What arrays the inputs of a network take, or its outputs are, without the batch axis.
 
     Args:
-        network: as :func:`build_network` gives it.
+        tensors: ``network.input`` or ``network.output`` of what :func:`build_network` gives.
 
     Example:
-        >>> x = keras.Input((4,), name="flower")
-        >>> input_specs(keras.Model({"flower": x}, {"species": keras.layers.Dense(3)(x)}))
+        >>> array_specs({"flower": keras.Input((4,), name="flower")})
         {'flower': ArraySpec(shape=(4,), dtype='float32')}
     """
     return {
         name: ArraySpec(tuple(tensor.shape[1:]), str(tensor.dtype))
-        for name, tensor in network.input.items()
+        for name, tensor in tensors.items()
     }
 
 
@@ -151,7 +152,7 @@ def _build_sequential(network: keras.Sequential, x: Mapping[str, np.ndarray]) ->
     if not network.built:
         raise ComponentError(
             f"{_PATH}: expected a network with one input and at least one layer, got a Sequential "
-            f"of {len(network.layers)} layers and the loader's inputs {listed(x)}; "
+            f"of {len(network.layers)} layers and the loader's inputs {show_names(x)}; "
             "start it with an Input layer"
         )
 
@@ -201,7 +202,9 @@ def _call(network: keras.Model, inputs: Tensors) -> Any:
                     raise
                 return network(next(iter(inputs.values())))
     except Exception as error:
-        error.add_note(f"in {_PATH}, call of {type(network).__name__} on inputs {listed(inputs)}")
+        error.add_note(
+            f"in {_PATH}, call of {type(network).__name__} on inputs {show_names(inputs)}"
+        )
         raise
 
 
@@ -243,7 +246,7 @@ def _named(names: Sequence[str], tensors: Sequence[keras.KerasTensor], what: str
     named = dict(zip(names, tensors, strict=True))
     if len(named) < len(names):
         raise ComponentError(
-            f"{_PATH}: expected {what} of different names, got {listed(names)}; "
+            f"{_PATH}: expected {what} of different names, got {show_names(names)}; "
             f"give the {what} as a dict by name"
         )
     return named

@@ -8,12 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from barrage_mlflow.config.names import did_you_mean
+from barrage_mlflow.config.names import did_you_mean, show_names
+from barrage_mlflow.config.placeholders import fill_model
 from barrage_mlflow.errors import ComponentError, ConfigError, Fault
 from barrage_mlflow.model.metrics import build_loss, build_metrics
-from barrage_mlflow.model.names import listed
 from barrage_mlflow.model.output import Output
-from barrage_mlflow.model.placeholders import fill_model
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -140,8 +139,9 @@ class Objective:
         self._check_loader_names(y, w or {})
         late = set(w or ()) - self.weighted
         if late:
+            names = show_names(sorted(late))
             raise ComponentError(
-                f"{_PATH}: expected no sample weights for {listed(late)}, of which the first "
+                f"{_PATH}: expected no sample weights for {names}, of which the first "
                 "train records had none, got some; let the loader give them for train records too"
             )
         y = {name: output.conform(y[name]) for name, output in self.outputs.items()}
@@ -182,8 +182,8 @@ class Objective:
                 hints = (did_you_mean(name, self.outputs) for name in unknown)
                 remedy = next(filter(None, hints), f"name the {what} after the outputs")
                 raise ComponentError(
-                    f"$.dataset: expected {what} for the outputs {listed(self.outputs)} from "
-                    f"loader and transformer, got {listed(given)}; {remedy}"
+                    f"$.dataset: expected {what} for the outputs {show_names(self.outputs)} from "
+                    f"loader and transformer, got {show_names(given)}; {remedy}"
                 )
 
 
@@ -208,13 +208,13 @@ def _check_names(outputs: list[Mapping[str, Any]], network: keras.Model) -> None
         name = output["name"]
         if name not in names:
             remedy = did_you_mean(name, names) or "name the layer, or return the outputs as a dict"
-            message = f"expected an output of the network ({listed(names)}), got '{name}'"
+            message = f"expected an output of the network ({show_names(names)}), got '{name}'"
             faults.append(Fault(f"{_PATH}[{place}].name", message, remedy))
     missing = set(names) - {output["name"] for output in outputs}
     if missing:
         message = (
-            f"expected an entry for each output of the network ({listed(names)}), "
-            f"got none for {listed(missing)}"
+            f"expected an entry for each output of the network ({show_names(names)}), "
+            f"got none for {show_names(sorted(missing))}"
         )
         faults.append(Fault(_PATH, message, "add it, or build the network without it"))
     if faults:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from barrage_mlflow.dataset import show_shape
+from barrage_mlflow.dataset.feeding.conform import show_shape
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model.metrics import unreduced
 

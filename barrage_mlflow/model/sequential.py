@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from barrage_mlflow.config import build_import
+from barrage_mlflow.config.import_blocks import build_import
 
 _PATH = "$.model.network.params.layers"
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+from barrage_mlflow.config.project import code_modules, own_source
 
 _ENGINE = "barrage_mlflow"
 # What scoring imports of its own; a test compares the list with what a scoring process loads.
@@ -20,62 +21,47 @@ _SCORING = ("keras", "mlflow", "numpy", "pandas", "pyarrow", "tensorflow")
 _UVLOOP = 'uvloop>=0.21,<1; sys_platform != "win32"'
 
 
-def requirements(modules: Sequence[str] = ()) -> list[str]:
+def requirements(code: Iterable[Path] = ()) -> list[str]:
     """Return what scoring needs, pinned to what is installed here.
 
     Args:
-        modules: top-level modules of the project; the installed packages that they, or modules
-            beside them, import are added.
+        code: files and folders of the project's own code, whose installed packages are added.
 
     Example:
         >>> [line for line in requirements() if line.startswith("keras==")]  # doctest: +ELLIPSIS
         ['keras==3...']
     """
     names = set(_SCORING)
-    for source in project_code(modules):
+    for source in code:
         names |= _imports(source)
     owners = metadata.packages_distributions()
     found = {each for name in names - {_ENGINE, "uvloop"} for each in owners.get(name, ())}
     return sorted([*filter(None, map(_pin, found)), _UVLOOP])
 
 
-def project_code(modules: Sequence[str]) -> list[Path]:
-    """Return the files and folders of the project's own code.
+def project_code(config: Mapping[str, Any]) -> list[Path]:
+    """Return the files and folders of the project's own code that a config leads to.
 
     Args:
-        modules: top-level modules of the project.
+        config: a resolved config.
 
     Returns:
         The folder of each package and the file of each single module, followed through their
         imports; whatever was installed and the standard library are left out.
 
     Example:
-        >>> project_code(["json", "numpy"])
+        >>> project_code({"dataset": {"loader": {"import": "KeySelector"}}})
         []
     """
     sources = set()
-    waiting, seen = {name.partition(".")[0] for name in modules}, {_ENGINE, "__main__"}
+    waiting, seen = set(code_modules(config)), {"__main__"}
     while waiting := waiting - seen:
         name = waiting.pop()
         seen.add(name)
-        if source := _source(name):
+        if source := own_source(name):
             sources.add(source)
             waiting |= _imports(source)
     return sorted(sources)
-
-
-def _source(name: str) -> Path | None:
-    """Return where a top-level module of the project's own lies; nothing for an installed one."""
-    try:
-        spec = None if name in sys.stdlib_module_names else importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
-    if spec is None:
-        return None
-    places = [*(spec.submodule_search_locations or ()), spec.origin or ""]
-    path = Path(places[0]).resolve()
-    installed = {"site-packages", "dist-packages"} & set(path.parts)
-    return None if installed or not places[0] or not path.exists() else path
 
 
 def _imports(source: Path) -> set[str]:

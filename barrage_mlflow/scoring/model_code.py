@@ -12,6 +12,7 @@ import threading
 from functools import cache
 from pathlib import Path
 
+from barrage_mlflow.config.project import module_source
 from barrage_mlflow.workspace.code_files import digest_files
 
 ENGINE = __package__.partition(".")[0]
@@ -52,10 +53,8 @@ def _fits(digests: dict[str, str]) -> bool:
 
 
 def _loaded_digest(name: str) -> str:
-    spec = sys.modules[name].__spec__
-    places = [*(spec.submodule_search_locations or [spec.origin or ""])] if spec else []
-    path = Path(places[0]) if places and places[0] else None
-    return digest_files(path) if path is not None and path.exists() else ""
+    source = module_source(name)
+    return digest_files(source) if source else ""
 
 
 @cache

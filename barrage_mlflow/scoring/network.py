@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from barrage_mlflow.dataset import ArraySpec
+from barrage_mlflow.dataset.feeding.conform import ArraySpec
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.scoring.tensorflow_alone import import_tensorflow_alone
 

@@ -10,11 +10,13 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from barrage_mlflow.dataset import ArraySpec, ColumnSpec, Records, as_specified
+from barrage_mlflow.dataset import Records
+from barrage_mlflow.dataset.feeding.conform import ArraySpec
+from barrage_mlflow.dataset.records.column_specs import ColumnSpec, as_specified
 from barrage_mlflow.dataset.records.columns import is_missing, native, objects
 from barrage_mlflow.scoring.network import save_network
 from barrage_mlflow.scoring.scorer import output_names
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
 
 if TYPE_CHECKING:

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from barrage_mlflow.dataset import (
-    ArraySpec,
-    ColumnSpec,
-    RecordMode,
-    Records,
-    as_specified,
-    describe_columns,
-    load_pipeline,
-)
+from barrage_mlflow.dataset import RecordMode, Records
+from barrage_mlflow.dataset.components.build import load_pipeline
+from barrage_mlflow.dataset.components.reading import describe_columns
+from barrage_mlflow.dataset.feeding.conform import ArraySpec
+from barrage_mlflow.dataset.records.column_specs import ColumnSpec, as_specified
 from barrage_mlflow.scoring.network import Arrays, network_in_memory
 from barrage_mlflow.scoring.scorer import load_inputs, output_names
 

@@ -15,23 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.dataset import (
-    ArraySpec,
-    ColumnSpec,
-    Pipeline,
-    RecordMode,
-    Records,
-    as_specified,
-    conform,
-    load_pipeline,
-    text_columns,
-)
+from barrage_mlflow.dataset import RecordMode, Records
+from barrage_mlflow.dataset.components.build import load_pipeline
+from barrage_mlflow.dataset.components.pipeline import Pipeline
+from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
+from barrage_mlflow.dataset.records.column_specs import ColumnSpec, as_specified, text_columns
 from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError
 from barrage_mlflow.scoring import model_code
 from barrage_mlflow.scoring.network import Arrays, Network, load_network
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.scores import check_finite
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 
 BATCH_SIZE = 256
 """Records that are scored at once: enough to fill the cores, few enough for images."""

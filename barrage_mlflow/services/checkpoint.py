@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from barrage_mlflow.services.checkpoint_file import KEPT, Checkpoint, digest_transformer
-from barrage_mlflow.workspace.folder import CHECKPOINTS, RESUME
+from barrage_mlflow.workspace.layout import CHECKPOINTS, RESUME
 
 
 class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]

@@ -27,7 +27,7 @@ from barrage_mlflow.services.training_state import (
     restore_variables,
     set_generator_states,
 )
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import digest_files
 from barrage_mlflow.workspace.history import History
 

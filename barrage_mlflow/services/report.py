@@ -10,7 +10,7 @@ import pandas as pd
 
 from barrage_mlflow.files import written_whole
 from barrage_mlflow.services.curves import write_learning_curves
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.history import History
 
 

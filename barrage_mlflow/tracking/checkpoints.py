@@ -19,7 +19,7 @@ from typing import Any
 
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.tracking.store import Store, files_in
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from barrage_mlflow.tracking.limits import legal_name, shorten
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 
 _LIMIT = 6_000
 """Characters of a param's value."""

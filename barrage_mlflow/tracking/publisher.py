@@ -21,7 +21,7 @@ from barrage_mlflow.tracking.params import flatten_config
 from barrage_mlflow.tracking.registry import register_version
 from barrage_mlflow.tracking.runs import ERROR_TAG, RUN_ID, active, end_run, open_run
 from barrage_mlflow.tracking.store import NO_ANSWER, Store, check_store, files_in, shown_uri
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.history import Epoch
 from barrage_mlflow.workspace.workspace import Workspace
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Literal
 import keras
 import numpy as np
 
-from barrage_mlflow.dataset import Blocks, DataRecord, cut, length
+from barrage_mlflow.dataset import DataRecord
+from barrage_mlflow.dataset.feeding.blocks import Blocks
+from barrage_mlflow.dataset.types import cut, length
 from barrage_mlflow.training.steps import Steps
 
 if TYPE_CHECKING:
-    from barrage_mlflow.model import Objective
+    from barrage_mlflow.model.objective import Objective
 
 _ENOUGH_SECONDS = 0.05
 """A call this long hides what it costs to make; callbacks and Ctrl-C need not wait longer."""

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from barrage_mlflow.dataset import Batches
+from barrage_mlflow.dataset.feeding.batches import Batches
 from barrage_mlflow.errors import RecordError
-from barrage_mlflow.services import BestCheckpoint, Checkpoint, build_callbacks
+from barrage_mlflow.services.best import BestCheckpoint
+from barrage_mlflow.services.build import build_callbacks
+from barrage_mlflow.services.checkpoint_file import Checkpoint
 from barrage_mlflow.solver import build_learning_rate_reducer
 from barrage_mlflow.training.loop import fit
-from barrage_mlflow.training.prepare import Plan, Watch, build_feeder
+from barrage_mlflow.training.prepare import Plan, Watch, build_feeder, unwatched
 from barrage_mlflow.training.stop import StopRequest
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 
 if TYPE_CHECKING:
     from barrage_mlflow.workspace.history import History
@@ -35,7 +37,7 @@ def train_epochs(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoint: Checkpoint | None = None,
     stop: StopRequest | None = None,
-    watch: Watch | None = None,
+    watch: Watch = unwatched,
 ) -> tuple[int, keras.Model]:
     """Train the network of a plan.
 
@@ -46,7 +48,7 @@ def train_epochs(
         callbacks: further Keras callbacks; they come after the config's services.
         checkpoint: goes on from it.
         stop: looked at between two batches.
-        watch: sees each stage.
+        watch: called at each stage.
 
     Returns:
         The best epoch, counted from 1, and the network with its weights.
@@ -61,13 +63,12 @@ def train_epochs(
     Example:
         >>> best_epoch, network = train_epochs(plan, folder, history)  # doctest: +SKIP
     """
-    watch = watch or Watch()
     config, dataset, solver = plan.config, plan.config["dataset"], plan.config["solver"]
-    watch.reach(SERVICES)
+    watch(SERVICES)
     services = build_callbacks(config, folder)
     reducer = build_learning_rate_reducer(config)
     with build_feeder(config, folder / artifacts.CACHE) as feeder:
-        watch.reach(TRAIN)
+        watch(TRAIN)
         train = Batches(
             plan.sets["train"],
             plan.train,
@@ -79,12 +80,12 @@ def train_epochs(
             sample_count=dataset.get("sample_count"),
         )
         logger.info("feeding: %s", train.plan)
-        watch.reach(VALIDATION)
+        watch(VALIDATION)
         validation = Batches(
             plan.sets["validation"], plan.validation, plan.specs, solver["batch_size"], feeder
         )
         next(iter(validation))  # what does not fit shows now, not at the end of an epoch
-        watch.reach(TRAIN)
+        watch(TRAIN)
         fit(
             plan.network,
             train,

@@ -18,15 +18,17 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from barrage_mlflow.dataset import Blocks
+from barrage_mlflow.dataset.feeding.blocks import Blocks
 from barrage_mlflow.errors import TrainingError
-from barrage_mlflow.services import Checkpoint, ResumeCheckpoint
+from barrage_mlflow.services.checkpoint import ResumeCheckpoint
+from barrage_mlflow.services.checkpoint_file import Checkpoint
 from barrage_mlflow.training.batch_calls import BatchCalls
 from barrage_mlflow.workspace.history import History
 
 if TYPE_CHECKING:
-    from barrage_mlflow.dataset import Batches, DataRecord
-    from barrage_mlflow.model import Objective
+    from barrage_mlflow.dataset import DataRecord
+    from barrage_mlflow.dataset.feeding.batches import Batches
+    from barrage_mlflow.model.objective import Objective
     from barrage_mlflow.training.stop import StopRequest
 
 Logs = dict[str, float]

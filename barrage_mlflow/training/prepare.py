@@ -5,49 +5,47 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from barrage_mlflow.config import (
-    Document,
     add_project_path,
-    apply_overrides,
     find_faults,
     find_warnings,
     read_config,
     resolve_config,
 )
-from barrage_mlflow.dataset import (
-    ArraySpec,
-    ColumnSpec,
-    DataRecord,
-    Feeder,
-    Pipeline,
-    RecordMode,
-    Records,
-    build_augmentors,
-    build_loader,
-    build_transformer,
-    conform,
-    fit_and_save,
-    load_pipeline,
-)
+from barrage_mlflow.config.document import Document
+from barrage_mlflow.config.monitors import check_monitors
+from barrage_mlflow.config.overrides import apply_overrides
+from barrage_mlflow.dataset import DataRecord, RecordMode, Records, build_loader, build_transformer
+from barrage_mlflow.dataset.components.build import build_augmentors, fit_and_save, load_pipeline
+from barrage_mlflow.dataset.components.pipeline import Pipeline
+from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
+from barrage_mlflow.dataset.feeding.feeder import Feeder
+from barrage_mlflow.dataset.records.column_specs import ColumnSpec
 from barrage_mlflow.errors import ConfigError, RecordError
 from barrage_mlflow.training.loading import load_tensorflow
 
 if TYPE_CHECKING:
     import keras
 
-    from barrage_mlflow.model import Objective
+    from barrage_mlflow.model.objective import Objective
 
 Config = Mapping[str, Any]
 Made: TypeAlias = tuple[Mapping[str, Any], ...] | list[DataRecord]
 """Arrays ``(batch, ...)`` or :class:`ArraySpec` s by name; or each record's arrays ``(...)``."""
 
+Watch: TypeAlias = Callable[..., None]
+"""Called with the stage that begins, such as ``"the network"``; and, by the name of its maker, with
+what was made of the first train records: ``loader=``, ``transformer=``, ``network=`` (inputs,
+outputs and sample weights, as far as they are there) or ``postprocess=`` (the scores)."""
+
 logger = logging.getLogger(__name__)
 
+_OBJECTIVE = "losses, metrics, monitors and optimizer"
 _SUMMARY_WIDTH = 120
 _columns = threading.Lock()
 """Locked while the environment has another width of the terminal."""
@@ -80,24 +78,12 @@ class Plan:
     columns: list[ColumnSpec]
 
 
-class Watch:
-    """Sees what each stage of a preparation makes; this one looks at nothing.
+def unwatched(stage: str, **made: Made) -> None:
+    """A watch that looks at nothing.
 
     Example:
-        >>> Watch().reach("the network")
+        >>> unwatched("the network")
     """
-
-    def reach(self, stage: str) -> None:
-        """A stage begins, such as ``"the network"``."""
-
-    def see(self, maker: str, made: Made) -> None:
-        """What was made of the first train records.
-
-        Args:
-            maker: ``"loader"``, ``"transformer"``, ``"network"`` or ``"postprocess"``.
-            made: by name, as far as they are there: inputs, outputs and sample weights; or the
-                scores.
-        """
 
 
 def read_document(config: Any, overrides: Mapping[str, Any] | None, seed: int) -> Document:
@@ -165,7 +151,7 @@ def read_sets(sources: Mapping[str, Any], limit: int | None = None) -> dict[str,
 
 
 def prepare(
-    config: Config, sets: Mapping[str, Records], transformer: Path, watch: Watch | None = None
+    config: Config, sets: Mapping[str, Records], transformer: Path, watch: Watch = unwatched
 ) -> Plan:
     """Make what is needed before the first epoch, and find now what would break later.
 
@@ -173,7 +159,7 @@ def prepare(
         config: a resolved config that has a seed.
         sets: the records, ``"train"`` and ``"validation"``.
         transformer: the folder of the fitted transformer; fitted and saved if it is not there.
-        watch: sees each stage.
+        watch: called at each stage.
 
     Raises:
         ConfigError: outputs, monitors or placeholders of the config do not fit the network.
@@ -190,57 +176,52 @@ def prepare(
     """
     import keras
 
-    from barrage_mlflow.model import Objective, build_network, input_specs
+    from barrage_mlflow.model import build_network
+    from barrage_mlflow.model.network import array_specs
+    from barrage_mlflow.model.objective import Objective
     from barrage_mlflow.scoring.rehearsal import rehearse
-    from barrage_mlflow.services import check_monitors
     from barrage_mlflow.solver import build_optimizer
     from barrage_mlflow.training.steps import build_variables
 
-    watch = watch or Watch()
     keras.utils.set_random_seed(config["dataset"]["seed"])
     records, solver = sets["train"], config["solver"]
     sample = records[: solver["batch_size"]]
-    watch.reach("the loader")
+    watch("the loader")
     loader = build_loader(config, RecordMode.TRAIN)
-    watch.reach("the transformer")
+    watch("the transformer")
     unfitted = build_transformer(config, RecordMode.TRAIN, loader)
-    watch.reach("the loader")
-    watch.see("loader", Pipeline(loader, unfitted).load(sample))
+    watch("the loader")
+    loaded = Pipeline(loader, unfitted).load(sample)
 
-    watch.reach("the transformer")
+    watch("the transformer", loader=loaded)
     if not transformer.exists():
         fit_and_save(config, records, transformer)
     train = load_pipeline(config, RecordMode.TRAIN, transformer, build_augmentors(config))
     validation = load_pipeline(config, RecordMode.VALIDATION, transformer)
     example = train.load_and_transform(sample)
-    watch.see("transformer", example)
 
-    watch.reach("the network")
+    watch("the network", transformer=example)
     network_params = train.transformer.network_params
     network = build_network(config, network_params, example)
-    specs = input_specs(network)
-    outputs = {name: _spec(tensor) for name, tensor in network.output.items()}
-    watch.see("network", (specs, outputs))
+    specs, outputs = array_specs(network.input), array_specs(network.output)
+    watch("the network", network=(specs, outputs))
     inputs, y, *w = conform(example, specs, sample, train)
 
-    watch.reach("losses, metrics, monitors and optimizer")
+    watch(_OBJECTIVE)
     objective = Objective(config, network, network_params)
     objective.check_targets(y, *w)
     check_monitors(config, objective.monitors())
     y, weights = objective.conform(y, *w)
     if weights:
-        watch.see("network", (specs, outputs, {name: weights[name] for name in w[0]}))
+        given = {name: weights[name] for name in w[0]}
+        watch(_OBJECTIVE, network=(specs, outputs, given))
     objective.compile(network, build_optimizer(config), solver.get("jit_compile", False))
     build_variables(network, (inputs, y, weights) if weights else (inputs, y))
 
-    watch.reach("the score batch")
+    watch("the score batch")
     columns, scores = rehearse(config, network, specs, transformer, records)
-    watch.see("postprocess", (scores,))
+    watch("the score batch", postprocess=(scores,))
     return Plan(config, sets, transformer, train, validation, network, objective, specs, columns)
-
-
-def _spec(tensor: keras.KerasTensor) -> ArraySpec:
-    return ArraySpec(tuple(tensor.shape[1:]), str(tensor.dtype))
 
 
 def build_feeder(config: Config, folder: Path) -> Feeder:

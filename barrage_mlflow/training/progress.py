@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
     import keras
+
+T = TypeVar("T")
 
 _QUIET_SECONDS = 10.0
 """Least time between two lines where the output is not a terminal."""
@@ -62,7 +64,7 @@ def show_seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else format_seconds(seconds)
 
 
-class Display:
+class Display(AbstractContextManager["Display"]):
     """One line under a terminal, which each text is written over; elsewhere plain lines.
 
     Args:
@@ -107,6 +109,9 @@ class Display:
         """Take away the line under a terminal."""
         if self.is_live:
             self.show("")
+
+    def __exit__(self, *raised: object) -> None:
+        self.clear()
 
 
 def progress_callback(stream: TextIO) -> keras.callbacks.Callback:
@@ -159,46 +164,35 @@ def progress_callback(stream: TextIO) -> keras.callbacks.Callback:
     return TrainingProgress()
 
 
-class ScoringProgress(AbstractContextManager["ScoringProgress"]):
-    """Shows how many records of a file are scored.
+def follow_scoring(
+    pieces: Iterable[tuple[T, int, float | None]], display: Display
+) -> Iterator[tuple[T, int]]:
+    """Hand on scored pieces, and show how far it is whenever that is due.
 
     Args:
-        stream: where to write, ``sys.stderr``; None for nowhere.
+        pieces: each with how many records are scored with it, counting those that an earlier
+            process scored, and with the share of the file, up to 1; None where it is not known.
+        display: where to show it.
+
+    Returns:
+        The pieces, each with how many records are scored with it.
 
     Example:
-        >>> with ScoringProgress(None) as progress:
-        ...     progress.update(256, 0.5)
+        >>> list(follow_scoring([("scores", 256, 0.5)], Display(None)))
+        [('scores', 256)]
     """
-
-    def __init__(self, stream: TextIO | None) -> None:
-        self._display = Display(stream)
-        self._begin: tuple[float, int, float] | None = None
-
-    def __exit__(self, *raised: object) -> None:
-        self._display.clear()
-
-    def update(self, records: int, share: float | None) -> None:
-        """Show how far it is, if that is due.
-
-        Args:
-            records: scored so far, with those that an earlier process scored.
-            share: of the file, up to 1; None where that is not known.
-        """
+    began, before, done = 0.0, 0, 0.0
+    for piece, records, share in pieces:
+        yield piece, records
         now = time.monotonic()
-        if self._begin is None:
+        if not began:
             # Counted from here, the first call of a network, which takes long, is left out, and
             # so is what an earlier process did.
-            self._begin = (now, records, share or 0.0)
-        began, before, done = self._begin
-        if not self._display.is_due or now == began:
-            return
+            began, before, done = now, records, share or 0.0
+        if not display.is_due or now == began:
+            continue
         parts = [f"{records:,} records", f"{(records - before) / (now - began):,.0f}/s"]
         if share is not None and share > done:
             left = (now - began) / (share - done) * (1 - share)
             parts += [f"{share:.0%}", f"{format_seconds(left)} left"]
-        self._display.show("  ".join(parts))
-
-    def finish(self, text: str) -> None:
-        """Show what is done once all records are scored."""
-        if self._display.is_live:
-            self._display.show(text)
+        display.show("  ".join(parts))

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from barrage_mlflow.config import code_modules
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.pyfunc import answer
 from barrage_mlflow.scoring.dependencies import project_code, requirements
@@ -32,7 +31,7 @@ from barrage_mlflow.training.prepare import (
 )
 from barrage_mlflow.training.progress import progress_callback
 from barrage_mlflow.training.stop import StopRequest
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.changes import begun_config
 from barrage_mlflow.workspace.record import Dataset, now
 from barrage_mlflow.workspace.workspace import Workspace
@@ -40,7 +39,7 @@ from barrage_mlflow.workspace.workspace import Workspace
 if TYPE_CHECKING:
     import keras
 
-    from barrage_mlflow.services import Checkpoint
+    from barrage_mlflow.services.checkpoint_file import Checkpoint
     from barrage_mlflow.tracking.publisher import Publisher
 
 Config = Mapping[str, Any]
@@ -121,7 +120,7 @@ def train(
             document = read_document(config, overrides, find_seed(folder if resume else None))
             sets = read_sets({"train": records_train, "validation": records_validation})
             resolved = resolve(document)
-            datasets, code = describe_sets(sets), find_code(resolved)
+            datasets, code = describe_sets(sets), project_code(resolved)
         with Workspace(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
             if work.record.is_finished and not changes:
@@ -134,7 +133,7 @@ def train(
                 if publisher:
                     logger.info("MLflow run %s of %s", work.record.run_id, work.record.tracking_uri)
                 with stop.at_once():
-                    from barrage_mlflow.services import report_callback
+                    from barrage_mlflow.services.report import report_callback
                     from barrage_mlflow.training.epochs import train_epochs
 
                     checkpoint = _find_checkpoint(work)
@@ -187,11 +186,6 @@ def describe_sets(sets: Mapping[str, Records]) -> tuple[Dataset, ...]:
     )
 
 
-def find_code(config: Config) -> list[Path]:
-    """Find the files and folders of the project's own code that a resolved config leads to."""
-    return project_code(code_modules(config))
-
-
 def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelProcess) -> None:
     """Make an MLflow model of what was trained, and prove that it scores elsewhere as it does here.
 
@@ -214,17 +208,16 @@ def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelPro
     example = plan.sets["validation"][:_EXAMPLE_RECORDS]
     scores = answer(scorer, example)
     code = sorted((folder / artifacts.CODE).glob("*"))
-    pinned = requirements(code_modules(plan.config))
-    package_model(model, scorer.columns, example, scores, pinned, code)
+    package_model(model, scorer.columns, example, scores, requirements(code), code)
     files = [Path(records.source) for records in plan.sets.values() if records.source]
-    homes = [path.parent for path in (*files, *find_code(plan.config))]
+    homes = [path.parent for path in (*files, *project_code(plan.config))]
     again = partial(answer, scorer, example)
     prove(process, model, scores, again, [folder, Path.cwd(), *homes])
 
 
 def _find_checkpoint(work: Workspace) -> Checkpoint | None:
     """Find what to go on from, and clear away what was made after it."""
-    from barrage_mlflow.services import find_checkpoint
+    from barrage_mlflow.services.checkpoint_file import find_checkpoint
 
     checkpoint = find_checkpoint(work.folder, work.history)
     if checkpoint is None:

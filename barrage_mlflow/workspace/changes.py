@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.config.diff import diff_configs
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import code_files
 from barrage_mlflow.workspace.record import Dataset, read_record
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 
 _LOOK = 0.2
 """Seconds between two attempts."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.workspace.folder import RUN, read_json, write_json
+from barrage_mlflow.workspace.layout import RUN, read_json, write_json
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.changes import begun_config
 from barrage_mlflow.workspace.record import RunRecord, read_record
 

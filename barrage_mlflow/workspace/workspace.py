@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from barrage_mlflow.config import Document
+from barrage_mlflow.config.document import Document
 from barrage_mlflow.errors import ArtifactError, describe_error
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.changes import find_changes
 from barrage_mlflow.workspace.code_files import copy_code
 from barrage_mlflow.workspace.disk import explain_unwritable

@@ -14,7 +14,8 @@ from data import make_penguins
 from harness import Bench, Row, in_turn
 
 if TYPE_CHECKING:
-    from barrage_mlflow.dataset import Pipeline, Records
+    from barrage_mlflow.dataset import Records
+    from barrage_mlflow.dataset.components.pipeline import Pipeline
 
 Epoch = Callable[[int], Iterator[Any]]
 """Gives the batches of an epoch."""
@@ -32,7 +33,10 @@ CONFIG = {
 @contextmanager
 def our_epochs(records: Records, pipeline: Pipeline, workers: int) -> Iterator[Epoch]:
     """The engine's train batches, as a training makes them; its worker processes end with it."""
-    from barrage_mlflow.dataset import ArraySpec, Batches, Blocks, Feeder
+    from barrage_mlflow.dataset.feeding.batches import Batches
+    from barrage_mlflow.dataset.feeding.blocks import Blocks
+    from barrage_mlflow.dataset.feeding.conform import ArraySpec
+    from barrage_mlflow.dataset.feeding.feeder import Feeder
 
     numbers, code = ArraySpec((4,), "float32"), ArraySpec((), "int32")
     specs = {"measurements": numbers, "missing": numbers, "island": code, "sex": code}
@@ -81,7 +85,8 @@ def seconds(epoch: Epoch, index: int, records: int) -> float:
 
 def penguins_in_turn(path: str, workers: int, epochs: int) -> dict[str, list[float]]:
     """Seconds of epochs, ``ours`` and ``bare``, in turn; the first of each does not count."""
-    from barrage_mlflow.dataset import RecordMode, Records, fit_and_save, load_pipeline
+    from barrage_mlflow.dataset import RecordMode, Records
+    from barrage_mlflow.dataset.components.build import fit_and_save, load_pipeline
 
     records, folder = Records.read(path), Path("transformer")
     fit_and_save(CONFIG, records, folder)

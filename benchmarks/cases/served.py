@@ -39,7 +39,7 @@ def package(path: str, table: str) -> dict[str, Any]:
     from mlflow.models import infer_signature
 
     from barrage_mlflow import BarrageModel
-    from barrage_mlflow.tracking import requirements
+    from barrage_mlflow.scoring.dependencies import requirements
 
     trained = keras.callbacks.Callback()
     model = BarrageModel("artifacts")

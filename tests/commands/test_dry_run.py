@@ -206,7 +206,7 @@ def test_nothing_is_left_on_disk_and_nothing_is_tracked(tmp_path: Path) -> None:
     before = {path for path in tmp_path.rglob("*") if "__pycache__" not in path.parts}
     code = """
     import sys
-    from barrage_mlflow.commands.check import check_config
+    from barrage_mlflow.config.resolve import check_config
     from barrage_mlflow.commands.dry_run import dry_run
     _, error = dry_run(check_config("config.json")[0], "train.csv")
     print(error, "mlflow" in sys.modules)

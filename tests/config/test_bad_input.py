@@ -86,7 +86,7 @@ FAULTY = """\
 faulty.json:4:17  $.dataset.loader.import: 'penguins.PengiunLoader' leads nowhere: \
 'penguins' has no 'PengiunLoader'; did you mean 'PenguinLoader'?
 faulty.json:33:21  $.model.outputs[0].loss.import: 'sparse_categorical_crossentrpy' \
-is not the name of a loss in Keras; did you mean 'sparse_categorical_crossentropy'?
+names no loss in Keras; did you mean 'sparse_categorical_crossentropy'?
 faulty.json:63:18  $.solver.learning_rate_reducer.monitor: no output produces 'val_los'; \
 did you mean "val_loss"?
 faulty.json:68:5  $.solver: unknown key 'epohcs'; did you mean 'epochs'?

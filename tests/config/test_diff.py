@@ -11,7 +11,7 @@ from barrage_mlflow.commands.diff import load_config_for_diff
 from barrage_mlflow.config import resolve_config
 from barrage_mlflow.config.diff import diff_configs
 from barrage_mlflow.errors import ArtifactError, ConfigError, TrackingError
-from barrage_mlflow.workspace import folder as artifacts
+from barrage_mlflow.workspace import layout as artifacts
 
 
 def lines(a, b):

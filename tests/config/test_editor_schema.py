@@ -10,8 +10,9 @@ import pytest
 from recipes import RECIPES
 from schema_parts import EXAMPLES, GOLDEN, Validators, base_config, completed
 
-from barrage_mlflow.config import find_faults, read_config, schema
+from barrage_mlflow.config import find_faults, read_config
 from barrage_mlflow.config.editor_schema import editor_schema
+from barrage_mlflow.config.schema import schema
 
 pytestmark = pytest.mark.usefixtures("importable")
 

@@ -182,9 +182,11 @@ def build_all(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> tup
     """
     import numpy as np
 
-    from barrage_mlflow.dataset import RecordMode, build_augmentors, build_loader, build_transformer
-    from barrage_mlflow.model import Objective, build_network
-    from barrage_mlflow.services import build_callbacks
+    from barrage_mlflow.dataset import RecordMode, build_loader, build_transformer
+    from barrage_mlflow.dataset.components.build import build_augmentors
+    from barrage_mlflow.model import build_network
+    from barrage_mlflow.model.objective import Objective
+    from barrage_mlflow.services.build import build_callbacks
     from barrage_mlflow.solver import build_learning_rate_reducer, build_optimizer
 
     unclear: list[str] = []

@@ -10,8 +10,7 @@ from keras.src.losses import ALL_OBJECTS_DICT as KERAS_LOSSES
 from keras.src.metrics import ALL_OBJECTS_DICT as KERAS_METRICS
 from keras.src.optimizers import ALL_OBJECTS_DICT as KERAS_OPTIMIZERS
 
-from barrage_mlflow.config import load_import
-from barrage_mlflow.config.import_strings import find_target
+from barrage_mlflow.config.import_strings import find_target, load_target
 from barrage_mlflow.config.import_targets import Accepts
 from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.errors import ImportPathError
@@ -31,6 +30,10 @@ def project(tmp_path, monkeypatch):
             path.write_text(text)
 
     return write
+
+
+def load_import(path, kind):
+    return load_target(find_target(path, kind))
 
 
 def refusal(path, kind, reader=None):

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recipes import MINIMAL
 
-from barrage_mlflow.config import apply_overrides, find_faults, read_config, resolve_config
+from barrage_mlflow.config import find_faults, read_config, resolve_config
 from barrage_mlflow.config.json_reader import read_json
+from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.errors import ConfigError
 
 

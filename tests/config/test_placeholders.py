@@ -2,17 +2,11 @@
 
 import copy
 
-import numpy as np
 import pytest
 from recipes import MINIMAL
 
-from barrage_mlflow.config import (
-    fill_placeholders,
-    find_faults,
-    placeholder_names,
-    read_config,
-)
-from barrage_mlflow.errors import ConfigError
+from barrage_mlflow.config import find_faults, read_config
+from barrage_mlflow.config.placeholders import placeholder_names
 
 TRANSFORMER = """
 from barrage_mlflow.dataset import RecordTransformer
@@ -50,37 +44,6 @@ def test_what_is_a_placeholder():
     assert placeholder_names(["{{n}}", "{{ m }}", "{{\tk\n}}", "{{n}}"]) == ["n", "m", "k"]
     for text in ("{n}", "{{n}} ", "a{{n}}", "{{n}}{{n}}", "{{}}", "{{a b}}", "{{1}}"):
         assert placeholder_names({"a": text, text: 1}) == []
-
-
-def test_values_keep_their_type():
-    table = np.arange(3)
-    value = {
-        "a": "{{table}}",
-        "b": ["{{ n }}", {"c": "{{none}}"}],
-        "d": ("{{n}}", 1),
-        "e": "{{n}} x",
-    }
-    before = copy.deepcopy(value)
-    filled = fill_placeholders(value, {"table": table, "n": 3, "none": None}, "$.model")
-    assert filled["a"] is table
-    assert {**filled, "a": 0} == {"a": 0, "b": [3, {"c": None}], "d": [3, 1], "e": "{{n}} x"}
-    assert value == before
-
-
-def test_filled_values_are_not_looked_at_again():
-    assert fill_placeholders("{{a}}", {"a": "{{b}}"}, "$") == "{{b}}"
-
-
-def test_every_unknown_name_is_listed():
-    with pytest.raises(ConfigError, match="unknown placeholder") as caught:
-        fill_placeholders(["{{unit}}", {"a b": "{{zzz}}"}], {"units": 1}, "$.model.outputs")
-    assert str(caught.value) == (
-        "$.model.outputs[0]: unknown placeholder 'unit', known: 'units'; did you mean 'units'?\n"
-        "$.model.outputs[1][\"a b\"]: unknown placeholder 'zzz', known: 'units'; "
-        "define it in model.network.params"
-    )
-    with pytest.raises(ConfigError, match="known: none"):
-        fill_placeholders("{{a}}", {}, "$")
 
 
 UNKNOWN = "$.model.network.params.alpha: unknown placeholder 'vocabulry', known: {known}; {remedy}"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from barrage_mlflow.config import add_project_path, code_modules
+from barrage_mlflow.config import add_project_path
 from barrage_mlflow.config.document import Document
-from barrage_mlflow.config.project import own_modules
+from barrage_mlflow.config.project import code_modules, own_modules
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # As the installed script has it: the working folder is not on the Python path.

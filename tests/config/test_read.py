@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrage_mlflow.config import Document, read_config
+from barrage_mlflow.config import read_config
+from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.json_reader import read_json
 from barrage_mlflow.config.yaml_reader import read_yaml
 from barrage_mlflow.errors import ConfigError
@@ -218,8 +219,10 @@ def test_a_dict_with_what_json_cannot_hold():
 
 def test_reading_imports_nothing_heavy():
     code = (
-        "import sys, barrage_mlflow.config as c\n"
-        "c.apply_overrides(c.read_config({}), {'solver.epochs': '3'})\n"
+        "import sys\n"
+        "from barrage_mlflow.config.overrides import apply_overrides\n"
+        "from barrage_mlflow.config.read import read_config\n"
+        "apply_overrides(read_config({}), {'solver.epochs': '3'})\n"
         "heavy = {'tensorflow', 'keras', 'mlflow', 'pandas', 'numpy', 'jsonschema', 'yaml'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )

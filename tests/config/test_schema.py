@@ -8,8 +8,7 @@ import jsonschema
 import keras
 import pytest
 
-from barrage_mlflow.config import schema
-from barrage_mlflow.config.schema import dereferenced, schema_at
+from barrage_mlflow.config.schema import dereferenced, schema, schema_at
 
 ROOT = Path(__file__).parents[2]
 

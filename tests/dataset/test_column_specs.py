@@ -10,15 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from barrage_mlflow.dataset import (
-    ColumnSpec,
-    KeySelector,
-    RecordLoader,
-    RecordMode,
-    Records,
-    as_specified,
-    describe_columns,
-)
+from barrage_mlflow.dataset import KeySelector, RecordLoader, RecordMode, Records
+from barrage_mlflow.dataset.components.reading import describe_columns
+from barrage_mlflow.dataset.records.column_specs import ColumnSpec, as_specified
 from barrage_mlflow.errors import RecordError
 
 SCORE = RecordMode.SCORE

@@ -5,13 +5,9 @@ import pytest
 from component_parts import RECORDS, SCORE, TRAIN, Centred, CentredByRecord, Scaled, selector
 from contract import check_loader, check_transformer
 
-from barrage_mlflow.dataset import (
-    IdentityTransformer,
-    KeySelector,
-    RecordLoader,
-    columns_read,
-)
+from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordLoader
 from barrage_mlflow.dataset.components.places import component_name
+from barrage_mlflow.dataset.components.reading import columns_read
 from barrage_mlflow.dataset.components.stacking import (
     check_data_record,
     data_records,
@@ -157,7 +153,7 @@ def test_columns_read_says_which_record_does_not_load():
     [
         (
             [({"x": 1},), ({"x": 1}, {})],
-            "f gives inputs x; outputs (none), where the records before it have inputs x",
+            "f gives inputs 'x'; outputs none, where the records before it have inputs 'x'",
         ),
         (
             [({"x": [1]},), ({"x": [1, 2]},)],
@@ -202,7 +198,7 @@ def test_scores_of_any_value_are_stacked():
     ("scores", "fault"),
     [
         ([{"a": 1}, 3], "f: expected a dict, got int"),
-        ([{"a": 1}, {"b": 1}], "f gives b, where the records before it have a"),
+        ([{"a": 1}, {"b": 1}], "f gives 'b', where the records before it have 'a'"),
     ],
 )
 def test_scores_that_do_not_match_say_why(scores, fault):

@@ -5,16 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from barrage_mlflow.dataset import (
-    ArraySpec,
-    IdentityTransformer,
-    KeySelector,
-    Pipeline,
-    RecordMode,
-    Records,
-    conform,
-)
+from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode, Records
+from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import component_name
+from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.sample_counts import sample_counts
 from barrage_mlflow.errors import ComponentError, RecordError
 
@@ -126,7 +120,7 @@ def test_a_shape_that_does_not_fit_is_named(cell, shape, fault):
 
 
 def test_names_must_be_those_of_the_network():
-    fault = r"^the inputs do not match: KeySelector gives z; the network takes x \(stage feed\)$"
+    fault = r"the inputs do not match: KeySelector gives 'z'; the network takes 'x' \(stage feed\)$"
     with pytest.raises(ComponentError, match=fault):
         conformed([{"a": 1}], KeySelector(SCORE, {"z": "a"}, {"y": "y"}))
 

@@ -6,21 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from barrage_mlflow.dataset import (
-    ArraySpec,
-    Augmentor,
-    Batches,
-    Blocks,
-    Feeder,
-    IdentityTransformer,
-    KeySelector,
-    Pipeline,
-    RecordMode,
-    Records,
-    place_of,
-    read_ahead,
-)
+from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode, Records
+from barrage_mlflow.dataset.components.augmentors import Augmentor
+from barrage_mlflow.dataset.components.pipeline import Pipeline
+from barrage_mlflow.dataset.components.places import place_of
+from barrage_mlflow.dataset.feeding.batches import Batches
+from barrage_mlflow.dataset.feeding.blocks import Blocks, read_ahead
 from barrage_mlflow.dataset.feeding.cache import cache_arrays
+from barrage_mlflow.dataset.feeding.conform import ArraySpec
+from barrage_mlflow.dataset.feeding.feeder import Feeder
 from barrage_mlflow.errors import RecordError
 
 TRAIN = RecordMode.TRAIN

@@ -12,18 +12,13 @@ import pytest
 from contract import assert_data_equal
 from loops import run, same
 
-from barrage_mlflow.dataset import (
-    ArraySpec,
-    Batches,
-    Blocks,
-    Feeder,
-    RecordMode,
-    Records,
-    build_augmentors,
-    fit_and_save,
-    load_pipeline,
-    make_feed_plan,
-)
+from barrage_mlflow.dataset import RecordMode, Records
+from barrage_mlflow.dataset.components.build import build_augmentors, fit_and_save, load_pipeline
+from barrage_mlflow.dataset.feeding.batches import Batches
+from barrage_mlflow.dataset.feeding.blocks import Blocks
+from barrage_mlflow.dataset.feeding.conform import ArraySpec
+from barrage_mlflow.dataset.feeding.feeder import Feeder
+from barrage_mlflow.dataset.feeding.plan import make_feed_plan
 from barrage_mlflow.errors import ComponentError
 
 SPECS = {"point": ArraySpec((2,), "float32"), "word": ArraySpec((1,), "float32")}

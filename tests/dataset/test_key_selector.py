@@ -9,11 +9,7 @@ from contract import check_loader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from barrage_mlflow.dataset import (
-    KeySelector,
-    RecordMode,
-    Records,
-)
+from barrage_mlflow.dataset import KeySelector, RecordMode, Records
 from barrage_mlflow.errors import ComponentError, RecordError
 
 

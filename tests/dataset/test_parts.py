@@ -17,7 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from barrage_mlflow.dataset import ColumnSpec, Part, Parts, Records, as_specified
+from barrage_mlflow.dataset import Records
+from barrage_mlflow.dataset.records.column_specs import ColumnSpec, as_specified
+from barrage_mlflow.dataset.records.parts import Part, Parts
 from barrage_mlflow.errors import RecordError
 
 ROWS: list[dict[str, Any]] = [

@@ -18,11 +18,8 @@ from pipeline_parts import (
     selector,
 )
 
-from barrage_mlflow.dataset import (
-    Augmentor,
-    IdentityTransformer,
-)
-from barrage_mlflow.dataset.components.augmentors import Draws
+from barrage_mlflow.dataset import IdentityTransformer
+from barrage_mlflow.dataset.components.augmentors import Augmentor, Draws
 from barrage_mlflow.errors import ComponentError, RecordError
 
 

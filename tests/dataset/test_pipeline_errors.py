@@ -17,11 +17,7 @@ from pipeline_parts import (
     selector,
 )
 
-from barrage_mlflow.dataset import (
-    IdentityTransformer,
-    RecordLoader,
-    Records,
-)
+from barrage_mlflow.dataset import IdentityTransformer, RecordLoader, Records
 from barrage_mlflow.dataset.components.places import component_name, place_of
 from barrage_mlflow.dataset.components.transformer import fit_transformer
 from barrage_mlflow.errors import ComponentError, RecordError
@@ -167,7 +163,7 @@ def shortens(data_record):
     ("function", "batchwise", "text", "where"),
     [
         (fails_on_three, False, "3 is not allowed", THIRD),
-        (renames, False, "expected inputs x; outputs y, got inputs z; outputs y", FIRST),
+        (renames, False, "expected inputs 'x'; outputs 'y', got inputs 'z'; outputs 'y'", FIRST),
         (shortens, True, "expected 'x' of its inputs to be (batch, ...) with batch 5", BATCH),
         (crops, False, "crops gives 'x' the shape (1,)", "train.csv, record 1"),
     ],

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from outside import is_gone
 
-from barrage_mlflow.dataset import place_of
+from barrage_mlflow.dataset.components.places import place_of
 from barrage_mlflow.dataset.feeding import workers as workers_module
 from barrage_mlflow.dataset.feeding.workers import Workers
 from barrage_mlflow.errors import ComponentError

@@ -8,8 +8,8 @@ import pytest
 from golden_messages import messages
 from keras import layers, ops
 
-from barrage_mlflow.model import build_network, input_specs
-from barrage_mlflow.model.network import as_dict_network
+from barrage_mlflow.model import build_network
+from barrage_mlflow.model.network import array_specs, as_dict_network
 
 HERE = __name__
 X = {"flower": np.arange(8, dtype="float32").reshape(2, 4)}
@@ -212,7 +212,7 @@ def test_a_subclassed_network_gets_the_examples_dtypes():
         "s": np.array([["a"], ["b"]], object),
     }
     network = build("Typed", ("n", "s"), x)
-    assert {name: spec.dtype for name, spec in input_specs(network).items()} == {
+    assert {name: spec.dtype for name, spec in array_specs(network.input).items()} == {
         "n": "int64",
         "f": "float32",
         "s": "string",

@@ -30,12 +30,16 @@ def project(tmp_path, monkeypatch):
 
 def test_code_is_the_modules_and_what_they_import_beside_them(project, monkeypatch):
     expected = [project / "birds", project / "sibling.py"]
-    assert project_code(["birds"]) == expected
-    assert project_code(["birds.parts.wing", "sibling"]) == expected
-    assert project_code(["spaced"]) == [project / "spaced"]
+    assert _code_of("birds.Loader") == expected
+    assert _code_of("birds.parts.wing", "sibling.f") == expected
+    assert _code_of("spaced.f") == [project / "spaced"]
     monkeypatch.setitem(sys.modules, "made_up", type(sys)("made_up"))
     others = ["json", "numpy", "keras", "barrage_mlflow", "nowhere_to_be_found", "__main__"]
-    assert project_code([*others, "made_up"]) == []
+    assert _code_of(*(f"{name}.x" for name in [*others, "made_up"])) == []
+
+
+def _code_of(*imports):
+    return project_code({"blocks": [{"import": path} for path in imports]})
 
 
 def test_requirements_are_pinned_to_what_is_installed(project):
@@ -46,7 +50,7 @@ def test_requirements_are_pinned_to_what_is_installed(project):
     assert not {"barrage-mlflow", "pytest", "click", "rich", "hypothesis"} & set(names)
     assert lines[-1].startswith("uvloop")
     assert lines[-1].endswith('; sys_platform != "win32"')
-    assert f"hypothesis=={metadata.version('hypothesis')}" in requirements(["birds"])
+    assert f"hypothesis=={metadata.version('hypothesis')}" in requirements([project / "birds"])
 
 
 class Installed:

@@ -18,7 +18,8 @@ from barrage_mlflow import (
     Scorer,
     train,
 )
-from barrage_mlflow.dataset import ArraySpec, ColumnSpec
+from barrage_mlflow.dataset.feeding.conform import ArraySpec
+from barrage_mlflow.dataset.records.column_specs import ColumnSpec
 from barrage_mlflow.scoring.network import load_network, save_network
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(300, seed=1)

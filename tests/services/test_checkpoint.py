@@ -15,8 +15,9 @@ import tensorflow as tf
 from loops import history_of, same, small_network
 
 from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.services import BestCheckpoint, Checkpoint, ResumeCheckpoint, find_checkpoint
-from barrage_mlflow.services.checkpoint_file import digest_transformer
+from barrage_mlflow.services.best import BestCheckpoint
+from barrage_mlflow.services.checkpoint import ResumeCheckpoint
+from barrage_mlflow.services.checkpoint_file import Checkpoint, digest_transformer, find_checkpoint
 from barrage_mlflow.services.training_state import generator_states, set_generator_states
 
 STEPS = 10

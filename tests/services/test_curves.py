@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from loops import history_of
 
-from barrage_mlflow.services import write_learning_curves
+from barrage_mlflow.services.curves import write_learning_curves
 
 
 def draw(folder, epochs):

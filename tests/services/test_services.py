@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from loops import history_of, services, small_network
 
+from barrage_mlflow.config.monitors import check_monitors
 from barrage_mlflow.errors import ComponentError, ConfigError, TrainingError
-from barrage_mlflow.services import (
-    BestCheckpoint,
-    build_callbacks,
-    check_monitors,
-    write_report,
-)
+from barrage_mlflow.services.best import BestCheckpoint
+from barrage_mlflow.services.build import build_callbacks
+from barrage_mlflow.services.report import write_report
 
 # Building
 
@@ -57,14 +55,14 @@ def test_every_monitor_at_fault_is_named():
         check_monitors(config, known)
 
     assert str(caught.value).splitlines() == [
-        "$.solver.learning_rate_reducer.monitor: no output produces the metric 'val_los'; "
-        "did you mean 'val_loss'?",
-        "$.services.best_checkpoint.monitor: no output produces the metric 'val_acuracy'; "
-        "did you mean 'val_accuracy'?",
-        "$.services.train_early_stopping.monitor: no output produces the metric 'acc'; "
-        "did you mean 'accuracy'?",
-        "$.services.validation_early_stopping.monitor: no output produces the metric "
-        "'val_zzzzzzzzz'; known metrics: 'val_accuracy', 'val_loss'",
+        "$.solver.learning_rate_reducer.monitor: no output produces 'val_los'; "
+        'did you mean "val_loss"?',
+        "$.services.best_checkpoint.monitor: no output produces 'val_acuracy'; "
+        'did you mean "val_accuracy"?',
+        "$.services.train_early_stopping.monitor: no output produces 'acc'; "
+        'did you mean "accuracy"?',
+        "$.services.validation_early_stopping.monitor: no output produces "
+        "'val_zzzzzzzzz'; produced are 'val_accuracy', 'val_loss'",
     ]
 
 

@@ -7,12 +7,10 @@ import tensorflow as tf
 from loops import BATCH, Batches, Recorder, build_network, history_of, run, services
 
 from barrage_mlflow.errors import TrainingError
-from barrage_mlflow.services import (
-    BestCheckpoint,
-    ResumeCheckpoint,
-    build_callbacks,
-    find_checkpoint,
-)
+from barrage_mlflow.services.best import BestCheckpoint
+from barrage_mlflow.services.build import build_callbacks
+from barrage_mlflow.services.checkpoint import ResumeCheckpoint
+from barrage_mlflow.services.checkpoint_file import find_checkpoint
 
 # Stopping and breaking off
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from loops import Batches, build_network, history_of, run, same, services
 
-from barrage_mlflow.services import BestCheckpoint, build_callbacks, find_checkpoint
+from barrage_mlflow.services.best import BestCheckpoint
+from barrage_mlflow.services.build import build_callbacks
+from barrage_mlflow.services.checkpoint_file import find_checkpoint
 
 TESTS = Path(__file__).parents[1]
 EPOCHS, STEPS = 4, 6

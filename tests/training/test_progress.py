@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -75,11 +76,16 @@ def score(
     stream: io.StringIO | None, clock: SimpleNamespace, *updates: tuple[int, float | None]
 ) -> None:
     """Show updates, each six seconds after the one before."""
-    with progress.ScoringProgress(stream) as shown:
+
+    def pieces() -> Iterator[tuple[None, int, float | None]]:
         for records, share in updates:
             clock.now += 6
-            shown.update(records, share)
-        shown.finish("writing scores.csv")
+            yield None, records, share
+
+    with progress.Display(stream) as display:
+        assert [done for _, done in progress.follow_scoring(pieces(), display)] == [
+            records for records, _ in updates
+        ]
 
 
 @pytest.mark.parametrize(
@@ -115,4 +121,4 @@ def test_a_terminal_gets_one_line_of_a_scoring_that_fits(
     stream = Terminal()
     score(stream, clock, (1000, 0.25), (2000, 0.5))
     shown = stream.getvalue().split("\r\x1b[K")
-    assert shown == ["", "2,000 records  167/s", "writing scores.csv", ""]
+    assert shown == ["", "2,000 records  167/s", ""]

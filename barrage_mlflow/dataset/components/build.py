@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from barrage_mlflow.config import build_import
+from barrage_mlflow.config.import_blocks import build_import
 from barrage_mlflow.dataset.components.augmentors import Augmentor
 from barrage_mlflow.dataset.components.loader import RecordLoader
 from barrage_mlflow.dataset.components.pipeline import Pipeline

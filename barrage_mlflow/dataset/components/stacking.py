@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from barrage_mlflow.config.names import show_names
 from barrage_mlflow.dataset.components.places import set_index
 from barrage_mlflow.dataset.records.columns import objects
 from barrage_mlflow.dataset.types import PARTS, Array, DataRecord, RecordMode, as_array
@@ -235,14 +236,11 @@ def names_in(data: DataRecord) -> str:
 
     Example:
         >>> names_in(({"x": 1}, {"z": 1, "y": 1}))
-        'inputs x; outputs y, z'
+        "inputs 'x'; outputs 'y', 'z'"
     """
-    return "; ".join(f"{name} {listed(part)}" for name, part in zip(PARTS, data, strict=False))
-
-
-def listed(part: Mapping[str, Any]) -> str:
-    """The names in a dict, for messages."""
-    return ", ".join(sorted(part)) or "(none)"
+    return "; ".join(
+        f"{name} {show_names(sorted(part))}" for name, part in zip(PARTS, data, strict=False)
+    )
 
 
 def stack_scores(scores: Sequence[Mapping[str, Any]], what: str) -> dict[str, Array]:
@@ -261,8 +259,8 @@ def stack_scores(scores: Sequence[Mapping[str, Any]], what: str) -> dict[str, Ar
             raise ComponentError(f"{what}: expected a dict, got {type(score).__name__}")
         if score.keys() != scores[0].keys():
             raise ComponentError(
-                f"{what} gives {listed(score)}, where the records before it have "
-                f"{listed(scores[0])}"
+                f"{what} gives {show_names(score)}, where the records before it have "
+                f"{show_names(scores[0])}"
             )
 
     call_each(check, scores)

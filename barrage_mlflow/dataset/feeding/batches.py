@@ -50,7 +50,8 @@ class Batches:
         RecordError: there are no records, or the sample counts are not usable.
 
     Example:
-        >>> from barrage_mlflow.dataset import Blocks, IdentityTransformer, KeySelector, RecordMode
+        >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
+        >>> from barrage_mlflow.dataset.feeding.blocks import Blocks
         >>> loader = KeySelector(RecordMode.TRAIN, {"x": ["a"]}, {"y": "b"})
         >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.TRAIN, loader))
         >>> records = Records.read([{"a": i, "b": i} for i in range(5)])

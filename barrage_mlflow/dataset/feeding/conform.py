@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from barrage_mlflow.config.names import show_names
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import component_name
-from barrage_mlflow.dataset.components.stacking import listed
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer
 from barrage_mlflow.dataset.records.columns import is_missing, shown
 from barrage_mlflow.dataset.records.records import Records, find_word
@@ -83,8 +83,8 @@ def conform(
     x, *targets_and_weights = data
     if x.keys() != specs.keys():
         raise ComponentError(
-            f"the inputs do not match: {_last_component(pipeline)} gives {listed(x)}; "
-            f"the network takes {listed(specs)} (stage feed)"
+            f"the inputs do not match: {_last_component(pipeline)} gives {show_names(x)}; "
+            f"the network takes {show_names(specs)} (stage feed)"
         )
     inputs = {}
     for name, spec in specs.items():

@@ -1,12 +1,12 @@
-"""Placeholders of the model section."""
+"""Placeholders filled in with the transformer's values and the network's own."""
 
 import copy
 
 import numpy as np
 import pytest
 
+from barrage_mlflow.config.placeholders import fill_model
 from barrage_mlflow.errors import ConfigError
-from barrage_mlflow.model.placeholders import fill_model
 
 
 def config(params, outputs=()):
@@ -18,12 +18,14 @@ def config(params, outputs=()):
 def test_values_of_both_sources_keep_their_type_everywhere_in_the_model():
     table = np.arange(3)
     outputs = [{"name": "y", "metrics": [{"import": "MeanIoU", "params": {"n": "{{ classes }}"}}]}]
-    given = config({"classes": 3, "layers": [{"table": "{{table}}", "k": "{{classes}}"}]}, outputs)
+    layers = [{"table": "{{table}}", "k": "{{classes}}", "text": "{{classes}} x"}]
+    given = config({"classes": 3, "layers": layers}, outputs)
     before = copy.deepcopy(given)
     filled = fill_model(given, {"table": table})
     assert filled["network"]["params"]["classes"] == 3
     assert filled["network"]["params"]["layers"][0]["k"] == 3
     assert filled["network"]["params"]["layers"][0]["table"] is table
+    assert filled["network"]["params"]["layers"][0]["text"] == "{{classes}} x"
     assert filled["outputs"][0]["metrics"][0]["params"] == {"n": 3}
     assert given == before
 
@@ -36,6 +38,10 @@ def test_params_that_use_each_other_are_worked_out_in_turn():
     params = {"whole": ["{{half}}", 2], "half": ["{{unit}}"], "copy": ["{{whole}}"]}
     filled = fill_model(config(params), {"unit": 1})
     assert filled["network"]["params"] == {"whole": [[1], 2], "half": [1], "copy": [[[1], 2]]}
+
+
+def test_filled_values_are_not_looked_at_again():
+    assert fill_model(config({}, ["{{a}}"]), {"a": "{{b}}"})["outputs"] == ["{{b}}"]
 
 
 def test_a_name_in_both_is_a_fault():

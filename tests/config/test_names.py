@@ -5,8 +5,7 @@ import inspect
 import keras
 import pytest
 
-from barrage_mlflow.config.keras_index import snake_name
-from barrage_mlflow.model.names import is_made_up
+from barrage_mlflow.config.keras_index import is_made_up, snake_name
 
 
 def test_snake_name_is_keras_own():
