@@ -34,6 +34,7 @@ from barrage_mlflow.dataset.records.column_specs import (
 from barrage_mlflow.dataset.records.columns import native
 from barrage_mlflow.dataset.records.parts import Part, Parts
 from barrage_mlflow.dataset.records.records import Records, RecordSource
+from barrage_mlflow.dataset.records.row_groups import row_groups
 from barrage_mlflow.dataset.types import (
     DataRecord,
     Record,
@@ -79,6 +80,7 @@ __all__ = [
     "native",
     "place_of",
     "read_ahead",
+    "row_groups",
     "show_shape",
     "text_columns",
 ]

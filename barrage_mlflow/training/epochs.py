@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from barrage_mlflow.dataset import Batches
+from barrage_mlflow.dataset import Batches, row_groups
 from barrage_mlflow.errors import RecordError
 from barrage_mlflow.services import BestCheckpoint, Checkpoint, build_callbacks
 from barrage_mlflow.solver import build_learning_rate_reducer
@@ -106,7 +106,7 @@ def _file_callback(plan: Plan) -> keras.callbacks.Callback:
     streams = plan.config["dataset"].get("shuffle_window") is not None
     files: list[Path] = []
     for records in plan.sets.values():
-        if streams and records.row_groups is not None:
+        if streams and row_groups(records) is not None:
             source = Path(records.source)
             files += [source] if source.is_file() else source.rglob("*")
     before = list(map(_state, files))

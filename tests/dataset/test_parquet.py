@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.feeding.sample_counts import group_draws, sample_counts
-from barrage_mlflow.dataset.records import parquet, parquet_tables, scan
-from barrage_mlflow.dataset.records.records import UnevenRecordsError
-from barrage_mlflow.dataset.records.scan import ScannedColumn
+from barrage_mlflow.dataset.records import parquet, parquet_tables
+from barrage_mlflow.dataset.records.column_specs import look_at_columns
+from barrage_mlflow.dataset.records.columns import UnevenError
+from barrage_mlflow.dataset.records.row_groups import read_row_groups, row_groups
 from barrage_mlflow.errors import RecordError
 
 D = decimal.Decimal
@@ -87,7 +88,6 @@ def small_batches(monkeypatch):
     """Read three records at once, so that batches and row groups cut across each other."""
     monkeypatch.setattr(parquet, "PIECE", 3)
     monkeypatch.setattr(parquet_tables, "PIECE", 3)
-    monkeypatch.setattr(scan, "PIECE", 3)
 
 
 def write(path: Path, columns: dict[str, object], rows: int = 2, **options: object) -> Path:
@@ -108,7 +108,7 @@ def outcome(records: Records, name: str) -> tuple[object, ...]:
     """All that a column hands out."""
     try:
         stacked: object = records.stacked(name)
-    except UnevenRecordsError as error:
+    except UnevenError as error:
         stacked = str(error)
     column = records[name]
     return (
@@ -133,6 +133,7 @@ def test_a_column_is_that_of_the_whole_whichever_part_is_read(
     path = write(tmp_path / "t.parquet", {"c": COLUMNS[name]}, write_statistics=statistics)
     whole = read_whole(path, name)
     assert_same(Records.read(path), whole, "c")
+    assert look_at_columns(Records.read(path), ["c"]) == look_at_columns(whole, ["c"])
     for size in (1, 2, 3, 4, 6):
         pieces = Records.read(path).pieces(size)
         for start, piece in zip(range(0, 6, size), pieces, strict=True):
@@ -146,40 +147,12 @@ def test_a_column_is_that_of_the_whole_whichever_part_is_read(
     assert records[:0]["c"].dtype == whole["c"].dtype
 
 
-@pytest.mark.parametrize("statistics", [True, False])
-@pytest.mark.parametrize("name", COLUMNS)
-def test_the_digest_is_that_of_the_whole(tmp_path, name, statistics, small_batches):
-    path = write(tmp_path / "t.parquet", {"c": COLUMNS[name]}, write_statistics=statistics)
-    whole = read_whole(path, name)
-    records = Records.read(path)
-    assert records.scan() == whole.scan()
-    assert records.digest() == whole.digest()
-    assert records[1:5].scan().columns == whole[1:5].scan().columns
-
-
-def test_the_digest_of_a_content_stays():
-    rows = [
-        {"a": 1, "b": 0.5, "c": "x", "d": True, "e": [1, 2], "f": None, "g": [1], "h": {"k": 1}},
-        {"a": 2, "b": None, "c": None, "d": False, "e": [3, 4], "f": None, "g": [], "h": None},
-    ]
-    assert Records.read(rows).digest() == "771749c2c55cf36ca06c0d1b261f316f"
-
-
-def test_the_digest_of_text_does_not_depend_on_how_much_of_it_is_held(tmp_path, monkeypatch):
-    path = write(tmp_path / "t.parquet", {"c": ["a" * n for n in range(9)]})
-    digest = Records.read(path).digest()
-    monkeypatch.setattr(scan, "_HELD", 10)
-    assert Records.read(path).digest() == digest
-    assert Records.read(pd.read_parquet(path)).digest() == digest
-
-
 def test_integers_in_structs_stay_integers(tmp_path, small_batches):
     rows = [{"s": {"a": 1}, "t": [{"a": 1}]}, {"s": {"a": None}, "t": [{"a": None}]}]
     path = tmp_path / "t.parquet"
     pq.write_table(pa.Table.from_pylist(rows), path)
     records = Records.read(path)
     assert str(list(records)) == str(rows)
-    assert records.digest() == Records.read(rows).digest()
 
 
 values = st.one_of(
@@ -205,33 +178,33 @@ def test_any_column_is_that_of_the_whole(tmp_path, small_batches, cells, rows, s
     ):
         assert_same(piece, whole[start : start + size], "c")
     assert_same(Records.read(path), whole, "c")
-    assert Records.read(path).scan() == whole.scan()
+    assert look_at_columns(Records.read(path), ["c"]) == look_at_columns(whole, ["c"])
 
 
-def test_the_look_at_every_value_tells_what_columns_hold(tmp_path):
+def test_a_look_at_columns_tells_what_they_hold(tmp_path, small_batches):
     columns = {
         "i": [1, 2, 3], "f": [1.0, NAN, 2.0], "b": [True, False, True], "s": ["a", None, "b"],
         "g": [1, None, 2], "l": [[1], [2], [3]], "u": [[1], None, [2, 3]], "o": [{"a": 1}] * 3,
         "n": [None] * 3,
     }  # fmt: skip
-    records = Records.read(write(tmp_path / "t.parquet", columns))
-    want = {
-        "i": ScannedColumn("integer", False), "f": ScannedColumn("double", True),
-        "b": ScannedColumn("boolean", False), "s": ScannedColumn("string", True),
-        "g": ScannedColumn("double", True), "l": ScannedColumn("other", False),
-        "u": ScannedColumn("other", True), "o": ScannedColumn("other", False),
-        "n": ScannedColumn("string", True),
-    }  # fmt: skip
-    assert records.scan().columns == want
-    assert Records.read(pd.read_parquet(records.source)).scan().columns == want
+    path = write(tmp_path / "t.parquet", columns)
+    for records in (Records.read(path), Records.read(pd.read_parquet(path))):
+        assert look_at_columns(records, [*columns]) == {
+            "i": ("integer", False), "f": ("double", True), "b": ("boolean", False),
+            "s": ("string", True), "g": ("double", True), "l": ("other", False),
+            "u": ("other", True), "o": ("other", False), "n": ("string", True),
+        }  # fmt: skip
 
 
-def test_the_look_is_taken_once_for_a_set_and_its_namesakes(tmp_path, monkeypatch):
-    records = Records.read(write(tmp_path / "t.parquet", {"a": [1, 2, 3]}))
-    seen = records.scan()
-    assert Records.read(records, name="other").scan() is seen
-    assert records[:].scan() is seen
-    assert records.take([0]).digest() == records[:1].digest() == Records.read([{"a": 1}]).digest()
+def test_columns_are_looked_at_in_one_pass(tmp_path, monkeypatch):
+    records = Records.read(write(tmp_path / "t.parquet", dict.fromkeys("abcdef", range(6))))
+    opened = []
+    batches = parquet.ParquetFiles.batches
+    monkeypatch.setattr(
+        parquet.ParquetFiles, "batches", lambda *a: opened.append(a[1:]) or batches(*a)
+    )
+    look_at_columns(records, ["a", "c", "e"])
+    assert opened == [(["a", "c", "e"], 0)]
 
 
 # Nothing more than is asked for -------------------------------------------------------------
@@ -259,7 +232,7 @@ def test_columns_that_nobody_reads_stay_on_disk(tmp_path):
     assert records["a"].tolist() == list(range(6))
     assert [piece["a"].tolist() for piece in records.pieces(3, ["a"])] == [[0, 1, 2], [3, 4, 5]]
     assert records[1:3].joined(["a"]).tolist() == [[1], [2]]
-    assert records.window([(1, 0, 2)], columns=["a"])["a"].tolist() == [2, 3]
+    assert read_row_groups(records, [1], columns=["a"])["a"].tolist() == [2, 3]
     fault = rf"^{re.escape(str(path))} is not Parquet: .*; mend the file, or give"
     for read in (
         lambda: records["b"],
@@ -268,8 +241,7 @@ def test_columns_that_nobody_reads_stay_on_disk(tmp_path):
         lambda: records[:1]["b"],
         lambda: next(records.pieces()),
         lambda: next(records.pieces(columns=["a"]))["b"],
-        lambda: records.digest(),
-        lambda: records.window([(0, 0, 1)]),
+        lambda: read_row_groups(records, [0]),
     ):
         with pytest.raises(RecordError, match=fault):
             read()
@@ -313,7 +285,7 @@ def test_pieces_and_short_parts_leave_nothing_behind(tmp_path, monkeypatch):
     assert records[-2:][0] == {"a": 4, "t": [1]}
     assert records[:5].values("t") == [[1], [2, 3], [1], [2, 3], [1]]
     assert records.dtypes() == {"a": "int64", "t": "object"}
-    assert records.scan().columns["a"] == ScannedColumn("integer", False)
+    assert look_at_columns(records, ["a"]) == {"a": ("integer", False)}
 
 
 def test_columns_that_were_read_are_not_read_again(tmp_path):
@@ -322,8 +294,8 @@ def test_columns_that_were_read_are_not_read_again(tmp_path):
     records = Records.read(path)
     whole = {name: records[name].tolist() for name in records.columns}
     path.unlink()
-    parts = [*records.pieces(4), records[1:3], records.window([(2, 0, 2), (0, 1, 2)])]
-    rows = [range(4), range(4, 6), range(1, 3), [4, 5, 1]]
+    parts = [*records.pieces(4), records[1:3], read_row_groups(records, [2, 0])]
+    rows = [range(4), range(4, 6), range(1, 3), [4, 5, 0, 1]]
     for part, of_part in zip(parts, rows, strict=True):
         for name, cells in whole.items():
             assert part[name].tolist() == [cells[row] for row in of_part]
@@ -346,7 +318,7 @@ def test_a_piece_speaks_of_the_whole(tmp_path):
     assert piece.whole()["a"].tolist() == [0, 1, 2, 3, 4]
     with pytest.raises(RecordError, match=r"^the first 5 records of t\.parquet: no column 'c'"):
         piece["c"]
-    with pytest.raises(UnevenRecordsError, match=r"^t\.parquet, record 5: column 't' has shape"):
+    with pytest.raises(UnevenError, match=r"^t\.parquet, record 5: column 't' has shape"):
         next(Records.read(path).pieces(2)).stacked("t")
 
 
@@ -435,8 +407,7 @@ def test_keys_in_the_names_of_folders_are_columns_of_pieces_too(tmp_path):
         assert_same(records, whole, name)
         for start, piece in zip(range(0, 18, 4), records.pieces(4, [name]), strict=True):
             assert_same(piece, whole[start : start + 4], name)
-    assert records.digest() == whole.digest()
-    assert records.row_groups == [2, 1] * 6
+    assert row_groups(records) == [2, 1] * 6
 
 
 def test_a_key_that_a_folder_lacks_is_missing(tmp_path, small_batches):
@@ -474,7 +445,7 @@ def test_tensors_are_lists(tmp_path):
     assert records[1:]["c"].tolist() == [[1, 2, 3, 4]] * 2
 
 
-# Row groups and windows ---------------------------------------------------------------------
+# Row groups --------------------------------------------------------------------------------
 
 
 def test_row_groups_are_those_of_the_records(tmp_path):
@@ -482,62 +453,48 @@ def test_row_groups_are_those_of_the_records(tmp_path):
     write(tmp_path / "t" / "0.parquet", {"a": range(5)})
     write(tmp_path / "t" / "1.parquet", {"a": range(3)}, 3)
     records = Records.read(tmp_path / "t")
-    assert records.row_groups == [2, 2, 1, 3]
-    assert records[1:6].row_groups == records[:6][1:].row_groups == [1, 2, 1, 1]
-    assert Records.read(tmp_path / "t", limit=3).row_groups == [2, 1]
-    assert records.take([1, 2]).row_groups is None
-    rows = Records.read([{"a": 1}])
-    assert rows.row_groups is None
-    for part in (rows, records.take([1, 2])):
+    assert row_groups(records) == [2, 2, 1, 3]
+    assert row_groups(records[1:6]) == row_groups(records[:6][1:]) == [1, 2, 1, 1]
+    assert row_groups(Records.read(tmp_path / "t", limit=3)) == [2, 1]
+    for part in (Records.read([{"a": 1}]), records.take([1, 2])):
+        assert row_groups(part) is None
         with pytest.raises(RecordError, match="expected consecutive records of a Parquet file"):
-            part.window([(0, 0, 1)])
+            read_row_groups(part, [0])
 
 
 @pytest.mark.parametrize("key", [None, "n"])
-def test_a_window_holds_the_draws_of_its_parts(tmp_path, key, small_batches):
+def test_row_groups_are_read_as_often_as_they_are_drawn(tmp_path, key, small_batches):
     counts = [2, 0, 1, 5, 0, 0, 3, 1, 1, 0, 2, 4]
-    path = write(
-        tmp_path / "t.parquet", {"a": range(12), "n": counts, "s": list("abcdefghijkl")}, 5
-    )
-    records = Records.read(path)
-    for part, offset in ((records, 0), (records[2:11], 2)):
-        groups = group_draws(part, key)
-        starts = np.cumsum([0, *(part.row_groups or [])]) + offset
-        for group, draws in enumerate(groups):
-            rows = range(starts[group], starts[group + 1])
+    letters = "abcdefghijkl"
+    columns = {"a": range(12), "n": counts, "s": list(letters)}
+    records = Records.read(write(tmp_path / "t.parquet", columns, 5))
+    for part, ends in ((records, [0, 5, 10, 12]), (records[2:11], [2, 5, 10, 11])):
+        draws = group_draws(part, key)
+        for groups in ([0], [1], [2], [2, 0], [0, 1, 2]):
+            rows = [row for group in groups for row in range(ends[group], ends[group + 1])]
             want = [row for row in rows for _ in range(1 if key is None else counts[row])]
-            assert len(want) == draws
-            for first in range(draws):
-                for last in range(first + 1, draws + 1):
-                    window = part.window([(group, first, last)], key)
-                    assert window["a"].tolist() == want[first:last]
-                    assert [record["s"] for record in window] == [
-                        "abcdefghijkl"[row] for row in want[first:last]
-                    ]
-    window = records.window([(2, 1, 2), (0, 0, 4)], key)
-    rows = [11, 0, 1, 2, 3] if key is None else [10, 0, 0, 2, 3]
-    assert window["a"].tolist() == rows
-    assert [window.place(index) for index in range(5)] == [f"t.parquet, record {r}" for r in rows]
-    assert window[1:4].take([2, 0])["a"].tolist() == [rows[3], rows[1]]
-    assert window.whole()["a"].tolist() == list(range(12))
-    assert window.row_groups is None
-    for part in ((0, 0, 0), (0, -1, 1), (0, 3, 99), (3, 0, 1)):
-        with pytest.raises(IndexError, match=r"index out of range|^draws .* of row group 0$"):
-            records.window([part], key)
+            assert len(want) == sum(draws[group] for group in groups)
+            drawn = read_row_groups(part, groups, key)
+            assert drawn["a"].tolist() == want
+            assert [record["s"] for record in drawn] == [letters[row] for row in want]
+            assert drawn.place(-1) == f"t.parquet, record {want[-1]}"
+            assert drawn[:1].take([0, 0])["a"].tolist() == [want[0]] * 2
+            assert drawn.whole()["a"].tolist() == list(range(12))
+    with pytest.raises(IndexError, match="index out of range"):
+        read_row_groups(records, [3], key)
 
 
-def test_windows_that_follow_each_other_read_on(tmp_path, monkeypatch):
-    path = write(tmp_path / "t.parquet", {"a": range(1000), "n": [2] * 1000}, 500)
+def test_parts_that_follow_each_other_read_on(tmp_path, monkeypatch):
+    records = Records.read(write(tmp_path / "t.parquet", {"a": range(1000)}, 500))
     opened = []
     batches = parquet.ParquetFiles.batches
     monkeypatch.setattr(
         parquet.ParquetFiles, "batches", lambda *a: opened.append(a[1:]) or batches(*a)
     )
-    records = Records.read(path)
-    for first in range(0, 1000, 7):
-        window = records.window([(1, first, min(first + 7, 1000))], "n", ["a"])
-        assert window["a"].tolist() == [500 + n // 2 for n in range(first, min(first + 7, 1000))]
-    assert opened == [(("n",), 500), (("a", "n"), 500)]
+    for first in range(500, 1000, 7):
+        part = records[first : first + 7]
+        assert part["a"].tolist() == list(range(first, min(first + 7, 1000)))
+    assert opened == [(["a"], 500)]
 
 
 def test_draws_are_counted_by_row_group(tmp_path):
@@ -547,10 +504,7 @@ def test_draws_are_counted_by_row_group(tmp_path):
     assert group_draws(records, "n") == [2, 2, 0]
     assert sample_counts(records, "n").tolist() == [2, 0, 1, 1, 0]
     for counts, fault in (
-        (
-            [1, None],
-            "t.parquet, record 1: column 'n': expected an integer ≥ 0 as sample_count, got",
-        ),
+        ([1, None], "t.parquet, record 1: column 'n': expected an integer ≥ 0 as sample_count"),
         ([0, 0], "t.parquet: column 'n' is 0 in every record"),
         ([2**62, 2**62], "t.parquet: column 'n': expected sample counts that add up to 4,294,"),
         (["1", "many"], "t.parquet, record 1: column 'n': expected an integer ≥ 0"),
@@ -574,7 +528,7 @@ def test_records_reach_another_process(tmp_path):
         parquet_file.take([2, 0]),
         parquet_file[1:],
         next(parquet_file.pieces(2)),
-        parquet_file.window([(1, 0, 1), (0, 1, 2)]),
+        read_row_groups(parquet_file, [1, 0]),
         csv,
         csv[1:],
         Records.read([{"a": 1, "t": [1]}, {"a": None, "t": [1, 2]}]),
@@ -590,7 +544,7 @@ def test_records_reach_another_process(tmp_path):
             records.place(row) for row in range(len(records))
         ]
         assert other.digest() == records.digest()
-        assert other.row_groups == records.row_groups
+        assert row_groups(other) == row_groups(records)
 
 
 def test_a_parquet_file_reaches_another_process_as_its_path(tmp_path):
