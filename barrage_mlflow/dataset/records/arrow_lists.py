@@ -108,12 +108,12 @@ def column_of_lists(array: pa.ChunkedArray, dtype: str, uneven: Uneven | None) -
     """
     if dtype == "float64":
         array = array.cast(_with_floats(array.type), safe=False)
-    stacked = None if uneven else _stack_chunks(array)
+    if uneven:
+        return NestedColumn(_cells(array), uneven)
+    stacked = _stack_chunks(array)
     if stacked is not None:
         return NestedColumn(None, _typed(stacked, dtype))
     cells = _cells(array)
-    if uneven:
-        return NestedColumn(cells, uneven)
     found = stack(cells)
     return NestedColumn(cells, found if isinstance(found, tuple) else _typed(found, dtype))
 

@@ -11,6 +11,7 @@ from barrage_mlflow.dataset.records.unreadable import reading
 if TYPE_CHECKING:
     import fsspec
 
+    from barrage_mlflow.dataset.records.columns import Rows
     from barrage_mlflow.dataset.records.records import Records
 
 _BYTES = 1 << 20
@@ -27,36 +28,36 @@ def list_files(source: str) -> tuple[fsspec.AbstractFileSystem, str, list[str]]:
     return files, path, sorted(files.find(path)) if files.isdir(path) else [path]
 
 
-def digest_file(source: str) -> str:
-    """Digest a file by its bytes; a folder by the path in it and the digest of each file.
+def digest_file(source: str, rows: Rows) -> str:
+    """Digest some records of a file or folder by its bytes and the numbers of the records.
 
     Args:
-        source: a path, or a URL that fsspec opens.
+        source: a path, or a URL that fsspec opens. Of a folder the path of each file counts, too.
+        rows: which of its records.
 
     Returns:
         64 hexadecimal digits (SHA-256).
 
     Raises:
-        RecordError: it cannot be read.
+        RecordError: the file cannot be read any more.
 
     Example:
         >>> import tempfile
         >>> with tempfile.NamedTemporaryFile() as file:
-        ...     digest_file(file.name) == hashlib.sha256(b"").hexdigest()
-        True
+        ...     len({digest_file(file.name, slice(0, end)) for end in (1, 2, 2)})
+        2
     """
+    chosen = f"{rows.start}:{rows.stop}" if isinstance(rows, slice) else str(rows.tolist())
+    digests = [chosen]
     with reading(source, "readable"):
         files, path, names = list_files(source)
-        digests = []
         for name in names:
-            hashed = hashlib.sha256()
+            hashed = hashlib.sha256(name.removeprefix(path).encode())
             with files.open(name, "rb") as handle:
                 while part := handle.read(_BYTES):
                     hashed.update(part)
-            digests.append([name.removeprefix(path), hashed.hexdigest()])
-    if names == [path]:
-        return str(digests[0][1])
-    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+            digests.append(hashed.hexdigest())
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def digest_values(records: Records) -> str:

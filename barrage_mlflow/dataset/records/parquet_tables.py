@@ -82,10 +82,10 @@ class ParquetTable(Table):
         finally:
             reader.close()
 
-    def part(self, rows: slice) -> tuple[Table, Rows]:
+    def part(self, rows: Rows) -> tuple[Table, Rows]:
         """A part small enough to be read for itself is, when a column of it is asked for."""
-        if rows.stop - rows.start < min(PIECE + 1, self.length):
-            part = PartTable(self, [(rows.start, rows.stop)])
+        if isinstance(rows, slice) and rows.stop - rows.start < min(PIECE + 1, self.length):
+            part = self.select([(rows.start, rows.stop)])
             return part, slice(0, part.length)
         return self, rows
 

@@ -253,9 +253,7 @@ class Parts:
 
     @cached_property
     def _bytes(self) -> int | None:
-        import fsspec
-
-        files, path = fsspec.core.url_to_fs(self.source)
+        files, path, _ = list_files(self.source)
         size: int | None = files.size(path)
         return size
 

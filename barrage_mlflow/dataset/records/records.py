@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -162,8 +161,7 @@ class Records(Sequence[Record]):
             if step != 1:
                 return self.take(np.arange(len(self))[index])
             rows = choose(self._rows, slice(start, max(start, stop)))
-            part = self._table.part(rows) if isinstance(rows, slice) else (self._table, rows)
-            return self.view(*part)
+            return self.view(*self._table.part(rows))
         return self._table.record(self._row(index))
 
     def __repr__(self) -> str:
@@ -279,9 +277,8 @@ class Records(Sequence[Record]):
             ({'a': 0.5, 'b': True}, 'train.csv, record 1')
         """
         columns = {name: PlainColumn(array) for name, array in cells.items()}
-        return self.view(
-            ChangedTable(self._table, self._rows, len(self), columns), slice(0, len(self))
-        )
+        table = ChangedTable(self._table, self._rows, len(self), columns)
+        return self.view(table, slice(0, table.length))
 
     def dtypes(self) -> dict[str, str]:
         """The dtype of each column: ``"int64"``, ``"float64"``, ``"bool"`` or ``"object"``.
@@ -308,10 +305,8 @@ class Records(Sequence[Record]):
             [2, 2, 1]
         """
         chosen = np.asarray(rows, dtype=np.int64)
-        length = len(self)
-        # Read as unsigned, a negative position is a huge one: one look finds both.
-        if chosen.size and chosen.view(np.uint64).max() >= length:
-            raise IndexError(f"rows {chosen.min()} to {chosen.max()} of {length} records")
+        if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self):
+            raise IndexError(f"rows {chosen.min()} to {chosen.max()} of {len(self)} records")
         return self.view(self._table, choose(self._rows, chosen))
 
     def pieces(self, size: int = PIECE, columns: Sequence[str] | None = None) -> Iterator[Records]:
@@ -387,9 +382,8 @@ class Records(Sequence[Record]):
         if not self.source or isinstance(self._table, ChangedTable):
             return digest_values(self)[:32]
         table, rows = self.origin()
-        chosen = f"{rows.start}:{rows.stop}" if isinstance(rows, slice) else str(rows.tolist())
-        content = f"{digest_file(self.source)} {table.first} {chosen}"
-        return hashlib.sha256(content.encode()).hexdigest()[:32]
+        in_file = choose(slice(table.first, table.first + table.length), rows)
+        return digest_file(self.source, in_file)[:32]
 
     def to_frame(self) -> pd.DataFrame:
         """The records as a new pandas DataFrame.

@@ -66,9 +66,10 @@ class Table:
         self._read_lines = lines
         self._lines: list[int] | None = None
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> dict[str, Any]:
         columns = {name: self.column(name) for name in self.columns}
-        return _unpickled, (columns, self.length, self.first, self._read_lines, self._lines)
+        anew: dict[str, Any] = {"_values": {}, "_all_values": None, "_make": None}
+        return {**self.__dict__, "_columns": columns, **anew}
 
     def holds(self, name: str) -> bool:
         """Whether there is such a column."""
@@ -95,8 +96,8 @@ class Table:
         for start in range(0, length, size):
             yield self, choose(rows, slice(start, min(start + size, length)))
 
-    def part(self, rows: slice) -> tuple[Table, Rows]:
-        """A consecutive part, in the form in which the least of it has to be read."""
+    def part(self, rows: Rows) -> tuple[Table, Rows]:
+        """Some rows, in the form in which the least has to be read for them."""
         return self, rows
 
     def origin(self, rows: Rows) -> tuple[Table, Rows]:
@@ -189,15 +190,3 @@ def choose(rows: Rows, chosen: Rows) -> Rows:
         return slice(rows.start + chosen.start, rows.start + chosen.stop)
     shifted: Array = chosen + rows.start
     return shifted
-
-
-def _unpickled(
-    columns: dict[str, Column],
-    length: int,
-    first: int,
-    lines: Lines | None,
-    known: list[int] | None,
-) -> Table:
-    table = Table(list(columns), length, columns.__getitem__, lines)
-    table.first, table._lines = first, known
-    return table
