@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -14,21 +13,10 @@ from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import RecordError
 
 CONTENTS = [
-    [{"a": 1}],
-    [{"a": 1.0}],
-    [{"a": "1"}],
-    [{"a": True}],
-    [{"a": None}],
-    [{"b": 1}],
-    [{"a": 1}, {"a": 1}],
-    [{"a": [1]}],
-    [{"a": [1, 1]}],
-    [{"a": [[1], [1]]}],
-    [{"a": 1, "b": 1}],
-    [{"a": 1}, {"a": 2}],
-    [{"a": 2}, {"a": 1}],
-    [{"a": [1]}, {"a": [1, 2]}],
-]
+    [{"a": 1}], [{"a": 1.0}], [{"a": "1"}], [{"a": True}], [{"a": None}], [{"b": 1}],
+    [{"a": [1]}], [{"a": [1, 1]}], [{"a": [[1], [1]]}], [{"a": 1, "b": 1}],
+    [{"a": 1}, {"a": 1}], [{"a": 1}, {"a": 2}], [{"a": 2}, {"a": 1}], [{"a": [1]}, {"a": [1, 2]}],
+]  # fmt: skip
 
 
 def test_the_digest_tells_values_apart() -> None:
@@ -43,28 +31,23 @@ def test_the_digest_of_values_minds_neither_width_nor_order_of_columns() -> None
     assert Records.read(one).digest() == Records.read(other).digest()
 
 
-@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_the_digest_of_a_file_is_of_its_bytes_and_of_which_records_these_are(kind: str) -> None:
-    rows = [{"a": 1}, {"a": 2}, {"a": 3}]
-
-    def write(path: str, rows: list[dict[str, int]]) -> str:
-        frame = pd.DataFrame(rows)
-        if kind == "json":
-            Path(path).write_text(json.dumps(rows))
-        else:
-            frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+    def write(path: str, cells: list[int]) -> str:
+        frame = pd.DataFrame({"a": cells})
+        frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
         return path
 
-    path = write(f"t.{kind}", rows)
+    path = write(f"t.{kind}", [1, 2, 3])
     records = Records.read(path)
-    alike = [records, Records.read(write(f"u.{kind}", rows)), records[:], records[1:].whole()]
+    alike = [records, Records.read(write(f"u.{kind}", [1, 2, 3])), records[1:].whole()]
     assert len({some.digest() for some in alike}) == 1
     others = [records[1:], records[:2], records.take([0, 2]), records.take([2, 0])]
     others.append(records.with_columns({"a": np.array([1, 2, 4])}))
     digests = {some.digest() for some in (records, *others)}
     assert len(digests) == 6
     assert Records.read(path, limit=2).digest() == records[:2].digest()
-    assert Records.read(write(path, [*rows, {"a": 4}])).digest() not in digests
+    assert Records.read(write(path, [1, 2, 3, 4])).digest() not in digests
 
 
 def test_the_digest_of_a_folder_minds_the_names_of_its_files() -> None:
