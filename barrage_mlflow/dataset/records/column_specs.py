@@ -129,15 +129,13 @@ def as_specified(records: Records, specs: Sequence[ColumnSpec]) -> Records:
     changed: dict[str, Array] = {}
     for spec in specs:
         convert = _CONVERSIONS.get(spec.type, _unchanged)
-        if spec.name in records.columns:
-            cells = records.cells(spec.name)
-            typed = convert(cells, partial(_wrong_cell, records, spec, cells))
-            if typed is not cells:
-                changed[spec.name] = typed
-        elif spec.required:
+        is_there = spec.name in records.columns
+        if spec.required and not is_there:
             raise RecordError(no_such_column(spec.name, records.columns, records.owner))
-        else:
-            changed[spec.name] = convert(np.full(len(records), None, object), IndexError)
+        cells = records.cells(spec.name) if is_there else np.full(len(records), None, object)
+        typed = convert(cells, partial(_wrong_cell, records, spec, cells))
+        if typed is not cells or not is_there:
+            changed[spec.name] = typed
     return records.with_columns(changed) if changed else records
 
 
