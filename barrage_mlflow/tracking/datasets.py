@@ -1,4 +1,4 @@
-"""Describes a set of records as MLflow's datasets are, by a digest of its whole content."""
+"""Describes a set of records as MLflow's datasets are, by its digest."""
 
 from __future__ import annotations
 

@@ -168,13 +168,13 @@ def find_seed(folder: Path | None) -> int:
 
 
 def describe_sets(sets: Mapping[str, Records]) -> tuple[Dataset, ...]:
-    """Describe sets of records for the run record, with a digest of their whole content.
+    """Describe sets of records for the run record, with a digest of their files or values.
 
     Args:
         sets: by name.
 
     Raises:
-        RecordError: a file is damaged.
+        RecordError: a file is damaged, or not there any more.
 
     Example:
         >>> [dataset.rows for dataset in describe_sets({"train": Records.read([{"a": 1}])})]

@@ -23,7 +23,7 @@ class Dataset:
 
     Attributes:
         name: what it is called and used for: ``"train"``, ``"validation"``.
-        digest: of its whole content.
+        digest: of the bytes of its file, else of its values.
         source: path or URL; empty for records from memory.
         columns: type of each column, ``{"age": "int64"}``.
         rows: number of records.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import json
 import math
@@ -26,7 +25,6 @@ ROWS: list[dict[str, Any]] = [
     {"id": number, "mass": None if number % 7 == 3 else number / 4, "sex": "fm"[number % 2]}
     for number in range(23)
 ]
-TEXT = "".join(json.dumps(row) + "\n" for row in ROWS)
 KINDS = ["csv", "csv.gz", "csv.bz2", "jsonl", "jsonl.gz", "json", "parquet", "folder"]
 
 
@@ -35,24 +33,22 @@ def _one_batch_in_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("barrage_mlflow.dataset.records.parts.PART", 1)
 
 
-def write(kind: str) -> str:
-    """Write ``ROWS`` to a file of a kind; return its path."""
+def write(kind: str, rows: list[dict[str, Any]] = ROWS) -> str:
+    """Write rows to a file of a kind; return its path."""
     path = Path(f"train.{kind}")
-    table = pd.DataFrame(ROWS).to_csv(index=False)
+    table = pd.DataFrame(rows).to_csv(index=False)
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
     if kind == "folder":
         path.mkdir()
         for part in range(3):
-            pd.DataFrame(ROWS[part * 8 : part * 8 + 8]).to_parquet(path / f"{part}.parquet")
+            pd.DataFrame(rows[part * 8 : part * 8 + 8]).to_parquet(path / f"{part}.parquet")
     elif kind == "parquet":
-        pq.write_table(pa.Table.from_pylist(ROWS), path, row_group_size=5)
+        pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=5)
     elif kind == "json":
-        path.write_text(json.dumps(ROWS))
-    elif kind.endswith("gz"):
-        path.write_bytes(gzip.compress((table if "csv" in kind else TEXT).encode()))
-    elif kind.endswith("bz2"):
-        path.write_bytes(bz2.compress(table.encode()))
+        path.write_text(json.dumps(rows))
     else:
-        path.write_text(table if kind == "csv" else TEXT)
+        with fsspec.open(str(path), "wt", compression="infer", newline="") as file:
+            file.write(table if "csv" in kind else lines)
     return str(path)
 
 
@@ -91,13 +87,6 @@ def test_reading_goes_on_at_any_part(kind: str) -> None:
     assert list(Parts(path).read(batch=5, done=25)) == []
 
 
-def test_a_url_is_read_in_parts_too() -> None:
-    with fsspec.open("memory://parts/train.csv.gz", "wb", compression="gzip") as file:
-        file.write(b"a\n1\n2\n3\n")
-    _, last = Parts("memory://parts/train.csv.gz").read(batch=2)
-    assert (last.records[0], last.records.place(0)) == ({"a": 3}, "train.csv.gz, record 2 (line 4)")
-
-
 def test_a_part_is_read_when_it_is_asked_for() -> None:
     Path("t.csv").write_text("a,b\n" + "1.5,2.5\n" * 1_000_000)
     Path("t.jsonl").write_text('{"a": 1.5, "b": 2.5}\n' * 200_000)
@@ -108,17 +97,15 @@ def test_a_part_is_read_when_it_is_asked_for() -> None:
 
 
 def test_records_that_are_large_make_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("barrage_mlflow.dataset.records.parts.PART", 1 << 14)
-    monkeypatch.setattr("barrage_mlflow.dataset.records.parts.PART_BYTES", 1000)
+    parts = "barrage_mlflow.dataset.records.parts"
+    for name, value in ((f"{parts}.PART", 1 << 14), (f"{parts}.PART_BYTES", 1000)):
+        monkeypatch.setattr(name, value)
     monkeypatch.setattr("barrage_mlflow.dataset.records.parquet._BATCH_BYTES", 1000)
-    rows = [{"a": f"{number}" * 300} for number in range(9)]
-    pd.DataFrame(rows).to_csv("t.csv", index=False)
-    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    pd.DataFrame(rows).to_parquet("t.parquet")
-    for name in ("t.csv", "t.jsonl", "t.parquet"):
-        parts = list(Parts(name).read(batch=1))
-        assert max(len(part.records) for part in parts) < 5
-        assert [record for part in parts for record in part.records] == list(Records.read(name))
+    rows = [{"a": "abcdefghi"[number] * 300} for number in range(9)]
+    for kind in ("csv", "jsonl", "parquet"):
+        read = list(Parts(write(kind, rows)).read(batch=1))
+        assert max(len(part.records) for part in read) < 5
+        assert [len(record["a"]) for part in read for record in part.records] == [300] * 9
 
 
 # Types ------------------------------------------------------------------------------------
@@ -133,40 +120,26 @@ SPECS = [
 
 def test_a_column_of_strings_is_text_in_every_part() -> None:
     Path("t.csv").write_text("postcode,mass\n01234,1\n98765,2\n,3\nK1A,4.5\n")
-    parts = list(Parts("t.csv").read(SPECS[:2], batch=2))
-    assert [part.records.values("postcode") for part in parts] == [
-        ["01234", "98765"],
-        [None, "K1A"],
-    ]
+    first, last = Parts("t.csv").read(SPECS[:2], batch=2)
+    assert first.records.values("postcode") == ["01234", "98765"]
+    assert last.records.values("postcode") == [None, "K1A"]
     assert next(Parts("t.csv").read(batch=2)).records.values("postcode") == [1234, 98765]
-    assert Records.read("t.csv", text=["postcode"])["postcode"].tolist() == [
-        "01234", "98765", None, "K1A"
-    ]  # fmt: skip
-    assert Records.read("t.csv", limit=2, text=["postcode"])["postcode"].tolist() == [
-        "01234", "98765"
-    ]  # fmt: skip
+    for limit in (None, 2):
+        records = Records.read("t.csv", limit=limit, text=["postcode"])
+        assert records.values("postcode") == ["01234", "98765", None, "K1A"][:limit]
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "json", "parquet"])
-@pytest.mark.parametrize("size", [1, 2, 3, 8])
+@pytest.mark.parametrize("size", [1, 3, 8])
 def test_typed_records_do_not_depend_on_where_parts_end(kind: str, size: int) -> None:
-    rows = [
-        {"postcode": "007", "mass": 1, "age": 3, "tame": True},
-        {"postcode": "12", "mass": 2, "age": 4, "tame": False},
-        {"postcode": None, "mass": 2.5, "age": 5, "tame": None},
-        {"postcode": "x", "mass": None, "age": 6, "tame": True},
-        {"postcode": "1e5", "mass": 7, "age": 7, "tame": None},
-        {"postcode": None, "mass": 8, "age": 8, "tame": None},
-        {"postcode": None, "mass": 9, "age": 9, "tame": None},
-    ]
-    path = f"t.{kind}"
-    if kind == "csv":
-        pd.DataFrame(rows).to_csv(path, index=False)
-    elif kind == "parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    else:
-        lines = list(map(json.dumps, rows))
-        Path(path).write_text("\n".join(lines) if kind == "jsonl" else f"[{','.join(lines)}]")
+    cells = {
+        "postcode": ["007", "12", None, "x", "1e5", None, None],
+        "mass": [1, 2, 2.5, None, 7, 8, 9],
+        "age": [3, 4, 5, 6, 7, 8, 9],
+        "tame": [True, False, None, True, None, None, None],
+    }
+    rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    path = write(kind, rows)
     whole = as_specified(Records.read(path, text=["postcode"]), SPECS)
     parts = [as_specified(part.records, SPECS) for part in Parts(path).read(SPECS, size)]
     got = [record for part in parts for record in part]
@@ -182,12 +155,9 @@ def test_a_key_that_a_later_part_lacks_is_missing_there() -> None:
 
 def test_of_parquet_only_what_is_asked_for_is_read() -> None:
     pd.DataFrame({"a": [1, 2], "b": [3, 4], "c": [5, 6]}).to_parquet("t.parquet")
-    spec = ColumnSpec("b", "integer", required=True)
-    (part,) = Parts("t.parquet", keep=["c"]).read([spec])
+    (part,) = Parts("t.parquet", keep=["c"]).read([ColumnSpec("b", "integer", required=True)])
     assert set(part.records._table._read) == {"b", "c"}  # type: ignore[attr-defined]
     assert part.records[1] == {"a": 2, "b": 4, "c": 6}
-    (none,) = Parts("t.parquet").read([ColumnSpec("d", "double", required=False)])
-    assert len(none.records) == 2
 
 
 # Columns to keep --------------------------------------------------------------------------
@@ -196,11 +166,7 @@ def test_of_parquet_only_what_is_asked_for_is_read() -> None:
 def test_kept_columns_are_as_the_file_has_them() -> None:
     Path("t.csv").write_text('id,n,x\n007,NA,1.50\n"a,b",,2\n')
     (part,) = Parts("t.csv", keep=["x", "id", "n", "x"]).read()
-    assert part.kept == {
-        "x": ["1.50", "2"],
-        "id": ["007", "a,b"],
-        "n": ["NA", ""],
-    }
+    assert part.kept == {"x": ["1.50", "2"], "id": ["007", "a,b"], "n": ["NA", ""]}
     assert part.records.values("x") == [1.5, 2.0]
     assert [math.isnan(cell) for cell in part.records.values("n")] == [True, True]
     rows = [{"id": 7, "v": [1, "a"]}, {"id": None}, {"id": 2**62 + 1, "v": {"k": 1.5}}]
@@ -208,10 +174,7 @@ def test_kept_columns_are_as_the_file_has_them() -> None:
     Path("t.json").write_text(json.dumps(rows))
     for name in ("t.jsonl", "t.json"):
         (part,) = Parts(name, keep=["id", "v"]).read()
-        assert part.kept == {
-            "id": [7, None, 2**62 + 1],
-            "v": [[1, "a"], None, {"k": 1.5}],
-        }
+        assert part.kept == {"id": [7, None, 2**62 + 1], "v": [[1, "a"], None, {"k": 1.5}]}
     table = pa.table({"id": pa.array([7, None], pa.int16()), "at": pa.array([0, 1], pa.date32())})
     pq.write_table(table, "t.parquet")
     (part,) = Parts("t.parquet", keep=["at", "id"]).read()
@@ -235,17 +198,12 @@ def test_a_column_to_keep_that_is_not_there_is_named(kind: str) -> None:
 def test_a_bad_value_in_a_late_part_has_its_place() -> None:
     Path("t.csv").write_text('a,b\n1,"x\ny"\n\n2,z\n3,u\nmany,v\n')
     specs = [ColumnSpec("a", "double", required=True)]
-    with pytest.raises(
-        RecordError, match=r"^t.csv, record 3 \(line 7\), column 'a': expected a nu"
-    ):
-        read_typed(specs)
+    *_, part = Parts("t.csv").read(specs, batch=2)
+    with pytest.raises(RecordError, match=r"^t.csv, record 3 \(line 7\), column 'a': expected"):
+        as_specified(part.records, specs)
 
 
-def read_typed(specs: list[ColumnSpec]) -> list[Records]:
-    return [as_specified(part.records, specs) for part in Parts("t.csv").read(specs, batch=2)]
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 100])
+@pytest.mark.parametrize("size", [1, 3, 100])
 @pytest.mark.parametrize(
     "text",
     [
@@ -263,12 +221,6 @@ def test_a_broken_csv_file_is_told_as_if_it_was_read_at_once(text: str, size: in
     assert str(parted.value) == str(whole.value)
 
 
-def test_a_broken_line_of_json_is_named() -> None:
-    Path("t.jsonl").write_text('{"a": 1}\n\n{"a": 2}\n{"a"\n')
-    with pytest.raises(RecordError, match=r"^t.jsonl, line 4: not JSON: "):
-        list(Parts("t.jsonl").read(batch=1))
-
-
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.jsonl.gz"])
 def test_a_file_that_is_cut_off_says_so(name: str) -> None:
     numbers = np.random.default_rng(0).integers(0, 1 << 60, 100_000)
@@ -279,14 +231,6 @@ def test_a_file_that_is_cut_off_says_so(name: str) -> None:
     Path(name).write_bytes(packed[: len(packed) // 2])
     with pytest.raises(RecordError, match=rf"^{name} is not .*: Compressed file ended before"):
         list(Parts(name).read())
-
-
-def test_a_file_that_is_not_there_or_empty_says_so() -> None:
-    with pytest.raises(RecordError, match=r"^t.csv: no such file"):
-        Parts("t.csv")
-    Path("t.csv").write_text("a\n")
-    with pytest.raises(RecordError, match=r"^t.csv holds no records"):
-        Parts("t.csv")
 
 
 def test_a_file_is_known_by_its_place_size_and_time() -> None:

@@ -14,8 +14,8 @@ from barrage_mlflow.dataset.components.stacking import (
     lengths_in,
     stack_records,
 )
-from barrage_mlflow.dataset.records.columns import UnevenError, column_of_cells
-from barrage_mlflow.dataset.records.records import Records, UnevenRecordsError, join
+from barrage_mlflow.dataset.records.columns import UnevenError, column_of_cells, join
+from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.tables import no_such_column
 from barrage_mlflow.dataset.types import Array, DataRecord, Record, RecordMode, as_array
 from barrage_mlflow.errors import ComponentError, RecordError
@@ -179,10 +179,10 @@ def _cell(value: Any, key: str) -> Array:
     """A value as the array that it would be in the batch form."""
     if not isinstance(value, (list, tuple)):
         return as_array(value)
-    try:
-        array: Array = column_of_cells([value]).array(None)[0]
-    except UnevenError as uneven:
-        raise UnevenRecordsError(f"column '{key}' {uneven.message}") from None
+    column = column_of_cells([value])
+    if column.uneven:
+        raise UnevenError(f"column '{key}' {column.uneven[1]}")
+    array: Array = column.array(None)[0]
     return array
 
 

@@ -25,7 +25,8 @@ from barrage_mlflow.dataset.components.stacking import (
     stack_records,
 )
 from barrage_mlflow.dataset.components.transformer import RecordTransformer
-from barrage_mlflow.dataset.records.records import Records, UnevenRecordsError
+from barrage_mlflow.dataset.records.columns import UnevenError
+from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Array, DataRecord, cut
 from barrage_mlflow.errors import ComponentError
 
@@ -124,7 +125,7 @@ class Pipeline:
             with placed(records, "load", name):
                 loaded = _at_once(call, records, lambda at: records[at : at + 1], size)
                 return check_batch(loaded, size, f"{name}.load_batch", self._lengths)
-        except UnevenRecordsError:
+        except UnevenError:
             # Lists of differing length make no batch, but a transformer that works by the
             # record may yet even them out (pad, cut, pool).
             if self._transforms_batches:
@@ -187,7 +188,7 @@ def _at_once(
     """What a batch form makes; if it fails, the first record that also fails alone is found."""
     try:
         return call(batch)
-    except UnevenRecordsError:  # its message names the record
+    except UnevenError:  # its message names the record
         raise
     except Exception as error:
         if not hasattr(error, "barrage_index"):

@@ -133,3 +133,33 @@ def _columns_shown(record: Record, error: BaseException) -> list[str]:
         if (isinstance(cell, str) and cell and repr(cell) in text)
         or (shows_missing and is_missing(cell))
     ]
+
+
+def find_word(records: Records, index: int, column: str) -> tuple[str, Any]:
+    """The record to blame for a cell that should be a number: its place, and the cell.
+
+    One word makes the whole column of a CSV file text, its numbers included. So where a cell
+    is a number in letters, the first cell of the whole set that is none is to blame.
+
+    Example:
+        >>> from barrage_mlflow.dataset import Records
+        >>> find_word(Records.read([{"a": "1"}, {"a": "many"}])[:1], 0, "a")
+        ('record 1', 'many')
+    """
+    cell = records[index : index + 1].values(column)[0]
+    if _spells_number(cell):
+        for piece in records.whole().pieces(columns=[column]):
+            for row, other in enumerate(piece.values(column)):
+                if isinstance(other, str) and not _spells_number(other):
+                    return piece.place(row), other
+    return records.place(index), cell
+
+
+def _spells_number(cell: Any) -> bool:
+    if not isinstance(cell, str):
+        return False
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

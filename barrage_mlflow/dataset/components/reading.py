@@ -10,7 +10,7 @@ import numpy as np
 
 from barrage_mlflow.dataset.components.loader import RecordLoader
 from barrage_mlflow.dataset.components.places import component_name, set_record
-from barrage_mlflow.dataset.records.column_specs import ColumnSpec
+from barrage_mlflow.dataset.records.column_specs import ColumnSpec, look_at_columns
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Record
 
@@ -109,12 +109,11 @@ def describe_columns(loader: RecordLoader, records: Records) -> list[ColumnSpec]
         >>> describe_columns(loader, Records.read([{"a": 1, "b": 0}]))
         [ColumnSpec(name='a', type='integer', required=True)]
     """
-    scanned = records.scan().columns
+    read = columns_read(loader, records[:SAMPLE])
     specs = []
-    for name, demanded in columns_read(loader, records[:SAMPLE]).items():
-        column = scanned[name]
-        optional = column.missing or (not demanded and _loads_without(loader, records[0], name))
-        specs.append(ColumnSpec(name, column.type, required=not optional))
+    for name, (kind, is_lacking) in look_at_columns(records, list(read)).items():
+        optional = is_lacking or (not read[name] and _loads_without(loader, records[0], name))
+        specs.append(ColumnSpec(name, kind, required=not optional))
     return specs
 
 

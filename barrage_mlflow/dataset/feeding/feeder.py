@@ -17,6 +17,7 @@ from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.order import Window
 from barrage_mlflow.dataset.feeding.workers import Workers
 from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.records.row_groups import read_row_groups
 from barrage_mlflow.dataset.types import DataRecord, pick
 from barrage_mlflow.errors import RecordError
 
@@ -97,8 +98,8 @@ class BlockMaker:
             return self.records
         if self._read is None or self._read[0] != window.groups:
             self._read = None  # not two at once
-            parts = [(group, 0, draws) for group, draws in window.groups]
-            read = self.records.window(parts, self.sample_count, self.columns)
+            groups = [group for group, _ in window.groups]
+            read = read_row_groups(self.records, groups, self.sample_count, self.columns)
             self._read = (window.groups, read)
         return self._read[1]
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from barrage_mlflow.dataset.components.places import find_word
 from barrage_mlflow.dataset.records.columns import is_missing
-from barrage_mlflow.dataset.records.records import Records, find_word
+from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.records.row_groups import row_groups
 from barrage_mlflow.errors import RecordError
 
 _MOST_DRAWS = 2**32
@@ -44,7 +46,7 @@ def group_draws(records: Records, key: str | None) -> list[int]:
         key: the column of the sample counts; None where each is drawn once.
 
     Returns:
-        For each of ``records.row_groups``.
+        For each of ``row_groups(records)``.
 
     Raises:
         RecordError: the counts are not usable; see :func:`sample_counts`.
@@ -58,7 +60,7 @@ def group_draws(records: Records, key: str | None) -> list[int]:
         ...     group_draws(Records.read(f"{folder}/train.parquet"), "n")
         [2, 1]
     """
-    sizes = records.row_groups or []
+    sizes = row_groups(records) or []
     if key is None:
         return sizes
     ends = np.cumsum(sizes)

@@ -20,6 +20,7 @@ from barrage_mlflow.dataset.records.columns import (
     Column,
     NestedColumn,
     PlainColumn,
+    Uneven,
     column_of_cells,
     column_of_series,
     objects,
@@ -38,13 +39,13 @@ class Kind:
         dtype: of the cells, or of what is in the lists: int64, uint64, float64, bool or object.
         nested: whether the cells are lists.
         shape: of each list, where they have one.
-        uneven: in what the lists differ, as the arguments of an :class:`UnevenError`.
+        uneven: in what the lists differ, and in which row first.
     """
 
     dtype: str
     nested: bool = False
     shape: tuple[int, ...] = ()
-    uneven: tuple[int, str] | None = None
+    uneven: Uneven | None = None
 
 
 def find_kind(files: ParquetFiles, name: str) -> Kind:
@@ -67,7 +68,7 @@ def find_kind(files: ParquetFiles, name: str) -> Kind:
     numeric = (pt.is_integer, pt.is_floating, pt.is_boolean, pt.is_decimal)
     if not any(is_it(kind) for is_it in numeric):
         return Kind("object")
-    missing, records = files.nulls(name) or _count_nulls(files, name)
+    missing, records = files.nulls(name)
     if missing == records and (kind != stored or pt.is_decimal(kind)):
         return Kind("object")  # pandas hands them over one by one: nothing tells what is missing
     if pt.is_boolean(kind):
@@ -111,8 +112,6 @@ def _objects(array: pa.ChunkedArray) -> PlainColumn:
     if array.null_count == len(array):
         return PlainColumn(np.full(len(array), None, dtype=object))
     kind = array.type
-    if pt.is_dictionary(kind):
-        return PlainColumn(np.concatenate([_of_dictionary(chunk) for chunk in array.chunks]))
     if pt.is_boolean(kind) or pt.is_string(kind) or pt.is_large_string(kind):
         return PlainColumn(array.to_numpy().astype(object, copy=False))
     # As pandas has them, but for the integers in a struct, which it turns into floats where one
@@ -124,22 +123,7 @@ def _objects(array: pa.ChunkedArray) -> PlainColumn:
     return PlainColumn(objects(column.values()), held=True)
 
 
-def _of_dictionary(chunk: pa.DictionaryArray) -> Array:
-    """Cells that stand in a dictionary; equal ones are one object."""
-    values = _objects(pa.chunked_array([chunk.dictionary])).cells
-    indices = chunk.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
-    cells: Array = np.append(values, [None])[indices]
-    return cells
-
-
-def _count_nulls(files: ParquetFiles, name: str) -> tuple[int, int]:
-    return sum(batch.column(0).null_count for batch in files.batches([name])), len(files)
-
-
 def _is_huge(files: ParquetFiles, name: str) -> bool:
     """Whether a column of unsigned integers holds some that int64 does not."""
-    largest = files.maximum(name)
-    if largest is None:
-        batches = files.batches([name])
-        largest = max(pc.max(batch.column(0)).as_py() for batch in batches if len(batch))
-    return int(largest) > _INT64_MAX
+    batches = files.batches([name])
+    return any(pc.max(batch.column(0)).as_py() > _INT64_MAX for batch in batches if len(batch))

@@ -11,7 +11,7 @@ import pyarrow.types as pt
 
 from barrage_mlflow.dataset.records.columns import (
     NestedColumn,
-    UnevenError,
+    Uneven,
     first_uneven,
     stack,
     unnested,
@@ -43,7 +43,7 @@ class ListShapes:
 
     def __init__(self) -> None:
         self.shape: tuple[int, ...] | None = None
-        self.uneven: tuple[int, str] | None = None
+        self.uneven: Uneven | None = None
         self._gap: int | None = None
         self._kinds: set[str] = set()
         self._kinds_of_none: set[str] = set()
@@ -72,18 +72,18 @@ class ListShapes:
         return "float64" if "f" in kinds else "int64"
 
     def _compare(self, array: pa.ChunkedArray) -> None:
-        fault: UnevenError | None = None
+        fault: Uneven | None = None
         if array.null_count == len(array):
             self._gap = self._row if self._gap is None else self._gap
             if self.shape is not None:
                 fault = first_uneven([None])
         elif self._gap is not None:
-            self.uneven = (self._gap, first_uneven([None]).message)
+            self.uneven = (self._gap, first_uneven([None])[1])
         else:
-            found: Array | UnevenError | None = _stack_chunks(array)
+            found: Array | Uneven | None = _stack_chunks(array)
             cells = [] if found is not None else unnested(_cells(array))
             found = stack(cells) if found is None else found
-            if isinstance(found, UnevenError):
+            if isinstance(found, tuple):
                 fault = first_uneven(cells, self.shape)
             elif self.shape not in (None, found.shape[1:]):
                 fault = first_uneven(list(found[:1]), self.shape)
@@ -91,12 +91,10 @@ class ListShapes:
                 self.shape = found.shape[1:]
                 (self._kinds if found.size else self._kinds_of_none).add(found.dtype.kind)
         if fault is not None:
-            self.uneven = (self._row + fault.row, fault.message)
+            self.uneven = (self._row + fault[0], fault[1])
 
 
-def column_of_lists(
-    array: pa.ChunkedArray, dtype: str, uneven: tuple[int, str] | None
-) -> NestedColumn:
+def column_of_lists(array: pa.ChunkedArray, dtype: str, uneven: Uneven | None) -> NestedColumn:
     """A part of a column of lists.
 
     Args:
@@ -110,14 +108,14 @@ def column_of_lists(
     """
     if dtype == "float64":
         array = array.cast(_with_floats(array.type), safe=False)
-    stacked = None if uneven else _stack_chunks(array)
+    if uneven:
+        return NestedColumn(_cells(array), uneven)
+    stacked = _stack_chunks(array)
     if stacked is not None:
         return NestedColumn(None, _typed(stacked, dtype))
     cells = _cells(array)
-    if uneven:
-        return NestedColumn(cells, UnevenError(*uneven))
     found = stack(cells)
-    return NestedColumn(cells, found if isinstance(found, UnevenError) else _typed(found, dtype))
+    return NestedColumn(cells, found if isinstance(found, tuple) else _typed(found, dtype))
 
 
 def _typed(stacked: Array, dtype: str) -> Array:

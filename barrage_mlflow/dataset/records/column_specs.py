@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from barrage_mlflow.dataset.records.tables import no_such_column
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
 
+_Wrong: TypeAlias = Callable[[int], Exception]
+"""Makes the error for the cell of a row."""
+_Conversion: TypeAlias = Callable[[Array, _Wrong], Array]
 _TOO_LARGE = 2.0**63
 """The least double that is beyond int64."""
 
@@ -59,6 +63,50 @@ def text_columns(specs: Sequence[ColumnSpec]) -> list[str]:
     return [spec.name for spec in specs if spec.type == "string"]
 
 
+def look_at_columns(records: Records, names: Sequence[str]) -> dict[str, tuple[str, bool]]:
+    """Of what type columns are, as in :class:`ColumnSpec`, and whether a record lacks a value.
+
+    Args:
+        records: they are read once, piece by piece.
+        names: the columns.
+
+    Raises:
+        RecordError: a file is damaged.
+
+    Example:
+        >>> look_at_columns(Records.read([{"a": 1, "s": "x"}, {"a": 2, "s": None}]), ["a", "s"])
+        {'a': ('integer', False), 's': ('string', True)}
+    """
+    types: dict[str, set[str]] = {name: set() for name in names}
+    lacking = set()
+    for piece in records.pieces(columns=names):
+        for name in names:
+            found, lacks = _look_at(piece[name])
+            types[name] |= found
+            if lacks:
+                lacking.add(name)
+    return {name: (_one_type(types[name]), name in lacking) for name in names}
+
+
+def _look_at(column: Array) -> tuple[set[str], bool]:
+    """The types of a column's values, and whether one is missing."""
+    if column.ndim > 1:
+        return {"other"}, False  # a record that holds a list lacks none
+    if column.dtype != object:
+        return {_TYPES[column.dtype.kind]}, bool(np.isnan(column).any())
+    present = [cell for cell in column if cell is not None]
+    return set(map(_type_of, present)), len(present) < len(column)
+
+
+def _type_of(cell: Any) -> str:
+    return "string" if isinstance(cell, str) else "binary" if isinstance(cell, bytes) else "other"
+
+
+def _one_type(types: set[str]) -> str:
+    # A column in which nothing is present is taken for one of strings.
+    return "other" if len(types) > 1 else next(iter(types), "string")
+
+
 def as_specified(records: Records, specs: Sequence[ColumnSpec]) -> Records:
     """The records with each column in its type, and a missing one that is not required added.
 
@@ -81,55 +129,43 @@ def as_specified(records: Records, specs: Sequence[ColumnSpec]) -> Records:
     changed: dict[str, Array] = {}
     for spec in specs:
         convert = _CONVERSIONS.get(spec.type, _unchanged)
-        if spec.name in records.columns:
-            cells = records.cells(spec.name)
-            typed = _typed(cells, convert, records, spec)
-            if typed is not cells:
-                changed[spec.name] = typed
-        elif spec.required:
+        is_there = spec.name in records.columns
+        if spec.required and not is_there:
             raise RecordError(no_such_column(spec.name, records.columns, records.owner))
-        else:
-            changed[spec.name] = convert(np.full(len(records), None, object))
+        cells = records.cells(spec.name) if is_there else np.full(len(records), None, object)
+        typed = convert(cells, partial(_wrong_cell, records, spec, cells))
+        if typed is not cells or not is_there:
+            changed[spec.name] = typed
     return records.with_columns(changed) if changed else records
 
 
-class _WrongCellError(Exception):
-    """A cell is not of its column's type."""
-
-    def __init__(self, row: int) -> None:
-        super().__init__(row)
-        self.row = row
-
-
-def _typed(cells: Array, convert: _Conversion, records: Records, spec: ColumnSpec) -> Array:
-    try:
-        return convert(cells)
-    except _WrongCellError as wrong:
-        raise RecordError(
-            f"{records.place(wrong.row)}, column '{spec.name}': expected {_MEANINGS[spec.type]}, "
-            f"got {shown(native(cells[wrong.row]))}"
-        ) from None
+def _wrong_cell(records: Records, spec: ColumnSpec, cells: Array, row: int) -> RecordError:
+    """The error for a cell that is not of its column's type."""
+    return RecordError(
+        f"{records.place(row)}, column '{spec.name}': expected {_MEANINGS[spec.type]}, "
+        f"got {shown(native(cells[row]))}"
+    )
 
 
-def _unchanged(cells: Array) -> Array:
+def _unchanged(cells: Array, wrong: _Wrong) -> Array:
     return cells
 
 
-def _doubles(cells: Array) -> Array:
+def _doubles(cells: Array, wrong: _Wrong) -> Array:
     if cells.dtype.kind == "f":
         return cells
     if cells.dtype.kind in "iub":
         return cells.astype(np.float64)
-    return np.array([_number(cell, row) for row, cell in enumerate(cells)], np.float64)
+    return np.array([_number(cell, row, wrong) for row, cell in enumerate(cells)], np.float64)
 
 
-def _integers(cells: Array) -> Array:
+def _integers(cells: Array, wrong: _Wrong) -> Array:
     """Whole numbers; those that are not, or are missing, leave all of them float64."""
     if cells.dtype.kind == "i":
         return cells
     if cells.dtype.kind == "b":
         return cells.astype(np.int64)
-    numbers = _doubles(cells)
+    numbers = _doubles(cells, wrong)
     with np.errstate(invalid="ignore"):
         whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < _TOO_LARGE)
     if not whole.all():
@@ -140,57 +176,57 @@ def _integers(cells: Array) -> Array:
     return np.array([cell if isinstance(cell, int) else int(float(cell)) for cell in cells])
 
 
-def _booleans(cells: Array) -> Array:
+def _booleans(cells: Array, wrong: _Wrong) -> Array:
     if cells.dtype.kind == "b":
         return cells
-    truths = [_truth(cell, row) for row, cell in enumerate(cells.tolist())]
+    truths = [_truth(cell, row, wrong) for row, cell in enumerate(cells.tolist())]
     return objects(truths) if None in truths else np.array(truths, np.bool_)
 
 
-def _strings(cells: Array) -> Array:
+def _strings(cells: Array, wrong: _Wrong) -> Array:
     gone = [is_missing(cell) for cell in cells]
     for row, cell in enumerate(cells):
         if not gone[row] and not isinstance(cell, str):
-            raise _WrongCellError(row)
+            raise wrong(row)
     if not any(gone):
         return cells
     return objects([None if missing else cell for missing, cell in zip(gone, cells, strict=True)])
 
 
-def _binaries(cells: Array) -> Array:
-    return objects([_bytes(cell, row) for row, cell in enumerate(cells)])
+def _binaries(cells: Array, wrong: _Wrong) -> Array:
+    return objects([_bytes(cell, row, wrong) for row, cell in enumerate(cells)])
 
 
-def _bytes(cell: Any, row: int) -> bytes | None:
+def _bytes(cell: Any, row: int, wrong: _Wrong) -> bytes | None:
     if is_missing(cell) or isinstance(cell, bytes):
         return None if is_missing(cell) else cell
     if isinstance(cell, str):
         with suppress(ValueError):
             return base64.b64decode(cell, validate=True)
-    raise _WrongCellError(row)
+    raise wrong(row)
 
 
-def _number(cell: Any, row: int) -> float:
+def _number(cell: Any, row: int, wrong: _Wrong) -> float:
     if is_missing(cell):
         return math.nan
     if isinstance(cell, (bool, int, float, str, np.number, np.bool_, Decimal)):
         with suppress(ValueError, OverflowError):
             return float(cell)
-    raise _WrongCellError(row)
+    raise wrong(row)
 
 
-def _truth(cell: Any, row: int) -> bool | None:
+def _truth(cell: Any, row: int, wrong: _Wrong) -> bool | None:
     if is_missing(cell):
         return None
     if isinstance(cell, str) and cell.lower() in _TRUTHS:
         return _TRUTHS[cell.lower()]
     if isinstance(cell, (bool, int, float)) and cell in (0, 1):
         return bool(cell)
-    raise _WrongCellError(row)
+    raise wrong(row)
 
 
+_TYPES = {"i": "integer", "u": "integer", "f": "double", "b": "boolean"}
 _TRUTHS = {"true": True, "false": False}
-_Conversion = Callable[[Array], Array]
 _CONVERSIONS: dict[str, _Conversion] = {
     "double": _doubles,
     "integer": _integers,

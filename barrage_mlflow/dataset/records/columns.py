@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from barrage_mlflow.dataset.types import Array
+from barrage_mlflow.errors import RecordError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,18 +33,12 @@ Rows: TypeAlias = "Array | slice"
 """Positions ``(rows,) int64``, or a consecutive part from ``start`` to ``stop``."""
 
 
-class UnevenError(Exception):
-    """The cells of a nested column differ in shape, so that they make no array.
+Uneven: TypeAlias = tuple[int, str]
+"""The first row of the whole set whose lists differ from those before it, and how they do."""
 
-    Attributes:
-        row: the first row of the whole set that differs.
-        message: how it differs.
-    """
 
-    def __init__(self, row: int, message: str) -> None:
-        super().__init__(row, message)
-        self.row = row
-        self.message = message
+class UnevenError(RecordError):
+    """The lists of a column differ in shape, so that they make no array."""
 
 
 def is_missing(value: Any) -> bool:
@@ -109,6 +104,8 @@ class PlainColumn:
         wide: the dtype that numbers are handed out in; None for all else.
     """
 
+    uneven: Uneven | None = None
+
     def __init__(self, cells: Array, held: bool = False, huge: bool | None = None) -> None:
         if huge is None:
             huge = cells.dtype == np.uint64 and bool(len(cells)) and cells.max() > _INT64_MAX
@@ -146,17 +143,29 @@ class NestedColumn:
 
     held = True
 
-    def __init__(self, cells: list[Any] | None, stacked: Array | UnevenError | None = None) -> None:
+    def __init__(self, cells: list[Any] | None, stacked: Array | Uneven | None = None) -> None:
         self._cells = cells
-        self._stacked = stacked
+        self._known = stacked
+
+    @property
+    def _stacked(self) -> Array | Uneven:
+        if self._known is None:
+            self._known = stack(self._cells or [])
+        return self._known
+
+    @property
+    def uneven(self) -> Uneven | None:
+        """In what the cells of the whole column differ in shape; None where they do not."""
+        return self._stacked if isinstance(self._stacked, tuple) else None
 
     def array(self, rows: Rows | None) -> Array:
-        """A new array ``(rows, ...)`` of the cells: int64, float64, bool or object.
+        """A new array ``(rows, ...)`` of the cells, which are not uneven.
 
-        Raises:
-            UnevenError: the cells of the whole column differ in shape.
+        It is int64, float64, bool or object.
         """
-        cells = _chosen(self._array(), rows)
+        stacked = self._stacked
+        assert not isinstance(stacked, tuple)
+        cells = _chosen(stacked, rows)
         wide = _WIDE.get(cells.dtype.kind)
         if wide is not None and cells.dtype != wide:
             return cells.astype(wide)
@@ -164,31 +173,17 @@ class NestedColumn:
 
     def part(self, rows: Rows) -> NestedColumn:
         """The column of some of the rows, handed out as the whole is."""
-        stacked: Array | UnevenError
-        try:
-            stacked = _chosen(self._array(), rows)
-        except UnevenError as uneven:
-            stacked = uneven
-        cells = self._cells
-        if isinstance(rows, slice):
-            cells = cells and cells[rows]
-        else:
-            cells = cells and [cells[row] for row in rows]
-        return NestedColumn(cells, stacked)
+        stacked, cells = self._stacked, self._cells
+        if cells is not None:
+            cells = cells[rows] if isinstance(rows, slice) else [cells[row] for row in rows]
+        return NestedColumn(cells, stacked if isinstance(stacked, tuple) else stacked[rows])
 
     def values(self) -> list[Any]:
         """The cells as nested Python lists."""
         if self._cells is None:
-            values: list[Any] = self._array().tolist()
+            values: list[Any] = self.array(None).tolist()
             return values
         return [native(cell) for cell in self._cells]
-
-    def _array(self) -> Array:
-        if self._stacked is None:
-            self._stacked = stack(self._cells or [])
-        if isinstance(self._stacked, UnevenError):
-            raise self._stacked
-        return self._stacked
 
 
 Column: TypeAlias = PlainColumn | NestedColumn
@@ -205,6 +200,25 @@ def objects(cells: list[Any]) -> Array:
     for row, cell in enumerate(cells):
         array[row] = cell
     return array
+
+
+def join(arrays: list[Array]) -> Array:
+    """Arrays of one shape side by side on a new last axis: ``(..., len(arrays))``.
+
+    Raises:
+        RecordError: their shapes differ.
+
+    Example:
+        >>> join([np.array([1, 2]), np.array([0.5, 1.5])]).tolist()
+        [[1.0, 0.5], [2.0, 1.5]]
+    """
+    shapes = {array.shape for array in arrays}
+    if len(shapes) > 1:
+        raise RecordError(
+            "columns of differing shapes cannot stand in one list of keys: "
+            + ", ".join(map(str, sorted(shapes)))
+        )
+    return np.stack(arrays, axis=-1)
 
 
 def column_of_cells(cells: list[Any]) -> Column:
@@ -255,7 +269,7 @@ def _numbers(cells: list[Any], whole: bool) -> Array | None:
         return None
 
 
-def stack(cells: list[Any]) -> Array | UnevenError:
+def stack(cells: list[Any]) -> Array | Uneven:
     """Lists as one array ``(cells, ...)``, or in what they are uneven."""
     cells = unnested(cells)
     try:
@@ -277,17 +291,17 @@ def unnested(cells: list[Any]) -> list[Any]:
     return cells
 
 
-def first_uneven(cells: list[Any], first: tuple[int, ...] | None = None) -> UnevenError:
+def first_uneven(cells: list[Any], first: tuple[int, ...] | None = None) -> Uneven:
     """The first cell whose shape is not ``first``, or else that of the cells before it."""
     for row, cell in enumerate(cells):
         if cell is None:
-            return UnevenError(row, "holds no list, where other records hold one")
+            return (row, "holds no list, where other records hold one")
         try:
             shape = np.shape(cell)
         except ValueError:
-            return UnevenError(row, "holds lists of differing lengths within one record")
+            return (row, "holds lists of differing lengths within one record")
         if first is not None and shape != first:
-            return UnevenError(row, f"has shape {shape}, where the records before it have {first}")
+            return (row, f"has shape {shape}, where the records before it have {first}")
         first = shape
     raise AssertionError("cells of one shape make an array")  # pragma: no cover
 

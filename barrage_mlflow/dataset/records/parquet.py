@@ -6,7 +6,6 @@ large it is. It is imported where a Parquet file is met, since pyarrow takes lon
 
 from __future__ import annotations
 
-import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -20,7 +19,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 from barrage_mlflow.dataset.records.tables import PIECE
-from barrage_mlflow.dataset.records.unreadable import broken
+from barrage_mlflow.dataset.records.unreadable import UNREADABLE, reading
 from barrage_mlflow.errors import RecordError
 
 _BUFFER = 1 << 16
@@ -29,7 +28,7 @@ _REMOTE_BUFFER = 1 << 20
 """The same where each read is a request."""
 _BATCH_BYTES = 1 << 26
 """About what a batch holds where its records are large, as images are."""
-_FAULTS = (pa.ArrowException, OSError, EOFError, zlib.error, ValueError)
+_FAULTS = (pa.ArrowException, *UNREADABLE)
 
 
 class _File:
@@ -88,15 +87,6 @@ class _File:
                 return None
             total += statistics.null_count
         return total
-
-    def maximum(self, name: str) -> Any:
-        """The largest value of a column; None where the footer does not say."""
-        largest = None
-        for statistics in self._statistics(name):
-            if statistics is None or not statistics.has_min_max:
-                return None
-            largest = statistics.max if largest is None else max(largest, statistics.max)
-        return largest
 
     def _statistics(self, name: str) -> Iterator[pq.Statistics | None]:
         # A path that stands twice is a column "a.b" beside a field b of a struct a.
@@ -159,21 +149,17 @@ class ParquetFiles:
         is_folder = files.isdir(path)
         # Keys in the names of folders are columns, as pandas has it.
         keys = ds.HivePartitioning.discover(infer_dictionary=True) if is_folder else None
-        try:
+        with reading(source, "Parquet", _FAULTS):
             found = ds.dataset(path, filesystem=files, format="parquet", partitioning=keys)
             self.schema = _plain(found.schema)
             self.columns = _columns(self.schema)
-        except _FAULTS as error:
-            raise broken(source, "Parquet", error) from error
         is_local = isinstance(found.filesystem, pyarrow.fs.LocalFileSystem)
         self._files: list[_File] = []
         held = 0
         for fragment in found.get_fragments():
             shown = source.rstrip("/") + fragment.path.removeprefix(path.rstrip("/"))
-            try:
+            with reading(shown, "Parquet", _FAULTS):
                 file = _File(fragment, shown, _BUFFER if is_local else _REMOTE_BUFFER)
-            except _FAULTS as error:
-                raise broken(shown, "Parquet", error) from error
             self._files.append(file)
             held += len(file)
             if limit is not None and held > limit:
@@ -196,20 +182,17 @@ class ParquetFiles:
                 break
         return groups
 
-    def nulls(self, name: str) -> tuple[int, int] | None:
+    def nulls(self, name: str) -> tuple[int, int]:
         """How many values of a column are missing and how many records there are.
 
-        Both are counted over the whole of the files that were opened. None where a footer does
-        not say.
+        Both are counted over the whole of the files that were opened; where a footer does not
+        say, over the records that are read for it.
         """
         counts = [file.nulls(name) for file in self._files]
         known = [count for count in counts if count is not None]
-        return (sum(known), sum(map(len, self._files))) if len(known) == len(counts) else None
-
-    def maximum(self, name: str) -> Any:
-        """The largest value of a column without gaps; None where a footer does not say."""
-        values = [file.maximum(name) for file in self._files if len(file)]
-        return None if any(value is None for value in values) else max(values, default=None)
+        if len(known) == len(counts):
+            return sum(known), sum(map(len, self._files))
+        return sum(batch.column(0).null_count for batch in self.batches([name])), len(self)
 
     def batch_size(self, columns: Sequence[str]) -> int:
         """How many records to read at once: a piece, or as many as make 64 MB."""
@@ -231,14 +214,12 @@ class ParquetFiles:
                 first -= len(file)
                 continue
             missing = len(file) - first
-            try:
+            with reading(file.shown, "Parquet", _FAULTS):
                 for batch in file.batches(names, first, size):
                     yield self._conform(batch.slice(0, left), file, names)
                     left, missing = left - len(batch), missing - len(batch)
                     if left <= 0:
                         return
-            except _FAULTS as error:
-                raise broken(file.shown, "Parquet", error) from error
             if missing:
                 raise RecordError(f"{file.shown} is damaged: it lacks {missing} of its records")
             first = 0
@@ -268,13 +249,14 @@ class Reader:
     """
 
     def __init__(self, files: ParquetFiles, columns: Sequence[str], first: int) -> None:
+        self._columns = list(columns)
         self._batches = files.batches(columns, first)
         self._held: deque[pa.RecordBatch] = deque()
         self._first = self._end = first
 
-    def reaches(self, first: int) -> bool:
-        """Whether a part that starts at ``first`` can be read without going back or far on."""
-        return self._first <= first <= self._end
+    def reaches(self, columns: Sequence[str], first: int) -> bool:
+        """Whether these columns can be read from ``first`` on without going back or far on."""
+        return list(columns) == self._columns and self._first <= first <= self._end
 
     def read(self, first: int, last: int) -> pa.Table:
         """The records from ``first`` to before ``last``."""

@@ -12,12 +12,8 @@ import pyarrow as pa
 from barrage_mlflow.dataset.records.arrow import Kind, column_of_arrow, find_kind
 from barrage_mlflow.dataset.records.columns import Column, Rows
 from barrage_mlflow.dataset.records.parquet import ParquetFiles, Reader
-from barrage_mlflow.dataset.records.tables import PIECE, Table, choose
-from barrage_mlflow.dataset.types import Array
+from barrage_mlflow.dataset.records.tables import PIECE, Range, Table, choose
 from barrage_mlflow.errors import RecordError
-
-Range = tuple[int, int]
-"""The records from the first number to before the second."""
 
 
 class ParquetTable(Table):
@@ -32,9 +28,8 @@ class ParquetTable(Table):
         self.files = files
         self._kinds = {} if kinds is None else kinds
         # Stays open for a part that follows the last one, and holds what its row group needs.
-        self._reader: tuple[tuple[str, ...], Reader] | None = None
+        self._reader: Reader | None = None
         self._lock = threading.Lock()
-        self._counts: tuple[str, Range, Array] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _opened, (self.files.source, self.files.limit, self.length, self._kinds)
@@ -52,20 +47,18 @@ class ParquetTable(Table):
 
     def read(self, names: Sequence[str], ranges: Sequence[Range]) -> pa.Table:
         """Columns of some parts, one after the other."""
-        key = tuple(names)
         tables = [self.files.schema.empty_table().select(names)]
-        for first, last in [ends for ends in ranges if ends[0] < ends[1]]:
-            # Taken out while in use: another thread then reads with one of its own.
-            reader = self._take_reader(key)
-            if reader is not None and not reader.reaches(first):
-                reader.close()
-                reader = None
-            if reader is None:
-                reader = Reader(self.files, key, first)
-            tables.append(reader.read(first, last))
-            with self._lock:
-                self._reader = (key, reader)
-        return pa.concat_tables(tables[1:] or tables)
+        with self._lock:
+            for first, last in [ends for ends in ranges if ends[0] < ends[1]]:
+                # Only one that has not failed is kept.
+                reader, self._reader = self._reader, None
+                if reader is not None and not reader.reaches(names, first):
+                    reader.close()
+                    reader = None
+                reader = reader or Reader(self.files, names, first)
+                tables.append(reader.read(first, last))
+                self._reader = reader
+        return pa.concat_tables(tables)
 
     def pieces(
         self, rows: Rows, length: int, size: int, names: Sequence[str]
@@ -77,7 +70,6 @@ class ParquetTable(Table):
         at_once = self.files.batch_size(names)
         size = min(size, at_once) if at_once < PIECE else size
         missing = [name for name in names if name not in self._columns]
-        self._take_reader(())
         reader = Reader(self.files, missing, rows.start)
         try:
             for first in range(rows.start, rows.stop, size):
@@ -90,19 +82,10 @@ class ParquetTable(Table):
         finally:
             reader.close()
 
-    def _take_reader(self, columns: tuple[str, ...]) -> Reader | None:
-        """The reader that stayed open, if it is of these columns; another is closed."""
-        with self._lock:
-            kept, self._reader = self._reader, None
-        if kept is None or kept[0] == columns:
-            return kept and kept[1]
-        kept[1].close()
-        return None
-
-    def part(self, rows: slice) -> tuple[Table, Rows]:
+    def part(self, rows: Rows) -> tuple[Table, Rows]:
         """A part small enough to be read for itself is, when a column of it is asked for."""
-        if rows.stop - rows.start < min(PIECE + 1, self.length):
-            part = PartTable(self, [(rows.start, rows.stop)])
+        if isinstance(rows, slice) and rows.stop - rows.start < min(PIECE + 1, self.length):
+            part = self.select([(rows.start, rows.stop)])
             return part, slice(0, part.length)
         return self, rows
 
@@ -115,46 +98,9 @@ class ParquetTable(Table):
         ]
         return [(first, last) for first, last in clipped if first < last]
 
-    def counts_to(self, name: str, group: Range) -> Array:
-        """How often the records of a row group are drawn, added up: ``(records + 1,) int64``.
-
-        The last group's are kept: windows follow each other.
-        """
-        known = self._counts
-        if known is None or known[:2] != (name, group):
-            counts = column_of_arrow(self.read([name], [group])[name], self.kind(name)).array(None)
-            known = (name, group, np.append(0, np.cumsum(counts.astype(np.int64))))
-            self._counts = known
-        return known[2]
-
-    def window(
-        self,
-        rows: slice,
-        parts: Sequence[tuple[int, int, int]],
-        counts: str | None,
-        names: Sequence[str],
-    ) -> tuple[Table, Rows]:
-        """The records of some draws; see :meth:`Records.window`."""
-        groups, ranges, drawn = self.groups(rows), [], []
-        for group, first, last in parts:
-            start, stop = groups[group]
-            if counts is None:
-                _check_part(group, first, last, stop - start)
-                start, stop = start + first, start + last
-            else:
-                draws = self.counts_to(counts, (start, stop))
-                _check_part(group, first, last, int(draws[-1]))
-                stop = start + int(np.searchsorted(draws, last, side="left"))
-                skipped = int(np.searchsorted(draws, first, side="right")) - 1
-                within = np.clip(draws[skipped : stop - start + 1], first, last)
-                drawn.append(np.diff(within))
-                start += skipped
-            ranges.append((start, stop))
-        part = PartTable(self, ranges)
-        part.need([*names, *([counts] if counts else [])])
-        if counts is None:
-            return part, slice(0, part.length)
-        return part, np.repeat(np.arange(part.length), np.concatenate(drawn))
+    def select(self, ranges: Sequence[Range]) -> PartTable:
+        """Some parts, one after the other; each column is read when it is asked for."""
+        return PartTable(self, ranges)
 
     def _convert(self, name: str) -> Column:
         kind = self.kind(name)
@@ -175,7 +121,7 @@ class PartTable(Table):
     """
 
     def __init__(
-        self, whole: ParquetTable, ranges: list[Range], read: pa.Table | None = None
+        self, whole: ParquetTable, ranges: Sequence[Range], read: pa.Table | None = None
     ) -> None:
         length = sum(last - first for first, last in ranges)
         super().__init__(whole.columns, length)
@@ -203,24 +149,19 @@ class PartTable(Table):
 
     def origin(self, rows: Rows) -> tuple[Table, Rows]:
         """The whole file, and where in it the rows stand."""
-        if len(self._ranges) == 1:
-            return self._whole, choose(slice(*self._ranges[0]), rows)
-        return self._whole, self._numbers()[rows]
+        return self._whole, choose(self._numbers(), rows)
 
-    def _numbers(self) -> Array:
+    def _numbers(self) -> Rows:
+        if len(self._ranges) == 1:
+            return slice(*self._ranges[0])
         return np.concatenate([np.arange(first, last) for first, last in self._ranges])
 
     def _convert(self, name: str) -> Column:
         kept = self._whole.kept(name)
         if kept is not None and name not in self._read:
-            return kept.part(slice(*self._ranges[0]) if len(self._ranges) == 1 else self._numbers())
+            return kept.part(self._numbers())
         self.need([name])
         return column_of_arrow(self._read.pop(name), self._whole.kind(name))
-
-
-def _check_part(group: int, first: int, last: int, draws: int) -> None:
-    if not 0 <= first < last <= draws:
-        raise IndexError(f"draws {first} to {last} of the {draws} of row group {group}")
 
 
 def _opened(source: str, limit: int | None, length: int, kinds: dict[str, Kind]) -> ParquetTable:

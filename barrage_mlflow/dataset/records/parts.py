@@ -17,18 +17,19 @@ from itertools import islice
 from typing import Any
 
 from barrage_mlflow.dataset.records.column_specs import ColumnSpec, text_columns
+from barrage_mlflow.dataset.records.digests import list_files
 from barrage_mlflow.dataset.records.readers import (
     csv_lines,
+    csv_rows,
     json_lines,
-    json_row,
     kind_of,
     open_file,
     read_file,
 )
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.records.sources import make_table
+from barrage_mlflow.dataset.records.sources import file_name, make_table
 from barrage_mlflow.dataset.records.tables import Table, no_such_column
-from barrage_mlflow.dataset.records.unreadable import UNREADABLE, broken
+from barrage_mlflow.dataset.records.unreadable import reading
 from barrage_mlflow.errors import RecordError
 
 PART = 1 << 14
@@ -94,7 +95,7 @@ class Parts:
 
     def __init__(self, source: str | os.PathLike[str], keep: Sequence[str] = ()) -> None:
         self.source = os.fspath(source)
-        self.name = self.source.rstrip("/").rpartition("/")[2]
+        self.name = file_name(self.source)
         self.keep = list(dict.fromkeys(keep))
         self._kind = kind_of(self.source)
         data: Any
@@ -121,11 +122,9 @@ class Parts:
             >>> told[0] == told[1]
             False
         """
-        import fsspec
-
-        files, path = fsspec.core.url_to_fs(self.source)
+        files, _, names = list_files(self.source)
         found = []
-        for name in sorted(files.find(path)) if files.isdir(path) else [path]:
+        for name in names:
             about = files.info(name)
             written = about.get("mtime") or files.ukey(name)
             found.append([files.unstrip_protocol(name), about.get("size"), written])
@@ -167,58 +166,49 @@ class Parts:
     def _csv_parts(self, specs: Sequence[ColumnSpec], batch: int, done: int) -> Iterator[Part]:
         import pandas as pd
 
-        # Types are judged over a whole part, not over chunks of it.
-        options: Any = {"index_col": False, "low_memory": False, "iterator": True}
-        # What pandas makes of a number or an ``NA`` does not tell the text of it.
-        as_text: Any = {"usecols": self.keep, "dtype": str, "na_filter": False, **options}
         types = dict.fromkeys(text_columns(specs), str)
+        # What pandas makes of a number or an ``NA`` does not tell the text of it.
+        as_text: Any = {"usecols": self.keep, "dtype": str, "na_filter": False}
         first = 0
-        try:
-            with ExitStack() as opened:
-                handle, file = open_file(self.source)
-                opened.enter_context(handle)
-                rows = opened.enter_context(pd.read_csv(handle, dtype=types, **options))
-                if self.keep:
-                    other = opened.enter_context(open_file(self.source)[0])
-                    texts = opened.enter_context(pd.read_csv(other, **as_text))
-                while True:
-                    size = _part_size(batch, first, handle.tell())
-                    try:
-                        frame = rows.get_chunk(size)
-                    except StopIteration:
-                        return
-                    kept = texts.get_chunk(size) if self.keep else pd.DataFrame()
-                    if first + len(frame) > done:
-                        lines = partial(csv_lines, self.source, first + len(frame), first)
-                        table = make_table(frame.reset_index(drop=True), self.name, lines)
-                        cells = {name: kept[name].tolist() for name in self.keep}
-                        yield self._part(table, first, cells, self._share(file.tell()))
-                    first += len(frame)
-        except UNREADABLE as error:
-            raise broken(self.source, "CSV", error) from error
+        with reading(self.source, "CSV"), ExitStack() as opened:
+            handle, file = open_file(self.source)
+            opened.enter_context(handle)
+            rows = opened.enter_context(csv_rows(handle, dtype=types))
+            if self.keep:
+                other = opened.enter_context(open_file(self.source)[0])
+                texts = opened.enter_context(csv_rows(other, **as_text))
+            while True:
+                size = _part_size(batch, first, handle.tell())
+                try:
+                    frame = rows.get_chunk(size)
+                except StopIteration:
+                    return
+                kept = texts.get_chunk(size) if self.keep else pd.DataFrame()
+                if first + len(frame) > done:
+                    lines = partial(csv_lines, self.source, first + len(frame), first)
+                    table = make_table(frame.reset_index(drop=True), self.name, lines)
+                    cells = {name: kept[name].tolist() for name in self.keep}
+                    yield self._part(table, first, cells, self._share(file.tell()))
+                first += len(frame)
 
     def _jsonl_parts(self, specs: Sequence[ColumnSpec], batch: int, done: int) -> Iterator[Part]:
         # A key that no record of a later part has is missing in all of them.
         missing = dict.fromkeys(spec.name for spec in specs)
-        first = length = 0
-        try:
-            handle, file = open_file(self.source)
-            with handle:
-                lines = json_lines(handle)
-                while part := list(islice(lines, _part_size(batch, first, length))):
-                    length += sum(len(text) for _, text in part)
-                    if first + len(part) > done:
-                        rows = [json_row(self.source, number, text) for number, text in part]
-                        kept = {key: [row.get(key) for row in rows] for key in self.keep}
-                        rows[0] = {**missing, **rows[0]} if first else rows[0]
-                        starts = [number for number, _ in part]
-                        table = make_table(rows, self.name, starts.copy)
-                        if not first:
-                            self._check_kept(table.columns)
-                        yield self._part(table, first, kept, self._share(file.tell()))
-                    first += len(part)
-        except UNREADABLE as error:
-            raise broken(self.source, "JSON Lines", error) from error
+        first = 0
+        handle, file = open_file(self.source)
+        with reading(self.source, "JSON Lines"), handle:
+            lines = json_lines(self.source, handle)
+            while part := list(islice(lines, _part_size(batch, first, handle.tell()))):
+                if first + len(part) > done:
+                    rows = [row for _, row in part]
+                    kept = {key: [row.get(key) for row in rows] for key in self.keep}
+                    rows[0] = {**missing, **rows[0]} if first else rows[0]
+                    starts = [number for number, _ in part]
+                    table = make_table(rows, self.name, starts.copy)
+                    if not first:
+                        self._check_kept(table.columns)
+                    yield self._part(table, first, kept, self._share(file.tell()))
+                first += len(part)
 
     def _json_parts(self, batch: int, done: int) -> Iterator[Part]:
         rows: list[dict[str, Any]] = self._data
@@ -263,9 +253,7 @@ class Parts:
 
     @cached_property
     def _bytes(self) -> int | None:
-        import fsspec
-
-        files, path = fsspec.core.url_to_fs(self.source)
+        files, path, _ = list_files(self.source)
         size: int | None = files.size(path)
         return size
 

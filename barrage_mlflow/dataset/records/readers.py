@@ -12,12 +12,13 @@ import json
 import warnings
 from collections.abc import Collection, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from barrage_mlflow.dataset.records.tables import Lines
-from barrage_mlflow.dataset.records.unreadable import UNREADABLE, WANTED, broken
+from barrage_mlflow.dataset.records.unreadable import UNREADABLE, WANTED, reading
 from barrage_mlflow.errors import RecordError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ Read: TypeAlias = "pd.DataFrame | list[dict[str, Any]] | ParquetFiles"
 
 def read_file(
     source: str, limit: int | None = None, text: Collection[str] = ()
-) -> tuple[Read, Lines, bool]:
+) -> tuple[Read, Lines | None, bool]:
     """The records of a file or Parquet folder, and how to find the line of each.
 
     Args:
@@ -47,7 +48,8 @@ def read_file(
         text: columns of a CSV file that are read as text, whatever they hold.
 
     Returns:
-        The records; the line of each; and whether the limit left some unread.
+        The records; the line of each, where the kind of file has lines; and whether the limit
+        left some unread.
 
     Raises:
         RecordError: the file is missing, empty, not of the kind that its name says, or holds
@@ -55,7 +57,7 @@ def read_file(
     """
     kind = kind_of(source)
     rows: Read
-    lines: Lines = _unknown_lines
+    lines: Lines | None = None
     more = False
     if kind == "csv":
         rows, more = _read_csv(source, limit, text)
@@ -73,10 +75,6 @@ def read_file(
     if not len(rows):
         raise RecordError(f"{source} holds no records; give a file with at least one record")
     return rows, lines, more
-
-
-def _unknown_lines() -> list[int] | None:
-    return None
 
 
 def kind_of(source: str) -> str:
@@ -133,17 +131,12 @@ def _empty(source: str, kind: str) -> RecordError:
 
 
 def _read_json(source: str) -> list[dict[str, Any]]:
-    try:
+    with reading(source, "JSON", (*UNREADABLE, RecursionError)):
         with _open(source) as handle:
             text = handle.read().decode("utf-8-sig")
-    except UNREADABLE as error:
-        raise broken(source, "JSON", error) from error
-    if not text.strip():
-        raise _empty(source, "JSON")
-    try:
+        if not text.strip():
+            raise _empty(source, "JSON")
         rows = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise broken(source, "JSON", error) from error
     if not isinstance(rows, list):
         raise RecordError(
             f"{source} holds {_json_name(rows)}; expected a list of objects, one for each record"
@@ -157,66 +150,51 @@ def _read_json(source: str) -> list[dict[str, Any]]:
 
 
 def _read_jsonl(source: str, limit: int | None) -> tuple[list[dict[str, Any]], list[int], bool]:
-    rows: list[dict[str, Any]] = []
-    starts: list[int] = []
-    try:
-        with _open(source) as handle:
-            for number, text in json_lines(handle):
-                rows.append(json_row(source, number, text))
-                starts.append(number)
-                if len(rows) == limit:
-                    return rows, starts, _holds_more(handle)
-    except UNREADABLE as error:
-        raise broken(source, "JSON Lines", error) from error
-    if not rows:
+    with reading(source, "JSON Lines"), _open(source) as handle:
+        lines = json_lines(source, handle)
+        found = list(islice(lines, limit))
+        more = len(found) == limit and _goes_on(lines)
+    if not found:
         raise _empty(source, "JSON Lines")
-    return rows, starts, False
+    return [row for _, row in found], [number for number, _ in found], more
 
 
-def json_lines(handle: IO[bytes]) -> Iterator[tuple[int, str]]:
-    r"""The lines of a JSON Lines file that are not blank, and their numbers.
+def json_lines(source: str, handle: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
+    r"""The records of a JSON Lines file, and the number of the line of each.
+
+    Args:
+        source: what messages call the file.
+        handle: the file, opened.
+
+    Raises:
+        RecordError: a line that is not blank holds no record.
 
     Example:
-        >>> list(json_lines(io.BytesIO(b'{"a": 1}\n\n{"a": 2}')))
-        [(1, '{"a": 1}'), (3, '{"a": 2}')]
+        >>> list(json_lines("t.jsonl", io.BytesIO(b'{"a": 1}\n\n{"a": 2}')))
+        [(1, {'a': 1}), (3, {'a': 2})]
     """
     # By bytes, not by str.splitlines: it breaks at characters that JSON allows in a string.
     for number, line in enumerate(handle, start=1):
         text = line.removesuffix(b"\n").decode("utf-8-sig" if number == 1 else "utf-8")
-        if text.strip():
-            yield number, text
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RecordError(
+                f"{source}, line {number}: not JSON: {error}; expected one object on each line"
+            ) from error
+        if not isinstance(row, dict):
+            raise RecordError(f"{source}, line {number}: expected an object, got {_json_name(row)}")
+        yield number, row
 
 
-def json_row(source: str, number: int, text: str) -> dict[str, Any]:
-    """The record on a line of a JSON Lines file.
-
-    Raises:
-        RecordError: there is none.
-
-    Example:
-        >>> json_row("train.jsonl", 1, '{"a": 1}')
-        {'a': 1}
-    """
+def _goes_on(rows: Iterator[Any]) -> bool:
+    """Whether another record follows, be it a broken one."""
     try:
-        row = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(
-            f"{source}, line {number}: not JSON: {error}; expected one object on each line"
-        ) from error
-    if not isinstance(row, dict):
-        raise RecordError(f"{source}, line {number}: expected an object, got {_json_name(row)}")
-    return row
-
-
-def _holds_more(handle: IO[bytes]) -> bool:
-    """Whether anything but blanks follows, be it broken or a line without end."""
-    try:
-        while part := handle.read(_HEAD):
-            if part.strip():
-                return True
-    except UNREADABLE:
+        return next(rows, None) is not None
+    except (RecordError, Warning, *UNREADABLE):
         return True
-    return False
 
 
 def _json_name(value: Any) -> str:
@@ -227,38 +205,27 @@ def _json_name(value: Any) -> str:
 def _read_csv(source: str, limit: int | None, text: Collection[str]) -> tuple[pd.DataFrame, bool]:
     import pandas as pd
 
-    try:
+    with reading(source, "CSV"):
         with _open(source) as handle:
             _check_csv_head(source, handle.read(_HEAD))
-        with _open(source) as handle, warnings.catch_warnings():
-            # Rows that are longer than the header would be cut with a warning.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            # Types are judged over the whole column, not over chunks of it.
-            with pd.read_csv(
-                handle,
-                index_col=False,
-                low_memory=False,
-                iterator=True,
-                dtype=dict.fromkeys(text, str),
-            ) as rows:
-                return rows.read(limit), limit is not None and _is_cut(rows)
-    except pd.errors.ParserWarning as error:
-        raise RecordError(
-            f"{source} is not CSV: rows hold more fields than the header names; name every column"
-        ) from error
-    except UNREADABLE as error:
-        raise broken(source, "CSV", error) from error
+        try:
+            with _open(source) as handle, warnings.catch_warnings():
+                # Rows that are longer than the header would be cut with a warning.
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                with csv_rows(handle, dtype=dict.fromkeys(text, str), chunksize=1) as rows:
+                    return rows.read(limit), limit is not None and _goes_on(rows)
+        except pd.errors.ParserWarning as error:
+            raise RecordError(
+                f"{source} is not CSV: rows hold more fields than the header names; "
+                "name every column"
+            ) from error
 
 
-def _is_cut(rows: Any) -> bool:
-    """Whether another row follows those that were read, be it a broken one."""
-    try:
-        rows.read(1)
-    except StopIteration:
-        return False
-    except (Warning, *UNREADABLE):
-        return True
-    return True
+def csv_rows(handle: IO[bytes], **options: Any) -> Any:
+    """A CSV file as pandas reads it by the part; types are judged over the whole of a part."""
+    import pandas as pd
+
+    return pd.read_csv(handle, index_col=False, low_memory=False, iterator=True, **options)
 
 
 def _check_csv_head(source: str, head: bytes) -> None:

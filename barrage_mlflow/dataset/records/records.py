@@ -14,12 +14,11 @@ from barrage_mlflow.dataset.records.columns import (
     PlainColumn,
     Rows,
     UnevenError,
-    native,
+    join,
     objects,
 )
-from barrage_mlflow.dataset.records.readers import read_file
-from barrage_mlflow.dataset.records.scan import Scan, scan
-from barrage_mlflow.dataset.records.sources import make_table
+from barrage_mlflow.dataset.records.digests import digest_file, digest_values
+from barrage_mlflow.dataset.records.sources import open_source
 from barrage_mlflow.dataset.records.tables import (
     PIECE,
     ChangedTable,
@@ -37,10 +36,6 @@ RecordSource: TypeAlias = (
     "pd.DataFrame | Sequence[Mapping[str, Any]] | Records | str | os.PathLike[str]"
 )
 """What ``Records.read`` takes."""
-
-
-class UnevenRecordsError(RecordError):
-    """The records' lists in one column differ in shape, so that they make no array."""
 
 
 class Records(Sequence[Record]):
@@ -123,13 +118,9 @@ class Records(Sequence[Record]):
             records = source
             if name is not None and name != source.name:
                 records = cls(source._table, source._rows, name, source.source, source.cut_at)
-        elif isinstance(source, (str, os.PathLike)):
-            path = os.fspath(source)
-            data, lines, more = read_file(path, limit, text)
-            shown = path.rstrip("/").rpartition("/")[2] if name is None else name
-            records = cls(make_table(data, shown, lines), None, shown, path)
         else:
-            records = cls(make_table(source, name or "", None), None, name or "")
+            table, name, path, more = open_source(source, name, limit, text)
+            records = cls(table, None, name, path)
         if limit is not None and (more or len(records) > limit):
             # Columns keep the types of all that was read.
             records = records[:limit]
@@ -161,17 +152,16 @@ class Records(Sequence[Record]):
             RecordError: there is no such column.
         """
         if isinstance(index, str):
-            try:
-                return self._checked(index).array(self._rows)
-            except UnevenError:
+            column = self._checked(index)
+            if column.uneven:
                 return objects(self.values(index))
+            return column.array(self._rows)
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))
             if step != 1:
                 return self.take(np.arange(len(self))[index])
             rows = choose(self._rows, slice(start, max(start, stop)))
-            part = self._table.part(rows) if isinstance(rows, slice) else (self._table, rows)
-            return self._view(*part)
+            return self.view(*self._table.part(rows))
         return self._table.record(self._row(index))
 
     def __repr__(self) -> str:
@@ -189,7 +179,8 @@ class Records(Sequence[Record]):
         name = self.name or "the records"
         return name if self.cut_at is None else f"the first {self.cut_at} records of {name}"
 
-    def _view(self, table: Table, rows: Rows) -> Records:
+    def view(self, table: Table, rows: Rows) -> Records:
+        """Records of another table in the name of these."""
         return Records(table, rows, self.name, self.source, self.cut_at)
 
     def _row(self, index: int) -> int:
@@ -201,10 +192,15 @@ class Records(Sequence[Record]):
         return rows.start + position if isinstance(rows, slice) else int(rows[position])
 
     def _checked(self, name: str) -> Column:
-        self._check_names([name])
+        self.check_names([name])
         return self._table.column(name)
 
-    def _check_names(self, names: Sequence[str]) -> None:
+    def check_names(self, names: Sequence[str]) -> None:
+        """Check that there are these columns.
+
+        Raises:
+            RecordError: one is not there.
+        """
         for name in names:
             if not self._table.holds(name):
                 raise RecordError(no_such_column(name, self.columns, self.owner))
@@ -219,12 +215,12 @@ class Records(Sequence[Record]):
             >>> Records.read([{"t": [1, 2]}, {"t": [3, 4]}]).stacked("t").shape
             (2, 2)
         """
-        try:
-            return self._checked(name).array(self._rows)
-        except UnevenError as uneven:
-            raise UnevenRecordsError(
-                f"{self.whole().place(uneven.row)}: column '{name}' {uneven.message}"
-            ) from None
+        column = self._checked(name)
+        if column.uneven:
+            row, difference = column.uneven
+            where = self.whole().place(row)
+            raise UnevenError(f"{where}: column '{name}' {difference}")
+        return column.array(self._rows)
 
     def joined(self, names: Sequence[str]) -> Array:
         """Columns side by side on a new last axis: ``(records, ..., names)``.
@@ -236,10 +232,8 @@ class Records(Sequence[Record]):
             >>> Records.read([{"a": 1, "b": 2}, {"a": 3, "b": 4}]).joined(["a", "b"]).tolist()
             [[1, 2], [3, 4]]
         """
-        self._check_names(names)
-        numbers = self._table.joined(tuple(names), self._rows)
-        if numbers is not None:
-            return numbers
+        self.check_names(names)
+        self._table.need(names)
         return join([self.stacked(name) for name in names])
 
     def values(self, name: str) -> list[Any]:
@@ -252,13 +246,8 @@ class Records(Sequence[Record]):
             >>> Records.read([{"t": [1]}, {"t": [1, 2]}]).values("t")
             [[1], [1, 2]]
         """
-        column = self._checked(name)
-        values = self._table.values(name)
-        if isinstance(self._rows, slice):
-            values = values[self._rows]
-        else:
-            values = [values[row] for row in self._rows]
-        return [native(value) for value in values] if column.held else values
+        self.check_names([name])
+        return self._table.values_of(name, self._rows)
 
     def cells(self, name: str) -> Array:
         """A column ``(records,)`` as it is held, not to be changed: lists stand in it as objects.
@@ -271,11 +260,9 @@ class Records(Sequence[Record]):
             [[1], [1, 2]]
         """
         column = self._checked(name)
-        return (
-            column.cells[self._rows]
-            if isinstance(column, PlainColumn)
-            else objects(self.values(name))
-        )
+        if isinstance(column, PlainColumn):
+            return column.cells[self._rows]
+        return objects(self.values(name))
 
     def with_columns(self, cells: Mapping[str, Array]) -> Records:
         """The same records, in which some columns are others; new ones come last.
@@ -290,9 +277,8 @@ class Records(Sequence[Record]):
             ({'a': 0.5, 'b': True}, 'train.csv, record 1')
         """
         columns = {name: PlainColumn(array) for name, array in cells.items()}
-        return self._view(
-            ChangedTable(self._table, self._rows, len(self), columns), slice(0, len(self))
-        )
+        table = ChangedTable(self._table, self._rows, len(self), columns)
+        return self.view(table, slice(0, table.length))
 
     def dtypes(self) -> dict[str, str]:
         """The dtype of each column: ``"int64"``, ``"float64"``, ``"bool"`` or ``"object"``.
@@ -319,11 +305,9 @@ class Records(Sequence[Record]):
             [2, 2, 1]
         """
         chosen = np.asarray(rows, dtype=np.int64)
-        length = len(self)
-        # Read as unsigned, a negative position is a huge one: one look finds both.
-        if chosen.size and chosen.view(np.uint64).max() >= length:
-            raise IndexError(f"rows {chosen.min()} to {chosen.max()} of {length} records")
-        return self._view(self._table, choose(self._rows, chosen))
+        if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self):
+            raise IndexError(f"rows {chosen.min()} to {chosen.max()} of {len(self)} records")
+        return self.view(self._table, choose(self._rows, chosen))
 
     def pieces(self, size: int = PIECE, columns: Sequence[str] | None = None) -> Iterator[Records]:
         """Consecutive parts of the set, in order; each is read when it is asked for.
@@ -343,66 +327,15 @@ class Records(Sequence[Record]):
             [[1, 2], [3]]
         """
         names = self.columns if columns is None else columns
-        self._check_names(names)
+        self.check_names(names)
         # No name holds on to a piece while the next one is read.
         yield from itertools.starmap(
-            self._view, self._table.pieces(self._rows, len(self), size, names)
+            self.view, self._table.pieces(self._rows, len(self), size, names)
         )
 
-    @property
-    def row_groups(self) -> list[int] | None:
-        """How many of the records each row group of a Parquet file holds, in order.
-
-        None where they are no consecutive records of a Parquet file or folder.
-
-        Example:
-            >>> Records.read([{"a": 1}]).row_groups
-        """
-        table, rows = self._table.origin(self._rows)
-        groups = table.groups(rows) if isinstance(rows, slice) else None
-        return None if groups is None else [last - first for first, last in groups]
-
-    def window(
-        self,
-        parts: Sequence[tuple[int, int, int]],
-        counts_key: str | None = None,
-        columns: Sequence[str] | None = None,
-    ) -> Records:
-        """The records of some draws, row group by row group; they are read at once and not kept.
-
-        What follows on from the last window of the same columns is read on from there.
-
-        Args:
-            parts: row group, first draw and the draw behind the last, both counted within the
-                group, as :meth:`Windows.parts` gives them.
-            counts_key: the column that says how often each record is drawn; left out, once.
-            columns: what is read; all if left out.
-
-        Raises:
-            RecordError: they are no consecutive records of Parquet, there is no such column, or
-                a file is damaged.
-            IndexError: there is no such row group or draw.
-
-        Example:
-            >>> import tempfile
-            >>> import pandas as pd
-            >>> with tempfile.TemporaryDirectory() as folder:
-            ...     frame = pd.DataFrame({"a": [1, 2, 3], "n": [2, 0, 1]})
-            ...     frame.to_parquet(f"{folder}/train.parquet")
-            ...     window = Records.read(f"{folder}/train.parquet").window([(0, 1, 3)], "n")
-            >>> window["a"].tolist()
-            [1, 3]
-        """
-        names = self.columns if columns is None else columns
-        self._check_names([*names, *([counts_key] if counts_key else [])])
-        table, rows = self._table.origin(self._rows)
-        found = table.window(rows, parts, counts_key, names) if isinstance(rows, slice) else None
-        if found is None:
-            raise RecordError(
-                f"{self.owner}: expected consecutive records of a Parquet file, to be read by "
-                "its row groups"
-            )
-        return self._view(*found)
+    def origin(self) -> tuple[Table, Rows]:
+        """The whole set that these records were taken from, and where in it they stand."""
+        return self._table.origin(self._rows)
 
     def whole(self) -> Records:
         """The whole set that these records were taken from, in its own order.
@@ -411,8 +344,8 @@ class Records(Sequence[Record]):
             >>> len(Records.read([{"a": 1}, {"a": 2}])[1:].whole())
             2
         """
-        table, _ = self._table.origin(self._rows)
-        return self._view(table, slice(0, table.length))
+        table, _ = self.origin()
+        return self.view(table, slice(0, table.length))
 
     def place(self, index: int) -> str:
         """Where a record stands in what was read, for messages: counted from 0.
@@ -426,42 +359,19 @@ class Records(Sequence[Record]):
         """
         row = self._row(index)
         table, rows = self._table.origin(slice(row, row + 1))
-        number = rows.start if isinstance(rows, slice) else int(rows[0])
-        line = table.line(number)
-        where = f"record {table.first + number}" + ("" if line is None else f" (line {line})")
+        where = table.place(rows.start if isinstance(rows, slice) else int(rows[0]))
         return f"{self.name}, {where}" if self.name else where
 
-    def scan(self) -> Scan:
-        """What one look at every value shows: the digest, and what each column holds.
-
-        It takes little memory, however large the set is, and is remembered with the set.
-
-        Raises:
-            RecordError: a file is damaged.
-
-        Example:
-            >>> scanned = Records.read([{"a": 1, "s": "x"}, {"a": 2, "s": None}]).scan()
-            >>> scanned.columns["s"]
-            ScannedColumn(type='string', missing=True)
-        """
-        rows = self._rows
-        if not isinstance(rows, slice):
-            return scan(self)
-        ends = (rows.start, rows.stop)
-        if ends not in self._table.scans:
-            self._table.scans[ends] = scan(self)
-        return self._table.scans[ends]
-
     def digest(self) -> str:
-        """A fingerprint of the whole content: equal for equal content, wherever it came from.
+        """A fingerprint: of a file's bytes and which of its records these are, else of the values.
 
-        The order of records counts, the order of columns and the width of numbers do not.
+        The order of records counts; of what is in memory, the order of columns does not.
 
         Returns:
             32 hexadecimal digits (the first half of a SHA-256).
 
         Raises:
-            RecordError: a file is damaged.
+            RecordError: the file cannot be read any more.
 
         Example:
             >>> import pandas as pd
@@ -469,7 +379,11 @@ class Records(Sequence[Record]):
             >>> Records.read(frame).digest() == Records.read([{"a": 1}, {"a": 2}]).digest()
             True
         """
-        return self.scan().digest
+        if not self.source or isinstance(self._table, ChangedTable):
+            return digest_values(self)[:32]
+        table, rows = self.origin()
+        in_file = choose(slice(table.first, table.first + table.length), rows)
+        return digest_file(self.source, in_file)[:32]
 
     def to_frame(self) -> pd.DataFrame:
         """The records as a new pandas DataFrame.
@@ -482,51 +396,3 @@ class Records(Sequence[Record]):
 
         values = {name: self.values(name) for name in self.columns}
         return pd.DataFrame(values, columns=self.columns)
-
-
-def join(arrays: list[Array]) -> Array:
-    """Arrays of one shape side by side on a new last axis: ``(..., len(arrays))``.
-
-    Raises:
-        RecordError: their shapes differ.
-
-    Example:
-        >>> join([np.array([1, 2]), np.array([0.5, 1.5])]).tolist()
-        [[1.0, 0.5], [2.0, 1.5]]
-    """
-    shapes = {array.shape for array in arrays}
-    if len(shapes) > 1:
-        raise RecordError(
-            "columns of differing shapes cannot stand in one list of keys: "
-            + ", ".join(map(str, sorted(shapes)))
-        )
-    return np.stack(arrays, axis=-1)
-
-
-def find_word(records: Records, index: int, column: str) -> tuple[str, Any]:
-    """The record to blame for a cell that should be a number: its place, and the cell.
-
-    One word makes the whole column of a CSV file text, its numbers included. So where a cell
-    is a number in letters, the first cell of the whole set that is none is to blame.
-
-    Example:
-        >>> find_word(Records.read([{"a": "1"}, {"a": "many"}])[:1], 0, "a")
-        ('record 1', 'many')
-    """
-    cell = records[index : index + 1].values(column)[0]
-    if _spells_number(cell):
-        for piece in records.whole().pieces(columns=[column]):
-            for row, other in enumerate(piece.values(column)):
-                if isinstance(other, str) and not _spells_number(other):
-                    return piece.place(row), other
-    return records.place(index), cell
-
-
-def _spells_number(cell: Any) -> bool:
-    if not isinstance(cell, str):
-        return False
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from barrage_mlflow.dataset.records.columns import (
     Column,
@@ -11,14 +14,43 @@ from barrage_mlflow.dataset.records.columns import (
     column_of_cells,
     column_of_series,
 )
-from barrage_mlflow.dataset.records.tables import NUMBERS, Lines, Table
+from barrage_mlflow.dataset.records.readers import read_file
+from barrage_mlflow.dataset.records.tables import Lines, Table
 from barrage_mlflow.errors import RecordError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_NUMBERS = {np.dtype(np.int64), np.dtype(np.float64)}
 _SHORT = 1 << 13
 """Rows of a frame whose columns are best taken out together."""
+
+
+def open_source(
+    source: Any, name: str | None, limit: int | None, text: Collection[str]
+) -> tuple[Table, str, str, bool]:
+    """The table over a file, a DataFrame or dicts; see ``Records.read``.
+
+    Returns:
+        The table; what messages call it; the path or URL of the file, else an empty string; and
+        whether the limit left some of the file unread.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return make_table(source, name or "", None), name or "", "", False
+    path = os.fspath(source)
+    data, lines, more = read_file(path, limit, text)
+    shown = file_name(path) if name is None else name
+    return make_table(data, shown, lines), shown, path, more
+
+
+def file_name(path: str) -> str:
+    """What messages call a file or folder.
+
+    Example:
+        >>> file_name("s3://birds/train.csv"), file_name("parts/")
+        ('train.csv', 'parts')
+    """
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def make_table(data: Any, name: str, lines: Lines | None) -> Table:
@@ -53,7 +85,7 @@ def make_table(data: Any, name: str, lines: Lines | None) -> Table:
 
 def _columns_of(frame: pd.DataFrame, names: list[str]) -> Callable[[str], Column]:
     """What makes the columns of a frame; later changes by the caller stay theirs."""
-    if len(frame) <= _SHORT and len(dtypes := set(frame.dtypes)) == 1 and dtypes <= NUMBERS:
+    if len(frame) <= _SHORT and len(dtypes := set(frame.dtypes)) == 1 and dtypes <= _NUMBERS:
         # A request. Taking each column out of its frame would cost more than scoring it.
         columns = dict(zip(names, frame.to_numpy().T.copy(), strict=True))
         return lambda key: PlainColumn(columns[key])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,19 +16,14 @@ from barrage_mlflow.dataset.records.columns import (
 )
 from barrage_mlflow.dataset.types import Array, Record
 
-if TYPE_CHECKING:
-    from barrage_mlflow.dataset.records.scan import Scan  # which in turn works on records
-
 Lines: TypeAlias = Callable[[], "list[int] | None"]
 """Gives the line on which each record starts, or None where that cannot be told."""
 
+Range: TypeAlias = tuple[int, int]
+"""The records from the first number to before the second."""
+
 PIECE = 1 << 16
 """Records that are worked on at once where there may be more than memory holds."""
-
-NUMBERS = {np.dtype(np.int64), np.dtype(np.float64)}
-"""The dtypes of which columns are joined as they are."""
-_CACHED = 1 << 10
-"""Records that are joined at once."""
 
 
 def no_such_column(name: str, columns: Sequence[str], owner: str) -> str:
@@ -50,7 +45,6 @@ class Table:
         columns: their names.
         length: how many records there are.
         first: the number that messages give to its first record, where it is a part of a file.
-        scans: what one look at a part of it showed, by the part's ends.
     """
 
     def __init__(
@@ -63,7 +57,6 @@ class Table:
         self.columns = columns
         self.length = length
         self.first = 0
-        self.scans: dict[tuple[int, int], Scan] = {}
         self._names = frozenset(columns)
         self._make = make
         self._columns: dict[str, Column] = {}
@@ -73,9 +66,10 @@ class Table:
         self._read_lines = lines
         self._lines: list[int] | None = None
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> dict[str, Any]:
         columns = {name: self.column(name) for name in self.columns}
-        return _unpickled, (columns, self.length, self.first, self._read_lines, self._lines)
+        anew: dict[str, Any] = {"_values": {}, "_all_values": None, "_make": None}
+        return {**self.__dict__, "_columns": columns, **anew}
 
     def holds(self, name: str) -> bool:
         """Whether there is such a column."""
@@ -102,40 +96,21 @@ class Table:
         for start in range(0, length, size):
             yield self, choose(rows, slice(start, min(start + size, length)))
 
-    def part(self, rows: slice) -> tuple[Table, Rows]:
-        """A consecutive part, in the form in which the least of it has to be read."""
+    def part(self, rows: Rows) -> tuple[Table, Rows]:
+        """Some rows, in the form in which the least has to be read for them."""
         return self, rows
 
     def origin(self, rows: Rows) -> tuple[Table, Rows]:
         """The whole set that this table is, or is a part of, and where in it the rows stand."""
         return self, rows
 
-    def groups(self, rows: slice) -> list[tuple[int, int]] | None:
+    def groups(self, rows: slice) -> list[Range] | None:
         """The parts of row groups that are among the rows; None where there are no row groups."""
         return None
 
-    def window(
-        self,
-        rows: slice,
-        parts: Sequence[tuple[int, int, int]],
-        counts: str | None,
-        names: Sequence[str],
-    ) -> tuple[Table, Rows] | None:
-        """The records of some draws of row groups; None where there are no row groups."""
-        return None
-
-    def joined(self, names: tuple[str, ...], rows: Rows) -> Array | None:
-        """Columns of numbers side by side, ``(rows, names)``, as a new array.
-
-        None where they are not all of int64 or all of float64.
-        """
-        self.need(names)
-        columns = list(map(self.column, names))
-        plain = [column for column in columns if isinstance(column, PlainColumn)]
-        wide = {column.wide for column in plain}
-        if len(plain) < len(columns) or len(wide) != 1 or not wide <= NUMBERS:
-            return None
-        return _join(plain, rows)
+    def select(self, ranges: Sequence[Range]) -> Table:
+        """Some parts of the rows, one after the other, where there are row groups."""
+        raise NotImplementedError
 
     def values(self, name: str) -> list[Any]:
         """The native values of a column; not to be changed."""
@@ -143,6 +118,12 @@ class Table:
         if values is None:
             values = self._values[name] = self.column(name).values()
         return values
+
+    def values_of(self, name: str, rows: Rows) -> list[Any]:
+        """The native values of a column in some rows, new also in what they hold."""
+        values = self.values(name)
+        chosen = values[rows] if isinstance(rows, slice) else [values[row] for row in rows]
+        return [native(value) for value in chosen] if self.column(name).held else chosen
 
     def record(self, row: int) -> Record:
         """A row as a new dict, new also in what its values hold."""
@@ -160,14 +141,15 @@ class Table:
         plain = range(rows.start, rows.stop) if isinstance(rows, slice) else rows.tolist()
         return map(self.record, plain)
 
-    def line(self, row: int) -> int | None:
-        """The line of its file on which a row starts, where that is known."""
+    def place(self, row: int) -> str:
+        """Where a row stands in its file: its number, and its line where that is known."""
         if self._read_lines is not None:
             lines = self._read_lines()
             # A count that differs tells of a file that changed, or of lines that pandas skips.
             self._lines = lines if lines is not None and len(lines) == self.length else None
             self._read_lines = None
-        return None if self._lines is None else self._lines[row]
+        line = "" if self._lines is None else f" (line {self._lines[row]})"
+        return f"record {self.first + row}{line}"
 
 
 class ChangedTable(Table):
@@ -208,26 +190,3 @@ def choose(rows: Rows, chosen: Rows) -> Rows:
         return slice(rows.start + chosen.start, rows.start + chosen.stop)
     shifted: Array = chosen + rows.start
     return shifted
-
-
-def _join(columns: Sequence[PlainColumn], rows: Rows) -> Array:
-    cells = [column.cells[rows] for column in columns]
-    joined = np.empty((len(cells[0]), len(cells)), columns[0].wide)
-    # By as many rows as stay in the cache: each column touches every line of them.
-    for start in range(0, len(joined), _CACHED):
-        block = slice(start, start + _CACHED)
-        for place, of_column in enumerate(cells):
-            joined[block, place] = of_column[block]
-    return joined
-
-
-def _unpickled(
-    columns: dict[str, Column],
-    length: int,
-    first: int,
-    lines: Lines | None,
-    known: list[int] | None,
-) -> Table:
-    table = Table(list(columns), length, columns.__getitem__, lines)
-    table.first, table._lines = first, known
-    return table

@@ -1,0 +1,223 @@
+"""Reading files: lines, the first records alone, and what is wrong with a file."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from barrage_mlflow.dataset import Records
+from barrage_mlflow.errors import RecordError
+
+KINDS = "a CSV (.csv), JSON (.json), JSON Lines (.jsonl, .ndjson) or Parquet (.parquet) file"
+
+
+# Lines ------------------------------------------------------------------------------------
+
+
+def test_the_line_of_a_csv_record_minds_quoted_newlines_and_blank_lines(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text('a,b\n1,"x\ny"\n\n2,z\n')
+    records = Records.read(path)
+    assert [records.place(i) for i in range(2)] == [
+        "train.csv, record 0 (line 2)",
+        "train.csv, record 1 (line 5)",
+    ]
+
+
+def test_a_csv_file_that_changed_or_went_has_no_lines(tmp_path):
+    path = tmp_path / "train.csv"
+    for change in (lambda: path.write_text("a\n1\n"), path.unlink):
+        path.write_text("a\n1\n2\n")
+        records = Records.read(path)
+        change()
+        assert records.place(1) == "train.csv, record 1"
+
+
+def test_the_line_of_a_json_lines_record_minds_blank_lines(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"a": "\u2028"}\n\n{"a": "y"}\n')
+    assert Records.read(path).place(1) == "train.jsonl, record 1 (line 3)"
+
+
+# The first records of a file ----------------------------------------------------------------
+
+
+def test_blank_lines_at_the_end_are_no_more_records():
+    Path("t.jsonl").write_text('{"a": 1}\n\n  \n' + "\n" * 100_000)
+    Path("t.csv").write_text("a,b\n1,2\n\n\n")
+    assert Records.read("t.jsonl", limit=1).cut_at is None
+    assert Records.read("t.csv", limit=1).cut_at is None
+
+
+def test_a_missing_column_is_said_to_be_so_in_the_first_records_alone():
+    Path("t.jsonl").write_text('{"a": 1}\n{"a": 2, "b": 3}\n')
+    with pytest.raises(RecordError, match=r"^the first 1 records of t\.jsonl: no column 'b'; the"):
+        Records.read("t.jsonl", limit=1)["b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "tail"),
+    [
+        ("t.csv", b'3\n4,5,6,7\n"open'),
+        ("t.csv", b"\xff\xfe\n"),
+        ("t.jsonl", b"\xff\n"),
+        ("t.jsonl", b"{" * 300_000),
+    ],
+)
+def test_what_is_broken_behind_the_first_records_does_not_matter(name, tail):
+    csv, jsonl = b"a,b\n1,x\n2,y\n", b'{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}\n'
+    Path(name).write_bytes((csv if name == "t.csv" else jsonl) + tail)
+    records = Records.read(name, limit=2)
+    assert (list(records), records.cut_at) == ([{"a": 1, "b": "x"}, {"a": 2, "b": "y"}], 2)
+    assert records.place(1) == f"{name}, record 1 (line {2 + name.endswith('csv')})"
+    with pytest.raises(RecordError, match="not"):
+        Records.read(name)
+
+
+def test_lines_of_a_cut_csv_file_are_not_guessed():
+    # pandas skips a line of blanks, and keeps one of blanks in quotes.
+    Path("t.csv").write_text("a\n1\n   \n2\n3\n")
+    assert Records.read("t.csv", limit=2).place(1) == "t.csv, record 1"
+
+
+class Counted(io.FileIO):
+    """A file that counts the bytes that are read of all of them."""
+
+    total = 0
+
+    def readinto(self, buffer):
+        length = super().readinto(buffer)
+        Counted.total += length
+        return length
+
+
+class CountingFiles(LocalFileSystem):
+    """Local files that are counted."""
+
+    protocol = "counting"
+
+    def _open(self, path, mode="rb", **options):
+        return io.BufferedReader(Counted(path))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # Arrow leaves it to others to close
+@pytest.mark.parametrize("name", ["t.parquet", "parts", "t.csv", "t.jsonl"])
+def test_little_is_read_of_a_large_file(name):
+    fsspec.register_implementation("counting", CountingFiles, clobber=True)
+    if name == "t.csv":
+        Path(name).write_text("a,b\n" + "1.5,2.5\n" * 500_000)
+    elif name == "t.jsonl":
+        Path(name).write_text('{"a": 1.5, "b": 2.5}\n' * 200_000)
+    else:
+        file = Path(name) / "0.parquet" if name == "parts" else Path(name)
+        file.parent.mkdir(exist_ok=True)
+        # A single row group is the hardest to read a part of.
+        table = pa.table({"a": np.random.default_rng(0).normal(size=1_000_000)})
+        pq.write_table(table, file, row_group_size=len(table))
+    Counted.total = 0
+    records = Records.read(f"counting://{Path(name).absolute()}", limit=1000)
+    assert 0 < Counted.total < 1_000_000
+    assert (len(records), records.cut_at) == (1000, 1000)
+
+
+def test_the_first_records_of_a_parquet_folder_are_those_of_its_files_in_order(tmp_path):
+    frame = pd.DataFrame({"a": range(10), "s": list("abcdefghij")})
+    for part, rows in enumerate((frame[:4], frame[4:4], frame[4:7], frame[7:])):
+        (tmp_path / f"year=202{part}").mkdir()
+        rows.to_parquet(tmp_path / f"year=202{part}" / "rows.parquet", row_group_size=2)
+    whole = Records.read(tmp_path)
+    assert whole["year"].tolist() == [2020] * 4 + [2022] * 3 + [2023] * 3
+    for limit in (1, 3, 4, 5, 9, 10, 11):
+        records = Records.read(tmp_path, limit=limit)
+        assert list(records) == list(whole[:limit])
+        assert records.cut_at == (limit if limit < 10 else None)
+
+
+def test_types_of_the_first_records_are_those_of_the_whole_where_that_can_be_told(tmp_path):
+    rows = [{"a": 1, "b": 1.5}, {"a": 2, "b": 2.5}, {"a": None, "b": None}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    (tmp_path / "t.json").write_text(json.dumps(rows))
+    for name in ("t.parquet", "t.json"):
+        first = Records.read(tmp_path / name, limit=2)
+        assert first.dtypes() == Records.read(tmp_path / name).dtypes()
+        assert first.dtypes() == {"a": "float64", "b": "float64"}
+
+
+# Bad input --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("t.csv", b"", "t.csv is empty; expected CSV with a header and one record or more"),
+        ("t.csv", b"a,b\n", "t.csv holds no records; give a file with at least one record"),
+        ("t.csv", b"PAR1\x15", f"t.csv is not CSV but looks like Parquet; expected {KINDS}"),
+        ("t.csv", b"a\0b", f"t.csv is not CSV but a binary file; expected {KINDS}"),
+        ("t.csv", b"a,b,a\n1,2,3\n", "t.csv names the column 'a' twice; rename one of them"),
+        ("t.csv", b"a\n\xff\n", "t.csv is not CSV: it is not UTF-8 text; save it as UTF-8"),
+        ("t.csv", b"a,b\n1,2\n1,2,3\n", "t.csv is not CSV: Error tokenizing data. C error: Exp"),
+        ("t.csv", b"a\n1,2\n", "t.csv is not CSV: rows hold more fields than the header names; n"),
+        ("t.json", b"\n", "t.json is empty; expected JSON with at least one record"),
+        (
+            "t.json",
+            b"[1,",
+            "t.json is not JSON: Expecting value: line 1 column 4 (char 3); mend th",
+        ),
+        ("t.json", b'{"a": 1}', "t.json holds an object; expected a list of objects, one for each"),
+        ("t.json", b'[{"a": 1}, null]', "t.json, record 1: expected an object, got null"),
+        ("t.jsonl", b"", "t.jsonl is empty; expected JSON Lines with at least one record"),
+        ("t.jsonl", b'{"a": 1}\n{"a"\n', "t.jsonl, line 2: not JSON: Expecting ':' delimiter: "),
+        ("t.jsonl", b"3", "t.jsonl, line 1: expected an object, got a number"),
+        (
+            "t.csv.gz",
+            b"a\n1\n",
+            f"t.csv.gz is not CSV: Not a gzipped file (b'a\\n'); mend the file, or give {KINDS}",
+        ),
+        ("t.txt", b"a\n1\n", f"t.txt has the extension '.txt'; expected {KINDS}"),
+        ("train", b"a\n1\n", f"train has no extension; expected {KINDS}"),
+    ],
+)
+def test_a_file_that_is_unfit_says_why(name, content, fault):
+    Path(name).write_bytes(content)
+    with pytest.raises(RecordError, match="^" + re.escape(fault)):
+        Records.read(name)
+
+
+def test_a_place_without_records_says_so():
+    Path("data").mkdir()
+    Path("t.parquet").write_text("a\n1\n")
+    for source, fault in (
+        ("trian.csv", f"trian.csv: no such file; expected {KINDS}, or a folder of Parquet files"),
+        ("data", f"data is a folder without .parquet files; expected {KINDS}"),
+        ("nope://a.csv", "nope://a.csv cannot be opened: Protocol not known"),
+        ("t.parquet", "t.parquet is not Parquet: "),
+    ):
+        with pytest.raises(RecordError, match="^" + re.escape(fault)):
+            Records.read(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ({"a": [1]}, "the records: expected a DataFrame, a list of dicts or a path, got dict"),
+        (3, "the records: expected a DataFrame, a list of dicts or a path, got int"),
+        ([{"a": 1}, 3], "the records, record 1: expected a dict, got int"),
+        (pd.DataFrame([1]), "the records: expected strings as column names, got 0; rename the col"),
+        (
+            pd.DataFrame([[1, 2]], columns=["a", "a"]),
+            "the records: the column 'a' stands twice; rename one of them",
+        ),
+    ],
+    ids=["dict", "number", "no dict", "number as name", "twice"],
+)
+def test_a_source_that_holds_no_records_says_so(source, fault):
+    with pytest.raises(RecordError, match="^" + re.escape(fault)):
+        Records.read(source)
