@@ -55,7 +55,9 @@ def test_names_may_differ_until_they_are_stacked():
     loader = Gives(TRAIN, lambda record: ({"ab"[record["a"] % 2]: 1.0 * record["a"]}, {"y": 0}))
     x, _ = pipeline(loader, Renames).load_and_transform(RECORDS)
     assert x["x"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
-    with pytest.raises(RecordError, match=r"gives inputs b; outputs y, where .* have inputs a"):
+    with pytest.raises(
+        RecordError, match=r"gives inputs 'b'; outputs 'y', where .* have inputs 'a'"
+    ):
         pipeline(loader).load_and_transform(RECORDS)
 
 
