@@ -232,7 +232,7 @@ def check(config: str, train: str | None, validation: str | None, records: int) 
     if faults:
         _fail(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {config}", 1)
     if train is not None:
-        from barrage_mlflow.commands.dry_run import dry_run
+        from barrage_mlflow.commands.check import dry_run
 
         for module in code_modules(document.data):
             click.echo(f"importing {module}", err=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.errors import ArtifactError, TrackingError
 from barrage_mlflow.scoring.dependencies import project_code
-from barrage_mlflow.tracking.checkpoints import fetch_training
+from barrage_mlflow.tracking.checkpoint_slots import fetch_training
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
 from barrage_mlflow.tracking.registry import check_alias, check_registrable

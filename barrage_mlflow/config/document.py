@@ -11,7 +11,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from barrage_mlflow.config.paths import Path, read_path, show_path, show_value
-from barrage_mlflow.config.places import place_in
+from barrage_mlflow.config.positions import place_in
 from barrage_mlflow.errors import ConfigError, Fault
 
 MAX_DEPTH = 100

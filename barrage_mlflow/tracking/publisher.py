@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.errors import ArtifactError, TrackingError, describe_error
-from barrage_mlflow.tracking.checkpoints import BEGUN, SLOTS, send_checkpoint, slots
+from barrage_mlflow.tracking.checkpoint_slots import BEGUN, SLOTS, send_checkpoint, slots
 from barrage_mlflow.tracking.datasets import dataset_input
 from barrage_mlflow.tracking.limits import batches, legal_name, legal_tags
 from barrage_mlflow.tracking.logged_model import log_model

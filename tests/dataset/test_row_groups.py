@@ -8,9 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.dataset.records.row_groups import row_groups
 from barrage_mlflow.dataset.feeding.sample_counts import group_draws, sample_counts
-from barrage_mlflow.dataset.records.row_groups import read_row_groups
+from barrage_mlflow.dataset.records.row_groups import read_row_groups, row_groups
 from barrage_mlflow.errors import RecordError
 
 

@@ -1,6 +1,6 @@
 """A training in small: what it shows of each stage, and where and how it stops.
 
-What a user reads of each case is in ``golden_dry_run/<case>.txt``.
+What a user reads of each case is in ``golden_check/<case>.txt``.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import pytest
 from small import TRAIN, VALIDATION, small_config
 
 from barrage_mlflow.cli import explain_error
-from barrage_mlflow.commands import dry_run as command
+from barrage_mlflow.commands import check as command
 from barrage_mlflow.config import read_config
 from barrage_mlflow.errors import RecordError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-GOLDEN = Path(__file__).with_name("golden_dry_run")
+GOLDEN = Path(__file__).with_name("golden_check")
 
 
 @pytest.fixture(autouse=True)
@@ -207,7 +207,7 @@ def test_nothing_is_left_on_disk_and_nothing_is_tracked(tmp_path: Path) -> None:
     code = """
     import sys
     from barrage_mlflow.config.resolve import check_config
-    from barrage_mlflow.commands.dry_run import dry_run
+    from barrage_mlflow.commands.check import dry_run
     _, error = dry_run(check_config("config.json")[0], "train.csv")
     print(error, "mlflow" in sys.modules)
     """

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from barrage_mlflow.commands.dry_run_report import Report
+from barrage_mlflow.commands.check_report import Report
 from barrage_mlflow.config import add_project_path
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.dataset import Records

@@ -27,7 +27,7 @@ from trained import (
 import barrage_mlflow
 from barrage_mlflow import ArtifactError, TrackingError
 from barrage_mlflow.tracking import publisher
-from barrage_mlflow.tracking.checkpoints import fetch_training
+from barrage_mlflow.tracking.checkpoint_slots import fetch_training
 
 
 def slot_files(run_id: str) -> dict[str, Path]:
