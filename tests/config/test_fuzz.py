@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from recipes import LEARNT, RECIPES
 
-from barrage_mlflow.config import add_project_path, code_modules, read_config, resolve_config
+from barrage_mlflow.config import add_project_path, read_config, resolve_config
 from barrage_mlflow.config.monitors import known_monitors
+from barrage_mlflow.config.project import code_modules
 from barrage_mlflow.errors import ConfigError, describe_error
 
 SEED = 5
