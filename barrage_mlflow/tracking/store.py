@@ -28,14 +28,15 @@ T = TypeVar("T")
 NO_ANSWER = "NO_ANSWER"
 """The code of our own errors where MLflow gives none because its store does not answer."""
 
+_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 _SETTINGS = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    _TIMEOUT: "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 """What MLflow is set to in this process, but for what the user has set."""
 _ANSWER = 3
-"""Seconds within which a server must say that it is there."""
+"""Seconds within which a server must say that it is there, unless the user has set a timeout."""
 _UPLOADS = 8
 """Files that are sent at once: a server that is far away takes most of its time for the way."""
 
@@ -233,13 +234,14 @@ def check_store(uri: str) -> None:
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
+    timeout = os.environ.get(_TIMEOUT, _SETTINGS[_TIMEOUT])
     try:
         response = http_request(  # type: ignore[no-untyped-call]
             get_default_host_creds(uri),  # type: ignore[no-untyped-call]
             "/health",
             "GET",
             backoff_factor=1,
-            timeout=_ANSWER,
+            timeout=_ANSWER if timeout == _SETTINGS[_TIMEOUT] else int(timeout),
             raise_on_status=False,
         )
     except Exception as error:

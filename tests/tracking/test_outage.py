@@ -121,5 +121,7 @@ def test_a_store_that_does_not_answer_is_known_when_a_training_begins(
         train()
     with deaf_server() as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", silent)
-        with pytest.raises(TrackingError, match=r"\(Read timed out\. \(read timeout=3\)\)"):
-            train("silent")
+        for timeout, seconds in (("30", 3), ("1", 1)):
+            monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", timeout)
+            with pytest.raises(TrackingError, match=rf"\(read timeout={seconds}\)\)"):
+                train(f"silent-{timeout}")
