@@ -63,7 +63,7 @@ def test_records_that_were_in_memory_are_to_be_given() -> None:
 
 
 def test_a_run_that_was_killed_is_compared_as_far_as_it_went(files: None) -> None:
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         train(
             small_config(),
             "train.csv",

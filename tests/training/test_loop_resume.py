@@ -167,7 +167,7 @@ def test_interrupted_anywhere_and_resumed_equals_never_stopped(tmp_path, whole):
 def test_checkpoints_within_an_epoch(tmp_path, whole):
     """Every step count is written as asked, however many steps run in one call."""
     config = services(resume_checkpoint={"every_steps": 4, "in_mlflow": True})
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         go(tmp_path, (2, 1), None, config, steps_per_execution=5)
     names = sorted(path.name for path in tmp_path.rglob("step-*.npz"))
     assert names == ["step-000000012.npz", "step-000000016.npz"]
@@ -188,7 +188,7 @@ def test_a_callback_that_ended_an_epoch_ends_it_again(tmp_path):
             self.epoch = epoch
 
     whole = go(tmp_path / "whole", further=[Enough()])
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         go(tmp_path / "broken", (1, "validation", 1), further=[Enough()])
     assert checkpoint_of(tmp_path / "broken").batch == 3
     assert_same(go(tmp_path / "broken", further=[Enough()]), whole)
@@ -197,7 +197,7 @@ def test_a_callback_that_ended_an_epoch_ends_it_again(tmp_path):
 
 def test_an_epoch_that_has_become_shorter_is_over(tmp_path):
     """As after `--resume-anyway` with other records."""
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         go(tmp_path, (0, 4))
     assert checkpoint_of(tmp_path).batch == 5
     assert len(go(tmp_path, records=24, epochs=1)["logs"]) == 1

@@ -1,0 +1,36 @@
+"""What is made for a training before it starts."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from barrage_mlflow.training.prepare import write_summary
+
+
+def test_summaries_on_two_threads_take_turns_at_the_width_of_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    inside, seen = [], []
+
+    def summary(print_fn: Callable[[str], None], line_length: int) -> None:
+        inside.append(1)
+        time.sleep(0.1)
+        seen.append((len(inside), os.environ["COLUMNS"], line_length))
+        print_fn("Model")
+        inside.pop()
+
+    network = SimpleNamespace(summary=summary)
+    paths = [tmp_path / "a", tmp_path / "b"]
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda path: write_summary(network, path), paths))
+    assert seen == [(1, "120", 120)] * 2
+    assert [path.read_text() for path in paths] == ["Model\n"] * 2
+    assert os.environ["COLUMNS"] == "40"
