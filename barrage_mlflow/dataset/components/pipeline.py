@@ -20,7 +20,6 @@ from barrage_mlflow.dataset.components.stacking import (
     call_each,
     check_batch,
     check_lengths,
-    data_records,
     lengths_in,
     stack_records,
 )
@@ -148,7 +147,7 @@ class Pipeline:
             if isinstance(loaded, list):
                 what = f"{name}.transform"
                 made = call_each(self.transformer.transform, loaded)
-                return stack_records(data_records(made, what, self._lengths), what)
+                return stack_records(made, what, self._lengths)
             size, call = len(records), self.transformer.transform_batch
             batch = _at_once(call, loaded, lambda at: cut(loaded, at, at + 1), size)
             return check_batch(batch, size, f"{name}.transform_batch", self._lengths)

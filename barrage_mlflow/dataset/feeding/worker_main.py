@@ -19,6 +19,8 @@ from typing import Any
 from barrage_mlflow.dataset.feeding.wire import pack, receive, send, unpack
 from barrage_mlflow.errors import describe_error
 
+_GARBAGE = 100_000
+"""How many more objects there may be before those are looked for that hold each other."""
 _GRACE = 1.0
 """Seconds to end in good order once the one who sent the tasks is gone."""
 
@@ -59,6 +61,8 @@ def serve(connection: socket.socket) -> None:
                 if job is None:
                     job, result = unpack(message), None
                     gc.freeze()  # all that is there stays; it need not be looked through again
+                    # What is made of records holds no cycles, and is soon gone.
+                    gc.set_threshold(_GARBAGE)
                 else:
                     result = job(unpack(message))
                 answer = pack((result, None))

@@ -122,24 +122,28 @@ class Table:
     def values_of(self, name: str, rows: Rows) -> list[Any]:
         """The native values of a column in some rows, new also in what they hold."""
         values = self.values(name)
-        chosen = values[rows] if isinstance(rows, slice) else [values[row] for row in rows]
+        chosen = _chosen(values, rows)
         return [native(value) for value in chosen] if self.column(name).held else chosen
 
     def record(self, row: int) -> Record:
         """A row as a new dict, new also in what its values hold."""
+        return next(self.each(slice(row, row + 1)))
+
+    def each(self, rows: Rows) -> Iterator[Record]:
+        """These rows as :meth:`record` gives them, one after the other."""
         if self._all_values is None:
             self.need(self.columns)
             self._all_values = [(name, self.values(name)) for name in self.columns]
             self._held = [name for name in self.columns if self.column(name).held]
-        record = {name: values[row] for name, values in self._all_values}
-        for name in self._held:
-            record[name] = native(record[name])
-        return record
-
-    def each(self, rows: Rows) -> Iterator[Record]:
-        """These rows as :meth:`record` gives them, one after the other."""
-        plain = range(rows.start, rows.stop) if isinstance(rows, slice) else rows.tolist()
-        return map(self.record, plain)
+        names = [name for name, _ in self._all_values]
+        # Column by column: a loop over scattered rows of all of them takes twice as long.
+        cells = [_chosen(values, rows) for _, values in self._all_values]
+        count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+        for values in zip(*cells, strict=True) if cells else [()] * count:
+            record = dict(zip(names, values, strict=True))
+            for name in self._held:
+                record[name] = native(record[name])
+            yield record
 
     def place(self, row: int) -> str:
         """Where a row stands in its file: its number, and its line where that is known."""
@@ -150,6 +154,10 @@ class Table:
             self._read_lines = None
         line = "" if self._lines is None else f" (line {self._lines[row]})"
         return f"record {self.first + row}{line}"
+
+
+def _chosen(values: list[Any], rows: Rows) -> list[Any]:
+    return values[rows] if isinstance(rows, slice) else [*map(values.__getitem__, rows.tolist())]
 
 
 class ChangedTable(Table):
