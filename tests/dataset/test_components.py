@@ -1,5 +1,7 @@
 """Loaders, transformers and the contract that they keep."""
 
+import random
+
 import numpy as np
 import pytest
 from component_parts import RECORDS, SCORE, TRAIN, Centred, CentredByRecord, Scaled, selector
@@ -91,6 +93,38 @@ def test_fit_says_where_it_failed():
             fit_transformer(transformer, RECORDS)
         name = component_name(transformer)
         assert error.value.__notes__ == [f"in train.csv, stage fit, component {name}"]
+
+
+def test_fit_says_that_records_are_no_list():
+    class Shuffles(Centred):
+        def fit(self, records):
+            self.change(records)
+
+    transformer = Shuffles(TRAIN, Scaled(TRAIN))
+    for change in (random.shuffle, lambda r: r + r, lambda r: r.append({})):
+        transformer.change = change
+        with pytest.raises((TypeError, AttributeError), match="Records") as error:
+            fit_transformer(transformer, RECORDS)
+        assert error.value.__notes__[0] == "records are no list; make one of them: list(records)"
+
+
+def test_a_loader_is_called_like_a_function_and_params_may_be_handed_on():
+    class Times(RecordLoader):
+        def __init__(self, mode, **params):
+            super().__init__(mode, **params)
+            self.factor = params["factor"]
+
+        def load(self, record):
+            return ({"x": record["a"] * self.factor},)
+
+    class Learner(Centred):
+        def __init__(self, loader, mode, **params):
+            super().__init__(mode, loader, **params)
+
+    loader = Times(SCORE, factor=3.0)
+    assert loader({"a": 2}) == ({"x": 6.0},)
+    learner = Learner(mode=SCORE, loader=loader, scale=2)
+    assert (learner.loader, learner.mode) == (loader, SCORE)
 
 
 # Columns that loading reads ---------------------------------------------------------------
