@@ -35,7 +35,6 @@ from barrage_mlflow.errors import ComponentError, ImportPathError
 _INPUT = "keras.layers.InputLayer"
 _NETWORK = ("model", "network")
 _TRANSFORMER = ("dataset", "transformer")
-_OWN_VALUE = 'give one of your own as {"import": …}'
 
 
 def import_findings(
@@ -219,4 +218,5 @@ def _value_findings(path: Path, params: dict[str, Any], target: Target) -> Itera
         is_name = isinstance(value, str) and ">" not in value and placeholder_name(value) is None
         if known and is_name and value not in known:
             message = f"Keras has no {name.rpartition('_')[2]} {value!a}"
-            yield Finding(here, message, did_you_mean(value, known) or _OWN_VALUE)
+            own = f'give your own {_kind_of(here)} as {{"import": …}}'
+            yield Finding(here, message, did_you_mean(value, known) or own)

@@ -137,4 +137,5 @@ def test_names_that_keras_takes_for_params(module, param, mistyped, meant):
     assert found("my_package>rleu") == found("{{name}}")[1:] == []
     (fault,), (other,) = found(mistyped), found("far_from_all")
     assert fault.endswith(f" '{mistyped}'; did you mean '{meant}'?")
-    assert other.endswith(""" 'far_from_all'; give one of your own as {"import": …}""")
+    kind = param.rpartition("_")[2].replace("activation", "layer")
+    assert other.endswith(f"""'far_from_all'; give your own {kind} as {{"import": …}}""")
