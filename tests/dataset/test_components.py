@@ -108,25 +108,6 @@ def test_fit_says_that_records_are_no_list():
         assert error.value.__notes__[0] == "records are no list; make one of them: list(records)"
 
 
-def test_a_loader_is_called_like_a_function_and_params_may_be_handed_on():
-    class Times(RecordLoader):
-        def __init__(self, mode, **params):
-            super().__init__(mode, **params)
-            self.factor = params["factor"]
-
-        def load(self, record):
-            return ({"x": record["a"] * self.factor},)
-
-    class Learner(Centred):
-        def __init__(self, loader, mode, **params):
-            super().__init__(mode, loader, **params)
-
-    loader = Times(SCORE, factor=3.0)
-    assert loader({"a": 2}) == ({"x": 6.0},)
-    learner = Learner(mode=SCORE, loader=loader, scale=2)
-    assert (learner.loader, learner.mode) == (loader, SCORE)
-
-
 # Columns that loading reads ---------------------------------------------------------------
 
 
