@@ -22,7 +22,7 @@ from typing import Any
 
 from barrage_mlflow.config.import_targets import Accepts
 from barrage_mlflow.config.keras_index import snake_name
-from barrage_mlflow.config.kinds import KINDS
+from barrage_mlflow.config.kinds import KINDS, VALUES
 
 FILE = Path(__file__).parents[1] / "barrage_mlflow" / "config" / "keras_index.json"
 
@@ -32,6 +32,11 @@ _BARRAGE = {
     ),
     "barrage_mlflow.model": ("sequential_from_config",),
 }  # fmt: skip
+_BUILT_IN = {
+    "loader": ("KeySelector",),
+    "transformer": ("IdentityTransformer",),
+    "network": ("sequential_from_config",),
+}
 _ABBREVIATIONS = {
     "bce": "BinaryCrossentropy",
     "kld": "KLDivergence",
@@ -46,8 +51,8 @@ _BETTER = {
     "min": r".*(Crossentropy|Divergence|Error|Hinge)|Poisson|False(Posi|Nega)tives",
 }
 """Of metrics, the class names of those of which more is better, and of which less is."""
-_VALUES = ("activation", "initializer", "regularizer", "constraint")
-"""What Keras takes by name in params that are called so, or end so: ``kernel_initializer``."""
+_KWARGS_OF_NO_USE = {"optimizer", "callback", "loader", "transformer"}
+"""Whose **kwargs only turn down names of long ago, or take what a subclass hands on."""
 _BY_NAME = inspect.Parameter.KEYWORD_ONLY
 
 
@@ -57,8 +62,7 @@ def make_index() -> dict[str, Any]:
     Returns:
         ``version``: that of Keras; ``paths``: of each path, the place in ``described`` of what is
         known of it (the fields of a `Target` that are not empty); ``names``: of each kind of
-        component, the path that a short name or alias means; ``values``: of each kind of value,
-        the names that params take for it.
+        component, and of activations, the path that a short name or alias means.
 
     Example:
         >>> index = make_index()
@@ -74,8 +78,7 @@ def make_index() -> dict[str, Any]:
         paths[path] = described.setdefault(text, len(described))
     return {
         "version": find("keras.__version__"),
-        "names": {kind: _names(kind) for kind in KINDS},
-        "values": {kind: _value_names(kind) for kind in _VALUES},
+        "names": {kind: _names(kind) for kind in (*KINDS, "activation")},
         "paths": paths,
         "described": [json.loads(text) for text in described],
     }
@@ -110,11 +113,6 @@ def _modules_above(name: str) -> Iterator[tuple[str, ModuleType]]:
     for i in range(len(parts)):
         above = ".".join(parts[: i + 1])
         yield above, importlib.import_module(above)
-
-
-def _value_names(kind: str) -> list[str]:
-    """The names in the table that Keras looks values of params up in, which is not public."""
-    return sorted(importlib.import_module(f"keras.src.{kind}s").ALL_OBJECTS_DICT)
 
 
 def _walk(path: str, module: ModuleType) -> Iterator[tuple[str, Any]]:
@@ -164,8 +162,7 @@ def describe(found: Any) -> dict[str, Any]:
             return {"form": f"of type {type(found).__name__}"}
         return {"form": "function", "accepts": _filled(Accepts.of(found)), "doc": _doc(found)}
     kinds = _kinds(found)
-    # The **kwargs of optimizers and callbacks only serve to turn down names of long ago.
-    accepts = arguments(found, own_only="optimizer" in kinds or "callback" in kinds)
+    accepts = arguments(found, own_only=not _KWARGS_OF_NO_USE.isdisjoint(kinds))
     about = {
         "form": "class",
         "accepts": _filled(accepts),
@@ -217,9 +214,13 @@ def _direction(name: str, kinds: list[str]) -> str:
 
 def _names(kind: str) -> dict[str, str]:
     """Of each short name or alias, the path that it means."""
+    if kind in (*VALUES, "activation"):
+        # The table that Keras looks values of params up in is not public.
+        table = importlib.import_module(f"keras.src.{kind}s").ALL_OBJECTS_DICT
+        return {name: f"keras.{kind}s.{table[name].__name__}" for name in sorted(table)}
     row = KINDS[kind]
     if not row.is_keras:
-        return {name: f"{row.searched[0]}.{name}" for name in row.built_in}
+        return {name: f"{row.searched[0]}.{name}" for name in _BUILT_IN.get(kind, ())}
     found: dict[str, str] = {}
     for namespace in row.searched:
         for name, value in vars(find(namespace)).items():

@@ -130,6 +130,6 @@ def _merged(named: Iterable[tuple[str, Target]]) -> list[Target]:
 
 def _left_to_give(target: Target, kind: Kind) -> Target:
     """A target with the params alone that Barrage does not pass itself."""
-    by_position = target.accepts.positional[: len(kind.passed)]
-    accepts = target.accepts.without({*by_position, *kind.passed_by_name, *kind.beside})
-    return replace(target, accepts=accepts)
+    by_position, by_name = target.accepts.passed(kind)
+    first = target.accepts.positional[: len(by_position)]
+    return replace(target, accepts=target.accepts.without({*first, *by_name, *kind.beside}))

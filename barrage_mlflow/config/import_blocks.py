@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.annotations import annotation_schema
+from barrage_mlflow.config.bygone import GONE, old_imports_of
 from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.import_strings import (
     base_classes,
@@ -15,9 +18,9 @@ from barrage_mlflow.config.import_strings import (
     load_target,
 )
 from barrage_mlflow.config.import_targets import NotImportableError, Target
-from barrage_mlflow.config.kinds import KINDS, paths_of
+from barrage_mlflow.config.kinds import KINDS, VALUES, paths_of
 from barrage_mlflow.config.names import did_you_mean
-from barrage_mlflow.config.paths import Path, value_at
+from barrage_mlflow.config.paths import Path, rebuilt, show_path, value_at, walk
 from barrage_mlflow.config.placeholders import (
     placeholder_findings,
     placeholder_name,
@@ -51,24 +54,22 @@ def import_findings(
         [("'Adan' names no optimizer in Keras", "did you mean 'Adam'?")]
     """
     reader = None if run_code else SourceReader(folders)
-    targets: dict[Path, Target] = {}
+    learnt: Collection[str] | None = () if value_at(data, _TRANSFORMER) is None else None
     for path, block, kind in import_blocks(data):
         name, params = block.get("import"), block.get("params", {})
         is_placeholder = path[0] == "model" and placeholder_name(name) is not None
         if not isinstance(name, str) or not name or is_placeholder:
             continue
         try:
-            targets[path] = find_target(name, kind, reader)
+            target = find_target(name, kind, reader)
         except NotImportableError as error:
             yield Finding((*path, "import"), error.message, error.remedy)
             continue
+        if kind == "transformer":  # which comes before the network
+            learnt = target.network_param_names
         if isinstance(params, dict):
-            yield from _param_findings(path, params, kind, targets[path], data)
-            yield from _value_findings(path, params, targets[path])
-    transformer = targets.get(_TRANSFORMER)
-    learnt = transformer.network_param_names if transformer else None
-    if value_at(data, _TRANSFORMER) is None:
-        learnt = ()
+            yield from _param_findings(path, params, kind, target, data, learnt)
+            yield from _value_findings(path, params, target)
     if learnt is not None:  # else any name could be one that the transformer learns
         yield from placeholder_findings(data, learnt)
 
@@ -80,12 +81,13 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
         block: an import block, its placeholders filled in.
         kind: as `find_target` takes it.
         path: the JSON path of the block, for messages.
-        *args: what the engine passes by position (a loader's mode).
+        *args: what the engine passes besides (a loader's mode).
 
     Returns:
         What the class or function gives when it is called with ``*args`` and the block's
-        params; for a loss alias (``"mse"``), the loss object. For an augmentor, the function
-        itself; for an alias whose class depends on the shapes (``"accuracy"``), the alias.
+        params; blocks in the params of a layer are built first. For a loss alias (``"mse"``),
+        the loss object; for an augmentor, the function itself; for an alias whose class depends
+        on the shapes (``"accuracy"``), the alias.
 
     Raises:
         ImportPathError: the import leads nowhere or to the wrong kind of thing.
@@ -105,7 +107,8 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
     except NotImportableError as fault:
         raise ImportPathError(f"{path}.import: {fault}") from fault.__cause__
     row = KINDS[kind]
-    problems = target.accepts.problems(params, row.passed, row.passed_by_name)
+    by_position, by_name = target.accepts.passed(row)
+    problems = target.accepts.problems(params, by_position, by_name)
     if problems:
         listed = "; ".join(str(problem) for problem in problems)
         message = f"{path}: {name}: {listed} (it accepts {target.accepts.shown()})"
@@ -113,8 +116,13 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
     component = load_target(target)
     if kind == "augmentor" or target.form == "alias":
         return component
+    if kind in ("layer", *VALUES):
+        params = {key: _built(item, f"{path}.params", (key,)) for key, item in params.items()}
     if target.path == _INPUT and isinstance(params.get("shape"), int):
         params["shape"] = [params["shape"]]
+    if by_name:
+        params |= dict(zip(row.passed, args, strict=True))
+        args = ()
     try:
         built = component(*args, **params)
     except Exception as error:
@@ -123,15 +131,31 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
             message = f"{path}: {target.path} turned its params down: {why}"
             raise ComponentError(message) from error
         error.add_note(f"in {path}, import {name!r}")
+        if remedy := old_imports_of(component):
+            error.add_note(remedy)
         raise
     if not isinstance(built, base_classes(kind)):
-        message = f"{path}: {name} gave a {type(built).__name__}, expected a {row.wanted}"
-        raise ComponentError(message)
+        made, remedy = inspect.formatannotation(type(built)), old_imports_of(component)
+        message = f"{path}: {name} gave a {made}, expected a {row.wanted}"
+        raise ComponentError(f"{message}; {remedy}" if remedy else message)
     return built
 
 
+def _built(value: Any, params: str, path: Path) -> Any:
+    """A param of a layer, with what import blocks in it make in their place."""
+
+    def part(here: Path, item: Any) -> Any:
+        if isinstance(item, Mapping) and "import" in item:
+            return build_import(item, _kind_of(here), params + show_path(here)[1:])
+        return item
+
+    return rebuilt(value, part, path)
+
+
 def import_blocks(data: Any) -> Iterator[tuple[Path, dict[str, Any], str]]:
-    """Every import block of a config with its path and kind, the layers of a Sequential too.
+    """Every import block of a config with its path and kind.
+
+    The layers of a Sequential are among them, and those in a layer's params at any depth.
 
     Example:
         >>> data = {"dataset": {"loader": {"import": "KeySelector"}}}
@@ -139,24 +163,42 @@ def import_blocks(data: Any) -> Iterator[tuple[Path, dict[str, Any], str]]:
         [(('dataset', 'loader'), {'import': 'KeySelector'}, 'loader')]
     """
     for kind in KINDS.values():
-        if kind.name == "layer" and not is_sequential(value_at(data, (*_NETWORK, "import"))):
-            continue
-        for path in paths_of(kind, data):
-            yield path, value_at(data, path), kind.name
+        if kind.name != "layer":
+            yield from ((path, value_at(data, path), kind.name) for path in paths_of(kind, data))
+        elif is_sequential(value_at(data, (*_NETWORK, "import"))):
+            for path, value in walk(value_at(data, LAYERS), LAYERS):
+                if isinstance(value, dict) and "import" in value:
+                    yield path, value, _kind_of(path)
+
+
+def _kind_of(path: Path) -> str:
+    """The kind of component that a block in the params of a layer is of, by the param's name."""
+    last = [part for part in path if isinstance(part, str)][-1].rpartition("_")[2]
+    return last if last in VALUES else "layer"
 
 
 def _param_findings(
-    path: Path, params: dict[str, Any], kind: str, target: Target, data: Any
+    path: Path,
+    params: dict[str, Any],
+    kind: str,
+    target: Target,
+    data: Any,
+    learnt: Collection[str] | None,
 ) -> Iterator[Finding]:
     """Params that the signature does not know, and those that it requires."""
-    names = list(params)
+    names, accepts = list(params), target.accepts
     if kind == "network":
         # A param that a placeholder reads may be there for the placeholder alone.
         in_use = placeholder_names(data["model"])
-        names = [name for name in names if name in target.accepts.names or name not in in_use]
-    row = KINDS[kind]
-    for problem in target.accepts.problems(names, row.passed, row.passed_by_name + row.beside):
-        yield problem.below(path)
+        names = [name for name in names if name in accepts.names or name not in in_use]
+        # One that is required may be learnt by the transformer, unless that declares others.
+        may_be_learnt = accepts.required if learnt is None else learnt
+        names += [name for name in may_be_learnt if target.is_own and name in accepts.names]
+    by_position, by_name = accepts.passed(KINDS[kind])
+    for problem in accepts.problems(names, by_position, by_name + KINDS[kind].beside):
+        name = str(problem.path[-1]) if problem.path else ""
+        remedy = GONE.get((kind, name), problem.remedy)
+        yield replace(problem, remedy=remedy).below(path)
 
 
 def _value_findings(path: Path, params: dict[str, Any], target: Target) -> Iterator[Finding]:
@@ -171,20 +213,10 @@ def _value_findings(path: Path, params: dict[str, Any], target: Target) -> Itera
             if path[0] == "model":
                 node = with_placeholders(node)
             yield from value_findings(value, node, here)
-        if target.path.startswith("keras.") and isinstance(value, str):
-            yield from _keras_name_findings(here, value)
-
-
-def _keras_name_findings(path: Path, value: str) -> Iterator[Finding]:
-    """``"activation": "rleu"`` and the like.
-
-    Code may register further names with Keras (``"package>name"``), so only what is near to a
-    known one is a fault.
-    """
-    kind = str(path[-1]).rpartition("_")[2]
-    known = keras_index.value_names(kind)
-    if ">" in value or placeholder_name(value) is not None:
-        return
-    remedy = did_you_mean(value, known)
-    if value not in known and remedy:
-        yield Finding(path, f"Keras has no {kind} {value!a}", remedy)
+        known = keras_index.value_names(name) if target.path.startswith("keras.") else ()
+        # Code may register further names with Keras, "package>name".
+        is_name = isinstance(value, str) and ">" not in value and placeholder_name(value) is None
+        if known and is_name and value not in known:
+            message = f"Keras has no {name.rpartition('_')[2]} {value!a}"
+            own = f'give your own {_kind_of(here)} as {{"import": …}}'
+            yield Finding(here, message, did_you_mean(value, known) or own)

@@ -7,11 +7,13 @@ import importlib
 import inspect
 import logging
 import sys
+import traceback
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.bygone import GONE, old_imports, old_imports_of
 from barrage_mlflow.config.import_targets import (
     ANYTHING,
     Accepts,
@@ -99,7 +101,7 @@ def known_target(path: str, kind: str) -> Target | None:
     today = f"keras.models.{parts[-1]}" if is_old else today
     found = keras_index.at(today)
     if found is None:
-        remedy = did_you_mean(today, keras_index.paths())
+        remedy = GONE.get((kind, parts[-1])) or did_you_mean(today, keras_index.paths())
         raise NotImportableError(f"{path!r} leads nowhere in Keras and Barrage", remedy)
     return found
 
@@ -111,10 +113,8 @@ def is_sequential(path: object) -> bool:
         >>> is_sequential("barrage.model.sequential_from_config"), is_sequential("my.network")
         (True, False)
     """
-    if not isinstance(path, str):
-        return False
-    name = "sequential_from_config"
-    return path == name or keras_index.current_path(path) == f"barrage_mlflow.model.{name}"
+    name = "barrage_mlflow.model.sequential_from_config"
+    return isinstance(path, str) and keras_index.current_path(path) in (name, name.split(".")[-1])
 
 
 def base_classes(kind: str) -> tuple[type, ...]:
@@ -178,9 +178,9 @@ def _failure_of(path: str, module: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         what = f"{type(error).__name__}: {' '.join(str(error).split())}"
         message = f"{path!r}: importing module {module!r} raised {what}"
-        top, dot, rest = (getattr(error, "name", None) or "").partition(".")
-        remedy = f"write 'import barrage_mlflow{dot}{rest}' there instead"
-        raise NotImportableError(message, remedy if top == "barrage" else "") from error
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        remedy = old_imports(place.filename) if isinstance(error, ImportError) else ""
+        raise NotImportableError(message, remedy) from error
 
 
 def _public_names(holder: Any) -> list[str]:
@@ -195,7 +195,7 @@ def _of_short_name(path: str, name: str, kind: str) -> Target:
         home = "Keras" if KINDS[kind].is_keras else "Barrage"
         remedy = did_you_mean(name, keras_index.names(kind)) or _GIVE_PATH
         message = f"{path!r} names no {kind} in {home}"
-        raise NotImportableError(message, remedy)
+        raise NotImportableError(message, GONE.get((kind, name), remedy))
     return found
 
 
@@ -220,12 +220,17 @@ def _imported(path: str, kind: str) -> Target:
         return Target(path, f"of type {type(found).__name__}")
     if not inspect.isclass(found):
         return Target(path, "function", Accepts.of(found))
+    if not issubclass(found, base_classes(kind)):
+        raise NotImportableError(f"{path!r} is no {KINDS[kind].wanted}", old_imports_of(found))
+    # A constructor that is inherited takes what the index says: of some, **kwargs are of no use.
+    bases = [base for base in KINDS[kind].bases if load_path(base).__init__ is found.__init__]
+    inherited = keras_index.at(bases[0]) if bases else None
     names = getattr(found, "network_param_names", None)
     return Target(
         path,
         "class",
-        Accepts.of(found),
-        (kind,) if issubclass(found, base_classes(kind)) else (),
+        inherited.accepts if inherited else Accepts.of(found),
+        (kind,),
         tuple(sorted(getattr(found, "__abstractmethods__", ()))),
         network_param_names=tuple(names) if isinstance(names, list | tuple) else None,
     )

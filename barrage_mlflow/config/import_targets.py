@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from barrage_mlflow.config.findings import Finding
+from barrage_mlflow.config.kinds import Kind
 from barrage_mlflow.config.names import did_you_mean, nearest, show_names, suggest
 from barrage_mlflow.config.project import ENGINE, own_modules
 from barrage_mlflow.errors import ImportPathError
@@ -120,6 +121,25 @@ remove it"]
             found.append(Finding((), f"missing param{plural} {show_names(missing)}"))
         return found
 
+    def passed(self, kind: Kind) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What Barrage passes to a component of a kind: by position, and by name.
+
+        A function that is used as such gets everything by position; else what has a name here is
+        passed by it, in whatever order they stand.
+
+        Example:
+            >>> from barrage_mlflow.config.kinds import KINDS
+            >>> Accepts.of(lambda loader, mode: None).passed(KINDS["transformer"])
+            ((), ('mode', 'loader'))
+            >>> Accepts.of(lambda m, size=1: None).passed(KINDS["loader"])
+            (('mode',), ())
+        """
+        names, first = {*kind.passed}, {*self.positional[: len(kind.passed)]}
+        hands_on = self.any_name and not self.any_count and first <= names
+        if kind.bases and (names <= {*self.names} or hands_on):
+            return (), kind.passed + kind.passed_by_name
+        return kind.passed, kind.passed_by_name
+
     def without(self, names: Container[str | None]) -> Accepts:
         """What is left to be given by keyword once some names have a value.
 
@@ -197,6 +217,11 @@ class Target:
     returns: str = ""
     network_param_names: tuple[str, ...] | None = None
     names: tuple[str, ...] = ()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the project's, and neither Keras's nor Barrage's."""
+        return self.path.partition(".")[0] not in ENGINE
 
 
 class NotImportableError(ImportPathError):

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.config.import_targets import Accepts, Target
-from barrage_mlflow.config.kinds import KINDS
+from barrage_mlflow.config.kinds import KINDS, VALUES
+
+_MOVED = {
+    "tensorflow.python.keras": "keras",
+    "tensorflow.keras": "keras",
+    "tf.keras": "keras",
+    "barrage.api": "barrage_mlflow.dataset",
+    "barrage": "barrage_mlflow",
+}
 
 
 def current_path(path: str) -> str:
@@ -23,10 +31,10 @@ def current_path(path: str) -> str:
         >>> current_path("barrage.dataset.KeySelector"), current_path("tf.keras.losses.Huber")
         ('barrage_mlflow.dataset.KeySelector', 'keras.losses.Huber')
     """
-    for root in ("tensorflow.python.keras", "tensorflow.keras", "tf.keras"):
-        if path.startswith(f"{root}."):
-            return f"keras.{path.removeprefix(f'{root}.')}"
-    return f"barrage_mlflow.{path[8:]}" if path.startswith("barrage.") else path
+    for root, today in _MOVED.items():
+        if f"{path}.".startswith(f"{root}."):
+            return today + path.removeprefix(root)
+    return path
 
 
 def short(kind: str, name: str) -> Target | None:
@@ -88,14 +96,15 @@ def paths() -> list[str]:
     return [path for path in _index()["paths"] if "." in path]
 
 
-def value_names(kind: str) -> tuple[str, ...]:
-    """The names that params take for an activation, initializer, regularizer or constraint.
+def value_names(param: str) -> tuple[str, ...]:
+    """The names that a param takes, by its own name, where it is an initializer or the like.
 
     Example:
-        >>> "relu" in value_names("activation"), value_names("units")
+        >>> "relu" in value_names("recurrent_activation"), value_names("units")
         (True, ())
     """
-    return tuple(_index()["values"].get(kind, ()))
+    kind = param.rpartition("_")[2]
+    return tuple(_index()["names"][kind]) if kind in (*VALUES, "activation") else ()
 
 
 def snake_name(name: str) -> str:

@@ -20,8 +20,7 @@ class Kind:
         place: its path in a config; empty for one that is only named within the params of others.
         searched: the modules that short names are looked up in, one after the other.
         bases: the classes that one of them is made of; empty for a function that is used as such.
-        built_in: the names that Barrage itself has for it.
-        passed: what Barrage passes to it by position.
+        passed: what Barrage passes to it: by name where it has these names, else by position.
         passed_by_name: what Barrage passes to it by name, if it takes that.
         beside: keys beside `params` in its block that are passed by name too.
         by_shape: the aliases for which Keras chooses the class from the shapes.
@@ -35,7 +34,6 @@ class Kind:
     place: Path
     searched: tuple[str, ...]
     bases: tuple[str, ...] = ()
-    built_in: tuple[str, ...] = ()
     passed: tuple[str, ...] = ()
     passed_by_name: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
@@ -58,21 +56,17 @@ _LOSSES = ("keras.losses.Loss",)
 _ROWS = (
     Kind(
         "loader", ("dataset", "loader"), _DATASET, ("barrage_mlflow.dataset.RecordLoader",),
-        built_in=("KeySelector",), passed=("mode",),
+        passed=("mode",),
     ),
     Kind(
         "transformer", ("dataset", "transformer"), _DATASET,
-        ("barrage_mlflow.dataset.RecordTransformer",),
-        built_in=("IdentityTransformer",), passed=("mode", "loader"),
+        ("barrage_mlflow.dataset.RecordTransformer",), passed=("mode", "loader"),
     ),
     Kind(
         "augmentor", ("dataset", "augmentor", EACH), _DATASET,
         passed=("data_record",), passed_by_name=("rng",),
     ),
-    Kind(
-        "network", ("model", "network"), ("barrage_mlflow.model",), ("keras.Model",),
-        built_in=("sequential_from_config",),
-    ),
+    Kind("network", ("model", "network"), ("barrage_mlflow.model",), ("keras.Model",)),
     Kind(
         "loss", (*_OUTPUT, "loss"), ("keras.losses",), _LOSSES, by_shape=("crossentropy", "ce"),
     ),
@@ -93,7 +87,12 @@ _ROWS = (
         ("keras.optimizers.schedules.LearningRateSchedule",),
     ),
     Kind("callback", (), ("keras.callbacks",), ("keras.callbacks.Callback",)),
+    Kind("initializer", (), ("keras.initializers",), ("keras.initializers.Initializer",)),
+    Kind("regularizer", (), ("keras.regularizers",), ("keras.regularizers.Regularizer",)),
+    Kind("constraint", (), ("keras.constraints",), ("keras.constraints.Constraint",)),
 )  # fmt: skip
+VALUES = ("initializer", "regularizer", "constraint")
+"""The kinds that are named in params that are called so, or end so: ``kernel_initializer``."""
 KINDS = {kind.name: kind for kind in _ROWS}
 """Every kind by its name."""
 

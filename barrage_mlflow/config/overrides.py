@@ -9,7 +9,7 @@ from typing import Any
 
 from barrage_mlflow.config.document import Document, plain_copy
 from barrage_mlflow.config.json_reader import read_json
-from barrage_mlflow.config.paths import Path, show_path, show_value
+from barrage_mlflow.config.paths import Path, read_path, show_path, show_value
 from barrage_mlflow.config.schema import schema_at, types_of
 from barrage_mlflow.errors import ConfigError, Fault
 
@@ -18,7 +18,8 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> Docu
     """Sets values of a config by dotted key.
 
     An override within a block that the config leaves out starts from that block's default. A
-    list takes an index, ``model.outputs.0.loss_weight``; the index after its last item adds one.
+    list takes an index, ``model.outputs[0].loss_weight`` or ``.0.``; the index after its last item
+    adds one.
 
     Args:
         document: the config; it is not changed.
@@ -45,7 +46,7 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> Docu
     faults: list[Fault] = []
     for key, value in overrides.items():
         try:
-            new = _set(data, key.split("."), value, ())
+            new = _set(data, list(map(str, read_path(key))), value, ())
         except ConfigError as error:
             faults += [replace(fault, place=f"--{key}") for fault in error.faults]
         else:

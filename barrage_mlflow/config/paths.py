@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 Path = tuple[str | int, ...]
 
+_STEP = re.compile(r'\[(0|[1-9]\d*|"(?:\\.|[^"\\])*")\]|(?:^|\.)([^.\[]*)')
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _SHOWN_LENGTH = 60
 
@@ -34,13 +35,17 @@ def show_path(path: Path) -> str:
 
 
 def read_path(text: str) -> Path:
-    """The path that `show_path` wrote, if its keys are plain.
+    """The path that `show_path` wrote, of a value below the root; any other text is cut at dots.
 
     Example:
-        >>> read_path("$.model.outputs[0].loss")
-        ('model', 'outputs', 0, 'loss')
+        >>> read_path("$.model.outputs[0].loss"), read_path('$["odd key"]')
+        (('model', 'outputs', 0, 'loss'), ('odd key',))
     """
-    return tuple(int(part) if part.isdigit() else part for part in re.findall(r"\w+", text))
+    text = text.removeprefix("$").removeprefix(".")
+    steps = list(_STEP.finditer(text))
+    if "".join(step[0] for step in steps) != text:
+        return tuple(text.split("."))
+    return tuple(json.loads(step[1]) if step[1] else step[2] for step in steps)
 
 
 def show_value(value: object) -> str:
@@ -86,3 +91,41 @@ def value_at(data: Any, path: Path) -> Any:
             return None
         data = data[part]
     return data
+
+
+def rebuilt(value: Any, part: Callable[[Path, Any], Any], path: Path = ()) -> Any:
+    """A copy of a value in which other things stand for some of its parts.
+
+    Args:
+        value: a JSON value.
+        part: called with the path and value of each part, an outer one before those in it; what
+            it gives is taken as it is, unless it is the part itself.
+        path: of the value.
+
+    Example:
+        >>> rebuilt({"a": ["x", 1]}, lambda path, part: 2 if part == "x" else part)
+        {'a': [2, 1]}
+    """
+    made = part(path, value)
+    if made is not value:
+        return made
+    if isinstance(value, Mapping):
+        return {key: rebuilt(item, part, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rebuilt(item, part, (*path, i)) for i, item in enumerate(value)]
+    return value
+
+
+def walk(value: object, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """A value and everything in it, each with its path.
+
+    Example:
+        >>> [path for path, _ in walk({"a": [1]})]
+        [(), ('a',), ('a', 0)]
+    """
+    yield path, value
+    items: Any = value.items() if isinstance(value, Mapping) else ()
+    if isinstance(value, list | tuple):
+        items = enumerate(value)
+    for key, item in items:
+        yield from walk(item, (*path, key))

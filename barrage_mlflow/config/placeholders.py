@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.names import did_you_mean, show_names
-from barrage_mlflow.config.paths import Path, value_at
+from barrage_mlflow.config.paths import Path, rebuilt, value_at, walk
 from barrage_mlflow.errors import ConfigError
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
@@ -46,15 +45,9 @@ def placeholders_in(value: object, path: Path = ()) -> Iterator[tuple[Path, str]
         >>> list(placeholders_in({"layers": ["{{rate}}"]}))
         [(('layers', 0), 'rate')]
     """
-    name = placeholder_name(value)
-    if name is not None:
-        yield path, name
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from placeholders_in(item, (*path, key))
-    elif isinstance(value, list | tuple):
-        for i, item in enumerate(value):
-            yield from placeholders_in(item, (*path, i))
+    for here, item in walk(value, path):
+        if (name := placeholder_name(item)) is not None:
+            yield here, name
 
 
 def fill_model(config: Mapping[str, Any], network_params: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,14 +89,11 @@ def fill_model(config: Mapping[str, Any], network_params: Mapping[str, Any]) -> 
 
 
 def _filled(value: Any, values: Mapping[str, object]) -> Any:
-    name = placeholder_name(value)
-    if name is not None:
-        return values[name]
-    if isinstance(value, Mapping):
-        return {key: _filled(item, values) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_filled(item, values) for item in value]
-    return copy.deepcopy(value)
+    def part(_: Path, item: Any) -> Any:
+        name = placeholder_name(item)
+        return item if name is None else values[name]
+
+    return rebuilt(value, part)
 
 
 def placeholder_findings(data: Any, learnt: Collection[str]) -> Iterator[Finding]:
@@ -123,7 +113,7 @@ def placeholder_findings(data: Any, learnt: Collection[str]) -> Iterator[Finding
     for name in own:
         if name in learnt:
             message = f"the transformer's network_params have {name!a} too"
-            remedy = f"rename it, or write '{{{{{name}}}}}' to hand the transformer's on"
+            remedy = "remove it, and the network gets the transformer's; or rename it"
             yield Finding((*_PARAMS, name), message, remedy)
     known = list(dict.fromkeys([*own, *learnt]))
     for path, name in placeholders_in(value_at(data, _MODEL), _MODEL):

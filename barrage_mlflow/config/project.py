@@ -6,11 +6,12 @@ import importlib.util
 import pkgutil
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.config.document import Document
+from barrage_mlflow.config.paths import walk
 
 ENGINE = ("keras", "tensorflow", "tf", "barrage", "barrage_mlflow")
 """First parts of paths that lead to Keras and to the engine."""
@@ -64,7 +65,8 @@ def code_modules(config: Mapping[str, Any]) -> list[str]:
         >>> code_modules({"model": {"network": {"import": "keras.applications.MobileNetV2"}}})
         []
     """
-    tops = {name.split(".")[0] for name in _import_strings(config) if "." in name}
+    names = [name for path, name in walk(config) if path[-1:] == ("import",)]
+    tops = {name.split(".")[0] for name in names if isinstance(name, str) and "." in name}
     return sorted(top for top in tops if own_source(top))
 
 
@@ -126,16 +128,6 @@ def modules_in(folders: Iterable[str]) -> set[str]:
         True
     """
     return {module.name for module in pkgutil.iter_modules(list(folders))}
-
-
-def _import_strings(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        if isinstance(value.get("import"), str):
-            yield value["import"]
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from _import_strings(item)
 
 
 def _is_installed(place: str) -> bool:

@@ -262,14 +262,25 @@ def _names(body: list[ast.stmt], package: str) -> Names:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 found[name] = value
             case ast.Import() | ast.ImportFrom():
-                found |= _imported(statement, package)
+                found |= imported(statement, package)
             case _:
                 # What an "if", a loop and the like bind depends on how they run.
                 found |= dict.fromkeys(_bound_within(statement))
     return found
 
 
-def _imported(statement: ast.Import | ast.ImportFrom, package: str) -> dict[str, str]:
+def imported(statement: ast.Import | ast.ImportFrom, package: str) -> dict[str, str]:
+    """What an import binds: by name, the path of what it is.
+
+    Args:
+        statement: anywhere in a module.
+        package: that the module is in, for a relative import.
+
+    Example:
+        >>> (statement,) = ast.parse("from a.b import c as d").body
+        >>> imported(statement, "")
+        {'d': 'a.b.c'}
+    """
     if isinstance(statement, ast.ImportFrom):
         source = statement.module or ""
         if statement.level:

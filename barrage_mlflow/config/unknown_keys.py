@@ -64,18 +64,21 @@ def repair_keys(data: Any) -> Repaired:
 def _mended(value: Any, node: dict[str, Any], path: Path, repaired: Repaired) -> Any:
     """A value with the right keys."""
     node = object_form(node) if isinstance(value, dict) else dereferenced(node)
+    if "else" in node:
+        is_block = isinstance(value, dict) and "import" in value
+        node = dereferenced(node["then" if is_block else "else"])
     if isinstance(value, list):
         items = node.get("items", {})
         return [_mended(item, items, (*path, i), repaired) for i, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    known = node.get("properties", {})
+    known, others = node.get("properties", {}), node.get("additionalProperties")
     mended: dict[str, Any] = {}
     for key, item in value.items():
         right = key
         if node.get("additionalProperties") is False and key not in known:
             right = _right_key((*path, key), node, {*value, *mended}, repaired)
-        below = known.get(right, {})
+        below = known.get(right) or (others if isinstance(others, dict) else {})
         if (*path, right) == LAYERS[:-1] and any(map(is_sequential, value.values())):
             below = _LAYER_PARAMS
         mended[right] = _mended(item, below, (*path, right), repaired)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,8 @@ from barrage_mlflow.dataset import DataRecord
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model.dict_network import DictNetwork
+
+logger = logging.getLogger(__name__)
 
 _PATH = "$.model.network"
 _STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics")
@@ -40,7 +43,8 @@ def build_network(
 
     Args:
         config: a resolved config.
-        network_params: the fitted transformer's, for placeholders.
+        network_params: the fitted transformer's: for placeholders, and for the parameters of a
+            function of the project's own that the config leaves out.
         example: some transformed records, ``(batch, ...)`` arrays by input and output.
 
     Raises:
@@ -68,20 +72,31 @@ def build_network(
     policy_before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.get("solver", {}).get("dtype_policy") or policy_before)
     try:
-        network = build_import(_own_params(model["network"], read), "network", _PATH)
+        block = _with_learnt(model["network"], read, network_params)
+        network = build_import(block, "network", _PATH)
         _check_methods(network)
         return as_dict_network(network, example[0], wanted)
     finally:
         keras.config.set_dtype_policy(policy_before)
 
 
-def _own_params(block: Mapping[str, Any], read: set[str]) -> dict[str, Any]:
-    """Leave out the params that are there for placeholders alone: the builder knows none such."""
-    accepts = find_target(block["import"], "network").accepts
-    params = block.get("params") or {}
-    if not accepts.any_name:
-        params = {n: value for n, value in params.items() if n in accepts.names or n not in read}
-    return {**block, "params": params}
+def _with_learnt(
+    block: Mapping[str, Any], read: set[str], learnt: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The network's block, its params those that it takes of the config and of the transformer."""
+    target = find_target(block["import"], "network")
+    names, params = target.accepts.names, block.get("params") or {}
+    if not target.accepts.any_name:
+        # Those that are there for placeholders alone are none of the builder's.
+        params = {n: value for n, value in params.items() if n in names or n not in read}
+    open_names = [n for n in names if target.is_own and n not in params]
+    passed = {n: learnt[n] for n in open_names if n in learnt}
+    unused = [n for n in learnt if n not in passed and n not in read]
+    if passed:
+        logger.info("the network gets of the transformer's network_params: %s", show_names(passed))
+    if unused:
+        logger.warning("nothing takes these network_params: %s", show_names(unused))
+    return {**block, "params": {**params, **passed}}
 
 
 def array_specs(tensors: Mapping[str, keras.KerasTensor]) -> dict[str, ArraySpec]:

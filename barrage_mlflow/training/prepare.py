@@ -21,7 +21,7 @@ from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.monitors import check_monitors
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.dataset import DataRecord, RecordMode, Records, build_loader, build_transformer
-from barrage_mlflow.dataset.components.build import build_augmentors, fit_and_save, load_pipeline
+from barrage_mlflow.dataset.components.build import fit_and_save, load_pipeline
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.feeder import Feeder
@@ -196,7 +196,7 @@ def prepare(
     watch("the transformer", loader=loaded)
     if not transformer.exists():
         fit_and_save(config, records, transformer)
-    train = load_pipeline(config, RecordMode.TRAIN, transformer, build_augmentors(config))
+    train = load_pipeline(config, RecordMode.TRAIN, transformer)
     validation = load_pipeline(config, RecordMode.VALIDATION, transformer)
     example = train.load_and_transform(sample)
 

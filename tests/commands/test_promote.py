@@ -19,6 +19,8 @@ ACCURACY = {"monitor": "val_accuracy", "mode": "max"}
 LOSS = {"import": "SparseCategoricalCrossentropy"}
 
 SCALER = """
+    from pathlib import Path
+
     import numpy as np
 
     from barrage_mlflow import IdentityTransformer
@@ -32,10 +34,10 @@ SCALER = """
             return (x, *({"label": y["label"] / self.scale} for y in targets))
 
         def save(self, path):
-            (path / "scale.txt").write_text(repr(self.scale))
+            Path(path, "scale.txt").write_text(repr(self.scale))
 
         def load(self, path):
-            self.scale = float((path / "scale.txt").read_text())
+            self.scale = float(Path(path, "scale.txt").read_text())
 """
 
 

@@ -1,5 +1,7 @@
 """Building components from import blocks, and the messages when that fails."""
 
+import copy
+
 import keras
 import pytest
 
@@ -23,6 +25,18 @@ def make_loader(mode, size):
     return Loader(mode, size)
 
 def make_nothing(mode): ...
+
+class Swapped(Loader):
+    def __init__(self, size, mode, **params):
+        super().__init__(mode, size, **params)
+
+class Renamed(Loader):
+    def __init__(self, m, **params):
+        super().__init__(m, **params)
+
+class HandingOn(Loader):
+    def __init__(self, **params):
+        super().__init__(**params)
 
 def flip(data_record, axis=0): ...
 def jitter(data_record, scale, rng): ...
@@ -64,6 +78,16 @@ def test_a_class_is_called_with_what_the_engine_passes_and_its_params():
     assert build("parts.Loader", "loader", RecordMode.SCORE, size=3).size == 3
 
 
+def test_what_the_engine_passes_goes_by_its_name_where_there_is_one():
+    for name in ("Swapped", "Renamed", "HandingOn"):
+        loader = build(f"parts.{name}", "loader", RecordMode.SCORE, size=3)
+        assert (loader.mode, loader.size) == (RecordMode.SCORE, 3)
+    assert refusal("parts.Swapped", "loader", RecordMode.SCORE, size=3, mode="score") == (
+        "$.here: parts.Swapped: param 'mode' is passed by Barrage; remove it "
+        "(it accepts (size, mode, **))"
+    )
+
+
 def test_params_may_be_left_out():
     assert build_import({"import": "parts.Loader"}, "loader", "$", RecordMode.TRAIN).size == 1
 
@@ -102,6 +126,21 @@ def test_a_factory_of_losses_is_accepted():
 def test_an_input_takes_an_integer_shape():
     assert build("Input", "layer", shape=4).batch_shape == (None, 4)
     assert build("tf.keras.Input", "layer", shape=[4, 2]).batch_shape == (None, 4, 2)
+
+
+def test_blocks_within_the_params_of_a_layer_are_built():
+    regularizer = {"import": "L2", "params": {"l2": 0.5}}
+    cell = {"import": "LSTMCell", "params": {"units": 2, "kernel_regularizer": regularizer}}
+    given = {"layer": {"import": "RNN", "params": {"cell": [cell, cell]}}, "merge_mode": "sum"}
+    before = copy.deepcopy(given)
+    layer = build("Bidirectional", "layer", **given)
+    first, second = layer.forward_layer.cell.cells
+    assert (given, first.units, second.kernel_regularizer.l2) == (before, 2, 0.5)
+    params = {"layer": {"import": "RNN", "params": {"cell": [{"import": "LSTMCel"}]}}}
+    assert refusal("Bidirectional", "layer", error=ImportPathError, **params) == (
+        "$.here.params.layer.params.cell[0].import: 'LSTMCel' names no layer in Keras; "
+        "did you mean 'LSTMCell'?"
+    )
 
 
 def test_optimizers_schedules_and_callbacks():
@@ -162,6 +201,17 @@ def test_what_keras_turns_down():
     text = refusal("MeanSquaredError", "loss", reduction="summ")
     assert text.startswith("$.here: keras.losses.MeanSquaredError turned its params down: Invalid")
     assert len(text.splitlines()) == 1
+
+
+def test_what_breaks_and_imports_an_older_keras(tmp_path):
+    (tmp_path / "old.py").write_text(
+        "from tensorflow.python.keras import layers\n"
+        "def mixed(): raise LookupError('not of this Keras')\n"
+    )
+    remedy = "in old.py, write 'from keras import layers'"
+    with pytest.raises(LookupError, match="not of this Keras") as caught:
+        build("old.mixed", "network")
+    assert caught.value.__notes__ == ["in $.here, import 'old.mixed'", remedy]
 
 
 def test_an_exception_of_the_users_own_keeps_its_type():

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import types
 from pathlib import Path
 
 import keras
@@ -185,11 +186,33 @@ def test_a_module_that_loads_names_on_demand_may_fail_at_it(project):
 
 def test_a_module_that_imports_the_old_package(project, monkeypatch):
     monkeypatch.setitem(sys.modules, "barrage", None)
-    project(old="from barrage.dataset import RecordLoader\nclass Loader(RecordLoader): ...\n")
-    assert refusal("old.Loader", "loader", SourceReader()) == (
-        "'old.Loader': importing module 'old' raised ModuleNotFoundError: No module named "
-        "'barrage.dataset'; 'barrage' is not a package; "
-        "write 'import barrage_mlflow.dataset' there instead"
+    project(
+        old="from barrage.dataset import RecordLoader\nclass Loader(RecordLoader): ...\n",
+        outer="from old import Loader\n",
+    )
+    for module in ("old", "outer"):
+        assert refusal(f"{module}.Loader", "loader", SourceReader()) == (
+            f"'{module}.Loader': importing module '{module}' raised ModuleNotFoundError: No module "
+            "named 'barrage.dataset'; 'barrage' is not a package; "
+            "in old.py, write 'from barrage_mlflow.dataset import RecordLoader'"
+        )
+
+
+def test_a_class_that_derives_from_an_older_one(project, monkeypatch):
+    api = types.ModuleType("barrage.api")
+    api.RecordLoader = type("RecordLoader", (), {})
+    monkeypatch.setitem(sys.modules, "barrage", types.ModuleType("barrage"))
+    monkeypatch.setitem(sys.modules, "barrage.api", api)
+    project(
+        losses="from tensorflow.python.keras.losses import Loss\nclass Own(Loss): ...\n",
+        loaders="from barrage.api import RecordLoader\nclass Own(RecordLoader): ...\n",
+    )
+    assert refusal("losses.Own", "loss", SourceReader()) == (
+        "'losses.Own' is no keras.losses.Loss; in losses.py, write 'from keras import Loss'"
+    )
+    assert refusal("loaders.Own", "loader", SourceReader()) == (
+        "'loaders.Own' is no barrage_mlflow.dataset.RecordLoader; "
+        "in loaders.py, write 'from barrage_mlflow.dataset import RecordLoader'"
     )
 
 

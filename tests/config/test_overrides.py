@@ -11,6 +11,7 @@ from recipes import MINIMAL
 from barrage_mlflow.config import find_faults, read_config, resolve_config
 from barrage_mlflow.config.json_reader import read_json
 from barrage_mlflow.config.overrides import apply_overrides
+from barrage_mlflow.config.paths import read_path
 from barrage_mlflow.errors import ConfigError
 
 
@@ -42,11 +43,14 @@ def changed(overrides):
         ("model.network.params.weights", "null", None),
         ("services.tensorboard.write_graph", "false", False),
         ("no.such.key", "3", 3),
+        ("model.outputs[0].loss_weight", "2", 2),
+        ("$.model.outputs[0].loss_weight", "2", 2),
+        ('dataset.loader.params.inputs["odd key"]', "a", "a"),
     ],
 )
 def test_text_is_read_as_what_the_schema_wants(key, text, value):
     data = changed({key: text})
-    for part in key.split("."):
+    for part in read_path(key):
         data = data[int(part) if isinstance(data, list) else part]
     assert data == value
     assert type(data) is type(value)
@@ -138,7 +142,10 @@ def test_a_config_that_is_no_object_is_left_to_the_checks():
     ]
 
 
-KEYS = st.lists(st.sampled_from(["solver", "epochs", "model", "outputs", "0", "x", ""]), max_size=5)
+KEYS = st.lists(
+    st.sampled_from(["solver", "epochs", "model", "outputs", "0", "outputs[0]", "x[", "]", ""]),
+    max_size=5,
+)
 
 
 @given(st.dictionaries(KEYS.map(".".join), st.text() | st.integers(), max_size=4))

@@ -22,6 +22,8 @@ class Odd(Silent):
 
 def factory(mode, loader):
     return Speaking(mode, loader)
+
+def network(vocabulary, depth): ...
 """
 
 
@@ -61,6 +63,21 @@ def test_a_transformer_that_declares_its_names_is_checked():
     assert faults("speakers.Speaking", {"alpha": "{{vocabulry}}"}) == [
         UNKNOWN.format(known="'alpha', 'vocabulary'", remedy="did you mean 'vocabulary'?")
     ]
+
+
+@pytest.mark.parametrize(
+    ("transformer", "missing"),
+    [
+        ("speakers.Silent", []),
+        ("speakers.Speaking", ["$.model.network: missing param 'depth'"]),
+        ("IdentityTransformer", ["$.model.network: missing params 'vocabulary', 'depth'"]),
+    ],
+)
+def test_a_param_that_the_network_requires_may_be_learnt(transformer, missing):
+    data = copy.deepcopy(MINIMAL)
+    data["model"]["network"] = {"import": "speakers.network"}
+    data["dataset"]["transformer"] = {"import": transformer}
+    assert [str(fault) for fault in find_faults(read_config(data))] == missing
 
 
 @pytest.mark.parametrize("transformer", ["Silent", "Odd", "factory", "NoSuch"])

@@ -134,6 +134,8 @@ def test_names_that_keras_takes_for_params(module, param, mistyped, meant):
     # Keras's own table, in which its layers look a name up.
     for name in importlib.import_module(f"keras.src.{module}").ALL_OBJECTS_DICT:
         assert found(name) == []
-    assert found("my_package>rleu") == found("far_from_all_of_them") == found("{{name}}")[1:] == []
-    (fault,) = found(mistyped)
+    assert found("my_package>rleu") == found("{{name}}")[1:] == []
+    (fault,), (other,) = found(mistyped), found("far_from_all")
     assert fault.endswith(f" '{mistyped}'; did you mean '{meant}'?")
+    kind = param.rpartition("_")[2].replace("activation", "layer")
+    assert other.endswith(f"""'far_from_all'; give your own {kind} as {{"import": …}}""")

@@ -1,5 +1,7 @@
 """Loaders, transformers and the contract that they keep."""
 
+import random
+
 import numpy as np
 import pytest
 from component_parts import RECORDS, SCORE, TRAIN, Centred, CentredByRecord, Scaled, selector
@@ -91,6 +93,19 @@ def test_fit_says_where_it_failed():
             fit_transformer(transformer, RECORDS)
         name = component_name(transformer)
         assert error.value.__notes__ == [f"in train.csv, stage fit, component {name}"]
+
+
+def test_fit_says_that_records_are_no_list():
+    class Shuffles(Centred):
+        def fit(self, records):
+            self.change(records)
+
+    transformer = Shuffles(TRAIN, Scaled(TRAIN))
+    for change in (random.shuffle, lambda r: r + r, lambda r: r.append({})):
+        transformer.change = change
+        with pytest.raises((TypeError, AttributeError), match="Records") as error:
+            fit_transformer(transformer, RECORDS)
+        assert error.value.__notes__[0] == "records are no list; make one of them: list(records)"
 
 
 # Columns that loading reads ---------------------------------------------------------------

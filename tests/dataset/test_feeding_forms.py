@@ -13,7 +13,7 @@ from contract import assert_data_equal
 from loops import run, same
 
 from barrage_mlflow.dataset import RecordMode, Records
-from barrage_mlflow.dataset.components.build import build_augmentors, fit_and_save, load_pipeline
+from barrage_mlflow.dataset.components.build import fit_and_save, load_pipeline
 from barrage_mlflow.dataset.feeding.batches import Batches
 from barrage_mlflow.dataset.feeding.blocks import Blocks
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
@@ -69,11 +69,8 @@ class Sets:
         folder = tmp_path / f"transformer{len(list(tmp_path.iterdir()))}"
         fit_and_save(config, records[0], folder)
         train, validation = (
-            load_pipeline(config, mode, folder, made)
-            for mode, made in [
-                (RecordMode.TRAIN, build_augmentors(config)),
-                (RecordMode.VALIDATION, ()),
-            ]
+            load_pipeline(config, mode, folder)
+            for mode in (RecordMode.TRAIN, RecordMode.VALIDATION)
         )
         self.pipeline = train
         self.feeder = Feeder(folder=tmp_path / "cache", **feeder)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barrage_mlflow.dataset import KeySelector, RecordMode, Records
-from barrage_mlflow.errors import ComponentError, RecordError
+from barrage_mlflow.errors import RecordError
 
 
 def test_key_selector_gives_each_part_by_name():
@@ -44,31 +44,6 @@ def test_key_selector_refuses_lists_that_differ_within_a_record():
     fault = "^column 't' holds lists of differing lengths within one record$"
     with pytest.raises(RecordError, match=fault):
         loader.load({"t": [[1], [2, 3]]})
-
-
-@pytest.mark.parametrize(
-    ("params", "fault"),
-    [
-        (
-            {"inputs": {}, "outputs": {"y": "y"}},
-            "KeySelector: inputs: expected a dict from a network name to a record key or a list "
-            "of keys, got {}",
-        ),
-        (
-            {"inputs": {"x": "a"}, "outputs": {"y": []}},
-            "KeySelector: outputs: expected a dict from a network name to a record key or a list "
-            "of keys, got {'y': []}",
-        ),
-        (
-            {"inputs": {"x": "a"}, "outputs": {"y": "y"}, "sample_weights": {"z": "w"}},
-            "KeySelector: sample_weights: 'z' is not an output; the outputs are: y",
-        ),
-    ],
-)
-def test_key_selector_refuses_params_that_it_cannot_use(params, fault):
-    with pytest.raises(ComponentError, match="KeySelector") as error:
-        KeySelector(TRAIN, **params)
-    assert str(error.value) == fault
 
 
 def test_a_string_keeps_its_last_character_whatever_it_is():

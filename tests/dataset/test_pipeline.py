@@ -159,14 +159,7 @@ def test_the_global_generators_are_left_as_they_were():
     assert (np.random.rand(), random.random()) == want
 
 
-def test_an_augmentor_must_take_what_it_is_called_with():
-    with pytest.raises(ComponentError, match="unexpected keyword argument 'size'") as error:
-        Augmentor(noise, {"size": 3}, "my.noise")
-    assert str(error.value) == (
-        "augmentor my.noise: got an unexpected keyword argument 'size'; it is called as "
-        "f(data_record, **params) and its signature is (data_record, rng, scale=1.0)"
-    )
-
+def test_a_batch_wise_augmentor_takes_no_rng():
     def both(data_record, rng):
         return data_record
 

@@ -17,6 +17,8 @@ from barrage_mlflow import RecordError, Scorer, TrainingResult, train
 from barrage_mlflow.evaluation.measure import evaluate
 
 PARTS = """
+    from pathlib import Path
+
     import keras
     import numpy as np
 
@@ -42,10 +44,10 @@ PARTS = """
             return (x, *targets)
 
         def save(self, path):
-            (path / "scale.txt").write_text(repr(self.scale))
+            Path(path, "scale.txt").write_text(repr(self.scale))
 
         def load(self, path):
-            self.scale = float((path / "scale.txt").read_text())
+            self.scale = float(Path(path, "scale.txt").read_text())
 
     @keras.saving.register_keras_serializable("parts")
     class Cubic(keras.losses.Loss):

@@ -1,5 +1,6 @@
 """Networks as dict-in, dict-out."""
 
+import logging
 from pathlib import Path
 
 import keras
@@ -36,6 +37,11 @@ def shapes(tensors):
 def functional(units=3):
     x = keras.Input((4,), name="flower")
     return keras.Model(x, layers.Dense(units, name="species")(layers.Dense(8)(x)))
+
+
+def of_any_params(**params):
+    assert params == {}
+    return functional()
 
 
 def two_by_two():
@@ -238,6 +244,25 @@ def test_a_param_may_be_there_for_placeholders_alone():
     }
     network = build_network(config, {}, ({"flower": np.zeros((2, 4), "float32")},))
     assert network.output["species"].shape == (None, 3)
+
+
+def test_a_function_gets_the_network_params_that_it_names(caplog):
+    caplog.set_level(logging.INFO, "barrage_mlflow")
+    network = build("functional", network_params={"units": 5, "other": 1})
+    assert network.output["species"].shape == (None, 5)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the network gets of the transformer's network_params: 'units'",
+        "nothing takes these network_params: 'other'",
+    ]
+
+
+def test_what_a_placeholder_reads_or_any_name_is_taken_for_is_not_passed(caplog):
+    learnt = {"units": "{{width}}"}
+    network = build("functional", network_params={"width": 6}, **learnt)
+    assert network.output["species"].shape == (None, 6)
+    assert caplog.records == []
+    assert build("of_any_params", network_params={"units": 6}).output["species"].shape == (None, 3)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 FAULTS = {

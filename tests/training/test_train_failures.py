@@ -109,6 +109,7 @@ def test_a_loss_that_becomes_nan_fails_the_training() -> None:
 
 PARTS = """
     import sys
+    from pathlib import Path
 
     import keras
 
@@ -126,10 +127,10 @@ PARTS = """
 
     class Keeping(Forgetful):
         def save(self, path):
-            (path / "mean.txt").write_text(repr(self.mean))
+            Path(path, "mean.txt").write_text(repr(self.mean))
 
         def load(self, path):
-            self.mean = float((path / "mean.txt").read_text())
+            self.mean = float(Path(path, "mean.txt").read_text())
 
 
     class NeedsTargets(RecordLoader):

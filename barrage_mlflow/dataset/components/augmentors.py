@@ -7,7 +7,6 @@ drawn before, or on where a run was resumed.
 
 from __future__ import annotations
 
-import inspect
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.config.import_targets import Accepts
 from barrage_mlflow.dataset.components.places import component_name, placed, set_record
 from barrage_mlflow.dataset.components.stacking import (
     check_batch,
@@ -46,8 +46,7 @@ class Augmentor:
         name: what messages call it; left out, the path of the function.
 
     Raises:
-        ComponentError: it does not take the params, or is batch-wise and
-            takes an ``rng``.
+        ComponentError: it is batch-wise and takes an ``rng``.
 
     Example:
         >>> def brighten(data_record, by):
@@ -68,28 +67,12 @@ class Augmentor:
         self.params = dict(params or {})
         self.name = component_name(function) if name is None else name
         self.batchwise = bool(getattr(function, "batchwise", False))
-        self.takes_rng = self._bind()
+        self.takes_rng = "rng" in Accepts.of(function).names and "rng" not in self.params
         if self.batchwise and self.takes_rng:
             raise ComponentError(
                 f"augmentor {self.name}: a batch-wise augmentor takes no rng; drop the parameter, "
                 "or the attribute 'batchwise'"
             )
-
-    def _bind(self) -> bool:
-        """Whether the function wants an ``rng``; that it takes its params."""
-        try:
-            signature = inspect.signature(self.function)
-        except ValueError:  # a function in C that has no signature
-            return False
-        takes_rng = "rng" in signature.parameters and "rng" not in self.params
-        try:
-            signature.bind(None, **self.params, **({"rng": None} if takes_rng else {}))
-        except TypeError as error:
-            raise ComponentError(
-                f"augmentor {self.name}: {error}; it is called as f(data_record, **params) and "
-                f"its signature is {signature}"
-            ) from error
-        return takes_rng
 
     def __call__(
         self, data_record: DataRecord, rng: np.random.Generator | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,9 @@ from barrage_mlflow.dataset.components.transformer import RecordTransformer, fit
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import RecordMode
 from barrage_mlflow.errors import ComponentError
+
+_KEPT = "network_params.kept.json"
+"""In the folder of a transformer whose ``load`` does not restore its network_params."""
 
 
 def build_loader(config: Mapping[str, Any], mode: RecordMode) -> RecordLoader:
@@ -124,9 +128,14 @@ def fit_and_save(config: Mapping[str, Any], records: Records, folder: Path) -> N
     fit_transformer(fitted, records)
     folder.mkdir()
     with placed(str(folder), "save", name):
-        fitted.save(folder)
+        fitted.save(str(folder))
     pipeline = load_pipeline(config, RecordMode.TRAIN, folder)
-    before, after = fitted.network_params, pipeline.transformer.network_params
+    before = fitted.network_params
+    if before and not pipeline.transformer.network_params:
+        with placed(str(folder), "save", name):
+            (folder / _KEPT).write_text(json.dumps(before, default=_json_of), "utf-8")
+        pipeline = load_pipeline(config, RecordMode.TRAIN, folder)
+    after = pipeline.transformer.network_params
     if not _same(before, after):
         raise ComponentError(
             f"{name}: expected the same network_params after save and load, got {after} "
@@ -141,19 +150,13 @@ def fit_and_save(config: Mapping[str, Any], records: Records, folder: Path) -> N
         )
 
 
-def load_pipeline(
-    config: Mapping[str, Any],
-    mode: RecordMode,
-    folder: Path,
-    augmentors: Sequence[Augmentor] = (),
-) -> Pipeline:
+def load_pipeline(config: Mapping[str, Any], mode: RecordMode, folder: Path) -> Pipeline:
     """Build the config's loader and load the fitted transformer over it.
 
     Args:
         config: a resolved config.
-        mode: what records are to be loaded for.
+        mode: what records are to be loaded for; only in ``RecordMode.TRAIN`` are there augmentors.
         folder: where :func:`fit_and_save` saved it.
-        augmentors: applied after the transformer, in train mode.
 
     Raises:
         ImportPathError: a component is not to be found.
@@ -162,18 +165,30 @@ def load_pipeline(
     """
     loader = build_loader(config, mode)
     transformer = build_transformer(config, mode, loader)
+    kept = folder / _KEPT
     with placed(str(folder), "load", component_name(transformer)):
-        transformer.load(folder)
+        transformer.load(str(folder))
+        if kept.exists():
+            transformer.network_params = json.loads(kept.read_text("utf-8"), object_hook=_array_of)
+    augmentors = build_augmentors(config) if mode is RecordMode.TRAIN else ()
     pipeline = Pipeline(loader, transformer, augmentors)
     # Absolute: another process may work in another folder.
-    pipeline.rebuilt_by = _load_again, (config, mode, folder.resolve(), bool(augmentors))
+    pipeline.rebuilt_by = load_pipeline, (config, mode, folder.resolve())
     return pipeline
 
 
-def _load_again(
-    config: Mapping[str, Any], mode: RecordMode, folder: Path, augments: bool
-) -> Pipeline:
-    return load_pipeline(config, mode, folder, build_augmentors(config) if augments else ())
+def _json_of(array: Any) -> dict[str, Any]:
+    """An array of network_params as JSON has it."""
+    if not isinstance(array, np.ndarray | np.generic):
+        got = type(array).__name__
+        raise TypeError(f"network_params must be JSON values and arrays, got a {got}")
+    return {"array": array.tolist(), "dtype": array.dtype.str}
+
+
+def _array_of(value: dict[str, Any]) -> Any:
+    """The array that an object of JSON stands for, or else the object."""
+    is_array = value.keys() == {"array", "dtype"}
+    return np.array(value["array"], value["dtype"])[()] if is_array else value
 
 
 def _same(left: Any, right: Any) -> bool:

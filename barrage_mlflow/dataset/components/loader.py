@@ -18,18 +18,19 @@ from barrage_mlflow.dataset.records.columns import UnevenError, column_of_cells,
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.tables import no_such_column
 from barrage_mlflow.dataset.types import Array, DataRecord, Record, RecordMode, as_array
-from barrage_mlflow.errors import ComponentError, RecordError
+from barrage_mlflow.errors import RecordError
 
 
 class RecordLoader(ABC):
     """Base class of loaders; a config names one as ``dataset.loader``.
 
     A subclass defines ``load``, for one record, and may override ``load_batch`` to work on
-    whole columns at once; both must give the same arrays. Its constructor takes the mode
-    first, then the ``params`` of its import block, and passes the mode on to this one.
+    whole columns at once; both must give the same arrays. Its constructor takes the ``mode``
+    and the params of its import block, and passes the mode on to this one.
 
     Args:
         mode: what records are loaded for; in ``RecordMode.SCORE`` only inputs are given.
+        **params: those of a subclass, which may pass them all on; nothing is done with them.
 
     Example:
         >>> import numpy as np
@@ -41,8 +42,12 @@ class RecordLoader(ABC):
         [[2, 4], [3, 9]]
     """
 
-    def __init__(self, mode: RecordMode) -> None:
+    def __init__(self, mode: RecordMode, **params: Any) -> None:
         self.mode = RecordMode(mode)
+
+    def __call__(self, record: Record) -> DataRecord:
+        """What ``load`` makes of a record."""
+        return self.load(record)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -79,10 +84,6 @@ class KeySelector(RecordLoader):
         outputs: network output name → record key, or list of keys.
         sample_weights: network output name → record key of its weight.
 
-    Raises:
-        ComponentError: one of them is no such dict, or a weight is given for a name that is
-            no output.
-
     Example:
         >>> selector = KeySelector(RecordMode.TRAIN, {"x": ["a", "b"]}, {"y": "c"})
         >>> x, y = selector.load_batch(Records.read([{"a": 1, "b": 2, "c": 0}]))
@@ -98,22 +99,9 @@ class KeySelector(RecordLoader):
         sample_weights: Mapping[str, str | list[str]] | None = None,
     ) -> None:
         super().__init__(mode)
-        self.inputs = _keys("inputs", inputs)
-        self.outputs = _keys("outputs", outputs)
-        self.sample_weights = (
-            {} if sample_weights is None else _keys("sample_weights", sample_weights)
-        )
-        for name in self.sample_weights:
-            if name not in self.outputs:
-                raise ComponentError(
-                    f"KeySelector: sample_weights: '{name}' is not an output; the outputs are: "
-                    + ", ".join(self.outputs)
-                )
-        self._parts = [self.inputs]
-        if self.mode is not RecordMode.SCORE:
-            self._parts.append(self.outputs)
-            if sample_weights is not None:
-                self._parts.append(self.sample_weights)
+        self.inputs, self.outputs, self.sample_weights = inputs, outputs, sample_weights
+        parts = (inputs,) if self.mode is RecordMode.SCORE else (inputs, outputs, sample_weights)
+        self._parts = [part for part in parts if part is not None]
 
     def load(self, record: Record) -> DataRecord:
         """The arrays of one record: ``()`` for a key of a scalar, ``(keys,)`` for a list.
@@ -157,22 +145,6 @@ class KeySelector(RecordLoader):
         """
         keys = self.inputs.get(name, self.outputs.get(name, []))
         return [keys] if isinstance(keys, str) else list(keys)
-
-
-def _keys(param: str, given: Any) -> dict[str, str | list[str]]:
-    if not isinstance(given, Mapping) or not given or not all(map(_are_keys, given.values())):
-        raise ComponentError(
-            f"KeySelector: {param}: expected a dict from a network name to a record key or a list "
-            f"of keys, got {given!r}"
-        )
-    return {n: k if isinstance(k, str) else list(k) for n, k in given.items()}
-
-
-def _are_keys(given: Any) -> bool:
-    """Whether this is a record key, or a list of them."""
-    if isinstance(given, (list, tuple)):
-        return bool(given) and all(isinstance(key, str) for key in given)
-    return isinstance(given, str)
 
 
 def _cell(value: Any, key: str) -> Array:

@@ -64,11 +64,8 @@ class Pipeline:
         transformer: RecordTransformer,
         augmentors: Sequence[Augmentor] = (),
     ) -> None:
-        for component, attribute, arguments in (
-            (loader, "mode", "mode"),
-            (transformer, "network_params", "mode, loader"),
-        ):
-            if not hasattr(component, attribute):
+        for component, arguments in ((loader, "mode"), (transformer, "mode, loader")):
+            if not hasattr(component, "mode"):
                 raise ComponentError(
                     f"{component_name(component)}: its __init__ must call "
                     f"super().__init__({arguments})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import functools
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -25,16 +25,15 @@ class RecordTransformer(ABC):
     """Base class of transformers; a config names one as ``dataset.transformer``.
 
     A subclass defines the record forms, and may override the batch forms to work on whole
-    arrays at once; both must give the same arrays. Its constructor takes the mode and the
-    loader first, then the ``params`` of its import block, and passes both on to this one.
+    arrays at once; both must give the same arrays. Its constructor takes the ``mode``, the
+    ``loader`` and the params of its import block, and passes the first two on to this one.
 
     Args:
         mode: what records are transformed for.
         loader: the loader in the same mode, for ``fit`` to load with.
+        **params: those of a subclass, which may pass them all on; nothing is done with them.
 
     Attributes:
-        network_params: what ``fit`` (and ``load``) learnt for the network: JSON values and
-            arrays that fill the ``{{placeholders}}`` of the config's ``model`` section.
         network_param_names: their names, where they are known before ``fit``; lets a config
             be checked without data.
 
@@ -51,10 +50,19 @@ class RecordTransformer(ABC):
 
     network_param_names: ClassVar[tuple[str, ...] | None] = None
 
-    def __init__(self, mode: RecordMode, loader: RecordLoader) -> None:
+    def __init__(self, mode: RecordMode, loader: RecordLoader, **params: Any) -> None:
         self.mode = RecordMode(mode)
         self.loader = loader
-        self.network_params: dict[str, Any] = {}
+
+    @functools.cached_property
+    def network_params(self) -> dict[str, Any]:
+        """What ``fit`` learnt for the network, JSON values and arrays; set it, or override it.
+
+        They fill the ``{{placeholders}}`` of the config's ``model`` section, and are passed to a
+        network function that names them as parameters. Where ``load`` leaves them empty, they are
+        restored as ``fit`` left them.
+        """
+        return {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -74,12 +82,12 @@ class RecordTransformer(ABC):
         """One record's outputs ``(...)``, brought back to what the user reads."""
 
     @abstractmethod
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str) -> None:
         """Write what ``fit`` learnt to files in the existing folder ``path``."""
 
     @abstractmethod
-    def load(self, path: str | os.PathLike[str]) -> None:
-        """Read back what ``save`` wrote to the folder ``path``, ``network_params`` too."""
+    def load(self, path: str) -> None:
+        """Read back what ``save`` wrote to the folder ``path``."""
 
     def transform_batch(self, data_record: DataRecord) -> DataRecord:
         """A batch's arrays ``(batch, ...)``; by default ``transform`` on each, stacked.
@@ -133,10 +141,10 @@ class IdentityTransformer(RecordTransformer):
         """The scores themselves."""
         return scores
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str) -> None:
         """Nothing to write."""
 
-    def load(self, path: str | os.PathLike[str]) -> None:
+    def load(self, path: str) -> None:
         """Nothing to read."""
 
 
@@ -164,6 +172,8 @@ def fit_transformer(transformer: RecordTransformer, records: Records) -> None:
             transformer.fit(records)
         except Exception as error:
             _find_record(error, transformer.loader, records[:_SEARCHED])
+            if isinstance(error, TypeError | AttributeError) and "Records" in str(error):
+                error.add_note("records are no list; make one of them: list(records)")
             raise
         params = transformer.network_params
         if not isinstance(params, dict):
