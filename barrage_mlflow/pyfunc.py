@@ -50,7 +50,8 @@ class ScoringModel:
         from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
         try:
-            return answer(self._scorer, Records.read(model_input, name="input"))
+            schema = self._scorer.inputs
+            return answer(self._scorer, Records.read(model_input, "input", schema=schema))
         except Exception as error:
             # Also what a project's component raises: as it is, MLflow would answer its traceback.
             raise MlflowException(

@@ -31,7 +31,7 @@ class BothFormsLoader(RecordFormLoader):
     def load_batch(self, records):
         words = [len(word) for word in records.values("word")]
         x = {
-            "point": records.joined(["a", "b"]),
+            "point": np.stack([records["a"], records["b"]], axis=-1),
             "word": np.array(words, dtype=np.int64)[:, np.newaxis],
         }
         if self.mode is RecordMode.SCORE:

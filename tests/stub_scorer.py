@@ -11,7 +11,7 @@ import numpy as np
 from barrage_mlflow.commands import predict
 from barrage_mlflow.commands.predict import FileScores
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.dataset.records.column_specs import ColumnSpec, as_specified
+from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.scoring.scorer import Scorer
 
 
@@ -27,7 +27,8 @@ class StubScorer(Scorer):
     """
 
     def __init__(self, folder: Path, pause: float = 0.0) -> None:
-        self.columns = [ColumnSpec("a", "double", True), ColumnSpec("s", "string", False)]
+        columns = (Column("a", "number"), Column("s", "text", optional=True))
+        self.schema = self.inputs = Schema({one.name: one for one in columns}, is_complete=True)
         self.outputs = ["p"]
         self.folder = folder
         self.scored = 0
@@ -35,7 +36,7 @@ class StubScorer(Scorer):
         self._pause = pause
 
     def score(self, records: Any, batch_size: int = 256) -> dict[str, Any]:
-        typed = as_specified(Records.read(records), self.columns)
+        typed = Records.read(records, schema=self.inputs)
         time.sleep(self._pause)
         self.scored += len(typed)
         a, s = typed["a"], typed.values("s")

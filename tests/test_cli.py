@@ -245,7 +245,9 @@ def test_check_with_data_goes_on_to_a_dry_run(run, files) -> None:
     checked = run("check", "config.json", "train.csv", "validation.csv")
     assert checked.exit_code == 0, checked.output
     assert checked.stdout.startswith(REPORT)
-    assert checked.stdout.splitlines()[3].split() == ["loader", "transformer", "network"]
+    shown = checked.stdout.splitlines()
+    assert shown[3:6] == ["columns", "  a      number  numbers", "  b      number  numbers"]
+    assert shown[8].split() == ["loader", "transformer", "network"]
     assert checked.stdout.endswith("\nconfig.json: all is well\n")
     assert sorted(Path().iterdir()) == before
     head = run("check", "config.json", "train.csv", "--records", "7")

@@ -17,7 +17,7 @@ from barrage_mlflow.config import add_project_path
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.feeding.plan import make_feed_plan
-from barrage_mlflow.dataset.records.records import RecordSource
+from barrage_mlflow.dataset.records.formats import RecordSource
 from barrage_mlflow.errors import BarrageError
 from barrage_mlflow.training.prepare import build_feeder, prepare, read_sets, resolve
 from barrage_mlflow.workspace import layout as artifacts
@@ -82,7 +82,7 @@ def dry_run(
           x      (batch, 1) float64  (batch, 1) float64  (batch, 1) float32
     """
     given = {"train": train, **({} if validation is None else {"validation": validation})}
-    sets = read_sets(given, records)
+    sets = read_sets(given, document.data["dataset"], records)
     heads = [_head(role, each) for role, each in sets.items()]
     if validation is None:
         sets["validation"] = sets["train"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,18 +54,22 @@ class Report:
         self._stage = ""
         self._groups: dict[str, dict[str, dict[str, str]]] = {}
         self._reached: set[tuple[str, str]] = set()
+        self._columns: list[list[str]] = []
         self._batches: list[str] = []
         self._score_batch: list[str] = []
 
-    def __call__(self, stage: str, **made: Made) -> None:
+    def __call__(self, stage: str, **made: Any) -> None:
         """Keep where an error would have stopped it, and what was made."""
         self._stage = stage
         for maker, arrays in made.items():
             self._add(maker, arrays)
 
-    def _add(self, maker: str, made: Made) -> None:
+    def _add(self, maker: str, made: Any) -> None:
         """Fill the maker's column of the table, or what came of the score batch."""
         groups: Sequence[str] = PARTS
+        if maker == "columns":
+            self._columns = [["columns"], *([f"  {c.name}", c.kind, c.reason] for c in made)]
+            return
         if maker == "postprocess":
             groups, scores = ("scores",), made[0]
             assert isinstance(scores, Mapping)
@@ -105,6 +109,7 @@ class Report:
         message = "" if error is None else str(error).partition(";")[0]
         parts = [
             self._heads,
+            _aligned(self._columns) if self._columns[1:] else [],
             self._table(_STAGES, PARTS, message),
             self._table(("postprocess",), ("scores",)),
             [*self._batches, *self._score_batch],

@@ -161,7 +161,7 @@ def _scored(
     size = scorer.piece_size(batch_size)
     share: float | None = 0.0
     # Whole batches in each part, so that they are those of a file that is scored at once.
-    with closing(read_ahead(parts.read(scorer.columns, batch_size, done))) as ahead:
+    with closing(read_ahead(parts.read(scorer.inputs, batch_size, done))) as ahead:
         for part in ahead:
             count, before = len(part.records), share
             for start in range(max(0, done - part.first), count, size):

@@ -105,7 +105,7 @@ def reproduce(
         for dataset in record.datasets:
             if given[dataset.name] is None:
                 given[dataset.name] = _recorded_source(dataset, run_id)
-        sets = read_sets(given)
+        sets = read_sets(given, config["dataset"])
         add_project_path(read_config({}))
         changes = [
             *_changed_tags(record.tags, environment_tags(Path.cwd())),

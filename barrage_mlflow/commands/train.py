@@ -111,7 +111,9 @@ def train(
             with stop.at_once():
                 _check_request(register, alias, offline)
                 if resume == "auto":
-                    sets = read_sets({"train": records_train, "validation": records_validation})
+                    dataset = read_document(config, overrides, seed=0).data["dataset"]
+                    sources = {"train": records_train, "validation": records_validation}
+                    sets = read_sets(sources, dataset)
                     records_train, records_validation = sets["train"], sets["validation"]
                     folder = folder or _find_unfinished(config, overrides, sets)
                     if folder is not None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from datetime import date
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
-from barrage_mlflow.dataset.records.column_specs import ColumnSpec, as_specified
-from barrage_mlflow.dataset.records.columns import is_missing, native, objects
+from barrage_mlflow.dataset.records.cells import is_missing, native, objects
+from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.scoring.network import save_network
 from barrage_mlflow.scoring.scorer import output_names
 from barrage_mlflow.workspace import layout as artifacts
@@ -34,8 +33,12 @@ _PYTHON_ENV = "python_env.yaml"
 # What is not among them is left open, and checked by the model itself: MLflow's server would first
 # cut 1.5 to 1, take null for false or for "None", and make bytes of what is no base64; and it
 # refuses a DataFrame of int64 for a double.
-_TYPES_LEFT_TO_MLFLOW = {("double", True), ("double", False), ("string", True)}
-"""Types of columns, and whether a value is required, of which MLflow changes none."""
+_TYPES_LEFT_TO_MLFLOW = {
+    ("number", False): "double",
+    ("number", True): "double",
+    ("text", False): "string",
+}
+"""Kinds of columns, and whether a value may be missing, of whose types MLflow changes none."""
 
 
 def save_model(
@@ -43,7 +46,8 @@ def save_model(
     config: Mapping[str, Any],
     network: keras.Model,
     input_specs: Mapping[str, ArraySpec],
-    columns: Sequence[ColumnSpec],
+    schema: Schema,
+    reads: Sequence[str],
 ) -> None:
     """Write what :meth:`Scorer.load` reads, the transformer's own files apart.
 
@@ -52,11 +56,12 @@ def save_model(
         config: the resolved config.
         network: dict-in, dict-out, holding the weights to keep.
         input_specs: of the network's inputs, in its order.
-        columns: the columns that scoring reads, as :func:`rehearse` found them.
+        schema: what is known of the columns of records.
+        reads: those that scoring reads.
     """
     outputs = output_names(config)
     signature = {
-        "columns": [asdict(column) for column in columns],
+        "columns": [*reads],
         "inputs": [
             {"name": name, "shape": list(spec.shape), "dtype": spec.dtype}
             for name, spec in input_specs.items()
@@ -65,12 +70,12 @@ def save_model(
     }
     save_network(network, folder / artifacts.NETWORK, input_specs, outputs)
     artifacts.write_json(folder / artifacts.SIGNATURE, signature)
+    artifacts.write_json(folder / artifacts.COLUMNS, schema.to_json())
     artifacts.write_json(folder / artifacts.DATA_CONFIG, config)
 
 
 def package_model(
     folder: Path,
-    columns: Sequence[ColumnSpec],
     example: Records,
     scores: pd.DataFrame,
     requirements: Sequence[str],
@@ -80,8 +85,7 @@ def package_model(
 
     Args:
         folder: the model's folder.
-        columns: the columns that scoring reads.
-        example: a few records, which become the input example.
+        example: a few records of the columns that scoring reads, which become the input example.
         scores: what the model answers to them.
         requirements: pinned pip requirements.
         code: files and folders of the project's modules.
@@ -91,12 +95,13 @@ def package_model(
     from mlflow.models.utils import _save_example
     from mlflow.pyfunc import add_to_model
 
-    typed = as_specified(example, columns)
-    frame = typed.to_frame()[[column.name for column in columns]]
+    columns = [*example.schema.columns.values()]
+    frame = example.to_frame()
     shutil.rmtree(folder / artifacts.CODE, ignore_errors=True)
     copy_code([Path(__file__).parents[1], *code], folder / artifacts.CODE)
     # MLflow's save_model writes the same, but would put the data folder into another one.
-    model = Model(signature=_signature(columns, frame, scores))
+    metadata = {"columns": {column.name: column.to_json() for column in columns}}
+    model = Model(signature=_signature(columns, frame, scores), metadata=metadata)
     cells = {name: objects([_in_json(cell) for cell in frame[name]]) for name in frame}
     _save_example(model, pd.DataFrame(cells, dtype=object), str(folder))
     _write_environment(folder, requirements)
@@ -123,7 +128,11 @@ def _in_json(cell: Any) -> Any:
         return {key: _in_json(item) for key, item in cell.items()}
     if is_missing(cell):
         return None
-    return cell.isoformat() if isinstance(cell, date) else native(cell)
+    if isinstance(cell, timedelta):
+        import pandas as pd
+
+        return pd.Timedelta(cell).isoformat()
+    return cell.isoformat() if isinstance(cell, (date, time)) else native(cell)
 
 
 def _write_environment(folder: Path, requirements: Sequence[str]) -> None:
@@ -139,13 +148,13 @@ def _write_environment(folder: Path, requirements: Sequence[str]) -> None:
 
 
 def _signature(
-    columns: Sequence[ColumnSpec], frame: pd.DataFrame, scores: pd.DataFrame
+    columns: Sequence[Column], frame: pd.DataFrame, scores: pd.DataFrame
 ) -> ModelSignature:
     from mlflow.models import ModelSignature, infer_signature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
     inputs: list[ColSpec | TensorSpec] = [
-        ColSpec(_mlflow_type(column, frame[column.name]), column.name, required=column.required)
+        ColSpec(_mlflow_type(column, frame[column.name]), column.name, required=not column.optional)
         for column in columns
     ]
     answers: list[Any] = scores.to_dict("records")
@@ -153,11 +162,11 @@ def _signature(
     return ModelSignature(inputs=Schema(inputs), outputs=outputs)
 
 
-def _mlflow_type(column: ColumnSpec, cells: pd.Series[Any]) -> Any:
+def _mlflow_type(column: Column, cells: pd.Series[Any]) -> Any:
     from mlflow.types.schema import AnyType, Array
 
-    if (column.type, column.required) in _TYPES_LEFT_TO_MLFLOW:
-        return column.type
+    if (column.kind, column.optional) in _TYPES_LEFT_TO_MLFLOW:
+        return _TYPES_LEFT_TO_MLFLOW[column.kind, column.optional]
     present = next((cell for cell in cells if cell is not None), None)
     # The items of a list are left open: MLflow would look at each number of it, which takes long,
     # and refuse whole numbers among doubles.

@@ -21,12 +21,14 @@ _opened: set[str] = set()
 
 
 def load(folder: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """Load a model; return the columns that it reads, and its outputs."""
+    """Load a model; return what it knows of columns, and its outputs."""
     global _model
     sys.path.insert(0, str(Path(folder, "code")))
     pyfunc = importlib.import_module("barrage_mlflow.pyfunc")
     _model = pyfunc._load_pyfunc(str(Path(folder, "data"))).get_raw_model()
-    return [vars(column) for column in _model.columns], _model.outputs
+    if hasattr(_model, "columns"):  # as engines had them before they had a schema
+        return [vars(column) for column in _model.columns], _model.outputs
+    return _model.schema.to_json()["columns"], _model.outputs
 
 
 def score(columns: dict[str, Any], size: int, batch_size: int) -> dict[str, Any]:

@@ -10,9 +10,7 @@ import numpy as np
 
 from barrage_mlflow.dataset import RecordMode, Records
 from barrage_mlflow.dataset.components.build import load_pipeline
-from barrage_mlflow.dataset.components.reading import describe_columns
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
-from barrage_mlflow.dataset.records.column_specs import ColumnSpec, as_specified
 from barrage_mlflow.scoring.network import Arrays, network_in_memory
 from barrage_mlflow.scoring.scorer import load_inputs, output_names
 
@@ -28,7 +26,7 @@ def rehearse(
     input_specs: Mapping[str, ArraySpec],
     transformer_folder: Path,
     records: Records,
-) -> tuple[list[ColumnSpec], Arrays]:
+) -> Arrays:
     """Score a few records with the untrained network, to find now what would break at the end.
 
     A loader that fails without targets or a ``postprocess`` that breaks is found here. The network
@@ -39,11 +37,10 @@ def rehearse(
         network: dict-in, dict-out.
         input_specs: of the network's inputs.
         transformer_folder: where the fitted transformer was saved.
-        records: train records.
+        records: train records, of the columns that scoring reads.
 
     Returns:
-        The columns that scoring reads, and the scores after ``postprocess``, arrays
-        ``(records, ...)`` by output.
+        The scores after ``postprocess``, arrays ``(records, ...)`` by output.
 
     Raises:
         RecordError: a record cannot be loaded or fed to the network.
@@ -53,8 +50,7 @@ def rehearse(
     import keras
 
     pipeline = load_pipeline(config, RecordMode.SCORE, transformer_folder)
-    columns = describe_columns(pipeline.loader, records)
-    few = as_specified(records[:_COUNT], columns)
+    few = records[:_COUNT]
     inputs = load_inputs(pipeline, few, input_specs)
     with keras.StatelessScope():  # a state of the network, or of Keras, is changed in here alone
         scores = network_in_memory(network, output_names(config))(inputs, _COUNT)
@@ -63,7 +59,7 @@ def rehearse(
     failures = []
     for attempt in (scores, mild):
         try:
-            return columns, pipeline.postprocess(attempt, few)
+            return pipeline.postprocess(attempt, few)
         except Exception as error:
             failures.append(error)
     failures[0].add_note("found before training, on scores of the untrained network")

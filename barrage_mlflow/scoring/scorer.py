@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from barrage_mlflow.dataset import RecordMode, Records
 from barrage_mlflow.dataset.components.build import load_pipeline
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
-from barrage_mlflow.dataset.records.column_specs import ColumnSpec, as_specified, text_columns
+from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError
 from barrage_mlflow.scoring import model_code
 from barrage_mlflow.scoring.network import Arrays, Network, load_network
@@ -44,11 +45,13 @@ class Scorer:
         transformer_folder: where the fitted transformer was saved.
         network: scores arrays.
         input_specs: of the network's inputs.
-        columns: the columns of the records that scoring reads.
+        schema: what is known of the columns of records.
+        reads: those that scoring reads.
 
     Attributes:
         config: the resolved config.
-        columns: the columns of the records that scoring reads.
+        schema: what is known of the columns of records.
+        inputs: the same of those that scoring reads.
         outputs: names of the network's outputs.
         folder: of the packaged model that it was loaded from; None if it was not.
         network: scores arrays.
@@ -68,10 +71,12 @@ class Scorer:
         transformer_folder: Path,
         network: Network,
         input_specs: Mapping[str, ArraySpec],
-        columns: list[ColumnSpec],
+        schema: Schema,
+        reads: Sequence[str],
     ) -> None:
         self.config = config
-        self.columns = columns
+        self.schema = schema
+        self.inputs = schema.only(reads)
         self.outputs = output_names(config)
         self.network = network
         self.input_specs = dict(input_specs)
@@ -106,6 +111,7 @@ artifact folder of a finished training
         try:
             config = json.loads((data / artifacts.DATA_CONFIG).read_text("utf-8"))
             signature = json.loads((data / artifacts.SIGNATURE).read_text("utf-8"))
+            columns = json.loads((data / artifacts.COLUMNS).read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise ArtifactError(
                 f"{folder}: no trained model here; expected an artifact folder of a finished "
@@ -118,8 +124,8 @@ artifact folder of a finished training
             for spec in signature["inputs"]
         }
         network = load_network(data / artifacts.NETWORK, [*input_specs], signature["outputs"])
-        columns = [ColumnSpec(**column) for column in signature["columns"]]
-        scorer = cls(config, data / artifacts.TRANSFORMER, network, input_specs, columns)
+        folder, schema = data / artifacts.TRANSFORMER, Schema.from_json(columns)
+        scorer = cls(config, folder, network, input_specs, schema, signature["columns"])
         scorer.folder = model
         return scorer
 
@@ -147,7 +153,7 @@ artifact folder of a finished training
         Args:
             records: whatever :meth:`Records.read` takes: a DataFrame, dicts or a file.
         """
-        return Records.read(records, text=text_columns(self.columns))
+        return Records.read(records, schema=self.schema)
 
     def score(self, records: Any, batch_size: int = BATCH_SIZE) -> Arrays:
         """Score records: load → transform → network → postprocess.
@@ -166,9 +172,10 @@ artifact folder of a finished training
             >>> Scorer.load(folder).score("validation.csv")  # doctest: +SKIP
             {'species': array([[0.99, 0.01, 0.  ], ...], dtype=float32)}
         """
-        records = self.read(records)
+        records = Records.read(records, schema=self.inputs)
         if not len(records):
             raise RecordError(f"{records.name}: no records to score")
+        records.check_names([n for n, one in self.inputs.columns.items() if not one.optional])
         size = self.piece_size(batch_size)
         pieces = [self._score_piece(piece, batch_size) for piece in records.pieces(size)]
         if len(pieces) == 1:
@@ -176,7 +183,6 @@ artifact folder of a finished training
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
     def _score_piece(self, records: Records, batch_size: int) -> Arrays:
-        records = as_specified(records, self.columns)
         inputs = load_inputs(self._pipeline, records, self.input_specs)
         scores = self.network(inputs, batch_size)
         check_finite(scores, records, "the network")
@@ -201,7 +207,9 @@ class ProcessScorer(Scorer):
         self._process = ModelProcess()
         weakref.finalize(self, self._process.close)
         columns, self.outputs = self._process.call("load", str(model.resolve()))
-        self.columns = [ColumnSpec(**column) for column in columns]
+        # Cells go to the model as they are read, and it brings them to its kinds.
+        known = [replace(Column.from_json(column), declared=False) for column in columns]
+        self.schema = self.inputs = Schema({column.name: column for column in known})
 
     def call(self, name: str, records: Records, *arguments: Any) -> Any:
         """Call a function of the process with records.
@@ -214,7 +222,7 @@ class ProcessScorer(Scorer):
         Raises:
             As :meth:`ModelProcess.call`.
         """
-        cells = {column: records.cells(column) for column in records.columns}
+        cells = {column: records.as_read(column) for column in records.columns}
         try:
             return self._process.call(name, cells, len(records), *arguments)
         except BarrageError as error:
@@ -234,7 +242,7 @@ def load_inputs(
 
     Args:
         pipeline: in score mode.
-        records: typed as the model knows their columns.
+        records: read as the model knows their columns.
         input_specs: of the network's inputs.
 
     Raises:
@@ -247,8 +255,8 @@ def load_inputs(
     except RecordError:
         if len(records) > 1:
             # What differs is named by how it differs from the first, which may be the odd one.
-            first = Records.read([records[0]])
-            conform(pipeline.load_and_transform(first), input_specs, records[:1], pipeline)
+            first = records[:1]
+            conform(pipeline.load_and_transform(first), input_specs, first, pipeline)
         raise
     return conform(data, input_specs, records, pipeline)[0]
 

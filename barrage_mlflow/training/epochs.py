@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import keras
 
 from barrage_mlflow.dataset.feeding.batches import Batches
-from barrage_mlflow.dataset.records.row_groups import row_groups
 from barrage_mlflow.errors import RecordError
 from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.build import build_callbacks
@@ -108,7 +107,7 @@ def _file_callback(plan: Plan) -> keras.callbacks.Callback:
     streams = plan.config["dataset"].get("shuffle_window") is not None
     files: list[Path] = []
     for records in plan.sets.values():
-        if streams and row_groups(records) is not None:
+        if streams and records.row_groups() is not None:
             source = Path(records.source)
             files += [source] if source.is_file() else source.rglob("*")
     before = list(map(_state, files))

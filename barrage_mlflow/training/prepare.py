@@ -23,9 +23,10 @@ from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.dataset import DataRecord, RecordMode, Records, build_loader, build_transformer
 from barrage_mlflow.dataset.components.build import fit_and_save, load_pipeline
 from barrage_mlflow.dataset.components.pipeline import Pipeline
+from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read, settle_columns
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.feeder import Feeder
-from barrage_mlflow.dataset.records.column_specs import ColumnSpec
+from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.errors import ConfigError, RecordError
 from barrage_mlflow.training.loading import load_tensorflow
 
@@ -41,7 +42,8 @@ Made: TypeAlias = tuple[Mapping[str, Any], ...] | list[DataRecord]
 Watch: TypeAlias = Callable[..., None]
 """Called with the stage that begins, such as ``"the network"``; and, by the name of its maker, with
 what was made of the first train records: ``loader=``, ``transformer=``, ``network=`` (inputs,
-outputs and sample weights, as far as they are there) or ``postprocess=`` (the scores)."""
+outputs and sample weights, as far as they are there) or ``postprocess=`` (the scores); and with
+the ``columns=`` that loading reads."""
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +66,8 @@ class Plan:
         network: dict-in, dict-out, compiled, with its first weights.
         objective: its losses and metrics.
         specs: of the network's inputs.
-        columns: the columns of the records that scoring reads.
+        schema: what is known of the columns of records.
+        reads: those that scoring reads.
     """
 
     config: Config
@@ -75,10 +78,11 @@ class Plan:
     network: keras.Model
     objective: Objective
     specs: Mapping[str, ArraySpec]
-    columns: list[ColumnSpec]
+    schema: Schema
+    reads: list[str]
 
 
-def unwatched(stage: str, **made: Made) -> None:
+def unwatched(stage: str, **made: Any) -> None:
     """A watch that looks at nothing.
 
     Example:
@@ -126,27 +130,40 @@ def resolve(config: Document | Mapping[str, Any]) -> dict[str, Any]:
     return resolve_config(config, run_code=True)
 
 
-def read_sets(sources: Mapping[str, Any], limit: int | None = None) -> dict[str, Records]:
+def read_sets(
+    sources: Mapping[str, Any], dataset: Config, limit: int | None = None
+) -> dict[str, Records]:
     """Read sets of records.
 
     Args:
-        sources: by name, whatever :meth:`Records.read` takes.
+        sources: by name, whatever :meth:`Records.read` takes. The kinds of columns are learnt of
+            the first, and the others are read as it is.
+        dataset: the config's section, which may declare kinds.
         limit: how many records of each to take, from the start; all if left out.
 
     Raises:
         RecordError: one cannot be read, or is empty.
 
     Example:
-        >>> read_sets({"train": [{"a": 1}]})["train"].name
+        >>> read_sets({"train": [{"a": 1}]}, {})["train"].name
         'train'
     """
     sets = {}
+    schema = Schema.from_config(dataset)
     for role, source in sources.items():
         is_named = isinstance(source, str | os.PathLike | Records)
-        records = Records.read(source, None if is_named else role, limit)
+        records = Records.read(source, None if is_named else role, limit, schema)
         if not len(records):
             raise RecordError(f"{records.name or role} holds no records; give at least one")
         sets[role] = records
+        schema = records.schema
+        for column in schema.columns.values() if role == "train" else ():
+            if column.word:
+                logger.warning(
+                    "%s: column '%s' holds text, in which %r is a word as any other; where it "
+                    'means a missing value, set dataset.missing_values: ["%s"]',
+                    *(records.name, column.name, column.word, column.word),
+                )
     return sets
 
 
@@ -192,6 +209,14 @@ def prepare(
     unfitted = build_transformer(config, RecordMode.TRAIN, loader)
     watch("the loader")
     loaded = Pipeline(loader, unfitted).load(sample)
+    trains = columns_read(loader, records[:SAMPLE])
+    watch("the loader", columns=[records.schema.columns[name] for name in trains])
+    schema, reads = settle_columns(build_loader(config, RecordMode.SCORE), records)
+    sets = {role: Records.read(each, schema=schema) for role, each in sets.items()}
+    records = sets["train"]
+    sample = records[: solver["batch_size"]]
+    # What would break at the end of the first epoch breaks now.
+    sets["validation"].check([name for name in trains if name in sets["validation"].columns])
 
     watch("the transformer", loader=loaded)
     if not transformer.exists():
@@ -219,9 +244,12 @@ def prepare(
     build_variables(network, (inputs, y, weights) if weights else (inputs, y))
 
     watch("the score batch")
-    columns, scores = rehearse(config, network, specs, transformer, records)
+    scored = Records.read(records, schema=schema.only(reads))
+    scores = rehearse(config, network, specs, transformer, scored)
     watch("the score batch", postprocess=(scores,))
-    return Plan(config, sets, transformer, train, validation, network, objective, specs, columns)
+    return Plan(
+        config, sets, transformer, train, validation, network, objective, specs, schema, reads
+    )
 
 
 def build_feeder(config: Config, folder: Path) -> Feeder:

@@ -118,7 +118,8 @@ def train(
     with StopRequest() as stop:
         with stop.at_once():
             document = read_document(config, overrides, find_seed(folder if resume else None))
-            sets = read_sets({"train": records_train, "validation": records_validation})
+            sources = {"train": records_train, "validation": records_validation}
+            sets = read_sets(sources, document.data["dataset"])
             resolved = resolve(document)
             datasets, code = describe_sets(sets), project_code(resolved)
         with Workspace(folder) as work:
@@ -202,13 +203,13 @@ def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelPro
     model = folder / artifacts.MODEL
     data = model / artifacts.DATA
     shutil.rmtree(data / artifacts.NETWORK, ignore_errors=True)
-    save_model(data, plan.config, network, plan.specs, plan.columns)
+    save_model(data, plan.config, network, plan.specs, plan.schema, plan.reads)
     in_memory = network_in_memory(network, output_names(plan.config))
-    scorer = Scorer(plan.config, plan.transformer, in_memory, plan.specs, plan.columns)
-    example = plan.sets["validation"][:_EXAMPLE_RECORDS]
+    scorer = Scorer(plan.config, plan.transformer, in_memory, plan.specs, plan.schema, plan.reads)
+    example = Records.read(plan.sets["validation"][:_EXAMPLE_RECORDS], schema=scorer.inputs)
     scores = answer(scorer, example)
     code = sorted((folder / artifacts.CODE).glob("*"))
-    package_model(model, scorer.columns, example, scores, requirements(code), code)
+    package_model(model, example, scores, requirements(code), code)
     files = [Path(records.source) for records in plan.sets.values() if records.source]
     homes = [path.parent for path in (*files, *project_code(plan.config))]
     again = partial(answer, scorer, example)

@@ -13,6 +13,7 @@
           config.json        the resolved config
           transformer/       what RecordTransformer.save wrote
           network/           the best network, as a TensorFlow SavedModel
+          columns.json       the kind of every column of the train records
           signature.json     the columns that scoring reads, the network's inputs and outputs
         code/                the engine and the project's own modules
         MLmodel …            what MLflow knows of it: signature, input example, requirements
@@ -51,6 +52,7 @@ DATA = "data"
 TRANSFORMER = "transformer"
 NETWORK = "network"
 SIGNATURE = "signature.json"
+COLUMNS = "columns.json"
 DATA_CONFIG = "config.json"
 
 CODE = "code"

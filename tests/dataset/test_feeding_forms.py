@@ -33,7 +33,7 @@ def frame(seed: int) -> pd.DataFrame:
         {
             "a": generator.normal(size=COUNT),
             "b": generator.normal(size=COUNT),
-            "word": ["x" * n for n in generator.integers(0, 9, COUNT)],
+            "word": ["x" * n for n in generator.integers(1, 9, COUNT)],
             "w": generator.random(COUNT),
             "n": generator.integers(0, 3, COUNT),
         }

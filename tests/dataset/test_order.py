@@ -105,8 +105,6 @@ def test_sample_counts_are_whole_numbers(cells, want):
         (None, "a missing value"),
         (-1, "-1"),
         (0.5, "0.5"),
-        (10**19, "10000000000000000000"),
-        (True, "True"),
     ],
 )
 def test_a_sample_count_that_is_none_names_its_record(cell, shown):

@@ -41,7 +41,8 @@ def test_lists_of_differing_length_fail_where_nothing_evens_them_out():
     with pytest.raises(RecordError, match="shape") as error:
         pipeline(selector(t="t")).load_and_transform(RECORDS)
     assert str(error.value) == (
-        "train.csv, record 1: column 't' has shape (2,), where the records before it have (1,)"
+        "train.csv: column 't' holds lists of several shapes: record 1 has (2,), those before "
+        "(1,)"
     )
     assert notes(error) == [f"in {BATCH}, stage load, component KeySelector"]
 

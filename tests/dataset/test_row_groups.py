@@ -9,7 +9,6 @@ import pytest
 
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.feeding.sample_counts import group_draws, sample_counts
-from barrage_mlflow.dataset.records.row_groups import read_row_groups, row_groups
 from barrage_mlflow.errors import RecordError
 
 
@@ -23,33 +22,25 @@ def test_row_groups_are_those_of_the_records(tmp_path):
     write(tmp_path / "t" / "0.parquet", {"a": range(5)})
     write(tmp_path / "t" / "1.parquet", {"a": range(3)}, 3)
     records = Records.read(tmp_path / "t")
-    assert row_groups(records) == [2, 2, 1, 3]
-    assert row_groups(records[1:6]) == row_groups(records[:6][1:]) == [1, 2, 1, 1]
-    assert row_groups(Records.read(tmp_path / "t", limit=3)) == [2, 1]
+    assert records.row_groups() == [2, 2, 1, 3]
+    assert records[1:6].row_groups() == records[:6][1:].row_groups() == [1, 2, 1, 1]
+    assert Records.read(tmp_path / "t", limit=3).row_groups() == [2, 1]
     for part in (Records.read([{"a": 1}]), records.take([1, 2])):
-        assert row_groups(part) is None
-        with pytest.raises(RecordError, match="expected consecutive records of a Parquet file"):
-            read_row_groups(part, [0])
+        assert part.row_groups() is None
 
 
-@pytest.mark.parametrize("key", [None, "n"])
-def test_row_groups_are_read_as_often_as_they_are_drawn(tmp_path, key):
-    counts = [2, 0, 1, 5, 0, 0, 3, 1, 1, 0, 2, 4]
-    columns = {"a": range(12), "n": counts, "s": list("abcdefghijkl")}
+def test_row_groups_are_read_in_any_order(tmp_path):
+    columns = {"a": range(12), "s": list("abcdefghijkl")}
     records = Records.read(write(tmp_path / "t.parquet", columns, 5))
     for part, ends in ((records, [0, 5, 10, 12]), (records[2:11], [2, 5, 10, 11])):
-        draws = group_draws(part, key)
         for groups in ([0], [1], [2, 0], [0, 1, 2]):
-            rows = [row for group in groups for row in range(ends[group], ends[group + 1])]
-            want = [row for row in rows for _ in range(1 if key is None else counts[row])]
-            assert len(want) == sum(draws[group] for group in groups)
-            drawn = read_row_groups(part, groups, key)
-            assert drawn["a"].tolist() == want
-            assert [record["s"] for record in drawn] == [columns["s"][row] for row in want]
-            assert drawn.place(-1) == f"t.parquet, record {want[-1]}"
-            assert drawn.whole()["a"].tolist() == list(range(12))
+            want = [row for group in groups for row in range(ends[group], ends[group + 1])]
+            read = part.read_groups(groups, ["a"])
+            assert read["a"].tolist() == want
+            assert [record["s"] for record in read] == [columns["s"][row] for row in want]
+            assert read.place(-1) == f"t.parquet, record {want[-1]}"
     with pytest.raises(IndexError, match="index out of range"):
-        read_row_groups(records, [3], key)
+        records.read_groups([3], ["a"])
 
 
 def test_draws_are_counted_by_row_group(tmp_path):

@@ -19,7 +19,6 @@ from barrage_mlflow import (
     train,
 )
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
-from barrage_mlflow.dataset.records.column_specs import ColumnSpec
 from barrage_mlflow.scoring.network import load_network, save_network
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(300, seed=1)
@@ -39,7 +38,11 @@ def test_a_score_depends_on_neither_order_batches_targets_nor_the_way_in(folder:
     scorer = Scorer.load(folder)
     scores = scorer.score(VALIDATION)["label"]
     assert (scores.shape, scores.dtype) == ((300, 2), np.float32)
-    assert scorer.columns == [ColumnSpec(name, "double", required=True) for name in ("a", "b")]
+    assert [(c.name, c.kind, c.optional) for c in scorer.inputs.columns.values()] == [
+        ("a", "number", False),
+        ("b", "number", False),
+    ]
+    assert [*scorer.schema.columns] == ["a", "b", "label"]
     order = np.random.default_rng(0).permutation(300)
     shuffled = scorer.score(VALIDATION.iloc[order])["label"]
     np.testing.assert_allclose(shuffled, scores[order], rtol=1e-5, atol=1e-6)
@@ -64,7 +67,7 @@ def test_records_that_cannot_be_scored(folder: Path) -> None:
         Scorer.load(folder).score(VALIDATION[["a"]])
 
 
-@pytest.mark.parametrize("missing", ["config.json", "signature.json"])
+@pytest.mark.parametrize("missing", ["config.json", "signature.json", "columns.json"])
 def test_a_folder_without_a_model_says_so(tmp_path: Path, folder: Path, missing: str) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(folder / "model", copy / "model")
@@ -160,15 +163,16 @@ def test_a_score_that_is_no_number_names_its_record(
         scorer.score(Records.read(VALIDATION)[2:6])
 
 
-def test_the_first_record_is_the_odd_one_where_it_does_not_fit_the_network(tmp_path: Path) -> None:
+def test_a_list_of_another_shape_than_the_train_records_is_named(tmp_path: Path) -> None:
     frame = pd.DataFrame({"a": [[1.0, 2.0]] * 12, "label": [0, 1] * 6})
     inputs = {"x": "a"}
     config = small_config(dataset__loader__params__inputs=inputs, solver__epochs=1)
     train(config, frame, frame, artifact_dir=tmp_path / "out")
     scorer = Scorer.load(tmp_path / "out")
     odd = [{"a": [1.0, 2.0, 3.0]}, {"a": [1.0, 2.0]}]
-    with pytest.raises(RecordError, match=r"^record 0") as error:
+    with pytest.raises(
+        RecordError, match=r"^record 0, column 'a': expected a list of shape \(2,\)"
+    ):
         scorer.score(odd)
-    assert "'x'" in str(error.value)
     with pytest.raises(RecordError, match=r"record 1"):
         scorer.score(odd[::-1])

@@ -14,9 +14,9 @@ from barrage_mlflow.dataset.components.stacking import (
     lengths_in,
     stack_records,
 )
-from barrage_mlflow.dataset.records.columns import UnevenError, column_of_cells, join
+from barrage_mlflow.dataset.records.cells import join
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.records.tables import no_such_column
+from barrage_mlflow.dataset.records.tables import UnevenError, no_such_column
 from barrage_mlflow.dataset.types import Array, DataRecord, Record, RecordMode, as_array
 from barrage_mlflow.errors import RecordError
 
@@ -123,7 +123,12 @@ class KeySelector(RecordLoader):
         Raises:
             RecordError: there is no such column, or its lists differ in shape.
         """
-        return self._select(records.stacked, records.joined)
+
+        def columns(keys: list[str]) -> Array:
+            records.need(keys)
+            return join([records.stacked(key) for key in keys])
+
+        return self._select(records.stacked, columns)
 
     def _select(
         self, column: Callable[[str], Array], columns: Callable[[list[str]], Array]
@@ -149,13 +154,10 @@ class KeySelector(RecordLoader):
 
 def _cell(value: Any, key: str) -> Array:
     """A value as the array that it would be in the batch form."""
-    if not isinstance(value, (list, tuple)):
+    try:
         return as_array(value)
-    column = column_of_cells([value])
-    if column.uneven:
-        raise UnevenError(f"column '{key}' {column.uneven[1]}")
-    array: Array = column.array(None)[0]
-    return array
+    except ValueError as error:
+        raise UnevenError(f"column '{key}' holds a list of lists of differing lengths") from error
 
 
 def load_each(loader: RecordLoader, records: Records) -> list[DataRecord]:

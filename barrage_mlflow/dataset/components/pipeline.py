@@ -24,8 +24,8 @@ from barrage_mlflow.dataset.components.stacking import (
     stack_records,
 )
 from barrage_mlflow.dataset.components.transformer import RecordTransformer
-from barrage_mlflow.dataset.records.columns import UnevenError
 from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.records.tables import UnevenError, UnfitError
 from barrage_mlflow.dataset.types import Array, DataRecord, cut
 from barrage_mlflow.errors import ComponentError
 
@@ -184,7 +184,7 @@ def _at_once(
     """What a batch form makes; if it fails, the first record that also fails alone is found."""
     try:
         return call(batch)
-    except UnevenError:  # its message names the record
+    except UnfitError:  # its message names the record, if there is one
         raise
     except Exception as error:
         if not hasattr(error, "barrage_index"):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from barrage_mlflow.dataset.records.columns import is_missing
+from barrage_mlflow.dataset.records.cells import is_missing
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.tables import no_such_column
 from barrage_mlflow.dataset.types import Record
@@ -114,6 +114,8 @@ def set_record(
     key = error.args[0] if isinstance(error, KeyError) and error.args else None
     if isinstance(key, str) and key not in records.columns:
         error.add_note(no_such_column(key, records.columns, records.owner))
+    elif isinstance(key, str):
+        records.need([key])  # which raises, if it is not there for a cell that is not of its kind
     elif not isinstance(error, BarrageError):
         record = records[index]
         for column in _columns_shown(record, error):

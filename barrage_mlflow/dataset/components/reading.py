@@ -10,7 +10,7 @@ import numpy as np
 
 from barrage_mlflow.dataset.components.loader import RecordLoader
 from barrage_mlflow.dataset.components.places import component_name, set_record
-from barrage_mlflow.dataset.records.column_specs import ColumnSpec, look_at_columns
+from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Record
 
@@ -91,30 +91,38 @@ def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> d
         try:
             loader.load(WatchedRecord(records[position], demanded))
         except Exception as error:
+            # One that cannot be brought to its kind is not in the record.
+            records.need([name for name in records.columns if name in demanded])
             set_record(error, records, position, "load", component_name(loader))
             raise
     return {name: demanded[name] for name in records.columns if name in demanded}
 
 
-def describe_columns(loader: RecordLoader, records: Records) -> list[ColumnSpec]:
-    """Which columns loading reads in the loader's mode, and what is in them.
+def settle_columns(loader: RecordLoader, records: Records) -> tuple[Schema, list[str]]:
+    """What is known of the columns, once it is known which of them scoring reads.
 
     Args:
         loader: in SCORE mode.
-        records: train records; all are searched for missing values.
+        records: train records.
+
+    Returns:
+        The schema, in which records may lack those columns that loading does without, and the
+        names of those that it reads.
 
     Example:
         >>> from barrage_mlflow.dataset import KeySelector, RecordMode
         >>> loader = KeySelector(RecordMode.SCORE, {"x": "a"}, {"y": "b"})
-        >>> describe_columns(loader, Records.read([{"a": 1, "b": 0}]))
-        [ColumnSpec(name='a', type='integer', required=True)]
+        >>> schema, reads = settle_columns(loader, Records.read([{"a": 1, "b": 0}]))
+        >>> reads, schema.columns["a"].optional
+        (['a'], False)
     """
-    read = columns_read(loader, records[:SAMPLE])
-    specs = []
-    for name, (kind, is_lacking) in look_at_columns(records, list(read)).items():
-        optional = is_lacking or (not read[name] and _loads_without(loader, records[0], name))
-        specs.append(ColumnSpec(name, kind, required=not optional))
-    return specs
+    demanded = columns_read(loader, records[:SAMPLE])
+    optional = [
+        name
+        for name, is_demanded in demanded.items()
+        if not is_demanded and _loads_without(loader, records[0], name)
+    ]
+    return records.schema.with_optional(optional), list(demanded)
 
 
 def _loads_without(loader: RecordLoader, record: Record, name: str) -> bool:

@@ -21,7 +21,6 @@ from barrage_mlflow.dataset.feeding.order import Order, Window
 from barrage_mlflow.dataset.feeding.plan import FeedPlan, make_feed_plan
 from barrage_mlflow.dataset.feeding.sample_counts import group_draws, sample_counts
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.records.row_groups import row_groups
 from barrage_mlflow.dataset.types import DataRecord, pick
 from barrage_mlflow.errors import RecordError
 
@@ -110,7 +109,7 @@ class Batches:
             starts = range(0, count, size)
             windows = (Window(np.arange(at, min(at + size, count)), at) for at in starts)
             return self._feeder.make(self._role, windows, self.plan.workers > 0)
-        columns = None if row_groups(records) is None else self._maker.columns
+        columns = None if records.row_groups() is None else self._maker.columns
         blocks = (self._maker.make_plain(some) for some in records.pieces(columns=columns))
         return read_ahead(blocks) if self.plan.is_streamed else blocks
 

@@ -10,6 +10,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from barrage_mlflow.dataset.components.augmentors import augment
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read
@@ -17,7 +19,6 @@ from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.order import Window
 from barrage_mlflow.dataset.feeding.workers import Workers
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.records.row_groups import read_row_groups
 from barrage_mlflow.dataset.types import DataRecord, pick
 from barrage_mlflow.errors import RecordError
 
@@ -99,7 +100,11 @@ class BlockMaker:
         if self._read is None or self._read[0] != window.groups:
             self._read = None  # not two at once
             groups = [group for group, _ in window.groups]
-            read = read_row_groups(self.records, groups, self.sample_count, self.columns)
+            key = self.sample_count
+            read = self.records.read_groups(groups, [*self.columns, *([key] if key else [])])
+            if key:
+                counts = read[key].astype(np.int64)
+                read = read.take(np.repeat(np.arange(len(read)), counts))
             self._read = (window.groups, read)
         return self._read[1]
 

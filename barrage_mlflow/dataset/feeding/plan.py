@@ -11,7 +11,6 @@ from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
 from barrage_mlflow.dataset.feeding.feeder import Cache, Feeder
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.records.row_groups import row_groups
 
 _BLOCK_BYTES = 1 << 22
 """What is made, or picked from a cache, at once, at most."""
@@ -97,7 +96,7 @@ def make_feed_plan(
         >>> print(make_feed_plan(pipeline, {"x": ArraySpec((), "float32")}, records, 32, Feeder()))
         by columns; made once and kept in memory
     """
-    groups = row_groups(records)
+    groups = records.row_groups()
     window = None if groups is None else feeder.shuffle_window
     is_fixed = all(None not in spec.shape for spec in specs.values())
     by_columns = pipeline.is_columnar and is_fixed

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barrage_mlflow.dataset.components.places import find_word
-from barrage_mlflow.dataset.records.columns import is_missing
+from barrage_mlflow.dataset.records.cells import is_missing
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.records.row_groups import row_groups
 from barrage_mlflow.errors import RecordError
 
 _MOST_DRAWS = 2**32
@@ -46,7 +45,7 @@ def group_draws(records: Records, key: str | None) -> list[int]:
         key: the column of the sample counts; None where each is drawn once.
 
     Returns:
-        For each of ``row_groups(records)``.
+        For each of ``records.row_groups()``.
 
     Raises:
         RecordError: the counts are not usable; see :func:`sample_counts`.
@@ -60,7 +59,7 @@ def group_draws(records: Records, key: str | None) -> list[int]:
         ...     group_draws(Records.read(f"{folder}/train.parquet"), "n")
         [2, 1]
     """
-    sizes = row_groups(records) or []
+    sizes = records.row_groups() or []
     if key is None:
         return sizes
     ends = np.cumsum(sizes)

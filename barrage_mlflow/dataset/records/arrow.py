@@ -1,129 +1,89 @@
-"""From Arrow to columns, so that a column is handed out the same whichever part of it is read.
-
-Of what type a column's values are may follow from all of them: integers of which one is missing
-are floating-point numbers, lists of one length make an array. This is settled once for the whole
-of a column, as its :class:`Kind`, from the type that the file gives it, its footers, and for
-lists from a pass over the column. It is imported where a Parquet file is met.
-"""
+"""From Arrow to cells. It is imported where an Arrow array is met: pyarrow takes long to load."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from barrage_mlflow.dataset.records.arrow_lists import ListShapes, column_of_lists, is_nested
-from barrage_mlflow.dataset.records.columns import (
-    Column,
-    NestedColumn,
-    PlainColumn,
-    Uneven,
-    column_of_cells,
-    column_of_series,
-    objects,
-)
-from barrage_mlflow.dataset.records.parquet import ParquetFiles, values_type
+from barrage_mlflow.dataset.records.cells import EXACT, array_of, objects
 from barrage_mlflow.dataset.types import Array
 
-_INT64_MAX = np.iinfo(np.int64).max
 
-
-@dataclass(frozen=True)
-class Kind:
-    """As what the whole of a column is handed out.
-
-    Attributes:
-        dtype: of the cells, or of what is in the lists: int64, uint64, float64, bool or object.
-        nested: whether the cells are lists.
-        shape: of each list, where they have one.
-        uneven: in what the lists differ, and in which row first.
-    """
-
-    dtype: str
-    nested: bool = False
-    shape: tuple[int, ...] = ()
-    uneven: Uneven | None = None
-
-
-def find_kind(files: ParquetFiles, name: str) -> Kind:
-    """The kind of a column; for lists, and where the footers do not say, it is read for that.
-
-    Raises:
-        RecordError: the column has to be read, and a file is damaged.
-    """
-    stored = files.schema.field(name).type
-    kind = values_type(stored)
-    if is_nested(kind):
-        lists = ListShapes()
-        for batch in files.batches([name]):
-            lists.add(pa.chunked_array([batch.column(0)]))
-        if lists.shape is None and lists.uneven is None:
-            return Kind("object")  # every one is missing
-        return Kind(lists.dtype(), True, lists.shape or (), lists.uneven)
-    if pt.is_floating(kind) and kind == stored:
-        return Kind("float64")
-    numeric = (pt.is_integer, pt.is_floating, pt.is_boolean, pt.is_decimal)
-    if not any(is_it(kind) for is_it in numeric):
-        return Kind("object")
-    missing, records = files.nulls(name)
-    if missing == records and (kind != stored or pt.is_decimal(kind)):
-        return Kind("object")  # pandas hands them over one by one: nothing tells what is missing
-    if pt.is_boolean(kind):
-        return Kind("object" if missing else "bool")
-    if missing or not pt.is_integer(kind):
-        return Kind("float64")
-    return Kind("uint64" if pt.is_uint64(kind) and _is_huge(files, name) else "int64")
-
-
-def column_of_arrow(array: pa.ChunkedArray, kind: Kind) -> Column:
-    """A part of a column, as the kind of the whole has it.
+def cells_of(array: pa.Array) -> Array:
+    """The cells ``(rows, ...)`` of an array: numbers, dates, stacked lists, or else objects.
 
     Example:
-        >>> part = pa.chunked_array([[1, 2]])
-        >>> column_of_arrow(part, Kind("float64")).array(None)
-        array([1., 2.])
-        >>> column_of_arrow(pa.chunked_array([[[1], [2]]]), Kind("int64", nested=True)).array(None)
-        array([[1],
-               [2]])
+        >>> cells_of(pa.array([1, None])), cells_of(pa.array([[1, 2], [3, 4]])).shape
+        (array([ 1., nan]), (2, 2))
+        >>> cells_of(pa.array(["a", None]))
+        array(['a', None], dtype=object)
     """
-    if kind.nested:
-        if not len(array) and not kind.uneven:
-            return NestedColumn(None, np.empty((0, *kind.shape), kind.dtype))
-        return column_of_lists(array, kind.dtype, kind.uneven)
-    if kind.dtype == "object":
-        return _objects(array)
-    if pt.is_dictionary(array.type):
-        array = array.cast(array.type.value_type)
-    if pt.is_decimal(array.type):
-        # Python rounds them as it does those of a DataFrame.
-        cells = [np.nan if cell is None else float(cell) for cell in array.to_pylist()]
-        return PlainColumn(np.array(cells, dtype=np.float64))
-    numbers: Array = array.to_numpy()
-    if kind.dtype == "float64" and numbers.dtype.kind != "f":
-        numbers = numbers.astype(np.float64)
-    return PlainColumn(numbers, huge=kind.dtype == "uint64")
-
-
-def _objects(array: pa.ChunkedArray) -> PlainColumn:
-    """Cells that are, or may be, no numbers."""
-    if array.null_count == len(array):
-        return PlainColumn(np.full(len(array), None, dtype=object))
+    array = plain(array)
     kind = array.type
-    if pt.is_boolean(kind) or pt.is_string(kind) or pt.is_large_string(kind):
-        return PlainColumn(array.to_numpy().astype(object, copy=False))
-    # As pandas has them, but for the integers in a struct, which it turns into floats where one
-    # in the same batch is missing.
-    cells = array.to_pylist() if pt.is_struct(kind) else None
-    column = column_of_series(array.to_pandas()) if cells is None else column_of_cells(cells)
-    if isinstance(column, PlainColumn) and column.cells.dtype == object:
-        return column
-    return PlainColumn(objects(column.values()), held=True)
+    if pt.is_integer(kind) and array.null_count:
+        return _with_gaps(array)
+    if pt.is_integer(kind) or pt.is_floating(kind):
+        return _to_numpy(array)
+    if pt.is_boolean(kind) and not array.null_count:
+        return _to_numpy(array)
+    if pt.is_timestamp(kind) or pt.is_duration(kind):
+        sort = "datetime64[us]" if pt.is_timestamp(kind) else "timedelta64[us]"
+        return _to_numpy(array.cast(_micros(kind), safe=False)).astype(sort)
+    if is_list(kind):
+        stacked = _stacked(array)
+        return array_of(array.to_pylist()) if stacked is None else stacked
+    if pt.is_string(kind) or pt.is_large_string(kind) or pt.is_binary(kind):
+        return _to_numpy(array)
+    return objects(array.to_pylist())
 
 
-def _is_huge(files: ParquetFiles, name: str) -> bool:
-    """Whether a column of unsigned integers holds some that int64 does not."""
-    batches = files.batches([name])
-    return any(pc.max(batch.column(0)).as_py() > _INT64_MAX for batch in batches if len(batch))
+def _to_numpy(array: pa.Array) -> Array:
+    cells: Array = array.to_numpy(zero_copy_only=False)
+    return cells
+
+
+def different(array: pa.Array) -> pa.Array:
+    """The array, of strings each one once: enough to learn what is in it."""
+    kind = array.type
+    return array.unique() if pt.is_string(kind) or pt.is_large_string(kind) else array
+
+
+def plain(array: pa.Array) -> pa.Array:
+    """The array, without dictionaries and with lists in the place of tensors."""
+    if isinstance(array.type, pa.BaseExtensionType):
+        array = array.storage
+    return array.cast(array.type.value_type) if pt.is_dictionary(array.type) else array
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether cells of a type are lists."""
+    return bool(pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind))
+
+
+def _with_gaps(array: pa.Array) -> Array:
+    """Whole numbers of which some are missing: as doubles, if these hold all their digits."""
+    ends = pc.min_max(array)
+    if ends["min"].is_valid and not -EXACT <= ends["min"].as_py() <= ends["max"].as_py() <= EXACT:
+        return objects(array.to_pylist())
+    return _to_numpy(array.cast(pa.float64()))
+
+
+def _micros(kind: pa.DataType) -> pa.DataType:
+    # A moment with a zone is one of UTC already.
+    return pa.timestamp("us") if pt.is_timestamp(kind) else pa.duration("us")
+
+
+def _stacked(array: pa.Array) -> Array | None:
+    """Lists of numbers or truth values as one array; None where they are of another sort."""
+    shape = [len(array)]
+    while is_list(array.type):
+        lengths = pc.min_max(pc.list_value_length(array))
+        if array.null_count or not len(array) or lengths["min"] != lengths["max"]:
+            return None
+        shape.append(lengths["min"].as_py())
+        array = array.flatten()
+    is_number = pt.is_floating(array.type) or (pt.is_integer(array.type) and not array.null_count)
+    if not is_number and not (pt.is_boolean(array.type) and not array.null_count):
+        return None
+    return _to_numpy(array).reshape(shape)

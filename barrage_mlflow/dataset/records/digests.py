@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from barrage_mlflow.dataset.records.unreadable import reading
-
-if TYPE_CHECKING:
-    import fsspec
-
-    from barrage_mlflow.dataset.records.columns import Rows
-    from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.records.files import list_files, reading
+from barrage_mlflow.dataset.types import Array
 
 _BYTES = 1 << 20
 """Bytes of a file that are read at once."""
@@ -20,15 +15,7 @@ _BYTES = 1 << 20
 _encode = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
-def list_files(source: str) -> tuple[fsspec.AbstractFileSystem, str, list[str]]:
-    """The file system of a file or folder, its path there, and the sorted paths of its files."""
-    import fsspec
-
-    files, path = fsspec.core.url_to_fs(source)
-    return files, path, sorted(files.find(path)) if files.isdir(path) else [path]
-
-
-def digest_file(source: str, rows: Rows) -> str:
+def digest_file(source: str, rows: slice | Array) -> str:
     """Digest some records of a file or folder by its bytes and the numbers of the records.
 
     Args:
@@ -60,24 +47,25 @@ def digest_file(source: str, rows: Rows) -> str:
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
-def digest_values(records: Records) -> str:
+def digest_values(columns: Mapping[str, Array], length: int) -> str:
     """Digest the values, column by column; what is no number is written as JSON.
 
     Args:
-        records: what is held in memory.
+        columns: by name, ``(records, ...)``.
+        length: how many records there are.
 
     Returns:
         64 hexadecimal digits (SHA-256).
 
     Example:
-        >>> from barrage_mlflow.dataset import Records
-        >>> one, other = [{"a": 1, "b": "x"}], [{"b": "x", "a": 1}]
-        >>> digest_values(Records.read(one)) == digest_values(Records.read(other))
-        True
+        >>> import numpy as np
+        >>> one, other = np.array([1, 2]), np.array([1, 3])
+        >>> digest_values({"a": one}, 2) == digest_values({"a": other}, 2)
+        False
     """
-    hashed = hashlib.sha256(f"{len(records)}\n".encode())
-    for name in sorted(records.columns):
-        cells = records[name]
+    hashed = hashlib.sha256(f"{length}\n".encode())
+    for name in sorted(columns):
+        cells = columns[name]
         hashed.update(f"{json.dumps(name)} {cells.dtype} {cells.shape}\n".encode())
         if cells.dtype == object:
             for cell in cells.tolist():

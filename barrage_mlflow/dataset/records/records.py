@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from barrage_mlflow.dataset.records.columns import (
-    Column,
-    PlainColumn,
-    Rows,
-    UnevenError,
-    join,
-    objects,
-)
 from barrage_mlflow.dataset.records.digests import digest_file, digest_values
-from barrage_mlflow.dataset.records.sources import open_source
+from barrage_mlflow.dataset.records.formats import RecordSource, read_source
+from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.dataset.records.tables import (
     PIECE,
-    ChangedTable,
+    Rows,
     Table,
+    UnevenError,
     choose,
+    is_held,
+    learn_schema,
+    make_table,
     no_such_column,
 )
 from barrage_mlflow.dataset.types import Array, Record
@@ -32,27 +27,24 @@ from barrage_mlflow.errors import RecordError
 if TYPE_CHECKING:
     import pandas as pd
 
-RecordSource: TypeAlias = (
-    "pd.DataFrame | Sequence[Mapping[str, Any]] | Records | str | os.PathLike[str]"
-)
-"""What ``Records.read`` takes."""
-
 
 class Records(Sequence[Record]):
     """An immutable sequence of records; make one with ``Records.read``.
 
     It is read by record (``records[3]``), by column (``records["species"]``) or in part
     (``records[2:5]``, ``records.take(rows)``). What it hands out is new each time, so that
-    nothing that is done to it reaches the source. A value that is missing (also a key that a
-    dict lacks) is NaN in a column of numbers and None elsewhere; an array in a cell comes out
-    as a list, as it would from JSON.
+    nothing that is done to it reaches the source. Each column has a kind, which is learnt when the
+    train set is read; in a record, a value that is missing (also a key that a dict lacks) is NaN
+    in a column of numbers and None elsewhere.
 
-    Of Parquet no more is read than is asked for. A column that is asked of the whole is read
-    whole, and kept, and so are all columns for a record (``records[3]``); ``records.pieces()``
-    and a short part, ``records[:32]``, read their records alone and leave nothing behind.
+    Of Parquet no more is read than is asked for, by whole row groups. A column that is asked of
+    the whole is read whole, and kept, and so are all columns for a record (``records[3]``);
+    ``records.pieces()`` and a part, ``records[:32]``, read their row groups alone and leave
+    nothing behind.
 
     Attributes:
         columns: the column names.
+        schema: what is known of each column.
         name: what messages call the set, ``"train.csv"``; may be empty.
         source: the path or URL that it was read from; else empty.
         cut_at: how many records were read, where the source holds more; else None.
@@ -71,14 +63,14 @@ class Records(Sequence[Record]):
         self,
         table: Table,
         rows: Rows | None = None,
-        name: str = "",
         source: str = "",
         cut_at: int | None = None,
     ) -> None:
         self._table = table
-        self._rows: Rows = slice(0, table.length) if rows is None else rows
-        self.columns = list(table.columns)
-        self.name = name
+        self._rows: Rows = slice(0, len(table)) if rows is None else rows
+        self.columns = table.columns
+        self.schema = table.schema
+        self.name = table.name
         self.source = source
         self.cut_at = cut_at
 
@@ -88,7 +80,7 @@ class Records(Sequence[Record]):
         source: RecordSource,
         name: str | None = None,
         limit: int | None = None,
-        text: Collection[str] = (),
+        schema: Schema | None = None,
     ) -> Records:
         """Records from a DataFrame, a sequence of dicts, Records, or a file.
 
@@ -97,35 +89,46 @@ class Records(Sequence[Record]):
                 objects), JSON Lines or Parquet file (plain or compressed) or Parquet folder.
             name: what messages call it; left out, the file's name.
             limit: take this many records, at least 1, from the start; of a large file, little
-                more is read. All if left out.
-            text: columns of a CSV file that are read as text, also where all their values look
-                like numbers.
+                more is read than kinds are learnt of. All if left out.
+            schema: what is known of the columns: the ``schema`` of the train records, as which
+                the records are read; or what a config declares. Kinds that it does not have are
+                learnt of all that is read.
 
         Raises:
             RecordError: the file is missing, empty or not of its kind; a record is not a dict;
                 a column's name is no string or stands twice.
 
         Example:
-            >>> import pandas as pd
-            >>> len(Records.read(pd.DataFrame({"a": [1, 2, 3]})))
-            3
+            >>> train = Records.read([{"a": "A1"}, {"a": "7"}], name="train")
+            >>> Records.read([{"a": 7}], schema=train.schema)["a"]
+            Traceback (most recent call last):
+            barrage_mlflow.errors.RecordError: record 0, column 'a': expected a string, got 7 (int)
             >>> records = Records.read([{"a": 1}, {"a": 2}, {"a": 3}], limit=2)
             >>> len(records), records.cut_at
             (2, 2)
         """
-        more = False
+        schema = Schema() if schema is None else schema
         if isinstance(source, Records):
-            records = source
-            if name is not None and name != source.name:
-                records = cls(source._table, source._rows, name, source.source, source.cut_at)
+            records = source._under(schema, source.name if name is None else name)
         else:
-            table, name, path, more = open_source(source, name, limit, text)
-            records = cls(table, None, name, path)
-        if limit is not None and (more or len(records) > limit):
-            # Columns keep the types of all that was read.
+            found, shown, path = read_source(source, name, limit, schema)
+            records = cls(make_table(found, schema, shown), None, path)
+        if limit is not None and len(records) > limit:
+            # Columns keep the kinds of all that was read.
             records = records[:limit]
             records.cut_at = limit
         return records
+
+    def _under(self, schema: Schema, name: str) -> Records:
+        """The same records in other kinds, or in another name."""
+        table = self._table
+        if not schema.is_complete and (schema.columns or schema.missing):
+            schema = learn_schema(table.source, schema, name)
+        elif not schema.is_complete:
+            schema = self.schema
+        if schema == self.schema and name == self.name:
+            return self
+        return Records(table.under(schema, name), self._rows, self.source, self.cut_at)
 
     def __len__(self) -> int:
         rows = self._rows
@@ -133,7 +136,7 @@ class Records(Sequence[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         for piece in self.pieces():
-            yield from piece._table.each(piece._rows)
+            yield from piece._table.records(piece._rows)
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
@@ -144,24 +147,22 @@ class Records(Sequence[Record]):
     def __getitem__(self, index: int | slice | str) -> Record | Records | Array:
         """A record (a new dict), some records, or a column ``(records, ...)`` as a new array.
 
-        A column is int64, float64, bool or object. Lists of one shape are stacked into further
-        axes; where they differ in shape, the column is ``(records,)`` lists.
+        A column is int64, float64, bool, datetime64[us], timedelta64[us] or object. Lists of one
+        shape are stacked into further axes; where they differ in shape, the column is
+        ``(records,)`` lists.
 
         Raises:
             IndexError: there is no such record.
-            RecordError: there is no such column.
+            RecordError: there is no such column, or a cell is not of its column's kind.
         """
         if isinstance(index, str):
-            column = self._checked(index)
-            if column.uneven:
-                return objects(self.values(index))
-            return column.array(self._rows)
+            self.check_names([index])
+            return self._table.array(index, self._rows)
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))
             if step != 1:
                 return self.take(np.arange(len(self))[index])
-            rows = choose(self._rows, slice(start, max(start, stop)))
-            return self.view(*self._table.part(rows))
+            return self._part(choose(self._rows, slice(start, max(start, stop))))
         return self._table.record(self._row(index))
 
     def __repr__(self) -> str:
@@ -179,10 +180,6 @@ class Records(Sequence[Record]):
         name = self.name or "the records"
         return name if self.cut_at is None else f"the first {self.cut_at} records of {name}"
 
-    def view(self, table: Table, rows: Rows) -> Records:
-        """Records of another table in the name of these."""
-        return Records(table, rows, self.name, self.source, self.cut_at)
-
     def _row(self, index: int) -> int:
         length = len(self)
         position = index + length if index < 0 else index
@@ -191,9 +188,17 @@ class Records(Sequence[Record]):
         rows = self._rows
         return rows.start + position if isinstance(rows, slice) else int(rows[position])
 
-    def _checked(self, name: str) -> Column:
-        self.check_names([name])
-        return self._table.column(name)
+    def _view(self, table: Table, rows: Rows) -> Records:
+        return Records(table, rows, self.source, self.cut_at)
+
+    def _part(self, rows: Rows) -> Records:
+        """Some of the rows of the table; of Parquet, over those row groups alone."""
+        groups = self._table.groups_in(rows)
+        if groups is None or (
+            isinstance(rows, slice) and rows.stop - rows.start == len(self._table)
+        ):
+            return self._view(self._table, rows)
+        return self._view(*self._table.of_groups(groups))
 
     def check_names(self, names: Sequence[str]) -> None:
         """Check that there are these columns.
@@ -205,6 +210,23 @@ class Records(Sequence[Record]):
             if not self._table.holds(name):
                 raise RecordError(no_such_column(name, self.columns, self.owner))
 
+    def need(self, names: Sequence[str]) -> None:
+        """Read columns together, and bring them to their kinds.
+
+        Raises:
+            RecordError: there is no such column, or a cell is not of its column's kind.
+        """
+        self.check_names(names)
+        self._table.need(names)
+
+    def check(self, names: Sequence[str]) -> None:
+        """Do what :meth:`need` does, and keep nothing of Parquet."""
+        if self.row_groups() is None:
+            self.need(names)
+            return
+        for _ in self.pieces(columns=names):
+            pass
+
     def stacked(self, name: str) -> Array:
         """A column ``(records, ...)`` like ``records[name]``, but never one of uneven lists.
 
@@ -215,26 +237,11 @@ class Records(Sequence[Record]):
             >>> Records.read([{"t": [1, 2]}, {"t": [3, 4]}]).stacked("t").shape
             (2, 2)
         """
-        column = self._checked(name)
-        if column.uneven:
-            row, difference = column.uneven
-            where = self.whole().place(row)
-            raise UnevenError(f"{where}: column '{name}' {difference}")
-        return column.array(self._rows)
-
-    def joined(self, names: Sequence[str]) -> Array:
-        """Columns side by side on a new last axis: ``(records, ..., names)``.
-
-        Raises:
-            RecordError: there is no such column, its lists differ in shape, or the columns do.
-
-        Example:
-            >>> Records.read([{"a": 1, "b": 2}, {"a": 3, "b": 4}]).joined(["a", "b"]).tolist()
-            [[1, 2], [3, 4]]
-        """
-        self.check_names(names)
-        self._table.need(names)
-        return join([self.stacked(name) for name in names])
+        self.check_names([name])
+        column = self.schema.columns[name]
+        if column.kind == "list" and is_held(column):
+            raise UnevenError(f"{self.owner}: column '{name}' holds {column.reason}")
+        return self._table.array(name, self._rows)
 
     def values(self, name: str) -> list[Any]:
         """The native Python values of a column, also where lists differ in length.
@@ -247,48 +254,15 @@ class Records(Sequence[Record]):
             [[1], [1, 2]]
         """
         self.check_names([name])
-        return self._table.values_of(name, self._rows)
+        return self._table.values(name, self._rows)
 
-    def cells(self, name: str) -> Array:
-        """A column ``(records,)`` as it is held, not to be changed: lists stand in it as objects.
-
-        Raises:
-            RecordError: there is no such column.
-
-        Example:
-            >>> Records.read([{"t": [1]}, {"t": [1, 2]}]).cells("t").tolist()
-            [[1], [1, 2]]
-        """
-        column = self._checked(name)
-        if isinstance(column, PlainColumn):
-            return column.cells[self._rows]
-        return objects(self.values(name))
-
-    def with_columns(self, cells: Mapping[str, Array]) -> Records:
-        """The same records, in which some columns are others; new ones come last.
-
-        Args:
-            cells: by name, ``(records,)`` numbers, truth values or objects.
-
-        Example:
-            >>> records = Records.read([{"a": 1}, {"a": 2}], name="train.csv")[1:]
-            >>> records = records.with_columns({"a": np.array([0.5]), "b": np.array([True])})
-            >>> records[0], records.place(0)
-            ({'a': 0.5, 'b': True}, 'train.csv, record 1')
-        """
-        columns = {name: PlainColumn(array) for name, array in cells.items()}
-        table = ChangedTable(self._table, self._rows, len(self), columns)
-        return self.view(table, slice(0, table.length))
+    def as_read(self, name: str) -> Array:
+        """A column ``(records,)`` as it was read, before it was brought to its kind."""
+        return self._table.as_read(name, self._rows)
 
     def dtypes(self) -> dict[str, str]:
-        """The dtype of each column: ``"int64"``, ``"float64"``, ``"bool"`` or ``"object"``.
-
-        Example:
-            >>> Records.read([{"a": 1, "s": "x"}]).dtypes()
-            {'a': 'int64', 's': 'object'}
-        """
-        first = self[:1]
-        return {name: str(first[name].dtype) for name in self.columns}
+        """The dtype of each column, as ``records[name]`` has it: ``"int64"``."""
+        return {name: self.schema.columns[name].dtype for name in self.columns}
 
     def take(self, rows: Array | Sequence[int]) -> Records:
         """The records at these positions, in this order; repeats are allowed.
@@ -307,14 +281,13 @@ class Records(Sequence[Record]):
         chosen = np.asarray(rows, dtype=np.int64)
         if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self):
             raise IndexError(f"rows {chosen.min()} to {chosen.max()} of {len(self)} records")
-        return self.view(self._table, choose(self._rows, chosen))
+        return self._view(self._table, choose(self._rows, chosen))
 
     def pieces(self, size: int = PIECE, columns: Sequence[str] | None = None) -> Iterator[Records]:
         """Consecutive parts of the set, in order; each is read when it is asked for.
 
         Args:
-            size: records in a piece, at most; fewer where a record of a Parquet file takes
-                more than a kilobyte.
+            size: records in a piece, at most.
             columns: what is read of Parquet at once, all if left out. Another column is read
                 when a piece is asked for it.
 
@@ -328,24 +301,59 @@ class Records(Sequence[Record]):
         """
         names = self.columns if columns is None else columns
         self.check_names(names)
-        # No name holds on to a piece while the next one is read.
-        yield from itertools.starmap(
-            self.view, self._table.pieces(self._rows, len(self), size, names)
-        )
+        groups = self._table.groups_in(self._rows)
+        if groups is None or self._table.has(names):
+            for start in range(0, len(self), size):
+                chosen = slice(start, min(start + size, len(self)))
+                yield self._view(self._table, choose(self._rows, chosen))
+            return
+        for group in groups:
+            part, _ = self._table.of_groups([group])
+            part.need(columns or [])
+            for start in range(group.start, group.stop, size):
+                yield self._view(part, slice(start, min(start + size, group.stop)))
 
-    def origin(self) -> tuple[Table, Rows]:
-        """The whole set that these records were taken from, and where in it they stand."""
-        return self._table.origin(self._rows)
+    def row_groups(self) -> list[int] | None:
+        """How many of the records each row group of a Parquet file holds, in order.
+
+        None where they are no consecutive records of a Parquet file or folder.
+        """
+        groups = self._table.groups_in(self._rows)
+        return None if groups is None else [group.stop - group.start for group in groups]
+
+    def read_groups(self, groups: Sequence[int], columns: Sequence[str]) -> Records:
+        """The records of some row groups; nothing of them is kept with the whole.
+
+        Args:
+            groups: positions in ``row_groups()``, in the order in which they are read.
+            columns: what is read at once.
+
+        Raises:
+            RecordError: there is no such column, or a file is damaged.
+
+        Example:
+            >>> import tempfile
+            >>> import pandas as pd
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     frame = pd.DataFrame({"a": [1, 2, 3]})
+            ...     frame.to_parquet(f"{folder}/train.parquet", row_group_size=2)
+            ...     Records.read(f"{folder}/train.parquet").read_groups([1, 0], ["a"])["a"]
+            array([3, 1, 2])
+        """
+        self.check_names(columns)
+        found = self._table.groups_in(self._rows) or []
+        table, rows = self._table.of_groups([found[group] for group in groups])
+        table.need(columns)
+        return self._view(table, rows)
 
     def whole(self) -> Records:
-        """The whole set that these records were taken from, in its own order.
+        """All records that are in memory, or read, with these, in their own order.
 
         Example:
             >>> len(Records.read([{"a": 1}, {"a": 2}])[1:].whole())
             2
         """
-        table, _ = self.origin()
-        return self.view(table, slice(0, table.length))
+        return self._view(self._table, slice(0, len(self._table)))
 
     def place(self, index: int) -> str:
         """Where a record stands in what was read, for messages: counted from 0.
@@ -357,10 +365,7 @@ class Records(Sequence[Record]):
             >>> Records.read([{"a": 1}, {"a": 2}], name="train").place(1)
             'train, record 1'
         """
-        row = self._row(index)
-        table, rows = self._table.origin(slice(row, row + 1))
-        where = table.place(rows.start if isinstance(rows, slice) else int(rows[0]))
-        return f"{self.name}, {where}" if self.name else where
+        return self._table.place(self._row(index))
 
     def digest(self) -> str:
         """A fingerprint: of a file's bytes and which of its records these are, else of the values.
@@ -379,11 +384,10 @@ class Records(Sequence[Record]):
             >>> Records.read(frame).digest() == Records.read([{"a": 1}, {"a": 2}]).digest()
             True
         """
-        if not self.source or isinstance(self._table, ChangedTable):
-            return digest_values(self)[:32]
-        table, rows = self.origin()
-        in_file = choose(slice(table.first, table.first + table.length), rows)
-        return digest_file(self.source, in_file)[:32]
+        if self.source:
+            return digest_file(self.source, self._table.in_file(self._rows))[:32]
+        columns = {name: self._table.digested(name, self._rows) for name in self.columns}
+        return digest_values(columns, len(self))[:32]
 
     def to_frame(self) -> pd.DataFrame:
         """The records as a new pandas DataFrame.

@@ -1,105 +1,131 @@
-"""The table over whatever records are read from: a DataFrame, dicts, or an opened Parquet file."""
+"""What records are read from: cells by column, as they were read."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
-from barrage_mlflow.dataset.records.columns import (
-    Column,
-    PlainColumn,
-    column_of_cells,
-    column_of_series,
-)
-from barrage_mlflow.dataset.records.readers import read_file
-from barrage_mlflow.dataset.records.tables import Lines, Table
+from barrage_mlflow.dataset.records.cells import array_of, objects
+from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from barrage_mlflow.dataset.records.parquet_files import ParquetFiles
 
-_NUMBERS = {np.dtype(np.int64), np.dtype(np.float64)}
-_SHORT = 1 << 13
-"""Rows of a frame whose columns are best taken out together."""
+LEARNT_CELLS = 2_000_000
+"""Of so many cells, at least, the kinds of columns are learnt where a file has them."""
+
+Lines: TypeAlias = Callable[[], "list[int] | None"]
+"""Gives the line on which each record starts, or None where that cannot be told."""
 
 
-def open_source(
-    source: Any, name: str | None, limit: int | None, text: Collection[str]
-) -> tuple[Table, str, str, bool]:
-    """The table over a file, a DataFrame or dicts; see ``Records.read``.
+@dataclass
+class Chunk:
+    """Consecutive records of a file.
 
-    Returns:
-        The table; what messages call it; the path or URL of the file, else an empty string; and
-        whether the limit left some of the file unread.
+    Attributes:
+        cells: by column, ``(records, ...)``, of NumPy or Arrow.
+        length: how many records these are.
+        share: how much of the file is read with them, up to 1; None where that cannot be told.
+        lines: the line of each record, where that is known.
     """
-    if not isinstance(source, (str, os.PathLike)):
-        return make_table(source, name or "", None), name or "", "", False
-    path = os.fspath(source)
-    data, lines, more = read_file(path, limit, text)
-    shown = file_name(path) if name is None else name
-    return make_table(data, shown, lines), shown, path, more
+
+    cells: Mapping[str, Any]
+    length: int
+    share: float | None = None
+    lines: list[int] | None = None
+
+    def cut(self, start: int, stop: int) -> Chunk:
+        """Some of the records."""
+        cells = {name: array[start:stop] for name, array in self.cells.items()}
+        return Chunk(cells, stop - start, self.share, self.lines and self.lines[start:stop])
 
 
-def file_name(path: str) -> str:
-    """What messages call a file or folder.
+Cells: TypeAlias = dict[str, list[Any]]
+"""By column, the arrays ``(records, ...)`` of NumPy or Arrow that follow each other."""
+
+
+def join_chunks(chunks: Sequence[Chunk], names: Sequence[str], length: int) -> Cells:
+    """The cells of the first ``length`` records; a column that a chunk lacks is missing there."""
+    cells: Cells = {name: [] for name in names}
+    left = length
+    for chunk in chunks:
+        count = min(left, chunk.length)
+        for name in names:
+            found = chunk.cells.get(name)
+            cells[name].append(objects([None] * count) if found is None else found[:count])
+        left -= count
+    return cells
+
+
+@dataclass
+class Source:
+    """Where the cells of records come from.
+
+    Attributes:
+        columns: the names of the columns.
+        length: how many records there are.
+        cells: what is in memory; None where Parquet files are read.
+        lines: gives the line of each record, where the file has lines.
+        spelt: gives the cells of some columns of a CSV file as they are spelt.
+        files: the Parquet files that are read.
+        groups: which of their row groups.
+    """
+
+    columns: list[str]
+    length: int
+    cells: Cells | None = None
+    lines: Lines | None = None
+    spelt: Callable[[Sequence[str]], Cells] | None = None
+    files: ParquetFiles | None = None
+    groups: Sequence[int] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "spelt": None}
+
+    def read(self, names: Sequence[str]) -> Cells:
+        """The cells of some columns.
+
+        Raises:
+            RecordError: a file is damaged, or has changed since it was opened.
+        """
+        if self.files is not None:
+            return self.files.read(self.groups, names)
+        assert self.cells is not None
+        return {name: self.cells[name] for name in names}
+
+
+def is_enough(length: int, columns: int, limit: int | None) -> bool:
+    """Whether so many records of a file are more than are wanted, and enough to learn kinds of."""
+    return limit is not None and length > limit and length * columns >= LEARNT_CELLS
+
+
+def cells_of_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
+    """The cells of dicts; a key that one lacks is missing there.
 
     Example:
-        >>> file_name("s3://birds/train.csv"), file_name("parts/")
-        ('train.csv', 'parts')
+        >>> cells_of_rows([{"a": 1, "b": "x"}, {"a": 2}])
+        {'a': array([1, 2]), 'b': array(['x', None], dtype=object)}
     """
-    return path.rstrip("/").rpartition("/")[2]
+    names = dict.fromkeys(key for row in rows for key in row)
+    return {name: array_of([row.get(name) for row in rows]) for name in names}
 
 
-def make_table(data: Any, name: str, lines: Lines | None) -> Table:
-    """The table over a DataFrame or a sequence of dicts; neither is ever written to."""
-    owner = name or "the records"
-    if hasattr(data, "groups") and hasattr(data, "schema"):
-        _check_names(data.columns, owner)
-        # Known for what it is without its module: that takes long to load.
-        from barrage_mlflow.dataset.records.parquet_tables import ParquetTable
+def check_names(names: Sequence[Any], owner: str) -> None:
+    """Check the names of columns.
 
-        return ParquetTable(data)
-    if hasattr(data, "columns") and hasattr(data, "iloc"):
-        names = data.columns.tolist()
-        _check_names(names, owner)
-        return Table(names, len(data), _columns_of(data, names), lines)
-    if isinstance(data, Mapping) or not isinstance(data, Sequence):
-        raise RecordError(
-            f"{owner}: expected a DataFrame, a list of dicts or a path, got {type(data).__name__}"
-        )
-    for position, row in enumerate(data):
-        if not isinstance(row, Mapping):
-            raise RecordError(
-                f"{owner}, record {position}: expected a dict, got {type(row).__name__}"
-            )
-    rows = [dict(row) for row in data]
-    names = list(dict.fromkeys(key for row in rows for key in row))
-    _check_names(names, owner)
-    return Table(
-        names, len(rows), lambda key: column_of_cells([row.get(key) for row in rows]), lines
-    )
-
-
-def _columns_of(frame: pd.DataFrame, names: list[str]) -> Callable[[str], Column]:
-    """What makes the columns of a frame; later changes by the caller stay theirs."""
-    if len(frame) <= _SHORT and len(dtypes := set(frame.dtypes)) == 1 and dtypes <= _NUMBERS:
-        # A request. Taking each column out of its frame would cost more than scoring it.
-        columns = dict(zip(names, frame.to_numpy().T.copy(), strict=True))
-        return lambda key: PlainColumn(columns[key])
-    held = frame.copy(deep=False)  # copy-on-write
-    return lambda key: column_of_series(held[key])
-
-
-def _check_names(names: list[Any], owner: str) -> None:
-    for name in names:
+    Raises:
+        RecordError: one is no string or empty, or stands twice.
+    """
+    for position, name in enumerate(names):
         if not isinstance(name, str):
             raise RecordError(
                 f"{owner}: expected strings as column names, got {name!r}; "
                 "rename the column, as in frame.rename(columns=str)"
             )
+        if not name:
+            raise RecordError(f"{owner}: column {position} has no name; name it")
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name in names if list(names).count(name) > 1)
         raise RecordError(f"{owner}: the column '{twice}' stands twice; rename one of them")

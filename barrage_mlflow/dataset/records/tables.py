@@ -1,29 +1,28 @@
-"""The whole set that records look at: columns over a DataFrame, dicts or a Parquet file."""
+"""The whole set that records look at: its columns, each in its kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from barrage_mlflow.config.names import did_you_mean, show_names
-from barrage_mlflow.dataset.records.columns import (
-    Column,
-    PlainColumn,
-    Rows,
-    native,
-)
+from barrage_mlflow.dataset.records.cells import native, objects
+from barrage_mlflow.dataset.records.conversions import CellError, handed_out, to_kind
+from barrage_mlflow.dataset.records.kinds import Column, Schema
+from barrage_mlflow.dataset.records.learning import Learner
+from barrage_mlflow.dataset.records.sources import Source
 from barrage_mlflow.dataset.types import Array, Record
-
-Lines: TypeAlias = Callable[[], "list[int] | None"]
-"""Gives the line on which each record starts, or None where that cannot be told."""
-
-Range: TypeAlias = tuple[int, int]
-"""The records from the first number to before the second."""
+from barrage_mlflow.errors import RecordError
 
 PIECE = 1 << 16
 """Records that are worked on at once where there may be more than memory holds."""
+
+Rows: TypeAlias = "Array | slice"
+"""Positions ``(rows,) int64``, or a consecutive part from ``start`` to ``stop``."""
 
 
 def no_such_column(name: str, columns: Sequence[str], owner: str) -> str:
@@ -38,146 +37,343 @@ def no_such_column(name: str, columns: Sequence[str], owner: str) -> str:
     return f"{owner}: no column '{name}'; {hint} columns are {show_names(columns)}"
 
 
+class Group(NamedTuple):
+    """Some rows of a row group of Parquet: from ``start`` to before ``stop``."""
+
+    number: int
+    start: int
+    stop: int
+
+
+class UnfitError(RecordError):
+    """A column cannot be brought to its kind; who does not read it need not mind."""
+
+
+class UnevenError(UnfitError):
+    """The lists of a column differ in shape, so that they make no array."""
+
+
 class Table:
-    """The whole set that one or more Records look at; columns are converted once, late.
+    """Columns of a source in their kinds; each is read and converted once, when it is asked for.
+
+    Args:
+        source: where the cells come from.
+        schema: the kind of each column.
+        name: what messages call the set.
+        numbers: where the records of the source do not follow each other from 0 in the file: from
+            which position on, and the number in the file of the record there.
 
     Attributes:
-        columns: their names.
-        length: how many records there are.
-        first: the number that messages give to its first record, where it is a part of a file.
+        columns: those that the source has, and those that records may lack.
     """
 
     def __init__(
         self,
-        columns: list[str],
-        length: int,
-        make: Callable[[str], Column] | None = None,
-        lines: Lines | None = None,
+        source: Source,
+        schema: Schema,
+        name: str,
+        numbers: Sequence[tuple[int, int]] = ((0, 0),),
     ) -> None:
-        self.columns = columns
-        self.length = length
-        self.first = 0
-        self._names = frozenset(columns)
-        self._make = make
-        self._columns: dict[str, Column] = {}
+        self.source = source
+        self.schema = schema
+        self.name = name
+        self._numbers = numbers
+        there = set(source.columns)
+        self.columns = [
+            name for name, column in schema.columns.items() if name in there or column.optional
+        ]
+        self._names = frozenset(self.columns)
+        self._arrays: dict[str, Array] = {}
         self._values: dict[str, list[Any]] = {}
-        self._all_values: list[tuple[str, list[Any]]] | None = None
-        self._held: list[str] = []
-        self._read_lines = lines
+        self._records: list[tuple[str, list[Any]]] | None = None
         self._lines: list[int] | None = None
+        self._read_lines = source.lines
 
     def __getstate__(self) -> dict[str, Any]:
-        columns = {name: self.column(name) for name in self.columns}
-        anew: dict[str, Any] = {"_values": {}, "_all_values": None, "_make": None}
-        return {**self.__dict__, "_columns": columns, **anew}
+        return {**self.__dict__, "_arrays": {}, "_values": {}, "_records": None}
+
+    def __len__(self) -> int:
+        return self.source.length
 
     def holds(self, name: str) -> bool:
         """Whether there is such a column."""
         return name in self._names
 
-    def column(self, name: str) -> Column:
-        """The column; the name must be one of ``columns``."""
-        column = self._columns.get(name)
-        if column is None:
-            column = self._columns[name] = self._convert(name)
-        return column
-
-    def _convert(self, name: str) -> Column:
-        assert self._make is not None
-        return self._make(name)
-
     def need(self, names: Sequence[str]) -> None:
-        """Make ready the columns that will be asked for next, where that is worth a thing."""
+        """Read columns, together, and bring them to their kinds.
 
-    def pieces(
-        self, rows: Rows, length: int, size: int, names: Sequence[str]
-    ) -> Iterator[tuple[Table, Rows]]:
-        """Consecutive parts of the ``length`` rows, of at most ``size`` each."""
-        for start in range(0, length, size):
-            yield self, choose(rows, slice(start, min(start + size, length)))
+        Raises:
+            UnfitError: a cell is not of its column's kind.
+            RecordError: a file is damaged.
+        """
+        wanted = [name for name in dict.fromkeys(names) if name not in self._arrays]
+        there = [name for name in wanted if name in self.source.columns]
+        cells = self.source.read(there) if there else {}
+        for name in wanted:
+            absent = [objects([None] * len(self))]
+            self._arrays[name] = self._typed(name, cells.pop(name, absent))
 
-    def part(self, rows: Rows) -> tuple[Table, Rows]:
-        """Some rows, in the form in which the least has to be read for them."""
-        return self, rows
+    def _typed(self, name: str, chunks: list[Any]) -> Array:
+        column = self.schema.columns[name]
+        if column.kind == "mixed":
+            raise UnfitError(
+                f"{self.name or 'the records'}: column '{name}' holds {column.reason}; write one "
+                "sort of values, or declare what it is, in dataset.columns: "
+                f'{{"{name}": "text"}}'
+            )
+        made: list[Array] = []
+        row = 0
+        for chunk in chunks:
+            cells = cells_of(chunk)
+            try:
+                made.append(to_kind(cells, column))
+            except CellError as error:
+                place = self.place(row + error.row)
+                raise UnfitError(f"{place}, column '{name}': {error.message}") from error
+            row += len(cells)
+        if len(made) == 1:
+            return made[0]
+        if not made:
+            return np.empty((0, *(column.shape or ())), column.dtype)
+        if len({array.dtype for array in made}) > 1:
+            made = [array.astype(column.dtype, copy=False) for array in made]
+        return np.concatenate(made)
 
-    def origin(self, rows: Rows) -> tuple[Table, Rows]:
-        """The whole set that this table is, or is a part of, and where in it the rows stand."""
-        return self, rows
+    def has(self, names: Sequence[str]) -> bool:
+        """Whether columns are there in their kinds already."""
+        return all(name in self._arrays for name in names)
 
-    def groups(self, rows: slice) -> list[Range] | None:
-        """The parts of row groups that are among the rows; None where there are no row groups."""
-        return None
+    def typed(self, name: str) -> Array:
+        """A column ``(records, ...)`` as it is held, not to be changed; numbers may be narrow."""
+        if name not in self._arrays:
+            self.need([name])
+        return self._arrays[name]
 
-    def select(self, ranges: Sequence[Range]) -> Table:
-        """Some parts of the rows, one after the other, where there are row groups."""
-        raise NotImplementedError
+    def array(self, name: str, rows: Rows) -> Array:
+        """A column ``(rows, ...)`` as a new array of its dtype."""
+        column = self.schema.columns[name]
+        cells = self.typed(name)[rows]
+        if is_held(column):
+            return objects([_copied(cell) for cell in cells])
+        if cells.dtype != column.dtype:
+            return cells.astype(column.dtype)
+        return cells if isinstance(rows, np.ndarray) else cells.copy()
 
-    def values(self, name: str) -> list[Any]:
-        """The native values of a column; not to be changed."""
+    def values(self, name: str, rows: Rows) -> list[Any]:
+        """The native values of a column in some rows, new also in what they hold."""
+        values = self._native(name)
+        chosen = _chosen(values, rows)
+        is_list = self.schema.columns[name].kind in ("list", "object")
+        return [_copied(value) for value in chosen] if is_list else chosen
+
+    def _native(self, name: str) -> list[Any]:
         values = self._values.get(name)
         if values is None:
-            values = self._values[name] = self.column(name).values()
+            values = handed_out(self.typed(name), self.schema.columns[name])
+            self._values[name] = values
         return values
 
-    def values_of(self, name: str, rows: Rows) -> list[Any]:
-        """The native values of a column in some rows, new also in what they hold."""
-        values = self.values(name)
-        chosen = _chosen(values, rows)
-        return [native(value) for value in chosen] if self.column(name).held else chosen
+    def as_read(self, name: str, rows: Rows) -> Array:
+        """A column ``(rows,)`` as it was read, before it was brought to its kind."""
+        arrays = [cells_of(chunk) for chunk in self.source.read([name])[name]]
+        if len(arrays) == 1 and arrays[0].ndim == 1:
+            return arrays[0][rows]
+        cells: Array = objects([cell for array in arrays for cell in array.tolist()])
+        return cells[rows]
+
+    def digested(self, name: str, rows: Rows) -> Array:
+        """A column for a digest, also if it cannot be brought to its kind."""
+        try:
+            return self.array(name, rows)
+        except UnfitError:
+            return self.as_read(name, rows)
+
+    def under(self, schema: Schema, name: str) -> Table:
+        """The same records in other kinds and in another name."""
+        _spell(self.source, schema)
+        other = Table(self.source, schema, name, self._numbers)
+        other._arrays = {
+            name: array
+            for name, array in self._arrays.items()
+            if schema.columns.get(name) == self.schema.columns[name]
+        }
+        return other
+
+    def groups_in(self, rows: Rows) -> list[Group] | None:
+        """The row groups of Parquet in which rows are; None where they do not follow each other."""
+        source = self.source
+        if source.files is None or not isinstance(rows, slice):
+            return None
+        found, begin = [], 0
+        for number in source.groups:
+            size = source.files.groups[number]
+            start, stop = max(0, rows.start - begin), min(size, rows.stop - begin)
+            if start < stop:
+                found.append(Group(number, start, stop))
+            begin += size
+        return found
+
+    def of_groups(self, groups: Sequence[Group]) -> tuple[Table, Rows]:
+        """A table of some row groups, read anew when they are asked for, and the rows in it."""
+        files = self.source.files
+        assert files is not None
+        starts = [0, *accumulate(files.groups)]
+        begins = [0, *accumulate(files.groups[group.number] for group in groups)]
+        numbers = [
+            (begin, starts[group.number]) for begin, group in zip(begins, groups, strict=False)
+        ]
+        source = files.source([group.number for group in groups])
+        table = Table(source, self.schema, self.name, numbers or ((0, 0),))
+        if not groups:
+            return table, slice(0, 0)
+        rows = [
+            np.arange(begin + group.start, begin + group.stop)
+            for begin, group in zip(begins, groups, strict=False)
+        ]
+        first, last = int(rows[0][0]), int(rows[-1][-1])
+        chosen = np.concatenate(rows)
+        return table, slice(first, last + 1) if last - first == len(chosen) - 1 else chosen
+
+    def in_file(self, rows: Rows) -> Rows:
+        """The numbers that rows have in the file."""
+        if len(self._numbers) == 1:
+            first = self._numbers[0][1]
+            return choose(slice(first, first + len(self)), rows)
+        plain = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+        at, first = np.array(self._numbers).T
+        part = np.searchsorted(at, plain, side="right") - 1
+        numbers: Array = first[part] + plain - at[part]
+        return numbers
 
     def record(self, row: int) -> Record:
-        """A row as a new dict, new also in what its values hold."""
-        return next(self.each(slice(row, row + 1)))
+        """A row as a new dict, new also in what its values hold.
 
-    def each(self, rows: Rows) -> Iterator[Record]:
-        """These rows as :meth:`record` gives them, one after the other."""
-        if self._all_values is None:
-            self.need(self.columns)
-            self._all_values = [(name, self.values(name)) for name in self.columns]
-            self._held = [name for name in self.columns if self.column(name).held]
-        names = [name for name, _ in self._all_values]
+        A column that cannot be brought to its kind is left out: if a component reads it, the
+        error is the column's; see :meth:`need`.
+        """
+        return next(self.records(slice(row, row + 1)))
+
+    def records(self, rows: Rows) -> Iterator[Record]:
+        """Some rows as :meth:`record` gives them."""
+        if self._records is None:
+            self._records = self._readable()
+        names = [name for name, _ in self._records]
+        held = [name for name in names if self.schema.columns[name].kind in ("list", "object")]
         # Column by column: a loop over scattered rows of all of them takes twice as long.
-        cells = [_chosen(values, rows) for _, values in self._all_values]
+        cells = [_chosen(values, rows) for _, values in self._records]
         count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
         for values in zip(*cells, strict=True) if cells else [()] * count:
             record = dict(zip(names, values, strict=True))
-            for name in self._held:
-                record[name] = native(record[name])
+            for name in held:
+                record[name] = _copied(record[name])
             yield record
 
+    def _readable(self) -> list[tuple[str, list[Any]]]:
+        try:
+            self.need(self.columns)
+        except UnfitError:
+            readable = []
+            for name in self.columns:
+                try:
+                    readable.append((name, self._native(name)))
+                except UnfitError:  # raised again where it is read
+                    continue
+            return readable
+        return [(name, self._native(name)) for name in self.columns]
+
     def place(self, row: int) -> str:
-        """Where a row stands in its file: its number, and its line where that is known."""
+        """Where a row stands: the set, the record's number, and its line where that is known."""
         if self._read_lines is not None:
             lines = self._read_lines()
-            # A count that differs tells of a file that changed, or of lines that pandas skips.
-            self._lines = lines if lines is not None and len(lines) == self.length else None
+            # A count that differs tells of a file that changed.
+            self._lines = lines if lines is not None and len(lines) == len(self) else None
             self._read_lines = None
         line = "" if self._lines is None else f" (line {self._lines[row]})"
-        return f"record {self.first + row}{line}"
+        number = next(first + row - at for at, first in reversed(self._numbers) if at <= row)
+        return f"{self.name + ', ' if self.name else ''}record {number}{line}"
+
+
+def make_table(source: Source, schema: Schema, name: str) -> Table:
+    """The table over a source, whose kinds are learnt if the schema does not have them all."""
+    if not schema.is_complete:
+        schema = learn_schema(source, schema, name)
+    _spell(source, schema)
+    return Table(source, schema, name)
+
+
+def _spell(source: Source, schema: Schema) -> None:
+    """Read those columns of a CSV file again that are no numbers, though many a cell looks so."""
+    cells = source.cells
+    if source.spelt is None or cells is None:
+        return
+    spelt = [column.name for column in schema.columns.values() if column.is_spelt]
+    again = [name for name in spelt if not all(map(_is_spelt, cells.get(name, [])))]
+    if again:
+        cells |= source.spelt(again)
+
+
+def _is_spelt(chunk: Any) -> bool:
+    return isinstance(chunk, np.ndarray) or str(chunk.type) in ("string", "null")
+
+
+def learn_schema(source: Source, declared: Schema, name: str) -> Schema:
+    """The kind of each column of a source; declared ones are as they are declared.
+
+    Raises:
+        RecordError: a declared column is not there, or a file is damaged.
+    """
+    for column in declared.columns.values():
+        if column.declared and column.name not in source.columns:
+            message = no_such_column(column.name, source.columns, name or "the records")
+            raise RecordError(f"{message}; dataset.columns declares it")
+    in_letters = source.spelt is not None
+    learners = [
+        (one, Learner(one, _missing_words(one, declared), in_letters)) for one in source.columns
+    ]
+    if source.files is not None:
+        source.files.learn(learners)
+    else:
+        for one, learner in learners:
+            for chunk in source.read([one])[one]:
+                learner.add(cells_of(chunk, once=True))
+    found = {one: learner.column() for one, learner in learners}
+    for one, column in declared.columns.items():
+        if one in found:
+            found[one] = replace(column, optional=found[one].optional)
+    return Schema(found, True, declared.missing, declared.csv)
+
+
+def _missing_words(name: str, declared: Schema) -> tuple[str, ...]:
+    column = declared.columns.get(name)
+    return declared.missing if column is None else column.missing
+
+
+def cells_of(chunk: Any, once: bool = False) -> Array:
+    """Cells as NumPy has them.
+
+    Args:
+        chunk: an array of NumPy or Arrow.
+        once: of strings, each one once is enough.
+    """
+    if isinstance(chunk, np.ndarray):
+        return chunk
+    # Imported late, since pyarrow takes long to load.
+    from barrage_mlflow.dataset.records import arrow
+
+    return arrow.cells_of(arrow.different(chunk) if once else chunk)
+
+
+def is_held(column: Column) -> bool:
+    """Whether the cells of a column are containers in an array of objects."""
+    return column.kind == "object" or (column.kind == "list" and column.shape is None)
 
 
 def _chosen(values: list[Any], rows: Rows) -> list[Any]:
     return values[rows] if isinstance(rows, slice) else [*map(values.__getitem__, rows.tolist())]
 
 
-class ChangedTable(Table):
-    """Some rows of a table, in which some columns are others."""
-
-    def __init__(
-        self, table: Table, rows: Rows, length: int, changed: Mapping[str, PlainColumn]
-    ) -> None:
-        names = list(dict.fromkeys([*table.columns, *changed]))
-        super().__init__(names, length)
-        self._columns.update(changed)
-        self._table = table
-        self._rows = rows
-
-    def _convert(self, name: str) -> Column:
-        return self._table.column(name).part(self._rows)
-
-    def origin(self, rows: Rows) -> tuple[Table, Rows]:
-        """The rows where they came from, whose places messages tell."""
-        return self._table.origin(choose(self._rows, rows))
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else native(value)
 
 
 def choose(rows: Rows, chosen: Rows) -> Rows:

@@ -1,0 +1,308 @@
+"""Reads CSV files in blocks of whole records; a file that is read at once is all of its blocks.
+
+A block becomes numbers and truth values where every cell of a column in it is one in JSON's
+spelling, and strings as they are spelt otherwise.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import IO, Any
+
+from barrage_mlflow.dataset.records.cells import EXACT
+from barrage_mlflow.dataset.records.files import (
+    UNREADABLE,
+    WANTED,
+    no_records,
+    open_file,
+    reading,
+    share_read,
+)
+from barrage_mlflow.dataset.records.kinds import WORDS, Schema
+from barrage_mlflow.dataset.records.sources import Cells, Chunk, Source, is_enough, join_chunks
+from barrage_mlflow.errors import RecordError
+
+_FIRST = 1 << 16
+"""Bytes in the first block, so that little is read where little is wanted."""
+_BLOCK = 1 << 24
+"""Bytes in a block, at most, but for a single record that is longer."""
+_MARKS = {b"PAR1": "Parquet", b"[{": "JSON", b"{": "JSON", b"<!": "HTML", b"<html": "HTML"}
+_TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
+
+
+def read_csv(source: str, limit: int | None, schema: Schema) -> Source:
+    """The records of a file.
+
+    Args:
+        source: a path, or a URL that fsspec opens.
+        limit: how many records are wanted; of a large file, little more is read than these and
+            what kinds are learnt of.
+        schema: which columns are taken as they are spelt, and how the file is written.
+
+    Raises:
+        RecordError: the file is empty, or no CSV as the schema has it.
+    """
+    chunks: list[Chunk] = []
+    length = 0
+    for chunk in csv_chunks(source, schema):
+        chunks.append(chunk)
+        length += chunk.length
+        if is_enough(length, len(chunk.cells), limit):
+            break
+    names = list(chunks[0].cells)
+
+    def spelt(names: Sequence[str]) -> Cells:
+        again = islice(csv_chunks(source, schema, names), len(chunks))
+        return join_chunks(list(again), names, length)
+
+    cells = join_chunks(chunks, names, length)
+    return Source(names, length, cells, partial(csv_lines, source, schema, length), spelt)
+
+
+def csv_chunks(source: str, schema: Schema, spelt: Sequence[str] | None = None) -> Iterator[Chunk]:
+    """The records of a file, block by block.
+
+    Args:
+        source: a path, or a URL that fsspec opens.
+        schema: which columns are taken as they are spelt, and how the file is written.
+        spelt: read these columns alone, as they are spelt.
+
+    Raises:
+        RecordError: as :func:`read_csv`.
+    """
+    handle, file = open_file(source)
+    with reading(source, "CSV"), handle:
+        blocks = _blocks(_decoded(handle, schema))
+        block = next(blocks, b"").removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+        names, header, sep = _header(source, block, schema)
+        texts = {n for n in names if n in schema.columns and schema.columns[n].is_spelt}
+        parse = partial(_parse, source, sep, schema, spelt, texts if spelt is None else spelt)
+        while block:
+            table = parse(block)
+            cells = {name: table[name].combine_chunks() for name in table.column_names}
+            yield Chunk(cells, len(table), share_read(file))
+            rest = next(blocks, b"")
+            block = header + rest if rest else b""
+
+
+def _decoded(handle: IO[bytes], schema: Schema) -> Any:
+    """What reads a file as UTF-8."""
+    encoding = schema.csv.get("encoding", "utf-8")
+    if encoding.lower() in ("utf-8", "utf8"):
+        return handle.read
+    text = io.TextIOWrapper(handle, encoding, newline="")
+    return lambda size: text.read(size).encode()
+
+
+def _blocks(read: Any) -> Iterator[bytes]:
+    """The bytes of a file in whole records."""
+    held, size = b"", _FIRST
+    while part := read(size):
+        held += part
+        end = _end_of_records(held)
+        if end:
+            yield held[:end]
+            held = held[end:]
+        size = min(8 * size, _BLOCK)
+    if held:
+        yield held
+
+
+def _end_of_records(data: bytes) -> int:
+    """Where the last line break outside quotes ends; 0 if there is none."""
+    end = data.rfind(b"\n")
+    quotes = data.count(b'"', 0, end) if end >= 0 else 0
+    while end >= 0 and quotes % 2:
+        before = data.rfind(b"\n", 0, end)
+        quotes -= data.count(b'"', max(before, 0), end)
+        end = before
+    return end + 1
+
+
+def _header(source: str, block: bytes, schema: Schema) -> tuple[list[str], bytes, str]:
+    """The names of the columns, the bytes in which they stand, and the separator."""
+    if not block.strip():
+        raise no_records(source)
+    if block[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise RecordError(
+            f"{source} is not CSV in UTF-8 but in UTF-16: save it as UTF-8, or set dataset.csv: "
+            '{"encoding": "utf-16"}'
+        )
+    for mark, name in _MARKS.items():
+        if block.lstrip().lower().startswith(mark.lower()):
+            raise RecordError(f"{source} is not CSV but looks like {name}; expected {WANTED}")
+    if b"\0" in block[:_FIRST]:
+        raise RecordError(f"{source} is not CSV but a binary file; expected {WANTED}")
+    text = io.StringIO(block.decode("utf-8", "replace"), newline="")
+    sep = schema.csv.get("sep", ",")
+    names = next(csv.reader(text, delimiter=sep))
+    length = len(text.getvalue()[: text.tell()].encode())
+    if len(names) == 1 and "sep" not in schema.csv:
+        if ";" in names[0]:
+            raise RecordError(
+                f"{source} has semicolons where commas are expected: write it with commas, or "
+                'set dataset.csv: {"sep": ";"}, and "decimal": "," if its numbers have commas'
+            )
+        sep = "\t" if "\t" in names[0] else sep
+        names = next(csv.reader([names[0]], delimiter=sep))
+    for position, name in enumerate(names):
+        if not name:
+            raise RecordError(
+                f"{source}: column {position} has no name; name it in the header (pandas leaves "
+                "out the name of an index: write with frame.to_csv(path, index=False))"
+            )
+        if name in names[:position]:
+            raise RecordError(f"{source} names the column '{name}' twice; rename one of them")
+    return names, block[:length], sep
+
+
+def _parse(
+    source: str,
+    sep: str,
+    schema: Schema,
+    names: Sequence[str] | None,
+    spelt: Collection[str],
+    block: bytes,
+) -> Any:
+    """A block with its header as an Arrow table."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    uneven: list[Any] = []
+
+    def keep(row: Any) -> str:
+        uneven.append(row)
+        return "error"
+
+    def parse(names: Sequence[str] | None, spelt: Collection[str]) -> Any:
+        return arrow.read_csv(
+            pa.BufferReader(block),
+            # On one thread: two are no faster where another core trains.
+            arrow.ReadOptions(use_threads=False, block_size=len(block) + 1),
+            arrow.ParseOptions(delimiter=sep, newlines_in_values=True, invalid_row_handler=keep),
+            arrow.ConvertOptions(
+                include_columns=names,
+                column_types=dict.fromkeys(spelt, pa.string()),
+                null_values=["", *WORDS, *schema.missing],
+                true_values=_TRUE,
+                false_values=_FALSE,
+                decimal_point=schema.csv.get("decimal", "."),
+            ),
+        )
+
+    try:
+        table = parse(names, spelt)
+        is_text = not any(pa.types.is_binary(column.type) for column in table.columns)
+    except pa.ArrowInvalid as error:
+        if not uneven and "UTF8" not in str(error):
+            raise
+        is_text = bool(uneven)
+    if not is_text:
+        raise RecordError(
+            f"{source} is not CSV in UTF-8: save it so, or name its encoding, in dataset.csv: "
+            '{"encoding": "latin-1"}'
+        )
+    if uneven:
+        row = uneven[0]
+        raise RecordError(
+            f"{source} is not CSV: expected {row.expected_columns} fields in each row, as the "
+            f"header has them, got {row.actual_columns} in {row.text[:80]!r}; put a field that "
+            f"holds '{sep}' or a line break in double quotes, and name every column"
+        )
+    doubtful = _doubtful(table, block, sep)
+    again = parse(doubtful, doubtful) if doubtful else table
+    for name in doubtful:
+        if not _is_plain(table[name], again[name]):
+            table = table.set_column(table.column_names.index(name), name, again[name])
+    return table
+
+
+def _doubtful(table: Any, block: bytes, sep: str) -> list[str]:
+    """The columns in which Arrow may have read more than JSON's numbers and truth values."""
+    import pyarrow.compute as pc
+    import pyarrow.types as pt
+
+    doubtful = []
+    zeros: bool | None = None
+    for name in table.column_names:
+        kind = table[name].type
+        if pt.is_temporal(kind):
+            doubtful.append(name)
+        elif pt.is_integer(kind) or pt.is_floating(kind):
+            zeros = _has_leading_zeros(block, sep) if zeros is None else zeros
+            largest = pc.max(pc.abs(table[name])).as_py() if pt.is_floating(kind) else None
+            if zeros or (largest or 0) >= EXACT:
+                doubtful.append(name)
+    return doubtful
+
+
+def _is_plain(read: Any, spelt: Any) -> bool:
+    """Whether a column that was taken for one of numbers is one."""
+    import pyarrow.compute as pc
+    import pyarrow.types as pt
+
+    if pt.is_temporal(read.type):
+        return False
+    odd = pc.match_substring_regex(spelt, r"^\s*[+-]?(0[0-9xX]|[iI])")
+    if pt.is_floating(read.type):
+        # Whole numbers so large that a double has not all their digits.
+        odd = pc.or_(odd, pc.match_substring_regex(spelt, r"^\s*[+-]?[0-9]{16,}\s*$"))
+    return not pc.any(odd).as_py()
+
+
+def _has_leading_zeros(block: bytes, sep: str) -> bool:
+    """Whether a cell may begin with a zero and go on with a digit."""
+    begins = f'{sep}\r\n"'.encode()
+    table = bytearray(b"." * 256)
+    for marks, mark in ((b"123456789xX", b"1"), (b"0", b"0"), (b" +-", b"+"), (begins, b",")):
+        for one in marks:
+            table[one] = mark[0]
+    shape = block.translate(bytes(table))
+    return any(mark in shape for mark in (b",01", b",00", b",+01", b",+00"))
+
+
+def csv_lines(
+    source: str, schema: Schema, limit: int | None = None, first: int = 0
+) -> list[int] | None:
+    r"""The line of each record of a CSV file; None where that cannot be told.
+
+    The file is read again for it, and only when an error wants it.
+
+    Args:
+        source: the file.
+        schema: how it is written.
+        limit: the number of the record to end before, the last one if left out.
+        first: the number of the record to begin with.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with open(f"{folder}/train.csv", "w") as file:
+        ...         _ = file.write('a\n"x\ny"\n\nz\n')
+        ...     csv_lines(f"{folder}/train.csv", Schema())
+        [2, 5]
+    """
+    starts: list[int] = []
+    count = -1  # of records, with the header
+    encoding = schema.csv.get("encoding", "utf-8-sig")
+    try:
+        with open_file(source)[0] as handle:
+            # What is no text may stand behind the records that were read.
+            text = io.TextIOWrapper(handle, encoding, errors="surrogateescape", newline="")
+            line = 1
+            reader = csv.reader(text, delimiter=schema.csv.get("sep", ","))
+            for row in reader:
+                if row:
+                    if count >= first:
+                        starts.append(line)
+                    count += 1
+                if count == limit:
+                    break
+                line = reader.line_num + 1
+    except (*UNREADABLE, csv.Error):
+        return None
+    return starts

@@ -1,0 +1,144 @@
+"""Reads JSON and JSON Lines files, in chunks of records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from typing import IO, Any
+
+from barrage_mlflow.dataset.records.files import (
+    UNREADABLE,
+    no_records,
+    open_file,
+    reading,
+    share_read,
+)
+from barrage_mlflow.dataset.records.sources import (
+    Chunk,
+    Source,
+    cells_of_rows,
+    check_names,
+    is_enough,
+    join_chunks,
+)
+from barrage_mlflow.errors import RecordError
+
+_CHUNK = 1 << 14
+"""Records in a chunk, at most."""
+_BYTES = 1 << 25
+"""Where as many records take more than about this, a chunk holds fewer."""
+
+
+def read_json(source: str, limit: int | None, is_lines: bool) -> Source:
+    """The records of a file.
+
+    Args:
+        source: a path, or a URL that fsspec opens.
+        limit: how many records are wanted; of large JSON Lines, little more is read than these
+            and what kinds are learnt of.
+        is_lines: whether each line is a record.
+
+    Raises:
+        RecordError: the file is empty, or holds anything but records.
+    """
+    chunks: list[Chunk] = []
+    length = 0
+    for chunk in json_chunks(source, is_lines):
+        chunks.append(chunk)
+        length += chunk.length
+        if is_lines and is_enough(length, len(chunk.cells), limit):
+            break
+    names = list(dict.fromkeys(name for chunk in chunks for name in chunk.cells))
+    check_names(names, source)
+    lines = [line for chunk in chunks for line in chunk.lines or []]
+    cells = join_chunks(chunks, names, length)
+    return Source(names, length, cells, lines.copy if lines else None)
+
+
+def json_chunks(source: str, is_lines: bool) -> Iterator[Chunk]:
+    """The records of a file, in chunks of some thousand.
+
+    Args:
+        source: a path, or a URL that fsspec opens.
+        is_lines: whether each line is a record.
+
+    Raises:
+        RecordError: as :func:`read_json`.
+    """
+    handle, file = open_file(source)
+    if not is_lines:
+        with handle:
+            rows = _read_list(source, handle)
+        for start in range(0, len(rows), _CHUNK):
+            part = rows[start : start + _CHUNK]
+            yield Chunk(cells_of_rows(part), len(part), (start + len(part)) / len(rows))
+        return
+    done, size = 0, min(64, _CHUNK)  # as long as it is not known how large records are
+    with reading(source, "JSON Lines"), handle:
+        lines = json_lines(source, handle)
+        while some := list(islice(lines, size)):
+            rows = [row for _, row in some]
+            done += len(some)
+            size = max(1, min(_CHUNK, _BYTES * done // max(1, handle.tell())))
+            yield Chunk(cells_of_rows(rows), len(rows), share_read(file), [n for n, _ in some])
+        if not done:
+            raise no_records(source)
+
+
+def _read_list(source: str, handle: IO[bytes]) -> list[dict[str, Any]]:
+    with reading(source, "JSON", (*UNREADABLE, RecursionError)):
+        text = handle.read().decode("utf-8-sig")
+        if not text.strip():
+            raise no_records(source)
+        rows = json.loads(text)
+    if not isinstance(rows, list):
+        hint = ""
+        if isinstance(rows, dict) and all(isinstance(column, dict) for column in rows.values()):
+            hint = '; pandas writes one with frame.to_json(path, orient="records")'
+        raise RecordError(
+            f"{source} holds {_json_name(rows)}; expected a list of objects, one for each "
+            f"record{hint}"
+        )
+    for position, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise RecordError(
+                f"{source}, record {position}: expected an object, got {_json_name(row)}"
+            )
+    return rows
+
+
+def json_lines(source: str, handle: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
+    r"""The records of a JSON Lines file, and the number of the line of each.
+
+    Args:
+        source: what messages call the file.
+        handle: the file, opened.
+
+    Raises:
+        RecordError: a line that is not blank holds no record.
+
+    Example:
+        >>> import io
+        >>> list(json_lines("t.jsonl", io.BytesIO(b'{"a": 1}\n\n{"a": 2}')))
+        [(1, {'a': 1}), (3, {'a': 2})]
+    """
+    # By bytes, not by str.splitlines: it breaks at characters that JSON allows in a string.
+    for number, line in enumerate(handle, start=1):
+        text = line.removesuffix(b"\n").decode("utf-8-sig" if number == 1 else "utf-8")
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RecordError(
+                f"{source}, line {number}: not JSON: {error}; expected one object on each line"
+            ) from error
+        if not isinstance(row, dict):
+            raise RecordError(f"{source}, line {number}: expected an object, got {_json_name(row)}")
+        yield number, row
+
+
+def _json_name(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a truth value"}
+    return names.get(type(value), "null" if value is None else "a number")

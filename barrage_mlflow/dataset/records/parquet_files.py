@@ -1,0 +1,292 @@
+"""Parquet files and folders, read by whole row groups.
+
+It is imported where a Parquet file is met, since pyarrow takes long to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from barrage_mlflow.dataset.records.arrow import cells_of, different
+from barrage_mlflow.dataset.records.cells import objects
+from barrage_mlflow.dataset.records.files import UNREADABLE, reading
+from barrage_mlflow.dataset.records.learning import Learner
+from barrage_mlflow.dataset.records.sources import Cells, Chunk, Source, check_names
+from barrage_mlflow.errors import RecordError
+
+_BUFFER = 1 << 16
+"""Bytes of a column that are read at once."""
+_REMOTE_BUFFER = 1 << 20
+"""The same where each read is a request."""
+_FAULTS = (pa.ArrowException, *UNREADABLE)
+_KINDS = [
+    (pt.is_integer, "whole"),
+    (pt.is_floating, "number"),
+    (pt.is_decimal, "number"),
+    (pt.is_boolean, "truth"),
+    (pt.is_string, "text"),
+    (pt.is_large_string, "text"),
+    (pt.is_binary, "bytes"),
+    (pt.is_large_binary, "bytes"),
+    (pt.is_timestamp, "datetime"),
+    (pt.is_date, "date"),
+    (pt.is_time, "time"),
+    (pt.is_duration, "duration"),
+    (pt.is_struct, "object"),
+]
+"""What is in a column of a type; in others it is looked for."""
+
+
+class _File:
+    """One file: its footer, and the values that it has by the name of its folder."""
+
+    def __init__(self, fragment: ds.ParquetFileFragment, shown: str, buffer: int) -> None:
+        self.shown = shown
+        self._fragment = fragment
+        self._buffer = buffer
+        self.keys: dict[str, Any] = ds.get_partition_keys(fragment.partition_expression)
+        with fragment.open() as handle, pq.ParquetFile(handle) as file:
+            self.footer: pq.FileMetaData = file.metadata
+            self.schema: pa.Schema = file.schema_arrow
+            self._size = handle.size()
+        count = self.footer.num_row_groups
+        self.groups = [self.footer.row_group(group).num_rows for group in range(count)]
+
+    def read(self, groups: Sequence[int], columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Columns of row groups, one after the other, as the file has them."""
+        names = [name for name in columns if name in self.schema.names]
+        with (
+            reading(self.shown, "Parquet", _FAULTS),
+            self._fragment.open() as handle,
+            pq.ParquetFile(
+                handle, metadata=self.footer, buffer_size=self._buffer, pre_buffer=False
+            ) as file,
+        ):
+            if handle.size() != self._size:
+                raise RecordError(
+                    f"{self.shown} has changed since it was opened; read it anew, and do not "
+                    "write to it in the meantime"
+                )
+            for group in groups:
+                # On one thread: two are no faster where another core trains.
+                table = file.read_row_group(group, names, use_threads=False)
+                if len(table) != self.groups[group]:
+                    missing = self.groups[group] - len(table)
+                    raise RecordError(f"{self.shown} is damaged: it lacks {missing} of its records")
+                yield table
+
+    def nulls(self, name: str) -> int | None:
+        """How many values of a column are missing; None where the footer does not say."""
+        if not self.schema.field(name).nullable:
+            return 0
+        # A path that stands twice is a column "a.b" beside a field b of a struct a.
+        index = self._paths.get(name)
+        total = 0
+        for group, rows in enumerate(self.groups):
+            if not rows:
+                continue
+            statistics = None
+            if index is not None:
+                statistics = self.footer.row_group(group).column(index).statistics
+            if statistics is None or not statistics.has_null_count:
+                return None
+            total += statistics.null_count
+        return total
+
+    @cached_property
+    def _paths(self) -> dict[str, int | None]:
+        """The place of each column in the file; None where two have one path."""
+        places: dict[str, int | None] = {}
+        for place in range(self.footer.num_columns):
+            path = self.footer.schema.column(place).path
+            places[path] = None if path in places else place
+        return places
+
+
+class ParquetFiles:
+    """A Parquet file or folder, opened: its footers are read, its records are not.
+
+    Args:
+        source: a path, or a URL that fsspec opens.
+        limit: how many records are wanted; all if left out. Files behind them stay unopened.
+
+    Attributes:
+        columns: those of all files, and the keys in the names of folders.
+        groups: how many records each row group holds, in order; empty ones are left out.
+
+    Raises:
+        RecordError: a footer is broken.
+
+    Example:
+        >>> import tempfile
+        >>> import pandas as pd
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     frame = pd.DataFrame({"a": [1, 2, 3]})
+        ...     frame.to_parquet(f"{folder}/train.parquet", row_group_size=2)
+        ...     files = ParquetFiles(f"{folder}/train.parquet")
+        ...     read = files.read([1, 0], ["a"])
+        >>> files.groups, [part.to_pylist() for part in read["a"]]
+        ([2, 1], [[3], [1, 2]])
+    """
+
+    def __init__(self, source: str, limit: int | None = None) -> None:
+        self._source = source
+        self._limit = limit
+        self._files = list(_open(source, limit))
+        self._groups = [
+            (file, group) for file in self._files for group, rows in enumerate(file.groups) if rows
+        ]
+        self.groups = [file.groups[group] for file, group in self._groups]
+        self.columns: list[str] = list(dict.fromkeys(n for f in self._files for n in _names(f)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self._source, self._limit, self.groups)
+
+    def read(self, groups: Sequence[int], columns: Sequence[str]) -> Cells:
+        """Columns of row groups: of each group an Arrow array, in the order of ``groups``.
+
+        Raises:
+            RecordError: a file is damaged, or has changed since it was opened.
+        """
+        cells: Cells = {name: [] for name in columns}
+        for number in groups:
+            file, group = self._groups[number]
+            for table in file.read([group], columns):
+                for name in columns:
+                    cells[name].append(_column(file, table, name))
+        # Arrow keeps what reading took for the next read, which may be long in coming.
+        pa.default_memory_pool().release_unused()
+        return cells
+
+    def source(self, groups: Sequence[int]) -> Source:
+        """Some row groups as a source, which reads them when their cells are asked for."""
+        length = sum(self.groups[group] for group in groups)
+        return Source(self.columns, length, files=self, groups=groups)
+
+    def learn(self, learners: Sequence[tuple[str, Learner]]) -> None:
+        """Find out what is in columns: from the footers, and where these do not say, by reading."""
+        unknown = []
+        for name, learner in learners:
+            found = [_in_footer(file, name) for file in self._files]
+            known = [kinds for kinds in found if kinds is not None]
+            if len(known) < len(found):
+                unknown.append((name, learner))
+            for kinds in known if len(known) == len(found) else []:
+                learner.add_found(*kinds)
+        if unknown:
+            names = [name for name, _ in unknown]
+            for number in range(len(self.groups)):
+                read = self.read([number], names)
+                for name, learner in unknown:
+                    learner.add(_cells(read[name][0]))
+
+
+def _cells(array: Any) -> Any:
+    return array if isinstance(array, np.ndarray) else cells_of(different(array))
+
+
+def _in_footer(file: _File, name: str) -> tuple[set[str], bool] | None:
+    """What is in a column of a file, and whether a value is missing; None where it must be read."""
+    if not sum(file.groups):
+        return set(), False
+    if name not in file.schema.names:
+        value = file.keys.get(name)
+        if value is None:
+            return set(), True
+        return {"text" if isinstance(value, str) else "whole"}, False
+    kind = file.schema.field(name).type
+    kind = kind.value_type if pt.is_dictionary(kind) else kind
+    found = next((found for is_it, found in _KINDS if is_it(kind)), None)
+    missing = file.nulls(name)
+    if found is None or missing is None:
+        return None
+    return ({found} if missing < sum(file.groups) else set()), missing > 0
+
+
+def _column(file: _File, table: pa.Table, name: str) -> Any:
+    if name in table.column_names:
+        array = table[name].combine_chunks()
+        return array if isinstance(array, pa.Array) else array.chunk(0)
+    return objects([file.keys.get(name)] * len(table))
+
+
+def _names(file: _File) -> list[Any]:
+    """The columns of a file as pandas names them, without those that it would make an index of."""
+    names = list(file.schema.names)
+    if b"pandas" in (file.schema.metadata or {}):
+        names = list(file.schema.empty_table().to_pandas().columns)
+    return [*names, *(key for key in file.keys if key not in names)]
+
+
+def _open(source: str, limit: int | None) -> Iterator[_File]:
+    files, path = fsspec.core.url_to_fs(source)
+    # Keys in the names of folders are columns, as pandas has it.
+    keys = ds.HivePartitioning.discover() if files.isdir(path) else None
+    with reading(source, "Parquet", _FAULTS):
+        found = ds.dataset(path, filesystem=files, format="parquet", partitioning=keys)
+    is_local = isinstance(found.filesystem, pyarrow.fs.LocalFileSystem)
+    held = 0
+    for fragment in found.get_fragments():
+        shown = source.rstrip("/") + fragment.path.removeprefix(path.rstrip("/"))
+        with reading(shown, "Parquet", _FAULTS):
+            file = _File(fragment, shown, _BUFFER if is_local else _REMOTE_BUFFER)
+        file.keys = {name: file.keys[name] for name in found.schema.names if name in file.keys}
+        yield file
+        held += sum(file.groups)
+        if limit is not None and held > limit:
+            return
+
+
+def _reopened(source: str, limit: int | None, groups: list[int]) -> ParquetFiles:
+    files = ParquetFiles(source, limit)
+    if files.groups != groups:
+        raise RecordError(
+            f"{source} has changed: expected {sum(groups)} records, got {sum(files.groups)}; do "
+            "not write to it while it is read"
+        )
+    return files
+
+
+def read_parquet(source: str, limit: int | None) -> Source:
+    """The records of a file or folder; none is read yet.
+
+    Args:
+        source: a path, or a URL that fsspec opens.
+        limit: how many records are wanted; all if left out.
+
+    Raises:
+        RecordError: a footer is broken, or the names of columns are not usable.
+    """
+    files = ParquetFiles(source, limit)
+    check_names(files.columns, source)
+    return files.source(range(len(files.groups)))
+
+
+def parquet_chunks(source: str, names: Sequence[str]) -> Iterator[Chunk]:
+    """Columns of a file or folder, as far as it has them, by row groups.
+
+    Args:
+        source: a path, or a URL that fsspec opens.
+        names: the columns.
+
+    Raises:
+        RecordError: a file is damaged, or no Parquet.
+    """
+    files = ParquetFiles(source)
+    there = [name for name in names if name in files.columns] or files.columns
+    done = 0
+    for group, rows in enumerate(files.groups):
+        done += rows
+        read = files.read([group], there)
+        cells = {name: parts[0] for name, parts in read.items()}
+        yield Chunk(cells, rows, done / sum(files.groups))
