@@ -149,7 +149,8 @@ def _values(store: Store, run_id: str) -> History:
     return {
         (metric.key, metric.step): metric.value
         for metric in metrics
-        if not metric.key.startswith("system/")  # what MLflow measures of the machine
+        # What MLflow measures of the machine; and what an epoch has already under other names.
+        if not metric.key.startswith(("system/", "best_"))
     }
 
 
