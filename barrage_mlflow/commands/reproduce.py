@@ -25,7 +25,9 @@ REPRODUCES_TAG = "barrage.reproduces"
 
 History = Mapping[tuple[str, int], float]
 
-_ENVIRONMENT = ("version", "python", "tensorflow", "keras", "mlflow", "git.commit", "git.clean")
+_ENVIRONMENT = (
+    "version", "python", "tensorflow", "keras", "mlflow", "threads", "git.commit", "git.clean"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
