@@ -14,7 +14,7 @@ from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
 from barrage_mlflow.dataset.records.column_specs import ColumnSpec, as_specified
 from barrage_mlflow.dataset.records.columns import is_missing, native, objects
-from barrage_mlflow.scoring.network import save_network
+from barrage_mlflow.scoring.network import Network, save_network
 from barrage_mlflow.scoring.scorer import output_names
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
@@ -44,7 +44,7 @@ def save_model(
     network: keras.Model,
     input_specs: Mapping[str, ArraySpec],
     columns: Sequence[ColumnSpec],
-) -> None:
+) -> Network:
     """Write what :meth:`Scorer.load` reads, the transformer's own files apart.
 
     Args:
@@ -53,6 +53,9 @@ def save_model(
         network: dict-in, dict-out, holding the weights to keep.
         input_specs: of the network's inputs, in its order.
         columns: the columns that scoring reads, as :func:`rehearse` found them.
+
+    Returns:
+        The network as it was saved.
     """
     outputs = output_names(config)
     signature = {
@@ -63,9 +66,9 @@ def save_model(
         ],
         "outputs": outputs,
     }
-    save_network(network, folder / artifacts.NETWORK, input_specs, outputs)
     artifacts.write_json(folder / artifacts.SIGNATURE, signature)
     artifacts.write_json(folder / artifacts.DATA_CONFIG, config)
+    return save_network(network, folder / artifacts.NETWORK, input_specs, outputs)
 
 
 def package_model(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,21 +71,23 @@ def train_epochs(
     reducer = build_learning_rate_reducer(config)
     with build_feeder(config, folder / artifacts.CACHE) as feeder:
         watch(TRAIN)
-        train = Batches(
+        batches = partial(
+            Batches,
+            specs=plan.specs,
+            batch_size=solver["batch_size"],
+            feeder=feeder,
+            ranges=plan.objective.ranges,
+        )
+        train = batches(
             plan.sets["train"],
             plan.train,
-            plan.specs,
-            solver["batch_size"],
-            feeder,
-            dataset["seed"],
+            seed=dataset["seed"],
             steps=solver.get("steps"),
             sample_count=dataset.get("sample_count"),
         )
         logger.info("feeding: %s", train.plan)
         watch(VALIDATION)
-        validation = Batches(
-            plan.sets["validation"], plan.validation, plan.specs, solver["batch_size"], feeder
-        )
+        validation = batches(plan.sets["validation"], plan.validation)
         next(iter(validation))  # what does not fit shows now, not at the end of an epoch
         watch(TRAIN)
         fit(
