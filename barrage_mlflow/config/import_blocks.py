@@ -29,6 +29,8 @@ from barrage_mlflow.config.shape import value_findings
 from barrage_mlflow.config.unknown_keys import LAYERS
 from barrage_mlflow.errors import ComponentError, ImportPathError
 
+AVERAGED = "'SwapEMAWeights' is done already: with use_ema, averages are validated and packaged"
+_SWAP = "keras.callbacks.SwapEMAWeights"
 _INPUT = "keras.layers.InputLayer"
 _NETWORK = ("model", "network")
 _TRANSFORMER = ("dataset", "transformer")
@@ -62,6 +64,8 @@ def import_findings(
         except NotImportableError as error:
             yield Finding((*path, "import"), error.message, error.remedy)
             continue
+        if targets[path].path == _SWAP:
+            yield Finding((*path, "import"), AVERAGED, "remove it")
         if isinstance(params, dict):
             yield from _param_findings(path, params, kind, targets[path], data)
             yield from _value_findings(path, params, targets[path])

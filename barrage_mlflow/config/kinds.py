@@ -17,7 +17,7 @@ class Kind:
 
     Attributes:
         name: what it is called in messages and in code.
-        place: its path in a config; empty for one that is only named within the params of others.
+        place: its path in a config.
         searched: the modules that short names are looked up in, one after the other.
         bases: the classes that one of them is made of; empty for a function that is used as such.
         built_in: the names that Barrage itself has for it.
@@ -92,7 +92,10 @@ _ROWS = (
         "schedule", ("solver", "optimizer", "learning_rate"), ("keras.optimizers.schedules",),
         ("keras.optimizers.schedules.LearningRateSchedule",),
     ),
-    Kind("callback", (), ("keras.callbacks",), ("keras.callbacks.Callback",)),
+    Kind(
+        "callback", ("services", "callbacks", EACH), ("keras.callbacks",),
+        ("keras.callbacks.Callback",),
+    ),
 )  # fmt: skip
 KINDS = {kind.name: kind for kind in _ROWS}
 """Every kind by its name."""
@@ -106,7 +109,7 @@ def paths_of(kind: Kind, data: Any) -> list[Path]:
         >>> paths_of(KINDS["augmentor"], data)
         [('dataset', 'augmentor', 0)]
     """
-    paths: list[Path] = [()] if kind.place else []
+    paths: list[Path] = [()]
     for part in kind.place:
         inner: list[Path] = []
         for path in paths:
