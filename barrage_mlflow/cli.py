@@ -22,6 +22,7 @@ import click
 from barrage_mlflow import __version__
 from barrage_mlflow.commands.overrides import CommandWithOverrides, overrides
 from barrage_mlflow.errors import BarrageError, ConfigError, describe_error
+from barrage_mlflow.workspace.threads import set_operation_threads
 
 _PACKAGE = str(Path(__file__).parent)
 _INTERRUPTED = 130
@@ -61,6 +62,13 @@ def _command(example: str, **options: Any) -> Callable[[Callable[..., None]], cl
     return lambda run: main.command(epilog=epilog, **options)(_errors_explained()(run))
 
 
+_threads = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads for each operation of TensorFlow; last bits of some networks depend on them.",
+)
+
+
 @_command("train config.json train.csv validation.csv --solver.epochs 3", cls=CommandWithOverrides)
 @click.argument("config")
 @click.argument("train")
@@ -84,6 +92,7 @@ def _command(example: str, **options: Any) -> Callable[[Callable[..., None]], cl
     "--resume-anyway", is_flag=True, help="Resume though config, code or records changed."
 )
 @click.option("--offline", is_flag=True, help="Do without MLflow; `sync` logs the run later.")
+@_threads
 def train(config: str, train: str, validation: str, resume: str | None, **options: Any) -> None:
     """Train as CONFIG says on the records in TRAIN, and validate on those in VALIDATION.
 
@@ -95,6 +104,7 @@ def train(config: str, train: str, validation: str, resume: str | None, **option
     from barrage_mlflow.training.stop import stop_with_mlflow
 
     stop_with_mlflow()
+    set_operation_threads(options.pop("threads"))
     result = run_training(
         config,
         train,
@@ -117,6 +127,7 @@ def train(config: str, train: str, validation: str, resume: str | None, **option
 @click.argument("train", required=False)
 @click.argument("validation", required=False)
 @click.option("--artifact-dir", help="Folder for all that the run leaves.")
+@_threads
 def reproduce(run_id: str, train: str | None, validation: str | None, **options: Any) -> None:
     """Train again what the MLflow run RUN_ID was made of, and show whether it comes out the same.
 
@@ -125,6 +136,7 @@ def reproduce(run_id: str, train: str | None, validation: str | None, **options:
     """
     from barrage_mlflow.commands.reproduce import reproduce as run_reproduction
 
+    set_operation_threads(options.pop("threads"))
     reproduction = run_reproduction(run_id, train, validation, progress=sys.stderr, **options)
     click.echo(reproduction.report)
     click.echo(f"run: {reproduction.result.run_id}")

@@ -106,7 +106,10 @@ class TrackingError(BarrageError):
 
 
 class TrainingError(BarrageError):
-    """Training ended without a usable model: the loss became NaN, or no epoch was the best."""
+    """Training cannot begin where it is called, or ended without a usable model.
+
+    The loss became NaN, or no epoch was the best.
+    """
 
 
 def describe_error(error: BaseException) -> str:

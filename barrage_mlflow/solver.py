@@ -43,6 +43,34 @@ def build_optimizer(config: Mapping[str, Any]) -> keras.optimizers.Optimizer:
     return build_import({"import": block["import"], "params": params}, "optimizer", _OPTIMIZER)
 
 
+def averages(optimizer: keras.optimizers.Optimizer) -> list[tuple[Any, Any]]:
+    """Pair the variables that an optimizer trains with the averages that it keeps (``use_ema``).
+
+    Args:
+        optimizer: its variables are made.
+
+    Returns:
+        Each trained variable with the variable that holds its average; empty where none is kept.
+
+    Example:
+        >>> import keras
+        >>> weight = keras.Variable([1.0])
+        >>> optimizer = keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.75)
+        >>> optimizer.build([weight])
+        >>> for gradient in (0.0, 4.0):
+        ...     optimizer.apply([keras.ops.array([gradient])])
+        >>> [[each.numpy().tolist() for each in pair] for pair in averages(optimizer)]
+        [[[-1.0], [0.5]]]
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+    if not optimizer.use_ema:
+        return []
+    # Keras's own SwapEMAWeights has no other way to them.
+    kept = optimizer._model_variables_moving_average
+    pairs = zip(optimizer._trainable_variables, kept, strict=True)
+    return [(variable, average) for variable, average in pairs if average is not None]
+
+
 def build_learning_rate_reducer(
     config: Mapping[str, Any],
 ) -> keras.callbacks.ReduceLROnPlateau | None:

@@ -38,15 +38,18 @@ def files(tmp_path: Path) -> None:
     small_frame(20, seed=1).to_csv("validation.csv", index=False)
 
 
-def test_train_then_predict(run, files) -> None:
+def test_train_then_predict(run, files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
     trained = run(
         "train", "config.json", "train.csv", "validation.csv", "--artifact-dir", "out",
         "--experiment", "e", "--run-name", "r", "--register", "small", "--solver.epochs", "2",
+        "--threads", "1",
     )  # fmt: skip
     assert trained.exit_code == 0, trained.output
     (found,) = mlflow.search_runs(experiment_names=["e"], output_format="list")
     assert (found.info.run_name, found.info.status) == ("r", "FINISHED")
     assert found.data.params["solver.epochs"] == "2"
+    assert found.data.tags["barrage.threads"] == "1"
     out = trained.stdout.splitlines()
     assert out[0].startswith("best epoch ")
     assert out[1:3] == ["artifacts: out", f"run:       {found.info.run_id}"]

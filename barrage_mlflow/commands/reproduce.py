@@ -25,7 +25,9 @@ REPRODUCES_TAG = "barrage.reproduces"
 
 History = Mapping[tuple[str, int], float]
 
-_ENVIRONMENT = ("version", "python", "tensorflow", "keras", "mlflow", "git.commit", "git.clean")
+_ENVIRONMENT = (
+    "version", "python", "tensorflow", "keras", "mlflow", "threads", "git.commit", "git.clean"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ def _values(store: Store, run_id: str) -> History:
     return {
         (metric.key, metric.step): metric.value
         for metric in metrics
-        if not metric.key.startswith("system/")  # what MLflow measures of the machine
+        # What MLflow measures of the machine; and what an epoch has already under other names.
+        if not metric.key.startswith(("system/", "best_"))
     }
 
 

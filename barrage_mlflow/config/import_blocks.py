@@ -32,6 +32,8 @@ from barrage_mlflow.config.shape import value_findings
 from barrage_mlflow.config.unknown_keys import LAYERS
 from barrage_mlflow.errors import ComponentError, ImportPathError
 
+AVERAGED = "'SwapEMAWeights' is done already: with use_ema, averages are validated and packaged"
+_SWAP = "keras.callbacks.SwapEMAWeights"
 _INPUT = "keras.layers.InputLayer"
 _NETWORK = ("model", "network")
 _TRANSFORMER = ("dataset", "transformer")
@@ -67,6 +69,8 @@ def import_findings(
             continue
         if kind == "transformer":  # which comes before the network
             learnt = target.network_param_names
+        if target.path == _SWAP:
+            yield Finding((*path, "import"), AVERAGED, "remove it")
         if isinstance(params, dict):
             yield from _param_findings(path, params, kind, target, data, learnt)
             yield from _value_findings(path, params, target)

@@ -86,7 +86,10 @@ _ROWS = (
         "schedule", ("solver", "optimizer", "learning_rate"), ("keras.optimizers.schedules",),
         ("keras.optimizers.schedules.LearningRateSchedule",),
     ),
-    Kind("callback", (), ("keras.callbacks",), ("keras.callbacks.Callback",)),
+    Kind(
+        "callback", ("services", "callbacks", EACH), ("keras.callbacks",),
+        ("keras.callbacks.Callback",),
+    ),
     Kind("initializer", (), ("keras.initializers",), ("keras.initializers.Initializer",)),
     Kind("regularizer", (), ("keras.regularizers",), ("keras.regularizers.Regularizer",)),
     Kind("constraint", (), ("keras.constraints",), ("keras.constraints.Constraint",)),

@@ -11,14 +11,14 @@ import numpy as np
 from barrage_mlflow.dataset import RecordMode
 from barrage_mlflow.dataset.feeding.batches import Batches
 from barrage_mlflow.dataset.feeding.blocks import Blocks
-from barrage_mlflow.scoring.network import Arrays
+from barrage_mlflow.scoring.network import Arrays, Scored
 from barrage_mlflow.scoring.scorer import ProcessScorer, Scorer
 
 if TYPE_CHECKING:
     from barrage_mlflow.model.objective import Objective
 
 _BATCH = 256
-"""Records in a batch, whatever the training's was: two models are to be measured alike."""
+"""Records in a batch, whatever the training's was: fewer calls for the same figures."""
 
 
 class Evaluation(NamedTuple):
@@ -60,20 +60,22 @@ def evaluate(scorer: Scorer, records: Any) -> Evaluation:
         return Evaluation(*scorer.call("evaluate", records))
     import keras
 
-    pipeline = scorer.load_pipeline(RecordMode.VALIDATION)
-    blocks = Blocks(iter(Batches(records, pipeline, scorer.input_specs, _BATCH)))
+    pipeline, specs = scorer.load_pipeline(RecordMode.VALIDATION), scorer.input_specs
+    first, *_ = next(iter(Batches(records[:1], pipeline, specs, 1)))
+    scores, masks = scorer.network(first, 1)
+    objective = _objective(scorer.config, pipeline.transformer.network_params, scores)
+    # With a mask, the loss of a batch is the mean over what counts in it.
+    size = scorer.config["solver"]["batch_size"] if masks else _BATCH
+    blocks = Blocks(iter(Batches(records, pipeline, specs, size, ranges=objective.ranges)))
     losses = {name: keras.metrics.Mean() for name in scorer.outputs}
-    objective: Any = None
     seen: list[tuple[Arrays, Arrays]] = []
-    while (block := blocks.take(_BATCH)) is not None:
+    while (block := blocks.take(size)) is not None:
         x, y, w = (*block, {})[:3]
-        scores = scorer.network(x, _BATCH)
-        if objective is None:
-            objective = _objective(scorer.config, pipeline.transformer.network_params, scores)
+        if not seen:
             objective.check_targets(y, w)
-        y, w = objective.conform(y, w)
-        _update(objective, losses, scores, y, w or {})
-        seen.append((y, w or {}))
+        y, fitted = objective.conform(y, w)
+        seen.append((y, fitted or {}))
+        _update(objective, losses, scorer.network(x, size), *seen[-1])
     targets, weights = (_in_a_row(arrays) for arrays in zip(*seen, strict=True))
     metrics = dict(zip(objective.paths, _values(objective, losses), strict=True))
     return Evaluation(metrics, objective.paths, targets, weights)
@@ -96,15 +98,20 @@ def _objective(config: Mapping[str, Any], params: Mapping[str, Any], scores: Arr
 
 
 def _update(
-    objective: Objective, losses: Mapping[str, Any], scores: Arrays, y: Arrays, w: Arrays
+    objective: Objective, losses: Mapping[str, Any], scored: Scored, y: Arrays, w: Arrays
 ) -> None:
     """Count a batch in; metrics of outputs that have no weights get none, as in training."""
+    import keras
+
+    scores, masks = scored
     for name, output in objective.outputs.items():
-        value = output.loss(y[name], scores[name], w.get(name))
+        predicted = keras.ops.convert_to_tensor(scores[name])
+        predicted._keras_mask = masks.get(name)  # where losses and metrics look for it
+        value = output.loss(y[name], predicted, w.get(name))
         losses[name].update_state(value, sample_weight=len(y[name]))
         given = w.get(name) if name in objective.weighted else None
         for metric in output.metrics:
-            metric.update_state(y[name], scores[name], given)
+            metric.update_state(y[name], predicted, given)
 
 
 def _values(objective: Objective, losses: Mapping[str, Any]) -> Iterator[float]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from barrage_mlflow.config.names import did_you_mean, show_names
 from barrage_mlflow.config.placeholders import fill_model
+from barrage_mlflow.dataset.feeding.conform import TargetRange
 from barrage_mlflow.errors import ComponentError, ConfigError, Fault
 from barrage_mlflow.model.metrics import build_loss, build_metrics
 from barrage_mlflow.model.output import Output
@@ -52,6 +53,8 @@ class Objective:
         >>> sorted(objective.monitors())
         ['learning_rate', 'loss', 'mae', 'val_loss', 'val_mae']
         >>> objective.check_targets({"species": np.zeros((2, 3), "float32")})
+        >>> objective.ranges
+        {}
         >>> objective.compile(network, keras.optimizers.Adam())
     """
 
@@ -86,6 +89,11 @@ class Objective:
         """
         names = {*self.paths, *self._layer_logs}
         return names | {f"val_{name}" for name in names} | {"learning_rate"}
+
+    @property
+    def ranges(self) -> dict[str, TargetRange]:
+        """The outputs whose loss does not take every number as a target, and which it takes."""
+        return {name: found for name, each in self.outputs.items() if (found := each.target_range)}
 
     def check_targets(self, y: Arrays, w: Arrays | None = None) -> None:
         """Finds out before training whether the loader's targets and weights can be used.

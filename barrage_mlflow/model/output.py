@@ -11,13 +11,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from barrage_mlflow.dataset.feeding.conform import show_shape
+from barrage_mlflow.dataset.feeding.conform import TargetRange, show_shape
 from barrage_mlflow.errors import ComponentError
-from barrage_mlflow.model.metrics import unreduced
+from barrage_mlflow.model.metrics import Crossentropy, unreduced
 
 _BATCH = 7919
 """Records in a traced batch: a number that no other axis is likely to have."""
 
+_BINARY_LOSSES = (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)
 _INDEX_LOSSES = ("SparseCategoricalCrossentropy", "Circle", "CTC", "Crossentropy")
 """Keras's losses whose targets need not be of the output's shape."""
 
@@ -57,11 +58,18 @@ class Output:
     def __post_init__(self) -> None:
         self._value_shape: tuple[int | None, ...] | None = None
         self._joint = False
-        # How many classes labels may name; None where the loss takes no labels, or skips some.
-        self._classes: int | None = None
-        if self.shape and isinstance(self.loss, keras.losses.SparseCategoricalCrossentropy):
-            skips = self.loss.get_config().get("ignore_class") is not None
-            self._classes = None if skips else self.shape[-1]
+
+    @property
+    def target_range(self) -> TargetRange | None:
+        """What the loss takes as targets; None where that is any number."""
+        loss, units = self.loss, self.shape[-1] if self.shape else None
+        if isinstance(loss, _BINARY_LOSSES) or (isinstance(loss, Crossentropy) and units == 1):
+            return TargetRange(1, whole=False)
+        if units is None or not isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
+            return None
+        # A class that is ignored may have any number.
+        is_any = loss.get_config().get("ignore_class") is not None
+        return None if is_any else TargetRange(units - 1, whole=True)
 
     def conform(self, y: np.ndarray) -> np.ndarray:
         """Gives targets the last axis of an output of one number per record or timestep.
@@ -71,19 +79,7 @@ class Output:
 
         Args:
             y: ``(batch, ...)``, finite numbers.
-
-        Raises:
-            ComponentError: a class label that the output has no class for.
         """
-        if self._classes is not None:
-            # TensorFlow itself answers a label out of range with a page that names nothing.
-            wrong = y[(y < 0) | (y >= self._classes) | (y % 1 != 0)]
-            if wrong.size:
-                raise ComponentError(
-                    f"{self.path}: expected class labels of '{self.name}' that are whole numbers "
-                    f"from 0 to {self._classes - 1}, got {wrong.flat[0]}; encode them in the "
-                    "transformer, or give the output a unit for each class"
-                )
         if self.shape[-1:] == (1,) and y.ndim == len(self.shape):
             return y[..., np.newaxis]
         return y

@@ -6,7 +6,7 @@ any number of records.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,32 +22,20 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, np.ndarray]
 
-Network = Callable[[Arrays, int], Arrays]
-"""Scores arrays ``(records, ...)`` by input, so many records at once, to arrays by output."""
+Scored = tuple[Arrays, Arrays]
+"""Arrays ``(records, ...)`` by output; and of those outputs of which some timesteps do not count,
+masks ``(records, time) bool``."""
+
+Network = Callable[[Arrays, int], Scored]
+"""Scores arrays ``(records, ...)`` by input, so many records at once."""
 
 _ENDPOINT = "serving_default"
 """Under another name a SavedModel contains the function twice: TensorFlow Serving asks for this."""
 
 
-def network_in_memory(network: keras.Model, outputs: Sequence[str]) -> Network:
-    """Make a scoring function of a Keras network, which runs all records at once.
-
-    Args:
-        network: dict-in, dict-out.
-        outputs: names of its outputs.
-    """
-    import keras
-
-    def run(x: Arrays, batch_size: int) -> Arrays:
-        scores = network(x, training=False)
-        return {name: keras.ops.convert_to_numpy(scores[name]) for name in outputs}
-
-    return run
-
-
 def save_network(
-    network: keras.Model, folder: Path, input_specs: Mapping[str, ArraySpec], outputs: Iterable[str]
-) -> None:
+    network: keras.Model, folder: Path, input_specs: Mapping[str, ArraySpec], outputs: Sequence[str]
+) -> Network:
     """Export a network as a SavedModel, which loads without the code that built it.
 
     Names of inputs and outputs are replaced by their positions, since a SavedModel alters
@@ -58,15 +46,20 @@ def save_network(
         folder: new folder to write to.
         input_specs: of its inputs, in the order in which they are to be loaded.
         outputs: names of its outputs, likewise.
+
+    Returns:
+        What was saved, as it scores in this process: all records at once.
     """
     import keras
     import tensorflow as tf
 
-    inputs, outputs = list(input_specs), list(outputs)
-
     def serve(*arrays: Any) -> dict[str, Any]:
-        scores = network(dict(zip(inputs, arrays, strict=True)), training=False)
-        return {f"output_{i}": scores[name] for i, name in enumerate(outputs)}
+        scores = network(dict(zip(input_specs, arrays, strict=True)), training=False)
+        masks = [getattr(scores[name], "_keras_mask", None) for name in outputs]
+        return {
+            **{f"output_{i}": scores[name] for i, name in enumerate(outputs)},
+            **{f"mask_{i}": mask for i, mask in enumerate(masks) if mask is not None},
+        }
 
     archive = keras.export.ExportArchive()
     function = archive.add_endpoint(
@@ -85,6 +78,12 @@ def save_network(
     if resources - variables:
         archive.track(network)
     archive.write_out(str(folder), verbose=False)
+
+    def run(x: Arrays, batch_size: int) -> Scored:
+        scored = function(*(x[name] for name in input_specs))
+        return _by_name({key: tensor.numpy() for key, tensor in scored.items()}, outputs)
+
+    return run
 
 
 def load_network(folder: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Network:
@@ -109,30 +108,38 @@ def load_network(folder: Path, inputs: Sequence[str], outputs: Sequence[str]) ->
         raise ArtifactError(f"{folder}: no network here that TensorFlow can load") from error
     serve = saved.signatures[_ENDPOINT]
     given = [serve.structured_input_signature[1][f"input_{i}"] for i in range(len(inputs))]
-    dtypes = [serve.structured_outputs[f"output_{i}"].dtype for i in range(len(outputs))]
+    dtypes = {key: spec.dtype for key, spec in serve.structured_outputs.items()}
 
     def score(*tensors: Any) -> list[Any]:
         # `saved` is named here to keep its variables alive as long as the function.
         assert saved is not None
         scores = serve(**{f"input_{i}": tensor for i, tensor in enumerate(tensors)})
-        return [scores[f"output_{i}"] for i in range(len(outputs))]
+        return [scores[key] for key in dtypes]
 
     specs = [tf.TensorSpec(spec.shape, spec.dtype) for spec in given]
     traced = tf.function(score, specs, autograph=False).get_concrete_function()
     captured = traced.captured_inputs
     # The op that a call of the function ends in, but run in this thread: one record takes a
     # fraction of the time. Shapes and types of the arrays are those of the input specs.
-    score_batch = partial(tf.raw_ops.StatefulPartitionedCall, f=traced, Tout=dtypes)
+    score_batch = partial(tf.raw_ops.StatefulPartitionedCall, f=traced, Tout=[*dtypes.values()])
 
-    def run(x: Arrays, batch_size: int) -> Arrays:
+    def run(x: Arrays, batch_size: int) -> Scored:
         arrays = [x[name] for name in inputs]
         batches = [
             score_batch(args=[*(array[i : i + batch_size] for array in arrays), *captured])
             for i in range(0, len(arrays[0]), batch_size)
         ]
-        return {
-            name: np.concatenate([batch[place].numpy() for batch in batches])
-            for place, name in enumerate(outputs)
+        scored = {
+            key: np.concatenate([batch[place].numpy() for batch in batches])
+            for place, key in enumerate(dtypes)
         }
+        return _by_name(scored, outputs)
 
     return run
+
+
+def _by_name(scored: Arrays, outputs: Sequence[str]) -> Scored:
+    """Scores and masks by output, of what the saved function gives by position."""
+    scores = {name: scored[f"output_{i}"] for i, name in enumerate(outputs)}
+    masks = {name: scored.get(f"mask_{i}") for i, name in enumerate(outputs)}
+    return scores, {name: mask for name, mask in masks.items() if mask is not None}

@@ -13,7 +13,7 @@ from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
 from barrage_mlflow.dataset.records.cells import is_missing, native, objects
 from barrage_mlflow.dataset.records.kinds import Column, Schema
-from barrage_mlflow.scoring.network import save_network
+from barrage_mlflow.scoring.network import Network, save_network
 from barrage_mlflow.scoring.scorer import output_names
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
@@ -48,7 +48,7 @@ def save_model(
     input_specs: Mapping[str, ArraySpec],
     schema: Schema,
     reads: Sequence[str],
-) -> None:
+) -> Network:
     """Write what :meth:`Scorer.load` reads, the transformer's own files apart.
 
     Args:
@@ -58,6 +58,9 @@ def save_model(
         input_specs: of the network's inputs, in its order.
         schema: what is known of the columns of records.
         reads: those that scoring reads.
+
+    Returns:
+        The network as it was saved.
     """
     outputs = output_names(config)
     signature = {
@@ -68,10 +71,10 @@ def save_model(
         ],
         "outputs": outputs,
     }
-    save_network(network, folder / artifacts.NETWORK, input_specs, outputs)
     artifacts.write_json(folder / artifacts.SIGNATURE, signature)
     artifacts.write_json(folder / artifacts.COLUMNS, schema.to_json())
     artifacts.write_json(folder / artifacts.DATA_CONFIG, config)
+    return save_network(network, folder / artifacts.NETWORK, input_specs, outputs)
 
 
 def package_model(

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_RELATIVE, _ABSOLUTE = 1e-5, 1e-6
+_ROUNDING = {"float16": 2**-7, "bfloat16": 2**-4}
+"""How far scores may be apart of a network that computes in such numbers: eight of their steps."""
+_FULL_ROUNDING = 1e-5
+"""Likewise of one that computes in none of these."""
 
 
 def prove(
@@ -29,6 +32,7 @@ def prove(
     expected: pd.DataFrame,
     again: Callable[[], pd.DataFrame],
     homes: Iterable[Path],
+    dtypes: Iterable[str] = (),
 ) -> None:
     """Have a clean process score a model's input example, from a copy in another folder.
 
@@ -40,6 +44,7 @@ def prove(
         expected: what the training process answers to the example.
         again: answers once more, which shows whether the answer is the same each time.
         homes: folders of the training; the model must open no file in them.
+        dtypes: what the network computes in; half precision allows for more rounding.
 
     Raises:
         ComponentError: it cannot be loaded, a score differs, or it needs a file that is not in
@@ -67,8 +72,9 @@ def prove(
             "transformer write what it needs in save(), and read it in load()"
         )
     once = _as_json(expected)
-    difference = first_difference(scores, once)
-    if difference and first_difference(_as_json(again()), once):
+    rounding = max([_FULL_ROUNDING, *(_ROUNDING.get(dtype, 0) for dtype in dtypes)])
+    difference = first_difference(scores, once, rounding)
+    if difference and first_difference(_as_json(again()), once, rounding):
         logger.warning(
             "the model draws at random when it scores, so its numbers could not be proved, "
             "only their form"
@@ -82,12 +88,15 @@ def prove(
         )
 
 
-def first_difference(scores: Any, expected: Any, place: str = "") -> str:
+def first_difference(
+    scores: Any, expected: Any, rounding: float = _FULL_ROUNDING, place: str = ""
+) -> str:
     """Where scores differ first, beyond rounding; empty if they do not.
 
     Args:
         scores: JSON values.
         expected: likewise.
+        rounding: how far numbers may be apart, relatively; a tenth of it near 0.
         place: of both, for the message.
 
     Example:
@@ -102,8 +111,9 @@ def first_difference(scores: Any, expected: Any, place: str = "") -> str:
         named = [f"{place}[{i}]" if place else f"record {i}" for i in range(len(expected))]
         pairs = list(zip(named, scores, expected, strict=True))
     else:
-        return "" if _same(scores, expected) else f"{place}: {scores!r}, expected {expected!r}"
-    return next(filter(None, (first_difference(s, e, name) for name, s, e in pairs)), "")
+        is_same = _same(scores, expected, rounding)
+        return "" if is_same else f"{place}: {scores!r}, expected {expected!r}"
+    return next(filter(None, (first_difference(s, e, rounding, name) for name, s, e in pairs)), "")
 
 
 def _as_json(scores: pd.DataFrame) -> Any:
@@ -120,9 +130,9 @@ def _form(scores: Any) -> Any:
     return type(scores).__name__
 
 
-def _same(score: Any, expected: Any) -> bool:
+def _same(score: Any, expected: Any, rounding: float) -> bool:
     if isinstance(score, float) and isinstance(expected, float):
-        return math.isclose(score, expected, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+        return math.isclose(score, expected, rel_tol=rounding, abs_tol=rounding / 10)
     return type(score) is type(expected) and bool(score == expected)
 
 

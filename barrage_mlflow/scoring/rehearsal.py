@@ -11,7 +11,7 @@ import numpy as np
 from barrage_mlflow.dataset import RecordMode, Records
 from barrage_mlflow.dataset.components.build import load_pipeline
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
-from barrage_mlflow.scoring.network import Arrays, network_in_memory
+from barrage_mlflow.scoring.network import Arrays
 from barrage_mlflow.scoring.scorer import load_inputs, output_names
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def rehearse(
     few = records[:_COUNT]
     inputs = load_inputs(pipeline, few, input_specs)
     with keras.StatelessScope():  # a state of the network, or of Keras, is changed in here alone
-        scores = network_in_memory(network, output_names(config))(inputs, _COUNT)
+        made = network(inputs, training=False)
+        scores = {name: keras.ops.convert_to_numpy(made[name]) for name in output_names(config)}
     # An untrained network may give what a trained one does not and postprocess rightly refuses.
     mild = {name: np.full_like(array, 0.5) for name, array in scores.items()}
     failures = []

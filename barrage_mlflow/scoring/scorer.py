@@ -184,7 +184,7 @@ artifact folder of a finished training
 
     def _score_piece(self, records: Records, batch_size: int) -> Arrays:
         inputs = load_inputs(self._pipeline, records, self.input_specs)
-        scores = self.network(inputs, batch_size)
+        scores, _ = self.network(inputs, batch_size)
         check_finite(scores, records, "the network")
         scores = self._pipeline.postprocess(scores, records)
         check_finite(scores, records, "postprocess")

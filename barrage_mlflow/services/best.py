@@ -13,18 +13,20 @@ import numpy as np
 
 from barrage_mlflow.errors import TrainingError
 from barrage_mlflow.files import written_whole
+from barrage_mlflow.solver import averages
 
 
 class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps the network's weights whenever a metric is better than ever before.
+    """Keeps the weights that were validated whenever a metric is better than ever before.
 
-    They are kept in memory, and with it in every resume checkpoint. A file of them, without the
-    optimizer's state, is written when the training ends, however it does. A NaN or infinite value
-    is never the best.
+    Those are the averages where the optimizer keeps some (``use_ema``), and what callbacks made of
+    the weights before the validation. They are kept in memory, and with it in every resume
+    checkpoint. A file of them, without the optimizer's state, is written when the training ends,
+    however it does. A NaN or infinite value is never the best.
 
     Args:
         path: the file; ends in ``.weights.h5``.
-        monitor: name of the metric.
+        monitor: name of the metric, ``"val_…"``.
         mode: ``"min"`` or ``"max"``: which way is better.
 
     Attributes:
@@ -36,7 +38,7 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         >>> checkpoint = BestCheckpoint(Path("best.weights.h5"), "val_loss", "min")
         >>> checkpoint.best_epoch is None
         True
-        >>> checkpoint.on_epoch_end(0, {"val_loss": float("nan")})
+        >>> checkpoint.on_test_end({"loss": float("nan")})
         >>> checkpoint.best_epoch is None
         True
     """
@@ -60,17 +62,28 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Forget an earlier training."""
+        self._epoch = 0
         self.best: float | None = None
         self.best_epoch: int | None = None
         self.best_weights: list[np.ndarray] | None = None
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keep the weights if the metric is the best so far."""
-        value = float((logs or {})[self.monitor])
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Take the number of the epoch."""
+        self._epoch = epoch + 1
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Keep the weights if the metric is the best so far.
+
+        A callback that takes back what it did before the validation is called after this one.
+        """
+        # There is none where the validation broke off.
+        value = float((logs or {}).get(self.monitor.removeprefix("val_"), math.nan))
         is_better = operator.lt if self.mode == "min" else operator.gt
         if math.isfinite(value) and (self.best is None or is_better(value, self.best)):
-            self.best, self.best_epoch = value, epoch + 1
-            self.best_weights = [variable.numpy() for variable in self._network.variables]
+            self.best, self.best_epoch = value, self._epoch
+            averaged = {id(weight): average for weight, average in averages(self.model.optimizer)}
+            validated = (averaged.get(id(each), each) for each in self._network.variables)
+            self.best_weights = [variable.numpy() for variable in validated]
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Write the file; the network keeps the weights that it has."""

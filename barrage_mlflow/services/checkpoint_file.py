@@ -30,6 +30,7 @@ from barrage_mlflow.services.training_state import (
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import digest_files
 from barrage_mlflow.workspace.history import History
+from barrage_mlflow.workspace.threads import operation_threads
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ _FORMAT = 3
 KEPT = 2
 """Files that are kept where the config does not name a number."""
 _ARRAY = "__array__"
+_OTHER_THREADS = "going on with %s threads, not with %s: last bits may differ; --threads sets it"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Checkpoint:
         epochs: how many epochs were trained and validated.
         stopped: a callback had ended the training, or this epoch of it.
         transformer: fingerprint of the files of the saved transformer.
-        memory: what variables, callbacks and random generators are: JSON values and arrays.
+        memory: what variables, callbacks and random generators are, and the number of threads: JSON
+            values and arrays.
         path: the file; None as long as there is none.
 
     Example:
@@ -96,6 +99,7 @@ class Checkpoint:
             "variables": copy_variables(network),
             "callbacks": copy_callbacks(callbacks),
             "generators": generator_states(),
+            "threads": operation_threads(),
         }
         return cls(step, steps, epochs, bool(network.stop_training), transformer, memory)
 
@@ -110,9 +114,9 @@ class Checkpoint:
         """Put a compiled network, its optimizer, callbacks and all random generators back.
 
         Training on from there gives the weights that a training without a break gives, bit
-        for bit on CPU. Callbacks are to be restored after their ``on_train_begin``, and within an
-        epoch after its ``on_epoch_begin``; ``fit(…, resume=checkpoint)`` does it all in the
-        right order.
+        for bit on CPU, if TensorFlow has as many threads; a warning on the log says if it has not.
+        Callbacks are to be restored after their ``on_train_begin``, and within an epoch after its
+        ``on_epoch_begin``; ``fit(…, resume=checkpoint)`` does it all in the right order.
 
         Raises:
             ArtifactError: the checkpoint is of another network, optimizer or other callbacks.
@@ -120,6 +124,9 @@ class Checkpoint:
         restore_variables(network, self.memory["variables"])
         restore_callbacks(callbacks, self.memory["callbacks"])
         set_generator_states(self.memory["generators"])
+        before, now = self.memory.get("threads"), operation_threads()
+        if before not in (None, now):
+            logger.warning(_OTHER_THREADS, now, before)
         network.stop_training = self.stopped
 
     def write(self, folder: Path, keep: int = KEPT) -> Path:

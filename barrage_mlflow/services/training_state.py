@@ -102,7 +102,7 @@ def copy_callbacks(callbacks: Iterable[keras.callbacks.Callback]) -> list[Any]:
     return [
         [type(callback).__name__, _get_state(callback)]
         for callback in callbacks
-        if _remembers(callback)
+        if remembers(callback)
     ]
 
 
@@ -114,7 +114,7 @@ def restore_callbacks(callbacks: Iterable[keras.callbacks.Callback], states: lis
     Raises:
         ArtifactError: they are not the callbacks that it was taken from; nothing was changed.
     """
-    remembering = list(filter(_remembers, callbacks))
+    remembering = list(filter(remembers, callbacks))
     saved, present = [name for name, _ in states], [type(each).__name__ for each in remembering]
     if saved != present:
         raise ArtifactError(
@@ -128,7 +128,13 @@ def restore_callbacks(callbacks: Iterable[keras.callbacks.Callback], states: lis
             vars(callback).update(state)
 
 
-def _remembers(callback: keras.callbacks.Callback) -> bool:
+def remembers(callback: keras.callbacks.Callback) -> bool:
+    """Whether a checkpoint keeps what a callback remembers.
+
+    Example:
+        >>> remembers(keras.callbacks.EarlyStopping()), remembers(keras.callbacks.CSVLogger("log"))
+        (True, False)
+    """
     return isinstance(callback, _WITH_ATTRIBUTES) or _has_state(callback)
 
 

@@ -1,4 +1,4 @@
-"""The code and the packages that a run was made with, as tags."""
+"""The code, the packages and the threads that a run was made with, as tags."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from barrage_mlflow import __version__
+from barrage_mlflow.workspace.threads import operation_threads
 
 _GIT_TIMEOUT = 10
 """Seconds; a repository on a slow disk must not delay a training."""
@@ -19,7 +20,7 @@ _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "mlflow")
 
 
 def environment_tags(folder: str | os.PathLike[str]) -> dict[str, str]:
-    """Return tags for the code's commit and the versions of what runs it.
+    """Return tags for the code's commit, and for the versions and threads of what runs it.
 
     Without ``git``, or outside a repository, there are no tags about a commit. A tree is clean
     if it has neither changes nor untracked files.
@@ -35,6 +36,7 @@ def environment_tags(folder: str | os.PathLike[str]) -> dict[str, str]:
     tags = {
         "barrage.version": __version__,
         "barrage.python": platform.python_version(),
+        "barrage.threads": str(operation_threads()),
     }
     for package in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):

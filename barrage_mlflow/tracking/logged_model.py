@@ -21,7 +21,7 @@ _DIGEST_TAG = "barrage.digest"
 
 
 def log_model(store: Store, run: Run, folder: Path, digest: str, metrics: Sequence[Metric]) -> str:
-    """Log a packaged model to its run, with the metrics of its epoch.
+    """Log a packaged model to its run, with its figures.
 
     One that an earlier process logged is taken, one that it left half logged is deleted. The
     folder stays as it is.
@@ -31,7 +31,7 @@ def log_model(store: Store, run: Run, folder: Path, digest: str, metrics: Sequen
         run: the run that trained it.
         folder: the packaged model.
         digest: of what the model was made of.
-        metrics: its metrics, as the run has them.
+        metrics: its figures, as the run has them.
 
     Returns:
         The model's URI, ``"models:/m-…"``.

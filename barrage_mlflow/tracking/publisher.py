@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -269,11 +269,17 @@ class Publisher:
             for epoch in self._work.history.epochs()
             if self._epochs.get(epoch.step) is not epoch
         ]
-        metrics = [metric for epoch in epochs for metric in _metrics_of(epoch)]
-        metrics = [metric for metric in metrics if _identity(metric) not in self._metrics]
-        self._log("metrics", metrics, _METRICS)
-        self._metrics |= {_identity(metric): metric for metric in metrics}
+        self._log_metrics(epochs)
         self._epochs |= {epoch.step: epoch for epoch in epochs}
+
+    def _log_metrics(self, epochs: Iterable[Epoch]) -> list[Metric]:
+        """Write those metrics of epochs that the run lacks; return them all as the run has them."""
+        metrics = {_identity(each): each for epoch in epochs for each in _metrics_of(epoch)}
+        new = {key: metric for key, metric in metrics.items() if key not in self._metrics}
+        self._log("metrics", [*new.values()], _METRICS)
+        self._metrics |= new
+        # MLflow takes the same value at another time for another one.
+        return [self._metrics[key] for key in metrics]
 
     def _log(self, kind: str, entities: Sequence[Any], most: int = _OTHERS) -> None:
         """Write params, tags or metrics; MLflow passes over what it has of them."""
@@ -287,15 +293,15 @@ class Publisher:
         work, record = self._work, self._work.record
         epoch = next(each for each in work.history.epochs() if each.step == record.best_epoch)
         digest = artifacts.digest_of([self._config, epoch.step, epoch.metrics])
-        # MLflow takes the same value at another time for another one.
-        metrics = [self._metrics[_identity(metric)] for metric in _metrics_of(epoch)]
+        best = epoch.as_best()
+        metrics = self._log_metrics([best])
         uri = log_model(self._store, self._run, work.folder / artifacts.MODEL, digest, metrics)
         if uri != record.model_uri:
             work.update(model_uri=uri, version_uri=None)
         if record.register and not work.record.version_uri:
             act = f"register the model {uri} as {record.register!r}"
             register = partial(register_version, uri, record.register, record.alias)
-            number = self._store.call(act, register, epoch.metrics)
+            number = self._store.call(act, register, best.metrics)
             work.update(version_uri=f"models:/{record.register}/{number}")
 
     def _publish_checkpoint(self) -> None:

@@ -60,7 +60,7 @@ def register_version(
         model_uri: a logged model, ``"models:/m-…"``.
         name: the registered model; made if it is not there.
         alias: name that leads to the version from now on.
-        metrics: become tags of the version, beside the metrics of the logged model.
+        metrics: the model's figures; they become tags of the version.
 
     Returns:
         The version, ``"3"``.

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from barrage_mlflow.config.import_blocks import AVERAGED
 from barrage_mlflow.dataset.feeding.batches import Batches
-from barrage_mlflow.errors import RecordError
+from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.build import build_callbacks
 from barrage_mlflow.services.checkpoint_file import Checkpoint
@@ -67,23 +68,23 @@ def train_epochs(
     watch(SERVICES)
     services = build_callbacks(config, folder)
     reducer = build_learning_rate_reducer(config)
+    if any(isinstance(each, keras.callbacks.SwapEMAWeights) for each in callbacks):
+        raise ComponentError(f"callbacks: {AVERAGED}; remove it")
     with build_feeder(config, folder / artifacts.CACHE) as feeder:
         watch(TRAIN)
+        common, ranges = (plan.specs, solver["batch_size"], feeder), plan.objective.ranges
         train = Batches(
             plan.sets["train"],
             plan.train,
-            plan.specs,
-            solver["batch_size"],
-            feeder,
-            dataset["seed"],
+            *common,
+            seed=dataset["seed"],
             steps=solver.get("steps"),
             sample_count=dataset.get("sample_count"),
+            ranges=ranges,
         )
         logger.info("feeding: %s", train.plan)
         watch(VALIDATION)
-        validation = Batches(
-            plan.sets["validation"], plan.validation, plan.specs, solver["batch_size"], feeder
-        )
+        validation = Batches(plan.sets["validation"], plan.validation, *common, ranges=ranges)
         next(iter(validation))  # what does not fit shows now, not at the end of an epoch
         watch(TRAIN)
         fit(

@@ -27,7 +27,7 @@ from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read, sett
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.feeder import Feeder
 from barrage_mlflow.dataset.records.kinds import Schema
-from barrage_mlflow.errors import ConfigError, RecordError
+from barrage_mlflow.errors import ConfigError, RecordError, TrainingError
 from barrage_mlflow.training.loading import load_tensorflow
 
 if TYPE_CHECKING:
@@ -121,12 +121,20 @@ def resolve(config: Document | Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         ConfigError: they lack what the config names.
+        TrainingError: TensorFlow is set to make graphs, not to compute.
 
     Example:
         >>> resolve(read_document("config.json", {}, seed=7))["dataset"]["seed"]  # doctest: +SKIP
         7
     """
     load_tensorflow()
+    import tensorflow as tf
+
+    if not tf.executing_eagerly():
+        raise TrainingError(
+            "TensorFlow makes a graph here instead of computing: train outside of tf.function and "
+            "tf.Graph, and without tf.compat.v1.disable_eager_execution()"
+        )
     return resolve_config(config, run_code=True)
 
 
@@ -235,6 +243,8 @@ def prepare(
     watch(_OBJECTIVE)
     objective = Objective(config, network, network_params)
     objective.check_targets(y, *w)
+    # TensorFlow itself answers a label out of range with a page that names nothing.
+    conform(example, specs, sample, train, objective.ranges)
     check_monitors(config, objective.monitors())
     y, weights = objective.conform(y, *w)
     if weights:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.random.seed_generator import global_seed_generator
 
+from barrage_mlflow.config.names import show_names
 from barrage_mlflow.dataset import DataRecord
 from barrage_mlflow.errors import ComponentError, RecordError
+from barrage_mlflow.solver import averages
 
 if TYPE_CHECKING:
     Spec = tuple[tuple[int | None, ...], np.dtype]
@@ -69,8 +72,41 @@ def train_step(
     return results
 
 
+def validation_step(network: keras.Model, data: DataRecord) -> dict[str, Any]:
+    """Do what Keras's own ``test_step`` does, on averaged weights where the optimizer keeps them.
+
+    The network's own weights stay as they are.
+
+    Args:
+        network: compiled; the variables of its optimizer are made.
+        data: a batch: ``(x, y)`` or ``(x, y, w)``, dicts of tensors ``(records, ...)``.
+
+    Returns:
+        Every metric of the validation so far.
+
+    Example:
+        >>> x = keras.Input((2,), name="x")
+        >>> network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(x)})
+        >>> network.compile("sgd", loss={"y": "mse"})
+        >>> data = {"x": np.ones((4, 2), "float32")}, {"y": np.ones((4, 1), "float32")}
+        >>> list(validation_step(network, data))
+        ['loss']
+    """
+    averaged = averages(network.optimizer)
+    if not averaged:
+        return network.test_step(data)  # type: ignore[no-any-return]
+    with keras.StatelessScope(averaged, collect_losses=True) as scope:
+        results: dict[str, Any] = network.test_step(data)
+    # In the scope nothing was written: metrics and random generators go on here.
+    others = *network.non_trainable_variables, *network.metrics_variables
+    for variable in (*others, global_seed_generator().state):
+        if (value := scope.get_current_value(variable)) is not None:
+            variable.assign(value)
+    return results
+
+
 def build_variables(network: keras.Model, data: DataRecord) -> None:
-    """Make the variables of metrics and optimizer, which Keras makes when they are first used.
+    """Make the variables of metrics, optimizer and random generator, which Keras makes late.
 
     They must be there before the step is traced and before a checkpoint is restored.
 
@@ -81,6 +117,7 @@ def build_variables(network: keras.Model, data: DataRecord) -> None:
     Raises:
         ComponentError: a metric gives more than one number.
     """
+    global_seed_generator()
     # Nothing that the network would change of itself in this call is changed.
     with keras.StatelessScope():
         outputs = network(data[0], training=False)
@@ -90,13 +127,17 @@ def build_variables(network: keras.Model, data: DataRecord) -> None:
     network.reset_metrics()
     network.optimizer.build(network.trainable_variables)
     for name, value in results.items():
-        shape = tuple(np.shape(value))
-        if shape:
-            raise ComponentError(
-                f"metric {name!r}: expected one number, got an array of shape {shape}; "
+        if isinstance(value, dict):
+            got, remedy = f"a dict of {show_names(value)}", "write a metric for each of them"
+        elif shape := tuple(np.shape(value)):
+            got = f"an array of shape {shape}"
+            remedy = (
                 "a metric that keeps classes apart needs a param that joins them, "
                 'such as "average": "macro"'
             )
+        else:
+            continue
+        raise ComponentError(f"metric {name!r}: expected one number, got {got}; {remedy}")
 
 
 class Steps:
@@ -130,9 +171,8 @@ class Steps:
         self._network = network
         self._role = "train" if mode == "train" else "validation"
         self._batch_size = batch_size
-        self._step: Callable[[Any], dict[str, Any]] = network.test_step
-        if mode == "train":
-            self._step = partial(train_step, network, reduce=reduce)
+        trained = partial(train_step, network, reduce=reduce)
+        self._step = trained if mode == "train" else partial(validation_step, network)
         self._places: list[tuple[int, str]] = []
         self._specs: list[Spec] = []
         self._run: Callable[..., Any]

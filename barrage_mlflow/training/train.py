@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.pyfunc import answer
 from barrage_mlflow.scoring.dependencies import project_code, requirements
-from barrage_mlflow.scoring.network import network_in_memory
 from barrage_mlflow.scoring.package import package_model, save_model
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import prove
-from barrage_mlflow.scoring.scorer import Scorer, output_names
+from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.training.prepare import (
     Plan,
     prepare,
@@ -203,9 +202,8 @@ def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelPro
     model = folder / artifacts.MODEL
     data = model / artifacts.DATA
     shutil.rmtree(data / artifacts.NETWORK, ignore_errors=True)
-    save_model(data, plan.config, network, plan.specs, plan.schema, plan.reads)
-    in_memory = network_in_memory(network, output_names(plan.config))
-    scorer = Scorer(plan.config, plan.transformer, in_memory, plan.specs, plan.schema, plan.reads)
+    saved = save_model(data, plan.config, network, plan.specs, plan.schema, plan.reads)
+    scorer = Scorer(plan.config, plan.transformer, saved, plan.specs, plan.schema, plan.reads)
     example = Records.read(plan.sets["validation"][:_EXAMPLE_RECORDS], schema=scorer.inputs)
     scores = answer(scorer, example)
     code = sorted((folder / artifacts.CODE).glob("*"))
@@ -213,7 +211,8 @@ def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelPro
     files = [Path(records.source) for records in plan.sets.values() if records.source]
     homes = [path.parent for path in (*files, *project_code(plan.config))]
     again = partial(answer, scorer, example)
-    prove(process, model, scores, again, [folder, Path.cwd(), *homes])
+    dtypes = {layer.compute_dtype for layer in network.layers}
+    prove(process, model, scores, again, [folder, Path.cwd(), *homes], dtypes)
 
 
 def _find_checkpoint(work: Workspace) -> Checkpoint | None:

@@ -24,6 +24,16 @@ class Epoch(NamedTuple):
     timestamp: int
     metrics: dict[str, float]
 
+    def as_best(self) -> Epoch:
+        """The same in the names that the figures of the packaged model have.
+
+        Example:
+            >>> Epoch(7, 0, {"val_loss": 0.5}).as_best().metrics
+            {'best_val_loss': 0.5, 'best_epoch': 7.0}
+        """
+        figures = {f"best_{name}": value for name, value in self.metrics.items()}
+        return self._replace(metrics={**figures, "best_epoch": float(self.step)})
+
 
 class History:
     """A file with one line of JSON an epoch.

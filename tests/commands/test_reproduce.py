@@ -35,19 +35,23 @@ def test_a_run_is_reproduced_from_its_id_alone(files: None) -> None:
     assert mlflow.get_run(str(again)).data.tags["barrage.reproduces"] == first.run_id
 
 
-def test_what_differs_is_told(files: None) -> None:
+def test_what_differs_is_told(files: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
     first = train(small_config(), "train.csv", "validation.csv")
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")
     assert first.run_id is not None
     frame = TRAIN.copy()
     frame.loc[0, "a"] = 7.0
     frame.to_csv("train.csv", index=False)
     found = reproduce(first.run_id)
-    (change,) = found.changes
-    assert change.startswith("train records: digest ")
+    threads, records = found.changes
+    assert threads == "threads: 3 → 5"
+    assert records.startswith("train records: digest ")
     then, now = (dict_of(history(str(run))) for run in (first.run_id, found.result.run_id))
-    name = min(name for name, step in then if step == 1 and then[name, 1] != now[name, 1])
+    of_epoch = [name for name, step in then if step == 1 and not name.startswith("best_")]
+    name = min(name for name in of_epoch if then[name, 1] != now[name, 1])
     assert found.difference == f"epoch 1: {name} {then[name, 1]!r} → {now[name, 1]!r}"
-    assert found.report == f"{change}\n{found.difference}"
+    assert found.report == f"{threads}\n{records}\n{found.difference}"
 
 
 def test_records_that_were_in_memory_are_to_be_given() -> None:

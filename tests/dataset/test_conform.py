@@ -8,7 +8,7 @@ import pytest
 from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode, Records
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import component_name
-from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
+from barrage_mlflow.dataset.feeding.conform import ArraySpec, TargetRange, conform
 from barrage_mlflow.dataset.feeding.sample_counts import sample_counts
 from barrage_mlflow.errors import ComponentError, RecordError
 
@@ -16,12 +16,12 @@ TRAIN, SCORE = RecordMode.TRAIN, RecordMode.SCORE
 BY = "(stage feed, component KeySelector)"
 
 
-def conformed(rows, loader, shape=(), dtype="float32", transformer=IdentityTransformer):
+def conformed(rows, loader, shape=(), dtype="float32", transformer=IdentityTransformer, **ranges):
     """What a network that takes one input is fed."""
     records = rows if isinstance(rows, Records) else Records.read(rows, name="train.csv")
     pipeline = Pipeline(loader, transformer(loader.mode, loader))
     specs = {"x": ArraySpec(shape, dtype)}
-    return conform(pipeline.load_and_transform(records), specs, records, pipeline)
+    return conform(pipeline.load_and_transform(records), specs, records, pipeline, ranges)
 
 
 def selector(keys="a"):
@@ -156,3 +156,17 @@ def test_a_target_or_weight_that_cannot_be_fed_is_named(row, fault):
     with pytest.raises(RecordError, match="stage feed") as error:
         conformed(rows, KeySelector(TRAIN, {"x": "a"}, {"y": "y"}, {"y": "w"}))
     assert str(error.value) == f"train.csv, record 1: {fault} {BY}"
+
+
+@pytest.mark.parametrize("target", [-1, 3, 0.5, 1.5])
+def test_a_target_that_the_loss_does_not_take_is_named(target):
+    wanted, remedy = "a number from 0 to 1", "encode the two classes as 0 and 1"
+    if is_label := target != 1.5:
+        wanted = "a class label, a whole number from 0 to 2"
+        remedy = "encode labels in the transformer, or give the output a unit for each class"
+    rows = [{"a": 1, "y": 0}, {"a": 1, "y": 1}, {"a": 1, "y": target}]
+    allowed = TargetRange(2 if is_label else 1, whole=is_label)
+    with pytest.raises(RecordError, match="stage feed") as error:
+        conformed(rows, KeySelector(TRAIN, {"x": "a"}, {"y": "y"}), y=allowed)
+    fault = f"expected {wanted}, got {target}; {remedy} {BY}"
+    assert str(error.value) == f"train.csv, record 2: output 'y', column 'y': {fault}"

@@ -41,8 +41,7 @@ def test_lists_of_differing_length_fail_where_nothing_evens_them_out():
     with pytest.raises(RecordError, match="shape") as error:
         pipeline(selector(t="t")).load_and_transform(RECORDS)
     assert str(error.value) == (
-        "train.csv: column 't' holds lists of several shapes: record 1 has (2,), those before "
-        "(1,)"
+        "train.csv: column 't' holds lists of several shapes: record 1 has (2,), those before (1,)"
     )
     assert notes(error) == [f"in {BATCH}, stage load, component KeySelector"]
 

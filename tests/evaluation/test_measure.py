@@ -194,3 +194,31 @@ def test_a_model_with_other_code_is_measured_by_its_own(
 def test_no_records(result: TrainingResult) -> None:
     with pytest.raises(RecordError, match=r"no records"):
         evaluate(Scorer.load(result.artifact_dir), VALIDATION[:0])
+
+
+def test_what_a_mask_leaves_out_counts_no_more_than_in_training(tmp_path: Path) -> None:
+    steps = [f"step{step}" for step in range(6)]
+    generator = np.random.default_rng(0)
+    words = generator.integers(1, 5, (57, 6)) * (np.arange(6) < generator.integers(1, 7, (57, 1)))
+    columns = dict(zip(steps, words.T, strict=True))
+    columns |= {f"{step}_odd": columns[step] % 2 for step in steps}
+    selection = {"inputs": {"words": steps}, "outputs": {"odd": [f"{step}_odd" for step in steps]}}
+    layers = [
+        ("Input", {"shape": [6], "dtype": "int32", "name": "words"}),
+        ("Embedding", {"input_dim": 5, "output_dim": 4, "mask_zero": True}),
+        ("LSTM", {"units": 4, "return_sequences": True}),
+        ("Dense", {"units": 2, "activation": "softmax", "name": "odd"}),
+    ]
+    config = small_config(
+        dataset__loader__params=selection,
+        model__network__params__layers=[{"import": n, "params": p} for n, p in layers],
+        model__outputs=[{**OUTPUTS[0], "name": "odd"}],
+        solver__epochs=2,
+        solver__batch_size=7,
+    )
+    frame = pd.DataFrame(columns)
+    result = train(config, frame[:37], frame[37:], artifact_dir=tmp_path / "masked", offline=True)
+    scorer = Scorer.load(tmp_path / "masked")
+    expected = {name: result.metrics[f"val_{name}"] for name in ("loss", "accuracy")}
+    assert evaluate(scorer, frame[37:]).metrics == pytest.approx(expected, 1e-5)
+    assert list(scorer.score(frame[37:])) == ["odd"]

@@ -6,14 +6,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import Mock
 
+import pandas as pd
 import pytest
 from runs import only_run
 from small import TRAIN, VALIDATION, small_config
 
 from barrage_mlflow import ComponentError, train
 from barrage_mlflow.scoring.process import ModelProcess
-from barrage_mlflow.scoring.proof import first_difference
+from barrage_mlflow.scoring.proof import first_difference, prove
 
 PARTS = '''
 import importlib
@@ -181,6 +183,33 @@ def test_a_model_that_scores_at_random_in_another_form_elsewhere_is_found() -> N
         "the packaged model scores its input example otherwise in a clean process: record 0, "
         "'drawn': 'NoneType', expected 'float'" + SEE
     )
+
+
+def test_a_network_in_half_precision_is_compared_as_it_is_compiled() -> None:
+    config = small_config(solver__epochs=1, solver__dtype_policy="mixed_bfloat16")
+    # Deep enough for what is computed op by op to differ from what is compiled.
+    config["model"]["network"]["params"]["layers"][1:2] = [
+        {"import": "Dense", "params": {"units": 64, "activation": "gelu"}},
+        {"import": "BatchNormalization"},
+        {"import": "Dense", "params": {"units": 64, "activation": "tanh"}},
+        {"import": "LayerNormalization"},
+    ]
+    train(config, TRAIN, VALIDATION, artifact_dir="out")
+    assert only_run().info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "apart"),
+    [({"float32"}, 2e-5), ({"float32", "float16"}, 1e-2), ({"float32", "bfloat16"}, 1e-1)],
+)
+def test_half_precision_rounds_more(dtypes: set[str], apart: float, project: Path) -> None:
+    elsewhere = Mock(call=lambda *_: ([{"a": 1.0}], []))
+    for difference in (apart / 2, apart):
+        expected = pd.DataFrame({"a": [1.0 + difference]})
+        message = f"otherwise in a clean process: record 0, 'a': 1.0, expected {1.0 + difference};"
+        is_seen = pytest.raises(ComponentError, match=message) if difference == apart else None
+        with is_seen or nullcontext():
+            prove(elsewhere, project, expected, lambda each=expected: each, [], dtypes)
 
 
 @pytest.mark.parametrize(

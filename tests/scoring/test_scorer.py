@@ -96,7 +96,7 @@ def test_names_that_a_saved_model_would_alter_survive(tmp_path: Path) -> None:
     score = load_network(tmp_path / "network", ["a b", "c"], ["y/1", "z"])
     expected = network(x, training=False)
     for batch_size in (1, 2):  # two batches, and one
-        scores = score(x, batch_size)
+        scores, _ = score(x, batch_size)
         assert list(scores) == ["y/1", "z"]
         for name in scores:
             np.testing.assert_allclose(scores[name], expected[name].numpy(), rtol=1e-6)
@@ -112,7 +112,7 @@ def test_the_tables_of_lookup_layers_are_saved_with_the_network(tmp_path: Path) 
     save_network(network, tmp_path / "network", specs, ["y"])
     score = load_network(tmp_path / "network", ["code"], ["y"])
     x = {"code": np.array([[7, 50], [1, 900]])}
-    np.testing.assert_array_equal(score(x, 2)["y"], network(x, training=False)["y"].numpy())
+    np.testing.assert_array_equal(score(x, 2)[0]["y"], network(x, training=False)["y"].numpy())
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_inputs_of_every_kind_reach_the_saved_network(
     score = load_network(tmp_path / "network", ["x"], ["y", "z"])
     expected = network({"x": keras.ops.convert_to_tensor(values)}, training=False)
     for batch_size in (1, 5, 12):  # more batches than are called one by one, three, one
-        scores = score({"x": values}, batch_size)
+        scores, _ = score({"x": values}, batch_size)
         for name in ("y", "z"):
             assert scores[name].dtype == expected[name].numpy().dtype
             np.testing.assert_array_equal(scores[name], expected[name].numpy())

@@ -1,6 +1,8 @@
 """Services: what watches over a training."""
 
+import logging
 import math
+import re
 
 import h5py
 import keras
@@ -12,6 +14,7 @@ from barrage_mlflow.config.monitors import check_monitors
 from barrage_mlflow.errors import ComponentError, ConfigError, TrainingError
 from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.build import build_callbacks
+from barrage_mlflow.services.checkpoint import ResumeCheckpoint
 from barrage_mlflow.services.report import write_report
 
 # Building
@@ -32,11 +35,34 @@ def test_every_service_is_there_with_its_params(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("block", ["tensorboard", "train_early_stopping"])
-def test_params_that_keras_refuses_name_their_place(tmp_path, block):
-    config = services(**{block: {**services()["services"][block], "patienc": 1}})
+def test_further_callbacks_come_before_the_resume_checkpoint(tmp_path, caplog):
+    blocks = [
+        {"import": "EarlyStopping", "params": {"monitor": "val_loss", "patience": 3}},
+        {"import": "keras.callbacks.CSVLogger", "params": {"filename": "log.csv"}},
+    ]
+    with caplog.at_level(logging.WARNING):
+        *_, stopping, logger, resume = build_callbacks(services(callbacks=blocks), tmp_path)
 
-    with pytest.raises(ComponentError, match=rf"^\$\.services\.{block}: .*'patienc'"):
+    assert isinstance(stopping, keras.callbacks.EarlyStopping)
+    assert (stopping.patience, logger.filename) == (3, "log.csv")
+    assert isinstance(resume, ResumeCheckpoint)
+    assert caplog.messages == [
+        "$.services.callbacks[1]: without get_state and set_state, CSVLogger forgets on resume"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "params"),
+    [
+        ("tensorboard", {"patienc": 1}),
+        ("train_early_stopping", {**services()["services"]["train_early_stopping"], "patienc": 1}),
+        ("callbacks[0]", [{"import": "EarlyStopping", "params": {"patienc": 1}}]),
+    ],
+)
+def test_params_that_keras_refuses_name_their_place(tmp_path, place, params):
+    config = services(**{place.partition("[")[0]: params})
+
+    with pytest.raises(ComponentError, match=rf"^\$\.services\.{re.escape(place)}: .*'patienc'"):
         build_callbacks(config, tmp_path)
 
 
@@ -74,8 +100,10 @@ def run(callback, network, values):
     callback.set_model(network)
     callback.on_train_begin()
     for epoch, value in enumerate(values):
+        callback.on_epoch_begin(epoch)
         network.set_weights([np.full_like(w, epoch + 1) for w in network.get_weights()])
-        callback.on_epoch_end(epoch, {"m": value})
+        callback.on_test_end({"m": value})
+        callback.on_test_end({})  # as when a validation breaks off
     callback.on_train_end()
 
 

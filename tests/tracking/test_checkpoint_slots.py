@@ -170,7 +170,9 @@ def test_a_run_goes_on_elsewhere_as_if_it_had_never_stopped(
         "epoch 2, batch 3",
     )
     model = client.get_logged_model(result.model_uri.removeprefix("models:/"))
-    assert {(point.key, point.value) for point in model.metrics} == set(result.metrics.items())
+    best = {"best_epoch": result.best_epoch}
+    best |= {f"best_{name}": value for name, value in result.metrics.items()}
+    assert {point.key: point.value for point in model.metrics} == best
     scores = [
         mlflow.pyfunc.load_model(one.model_uri).predict(VALIDATION) for one in (whole, result)
     ]

@@ -10,6 +10,7 @@ from barrage_mlflow.tracking.environment import environment_tags
 VERSIONS = {
     "barrage.version",
     "barrage.python",
+    "barrage.threads",
     "barrage.tensorflow",
     "barrage.keras",
     "barrage.mlflow",

@@ -14,6 +14,7 @@ from outside import free_port, wait_for
 from servers import MlflowServer, deaf_server
 from trained import (
     IN_MLFLOW,
+    figures,
     held,
     interrupt,
     package,
@@ -88,7 +89,7 @@ def test_a_server_that_is_gone_at_the_end_costs_a_warning(
         assert sync("out") == run_of()
         found = held(run_of())
         assert found["status"] == "FINISHED"
-        assert [key for key, _, _ in found["metrics"]] == ["loss", "val_loss"]
+        assert [key for key, _, _ in found["metrics"]] == [*figures(1), "loss", "val_loss"]
         assert [status for status, *_ in found["models"]] == ["READY"]
     assert len(mlflow.MlflowClient().search_model_versions("name = 'small'")) == 1
 

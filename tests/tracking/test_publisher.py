@@ -19,6 +19,7 @@ from runs import history, only_run
 from trained import (
     CONFIG,
     begun,
+    figures,
     files,
     held,
     interrupt,
@@ -66,6 +67,7 @@ def test_a_run_has_all_that_the_folder_has(
         "params": {"solver.epochs": "3", "solver.batch_size": "16", "by_a_component": "1"}
         | {"services": "{}"},
         "metrics": [
+            *[(name, 2, value) for name, value in figures(2).items()],
             *[("loss", epoch, 1 / epoch) for epoch in (1, 2, 3)],
             *[("val_loss", epoch, 2 / epoch) for epoch in (1, 2, 3)],
         ],
@@ -82,7 +84,7 @@ def test_a_run_has_all_that_the_folder_has(
             "tensorboard/train/events",
             "training_report.csv",
         ],
-        "models": [("READY", 2, {"loss": 0.5, "val_loss": 1.0})],
+        "models": [("READY", 2, figures(2))],
     }
     run = mlflow.get_run(run_id)
     assert run.info.run_name == "first"
@@ -92,6 +94,7 @@ def test_a_run_has_all_that_the_folder_has(
     assert (record.version_uri, find_holder("birds", "champion")) == ("models:/birds/1", "1")
     version = MlflowClient().get_model_version("birds", "1")
     assert (version.run_id, version.source) == (run_id, record.model_uri)
+    assert {name: float(value) for name, value in version.tags.items()} == figures(2)
     # The folder's own model is as it was; that in MLflow knows its names there.
     assert Path("out/model/MLmodel").read_bytes() == described
     model = mlflow.models.Model.load(str(record.model_uri))
@@ -146,10 +149,10 @@ def test_a_thousand_epochs_take_few_requests(monkeypatch: pytest.MonkeyPatch) ->
             work.history.add(epoch, {f"m{number}": epoch / 7 for number in range(10)})
         package(work, 1_000)
     sync("out")
-    assert sizes == [1_000] * 10 + [10]
+    assert sizes == [1_000] * 10 + [11] * 2  # the packaged model's own last
     sync("out")
-    assert sizes[11:] == []
-    assert len(history(only_run().info.run_id)) == 10_000
+    assert sizes[12:] == []
+    assert len(history(only_run().info.run_id)) == 10_011
 
 
 def test_a_training_goes_on_in_its_run_whatever_experiment_is_active() -> None:
@@ -168,8 +171,10 @@ def test_a_training_goes_on_in_its_run_whatever_experiment_is_active() -> None:
     mlflow.set_experiment("other")
     whole = train("whole", experiment="other")
     found, expected = held(run_id), held(whole)
-    assert found.pop("models") == [("READY", 1, {"loss": 1.0, "val_loss": 2.0})]
+    assert found.pop("models") == [("READY", 1, figures(1))]
     del expected["models"]
+    best = [("best_epoch", 1, 1), ("best_loss", 1, 1.0), ("best_val_loss", 1, 2.0)]
+    expected["metrics"][:3] = best  # the third epoch's
     assert found == expected
 
 
@@ -205,7 +210,7 @@ def test_a_component_that_turns_to_another_store(tmp_path: Path) -> None:
         mlflow.set_tracking_uri(None)
         os.environ["MLFLOW_TRACKING_URI"] = here  # which MLflow has changed as well
     found = held(str(work.record.run_id))
-    assert (found["status"], len(found["metrics"])) == ("FINISHED", 2)
+    assert (found["status"], len(found["metrics"])) == ("FINISHED", 5)
 
 
 @pytest.fixture
@@ -271,7 +276,7 @@ def test_what_the_process_takes_of_the_machine_is_logged_where_mlflow_is_set_to(
     assert mlflow.get_run(run_id).info.status == "FINISHED"
     assert not any(each.name == "SystemMetricsMonitor" for each in threading.enumerate())
     found = held(sync("out"))["metrics"]
-    assert [each for each in found if not each[0].startswith("system/")] == [
+    assert [each for each in found if not each[0].startswith(("best_", "system/"))] == [
         ("loss", 1, 1.0),
         ("val_loss", 1, 2.0),
     ]
@@ -292,7 +297,8 @@ def test_two_threads_train_at_once() -> None:
         found = held(run_id)
         assert (found["status"], found["params"]["component"]) == ("FINISHED", str(number))
         expected = [("loss", epoch, number + epoch / 100) for epoch in range(1, 20)]
-        assert found["metrics"] == expected
+        best = figures(1, loss=number + 0.01)
+        assert found["metrics"] == [*[(name, 1, best[name]) for name in best], *expected]
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from loops import BATCH, Batches, Recorder, build_network, run, same, weights
+from loops import BATCH, Batches, Noise, Recorder, build_network, run, same, weights
 
 from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.training.steps import Steps, train_step
@@ -56,16 +56,44 @@ def test_schedule_reducer_and_their_learning_rate():
     assert [epoch["learning_rate"] for epoch in logs] == [0.5, 0.5, 0.25, 0.125]
 
 
-def test_averaged_weights_are_put_in_at_the_end():
-    network = build_network(optimizer=keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.5))
-    last = []
-    keep = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: last.append(weights(network))
-    )
+@pytest.mark.parametrize("scaled", [False, True])
+def test_validation_runs_on_averages_and_training_on_the_networks_own_weights(scaled):
+    """Both as in Keras, whose SwapEMAWeights costs the weights their last bits."""
 
-    run(network, Batches(24), Batches(8), 1, [keep])
+    def averaging():
+        optimizer = keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)
+        network = build_network(
+            optimizer=keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer,
+            layer=lambda x: keras.layers.ActivityRegularization(l2=0.1)(Noise()(x)),
+            metrics={"a": ["mae"], "b": ["accuracy"]},
+        )
+        keras.utils.set_random_seed(5)
+        return network
 
-    assert not np.array_equal(weights(network)[0], last[0][0])
+    def fit(*callbacks):
+        network = averaging()
+        history = network.fit(
+            *train.data[:2],
+            sample_weight=train.w,
+            validation_data=validation.data,
+            batch_size=BATCH,
+            epochs=3,
+            shuffle=False,
+            verbose=0,
+            callbacks=callbacks,
+        ).history
+        return network, history
+
+    train, validation = Batches(43), Batches(20, seed=1)
+    swapped, plain = fit(keras.callbacks.SwapEMAWeights()), fit()
+    network = averaging()
+    logs = run(network, train, validation, 3)
+
+    assert same(weights(network), weights(plain[0]))
+    for name in logs[0].keys() - {"learning_rate"}:
+        expected = swapped[1] if name.startswith("val_") else plain[1]
+        assert [epoch[name] for epoch in logs] == pytest.approx(expected[name], rel=1e-4), name
+    assert logs[0]["val_loss"] != pytest.approx(plain[1]["val_loss"][0], rel=1e-3)
 
 
 def test_shares_of_a_batch_reduced_make_its_step():
@@ -199,17 +227,24 @@ def test_building_metrics_changes_nothing_in_the_network():
     assert float(calls.numpy()) == 3 + 2
 
 
-def test_a_metric_of_more_than_one_number():
-    class Vector(keras.metrics.Metric):
+@pytest.mark.parametrize(
+    ("result", "got"),
+    [
+        (
+            np.zeros(3),
+            r"an array of shape \(3,\); a metric that keeps classes apart needs a param that joins "
+            'them, such as "average": "macro"',
+        ),
+        ({"p": 0.0, "r": 1.0}, "a dict of 'p', 'r'; write a metric for each of them"),
+    ],
+)
+def test_a_metric_of_more_than_one_number(result, got):
+    class Several(keras.metrics.Metric):
         def update_state(self, y_true, y_pred, sample_weight=None):
             pass
 
         def result(self):
-            return keras.ops.zeros(3)
+            return result
 
-    message = (
-        r"^metric 'b_f1': expected one number, got an array of shape \(3,\); a metric that keeps "
-        'classes apart needs a param that joins them, such as "average": "macro"$'
-    )
-    with pytest.raises(ComponentError, match=message):
-        run(build_network(metrics={"b": [Vector(name="f1")]}), Batches(24), Batches(8), 1)
+    with pytest.raises(ComponentError, match=rf"^metric 'b_f1': expected one number, got {got}$"):
+        run(build_network(metrics={"b": [Several(name="f1")]}), Batches(24), Batches(8), 1)

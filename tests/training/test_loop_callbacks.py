@@ -4,13 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from loops import BATCH, Batches, Recorder, build_network, history_of, run, services
+from loops import BATCH, Batches, Recorder, build_network, history_of, run, same, services
 
 from barrage_mlflow.errors import TrainingError
 from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.build import build_callbacks
 from barrage_mlflow.services.checkpoint import ResumeCheckpoint
 from barrage_mlflow.services.checkpoint_file import find_checkpoint
+from barrage_mlflow.solver import averages
 
 # Stopping and breaking off
 
@@ -103,6 +104,38 @@ def test_loss_that_is_no_number_is_found_at_its_batch(batch, steps, remedy):
 
 
 # Services
+
+
+class Halved(keras.callbacks.Callback):
+    """Has other weights validated than are trained."""
+
+    def on_test_begin(self, logs=None):
+        self.own = self.model.get_weights()
+        self.model.set_weights([weights / 2 for weights in self.own])
+
+    def on_test_end(self, logs=None):
+        self.model.set_weights(self.own)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.validated = [weights / 2 for weights in self.own]
+
+
+class Averages(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        averaged = {id(own): kept for own, kept in averages(self.model.optimizer)}
+        self.validated = [averaged.get(id(own), own).numpy() for own in self.model.weights]
+
+
+@pytest.mark.parametrize("last", [Halved, Averages])
+def test_the_best_weights_are_those_that_were_validated(tmp_path, last):
+    optimizer = keras.optimizers.Adam(0.01, use_ema=last is Averages)
+    network, last = build_network(optimizer=optimizer), last()
+    callbacks = [*build_callbacks(services(), tmp_path), last]
+
+    run(network, Batches(43), Batches(20, seed=1), 1, callbacks, history_of(tmp_path))
+
+    (best,) = (callback for callback in callbacks if isinstance(callback, BestCheckpoint))
+    assert same(best.restore()[1].get_weights(), last.validated)
 
 
 def events(folder):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from loops import Batches, build_network, history_of, run, same, services
+from loops import Batches, Noise, build_network, history_of, run, same, services
 
 from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.build import build_callbacks
@@ -17,13 +17,6 @@ from barrage_mlflow.services.checkpoint_file import find_checkpoint
 
 TESTS = Path(__file__).parents[1]
 EPOCHS, STEPS = 4, 6
-
-
-class Noise(keras.layers.Layer):
-    """Draws from Keras's global generator, in validation too."""
-
-    def call(self, x):
-        return x + keras.random.normal((1, 8)) * 0.1
 
 
 class Restless(keras.callbacks.Callback):
@@ -83,7 +76,7 @@ def go(
     folder,
     place=None,
     batch_period=1,
-    config=None,
+    resume_checkpoint=None,
     further=(),
     records=43,
     epochs=EPOCHS,
@@ -93,18 +86,21 @@ def go(
     folder.mkdir(exist_ok=True)
     checkpoint = checkpoint_of(folder)
     # A fresh process has other weights and generators: all must come from the checkpoint.
-    network = build_network(seed=99 if checkpoint else 1, layer=Noise())
+    adam = keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)
+    network = build_network(seed=99 if checkpoint else 1, layer=Noise(), optimizer=adam)
     history = history_of(folder)
-    built = build_callbacks(config or services(), folder)
+    block = {"import": f"{__name__}.Restless"}
+    config = services(resume_checkpoint=resume_checkpoint or {}, callbacks=[block])
+    built = build_callbacks(config, folder)
     reducer = keras.callbacks.ReduceLROnPlateau("loss", 0.5, 2, cooldown=1, min_delta=1e9)
-    restless, interrupt = Restless(), Interrupt(place)
+    interrupt = Interrupt(place)
     interrupt.batch_period = batch_period
     logs = run(
         network,
         Batches(records),
         Batches(20, seed=1),
         epochs,
-        [*built, reducer, restless, interrupt, *further],
+        [*built, reducer, interrupt, *further],
         history,
         resume=checkpoint,
         stop=interrupt.stop,
@@ -114,6 +110,7 @@ def go(
         variable.numpy() for variable in (*network.variables, *network.optimizer.variables)
     ]
     best = next(callback for callback in built if isinstance(callback, BestCheckpoint))
+    restless = next(callback for callback in built if isinstance(callback, Restless))
     best_epoch, best_network = best.restore()
     weights = best_network.get_weights()
     best_network.load_weights(folder / "checkpoints" / "best.weights.h5")
@@ -166,9 +163,9 @@ def test_interrupted_anywhere_and_resumed_equals_never_stopped(tmp_path, whole):
 
 def test_checkpoints_within_an_epoch(tmp_path, whole):
     """Every step count is written as asked, however many steps run in one call."""
-    config = services(resume_checkpoint={"every_steps": 4, "in_mlflow": True})
+    often = {"every_steps": 4, "in_mlflow": True}
     with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
-        go(tmp_path, (2, 1), None, config, steps_per_execution=5)
+        go(tmp_path, (2, 1), None, often, steps_per_execution=5)
     names = sorted(path.name for path in tmp_path.rglob("step-*.npz"))
     assert names == ["step-000000012.npz", "step-000000016.npz"]
     damaged = tmp_path / "checkpoints" / "resume" / names[1]

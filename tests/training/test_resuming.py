@@ -54,6 +54,18 @@ def test_a_killed_training_goes_on_as_if_it_had_never_stopped(
     assert [record.status for record in publisher.records] == ["RUNNING", "FINISHED"]
 
 
+def test_another_number_of_threads_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    kill(Path("killed"))
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")
+    resume(Path("killed"))
+    assert [each for each in caplog.messages if "threads" in each] == [
+        "going on with 5 threads, not with 3: last bits may differ; --threads sets it"
+    ]
+
+
 @pytest.mark.parametrize("crashed", [False, True])
 def test_what_a_crash_left_half_is_made_whole(
     killed: Path, finished: Finished, crashed: bool

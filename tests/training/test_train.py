@@ -16,10 +16,12 @@ from small import small_config
 from trainings import OUT, TRAIN, VALIDATION, Finished, files, outcome
 
 from barrage_mlflow import (
+    ComponentError,
     RecordError,
     Records,
     Scorer,
 )
+from barrage_mlflow.evaluation.measure import evaluate
 from barrage_mlflow.training.train import train
 from barrage_mlflow.workspace.record import Dataset, read_record
 
@@ -150,6 +152,20 @@ def test_a_training_in_mixed_precision_compiled_by_xla(finished: Finished) -> No
     scores = Scorer.load(OUT).score(VALIDATION)["label"]
     assert scores.dtype == np.float32
     assert np.allclose(scores.sum(axis=1), 1, atol=0.02)
+
+
+def test_averages_of_the_weights_are_packaged_as_they_were_validated() -> None:
+    import keras
+
+    averaging = {"use_ema": True, "ema_momentum": 0.9}
+    optimizer = {"import": "Adam", "learning_rate": 0.1, "params": averaging}
+    config = small_config(solver__optimizer=optimizer)
+    result = train(config, TRAIN, VALIDATION, artifact_dir=OUT)
+    measured = evaluate(Scorer.load(OUT), VALIDATION).metrics
+    assert measured["loss"] == pytest.approx(result.metrics["val_loss"], 1e-6)
+    swap = {"callbacks": [keras.callbacks.SwapEMAWeights()], "artifact_dir": "swapped"}
+    with pytest.raises(ComponentError, match=r"^callbacks: 'SwapEMAWeights' is done already: "):
+        train(config, TRAIN, VALIDATION, **swap)
 
 
 def test_larger_than_memory_in_windows_until_a_file_is_changed() -> None:

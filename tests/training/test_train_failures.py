@@ -53,6 +53,20 @@ def test_a_faulty_config_or_unreadable_records_begin_nothing(
     assert not Path("artifacts").exists()
 
 
+def test_where_tensorflow_makes_graphs_nothing_is_begun() -> None:
+    import tensorflow as tf
+
+    def begin() -> None:
+        train(small_config(), TRAIN, VALIDATION, artifact_dir=OUT)
+
+    message = r"^TensorFlow makes a graph here instead of computing: train outside of tf\.function "
+    with pytest.raises(TrainingError, match=message):
+        tf.function(begin, autograph=False)()
+    with tf.Graph().as_default(), pytest.raises(TrainingError, match=message):
+        begin()
+    assert not OUT.exists()
+
+
 def test_a_used_artifact_folder_is_never_overwritten(finished: Finished) -> None:
     before = files(finished.folder)
     message = (
@@ -95,6 +109,22 @@ def test_nan_in_a_record_fails_the_training() -> None:
         r"^train, record 55: input 'x', column 'b': expected a number, got a missing value \(NaN\) "
         r"\(stage feed, component KeySelector\)$",
         records=broken,
+    )
+
+
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "binary_crossentropy"])
+def test_a_label_that_the_loss_does_not_take_is_named_with_its_file(loss: str) -> None:
+    config = small_config(model__outputs=[{"name": "label", "loss": {"import": loss}}])
+    if loss == "binary_crossentropy":
+        units = {"units": 1, "activation": "sigmoid", "name": "label"}
+        config["model"]["network"]["params"]["layers"][-1]["params"] = units
+    TRAIN.assign(label=TRAIN["label"].where(TRAIN.index != 55, 2)).to_csv("train.csv", index=False)
+    fails(
+        RecordError,
+        r"^train\.csv, record 55 \(line 57\): output 'label', column 'label': expected a .*number "
+        r"from 0 to 1, got 2; encode .* \(stage feed, component KeySelector\)$",
+        config,
+        "train.csv",
     )
 
 

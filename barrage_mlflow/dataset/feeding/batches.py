@@ -15,7 +15,7 @@ from barrage_mlflow.dataset.components.augmentors import seeds_globals
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.feeding.blocks import read_ahead
 from barrage_mlflow.dataset.feeding.cache import cache_arrays
-from barrage_mlflow.dataset.feeding.conform import ArraySpec
+from barrage_mlflow.dataset.feeding.conform import ArraySpec, TargetRange
 from barrage_mlflow.dataset.feeding.feeder import BlockMaker, Feeder
 from barrage_mlflow.dataset.feeding.order import Order, Window
 from barrage_mlflow.dataset.feeding.plan import FeedPlan, make_feed_plan
@@ -40,6 +40,7 @@ class Batches:
         steps: batches in an epoch; left out, an epoch is one pass over the data, whose last
             batch may be short.
         sample_count: the column of how often a pass draws each record; left out, once.
+        ranges: the outputs whose loss does not take every number as a target.
 
     Attributes:
         plan: how the set is made and cached; print it.
@@ -75,13 +76,14 @@ class Batches:
         seed: int = 0,
         steps: int | None = None,
         sample_count: str | None = None,
+        ranges: Mapping[str, TargetRange] | None = None,
     ) -> None:
         if not len(records):
             raise RecordError(f"{records.owner} holds no records; give at least one")
         self._feeder = feeder or Feeder()
         self.plan = make_feed_plan(pipeline, specs, records, batch_size, self._feeder)
         self.batch_size = batch_size
-        self._maker = BlockMaker(records, pipeline, specs, seed, sample_count)
+        self._maker = BlockMaker(records, pipeline, specs, seed, sample_count, ranges)
         self._role = pipeline.loader.mode.value
         self._feeder.add(self._role, self._maker)
         self._cached: DataRecord | None = None

@@ -51,8 +51,29 @@ class ArraySpec:
         )
 
 
+@dataclass(frozen=True)
+class TargetRange:
+    """Which numbers a loss takes as targets of an output: those from 0 up to one.
+
+    Attributes:
+        highest: the last of them.
+        whole: whether it takes whole numbers alone, as labels of classes.
+
+    Example:
+        >>> TargetRange(2, whole=True)  # of three classes
+        TargetRange(highest=2, whole=True)
+    """
+
+    highest: int
+    whole: bool
+
+
 def conform(
-    data: DataRecord, specs: Mapping[str, ArraySpec], records: Records, pipeline: Pipeline
+    data: DataRecord,
+    specs: Mapping[str, ArraySpec],
+    records: Records,
+    pipeline: Pipeline,
+    ranges: Mapping[str, TargetRange] | None = None,
 ) -> DataRecord:
     """A batch in the shapes and dtypes that the network takes, targets and weights included.
 
@@ -61,6 +82,7 @@ def conform(
         specs: input name → what the network takes.
         records: what the batch was made of, for messages.
         pipeline: what made it, for messages.
+        ranges: the outputs whose loss does not take every number as a target.
 
     Returns:
         Inputs ``(batch, *shape)``, objects (Python strings) for dtype ``"string"``; outputs,
@@ -68,8 +90,8 @@ def conform(
 
     Raises:
         ComponentError: the names of the inputs are not those of the network.
-        RecordError: a shape or dtype does not fit, or a value is missing, not a number, NaN or
-            infinite.
+        RecordError: a shape or dtype does not fit, or a value is missing, not a number, NaN,
+            infinite, or a target that the loss does not take.
 
     Example:
         >>> from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordMode
@@ -98,6 +120,8 @@ def conform(
             error = partial(_error, what, name, records, pipeline)
             is_whole = what == "output" and array.dtype.kind in "iu"
             arrays[name] = _numbers(array, "int64" if is_whole else "float32", error)
+            if what == "output" and ranges and name in ranges:
+                _check_range(arrays[name], ranges[name], error)
         conformed.append(arrays)
     return tuple(conformed)
 
@@ -144,6 +168,19 @@ def _numbers(array: Array, dtype: str, error: _Error) -> Array:
     if not math.isfinite(value):
         message = f"expected a number, got {shown(value)}"
     raise error(index[0], message, value)
+
+
+def _check_range(array: Array, allowed: TargetRange, error: _Error) -> None:
+    wrong = (array < 0) | (array > allowed.highest) | (allowed.whole & (array % 1 != 0))
+    if wrong.any():
+        index = tuple(np.argwhere(wrong)[0])
+        value = array[index].item()
+        wanted, remedy = "number", "encode the two classes as 0 and 1"
+        if allowed.whole:
+            wanted = "class label, a whole number"
+            remedy = "encode labels in the transformer, or give the output a unit for each class"
+        message = f"expected a {wanted} from 0 to {allowed.highest}, got {value}; {remedy}"
+        raise error(index[0], message, value)
 
 
 def _error(

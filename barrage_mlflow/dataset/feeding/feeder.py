@@ -15,7 +15,7 @@ import numpy as np
 from barrage_mlflow.dataset.components.augmentors import augment
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read
-from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
+from barrage_mlflow.dataset.feeding.conform import ArraySpec, TargetRange, conform
 from barrage_mlflow.dataset.feeding.order import Window
 from barrage_mlflow.dataset.feeding.workers import Workers
 from barrage_mlflow.dataset.records.records import Records
@@ -38,6 +38,7 @@ class BlockMaker:
         specs: what the network takes: input name → spec.
         seed: seeds the augmentors.
         sample_count: the column of how often a pass draws each record of a row group.
+        ranges: the outputs whose loss does not take every number as a target.
 
     Example:
         >>> import numpy as np
@@ -55,6 +56,7 @@ class BlockMaker:
     specs: Mapping[str, ArraySpec]
     seed: int = 0
     sample_count: str | None = None
+    ranges: Mapping[str, TargetRange] | None = None
     _read: tuple[tuple[tuple[int, int], ...], Records] | None = None
 
     @cached_property
@@ -80,7 +82,7 @@ class BlockMaker:
             data, augmentors, records, seed=self.seed, epoch=window.epoch, first=window.first
         )
         try:
-            return conform(varied, self.specs, records, self.pipeline)
+            return conform(varied, self.specs, records, self.pipeline, self.ranges)
         except RecordError as error:
             names = ", ".join(augmentor.name for augmentor in augmentors)
             error.add_note(f"what was fed had come through the augmentors: {names}")
@@ -91,7 +93,7 @@ class BlockMaker:
         data = self.pipeline.load_and_transform(records)
         if self.pipeline.augmentors:
             return data
-        return conform(data, self.specs, records, self.pipeline)
+        return conform(data, self.specs, records, self.pipeline, self.ranges)
 
     def _source(self, window: Window) -> Records:
         """What the rows of a window count: the set, or the row groups that it draws from."""
