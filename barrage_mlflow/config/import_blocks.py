@@ -115,6 +115,8 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
         return component
     if target.path == _INPUT and isinstance(params.get("shape"), int):
         params["shape"] = [params["shape"]]
+    if row.is_keras and isinstance(params.get("name"), str):
+        params["name"] = keras_index.scope_name(params["name"])
     try:
         built = component(*args, **params)
     except Exception as error:
