@@ -52,7 +52,7 @@ def save_model(
         config: the resolved config.
         network: dict-in, dict-out, holding the weights to keep.
         input_specs: of the network's inputs, in its order.
-        columns: the columns that scoring reads, as :func:`rehearse` found them.
+        columns: the columns that scoring reads.
     """
     outputs = output_names(config)
     signature = {

@@ -23,6 +23,7 @@ from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.dataset import DataRecord, RecordMode, Records, build_loader, build_transformer
 from barrage_mlflow.dataset.components.build import build_augmentors, fit_and_save, load_pipeline
 from barrage_mlflow.dataset.components.pipeline import Pipeline
+from barrage_mlflow.dataset.components.reading import describe_columns
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.feeder import Feeder
 from barrage_mlflow.dataset.records.column_specs import ColumnSpec
@@ -45,6 +46,7 @@ outputs and sample weights, as far as they are there) or ``postprocess=`` (the s
 
 logger = logging.getLogger(__name__)
 
+SCORE = "the score batch"
 _OBJECTIVE = "losses, metrics, monitors and optimizer"
 _SUMMARY_WIDTH = 120
 _columns = threading.Lock()
@@ -179,7 +181,6 @@ def prepare(
     from barrage_mlflow.model import build_network
     from barrage_mlflow.model.network import array_specs
     from barrage_mlflow.model.objective import Objective
-    from barrage_mlflow.scoring.rehearsal import rehearse
     from barrage_mlflow.solver import build_optimizer
     from barrage_mlflow.training.steps import build_variables
 
@@ -218,9 +219,8 @@ def prepare(
     objective.compile(network, build_optimizer(config), solver.get("jit_compile", False))
     build_variables(network, (inputs, y, weights) if weights else (inputs, y))
 
-    watch("the score batch")
-    columns, scores = rehearse(config, network, specs, transformer, records)
-    watch("the score batch", postprocess=(scores,))
+    watch(SCORE)
+    columns = describe_columns(build_loader(config, RecordMode.SCORE), records)
     return Plan(config, sets, transformer, train, validation, network, objective, specs, columns)
 
 
