@@ -55,15 +55,17 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if helper else None
 
 
-_PROOF = {name: f"barrage_mlflow.training.train.{name}" for name in ("prove", "ModelProcess")}
+_PROVE = "barrage_mlflow.training.train.prove"
+_PROCESSES = [f"barrage_mlflow.{at}.ModelProcess" for at in ("training.train", "commands.check")]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _unproved_models():
     """Leave the proof to the tests that are of it: each takes a process that imports TensorFlow."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_PROOF["prove"], lambda *_: None)
-        patch.setattr(_PROOF["ModelProcess"], nullcontext)
+        patch.setattr(_PROVE, lambda *_: None)
+        for name in _PROCESSES:
+            patch.setattr(name, nullcontext)
         yield
 
 
@@ -73,8 +75,9 @@ def proved_models(monkeypatch: pytest.MonkeyPatch) -> None:
     from barrage_mlflow.scoring.process import ModelProcess
     from barrage_mlflow.scoring.proof import prove
 
-    monkeypatch.setattr(_PROOF["prove"], prove)
-    monkeypatch.setattr(_PROOF["ModelProcess"], ModelProcess)
+    monkeypatch.setattr(_PROVE, prove)
+    for name in _PROCESSES:
+        monkeypatch.setattr(name, ModelProcess)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,7 +1,7 @@
 """A training in small: all that one does, on the first records and for one batch of each kind.
 
 It shows what every stage makes of every input, output and sample weight, and stops at the
-first stage that breaks.
+first stage that breaks. The last is the proof of the packaged model.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.feeding.plan import make_feed_plan
 from barrage_mlflow.dataset.records.formats import RecordSource
 from barrage_mlflow.errors import BarrageError
-from barrage_mlflow.training.prepare import build_feeder, prepare, read_sets, resolve
+from barrage_mlflow.scoring.dependencies import project_code
+from barrage_mlflow.scoring.process import ModelProcess
+from barrage_mlflow.training.prepare import SCORE, build_feeder, prepare, read_sets, resolve
+from barrage_mlflow.training.train import package, rehearse
 from barrage_mlflow.workspace import layout as artifacts
+from barrage_mlflow.workspace.code_files import copy_code
 from barrage_mlflow.workspace.history import History
 
 RECORDS = 1000
@@ -102,7 +106,7 @@ def _head(role: str, records: Records) -> str:
 
 
 def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: Report) -> None:
-    """Train one batch of an epoch, on this thread and with nothing kept."""
+    """Train one batch of an epoch, on this thread, and package and prove what it makes."""
     report("the imports of the config")
     add_project_path(document)
     config = resolve(document)
@@ -118,19 +122,28 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
         "solver": {**config["solver"], **one_batch},
     }
     (folder / artifacts.CHECKPOINTS).mkdir()
-    plan = prepare(small, sets, folder / artifacts.TRANSFORMER, report)
+    transformer = folder / artifacts.MODEL / artifacts.DATA / artifacts.TRANSFORMER
+    transformer.parent.mkdir(parents=True)
+    copy_code(project_code(config), folder / artifacts.CODE)
+    plan = prepare(small, sets, transformer, report)
+    scores, is_provable = rehearse(plan)
+    report(SCORE, postprocess=(scores,))
     feeder = build_feeder(config, folder)
     feeding = make_feed_plan(plan.train, plan.specs, sets["train"], size, feeder)
     report.feeding = str(feeding).splitlines()
     validated = sets["validation"][:size]
     plan = replace(plan, sets={**sets, "validation": validated})
     history = History(folder / artifacts.METRICS)
-    try:
-        train_epochs(plan, folder, history, [report.callback()], watch=report)
-    except Exception as error:
-        _add_part(error)
-        raise
-    report.add_epoch(history.epochs()[0].metrics, one_batch["batch_size"], len(validated))
+    with ModelProcess() as process:
+        try:
+            _, network = train_epochs(plan, folder, history, [report.callback()], watch=report)
+        except Exception as error:
+            _add_part(error)
+            raise
+        report.add_epoch(history.epochs()[0].metrics, one_batch["batch_size"], len(validated))
+        if is_provable:
+            report("the packaged model")
+            package(plan, network, folder, process)
 
 
 def _add_part(error: Exception) -> None:

@@ -124,6 +124,8 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
         params = {key: _built(item, f"{path}.params", (key,)) for key, item in params.items()}
     if target.path == _INPUT and isinstance(params.get("shape"), int):
         params["shape"] = [params["shape"]]
+    if row.is_keras and isinstance(params.get("name"), str):
+        params["name"] = keras_index.scope_name(params["name"])
     if by_name:
         params |= dict(zip(row.passed, args, strict=True))
         args = ()

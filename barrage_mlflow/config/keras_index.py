@@ -130,6 +130,16 @@ def is_made_up(name: str, class_name: str) -> bool:
     return re.fullmatch(re.escape(snake_name(class_name)) + r"(_\d+)?", name) is not None
 
 
+def scope_name(name: str) -> str:
+    """What a name is called in TensorFlow's graph: characters that it refuses become their codes.
+
+    Example:
+        >>> scope_name("species"), scope_name("iris species"), scope_name("price/eur")
+        ('species', 'iris.20.species', 'price.2f.eur')
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]|^[_-]", lambda found: f".{ord(found[0]):x}.", name)
+
+
 @cache
 def _index() -> dict[str, Any]:
     text = Path(__file__).with_suffix(".json").read_text("utf-8")

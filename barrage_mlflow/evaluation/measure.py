@@ -110,7 +110,7 @@ def _update(
         value = output.loss(y[name], predicted, w.get(name))
         losses[name].update_state(value, sample_weight=len(y[name]))
         given = w.get(name) if name in objective.weighted else None
-        for metric in output.metrics:
+        for metric in output.metrics.values():
             metric.update_state(y[name], predicted, given)
 
 
@@ -122,7 +122,7 @@ def _values(objective: Objective, losses: Mapping[str, Any]) -> Iterator[float]:
     for name, output in outputs.items():
         if len(outputs) > 1:
             yield found[name]
-        for metric in output.metrics:
+        for metric in output.metrics.values():
             yield float(metric.result())
 
 

@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from barrage_mlflow.config.import_blocks import build_import
-from barrage_mlflow.config.keras_index import is_made_up, snake_name
+from barrage_mlflow.config.keras_index import is_made_up, scope_name, snake_name
 from barrage_mlflow.config.monitors import name_and_direction, unique_names
 
 
@@ -30,8 +30,10 @@ def build_loss(block: Mapping[str, Any], path: str) -> keras.losses.Loss:
     return Crossentropy(name=built) if isinstance(built, str) else built
 
 
-def build_metrics(blocks: Sequence[Mapping[str, Any]], path: str) -> list[keras.metrics.Metric]:
-    """Builds the metrics of one output.
+def build_metrics(
+    blocks: Sequence[Mapping[str, Any]], path: str
+) -> dict[str, keras.metrics.Metric]:
+    """Builds the metrics of one output, by the names that they are logged under.
 
     A metric's name is its ``name`` param, else the alias or short name as written, else Keras's
     name for it without a counter; a repeat gets ``_1``. A loss class becomes the average of the
@@ -43,12 +45,12 @@ def build_metrics(blocks: Sequence[Mapping[str, Any]], path: str) -> list[keras.
 
     Example:
         >>> blocks = [{"import": "accuracy"}, {"import": "keras.metrics.AUC"}, {"import": "AUC"}]
-        >>> [metric.name for metric in build_metrics(blocks, "$.model.outputs[0].metrics")]
+        >>> list(build_metrics(blocks, "$.model.outputs[0].metrics"))
         ['accuracy', 'auc', 'AUC']
     """
     built = [build_import(block, "metric", f"{path}[{i}]") for i, block in enumerate(blocks)]
     names = unique_names([_name(block, one) for block, one in zip(blocks, built, strict=True)])
-    return [_as_metric(one, name) for one, name in zip(built, names, strict=True)]
+    return {name: _as_metric(one, name) for one, name in zip(built, names, strict=True)}
 
 
 def unreduced(loss: keras.losses.Loss, y_true: Any, y_pred: Any) -> Any:
@@ -88,6 +90,7 @@ def _name(block: Mapping[str, Any], built: Any) -> str:
 
 
 def _as_metric(built: Any, name: str) -> keras.metrics.Metric:
+    name = scope_name(name)
     if isinstance(built, str):
         return keras.metrics.MeanMetricWrapper(_accuracy, name=name)
     if isinstance(built, keras.losses.Loss):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -12,7 +12,7 @@ import numpy as np
 
 from barrage_mlflow.config.import_blocks import build_import
 from barrage_mlflow.config.import_strings import find_target
-from barrage_mlflow.config.keras_index import is_made_up
+from barrage_mlflow.config.keras_index import is_made_up, scope_name
 from barrage_mlflow.config.names import show_names
 from barrage_mlflow.config.placeholders import fill_model, placeholder_names
 from barrage_mlflow.dataset import DataRecord
@@ -133,6 +133,8 @@ def as_dict_network(
         >>> as_dict_network(network, {"flower": np.zeros((2, 4))}, ["species"]).output.keys()
         dict_keys(['species'])
     """
+    for layer in network._flatten_layers():
+        layer.name = scope_name(layer.name)
     if isinstance(network, keras.Sequential):
         _build_sequential(network, x)
     if isinstance(network, (keras.Sequential, keras.Function)):
@@ -153,7 +155,8 @@ def _as_float32(name: str, tensor: keras.KerasTensor) -> keras.KerasTensor:
     """An output of mixed precision in what losses are computed in, and JSON can write."""
     if tensor.dtype not in ("float16", "bfloat16"):
         return tensor
-    return keras.layers.Activation("linear", dtype="float32", name=f"{name}_as_float32")(tensor)
+    name = scope_name(f"{name}_as_float32")
+    return keras.layers.Activation("linear", dtype="float32", name=name)(tensor)
 
 
 def _build_sequential(network: keras.Sequential, x: Mapping[str, np.ndarray]) -> None:
@@ -186,19 +189,19 @@ def _own_tensors(
         names = [names_by_tensor[id(tensor)] for tensor in network.inputs]
         if len(names) == len(x) == 1 and is_made_up(names[0], "InputLayer"):
             names = list(x)
-        inputs = _named(names, network.inputs, "inputs")
+        inputs = _named(names, network.inputs, x, "inputs")
     if isinstance(network.output, dict):
         return inputs, _flat_dict(network.output, "outputs")
     names = list(network.output_names)
-    kinds = {each.name: type(each).__name__ for each in network.operations}
-    if len(names) == len(wanted) == 1 and is_made_up(names[0], kinds[names[0]]):
+    kinds = {scope_name(each.name): type(each).__name__ for each in network.operations}
+    if len(names) == len(wanted) == 1 and is_made_up(names[0], kinds[scope_name(names[0])]):
         names = list(wanted)
-    return inputs, _named(names, network.outputs, "outputs")
+    return inputs, _named(names, network.outputs, wanted, "outputs")
 
 
 def _traced_tensors(network: keras.Model, x: Mapping[str, np.ndarray]) -> tuple[Tensors, Tensors]:
     inputs = {
-        name: keras.Input(array.shape[1:], dtype=_dtype(array), name=name)
+        name: keras.Input(array.shape[1:], dtype=_dtype(array), name=scope_name(name))
         for name, array in x.items()
     }
     return inputs, _flat_dict(_call(network, inputs), "outputs")
@@ -257,7 +260,12 @@ def _flat_dict(tensors: Any, what: str) -> Tensors:
     )
 
 
-def _named(names: Sequence[str], tensors: Sequence[keras.KerasTensor], what: str) -> Tensors:
+def _named(
+    names: Sequence[str], tensors: Sequence[keras.KerasTensor], known: Iterable[str], what: str
+) -> Tensors:
+    """Tensors by their names, or by the known ones whose scopes these are."""
+    by_scope = {scope_name(name): name for name in known}
+    names = [by_scope.get(scope_name(name), name) for name in names]
     named = dict(zip(names, tensors, strict=True))
     if len(named) < len(names):
         raise ComponentError(

@@ -173,7 +173,11 @@ class Objective:
             jit_compile: whether XLA compiles the step. Keras would choose it by itself, although
                 it compiles anew for every batch size.
         """
-        measured = {name: each.metrics for name, each in self.outputs.items() if each.metrics}
+        measured: dict[str, list[keras.metrics.Metric]] = {}
+        for output in self.outputs.values():
+            for name, metric in output.metrics.items():
+                metric.name = name  # Keras logs it by this name; its scope is needed no longer
+                measured.setdefault(output.name, []).append(metric)
         network.compile(
             optimizer=optimizer,
             loss={name: output.loss for name, output in self.outputs.items()},
@@ -237,14 +241,14 @@ def _logs(outputs: Mapping[str, Output]) -> list[tuple[str, str]]:
         if several:
             logs.append((f"{output.path}.loss", f"{name}_loss"))
         for place, metric in enumerate(output.metrics):
-            log = f"{name}_{metric.name}" if several else metric.name
+            log = f"{name}_{metric}" if several else metric
             logs.append((f"{output.path}.metrics[{place}]", log))
     return logs
 
 
 def _check_logs(logs: Iterable[tuple[str, str]], layer_logs: Iterable[str]) -> None:
     """Refuse names that two values would be logged under, in training or in validation."""
-    owners = {"learning_rate": "the learning rate"}
+    owners = {"learning_rate": "the learning rate", "epoch": "the number of the epoch"}
     faults = []
     for path, name in [*(("a layer's metric", name) for name in layer_logs), *logs]:
         names = [name, f"val_{name}"]

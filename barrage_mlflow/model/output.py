@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -33,7 +33,7 @@ class Output:
         shape: of the output, without the batch axis; None for an open axis.
         dtype: of the output.
         loss: of the output.
-        metrics: of the output.
+        metrics: of the output, by the names that they are logged under.
         temporal: whether there is a weight for each timestep.
         loss_weight: what its loss counts in that of the network.
 
@@ -51,7 +51,7 @@ class Output:
     shape: tuple[int | None, ...]
     dtype: str
     loss: keras.losses.Loss
-    metrics: Sequence[keras.metrics.Metric] = ()
+    metrics: Mapping[str, keras.metrics.Metric] = field(default_factory=dict)
     temporal: bool = False
     loss_weight: float = 1.0
 
@@ -117,7 +117,7 @@ class Output:
                 "whose loss has one value per record; leave sample_weight_mode out"
             )
         weights = self._ones(y).shape[1:] if weighted else None
-        for place, metric in enumerate(self.metrics):
+        for place, metric in enumerate(self.metrics.values()):
             self._trace(f"metrics[{place}]", metric, metric.update_state, y, weights)
 
     def weights(self, w: np.ndarray | None, y: np.ndarray) -> np.ndarray:

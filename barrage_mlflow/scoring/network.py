@@ -38,8 +38,8 @@ def save_network(
 ) -> Network:
     """Export a network as a SavedModel, which loads without the code that built it.
 
-    Names of inputs and outputs are replaced by their positions, since a SavedModel alters
-    names with blanks or slashes.
+    Names of inputs, outputs and variables are replaced by their positions, since a SavedModel
+    alters or refuses names with blanks or slashes.
 
     Args:
         network: dict-in, dict-out.
@@ -73,6 +73,8 @@ def save_network(
     # The archive finds the variables by itself. Other resources, the tables of lookup layers, it
     # finds by tracing each layer alone, which takes longer than all the rest.
     traced = function.get_concrete_function()
+    for i, variable in enumerate(traced.variables):
+        variable._handle_name = f"variable_{i}:0"
     variables = {id(variable.handle) for variable in traced.variables}
     resources = {id(each) for each in traced.captured_inputs if each.dtype == tf.resource}
     if resources - variables:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +69,8 @@ def write_learning_curves(history: History, path: Path) -> None:
         line, column = divmod(place, columns)
         corner = (column * _WIDTH + _LEFT) / width, 1 - ((line + 1) * _HEIGHT - _BOTTOM) / height
         _draw(figure.add_axes((*corner, *size)), metric, epochs)
-    with written_whole(path) as partial:
+    with written_whole(path) as partial, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         FigureCanvasAgg(figure).print_figure(partial, dpi=_DPI, facecolor="white", format="png")
 
 

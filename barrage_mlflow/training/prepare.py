@@ -47,6 +47,7 @@ the ``columns=`` that loading reads."""
 
 logger = logging.getLogger(__name__)
 
+SCORE = "the score batch"
 _OBJECTIVE = "losses, metrics, monitors and optimizer"
 _SUMMARY_WIDTH = 120
 _columns = threading.Lock()
@@ -204,7 +205,6 @@ def prepare(
     from barrage_mlflow.model import build_network
     from barrage_mlflow.model.network import array_specs
     from barrage_mlflow.model.objective import Objective
-    from barrage_mlflow.scoring.rehearsal import rehearse
     from barrage_mlflow.solver import build_optimizer
     from barrage_mlflow.training.steps import build_variables
 
@@ -253,10 +253,7 @@ def prepare(
     objective.compile(network, build_optimizer(config), solver.get("jit_compile", False))
     build_variables(network, (inputs, y, weights) if weights else (inputs, y))
 
-    watch("the score batch")
-    scored = Records.read(records, schema=schema.only(reads))
-    scores = rehearse(config, network, specs, transformer, scored)
-    watch("the score batch", postprocess=(scores,))
+    watch(SCORE)
     return Plan(
         config, sets, transformer, train, validation, network, objective, specs, schema, reads
     )

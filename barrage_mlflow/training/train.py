@@ -13,13 +13,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import numpy as np
+
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.pyfunc import answer
 from barrage_mlflow.scoring.dependencies import project_code, requirements
+from barrage_mlflow.scoring.network import Arrays, Network, Scored
 from barrage_mlflow.scoring.package import package_model, save_model
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import prove
-from barrage_mlflow.scoring.scorer import Scorer
+from barrage_mlflow.scoring.scorer import Scorer, output_names
+from barrage_mlflow.scoring.scores import to_frame
 from barrage_mlflow.training.prepare import (
     Plan,
     prepare,
@@ -47,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 _SEEDS = 2**31
 _EXAMPLE_RECORDS = 5
-"""Records in the packaged model's input example."""
+"""Records in the packaged model's input example, and in a rehearsal."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,7 @@ def train(
 
                     checkpoint = _find_checkpoint(work)
                     plan = prepare(resolved, sets, work.transformer)
+                    rehearse(plan)
                     write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
                 further = [*callbacks, report_callback(work.history, folder)]
                 if progress:
@@ -146,7 +151,7 @@ def train(
                     plan, folder, work.history, further, checkpoint, stop
                 )
                 with stop.at_once():
-                    package(plan, network, work, process)
+                    package(plan, network, folder, process)
                 work.update(best_epoch=best_epoch)
             if publisher is None:
                 logger.info("log it to MLflow with: barrage-mlflow sync %s", folder)
@@ -186,24 +191,65 @@ def describe_sets(sets: Mapping[str, Records]) -> tuple[Dataset, ...]:
     )
 
 
-def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelProcess) -> None:
-    """Make an MLflow model of what was trained, and prove that it scores elsewhere as it does here.
+def rehearse(plan: Plan) -> tuple[Arrays, bool]:
+    """Score a few records with the untrained network, to find now what would break at the end.
+
+    The network is left as it is.
 
     Args:
         plan: what was prepared.
-        network: with the best weights.
-        work: the artifact folder.
+
+    Returns:
+        The scores after ``postprocess``, arrays ``(records, ...)`` by output; and whether they are
+        those of the network. An untrained one may give what a trained one does not and
+        ``postprocess`` rightly refuses: then 0.5 takes the place of each of its scores.
+
+    Raises:
+        RecordError: a record cannot be loaded or fed to the network.
+        ComponentError: a component broke its contract, or gives what JSON does not hold.
+        Exception: whatever loader or transformer raise, with the place as a note.
+    """
+    import keras
+
+    def untrained(x: Arrays, batch_size: int) -> Scored:
+        with keras.StatelessScope():  # a state that the network changes is changed in here alone
+            made = plan.network(x, training=False)
+        names = output_names(plan.config)
+        return {name: keras.ops.convert_to_numpy(made[name]) for name in names}, {}
+
+    def mild(x: Arrays, batch_size: int) -> Scored:
+        scores, masks = untrained(x, batch_size)
+        return {name: np.full_like(array, 0.5) for name, array in scores.items()}, masks
+
+    failures: list[Exception] = []
+    for network in (untrained, mild):
+        try:
+            scores = _scorer(plan, network).score(plan.sets["train"][:_EXAMPLE_RECORDS])
+            to_frame(scores)
+            return scores, not failures
+        except Exception as error:
+            failures.append(error)
+    failures[0].add_note("found before training, on records scored by the untrained network")
+    raise failures[0]
+
+
+def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProcess) -> None:
+    """Make an MLflow model of a network, and prove that it scores elsewhere as it does here.
+
+    Args:
+        plan: what was prepared.
+        network: with the weights to keep.
+        folder: the artifact folder, which has the project's code and the transformer.
         process: a clean process.
 
     Raises:
         ComponentError: the packaged model does not score elsewhere as it does here.
     """
-    folder = work.folder
     model = folder / artifacts.MODEL
     data = model / artifacts.DATA
     shutil.rmtree(data / artifacts.NETWORK, ignore_errors=True)
     saved = save_model(data, plan.config, network, plan.specs, plan.schema, plan.reads)
-    scorer = Scorer(plan.config, plan.transformer, saved, plan.specs, plan.schema, plan.reads)
+    scorer = _scorer(plan, saved)
     example = Records.read(plan.sets["validation"][:_EXAMPLE_RECORDS], schema=scorer.inputs)
     scores = answer(scorer, example)
     code = sorted((folder / artifacts.CODE).glob("*"))
@@ -213,6 +259,10 @@ def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelPro
     again = partial(answer, scorer, example)
     dtypes = {layer.compute_dtype for layer in network.layers}
     prove(process, model, scores, again, [folder, Path.cwd(), *homes], dtypes)
+
+
+def _scorer(plan: Plan, network: Network) -> Scorer:
+    return Scorer(plan.config, plan.transformer, network, plan.specs, plan.schema, plan.reads)
 
 
 def _find_checkpoint(work: Workspace) -> Checkpoint | None:

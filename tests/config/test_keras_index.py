@@ -9,6 +9,9 @@ from pathlib import Path
 
 import keras
 import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.import_strings import load_target
@@ -224,3 +227,9 @@ def test_less_of_a_loss_is_better():
     assert keras_index.short("loss", "CosineSimilarity").direction == "min"
     assert keras_index.short("metric", "CosineSimilarity").direction == "max"
     assert {entry.direction for entry in classes("layer").values()} == {""}
+
+
+@given(st.text(min_size=1))
+def test_tensorflow_takes_every_scope_name(name):
+    with tf.Graph().as_default(), tf.name_scope(keras_index.scope_name(name)):
+        pass

@@ -31,7 +31,8 @@ class Broken(losses.Loss):
 
 def targets(shape, loss, metrics=(), temporal=False):
     path = "$.model.outputs[0]"
-    return Output("tags", path, shape, "float32", loss, metrics, temporal)
+    named = {metric.name: metric for metric in metrics}
+    return Output("tags", path, shape, "float32", loss, named, temporal)
 
 
 def floats(*shape):
@@ -154,7 +155,7 @@ FAULTS = {
     "a wider axis, which is never spread": lambda: check((1,), MSE, floats(5, 3)),
     "crossentropy by its alias": lambda: check((3,), Crossentropy(name="ce"), whole(5, 2)),
     "accuracy by its alias": lambda: check(
-        (3,), Total(), floats(5, 2, 3), *build_metrics([{"import": "acc"}], "$")
+        (3,), Total(), floats(5, 2, 3), *build_metrics([{"import": "acc"}], "$").values()
     ),
     "a metric of Keras": lambda: check((7, 3), MSE, floats(5, 7, 3), metrics.R2Score()),
     "a loss that breaks": lambda: check((3,), Broken(), floats(5, 3)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -14,6 +15,9 @@ from runs import only_run
 from small import TRAIN, VALIDATION, small_config
 
 from barrage_mlflow import ComponentError, train
+from barrage_mlflow.commands.check import dry_run
+from barrage_mlflow.config import read_config
+from barrage_mlflow.errors import describe_error
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import first_difference, prove
 
@@ -108,7 +112,8 @@ def project(
     proved_models: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Path]:
-    monkeypatch.setattr("barrage_mlflow.training.train.ModelProcess", lambda: nullcontext(process))
+    for user in ("training.train", "commands.check"):
+        monkeypatch.setattr(f"barrage_mlflow.{user}.ModelProcess", lambda: nullcontext(process))
     home = tmp_path / "project"
     home.mkdir()
     (home / "odd_parts.py").write_text(PARTS, "utf-8")
@@ -121,18 +126,21 @@ def project(
     sys.modules.pop("odd_parts", None)
 
 
-def fail(transformer: str) -> str:
-    """Train with a transformer; the message with which that fails, as the run holds it too."""
+def fail(transformer: str, stage: str = "the packaged model") -> str:
+    """Train with a transformer; the message with which that fails, and a dry run before it."""
     config = small_config(
         solver__epochs=1, dataset__transformer={"import": f"odd_parts.{transformer}"}
     )
+    report, found = dry_run(read_config(config), TRAIN, VALIDATION)
+    assert report.endswith(f"\nstopped at {stage}")
     with pytest.raises(ComponentError, match=r"packaged model|postprocess") as error:
         train(config, TRAIN, VALIDATION, artifact_dir="out")
+    scores = r"\d\.\d+"  # which are of other weights
+    assert re.sub(scores, "#", str(found)) == re.sub(scores, "#", str(error.value))
     run = only_run()
     assert run.info.status == "FAILED"
-    assert run.data.tags["barrage.error"] == str(error.value)
+    assert run.data.tags["barrage.error"] == describe_error(error.value)
     assert run.outputs.model_outputs == []
-    assert not Path("out/result.json").exists()
     return str(error.value)
 
 
@@ -159,7 +167,7 @@ def test_a_module_that_is_not_packaged_is_named() -> None:
 
 
 def test_scores_that_json_does_not_hold_are_refused() -> None:
-    assert fail("Dated") == (
+    assert fail("Dated", "the score batch") == (
         "postprocess gives for output 'day' what JSON does not hold (Object of type date is not "
         "JSON serializable): expected numbers, strings, truth values, None, and lists and dicts "
         "of them"

@@ -225,7 +225,7 @@ def test_a_transformer_that_forgets_is_found_before_training() -> None:
         (
             "transformer",
             "in train, record 0, stage postprocess, component failing_parts.BrokenPostprocess\n"
-            "found before training, on scores of the untrained network",
+            "found before training, on records scored by the untrained network",
         ),
     ],
 )
