@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from barrage_mlflow.errors import ArtifactError, TrackingError, describe_error
+from barrage_mlflow.config.placeholders import fill_model
+from barrage_mlflow.errors import ArtifactError, TrackingError, describe_error, hide_secrets
 from barrage_mlflow.tracking.checkpoint_slots import BEGUN, SLOTS, send_checkpoint, slots
 from barrage_mlflow.tracking.datasets import dataset_input
 from barrage_mlflow.tracking.limits import batches, legal_name, legal_tags
@@ -20,7 +21,7 @@ from barrage_mlflow.tracking.logged_model import log_model
 from barrage_mlflow.tracking.params import flatten_config
 from barrage_mlflow.tracking.registry import register_version
 from barrage_mlflow.tracking.runs import ERROR_TAG, RUN_ID, active, end_run, open_run
-from barrage_mlflow.tracking.store import NO_ANSWER, Store, check_store, files_in, shown_uri
+from barrage_mlflow.tracking.store import NO_ANSWER, Store, check_store, files_in
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.history import Epoch
 from barrage_mlflow.workspace.workspace import Workspace
@@ -138,7 +139,7 @@ class Publisher:
         work.update(
             run_id=run.info.run_id,
             experiment_id=run.info.experiment_id,
-            tracking_uri=shown_uri(self._store.uri),
+            tracking_uri=hide_secrets(self._store.uri),
         )
         if ERROR_TAG in run.data.tags:
             delete = self._store.client.delete_tag

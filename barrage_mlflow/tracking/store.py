@@ -52,7 +52,7 @@ class Store:
     """The tracking store that MLflow's settings name.
 
     Attributes:
-        uri: its URI, as it is set; see :func:`shown_uri`.
+        uri: its URI, as it is set, with what secrets it has.
         client: MLflow's client of it.
 
     Raises:
@@ -104,9 +104,7 @@ class Store:
                 check_store(self.uri)
             except TrackingError as silence:
                 return silence
-        shown = shown_uri(self.uri)
-        reason = str(error).replace(self.uri, shown)  # no password in a message
-        return TrackingError(f"MLflow at {shown} could not {act}: {reason}", code)
+        return TrackingError(f"MLflow at {self.uri} could not {act}: {error}", code)
 
     def read_run(self, run_id: str) -> Run:
         """Read a run.
@@ -120,7 +118,7 @@ class Store:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             raise TrackingError(
-                f"MLflow at {shown_uri(self.uri)} has no run {run_id!r}: correct the ID, or set "
+                f"MLflow at {self.uri} has no run {run_id!r}: correct the ID, or set "
                 "MLFLOW_TRACKING_URI to the store that has it",
                 error.error_code,
             ) from None
@@ -251,7 +249,7 @@ def check_store(uri: str) -> None:
             return
         reason = f"status {response.status_code}"
     raise TrackingError(
-        f"the MLflow server {shown_uri(uri)} does not answer ({reason}): start it, correct "
+        f"the MLflow server {uri} does not answer ({reason}): start it, correct "
         "MLFLOW_TRACKING_URI, or unset it to log to mlflow.db in the working folder",
         NO_ANSWER,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.dataset import Records
+from barrage_mlflow.errors import hide_secrets
 from barrage_mlflow.pyfunc import answer
 from barrage_mlflow.scoring.dependencies import project_code, requirements
 from barrage_mlflow.scoring.network import network_in_memory
@@ -181,8 +182,8 @@ def describe_sets(sets: Mapping[str, Records]) -> tuple[Dataset, ...]:
         [1]
     """
     return tuple(
-        Dataset(name, records.digest(), records.source, records.dtypes(), len(records))
-        for name, records in sets.items()
+        Dataset(name, each.digest(), hide_secrets(each.source), each.dtypes(), len(each))
+        for name, each in sets.items()
     )
 
 

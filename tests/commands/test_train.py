@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import http.server
+import json
+import logging
 import os
 import threading
 import time
@@ -13,7 +16,7 @@ import pytest
 from small import small_config
 from trainings import TRAIN, VALIDATION, kill
 
-from barrage_mlflow import ArtifactError, TrackingError, train
+from barrage_mlflow import ArtifactError, ConfigError, RecordError, TrackingError, train
 from barrage_mlflow.commands import train as command
 from barrage_mlflow.training.train import TrainingResult
 from barrage_mlflow.workspace.lock import locked
@@ -168,3 +171,33 @@ def test_what_breaks_before_the_run_is_opened_ends_the_one_that_mlflow_opened(
     run = mlflow.get_run(opened.info.run_id)
     assert run.info.status == "FAILED"
     assert run.data.tags["barrage.error"].startswith("missing.csv: no such file")
+
+
+def test_what_gives_access_to_records_is_kept_nowhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "barrage_mlflow")
+    TRAIN.to_csv("train.csv", index=False)
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler
+    ) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = f"127.0.0.1:{server.server_port}/train.csv"
+        url = f"http://ann:s3cr3t@{place}?X-Amz-Signature=s3cr3t"
+        result = train(small_config(solver__epochs=1), url, VALIDATION)
+        with pytest.raises(RecordError, match=r"no column 'c'") as error:
+            train(small_config(dataset__loader__params__inputs={"x": "c"}), url, VALIDATION)
+        server.shutdown()
+    (source,) = [
+        each.dataset.source
+        for each in mlflow.get_run(str(result.run_id)).inputs.dataset_inputs
+        if each.dataset.name == "train"
+    ]
+    assert json.loads(source) == {"url": f"http://{place}?…"}
+    assert str(error.value).startswith("train.csv?…: no column 'c'")
+    assert "s3cr3t" not in caplog.text
+    assert [path for path in tmp_path.rglob("*.*") if b"s3cr3t" in read(path)] == []
+
+
+def read(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""

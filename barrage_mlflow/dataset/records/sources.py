@@ -16,7 +16,7 @@ from barrage_mlflow.dataset.records.columns import (
 )
 from barrage_mlflow.dataset.records.readers import read_file
 from barrage_mlflow.dataset.records.tables import Lines, Table
-from barrage_mlflow.errors import RecordError
+from barrage_mlflow.errors import RecordError, hide_secrets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ def file_name(path: str) -> str:
         >>> file_name("s3://birds/train.csv"), file_name("parts/")
         ('train.csv', 'parts')
     """
-    return path.rstrip("/").rpartition("/")[2]
+    return hide_secrets(path).rstrip("/").rpartition("/")[2]
 
 
 def make_table(data: Any, name: str, lines: Lines | None) -> Table:
