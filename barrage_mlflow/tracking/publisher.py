@@ -144,7 +144,8 @@ class Publisher:
         if ERROR_TAG in run.data.tags:
             delete = self._store.client.delete_tag
             self._store.call("take its error off", delete, run.info.run_id, ERROR_TAG)
-        self._config = artifacts.read_json(work.folder / artifacts.RESOLVED_CONFIG) or {}
+        config = files_in(work.folder, artifacts.RESOLVED_CONFIG).get(artifacts.RESOLVED_CONFIG)
+        self._config = artifacts.read_json(config) if config else {}
         services = self._config.get("services", {})
         self._in_mlflow = services.get("resume_checkpoint", {}).get("in_mlflow", False)
         self._tags = dict(run.data.tags)

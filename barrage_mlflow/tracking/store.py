@@ -186,20 +186,17 @@ class Store:
 
 
 def files_in(folder: Path, *patterns: str) -> dict[str, Path]:
-    """The files in a folder that match a pattern, by their paths there."""
-    paths = (path for pattern in patterns for path in folder.glob(pattern))
-    return {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
+    """The files in a folder that match a pattern, by their paths there.
 
-
-def shown_uri(uri: str) -> str:
-    """Return a tracking URI without its user and password, fit for a message.
-
-    Example:
-        >>> shown_uri("https://ann:secret@mlflow.example.org:8080/team")
-        'https://mlflow.example.org:8080/team'
+    Links are left out: a folder of somebody else's may have one to a file that is not to be sent.
     """
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
+    home = folder.resolve()
+    paths = (path for pattern in patterns for path in home.glob(pattern))
+    return {
+        path.relative_to(home).as_posix(): path
+        for path in paths
+        if path.is_file() and path.resolve() == path
+    }
 
 
 def is_server(uri: str) -> bool:
