@@ -40,6 +40,7 @@ from barrage_mlflow.workspace.workspace import Workspace
 if TYPE_CHECKING:
     import keras
 
+    from barrage_mlflow.config.document import Document
     from barrage_mlflow.services.checkpoint_file import Checkpoint
     from barrage_mlflow.tracking.publisher import Publisher
 
@@ -75,7 +76,7 @@ class TrainingResult:
 
 
 def train(
-    config: str | os.PathLike[str] | Mapping[str, Any],
+    config: str | os.PathLike[str] | Mapping[str, Any] | Document,
     records_train: Any,
     records_validation: Any,
     *,
@@ -94,7 +95,7 @@ def train(
     The arguments that are not here are those of :func:`barrage_mlflow.train`.
 
     Args:
-        config: a JSON or YAML file, or a dict.
+        config: a JSON or YAML file, a dict, or what :func:`read_document` returned.
         records_train: whatever :meth:`Records.read` takes: a DataFrame, dicts or a file.
         records_validation: likewise.
         artifact_dir: the artifact folder; a new one if left out.
@@ -118,9 +119,9 @@ def train(
     resume = resume or resume_anyway
     with StopRequest() as stop:
         with stop.at_once():
-            document = read_document(config, overrides, find_seed(folder if resume else None))
+            document = read_document(config, overrides)
             sets = read_sets({"train": records_train, "validation": records_validation})
-            resolved = resolve(document)
+            resolved = resolve(document, find_seed(folder if resume else None))
             datasets, code = describe_sets(sets), project_code(resolved)
         with Workspace(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
@@ -259,10 +260,5 @@ def _result(work: Workspace) -> TrainingResult:
     assert record.best_epoch is not None
     metrics = work.history.epochs()[record.best_epoch - 1].metrics
     return TrainingResult(
-        work.folder,
-        record.run_id,
-        record.model_uri,
-        record.best_epoch,
-        metrics,
-        record.version_uri,
+        work.folder, record.run_id, record.model_uri, record.best_epoch, metrics, record.version_uri
     )

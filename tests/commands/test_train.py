@@ -117,7 +117,7 @@ def test_a_run_is_found_or_fetched(
     monkeypatch.setattr(command, "fetch_training", fetch)
 
     def resume(run_id: str, folder: str | None = None) -> Path:
-        train({}, [], [], resume=run_id, artifact_dir=folder)
+        train(small_config(), [], [], resume=run_id, artifact_dir=folder)
         found: Path = calls[-1]["artifact_dir"]
         return found
 
@@ -171,6 +171,12 @@ def test_what_breaks_before_the_run_is_opened_ends_the_one_that_mlflow_opened(
     run = mlflow.get_run(opened.info.run_id)
     assert run.info.status == "FAILED"
     assert run.data.tags["barrage.error"].startswith("missing.csv: no such file")
+
+
+def test_a_faulty_config_is_found_before_mlflow_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    with pytest.raises(ConfigError, match=r"^\$\.solver\.epochs: expected an integer ≥ 1, got 0$"):
+        train(small_config(solver__epochs=0), TRAIN, VALIDATION)
 
 
 def test_what_gives_access_to_records_is_kept_nowhere(
