@@ -6,7 +6,6 @@ what MLflow gets. Nothing else passes from training to scoring.
 
 from __future__ import annotations
 
-import json
 import os
 import weakref
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ import numpy as np
 from barrage_mlflow.dataset import RecordMode, Records
 from barrage_mlflow.dataset.components.build import load_pipeline
 from barrage_mlflow.dataset.components.pipeline import Pipeline
+from barrage_mlflow.dataset.components.places import place_of
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.records.column_specs import ColumnSpec, as_specified, text_columns
 from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError
@@ -91,7 +91,8 @@ class Scorer:
             folder: the folder.
 
         Raises:
-            ArtifactError: there is no trained model in the folder.
+            ArtifactError: there is no trained model in the folder, or it is damaged.
+            Exception: whatever loading the transformer raises, with the place as a note.
 
         Example:
             >>> Scorer.load("/nowhere")
@@ -103,23 +104,28 @@ artifact folder of a finished training
         folder = Path(folder)
         model = folder / artifacts.MODEL if (folder / artifacts.MODEL).is_dir() else folder
         data = model / artifacts.DATA
-        try:
-            config = json.loads((data / artifacts.DATA_CONFIG).read_text("utf-8"))
-            signature = json.loads((data / artifacts.SIGNATURE).read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        config = artifacts.read_json(data / artifacts.DATA_CONFIG)
+        signature = artifacts.read_json(data / artifacts.SIGNATURE)
+        if config is None or signature is None:
             raise ArtifactError(
                 f"{folder}: no trained model here; expected an artifact folder of a finished "
                 "training"
-            ) from error
+            )
         if not model_code.adopt(model / artifacts.CODE):
             return ProcessScorer(model, config)
-        input_specs = {
-            spec["name"]: ArraySpec(tuple(spec["shape"]), spec["dtype"])
-            for spec in signature["inputs"]
-        }
+        with artifacts.undamaged(data / artifacts.SIGNATURE):
+            input_specs = {
+                spec["name"]: ArraySpec(tuple(spec["shape"]), spec["dtype"])
+                for spec in signature["inputs"]
+            }
+            columns = [ColumnSpec(**column) for column in signature["columns"]]
         network = load_network(data / artifacts.NETWORK, [*input_specs], signature["outputs"])
-        columns = [ColumnSpec(**column) for column in signature["columns"]]
-        scorer = cls(config, data / artifacts.TRANSFORMER, network, input_specs, columns)
+        try:
+            scorer = cls(config, data / artifacts.TRANSFORMER, network, input_specs, columns)
+        except Exception as error:
+            if place_of(error):
+                error.add_note(f"if its files are damaged, {artifacts.AGAIN}")
+            raise
         scorer.folder = model
         return scorer
 
