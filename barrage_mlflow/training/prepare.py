@@ -21,7 +21,7 @@ from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.feeder import Feeder
 from barrage_mlflow.dataset.records.column_specs import ColumnSpec
 from barrage_mlflow.errors import ConfigError, RecordError
-from barrage_mlflow.training.loading import load_tensorflow
+from barrage_mlflow.scoring.tensorflow_alone import load_tensorflow
 
 if TYPE_CHECKING:
     import keras
