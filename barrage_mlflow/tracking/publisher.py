@@ -250,8 +250,13 @@ class Publisher:
         """Write what does not change: params and datasets."""
         from mlflow.entities import Param
 
-        known, params = self._run.data.params, flatten_config(self._config)
-        self._log("params", [Param(*param) for param in params.items() if param[0] not in known])
+        config, learnt = self._config, self._work.record.network_params
+        if learnt is not None:
+            config = {**config, "model": fill_model(config, learnt)}
+        known, params = self._run.data.params, flatten_config(config).items()
+        # A param cannot be changed: one with a placeholder waits until that can be filled.
+        ready = [param for param in params if learnt is not None or "{{" not in param[1]]
+        self._log("params", [Param(*param) for param in ready if param[0] not in known])
         datasets = [dataset_input(dataset) for dataset in self._work.record.datasets]
         log, run_id = self._store.client.log_inputs, self._run.info.run_id
         if datasets:

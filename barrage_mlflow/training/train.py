@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import secrets
@@ -13,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import hide_secrets
 from barrage_mlflow.pyfunc import answer
@@ -140,6 +142,7 @@ def train(
 
                     checkpoint = _find_checkpoint(work)
                     plan = prepare(resolved, sets, work.transformer)
+                    work.update(network_params=_learnt_placeholders(plan))
                     write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
                 further = [*callbacks, report_callback(work.history, folder)]
                 if progress:
@@ -215,6 +218,13 @@ def package(plan: Plan, network: keras.Model, work: Workspace, process: ModelPro
     homes = [path.parent for path in (*files, *project_code(plan.config))]
     again = partial(answer, scorer, example)
     prove(process, model, scores, again, [folder, Path.cwd(), *homes])
+
+
+def _learnt_placeholders(plan: Plan) -> Any:
+    """What the transformer has learnt for placeholders, by name; what is no JSON as text."""
+    names, learnt = placeholder_names(plan.config["model"]), plan.train.transformer.network_params
+    used = {name: learnt[name] for name in names if name in learnt}
+    return json.loads(json.dumps(used, default=str, skipkeys=True))
 
 
 def _find_checkpoint(work: Workspace) -> Checkpoint | None:

@@ -54,6 +54,8 @@ class RunRecord:
         tracking_uri: likewise, without what gives access.
         tags: tags of the MLflow run.
         datasets: what it was trained and validated on.
+        network_params: what the transformer has learnt for the placeholders of the config, as JSON
+            or text; None until it is fitted.
         best_epoch: the epoch whose weights are packaged, counted from 1; with it the training has
             come to its end.
         model_uri: the packaged model in MLflow.
@@ -74,6 +76,7 @@ class RunRecord:
     tracking_uri: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     datasets: tuple[Dataset, ...] = ()
+    network_params: Mapping[str, Any] | None = None
     best_epoch: int | None = None
     model_uri: str | None = None
     version_uri: str | None = None

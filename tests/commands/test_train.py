@@ -179,6 +179,17 @@ def test_a_faulty_config_is_found_before_mlflow_is_asked(monkeypatch: pytest.Mon
         train(small_config(solver__epochs=0), TRAIN, VALIDATION)
 
 
+def test_params_show_what_fills_the_placeholders() -> None:
+    transformer = {"import": "check_parts.Coding"}
+    config = small_config(dataset__transformer=transformer, solver__epochs=1)
+    config["$schema"] = "./schema.json"
+    config["model"]["network"]["params"]["layers"][2]["params"]["units"] = "{{classes}}"
+    records = TRAIN.assign(label=["cat", "dog"] * 30)
+    params = mlflow.get_run(str(train(config, records, records).run_id)).data.params
+    assert params["model.network.params.layers.2.params.units"] == "2"
+    assert [name for name in params if "schema" in name] == []
+
+
 def test_what_gives_access_to_records_is_kept_nowhere(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
