@@ -107,6 +107,7 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
     add_project_path(document)
     config = resolve(document)
 
+    from barrage_mlflow.services.training_state import kept_generators
     from barrage_mlflow.training.epochs import train_epochs
 
     size = config["solver"]["batch_size"]
@@ -118,18 +119,19 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
         "solver": {**config["solver"], **one_batch},
     }
     (folder / artifacts.CHECKPOINTS).mkdir()
-    plan = prepare(small, sets, folder / artifacts.TRANSFORMER, report)
-    feeder = build_feeder(config, folder)
-    feeding = make_feed_plan(plan.train, plan.specs, sets["train"], size, feeder)
-    report.feeding = str(feeding).splitlines()
-    validated = sets["validation"][:size]
-    plan = replace(plan, sets={**sets, "validation": validated})
     history = History(folder / artifacts.METRICS)
-    try:
-        train_epochs(plan, folder, history, [report.callback()], watch=report)
-    except Exception as error:
-        _add_part(error)
-        raise
+    validated = sets["validation"][:size]
+    with kept_generators():
+        plan = prepare(small, sets, folder / artifacts.TRANSFORMER, report)
+        feeder = build_feeder(config, folder)
+        feeding = make_feed_plan(plan.train, plan.specs, sets["train"], size, feeder)
+        report.feeding = str(feeding).splitlines()
+        plan = replace(plan, sets={**sets, "validation": validated})
+        try:
+            train_epochs(plan, folder, history, [report.callback()], watch=report)
+        except Exception as error:
+            _add_part(error)
+            raise
     report.add_epoch(history.epochs()[0].metrics, one_batch["batch_size"], len(validated))
 
 

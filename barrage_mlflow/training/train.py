@@ -132,8 +132,10 @@ def train(
             values = {**_given(request), "datasets": datasets, "tags": tags or {}}
             work.begin(document, resolved, code, changes, values)
             logger.info("artifacts in %s", folder)
+            from barrage_mlflow.services.training_state import kept_generators
+
             following = publisher.following(work) if publisher else nullcontext()
-            with following, work.attempt(), ModelProcess() as process:
+            with following, work.attempt(), kept_generators(), ModelProcess() as process:
                 if publisher:
                     logger.info("MLflow run %s of %s", work.record.run_id, work.record.tracking_uri)
                 with stop.at_once():

@@ -6,18 +6,25 @@ import http.server
 import json
 import logging
 import os
+import random
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import mlflow
+import numpy as np
 import pytest
+import tensorflow as tf
 from small import small_config
 from trainings import TRAIN, VALIDATION, kill
 
 from barrage_mlflow import ArtifactError, ConfigError, RecordError, TrackingError, train
 from barrage_mlflow.commands import train as command
+from barrage_mlflow.commands.check import dry_run
+from barrage_mlflow.config import read_config
 from barrage_mlflow.training.train import TrainingResult
 from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.record import RunRecord, read_record
@@ -188,6 +195,26 @@ def test_params_show_what_fills_the_placeholders() -> None:
     params = mlflow.get_run(str(train(config, records, records).run_id)).data.params
     assert params["model.network.params.layers.2.params.units"] == "2"
     assert [name for name in params if "schema" in name] == []
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: train(small_config(solver__epochs=1), TRAIN, VALIDATION, offline=True),
+        lambda: dry_run(read_config(small_config()), TRAIN),
+    ],
+    ids=["training", "dry run"],
+)
+def test_the_random_generators_of_the_caller_are_as_before(run: Callable[[], object]) -> None:
+    def draws() -> list[float]:
+        drawn = keras.random.uniform(()), tf.random.uniform(())
+        return [random.random(), np.random.rand(), *map(float, drawn)]
+
+    keras.utils.set_random_seed(3)
+    expected = draws()
+    keras.utils.set_random_seed(3)
+    run()
+    assert draws() == expected
 
 
 def test_what_gives_access_to_records_is_kept_nowhere(
