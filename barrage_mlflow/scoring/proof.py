@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +41,7 @@ def prove(
         model: the folder of the MLflow model.
         expected: what the training process answers to the example.
         again: answers once more, which shows whether the answer is the same each time.
-        homes: folders of the training; the model must open no file in them.
+        homes: folders of the training; the model must open no file that was in them before.
 
     Raises:
         ComponentError: it cannot be loaded, a score differs, or it needs a file that is not in
@@ -49,6 +51,7 @@ def prove(
         >>> with ModelProcess() as process:  # doctest: +SKIP
         ...     prove(process, model, scores, lambda: answer(scorer, example), [Path.cwd()])
     """
+    began = time.time()
     with tempfile.TemporaryDirectory() as elsewhere:
         # Where the project looks for its own files, they are not.
         copy = Path(elsewhere, "model").resolve()
@@ -60,7 +63,7 @@ def prove(
                 f"the packaged model cannot score its input example in a clean process: {error}"
             ) from error
     own = [copy, *map(Path, (sys.prefix, sys.base_prefix))]
-    needed = _files_within(opened, homes, own)
+    needed = _files_within(opened, homes, own, began)
     if needed:
         raise ComponentError(
             f"the packaged model reads {needed[0]}, which other machines have not: have the "
@@ -126,8 +129,13 @@ def _same(score: Any, expected: Any) -> bool:
     return type(score) is type(expected) and bool(score == expected)
 
 
-def _files_within(opened: Iterable[str], homes: Iterable[Path], own: Sequence[Path]) -> list[str]:
-    """Those files that lie in one of the homes, hidden ones and the model's own left out."""
+def _files_within(
+    opened: Iterable[str], homes: Iterable[Path], own: Sequence[Path], began: float
+) -> list[str]:
+    """Those files that lie in one of the homes, hidden ones and the model's own left out.
+
+    Its own are also those that it made after the proof began, as in a temporary folder.
+    """
     general = (Path(Path.cwd().anchor), Path.home())
     within = [home for home in map(Path.resolve, homes) if home not in general]
     return [
@@ -137,4 +145,6 @@ def _files_within(opened: Iterable[str], homes: Iterable[Path], own: Sequence[Pa
         if Path(path).is_relative_to(home)
         and not any(part.startswith(".") for part in Path(path).relative_to(home).parts)
         and not any(Path(path).is_relative_to(folder) for folder in own)
+        and os.access(path, os.R_OK)
+        and Path(path).stat().st_ctime < began
     ]
