@@ -280,6 +280,8 @@ def explain_error(error: BaseException) -> str:
     """
     if isinstance(error, ConfigError):
         return describe_error(error)
+    if isinstance(error, RuntimeError) and os.path.expanduser("~") == "~":  # noqa: PTH111 - it raises
+        return "error: no home folder is known, and MLflow needs one: set HOME to a folder"
     lines = [f"error: {describe_error(error)}"]
     if not isinstance(error, BarrageError):
         lines += [f"  at {frame}" for frame in _project_frames(error)]
