@@ -49,7 +49,6 @@ def _errors_explained() -> Iterator[None]:
 def main() -> None:
     """Deep learning from one config file, tracked in MLflow, deployed as one artifact."""
     _open_closed_streams()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logger = logging.getLogger("barrage_mlflow")
     logger.setLevel(logging.INFO)
     logger.handlers = [logging.StreamHandler(sys.stderr)]
@@ -154,9 +153,7 @@ def sync(artifact_dir: str, new_run: bool) -> None:
     What MLflow has already is not logged twice.
     """
     from barrage_mlflow.commands.sync import sync as run_sync
-    from barrage_mlflow.training.loading import load_tensorflow
 
-    load_tensorflow()
     click.echo(f"run: {run_sync(artifact_dir, new_run=new_run)}")
 
 
@@ -210,9 +207,7 @@ def promote(model: str, records: str, alias: str) -> None:
     targets. Exit status 1 if the alias stays with a better version.
     """
     from barrage_mlflow.commands.promote import promote as run_promotion
-    from barrage_mlflow.training.loading import load_tensorflow
 
-    load_tensorflow()
     promotion = run_promotion(model, records, alias=alias)
     click.echo(promotion.report)
     sys.exit(0 if promotion.promoted else 1)
@@ -297,6 +292,8 @@ def explain_error(error: BaseException) -> str:
     """
     if isinstance(error, ConfigError):
         return describe_error(error)
+    if isinstance(error, RuntimeError) and os.path.expanduser("~") == "~":  # noqa: PTH111 - it raises
+        return "error: no home folder is known, and MLflow needs one: set HOME to a folder"
     lines = [f"error: {describe_error(error)}"]
     if not isinstance(error, BarrageError):
         lines += [f"  at {frame}" for frame in _project_frames(error)]

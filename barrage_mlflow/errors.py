@@ -18,12 +18,22 @@ is added as a note (``BaseException.add_note``).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_LOGIN = re.compile(r"(https?://)[^\s/?#]*@|(://)[^\s/?#@]*:[^\s/?#]*@")
+"""User and password in a URL; a bare name is none but over HTTP: ``abfss://container@account``."""
+_SECRETS = "sig|token|key|pass|pwd|secret|cred|auth|code"
+_QUERY = re.compile(rf"\?[^\s?#'\"]*?({_SECRETS})[^\s=]*?(=|%3D)[^\s#'\"]*", re.IGNORECASE)
+"""The query of a URL that has a signature, a password or the like among its values."""
+
 
 class BarrageError(Exception):
-    """Root of every error that Barrage raises on purpose."""
+    """Root of every error that Barrage raises on purpose; no message shows a secret of a URL."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(hide_secrets(message))
 
 
 @dataclass(frozen=True)
@@ -130,4 +140,16 @@ def describe_error(error: BaseException) -> str:
         message = name
     elif not isinstance(error, BarrageError):
         message = f"{name}: {message}"
-    return "\n".join([message, *getattr(error, "__notes__", ())])
+    return hide_secrets("\n".join([message, *getattr(error, "__notes__", ())]))
+
+
+def hide_secrets(text: str) -> str:
+    """Return a text without what gives access in its URLs: user and password, and a signed query.
+
+    Example:
+        >>> hide_secrets("https://ann:secret@example.org/train.csv?version=3")
+        'https://example.org/train.csv?version=3'
+        >>> hide_secrets("https://example.org/train.csv?version=3&X-Amz-Signature=1f0c")
+        'https://example.org/train.csv?…'
+    """
+    return _QUERY.sub("?…", _LOGIN.sub(r"\1\2", text))

@@ -32,6 +32,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(path)
+    partial.unlink(missing_ok=True)  # it may be a link, which would be written through
     try:
         yield partial
         put_in_place(partial, path)

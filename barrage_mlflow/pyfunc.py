@@ -13,6 +13,7 @@ from barrage_mlflow.errors import ArtifactError, describe_error
 from barrage_mlflow.scoring.package import LOADER
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.scoring.scores import to_frame
+from barrage_mlflow.workspace import layout as artifacts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +87,8 @@ def _load_pyfunc(data_path: str) -> ScoringModel:
     folder = Path(data_path).parent
     model = ScoringModel(Scorer.load(folder))
     if (folder / "MLmodel").exists():
-        example: Any = Model.load(str(folder)).load_input_example(str(folder))
+        with artifacts.undamaged(folder / "input_example.json"):
+            example: Any = Model.load(str(folder)).load_input_example(str(folder))
         model.predict(example[:1])
     return model
 
@@ -99,19 +101,21 @@ def load_scorer(model_uri: str) -> Scorer:
             of an MLflow model.
 
     Raises:
-        ArtifactError: there is no such model, or another tool packaged it.
+        ArtifactError: there is no such model, another tool packaged it, or it is damaged.
     """
     import mlflow.pyfunc
     from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
 
-    try:
-        model = mlflow.pyfunc.load_model(model_uri)
-    except (MlflowException, OSError) as error:
-        raise ArtifactError(
-            f"{model_uri}: MLflow finds no model there ({error}); expected an artifact folder or "
-            "an MLflow model URI such as models:/NAME/1 or runs:/RUN_ID/model"
-        ) from error
-    if model.metadata.flavors["python_function"].get("loader_module") != LOADER:
-        raise ArtifactError(f"{model_uri}: not a model that barrage-mlflow packaged")
-    scorer: Scorer = model.get_raw_model()
+    with artifacts.undamaged(f"{model_uri}/MLmodel"):
+        try:
+            flavors = Model.load(model_uri).flavors
+        except (MlflowException, OSError) as error:
+            raise ArtifactError(
+                f"{model_uri}: MLflow finds no model there ({error}); expected an artifact folder "
+                "or an MLflow model URI such as models:/NAME/1 or runs:/RUN_ID/model"
+            ) from error
+        if flavors.get("python_function", {}).get("loader_module") != LOADER:
+            raise ArtifactError(f"{model_uri}: not a model that barrage-mlflow packaged")
+    scorer: Scorer = mlflow.pyfunc.load_model(model_uri).get_raw_model()
     return scorer

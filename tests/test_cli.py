@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -209,6 +210,16 @@ def test_explain_error_shows_project_frames(tmp_path: Path) -> None:
         f"  at {tmp_path / 'loader.py'}:2 in load",
         "  (set BARRAGE_TRACEBACK=1 to see the whole traceback)",
     ]
+
+
+def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    with pytest.raises(RuntimeError, match="home directory") as error:
+        Path.home()  # as MLflow does when it is imported
+    assert explain_error(error.value) == (
+        "error: no home folder is known, and MLflow needs one: set HOME to a folder"
+    )
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,11 @@ def test_a_command_and_its_options_exist(command: str):
     parse_command(*shlex.split(command.replace("RUN_ID", "0" * 32), comments=True))
 
 
+def test_the_readme_makes_a_schema_where_the_package_is() -> None:
+    (command,) = re.findall(r"`(cd .* schema .*?)`", PAGES["README.md"])
+    assert "penguins.PenguinLoader" in run(command, ROOT)
+
+
 def run_page(page: str, folder: Path) -> None:
     for block in blocks(page, "bash"):
         run(f"set -e\n{block}", folder)

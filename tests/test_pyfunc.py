@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,32 @@ def test_another_tools_model_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     mlflow.pyfunc.save_model("other", loader_module="another_tool", pip_requirements=["mlflow"])
     with pytest.raises(ArtifactError, match=r"^other: not a model that barrage-mlflow packaged$"):
         load_scorer("other")
+
+
+@pytest.mark.parametrize(
+    ("damaged", "named"),
+    [
+        ("MLmodel", "MLmodel"),
+        ("input_example.json", "input_example.json"),
+        ("data/config.json", "data/config.json"),
+        ("data/signature.json", "data/signature.json"),
+        ("data/network/saved_model.pb", "data/network"),
+        ("data/network/variables/variables.index", "data/network"),
+        ("data/network/variables/variables.data-00000-of-00001", "data/network"),
+    ],
+)
+@pytest.mark.parametrize("text", ["", "{[\t}"])
+def test_a_damaged_file_of_a_model_is_named(
+    trained: TrainingResult, tmp_path: Path, damaged: str, named: str, text: str
+) -> None:
+    shutil.copytree(trained.artifact_dir / "model", tmp_path / "model")
+    (tmp_path / "model" / damaged).write_text(text)
+    expected = (
+        rf"(?s)^{tmp_path}/model/{named}: cannot be read \(.*\); fetch it again from where it "
+        "came, or train again$"
+    )
+    with pytest.raises(ArtifactError, match=expected):
+        load_scorer(str(tmp_path / "model"))
 
 
 LOADED_WHILE_SCORING = """

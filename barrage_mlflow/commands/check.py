@@ -111,6 +111,7 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
     add_project_path(document)
     config = resolve(document)
 
+    from barrage_mlflow.services.training_state import kept_generators
     from barrage_mlflow.training.epochs import train_epochs
 
     size = config["solver"]["batch_size"]
@@ -125,16 +126,16 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
     transformer = folder / artifacts.MODEL / artifacts.DATA / artifacts.TRANSFORMER
     transformer.parent.mkdir(parents=True)
     copy_code(project_code(config), folder / artifacts.CODE)
-    plan = prepare(small, sets, transformer, report)
-    scores, is_provable = rehearse(plan)
-    report(SCORE, postprocess=(scores,))
-    feeder = build_feeder(config, folder)
-    feeding = make_feed_plan(plan.train, plan.specs, sets["train"], size, feeder)
-    report.feeding = str(feeding).splitlines()
     validated = sets["validation"][:size]
-    plan = replace(plan, sets={**sets, "validation": validated})
     history = History(folder / artifacts.METRICS)
-    with ModelProcess() as process:
+    with kept_generators(), ModelProcess() as process:
+        plan = prepare(small, sets, transformer, report)
+        scores, is_provable = rehearse(plan)
+        report(SCORE, postprocess=(scores,))
+        feeder = build_feeder(config, folder)
+        feeding = make_feed_plan(plan.train, plan.specs, sets["train"], size, feeder)
+        report.feeding = str(feeding).splitlines()
+        plan = replace(plan, sets={**sets, "validation": validated})
         try:
             _, network = train_epochs(plan, folder, history, [report.callback()], watch=report)
         except Exception as error:

@@ -37,7 +37,7 @@ def load_config_for_diff(source: str | os.PathLike[str]) -> dict[str, Any]:
         10
     """
     name = os.fspath(source)
-    if name.startswith(_RUNS):
+    if name.startswith(_RUNS) or (_RUN_ID.fullmatch(name) and not Path(name).exists()):
         return run_config(name.removeprefix(_RUNS).rstrip("/"))
     if Path(name).is_dir():
         path = Path(name, artifacts.RESOLVED_CONFIG)
@@ -47,8 +47,6 @@ def load_config_for_diff(source: str | os.PathLike[str]) -> dict[str, Any]:
                 "config file or an MLflow run"
             )
         return _resolved(path)
-    if _RUN_ID.fullmatch(name) and not Path(name).exists():
-        return run_config(name)
     document = read_config(name)
     # The project's code, which only training needs, may be elsewhere.
     faults = find_shape_faults(document)

@@ -19,7 +19,6 @@ from barrage_mlflow.dataset.records.parts import Part, Parts
 from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.scoring.scorer import BATCH_SIZE, Scorer
 from barrage_mlflow.scoring.writers import Columns, check_target, encode_rows, make_file
-from barrage_mlflow.training.loading import load_tensorflow
 from barrage_mlflow.training.progress import Display, follow_scoring
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import layout as artifacts
@@ -135,7 +134,6 @@ def predict(
     if output is not None:
         check_target(Path(output))
     parts = Parts(records, keep)
-    load_tensorflow(with_keras=False)
     if Path(model, artifacts.MODEL).is_dir():
         scorer = Scorer.load(model)
     else:

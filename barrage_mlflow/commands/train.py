@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from barrage_mlflow.config.document import Document
 from barrage_mlflow.errors import ArtifactError, TrackingError
 from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.tracking.checkpoint_slots import fetch_training
@@ -109,31 +110,31 @@ def train(
     with StopRequest() as stop:
         try:
             with stop.at_once():
+                # The config first: MLflow takes seconds to load.
+                document = read_document(config, overrides)
                 _check_request(register, alias, offline)
                 if resume == "auto":
-                    dataset = read_document(config, overrides, seed=0).data["dataset"]
+                    dataset = read_document(config, overrides).data["dataset"]
                     sources = {"train": records_train, "validation": records_validation}
                     sets = read_sets(sources, dataset)
                     records_train, records_validation = sets["train"], sets["validation"]
-                    folder = folder or _find_unfinished(config, overrides, sets)
+                    folder = folder or _find_unfinished(document, sets)
                     if folder is not None:
                         with locked(folder, _PATIENCE):
                             pass  # another process may have to leave it first
                 elif isinstance(resume, str):
                     folder = _find_or_fetch(resume, folder)
-            project = Path(config).parent if isinstance(config, str | os.PathLike) else Path.cwd()
             return recipe.train(
-                config,
+                document,
                 records_train,
                 records_validation,
                 artifact_dir=folder,
                 resume=bool(resume),
                 resume_anyway=resume_anyway,
-                overrides=overrides,
                 callbacks=callbacks,
                 progress=progress,
                 publisher=None if offline else Publisher(),
-                tags={**(tags or {}), **environment_tags(project)},
+                tags={**(tags or {}), **environment_tags(document.folders[0])},
                 experiment=experiment,
                 run_name=run_name,
                 register=register,
@@ -159,13 +160,11 @@ def _check_request(register: str | None, alias: str | None, offline: bool) -> No
         check_registrable(register)
 
 
-def _find_unfinished(
-    config: Any, overrides: Mapping[str, Any] | None, sets: Mapping[str, Any]
-) -> Path | None:
+def _find_unfinished(document: Document, sets: Mapping[str, Any]) -> Path | None:
     """Find the folder of the newest unfinished training of a config, its code and records."""
     datasets = recipe.describe_sets(sets)
     for folder in find_unfinished(_HOME):
-        resolved = resolve(read_document(config, overrides, recipe.find_seed(folder)))
+        resolved = resolve(document, recipe.find_seed(folder))
         if not find_changes(folder, resolved, project_code(resolved), datasets):
             return folder
     return None

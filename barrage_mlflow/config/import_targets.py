@@ -234,10 +234,10 @@ class NotImportableError(ImportPathError):
 
 
 def check_path(path: str) -> None:
-    """Makes sure that a path is made of names and dots.
+    """Makes sure that a path is made of names and dots, and leads into no script.
 
     Raises:
-        NotImportableError: it is not.
+        NotImportableError: it is not, or does.
 
     Example:
         >>> check_path("shop.Loader")
@@ -245,6 +245,9 @@ def check_path(path: str) -> None:
     if not all(part.isidentifier() and not keyword.iskeyword(part) for part in path.split(".")):
         message = f"{path!a} is not a Python path"
         raise NotImportableError(message, "write it as package.module.Name")
+    if path.startswith("__main__."):
+        message = f"{path!r} is in a script, which no packaged model can bring along"
+        raise NotImportableError(message, "move it to a module, a file of its own, and name that")
 
 
 def no_module(path: str, search_path: Iterable[str]) -> NotImportableError:

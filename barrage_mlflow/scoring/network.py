@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
-from barrage_mlflow.errors import ArtifactError
-from barrage_mlflow.scoring.tensorflow_alone import import_tensorflow_alone
+from barrage_mlflow.scoring.tensorflow_alone import load_tensorflow
+from barrage_mlflow.workspace import layout as artifacts
 
 if TYPE_CHECKING:
     import keras
@@ -99,16 +99,14 @@ def load_network(folder: Path, inputs: Sequence[str], outputs: Sequence[str]) ->
         outputs: likewise.
 
     Raises:
-        ArtifactError: the folder is no SavedModel.
+        ArtifactError: the folder is no SavedModel, or is damaged.
     """
-    import_tensorflow_alone()
+    load_tensorflow()
     import tensorflow as tf
 
-    try:
+    with artifacts.undamaged(folder):
         saved = tf.saved_model.load(str(folder))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{folder}: no network here that TensorFlow can load") from error
-    serve = saved.signatures[_ENDPOINT]
+        serve = saved.signatures[_ENDPOINT]
     given = [serve.structured_input_signature[1][f"input_{i}"] for i in range(len(inputs))]
     dtypes = {key: spec.dtype for key, spec in serve.structured_outputs.items()}
 

@@ -19,8 +19,6 @@ from barrage_mlflow.errors import BarrageError, ComponentError
 _MAIN = Path(__file__).with_name("process_main.py")
 _LAST_LINES = 20
 """Lines that are shown of what a process wrote that died."""
-# A GPU is for the process that was given it.
-_FOR_CPU = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 class ModelProcess(contextlib.AbstractContextManager["ModelProcess"]):
@@ -52,7 +50,8 @@ class ModelProcess(contextlib.AbstractContextManager["ModelProcess"]):
                     stderr=subprocess.STDOUT,
                     cwd=tempfile.gettempdir(),
                     pass_fds=[theirs.fileno()],
-                    env={**os.environ, **_FOR_CPU},
+                    # A GPU is for the process that was given it.
+                    env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
                     # Ctrl-C goes to the whole group of a terminal; this process ends it.
                     start_new_session=True,
                 )

@@ -68,7 +68,7 @@ def _import_ahead() -> None:
     """Import what every model needs and what takes long, as a server imports it."""
     # By its path: there may be no engine here to import it from.
     alone = runpy.run_path(str(Path(__file__).with_name("tensorflow_alone.py")))
-    alone["import_tensorflow_alone"]()
+    alone["load_tensorflow"]()
     for name in ("pandas", "pyarrow", "mlflow.pyfunc"):
         importlib.import_module(name)
 

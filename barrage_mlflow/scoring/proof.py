@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +45,7 @@ def prove(
         model: the folder of the MLflow model.
         expected: what the training process answers to the example.
         again: answers once more, which shows whether the answer is the same each time.
-        homes: folders of the training; the model must open no file in them.
+        homes: folders of the training; the model must open no file that was in them before.
         dtypes: what the network computes in; half precision allows for more rounding.
 
     Raises:
@@ -54,6 +56,7 @@ def prove(
         >>> with ModelProcess() as process:  # doctest: +SKIP
         ...     prove(process, model, scores, lambda: answer(scorer, example), [Path.cwd()])
     """
+    began = time.time()
     with tempfile.TemporaryDirectory() as elsewhere:
         # Where the project looks for its own files, they are not.
         copy = Path(elsewhere, "model").resolve()
@@ -65,7 +68,7 @@ def prove(
                 f"the packaged model cannot score its input example in a clean process: {error}"
             ) from error
     own = [copy, *map(Path, (sys.prefix, sys.base_prefix))]
-    needed = _files_within(opened, homes, own)
+    needed = _files_within(opened, homes, own, began)
     if needed:
         raise ComponentError(
             f"the packaged model reads {needed[0]}, which other machines have not: have the "
@@ -136,8 +139,13 @@ def _same(score: Any, expected: Any, rounding: float) -> bool:
     return type(score) is type(expected) and bool(score == expected)
 
 
-def _files_within(opened: Iterable[str], homes: Iterable[Path], own: Sequence[Path]) -> list[str]:
-    """Those files that lie in one of the homes, hidden ones and the model's own left out."""
+def _files_within(
+    opened: Iterable[str], homes: Iterable[Path], own: Sequence[Path], began: float
+) -> list[str]:
+    """Those files that lie in one of the homes, hidden ones and the model's own left out.
+
+    Its own are also those that it made after the proof began, as in a temporary folder.
+    """
     general = (Path(Path.cwd().anchor), Path.home())
     within = [home for home in map(Path.resolve, homes) if home not in general]
     return [
@@ -147,4 +155,6 @@ def _files_within(opened: Iterable[str], homes: Iterable[Path], own: Sequence[Pa
         if Path(path).is_relative_to(home)
         and not any(part.startswith(".") for part in Path(path).relative_to(home).parts)
         and not any(Path(path).is_relative_to(folder) for folder in own)
+        and os.access(path, os.R_OK)
+        and Path(path).stat().st_ctime < began
     ]

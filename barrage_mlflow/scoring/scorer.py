@@ -6,7 +6,6 @@ what MLflow gets. Nothing else passes from training to scoring.
 
 from __future__ import annotations
 
-import json
 import os
 import weakref
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 from barrage_mlflow.dataset import RecordMode, Records
 from barrage_mlflow.dataset.components.build import load_pipeline
 from barrage_mlflow.dataset.components.pipeline import Pipeline
+from barrage_mlflow.dataset.components.places import place_of
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError
@@ -96,7 +96,8 @@ class Scorer:
             folder: the folder.
 
         Raises:
-            ArtifactError: there is no trained model in the folder.
+            ArtifactError: there is no trained model in the folder, or it is damaged.
+            Exception: whatever loading the transformer raises, with the place as a note.
 
         Example:
             >>> Scorer.load("/nowhere")
@@ -108,24 +109,31 @@ artifact folder of a finished training
         folder = Path(folder)
         model = folder / artifacts.MODEL if (folder / artifacts.MODEL).is_dir() else folder
         data = model / artifacts.DATA
-        try:
-            config = json.loads((data / artifacts.DATA_CONFIG).read_text("utf-8"))
-            signature = json.loads((data / artifacts.SIGNATURE).read_text("utf-8"))
-            columns = json.loads((data / artifacts.COLUMNS).read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        config = artifacts.read_json(data / artifacts.DATA_CONFIG)
+        signature = artifacts.read_json(data / artifacts.SIGNATURE)
+        columns = artifacts.read_json(data / artifacts.COLUMNS)
+        if config is None or signature is None or columns is None:
             raise ArtifactError(
                 f"{folder}: no trained model here; expected an artifact folder of a finished "
                 "training"
-            ) from error
+            )
         if not model_code.adopt(model / artifacts.CODE):
             return ProcessScorer(model, config)
-        input_specs = {
-            spec["name"]: ArraySpec(tuple(spec["shape"]), spec["dtype"])
-            for spec in signature["inputs"]
-        }
+        with artifacts.undamaged(data / artifacts.SIGNATURE):
+            input_specs = {
+                spec["name"]: ArraySpec(tuple(spec["shape"]), spec["dtype"])
+                for spec in signature["inputs"]
+            }
+        with artifacts.undamaged(data / artifacts.COLUMNS):
+            schema = Schema.from_json(columns)
         network = load_network(data / artifacts.NETWORK, [*input_specs], signature["outputs"])
-        folder, schema = data / artifacts.TRANSFORMER, Schema.from_json(columns)
-        scorer = cls(config, folder, network, input_specs, schema, signature["columns"])
+        try:
+            transformer, reads = data / artifacts.TRANSFORMER, signature["columns"]
+            scorer = cls(config, transformer, network, input_specs, schema, reads)
+        except Exception as error:
+            if place_of(error):
+                error.add_note(f"if its files are damaged, {artifacts.AGAIN}")
+            raise
         scorer.folder = model
         return scorer
 

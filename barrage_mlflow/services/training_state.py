@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import keras
 import numpy as np
+from keras.src.backend.common.global_state import GLOBAL_STATE_TRACKER
 from keras.src.random.seed_generator import global_seed_generator
+from tensorflow.python.eager.context import context
 
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.services.best import BestCheckpoint
 
+_KERAS_SEEDS = ("global_random_seed", "global_seed_generator")
 _ATTRIBUTES = ("wait", "best", "best_epoch", "best_weights", "stopped_epoch", "cooldown_counter")
 _WITH_ATTRIBUTES = (
     BestCheckpoint,
@@ -148,6 +151,33 @@ def _get_state(callback: keras.callbacks.Callback) -> dict[str, Any]:
         state: dict[str, Any] = copy.deepcopy(callback.get_state())
         return state
     return {name: getattr(callback, name) for name in _ATTRIBUTES if hasattr(callback, name)}
+
+
+@contextmanager
+def kept_generators() -> Iterator[None]:
+    """Have the global random generators draw after the block as if it had not been there.
+
+    Example:
+        >>> keras.utils.set_random_seed(3)
+        >>> with kept_generators():
+        ...     keras.utils.set_random_seed(7)
+        >>> drawn = random.random(), float(np.random.rand()), float(keras.random.uniform(()))
+        >>> keras.utils.set_random_seed(3)
+        >>> drawn == (random.random(), float(np.random.rand()), float(keras.random.uniform(())))
+        True
+    """
+    # Of TensorFlow and Keras, a new seed makes new generators: those that there are stay as they
+    # are, and are put back.
+    owned = {context(): ("_seed", "_rng"), GLOBAL_STATE_TRACKER: _KERAS_SEEDS}
+    kept = [(owner, name, getattr(owner, name, None)) for owner in owned for name in owned[owner]]
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        for owner, name, value in kept:
+            setattr(owner, name, value)
 
 
 def generator_states() -> dict[str, Any]:

@@ -15,7 +15,6 @@ import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.tracking.store import Store, files_in
@@ -58,8 +57,9 @@ def send_checkpoint(
         archive, manifest = Path(home, f"{slot}.zip"), Path(home, f"{slot}.json")
         parts = files_in(folder, *BEGUN, artifacts.METRICS, _TRANSFORMER)
         with zipfile.ZipFile(archive, "w") as file:
-            for path in (checkpoint, *parts.values()):
-                file.write(path, path.relative_to(folder))
+            file.write(checkpoint, checkpoint.relative_to(folder))
+            for name, path in parts.items():
+                file.write(path, name)
         artifacts.write_json(manifest, {"checkpoint": checkpoint.name})
         for path in (archive, manifest):
             send({f"{SLOTS}/{path.name}": path})
@@ -76,7 +76,7 @@ def slots(store: Store, run_id: str) -> list[str]:
         ['b', 'a']
     """
     found = _manifests(store, run_id)
-    return sorted(_NAMES, key=lambda slot: found.get(slot, {}).get("checkpoint", ""))
+    return sorted(_NAMES, key=lambda slot: found.get(slot, ""))
 
 
 def fetch_training(run_id: str, folder: Path) -> None:
@@ -98,12 +98,13 @@ def fetch_training(run_id: str, folder: Path) -> None:
     artifacts.check_free(folder)
     found = _manifests(store, run_id)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for slot in sorted(found, key=lambda slot: found[slot]["checkpoint"], reverse=True):
+    for slot in sorted(found, key=found.__getitem__, reverse=True):
         # In the end it is put in its place as a whole.
         with tempfile.TemporaryDirectory(dir=folder.parent) as home:
             archive = store.fetch(run_id, f"{SLOTS}/{slot}.zip", home)
             try:
                 with zipfile.ZipFile(archive) as file:
+                    # What leads outside is put inside by ZipFile, where nothing looks for it.
                     file.extractall(Path(home, "whole"))
             except zipfile.BadZipFile:
                 logger.warning("resume checkpoint %s/%s of run %s is damaged", SLOTS, slot, run_id)
@@ -125,14 +126,15 @@ def _move(source: Path, folder: Path) -> None:
         raise ArtifactError(f"{folder} is in use, or cannot be made ({error})") from error
 
 
-def _manifests(store: Store, run_id: str) -> dict[str, dict[str, Any]]:
-    """Read what the slots of a run have."""
+def _manifests(store: Store, run_id: str) -> dict[str, str]:
+    """Read the name of the checkpoint in each slot of a run."""
     listed = store.list_files(run_id, SLOTS)
     found = {}
     with tempfile.TemporaryDirectory() as home:
         for slot in _NAMES:
             name = f"{SLOTS}/{slot}.json"
             if name in listed:
-                with suppress(ValueError):  # torn
-                    found[slot] = json.loads(store.fetch(run_id, name, home).read_text("utf-8"))
+                with suppress(ValueError, KeyError, TypeError):  # torn, or not ours
+                    manifest = json.loads(store.fetch(run_id, name, home).read_text("utf-8"))
+                    found[slot] = str(manifest["checkpoint"])
     return found

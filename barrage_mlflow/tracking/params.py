@@ -17,7 +17,8 @@ def flatten_config(resolved: Mapping[str, Any]) -> dict[str, str]:
     """Flatten a config to one param for each value, as MLflow takes names and values.
 
     Objects and lists of objects are walked, their keys and positions joined by dots. Strings
-    stay bare; every other value, a list of plain values too, is JSON text.
+    stay bare; every other value, a list of plain values too, is JSON text. ``$schema``, which is
+    for editors, is left out.
 
     Example:
         >>> flatten_config(
@@ -32,6 +33,7 @@ def flatten_config(resolved: Mapping[str, Any]) -> dict[str, str]:
     return {
         legal_name(path): shorten(value, _LIMIT, artifacts.RESOLVED_CONFIG)
         for path, value in _walk("", resolved)
+        if path != "$schema"
     }
 
 

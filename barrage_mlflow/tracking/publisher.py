@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from barrage_mlflow.errors import ArtifactError, TrackingError, describe_error
+from barrage_mlflow.config.placeholders import fill_model
+from barrage_mlflow.errors import ArtifactError, TrackingError, describe_error, hide_secrets
 from barrage_mlflow.tracking.checkpoint_slots import BEGUN, SLOTS, send_checkpoint, slots
 from barrage_mlflow.tracking.datasets import dataset_input
 from barrage_mlflow.tracking.limits import batches, legal_name, legal_tags
@@ -20,7 +21,7 @@ from barrage_mlflow.tracking.logged_model import log_model
 from barrage_mlflow.tracking.params import flatten_config
 from barrage_mlflow.tracking.registry import register_version
 from barrage_mlflow.tracking.runs import ERROR_TAG, RUN_ID, active, end_run, open_run
-from barrage_mlflow.tracking.store import NO_ANSWER, Store, check_store, files_in, shown_uri
+from barrage_mlflow.tracking.store import NO_ANSWER, Store, check_store, files_in
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.history import Epoch
 from barrage_mlflow.workspace.workspace import Workspace
@@ -138,12 +139,13 @@ class Publisher:
         work.update(
             run_id=run.info.run_id,
             experiment_id=run.info.experiment_id,
-            tracking_uri=shown_uri(self._store.uri),
+            tracking_uri=hide_secrets(self._store.uri),
         )
         if ERROR_TAG in run.data.tags:
             delete = self._store.client.delete_tag
             self._store.call("take its error off", delete, run.info.run_id, ERROR_TAG)
-        self._config = artifacts.read_json(work.folder / artifacts.RESOLVED_CONFIG) or {}
+        config = files_in(work.folder, artifacts.RESOLVED_CONFIG).get(artifacts.RESOLVED_CONFIG)
+        self._config = artifacts.read_json(config) if config else {}
         services = self._config.get("services", {})
         self._in_mlflow = services.get("resume_checkpoint", {}).get("in_mlflow", False)
         self._tags = dict(run.data.tags)
@@ -248,8 +250,13 @@ class Publisher:
         """Write what does not change: params and datasets."""
         from mlflow.entities import Param
 
-        known, params = self._run.data.params, flatten_config(self._config)
-        self._log("params", [Param(*param) for param in params.items() if param[0] not in known])
+        config, learnt = self._config, self._work.record.network_params
+        if learnt is not None:
+            config = {**config, "model": fill_model(config, learnt)}
+        known, params = self._run.data.params, flatten_config(config).items()
+        # A param cannot be changed: one with a placeholder waits until that can be filled.
+        ready = [param for param in params if learnt is not None or "{{" not in param[1]]
+        self._log("params", [Param(*param) for param in ready if param[0] not in known])
         datasets = [dataset_input(dataset) for dataset in self._work.record.datasets]
         log, run_id = self._store.client.log_inputs, self._run.info.run_id
         if datasets:

@@ -52,7 +52,7 @@ class Store:
     """The tracking store that MLflow's settings name.
 
     Attributes:
-        uri: its URI, as it is set; see :func:`shown_uri`.
+        uri: its URI, as it is set, with what secrets it has.
         client: MLflow's client of it.
 
     Raises:
@@ -104,9 +104,7 @@ class Store:
                 check_store(self.uri)
             except TrackingError as silence:
                 return silence
-        shown = shown_uri(self.uri)
-        reason = str(error).replace(self.uri, shown)  # no password in a message
-        return TrackingError(f"MLflow at {shown} could not {act}: {reason}", code)
+        return TrackingError(f"MLflow at {self.uri} could not {act}: {error}", code)
 
     def read_run(self, run_id: str) -> Run:
         """Read a run.
@@ -120,7 +118,7 @@ class Store:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             raise TrackingError(
-                f"MLflow at {shown_uri(self.uri)} has no run {run_id!r}: correct the ID, or set "
+                f"MLflow at {self.uri} has no run {run_id!r}: correct the ID, or set "
                 "MLFLOW_TRACKING_URI to the store that has it",
                 error.error_code,
             ) from None
@@ -188,20 +186,17 @@ class Store:
 
 
 def files_in(folder: Path, *patterns: str) -> dict[str, Path]:
-    """The files in a folder that match a pattern, by their paths there."""
-    paths = (path for pattern in patterns for path in folder.glob(pattern))
-    return {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
+    """The files in a folder that match a pattern, by their paths there.
 
-
-def shown_uri(uri: str) -> str:
-    """Return a tracking URI without its user and password, fit for a message.
-
-    Example:
-        >>> shown_uri("https://ann:secret@mlflow.example.org:8080/team")
-        'https://mlflow.example.org:8080/team'
+    Links are left out: a folder of somebody else's may have one to a file that is not to be sent.
     """
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
+    home = folder.resolve()
+    paths = (path for pattern in patterns for path in home.glob(pattern))
+    return {
+        path.relative_to(home).as_posix(): path
+        for path in paths
+        if path.is_file() and path.resolve() == path
+    }
 
 
 def is_server(uri: str) -> bool:
@@ -251,7 +246,7 @@ def check_store(uri: str) -> None:
             return
         reason = f"status {response.status_code}"
     raise TrackingError(
-        f"the MLflow server {shown_uri(uri)} does not answer ({reason}): start it, correct "
+        f"the MLflow server {uri} does not answer ({reason}): start it, correct "
         "MLFLOW_TRACKING_URI, or unset it to log to mlflow.db in the working folder",
         NO_ANSWER,
     )

@@ -10,16 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from barrage_mlflow.config import (
-    add_project_path,
-    find_faults,
-    find_warnings,
-    read_config,
-    resolve_config,
-)
+from barrage_mlflow.config import add_project_path, resolve_config
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.monitors import check_monitors
-from barrage_mlflow.config.overrides import apply_overrides
+from barrage_mlflow.config.resolve import check_config
 from barrage_mlflow.dataset import DataRecord, RecordMode, Records, build_loader, build_transformer
 from barrage_mlflow.dataset.components.build import fit_and_save, load_pipeline
 from barrage_mlflow.dataset.components.pipeline import Pipeline
@@ -28,7 +22,7 @@ from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.feeder import Feeder
 from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.errors import ConfigError, RecordError, TrainingError
-from barrage_mlflow.training.loading import load_tensorflow
+from barrage_mlflow.scoring.tensorflow_alone import load_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -91,44 +85,46 @@ def unwatched(stage: str, **made: Any) -> None:
     """
 
 
-def read_document(config: Any, overrides: Mapping[str, Any] | None, seed: int) -> Document:
+def read_document(config: Any, overrides: Mapping[str, Any] | None = None) -> Document:
     """Read a config, and find every fault that shows without TensorFlow, which takes long to load.
 
     Args:
-        config: a JSON or YAML file, or a dict.
+        config: a JSON or YAML file, or a dict; a document that was read before is taken as it is.
         overrides: values by dotted path.
-        seed: taken where the config has none, so that every run can be repeated.
 
     Raises:
         ConfigError: with every fault.
 
     Example:
-        >>> read_document("config.json", {"solver.epochs": 3}, seed=7)  # doctest: +SKIP
+        >>> read_document("config.json", {"solver.epochs": 3})  # doctest: +SKIP
     """
-    document = apply_overrides(read_config(config), overrides or {})
-    dataset = document.data.get("dataset") if isinstance(document.data, dict) else None
-    if isinstance(dataset, dict) and "seed" not in dataset:
-        document = apply_overrides(document, {"dataset.seed": seed})
-    add_project_path(document)
-    if faults := find_faults(document):
+    if isinstance(config, Document):
+        return config
+    document, faults, warnings = check_config(config, overrides)
+    if faults:
         raise ConfigError(faults)
-    for warning in find_warnings(document):
+    add_project_path(document)
+    for warning in warnings:
         logger.warning("%s", warning)
     return document
 
 
-def resolve(config: Document | Mapping[str, Any]) -> dict[str, Any]:
+def resolve(document: Document, seed: int | None = None) -> dict[str, Any]:
     """Fill in a config without faults; the project's modules that it names are imported.
+
+    Args:
+        document: the config.
+        seed: taken where the config has none, so that every run can be repeated.
 
     Raises:
         ConfigError: they lack what the config names.
         TrainingError: TensorFlow is set to make graphs, not to compute.
 
     Example:
-        >>> resolve(read_document("config.json", {}, seed=7))["dataset"]["seed"]  # doctest: +SKIP
+        >>> resolve(read_document("config.json"), 7)["dataset"]["seed"]  # doctest: +SKIP
         7
     """
-    load_tensorflow()
+    load_tensorflow(with_keras=True)
     import tensorflow as tf
 
     if not tf.executing_eagerly():
@@ -136,7 +132,8 @@ def resolve(config: Document | Mapping[str, Any]) -> dict[str, Any]:
             "TensorFlow makes a graph here instead of computing: train outside of tf.function and "
             "tf.Graph, and without tf.compat.v1.disable_eager_execution()"
         )
-    return resolve_config(config, run_code=True)
+    drawn = {} if seed is None or "seed" in document.data["dataset"] else {"dataset.seed": seed}
+    return resolve_config(document, drawn, run_code=True)
 
 
 def read_sets(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import secrets
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
+from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
+from barrage_mlflow.errors import hide_secrets
 from barrage_mlflow.pyfunc import answer
 from barrage_mlflow.scoring.dependencies import project_code, requirements
 from barrage_mlflow.scoring.network import Arrays, Network, Scored
@@ -42,6 +45,7 @@ from barrage_mlflow.workspace.workspace import Workspace
 if TYPE_CHECKING:
     import keras
 
+    from barrage_mlflow.config.document import Document
     from barrage_mlflow.services.checkpoint_file import Checkpoint
     from barrage_mlflow.tracking.publisher import Publisher
 
@@ -77,7 +81,7 @@ class TrainingResult:
 
 
 def train(
-    config: str | os.PathLike[str] | Mapping[str, Any],
+    config: str | os.PathLike[str] | Mapping[str, Any] | Document,
     records_train: Any,
     records_validation: Any,
     *,
@@ -96,7 +100,7 @@ def train(
     The arguments that are not here are those of :func:`barrage_mlflow.train`.
 
     Args:
-        config: a JSON or YAML file, or a dict.
+        config: a JSON or YAML file, a dict, or what :func:`read_document` returned.
         records_train: whatever :meth:`Records.read` takes: a DataFrame, dicts or a file.
         records_validation: likewise.
         artifact_dir: the artifact folder; a new one if left out.
@@ -120,10 +124,10 @@ def train(
     resume = resume or resume_anyway
     with StopRequest() as stop:
         with stop.at_once():
-            document = read_document(config, overrides, find_seed(folder if resume else None))
+            document = read_document(config, overrides)
             sources = {"train": records_train, "validation": records_validation}
             sets = read_sets(sources, document.data["dataset"])
-            resolved = resolve(document)
+            resolved = resolve(document, find_seed(folder if resume else None))
             datasets, code = describe_sets(sets), project_code(resolved)
         with Workspace(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
@@ -132,8 +136,10 @@ def train(
             values = {**_given(request), "datasets": datasets, "tags": tags or {}}
             work.begin(document, resolved, code, changes, values)
             logger.info("artifacts in %s", folder)
+            from barrage_mlflow.services.training_state import kept_generators
+
             following = publisher.following(work) if publisher else nullcontext()
-            with following, work.attempt(), ModelProcess() as process:
+            with following, work.attempt(), kept_generators(), ModelProcess() as process:
                 if publisher:
                     logger.info("MLflow run %s of %s", work.record.run_id, work.record.tracking_uri)
                 with stop.at_once():
@@ -143,6 +149,7 @@ def train(
                     checkpoint = _find_checkpoint(work)
                     plan = prepare(resolved, sets, work.transformer)
                     rehearse(plan)
+                    work.update(network_params=_learnt_placeholders(plan))
                     write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
                 further = [*callbacks, report_callback(work.history, folder)]
                 if progress:
@@ -186,8 +193,8 @@ def describe_sets(sets: Mapping[str, Records]) -> tuple[Dataset, ...]:
         [1]
     """
     return tuple(
-        Dataset(name, records.digest(), records.source, records.dtypes(), len(records))
-        for name, records in sets.items()
+        Dataset(name, each.digest(), hide_secrets(each.source), each.dtypes(), len(each))
+        for name, each in sets.items()
     )
 
 
@@ -265,6 +272,13 @@ def _scorer(plan: Plan, network: Network) -> Scorer:
     return Scorer(plan.config, plan.transformer, network, plan.specs, plan.schema, plan.reads)
 
 
+def _learnt_placeholders(plan: Plan) -> Any:
+    """What the transformer has learnt for placeholders, by name; what is no JSON as text."""
+    names, learnt = placeholder_names(plan.config["model"]), plan.train.transformer.network_params
+    used = {name: learnt[name] for name in names if name in learnt}
+    return json.loads(json.dumps(used, default=str, skipkeys=True))
+
+
 def _find_checkpoint(work: Workspace) -> Checkpoint | None:
     """Find what to go on from, and clear away what was made after it."""
     from barrage_mlflow.services.checkpoint_file import find_checkpoint
@@ -308,10 +322,5 @@ def _result(work: Workspace) -> TrainingResult:
     assert record.best_epoch is not None
     metrics = work.history.epochs()[record.best_epoch - 1].metrics
     return TrainingResult(
-        work.folder,
-        record.run_id,
-        record.model_uri,
-        record.best_epoch,
-        metrics,
-        record.version_uri,
+        work.folder, record.run_id, record.model_uri, record.best_epoch, metrics, record.version_uri
     )

@@ -31,12 +31,17 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from barrage_mlflow.errors import ArtifactError
+from barrage_mlflow.errors import ArtifactError, BarrageError, describe_error
 from barrage_mlflow.files import partial_path, written_whole
+
+AGAIN = "fetch it again from where it came, or train again"
+"""What to do about a file that is damaged."""
 
 HOME = "artifacts"
 """Where the folders go that nobody names."""
@@ -142,9 +147,33 @@ def read_json(path: Path) -> Any:
         >>> read_json(Path("nowhere/run.json")) is None
         True
     """
+    value = None
+    with undamaged(path), suppress(FileNotFoundError, NotADirectoryError):
+        value = json.loads(path.read_text("utf-8"))
+    return value
+
+
+@contextmanager
+def undamaged(path: str | Path) -> Iterator[None]:
+    """Name a file, or a folder of a packaged model, that cannot be read, and what to do.
+
+    Args:
+        path: of what the block reads.
+
+    Raises:
+        ArtifactError: in place of what the block raises.
+
+    Example:
+        >>> with undamaged("model/MLmodel"):
+        ...     json.loads("flavors:")
+        Traceback (most recent call last):
+        barrage_mlflow.errors.ArtifactError: model/MLmodel: cannot be read (JSONDecodeError:
+        Expecting value: line 1 column 1 (char 0)); fetch it again from where it came, or train
+        again
+    """
     try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: cannot be read ({error})") from error
+        yield
+    except BarrageError:
+        raise
+    except Exception as error:
+        raise ArtifactError(f"{path}: cannot be read ({describe_error(error)}); {AGAIN}") from error

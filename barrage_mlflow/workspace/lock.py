@@ -61,7 +61,9 @@ def locked(folder: Path, patience: float = 0) -> Iterator[None]:
 
 def _acquired(path: Path, deadline: float) -> IO[str]:
     while True:
-        file = path.open("a+", encoding="utf-8")
+        # A link would be written through.
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        file = os.fdopen(opened, "r+", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -24,7 +24,7 @@ class Dataset:
     Attributes:
         name: what it is called and used for: ``"train"``, ``"validation"``.
         digest: of the bytes of its file, else of its values.
-        source: path or URL; empty for records from memory.
+        source: path or URL, without what gives access; empty for records from memory.
         columns: type of each column, ``{"age": "int64"}``.
         rows: number of records.
     """
@@ -51,9 +51,11 @@ class RunRecord:
         alias: alias that is to lead to that version.
         run_id: MLflow's id of the run; None as long as MLflow does not have it.
         experiment_id: where MLflow has it.
-        tracking_uri: likewise, without user and password.
+        tracking_uri: likewise, without what gives access.
         tags: tags of the MLflow run.
         datasets: what it was trained and validated on.
+        network_params: what the transformer has learnt for the placeholders of the config, as JSON
+            or text; None until it is fitted.
         best_epoch: the epoch whose weights are packaged, counted from 1; with it the training has
             come to its end.
         model_uri: the packaged model in MLflow.
@@ -74,6 +76,7 @@ class RunRecord:
     tracking_uri: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     datasets: tuple[Dataset, ...] = ()
+    network_params: Mapping[str, Any] | None = None
     best_epoch: int | None = None
     model_uri: str | None = None
     version_uri: str | None = None

@@ -142,6 +142,7 @@ class Workspace(AbstractContextManager["Workspace"]):
                 status="RUNNING",
                 error=None,
                 ended=None,
+                network_params=None,
                 best_epoch=None,
                 model_uri=None,
                 version_uri=None,

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import http.server
+import json
+import logging
 import os
+import random
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import mlflow
+import numpy as np
 import pytest
+import tensorflow as tf
 from small import small_config
 from trainings import TRAIN, VALIDATION, kill
 
-from barrage_mlflow import ArtifactError, TrackingError, train
+from barrage_mlflow import ArtifactError, ConfigError, RecordError, TrackingError, train
 from barrage_mlflow.commands import train as command
+from barrage_mlflow.commands.check import dry_run
+from barrage_mlflow.config import read_config
 from barrage_mlflow.training.train import TrainingResult
 from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.record import RunRecord, read_record
@@ -114,7 +124,7 @@ def test_a_run_is_found_or_fetched(
     monkeypatch.setattr(command, "fetch_training", fetch)
 
     def resume(run_id: str, folder: str | None = None) -> Path:
-        train({}, [], [], resume=run_id, artifact_dir=folder)
+        train(small_config(), [], [], resume=run_id, artifact_dir=folder)
         found: Path = calls[-1]["artifact_dir"]
         return found
 
@@ -168,3 +178,70 @@ def test_what_breaks_before_the_run_is_opened_ends_the_one_that_mlflow_opened(
     run = mlflow.get_run(opened.info.run_id)
     assert run.info.status == "FAILED"
     assert run.data.tags["barrage.error"].startswith("missing.csv: no such file")
+
+
+def test_a_faulty_config_is_found_before_mlflow_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    with pytest.raises(ConfigError, match=r"^\$\.solver\.epochs: expected an integer ≥ 1, got 0$"):
+        train(small_config(solver__epochs=0), TRAIN, VALIDATION)
+
+
+def test_params_show_what_fills_the_placeholders() -> None:
+    transformer = {"import": "check_parts.Coding"}
+    config = small_config(dataset__transformer=transformer, solver__epochs=1)
+    config["$schema"] = "./schema.json"
+    config["model"]["network"]["params"]["layers"][2]["params"]["units"] = "{{classes}}"
+    records = TRAIN.assign(label=["cat", "dog"] * 30)
+    params = mlflow.get_run(str(train(config, records, records).run_id)).data.params
+    assert params["model.network.params.layers.2.params.units"] == "2"
+    assert [name for name in params if "schema" in name] == []
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: train(small_config(solver__epochs=1), TRAIN, VALIDATION, offline=True),
+        lambda: dry_run(read_config(small_config()), TRAIN),
+    ],
+    ids=["training", "dry run"],
+)
+def test_the_random_generators_of_the_caller_are_as_before(run: Callable[[], object]) -> None:
+    def draws() -> list[float]:
+        drawn = keras.random.uniform(()), tf.random.uniform(())
+        return [random.random(), np.random.rand(), *map(float, drawn)]
+
+    keras.utils.set_random_seed(3)
+    expected = draws()
+    keras.utils.set_random_seed(3)
+    run()
+    assert draws() == expected
+
+
+def test_what_gives_access_to_records_is_kept_nowhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "barrage_mlflow")
+    TRAIN.to_csv("train.csv", index=False)
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler
+    ) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = f"127.0.0.1:{server.server_port}/train.csv"
+        url = f"http://ann:s3cr3t@{place}?X-Amz-Signature=s3cr3t"
+        result = train(small_config(solver__epochs=1), url, VALIDATION)
+        with pytest.raises(RecordError, match=r"no column 'c'") as error:
+            train(small_config(dataset__loader__params__inputs={"x": "c"}), url, VALIDATION)
+        server.shutdown()
+    (source,) = [
+        each.dataset.source
+        for each in mlflow.get_run(str(result.run_id)).inputs.dataset_inputs
+        if each.dataset.name == "train"
+    ]
+    assert json.loads(source) == {"url": f"http://{place}?…"}
+    assert str(error.value).startswith("train.csv?…: no column 'c'")
+    assert "s3cr3t" not in caplog.text
+    assert [path for path in tmp_path.rglob("*.*") if b"s3cr3t" in read(path)] == []
+
+
+def read(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -25,6 +27,7 @@ PARTS = '''
 import importlib
 import os
 import random
+import tempfile
 from datetime import date
 from pathlib import Path
 
@@ -60,6 +63,15 @@ class Reader(IdentityTransformer):
     def transform(self, data_record):
         x, *rest = data_record
         return ({"x": x["x"] * float(self.path.read_text())}, *rest)
+
+
+class Unpacks(IdentityTransformer):
+    """Reads through a file that it makes itself."""
+
+    def load(self, path):
+        made = Path(tempfile.mkdtemp(prefix="odd_parts-"), "factor.txt")
+        made.write_text("2.0")
+        self.factor = float(made.read_text())
 
 
 class Late(IdentityTransformer):
@@ -156,6 +168,16 @@ def test_a_file_of_the_training_machine_is_named(project: Path) -> None:
         f"the packaged model reads {project}/factor.txt, which other machines have not: have the "
         "transformer write what it needs in save(), and read it in load()"
     )
+
+
+def test_a_file_that_the_model_makes_itself_may_lie_beside_the_records() -> None:
+    config = small_config(solver__epochs=1, dataset__transformer={"import": "odd_parts.Unpacks"})
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+        TRAIN.to_csv(file.name, index=False)
+        train(config, file.name, VALIDATION, artifact_dir="out")
+    for left in Path(tempfile.gettempdir()).glob("odd_parts-*"):
+        shutil.rmtree(left)
+    assert only_run().info.status == "FINISHED"
 
 
 def test_a_module_that_is_not_packaged_is_named() -> None:

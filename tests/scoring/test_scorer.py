@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from small import small_config, small_frame
 from barrage_mlflow import (
     ArtifactError,
     BarrageModel,
+    IdentityTransformer,
     RecordError,
     Records,
     Scorer,
@@ -76,9 +78,16 @@ def test_a_folder_without_a_model_says_so(tmp_path: Path, folder: Path, missing:
         Scorer.load(copy)
 
 
-def test_a_folder_without_a_network_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="no network here that TensorFlow can load"):
-        load_network(tmp_path / "network", ["x"], ["y"])
+def test_a_transformer_that_cannot_be_loaded_names_its_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(IdentityTransformer, "load", lambda self, path: json.loads(""))
+    with pytest.raises(json.JSONDecodeError, match="Expecting value") as error:
+        Scorer.load(folder)
+    assert error.value.__notes__ == [
+        f"in {folder}/model/data/transformer, stage load, component IdentityTransformer",
+        "if its files are damaged, fetch it again from where it came, or train again",
+    ]
 
 
 def test_names_that_a_saved_model_would_alter_survive(tmp_path: Path) -> None:

@@ -196,6 +196,15 @@ def test_a_new_project_passes_its_own_tests(kind: str, workshop: Workshop, tmp_p
 
 
 @pytest.mark.nightly(part="environments")
+def test_the_set_up_that_is_printed_runs_with_the_pip_that_python_brings(
+    workshop: Workshop, tmp_path: Path
+):
+    project = workshop.make_one(tmp_path, template=workshop.address)
+    run(readme_command(project, "Set up"), project)
+    assert json.loads((project / "schema.json").read_text("utf-8"))["$schema"]
+
+
+@pytest.mark.nightly(part="environments")
 @pytest.mark.parametrize(
     ("kind", "manager"),
     [(KINDS[0], "uv"), (KINDS[1], "virtualenv"), (KINDS[2], "conda"), (KINDS[3], "uv")],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,21 @@ def test_what_is_fetched_is_all_that_a_training_needs(caplog: pytest.LogCaptureF
     with pytest.raises(ArtifactError, match="has no whole resume checkpoint in MLflow"):
         fetch_training(run_id, Path("nowhere"))
     assert not Path("nowhere").exists()
+
+
+def test_nothing_of_a_checkpoint_of_somebody_else_leads_outside() -> None:
+    run_id = interrupt(config=IN_MLFLOW)
+    slots = slot_files(run_id)
+    with zipfile.ZipFile(slots["a.zip"], "a") as archive:
+        archive.writestr("../../evil.py", "")
+    write(slots["a.json"], '{"checkpoint": "../../evil.py"}')
+    fetch_training(run_id, Path("there"))
+    assert Path("there/checkpoints/resume/step-000000001.npz").exists()
+    assert [*Path("..").glob("evil.py"), *Path().glob("evil.py")] == []
+    for manifest in ("[]", "{}"):
+        write(slots["a.json"], manifest)
+        with pytest.raises(ArtifactError, match="has no whole resume checkpoint in MLflow"):
+            fetch_training(run_id, Path("elsewhere"))
 
 
 TRANSFORMER = "model/data/transformer/vocabulary.json"

@@ -92,6 +92,30 @@ def test_what_is_no_training_cannot_be_synced() -> None:
         sync("out")
 
 
+def test_links_in_a_folder_are_not_followed(tmp_path: Path) -> None:
+    private = tmp_path / "private" / "key.json"
+    private.parent.mkdir()
+    private.write_text('{"key": "private"}')
+    train_offline()
+    for name in ("notes.txt", "partial-run.json", "model/data/key", "tensorboard/key"):
+        Path("out", name).symlink_to(private)
+    Path("out/evaluation").symlink_to(private.parent)
+    found = held(sync("out"))
+    assert found == held(train("online"))
+    record = read_record(Path("out"))
+    assert record is not None
+    fetched = mlflow.artifacts.download_artifacts(str(record.model_uri))
+    assert not Path(fetched, "data/key").exists()
+    Path("out/resolved_config.json").unlink()
+    for name in ("lock", "resolved_config.json"):
+        Path("out", name).symlink_to(private)
+    with pytest.raises(ArtifactError, match=r"^out: the folder cannot be written to \(.* links"):
+        sync("out")
+    Path("out/lock").unlink()
+    assert "key" not in held(sync("out", new_run=True))["params"]
+    assert private.read_text() == '{"key": "private"}'
+
+
 def test_a_store_that_lost_the_run_gets_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     first = train(register="small")
     before = held(first)

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from barrage_mlflow.errors import RecordError
+from barrage_mlflow.errors import RecordError, hide_secrets
 
 if TYPE_CHECKING:
     import fsspec
@@ -60,7 +60,7 @@ def file_name(path: str) -> str:
         >>> file_name("s3://birds/train.csv"), file_name("parts/")
         ('train.csv', 'parts')
     """
-    return path.rstrip("/").rpartition("/")[2]
+    return hide_secrets(path).rstrip("/").rpartition("/")[2]
 
 
 def kind_of(source: str) -> str:
