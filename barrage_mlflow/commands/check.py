@@ -76,14 +76,14 @@ def dry_run(
         >>> report, error = dry_run(read_config(config), records)
         >>> error is None
         True
-        >>> for line in report.splitlines()[:6]:
+        >>> for line in report.splitlines()[3:9]:
         ...     print(line)
-        train       all 2 records of train
-        validation  none given: the train records take their place
+        columns
+          a      number  numbers
+          b      number  numbers
         <BLANKLINE>
                  loader              transformer         network
         inputs
-          x      (batch, 1) float64  (batch, 1) float64  (batch, 1) float32
     """
     given = {"train": train, **({} if validation is None else {"validation": validation})}
     sets = read_sets(given, document.data["dataset"], records)

@@ -38,7 +38,8 @@ def editor_schema(project: str | None = None, folders: Sequence[str] = ()) -> No
     if project is not None:
         own = of_project(project, folders)
         for kind in KINDS.values():
-            _add_names(root, kind, [*own[kind.name], *built_in(kind)])
+            if kind.place:
+                _add_names(root, kind, [*own[kind.name], *built_in(kind)])
         del root["$defs"]["importBlock"]
     return root
 

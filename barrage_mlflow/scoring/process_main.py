@@ -28,7 +28,8 @@ def load(folder: str) -> tuple[list[dict[str, Any]], list[str]]:
     _model = pyfunc._load_pyfunc(str(Path(folder, "data"))).get_raw_model()
     if hasattr(_model, "columns"):  # as engines had them before they had a schema
         return [vars(column) for column in _model.columns], _model.outputs
-    return _model.schema.to_json()["columns"], _model.outputs
+    targets = [name for name in _model.schema.columns if name not in _model.inputs.columns]
+    return _model.schema.with_optional(targets).to_json()["columns"], _model.outputs
 
 
 def score(columns: dict[str, Any], size: int, batch_size: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import place_of
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.records.kinds import Column, Schema
+from barrage_mlflow.dataset.records.tables import UnfitError
 from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError
 from barrage_mlflow.scoring import model_code
 from barrage_mlflow.scoring.network import Arrays, Network, load_network
@@ -260,6 +261,8 @@ def load_inputs(
     """
     try:
         data = pipeline.load_and_transform(records)
+    except UnfitError:  # of which it is known what differs
+        raise
     except RecordError:
         if len(records) > 1:
             # What differs is named by how it differs from the first, which may be the odd one.

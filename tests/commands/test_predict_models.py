@@ -105,6 +105,6 @@ def test_a_model_that_has_a_process_of_its_own_scores_files_too(
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
     frame["a"] = ["many" if row == 9 else cell for row, cell in enumerate(frame["a"])]
     frame.to_csv("records.csv", index=False)
-    with pytest.raises(RecordError, match=r"record 5, column 'a': expected a number, got") as bad:
+    with pytest.raises(RecordError, match=r"record 1, column 'a': expected a number, got") as bad:
         score_file(scorer, "records.csv", "again.csv", batch_size=4)
-    assert bad.value.__notes__[0] == "records are counted from records.csv, record 4 (line 6)"
+    assert bad.value.__notes__[0] == "records are counted from records.csv, record 8 (line 10)"

@@ -162,7 +162,7 @@ def test_versions_that_cannot_be_compared_are_refused(
 
 
 def test_a_score_that_is_no_number_is_refused(alias: str) -> None:
-    VALIDATION.assign(label=1e30).to_csv("far.csv", index=False)
+    VALIDATION.assign(a=1e25).to_csv("far.csv", index=False)
     message = r"^loss of scaled version 1 is inf: expected a finite number; look for"
     with pytest.raises(PromotionError, match=message):
         promote("models:/scaled/1", "far.csv", alias=alias)

@@ -79,11 +79,6 @@ def write(path: Path, columns: dict[str, object], rows: int = 2, **options: obje
     return path
 
 
-def read_whole(cells: pa.Array) -> Records:
-    """A column ``c`` as a list of dicts has it."""
-    return Records.read([{"c": cell} for cell in cells.to_pylist()], name="t.parquet")
-
-
 def outcome(records: Records, name: str) -> tuple[object, ...]:
     """All that a column hands out."""
     try:
@@ -113,7 +108,8 @@ def assert_same(one: Records, other: Records, name: str) -> None:
 @pytest.mark.parametrize("name", COLUMNS)
 def test_a_column_is_that_of_the_whole_whichever_part_is_read(tmp_path, name, statistics):
     path = write(tmp_path / "t.parquet", {"c": COLUMNS[name]}, write_statistics=statistics)
-    whole = read_whole(COLUMNS[name])
+    rows = [{"c": cell} for cell in COLUMNS[name].to_pylist()]
+    whole = Records.read(rows, name="t.parquet")
     records = Records.read(path)
     assert_same(records, whole, "c")
     if name == "large integers":  # a part without the one that is refused is all right

@@ -162,7 +162,10 @@ def test_a_score_that_is_no_number_names_its_record(
     monkeypatch.setattr(
         scorer,
         "network",
-        lambda x, size: {"label": np.where(np.arange(len(x["x"])) == 2, np.nan, 0.5)[:, None]},
+        lambda x, size: (
+            {"label": np.where(np.arange(len(x["x"])) == 2, np.nan, 0.5)[:, None]},
+            {},
+        ),
     )
     message = (
         r"^record 4: expected finite scores, got NaN or infinity from the network for output "

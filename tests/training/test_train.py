@@ -42,6 +42,7 @@ def test_a_training_leaves_exactly_these_files(finished: Finished) -> None:
         "model/serving_input_example.json",
         "model/code/barrage_mlflow",
         "model/data/config.json",
+        "model/data/columns.json",
         "model/data/signature.json",
         "model/data/network",
         "checkpoints/best.weights.h5",

@@ -12,7 +12,7 @@ from typing import Any
 
 from barrage_mlflow.dataset.records.cells import is_missing
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.records.tables import no_such_column
+from barrage_mlflow.dataset.records.tables import UnfitError, no_such_column
 from barrage_mlflow.dataset.types import Record
 from barrage_mlflow.errors import BarrageError
 
@@ -83,6 +83,8 @@ def placed(records: Records | str, stage: str, component: str) -> Iterator[None]
         index = getattr(error, "barrage_index", None)
         if isinstance(records, str):
             set_place(error, records, stage, component)
+        elif type(error) is UnfitError:
+            pass  # it names the record and the column, which no component has seen
         elif index is None:
             owner = f"{records.name}, " if records.name else ""
             set_place(error, f"{owner}a batch of {len(records)} records", stage, component)

@@ -31,7 +31,7 @@ from barrage_mlflow.dataset.records.cells import (
 from barrage_mlflow.dataset.records.kinds import KINDS, Column
 from barrage_mlflow.dataset.types import Array
 
-_TRUTHS = {"true": True, "false": False, "1": True, "0": False}
+_TRUTHS = {"true": True, "false": False}
 _DIGITS = (
     "a double does not hold all its digits; declare the column as text, in dataset.columns: "
     '{"%s": "text"}'
@@ -177,6 +177,8 @@ def _to_whole(cell: Any, column: Column) -> int:
         cell = int(text) if WHOLE.fullmatch(text) else _to_number(text, column)
     if isinstance(cell, bool) or not isinstance(cell, (int, float)):
         raise _NotTakenError
+    if not math.isfinite(cell):
+        raise _NotTakenError("a finite number")
     if isinstance(cell, float) and not (cell.is_integer() and abs(cell) < EXACT):
         raise _NotTakenError(remedy=_DIGITS % column.name if abs(cell) >= EXACT else "")
     if not -(2**63) <= cell < 2**63:
@@ -203,7 +205,8 @@ def _to_number(cell: Any, column: Column) -> float:
 
 def _to_truth(cell: Any, column: Column) -> bool:
     if isinstance(cell, str):
-        return _TRUTHS[cell.strip().lower()] if cell.strip().lower() in _TRUTHS else _refuse()
+        text = cell.strip().lower()
+        cell = float(text) if NUMBER.fullmatch(text) else _TRUTHS.get(text)
     return bool(cell) if isinstance(cell, (bool, int, float)) and cell in (0, 1) else _refuse()
 
 

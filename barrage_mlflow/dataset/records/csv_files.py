@@ -141,14 +141,14 @@ def _header(source: str, block: bytes, schema: Schema) -> tuple[list[str], bytes
     sep = schema.csv.get("sep", ",")
     names = next(csv.reader(text, delimiter=sep))
     length = len(text.getvalue()[: text.tell()].encode())
-    if len(names) == 1 and "sep" not in schema.csv:
+    if len(names) == 1 and "sep" not in schema.csv and not block.startswith(b'"'):
         if ";" in names[0]:
             raise RecordError(
                 f"{source} has semicolons where commas are expected: write it with commas, or "
                 'set dataset.csv: {"sep": ";"}, and "decimal": "," if its numbers have commas'
             )
         sep = "\t" if "\t" in names[0] else sep
-        names = next(csv.reader([names[0]], delimiter=sep))
+        names = next(csv.reader(names, delimiter=sep))
     for position, name in enumerate(names):
         if not name:
             raise RecordError(

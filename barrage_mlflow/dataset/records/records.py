@@ -102,7 +102,7 @@ class Records(Sequence[Record]):
             >>> train = Records.read([{"a": "A1"}, {"a": "7"}], name="train")
             >>> Records.read([{"a": 7}], schema=train.schema)["a"]
             Traceback (most recent call last):
-            barrage_mlflow.errors.RecordError: record 0, column 'a': expected a string, got 7 (int)
+            barrage_mlflow...UnfitError: record 0, column 'a': expected a string, got 7 (int)
             >>> records = Records.read([{"a": 1}, {"a": 2}, {"a": 3}], limit=2)
             >>> len(records), records.cut_at
             (2, 2)
@@ -347,12 +347,7 @@ class Records(Sequence[Record]):
         return self._view(table, rows)
 
     def whole(self) -> Records:
-        """All records that are in memory, or read, with these, in their own order.
-
-        Example:
-            >>> len(Records.read([{"a": 1}, {"a": 2}])[1:].whole())
-            2
-        """
+        """All records that are in memory, or are read, with these, in their own order."""
         return self._view(self._table, slice(0, len(self._table)))
 
     def place(self, index: int) -> str:
