@@ -12,6 +12,7 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -79,6 +80,16 @@ def test_a_url_is_read_through_fsspec():
     records = Records.read("memory://records/train.csv")
     assert list(records) == [{"a": 1, "b": "x"}]
     assert records.place(0) == "train.csv, record 0 (line 2)"
+
+
+def test_signs_in_the_names_of_files_and_columns_mean_nothing(tmp_path):
+    folder = tmp_path / "data [v2]*?"
+    (folder / "part").mkdir(parents=True)
+    frame = pd.DataFrame({"groups": [1], "schema": ["x"], "columns": [0.5]})
+    frame.to_parquet(folder / "part" / "0.parquet")
+    frame.to_csv(tmp_path / "t[1].csv", index=False)
+    for source in (frame, folder, tmp_path / "t[1].csv", pa.Table.from_pandas(frame)):
+        assert list(Records.read(source)) == [{"groups": 1, "schema": "x", "columns": 0.5}]
 
 
 def test_a_name_replaces_that_of_the_file(tmp_path):

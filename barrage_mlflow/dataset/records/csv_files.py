@@ -13,6 +13,8 @@ from functools import partial
 from itertools import islice
 from typing import IO, Any
 
+import numpy as np
+
 from barrage_mlflow.dataset.records.cells import EXACT
 from barrage_mlflow.dataset.records.files import (
     UNREADABLE,
@@ -28,8 +30,8 @@ from barrage_mlflow.errors import RecordError
 
 _FIRST = 1 << 16
 """Bytes in the first block, so that little is read where little is wanted."""
-_BLOCK = 1 << 24
-"""Bytes in a block, at most, but for a single record that is longer."""
+_BLOCK = 1 << 22
+"""Bytes in a block, at most, but for a record that is longer: more at once take longer."""
 _MARKS = {b"PAR1": "Parquet", b"[{": "JSON", b"{": "JSON", b"<!": "HTML", b"<html": "HTML"}
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
 
@@ -255,14 +257,14 @@ def _is_plain(read: Any, spelt: Any) -> bool:
 
 
 def _has_leading_zeros(block: bytes, sep: str) -> bool:
-    """Whether a cell may begin with a zero and go on with a digit."""
-    begins = f'{sep}\r\n"'.encode()
+    """Whether a cell may begin with a zero and go on with a digit, signs and blanks left out."""
     table = bytearray(b"." * 256)
-    for marks, mark in ((b"123456789xX", b"1"), (b"0", b"0"), (b" +-", b"+"), (begins, b",")):
+    for marks, mark in ((b"123456789xX", b"1"), (b"0", b"0"), (f'{sep}\r\n"'.encode(), b",")):
         for one in marks:
             table[one] = mark[0]
-    shape = block.translate(bytes(table))
-    return any(mark in shape for mark in (b",01", b",00", b",+01", b",+00"))
+    shape = np.frombuffer(block.translate(bytes(table), b" +-"), np.uint8)
+    zeros = np.flatnonzero((shape[:-2] == ord(",")) & (shape[1:-1] == ord("0")))
+    return bool(np.isin(shape[zeros + 2], [ord("0"), ord("1")]).any())
 
 
 def csv_lines(
