@@ -312,6 +312,7 @@ class Records(Sequence[Record]):
             part.need(columns or [])
             for start in range(group.start, group.stop, size):
                 yield self._view(part, slice(start, min(start + size, group.stop)))
+            del part  # not two at once
 
     def row_groups(self) -> list[int] | None:
         """How many of the records each row group of a Parquet file holds, in order.
