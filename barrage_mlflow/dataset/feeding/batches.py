@@ -112,7 +112,8 @@ class Batches:
             windows = (Window(np.arange(at, min(at + size, count)), at) for at in starts)
             return self._feeder.make(self._role, windows, self.plan.workers > 0)
         columns = None if records.row_groups() is None else self._maker.columns
-        blocks = (self._maker.make_plain(some) for some in records.pieces(columns=columns))
+        # Not in a loop, whose name would hold on to a row group while the next one is read.
+        blocks = map(self._maker.make_plain, records.pieces(columns=columns))
         return read_ahead(blocks) if self.plan.is_streamed else blocks
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[DataRecord]:
