@@ -3,12 +3,15 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from barrage_mlflow.dataset import Records
+from barrage_mlflow.dataset import RecordLoader, RecordMode, Records
+from barrage_mlflow.dataset.components.reading import settle_columns
 from barrage_mlflow.dataset.feeding.sample_counts import group_draws, sample_counts
+from barrage_mlflow.dataset.records.parquet_files import ParquetFiles
 from barrage_mlflow.errors import RecordError
 
 
@@ -41,6 +44,23 @@ def test_row_groups_are_read_in_any_order(tmp_path):
             assert read.place(-1) == f"t.parquet, record {want[-1]}"
     with pytest.raises(IndexError, match="index out of range"):
         records.read_groups([3], ["a"])
+
+
+def test_which_columns_are_read_is_learnt_from_the_first_row_group(tmp_path, monkeypatch):
+    class Loader(RecordLoader):
+        def load(self, record):
+            return ({"x": np.array(record["a"] + (record.get("b") or 0))},)
+
+    read = []
+    real = ParquetFiles.read
+    monkeypatch.setattr(
+        ParquetFiles,
+        "read",
+        lambda self, groups, names: read.extend(groups) or real(self, groups, names),
+    )
+    path = write(tmp_path / "t.parquet", {"a": range(600), "b": range(600)}, 300)
+    schema, reads = settle_columns(Loader(RecordMode.SCORE), Records.read(path))
+    assert (reads, schema.columns["b"].optional, set(read)) == (["a", "b"], True, {0})
 
 
 def test_draws_are_counted_by_row_group(tmp_path):

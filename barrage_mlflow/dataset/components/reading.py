@@ -116,11 +116,12 @@ def settle_columns(loader: RecordLoader, records: Records) -> tuple[Schema, list
         >>> reads, schema.columns["a"].optional
         (['a'], False)
     """
-    demanded = columns_read(loader, records[:SAMPLE])
+    some = records[:SAMPLE]  # of a file, a record of the whole would have it read whole
+    demanded = columns_read(loader, some)
     optional = [
         name
         for name, is_demanded in demanded.items()
-        if not is_demanded and _loads_without(loader, records[0], name)
+        if not is_demanded and _loads_without(loader, some[0], name)
     ]
     return records.schema.with_optional(optional), list(demanded)
 

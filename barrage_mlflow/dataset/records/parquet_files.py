@@ -10,18 +10,22 @@ from functools import cached_property
 from typing import Any
 
 import fsspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from barrage_mlflow.dataset.records.arrow import cells_of, different
 from barrage_mlflow.dataset.records.cells import objects
 from barrage_mlflow.dataset.records.files import UNREADABLE, reading
 from barrage_mlflow.dataset.records.learning import Learner
-from barrage_mlflow.dataset.records.sources import Cells, Chunk, Source, check_names
+from barrage_mlflow.dataset.records.sources import (
+    Cells,
+    Chunk,
+    Source,
+    cells_of,
+    check_names,
+)
 from barrage_mlflow.errors import RecordError
 
 _BUFFER = 1 << 16
@@ -188,11 +192,7 @@ class ParquetFiles:
             for number in range(len(self.groups)):
                 read = self.read([number], names)
                 for name, learner in unknown:
-                    learner.add(_cells(read[name][0]))
-
-
-def _cells(array: Any) -> Any:
-    return array if isinstance(array, np.ndarray) else cells_of(different(array))
+                    learner.add(cells_of(read[name][0], once=True))
 
 
 def _in_footer(file: _File, name: str) -> tuple[set[str], bool] | None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 from barrage_mlflow.dataset.records.cells import array_of, objects
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
@@ -110,6 +112,21 @@ def cells_of_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
     """
     names = dict.fromkeys(key for row in rows for key in row)
     return {name: array_of([row.get(name) for row in rows]) for name in names}
+
+
+def cells_of(chunk: Any, once: bool = False) -> Array:
+    """Cells as NumPy has them.
+
+    Args:
+        chunk: an array of NumPy or Arrow.
+        once: of strings, each one once is enough.
+    """
+    if isinstance(chunk, np.ndarray):
+        return chunk
+    # Imported late, since pyarrow takes long to load.
+    from barrage_mlflow.dataset.records import arrow
+
+    return arrow.cells_of(arrow.different(chunk) if once else chunk)
 
 
 def check_names(names: Sequence[Any], owner: str) -> None:

@@ -14,7 +14,7 @@ from barrage_mlflow.dataset.records.cells import native, objects
 from barrage_mlflow.dataset.records.conversions import CellError, handed_out, to_kind
 from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.dataset.records.learning import Learner
-from barrage_mlflow.dataset.records.sources import Source
+from barrage_mlflow.dataset.records.sources import Source, cells_of
 from barrage_mlflow.dataset.types import Array, Record
 from barrage_mlflow.errors import RecordError
 
@@ -336,21 +336,6 @@ def learn_schema(source: Source, declared: Schema, name: str) -> Schema:
 def _missing_words(name: str, declared: Schema) -> tuple[str, ...]:
     column = declared.columns.get(name)
     return declared.missing if column is None else column.missing
-
-
-def cells_of(chunk: Any, once: bool = False) -> Array:
-    """Cells as NumPy has them.
-
-    Args:
-        chunk: an array of NumPy or Arrow.
-        once: of strings, each one once is enough.
-    """
-    if isinstance(chunk, np.ndarray):
-        return chunk
-    # Imported late, since pyarrow takes long to load.
-    from barrage_mlflow.dataset.records import arrow
-
-    return arrow.cells_of(arrow.different(chunk) if once else chunk)
 
 
 def is_held(column: Column) -> bool:
