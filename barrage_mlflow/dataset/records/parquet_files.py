@@ -66,9 +66,9 @@ class _File:
         count = self.footer.num_row_groups
         self.groups = [self.footer.row_group(group).num_rows for group in range(count)]
 
-    def read(self, groups: Sequence[int], columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Columns of row groups, one after the other, as the file has them."""
-        names = [name for name in columns if name in self.schema.names]
+    def read(self, group: int, columns: Sequence[str]) -> Iterator[Any]:
+        """Columns of a row group, as arrays of Arrow, or of objects where the file lacks one."""
+        rows = self.groups[group]
         with (
             reading(self.shown, "Parquet", _FAULTS),
             self._fragment.open() as handle,
@@ -81,13 +81,19 @@ class _File:
                     f"{self.shown} has changed since it was opened; read it anew, and do not "
                     "write to it in the meantime"
                 )
-            for group in groups:
-                # On one thread: two are no faster where another core trains.
-                table = file.read_row_group(group, names, use_threads=False)
-                if len(table) != self.groups[group]:
-                    missing = self.groups[group] - len(table)
+            for name in columns:
+                if name not in self.schema.names:
+                    yield objects([self.keys.get(name)] * rows)
+                    continue
+                # One by one: together, what decoding takes is as much again as what is read. On
+                # one thread: two are no faster where another core trains.
+                found = file.read_row_group(group, [name], use_threads=False)[name]
+                array = found.combine_chunks()
+                array = array if isinstance(array, pa.Array) else array.chunk(0)
+                if len(array) != rows:
+                    missing = rows - len(array)
                     raise RecordError(f"{self.shown} is damaged: it lacks {missing} of its records")
-                yield table
+                yield array
 
     def nulls(self, name: str) -> int | None:
         """How many values of a column are missing; None where the footer does not say."""
@@ -165,9 +171,8 @@ class ParquetFiles:
         cells: Cells = {name: [] for name in columns}
         for number in groups:
             file, group = self._groups[number]
-            for table in file.read([group], columns):
-                for name in columns:
-                    cells[name].append(_column(file, table, name))
+            for name, array in zip(columns, file.read(group, columns), strict=True):
+                cells[name].append(array)
         # Arrow keeps what reading took for the next read, which may be long in coming.
         pa.default_memory_pool().release_unused()
         return cells
@@ -211,13 +216,6 @@ def _in_footer(file: _File, name: str) -> tuple[set[str], bool] | None:
     if found is None or missing is None:
         return None
     return ({found} if missing < sum(file.groups) else set()), missing > 0
-
-
-def _column(file: _File, table: pa.Table, name: str) -> Any:
-    if name in table.column_names:
-        array = table[name].combine_chunks()
-        return array if isinstance(array, pa.Array) else array.chunk(0)
-    return objects([file.keys.get(name)] * len(table))
 
 
 def _names(file: _File) -> list[Any]:
