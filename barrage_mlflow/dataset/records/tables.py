@@ -109,8 +109,10 @@ class Table:
         there = [name for name in wanted if name in self.source.columns]
         cells = self.source.read(there) if there else {}
         for name in wanted:
-            absent = [objects([None] * len(self))]
-            self._arrays[name] = self._typed(name, cells.pop(name, absent))
+            found = cells.pop(name, None)
+            self._arrays[name] = self._typed(
+                name, [objects([None] * len(self))] if found is None else found
+            )
 
     def _typed(self, name: str, chunks: list[Any]) -> Array:
         column = self.schema.columns[name]
