@@ -131,6 +131,23 @@ def test_a_set_is_read_as_the_train_set_is() -> None:
     assert alone.values("id") == ["007", "12"]
 
 
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        *(
+            (cell, "text")
+            for cell in ("007", "-007", "+007", " 007", '"007"', "00", "0x1F", "01.5")
+        ),
+        *((cell, "number") for cell in ("0", "0.5", "-0.5", "0.07", "1e-05", "100", " 0", "0e5")),
+    ],
+)
+def test_a_leading_zero_makes_text_of_a_csv_column(cell, kind, monkeypatch):
+    for count in (1, 1 << 17):  # bytes that are looked at together
+        monkeypatch.setattr("barrage_mlflow.dataset.records.csv_files._CACHED", count)
+        read = csv(f"x,n\n2026-01-02 03:04,1.5\na01,{cell}\n")
+        assert read.schema.columns["n"].kind == kind
+
+
 def test_a_record_is_refused_alone_as_in_company() -> None:
     train = Records.read([{"shop": 101}, {"shop": 102}])
     for others in ([], [{"shop": 103}]):
