@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from typing import IO, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from barrage_mlflow.dataset.records.files import (
     share_read,
 )
 from barrage_mlflow.dataset.records.kinds import WORDS, Schema
-from barrage_mlflow.dataset.records.sources import Cells, Chunk, Source, is_enough, join_chunks
+from barrage_mlflow.dataset.records.sources import Chunk, Source, is_enough
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
 
@@ -60,14 +60,8 @@ def read_csv(source: str, limit: int | None, schema: Schema) -> Source:
         length += chunk.length
         if is_enough(length, len(chunk.cells), limit):
             break
-    names = list(chunks[0].cells)
-
-    def spelt(names: Sequence[str]) -> Cells:
-        again = islice(csv_chunks(source, schema, names), len(chunks))
-        return join_chunks(list(again), names, length)
-
-    cells = join_chunks(chunks, names, length)
-    return Source(names, length, cells, partial(csv_lines, source, schema, length), spelt)
+    lines = partial(csv_lines, source, schema, length)
+    return Source(list(chunks[0].cells), chunks, lines, partial(csv_chunks, source, schema))
 
 
 def csv_chunks(source: str, schema: Schema, spelt: Sequence[str] | None = None) -> Iterator[Chunk]:

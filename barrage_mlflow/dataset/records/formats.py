@@ -39,15 +39,16 @@ def read_source(
         return read_frame(source, name or "the records"), name or "", ""
     path = os.fspath(source)
     kind = kind_of(path)
+    found: Source
     if kind == "csv":
         found = read_csv(path, limit, schema)
     elif kind == "parquet":
         # Imported late, since pyarrow takes long to load.
-        from barrage_mlflow.dataset.records.parquet_files import read_parquet
+        from barrage_mlflow.dataset.records.parquet_files import ParquetFiles
 
-        found = read_parquet(path, limit)
+        found = ParquetFiles(path, limit)
     else:
         found = read_json(path, limit, is_lines=kind == "jsonl")
-    if not found.length:
+    if not sum(found.groups):
         raise no_records(path)
     return found, file_name(path) if name is None else name, path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barrage_mlflow.dataset.records.cells import array_of, objects
-from barrage_mlflow.dataset.records.sources import Source, cells_of_rows, check_names
+from barrage_mlflow.dataset.records.sources import Chunk, Source, cells_of_rows, check_names
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
 
@@ -31,7 +31,7 @@ def read_frame(data: Any, owner: str) -> Source:
         RecordError: it is something else, or the names of columns are not usable.
 
     Example:
-        >>> read_frame([{"a": 1}, {"a": 2}], "train").read(["a"])
+        >>> read_frame([{"a": 1}, {"a": 2}], "train").read([0], ["a"])
         {'a': [array([1, 2])]}
     """
     if not hasattr(data, "iloc") and hasattr(data, "to_pandas"):
@@ -39,8 +39,7 @@ def read_frame(data: Any, owner: str) -> Source:
     if hasattr(data, "columns") and hasattr(data, "iloc"):
         names = data.columns.tolist()
         check_names(names, owner)
-        cells = {name: [array] for name, array in _columns(data, names).items()}
-        return Source(names, len(data), cells)
+        return Source(names, [Chunk(_columns(data, names), len(data))])
     if isinstance(data, (str, bytes, Mapping)) or not isinstance(data, Sequence):
         raise RecordError(
             f"{owner}: expected a DataFrame, a list of dicts or a path, got {type(data).__name__}"
@@ -52,7 +51,7 @@ def read_frame(data: Any, owner: str) -> Source:
             )
     of_rows = cells_of_rows(data)
     check_names([*of_rows], owner)
-    return Source([*of_rows], len(data), {name: [of_rows[name]] for name in of_rows})
+    return Source([*of_rows], [Chunk(of_rows, len(data))])
 
 
 def _columns(frame: pd.DataFrame, names: list[str]) -> dict[str, Array]:

@@ -20,7 +20,6 @@ from barrage_mlflow.dataset.records.sources import (
     cells_of_rows,
     check_names,
     is_enough,
-    join_chunks,
 )
 from barrage_mlflow.errors import RecordError
 
@@ -52,8 +51,7 @@ def read_json(source: str, limit: int | None, is_lines: bool) -> Source:
     names = list(dict.fromkeys(name for chunk in chunks for name in chunk.cells))
     check_names(names, source)
     lines = [line for chunk in chunks for line in chunk.lines or []]
-    cells = join_chunks(chunks, names, length)
-    return Source(names, length, cells, lines.copy if lines else None)
+    return Source(names, chunks, lines.copy if lines else None)
 
 
 def json_chunks(source: str, is_lines: bool) -> Iterator[Chunk]:

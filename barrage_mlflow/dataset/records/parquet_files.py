@@ -5,7 +5,7 @@ It is imported where a Parquet file is met, since pyarrow takes long to load.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -19,13 +19,7 @@ import pyarrow.types as pt
 from barrage_mlflow.dataset.records.cells import objects
 from barrage_mlflow.dataset.records.files import UNREADABLE, reading
 from barrage_mlflow.dataset.records.learning import Learner
-from barrage_mlflow.dataset.records.sources import (
-    Cells,
-    Chunk,
-    Source,
-    cells_of,
-    check_names,
-)
+from barrage_mlflow.dataset.records.sources import Chunk, Source, cells_of, check_names
 from barrage_mlflow.errors import RecordError
 
 _BUFFER = 1 << 16
@@ -123,7 +117,7 @@ class _File:
         return places
 
 
-class ParquetFiles:
+class ParquetFiles(Source):
     """A Parquet file or folder, opened: its footers are read, its records are not.
 
     Args:
@@ -135,7 +129,7 @@ class ParquetFiles:
         groups: how many records each row group holds, in order; empty ones are left out.
 
     Raises:
-        RecordError: a footer is broken.
+        RecordError: a footer is broken, or the names of columns are not usable.
 
     Example:
         >>> import tempfile
@@ -149,55 +143,46 @@ class ParquetFiles:
         ([2, 1], [[3], [1, 2]])
     """
 
+    is_streamed = True
+
     def __init__(self, source: str, limit: int | None = None) -> None:
+        self._files = list(_open(source, limit))
+        super().__init__(list(dict.fromkeys(n for f in self._files for n in _names(f))), [])
+        check_names(self.columns, source)
         self._source = source
         self._limit = limit
-        self._files = list(_open(source, limit))
         self._groups = [
             (file, group) for file in self._files for group, rows in enumerate(file.groups) if rows
         ]
         self.groups = [file.groups[group] for file, group in self._groups]
-        self.columns: list[str] = list(dict.fromkeys(n for f in self._files for n in _names(f)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self._source, self._limit, self.groups)
 
-    def read(self, groups: Sequence[int], columns: Sequence[str]) -> Cells:
-        """Columns of row groups: of each group an Arrow array, in the order of ``groups``.
-
-        Raises:
-            RecordError: a file is damaged, or has changed since it was opened.
-        """
-        cells: Cells = {name: [] for name in columns}
+    def read(self, groups: Sequence[int], names: Sequence[str]) -> dict[str, list[Any]]:
+        """See :meth:`Source.read`."""
+        cells: dict[str, list[Any]] = {name: [] for name in names}
         for number in groups:
             file, group = self._groups[number]
-            for name, array in zip(columns, file.read(group, columns), strict=True):
+            for name, array in zip(names, file.read(group, names), strict=True):
                 cells[name].append(array)
         # Arrow keeps what reading took for the next read, which may be long in coming.
         pa.default_memory_pool().release_unused()
         return cells
 
-    def source(self, groups: Sequence[int]) -> Source:
-        """Some row groups as a source, which reads them when their cells are asked for."""
-        length = sum(self.groups[group] for group in groups)
-        return Source(self.columns, length, files=self, groups=groups)
-
-    def learn(self, learners: Sequence[tuple[str, Learner]]) -> None:
-        """Find out what is in columns: from the footers, and where these do not say, by reading."""
+    def learn(self, learners: Mapping[str, Learner]) -> None:
+        """See :meth:`Source.learn`; what the footers say of a column is not read."""
         unknown = []
-        for name, learner in learners:
+        for name, learner in learners.items():
             found = [_in_footer(file, name) for file in self._files]
-            known = [kinds for kinds in found if kinds is not None]
-            if len(known) < len(found):
-                unknown.append((name, learner))
-            for kinds in known if len(known) == len(found) else []:
-                learner.add_found(*kinds)
-        if unknown:
-            names = [name for name, _ in unknown]
-            for number in range(len(self.groups)):
-                read = self.read([number], names)
-                for name, learner in unknown:
-                    learner.add(cells_of(read[name][0], once=True))
+            if None in found:
+                unknown.append(name)
+                continue
+            for kinds, is_lacking in filter(None, found):
+                learner.add_found(kinds, is_lacking)
+        for number in range(len(self.groups) if unknown else 0):
+            for name, arrays in self.read([number], unknown).items():
+                learners[name].add(cells_of(arrays[0], once=True))
 
 
 def _in_footer(file: _File, name: str) -> tuple[set[str], bool] | None:
@@ -253,21 +238,6 @@ def _reopened(source: str, limit: int | None, groups: list[int]) -> ParquetFiles
             "not write to it while it is read"
         )
     return files
-
-
-def read_parquet(source: str, limit: int | None) -> Source:
-    """The records of a file or folder; none is read yet.
-
-    Args:
-        source: a path, or a URL that fsspec opens.
-        limit: how many records are wanted; all if left out.
-
-    Raises:
-        RecordError: a footer is broken, or the names of columns are not usable.
-    """
-    files = ParquetFiles(source, limit)
-    check_names(files.columns, source)
-    return files.source(range(len(files.groups)))
 
 
 def parquet_chunks(source: str, names: Sequence[str]) -> Iterator[Chunk]:

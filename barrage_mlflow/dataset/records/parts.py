@@ -19,7 +19,7 @@ from barrage_mlflow.dataset.records.files import file_name, kind_of, list_files,
 from barrage_mlflow.dataset.records.json_files import json_chunks
 from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.records.sources import Chunk, Source, join_chunks
+from barrage_mlflow.dataset.records.sources import Chunk, Source
 from barrage_mlflow.dataset.records.tables import Table, no_such_column
 from barrage_mlflow.errors import RecordError
 
@@ -154,10 +154,10 @@ class Parts:
         """The columns of the file; of JSON Lines, those of its first records."""
         if self._kind == "parquet":
             # Imported late, since it takes long.
-            from barrage_mlflow.dataset.records.parquet_files import read_parquet
+            from barrage_mlflow.dataset.records.parquet_files import ParquetFiles
 
-            source = read_parquet(self.source, None)
-            columns, is_empty = source.columns, not source.length
+            files = ParquetFiles(self.source)
+            columns, is_empty = files.columns, not files.groups
         else:
             chunk = next(self._chunks(Schema()), Chunk({}, 0))
             columns, is_empty = list(chunk.cells), not chunk.length
@@ -176,12 +176,11 @@ class Parts:
 
     def _part(self, chunks: list[Chunk], schema: Schema, names: list[str], first: int) -> Part:
         length = sum(chunk.length for chunk in chunks)
-        cells = join_chunks(chunks, names, length)
         lines: Any = [line for chunk in chunks for line in chunk.lines or []].copy
         if self._kind == "csv":
             lines = partial(csv_lines, self.source, schema, first + length, first)
-        table = Table(Source(names, length, cells, lines), schema, self.name, [(0, first)])
-        kept = {name: _as_written(cells[name]) for name in self.keep}
+        table = Table(Source(names, chunks, lines), schema, self.name, first=first)
+        kept = {name: _as_written([chunk.column(name) for chunk in chunks]) for name in self.keep}
         return Part(Records(table, None, self.source), first, kept, chunks[-1].share)
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from barrage_mlflow.dataset.records.cells import array_of, objects
+from barrage_mlflow.dataset.records.learning import Learner
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
-
-if TYPE_CHECKING:
-    from barrage_mlflow.dataset.records.parquet_files import ParquetFiles
 
 LEARNT_CELLS = 2_000_000
 """Of so many cells, at least, the kinds of columns are learnt where a file has them."""
@@ -27,16 +25,22 @@ class Chunk:
     """Consecutive records of a file.
 
     Attributes:
-        cells: by column, ``(records, ...)``, of NumPy or Arrow.
+        cells: by column, ``(records, ...)``, of NumPy or Arrow; a column that is not there is
+            missing in all of them.
         length: how many records these are.
         share: how much of the file is read with them, up to 1; None where that cannot be told.
         lines: the line of each record, where that is known.
     """
 
-    cells: Mapping[str, Any]
+    cells: dict[str, Any]
     length: int
     share: float | None = None
     lines: list[int] | None = None
+
+    def column(self, name: str) -> Any:
+        """The cells of a column."""
+        found = self.cells.get(name)
+        return objects([None] * self.length) if found is None else found
 
     def cut(self, start: int, stop: int) -> Chunk:
         """Some of the records."""
@@ -44,58 +48,70 @@ class Chunk:
         return Chunk(cells, stop - start, self.share, self.lines and self.lines[start:stop])
 
 
-Cells: TypeAlias = dict[str, list[Any]]
-"""By column, the arrays ``(records, ...)`` of NumPy or Arrow that follow each other."""
-
-
-def join_chunks(chunks: Sequence[Chunk], names: Sequence[str], length: int) -> Cells:
-    """The cells of the first ``length`` records; a column that a chunk lacks is missing there."""
-    cells: Cells = {name: [] for name in names}
-    left = length
-    for chunk in chunks:
-        count = min(left, chunk.length)
-        for name in names:
-            found = chunk.cells.get(name)
-            cells[name].append(objects([None] * count) if found is None else found[:count])
-        left -= count
-    return cells
-
-
-@dataclass
 class Source:
-    """Where the cells of records come from.
+    """Where the cells of records come from: chunks in memory, as they were read.
+
+    Args:
+        columns: the names of the columns.
+        chunks: the records.
+        lines: gives the line of each record, where the file has lines.
+        spelt: reads some columns of a CSV file again, as they are spelt.
 
     Attributes:
-        columns: the names of the columns.
-        length: how many records there are.
-        cells: what is in memory; None where Parquet files are read.
-        lines: gives the line of each record, where the file has lines.
-        spelt: gives the cells of some columns of a CSV file as they are spelt.
-        files: the Parquet files that are read.
-        groups: which of their row groups.
+        columns: as given.
+        groups: how many records each group holds, in order: a chunk, or a row group of Parquet.
+        lines: as given.
+        is_spelt: whether numbers and truth values are in letters, as in CSV.
     """
 
-    columns: list[str]
-    length: int
-    cells: Cells | None = None
-    lines: Lines | None = None
-    spelt: Callable[[Sequence[str]], Cells] | None = None
-    files: ParquetFiles | None = None
-    groups: Sequence[int] = ()
+    is_streamed = False
+    """Whether groups are read when they are asked for."""
+
+    def __init__(
+        self,
+        columns: list[str],
+        chunks: Sequence[Chunk],
+        lines: Lines | None = None,
+        spelt: Callable[[Sequence[str]], Iterator[Chunk]] | None = None,
+    ) -> None:
+        self.columns = columns
+        self.groups = [chunk.length for chunk in chunks]
+        self.lines = lines
+        self.is_spelt = spelt is not None
+        self._chunks = chunks
+        self._spelt = spelt
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "spelt": None}
+        return {**self.__dict__, "_spelt": None}
 
-    def read(self, names: Sequence[str]) -> Cells:
-        """The cells of some columns.
+    def read(self, groups: Sequence[int], names: Sequence[str]) -> dict[str, list[Any]]:
+        """The cells of columns: of each group an array ``(records, ...)`` of NumPy or Arrow.
 
         Raises:
             RecordError: a file is damaged, or has changed since it was opened.
         """
-        if self.files is not None:
-            return self.files.read(self.groups, names)
-        assert self.cells is not None
-        return {name: self.cells[name] for name in names}
+        return {name: [self._chunks[group].column(name) for group in groups] for name in names}
+
+    def learn(self, learners: Mapping[str, Learner]) -> None:
+        """Show columns to those that find out what is in them.
+
+        Raises:
+            RecordError: a file is damaged.
+        """
+        for name, learner in learners.items():
+            for chunk in self._chunks:
+                learner.add(cells_of(chunk.column(name), once=True))
+
+    def spell(self, names: Sequence[str]) -> None:
+        """Read those columns of a CSV file again of which cells were taken for numbers."""
+        again = [n for n in names if not all(_is_text(chunk.column(n)) for chunk in self._chunks)]
+        if self._spelt is not None and again:
+            for chunk, spelt in zip(self._chunks, self._spelt(again), strict=False):
+                chunk.cells |= spelt.cells
+
+
+def _is_text(cells: Any) -> bool:
+    return isinstance(cells, np.ndarray) or str(cells.type) in ("string", "null")
 
 
 def is_enough(length: int, columns: int, limit: int | None) -> bool:

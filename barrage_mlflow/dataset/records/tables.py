@@ -60,8 +60,8 @@ class Table:
         source: where the cells come from.
         schema: the kind of each column.
         name: what messages call the set.
-        numbers: where the records of the source do not follow each other from 0 in the file: from
-            which position on, and the number in the file of the record there.
+        groups: which groups of the source; all if left out.
+        first: the number in the file of the first record of the source.
 
     Attributes:
         columns: those that the source has, and those that records may lack.
@@ -72,12 +72,15 @@ class Table:
         source: Source,
         schema: Schema,
         name: str,
-        numbers: Sequence[tuple[int, int]] = ((0, 0),),
+        groups: Sequence[int] | None = None,
+        first: int = 0,
     ) -> None:
         self.source = source
+        self._groups = range(len(source.groups)) if groups is None else groups
+        self._first = first
+        self._length = sum(source.groups[group] for group in self._groups)
         self.schema = schema
         self.name = name
-        self._numbers = numbers
         there = set(source.columns)
         self.columns = [
             name for name, column in schema.columns.items() if name in there or column.optional
@@ -92,7 +95,7 @@ class Table:
         return {**self.__dict__, "_arrays": {}, "_names_readable": None}
 
     def __len__(self) -> int:
-        return self.source.length
+        return self._length
 
     def holds(self, name: str) -> bool:
         """Whether there is such a column."""
@@ -107,7 +110,7 @@ class Table:
         """
         wanted = [name for name in dict.fromkeys(names) if name not in self._arrays]
         there = [name for name in wanted if name in self.source.columns]
-        cells = self.source.read(there) if there else {}
+        cells = self.source.read(self._groups, there) if there else {}
         for name in wanted:
             found = cells.pop(name, None)
             self._arrays[name] = self._typed(
@@ -169,7 +172,7 @@ class Table:
 
     def as_read(self, name: str, rows: Rows) -> Array:
         """A column ``(rows,)`` as it was read, before it was brought to its kind."""
-        arrays = [cells_of(chunk) for chunk in self.source.read([name])[name]]
+        arrays = [cells_of(chunk) for chunk in self.source.read(self._groups, [name])[name]]
         if len(arrays) == 1 and arrays[0].ndim == 1:
             return arrays[0][rows]
         cells: Array = objects([cell for array in arrays for cell in array.tolist()])
@@ -185,7 +188,7 @@ class Table:
     def under(self, schema: Schema, name: str) -> Table:
         """The same records in other kinds and in another name."""
         _spell(self.source, schema)
-        other = Table(self.source, schema, name, self._numbers)
+        other = Table(self.source, schema, name, self._groups, self._first)
         other._arrays = {
             name: array
             for name, array in self._arrays.items()
@@ -195,12 +198,11 @@ class Table:
 
     def groups_in(self, rows: Rows) -> list[Group] | None:
         """The row groups of Parquet in which rows are; None where they do not follow each other."""
-        source = self.source
-        if source.files is None or not isinstance(rows, slice):
+        if not self.source.is_streamed or not isinstance(rows, slice):
             return None
         found, begin = [], 0
-        for number in source.groups:
-            size = source.files.groups[number]
+        for number in self._groups:
+            size = self.source.groups[number]
             start, stop = max(0, rows.start - begin), min(size, rows.stop - begin)
             if start < stop:
                 found.append(Group(number, start, stop))
@@ -209,34 +211,39 @@ class Table:
 
     def of_groups(self, groups: Sequence[Group]) -> tuple[Table, Rows]:
         """A table of some row groups, read anew when they are asked for, and the rows in it."""
-        files = self.source.files
-        assert files is not None
-        starts = [0, *accumulate(files.groups)]
-        begins = [0, *accumulate(files.groups[group.number] for group in groups)]
-        numbers = [
-            (begin, starts[group.number]) for begin, group in zip(begins, groups, strict=False)
-        ]
-        source = files.source([group.number for group in groups])
-        table = Table(source, self.schema, self.name, numbers or ((0, 0),))
-        if not groups:
-            return table, slice(0, 0)
+        table = Table(self.source, self.schema, self.name, [group.number for group in groups])
+        begins = accumulate((self.source.groups[group.number] for group in groups), initial=0)
         rows = [
             np.arange(begin + group.start, begin + group.stop)
             for begin, group in zip(begins, groups, strict=False)
         ]
+        if not groups:
+            return table, slice(0, 0)
         first, last = int(rows[0][0]), int(rows[-1][-1])
         chosen = np.concatenate(rows)
         return table, slice(first, last + 1) if last - first == len(chosen) - 1 else chosen
 
     def in_file(self, rows: Rows) -> Rows:
         """The numbers that rows have in the file."""
-        if len(self._numbers) == 1:
-            first = self._numbers[0][1]
+        numbers = self._numbers()
+        if len(numbers) == 1:
+            first = numbers[0][1]
             return choose(slice(first, first + len(self)), rows)
         plain = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
-        at, first = np.array(self._numbers).T
+        at, first = np.array(numbers).T
         part = np.searchsorted(at, plain, side="right") - 1
-        numbers: Array = first[part] + plain - at[part]
+        found: Array = first[part] + plain - at[part]
+        return found
+
+    def _numbers(self) -> list[tuple[int, int]]:
+        """Where records no longer follow each other in the file: a position, its number there."""
+        starts = [*accumulate(self.source.groups, initial=self._first)]
+        numbers = [(0, starts[self._groups[0]] if self._groups else 0)]
+        at = 0
+        for group in self._groups:
+            if numbers[-1][1] - numbers[-1][0] != starts[group] - at:
+                numbers.append((at, starts[group]))
+            at += self.source.groups[group]
         return numbers
 
     def record(self, row: int) -> Record:
@@ -281,7 +288,7 @@ class Table:
             self._lines = lines if lines is not None and len(lines) == len(self) else None
             self._read_lines = None
         line = "" if self._lines is None else f" (line {self._lines[row]})"
-        number = next(first + row - at for at, first in reversed(self._numbers) if at <= row)
+        number = next(first + row - at for at, first in reversed(self._numbers()) if at <= row)
         return f"{self.name + ', ' if self.name else ''}record {number}{line}"
 
 
@@ -294,18 +301,9 @@ def make_table(source: Source, schema: Schema, name: str) -> Table:
 
 
 def _spell(source: Source, schema: Schema) -> None:
-    """Read those columns of a CSV file again that are no numbers, though many a cell looks so."""
-    cells = source.cells
-    if source.spelt is None or cells is None:
-        return
-    spelt = [column.name for column in schema.columns.values() if column.is_spelt]
-    again = [name for name in spelt if not all(map(_is_spelt, cells.get(name, [])))]
-    if again:
-        cells |= source.spelt(again)
-
-
-def _is_spelt(chunk: Any) -> bool:
-    return isinstance(chunk, np.ndarray) or str(chunk.type) in ("string", "null")
+    """Have the columns of a CSV file that are no numbers as they are spelt."""
+    names = [name for name in source.columns if name in schema.columns]
+    source.spell([name for name in names if schema.columns[name].is_spelt])
 
 
 def learn_schema(source: Source, declared: Schema, name: str) -> Schema:
@@ -318,17 +316,11 @@ def learn_schema(source: Source, declared: Schema, name: str) -> Schema:
         if column.declared and column.name not in source.columns:
             message = no_such_column(column.name, source.columns, name or "the records")
             raise RecordError(f"{message}; dataset.columns declares it")
-    in_letters = source.spelt is not None
-    learners = [
-        (one, Learner(one, _missing_words(one, declared), in_letters)) for one in source.columns
-    ]
-    if source.files is not None:
-        source.files.learn(learners)
-    else:
-        for one, learner in learners:
-            for chunk in source.read([one])[one]:
-                learner.add(cells_of(chunk, once=True))
-    found = {one: learner.column() for one, learner in learners}
+    learners = {
+        one: Learner(one, _missing_words(one, declared), source.is_spelt) for one in source.columns
+    }
+    source.learn(learners)
+    found = {one: learner.column() for one, learner in learners.items()}
     for one, column in declared.columns.items():
         if one in found:
             found[one] = replace(column, optional=found[one].optional)
