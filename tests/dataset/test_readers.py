@@ -14,7 +14,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.dataset.records import sources
+from barrage_mlflow.dataset.records import formats
 from barrage_mlflow.errors import RecordError
 
 KINDS = "a CSV (.csv), JSON (.json), JSON Lines (.jsonl, .ndjson) or Parquet (.parquet) file"
@@ -81,7 +81,7 @@ class CountingFiles(LocalFileSystem):
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # Arrow leaves it to others to close
 @pytest.mark.parametrize("name", ["t.parquet", "parts", "t.csv", "t.jsonl"])
 def test_little_is_read_of_a_large_file(name, monkeypatch):
-    monkeypatch.setattr(sources, "LEARNT_CELLS", 5_000)
+    monkeypatch.setattr(formats, "LEARNT_CELLS", 5_000)
     fsspec.register_implementation("counting", CountingFiles, clobber=True)
     if name == "t.csv":
         Path(name).write_text("a,b\n" + "1.5,2.5\n" * 500_000)

@@ -27,7 +27,7 @@ from barrage_mlflow.dataset.records.files import (
     share_read,
 )
 from barrage_mlflow.dataset.records.kinds import WORDS, Schema
-from barrage_mlflow.dataset.records.sources import Chunk, Source, is_enough
+from barrage_mlflow.dataset.records.sources import Chunk
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
 
@@ -41,29 +41,6 @@ _MARKS = {b"PAR1": "Parquet", b"[{": "JSON", b"{": "JSON", b"<!": "HTML", b"<htm
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
 
 
-def read_csv(source: str, limit: int | None, schema: Schema) -> Source:
-    """The records of a file.
-
-    Args:
-        source: a path, or a URL that fsspec opens.
-        limit: how many records are wanted; of a large file, little more is read than these and
-            what kinds are learnt of.
-        schema: which columns are taken as they are spelt, and how the file is written.
-
-    Raises:
-        RecordError: the file is empty, or no CSV as the schema has it.
-    """
-    chunks: list[Chunk] = []
-    length = 0
-    for chunk in csv_chunks(source, schema):
-        chunks.append(chunk)
-        length += chunk.length
-        if is_enough(length, len(chunk.cells), limit):
-            break
-    lines = partial(csv_lines, source, schema, length)
-    return Source(list(chunks[0].cells), chunks, lines, partial(csv_chunks, source, schema))
-
-
 def csv_chunks(source: str, schema: Schema, spelt: Sequence[str] | None = None) -> Iterator[Chunk]:
     """The records of a file, block by block.
 
@@ -73,7 +50,7 @@ def csv_chunks(source: str, schema: Schema, spelt: Sequence[str] | None = None) 
         spelt: read these columns alone, as they are spelt.
 
     Raises:
-        RecordError: as :func:`read_csv`.
+        RecordError: the file is empty, or no CSV as the schema has it.
     """
     handle, file = open_file(source)
     with reading(source, "CSV"), handle:

@@ -14,44 +14,13 @@ from barrage_mlflow.dataset.records.files import (
     reading,
     share_read,
 )
-from barrage_mlflow.dataset.records.sources import (
-    Chunk,
-    Source,
-    cells_of_rows,
-    check_names,
-    is_enough,
-)
+from barrage_mlflow.dataset.records.sources import Chunk, cells_of_rows
 from barrage_mlflow.errors import RecordError
 
 _CHUNK = 1 << 14
 """Records in a chunk, at most."""
 _BYTES = 1 << 25
 """Where as many records take more than about this, a chunk holds fewer."""
-
-
-def read_json(source: str, limit: int | None, is_lines: bool) -> Source:
-    """The records of a file.
-
-    Args:
-        source: a path, or a URL that fsspec opens.
-        limit: how many records are wanted; of large JSON Lines, little more is read than these
-            and what kinds are learnt of.
-        is_lines: whether each line is a record.
-
-    Raises:
-        RecordError: the file is empty, or holds anything but records.
-    """
-    chunks: list[Chunk] = []
-    length = 0
-    for chunk in json_chunks(source, is_lines):
-        chunks.append(chunk)
-        length += chunk.length
-        if is_lines and is_enough(length, len(chunk.cells), limit):
-            break
-    names = list(dict.fromkeys(name for chunk in chunks for name in chunk.cells))
-    check_names(names, source)
-    lines = [line for chunk in chunks for line in chunk.lines or []]
-    return Source(names, chunks, lines.copy if lines else None)
 
 
 def json_chunks(source: str, is_lines: bool) -> Iterator[Chunk]:
@@ -62,7 +31,7 @@ def json_chunks(source: str, is_lines: bool) -> Iterator[Chunk]:
         is_lines: whether each line is a record.
 
     Raises:
-        RecordError: as :func:`read_json`.
+        RecordError: the file is empty, or holds anything but records.
     """
     handle, file = open_file(source)
     if not is_lines:

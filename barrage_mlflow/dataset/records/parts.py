@@ -11,15 +11,13 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
-from barrage_mlflow.dataset.records.csv_files import csv_chunks, csv_lines
 from barrage_mlflow.dataset.records.files import file_name, kind_of, list_files, no_records
-from barrage_mlflow.dataset.records.json_files import json_chunks
+from barrage_mlflow.dataset.records.formats import chunks_of, source_of
 from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.records.sources import Chunk, Source
+from barrage_mlflow.dataset.records.sources import Chunk
 from barrage_mlflow.dataset.records.tables import Table, no_such_column
 from barrage_mlflow.errors import RecordError
 
@@ -140,15 +138,15 @@ class Parts:
         """
         kept = {name: Column(name, "text") for name in self.keep}
         spelling = replace(schema, columns={**schema.columns, **kept})
-        names: dict[str, None] = {}
+        names: list[str] = []
         first = 0
-        for chunks in _in_batches(self._chunks(spelling), batch):
+        for chunks in _in_batches(chunks_of(self.source, self._kind, spelling), batch):
             # A key that a later record has no more is missing there.
-            names |= dict.fromkeys(name for chunk in chunks for name in chunk.cells)
-            length = sum(chunk.length for chunk in chunks)
-            if first + length > done:
-                yield self._part(chunks, schema, list(names), first)
-            first += length
+            source = source_of(self.source, self._kind, schema, chunks, first, names)
+            names = source.columns
+            first += sum(source.groups)
+            if first > done:
+                yield self._part(chunks, Table(source, schema, self.name))
 
     def _columns(self) -> list[str]:
         """The columns of the file; of JSON Lines, those of its first records."""
@@ -159,29 +157,16 @@ class Parts:
             files = ParquetFiles(self.source)
             columns, is_empty = files.columns, not files.groups
         else:
-            chunk = next(self._chunks(Schema()), Chunk({}, 0))
+            chunk = next(chunks_of(self.source, self._kind, Schema()), Chunk({}, 0))
             columns, is_empty = list(chunk.cells), not chunk.length
         if is_empty:
             raise no_records(self.source)
         return columns
 
-    def _chunks(self, schema: Schema) -> Iterator[Chunk]:
-        if self._kind == "csv":
-            return csv_chunks(self.source, schema)
-        if self._kind == "parquet":
-            from barrage_mlflow.dataset.records.parquet_files import parquet_chunks
-
-            return parquet_chunks(self.source, list(schema.columns))
-        return json_chunks(self.source, is_lines=self._kind == "jsonl")
-
-    def _part(self, chunks: list[Chunk], schema: Schema, names: list[str], first: int) -> Part:
-        length = sum(chunk.length for chunk in chunks)
-        lines: Any = [line for chunk in chunks for line in chunk.lines or []].copy
-        if self._kind == "csv":
-            lines = partial(csv_lines, self.source, schema, first + length, first)
-        table = Table(Source(names, chunks, lines), schema, self.name, first=first)
+    def _part(self, chunks: list[Chunk], table: Table) -> Part:
         kept = {name: _as_written([chunk.column(name) for chunk in chunks]) for name in self.keep}
-        return Part(Records(table, None, self.source), first, kept, chunks[-1].share)
+        records = Records(table, None, self.source)
+        return Part(records, table.source.first, kept, chunks[-1].share)
 
 
 def _in_batches(chunks: Iterable[Chunk], batch: int) -> Iterator[list[Chunk]]:

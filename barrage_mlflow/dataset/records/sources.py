@@ -13,9 +13,6 @@ from barrage_mlflow.dataset.records.learning import Learner
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
 
-LEARNT_CELLS = 2_000_000
-"""Of so many cells, at least, the kinds of columns are learnt where a file has them."""
-
 Lines: TypeAlias = Callable[[], "list[int] | None"]
 """Gives the line on which each record starts, or None where that cannot be told."""
 
@@ -54,12 +51,14 @@ class Source:
     Args:
         columns: the names of the columns.
         chunks: the records.
+        first: the number in the file of the first of them.
         lines: gives the line of each record, where the file has lines.
         spelt: reads some columns of a CSV file again, as they are spelt.
 
     Attributes:
         columns: as given.
         groups: how many records each group holds, in order: a chunk, or a row group of Parquet.
+        first: as given.
         lines: as given.
         is_spelt: whether numbers and truth values are in letters, as in CSV.
     """
@@ -71,11 +70,13 @@ class Source:
         self,
         columns: list[str],
         chunks: Sequence[Chunk],
+        first: int = 0,
         lines: Lines | None = None,
         spelt: Callable[[Sequence[str]], Iterator[Chunk]] | None = None,
     ) -> None:
         self.columns = columns
         self.groups = [chunk.length for chunk in chunks]
+        self.first = first
         self.lines = lines
         self.is_spelt = spelt is not None
         self._chunks = chunks
@@ -112,11 +113,6 @@ class Source:
 
 def _is_text(cells: Any) -> bool:
     return isinstance(cells, np.ndarray) or str(cells.type) in ("string", "null")
-
-
-def is_enough(length: int, columns: int, limit: int | None) -> bool:
-    """Whether so many records of a file are more than are wanted, and enough to learn kinds of."""
-    return limit is not None and length > limit and length * columns >= LEARNT_CELLS
 
 
 def cells_of_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, Array]:

@@ -61,7 +61,6 @@ class Table:
         schema: the kind of each column.
         name: what messages call the set.
         groups: which groups of the source; all if left out.
-        first: the number in the file of the first record of the source.
 
     Attributes:
         columns: those that the source has, and those that records may lack.
@@ -73,11 +72,9 @@ class Table:
         schema: Schema,
         name: str,
         groups: Sequence[int] | None = None,
-        first: int = 0,
     ) -> None:
         self.source = source
         self._groups = range(len(source.groups)) if groups is None else groups
-        self._first = first
         self._length = sum(source.groups[group] for group in self._groups)
         self.schema = schema
         self.name = name
@@ -188,7 +185,7 @@ class Table:
     def under(self, schema: Schema, name: str) -> Table:
         """The same records in other kinds and in another name."""
         _spell(self.source, schema)
-        other = Table(self.source, schema, name, self._groups, self._first)
+        other = Table(self.source, schema, name, self._groups)
         other._arrays = {
             name: array
             for name, array in self._arrays.items()
@@ -237,7 +234,7 @@ class Table:
 
     def _numbers(self) -> list[tuple[int, int]]:
         """Where records no longer follow each other in the file: a position, its number there."""
-        starts = [*accumulate(self.source.groups, initial=self._first)]
+        starts = [*accumulate(self.source.groups, initial=self.source.first)]
         numbers = [(0, starts[self._groups[0]] if self._groups else 0)]
         at = 0
         for group in self._groups:
