@@ -202,13 +202,19 @@ def spelt_apart(rows: Rows, schema: Schema, way: Callable[[Rows], Any]) -> bool:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(cases(), st.randoms(use_true_random=False))
+@given(cases(), st.sampled_from([(), ("-", "0", "1.5")]), st.randoms(use_true_random=False))
 def test_a_record_is_the_same_alone_in_company_and_whatever_way_it_comes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: tuple[Rows, Rows], rng: random.Random
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    case: tuple[Rows, Rows],
+    missing: tuple[str, ...],
+    rng: random.Random,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     train, rows = case
-    schema = Records.read(train).schema
+    learnt = Records.read(train, schema=Schema(missing=missing))
+    schema = learnt.schema
+    assert not any("got a missing" in cell for one in outcomes(learnt) for cell in one.values())
     want = alone(rows, schema)
     for way in IN_MEMORY:
         # A fault is that of its own record, wherever it stands.

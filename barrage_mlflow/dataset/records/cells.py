@@ -61,9 +61,30 @@ def lacks(cell: Any, missing: tuple[str, ...] = (), is_text: bool = False) -> bo
         return cell == "" or cell in WORDS or cell in missing
     if isinstance(cell, bytes):
         return not cell  # as in letters
-    if missing and isinstance(cell, (int, float)):
+    if missing and isinstance(cell, (int, float)) and not isinstance(cell, bool):
         return cell != cell or cell in _numbers(missing)
     return is_missing(cell)
+
+
+def lacking(cells: Array, missing: tuple[str, ...] = ()) -> Array:
+    """Which of an array's numbers, truth values or dates mean that there is no value.
+
+    Args:
+        cells: ``(rows,)``, no objects.
+        missing: words that mean so in this column.
+
+    Returns:
+        ``(rows,) bool``.
+
+    Example:
+        >>> lacking(np.array([1.0, math.nan, -999.0]), ("-", "-999")).tolist()
+        [False, True, True]
+    """
+    gone: Array = cells != cells  # as NaN and NaT are
+    numbers = _numbers(missing)
+    if numbers and cells.dtype.kind in "iuf":
+        gone |= np.isin(cells, [*numbers])
+    return gone
 
 
 @lru_cache

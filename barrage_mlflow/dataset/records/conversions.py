@@ -23,6 +23,7 @@ from barrage_mlflow.dataset.records.cells import (
     PLAIN,
     WHOLE,
     is_missing,
+    lacking,
     lacks,
     native,
     objects,
@@ -69,7 +70,7 @@ def to_kind(cells: Array, column: Column) -> Array:
         >>> to_kind(objects(["7", 8, None]), Column("a", "number")).tolist()
         [7.0, 8.0, nan]
     """
-    typed = None if column.missing else _as_it_is(cells, column)
+    typed = _as_it_is(cells, column)
     if typed is None:
         typed = _packed(_each(cells, column), column)
     return objects(typed.tolist()) if column.dtype == "object" != typed.dtype else typed
@@ -85,9 +86,11 @@ def _as_it_is(cells: Array, column: Column) -> Array | None:
     if cells.ndim > 1:
         return None
     if (sort, kind) in _SAME:
+        if column.missing and lacking(cells, column.missing).any():
+            return None
         return cells if _is_exact(cells, kind) else None
     if kind == "text" and sort == "O" and set(map(type, cells)) <= {str, type(None)}:
-        return None if "" in cells.tolist() else cells
+        return cells if {"", *column.missing}.isdisjoint(cells) else None
     return None
 
 

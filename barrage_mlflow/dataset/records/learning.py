@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.dataset.records.cells import NUMBER, WHOLE, is_missing, lacks
+from barrage_mlflow.dataset.records.cells import NUMBER, WHOLE, lacking, lacks
 from barrage_mlflow.dataset.records.kinds import KINDS, WORDS, Column
 from barrage_mlflow.dataset.types import Array
 
@@ -51,7 +51,7 @@ class Learner:
 
     def __init__(self, name: str, missing: tuple[str, ...] = (), in_letters: bool = False) -> None:
         self._name = name
-        self._missing = missing
+        self.missing = missing
         self._in_letters = in_letters
         self._seen: set[str] = set()
         self._lacks = self._lacks_words = False
@@ -70,15 +70,13 @@ class Learner:
         if cells.ndim > 1:
             self._add_lists(cells[:1], cells.shape[1:], self._rows)
             self._arrays = False
-        elif cells.dtype.kind in "fMm":
-            gone = np.isnan(cells) if cells.dtype.kind == "f" else np.isnat(cells)
+        elif cells.dtype == object:
+            self._add_objects(cells.tolist())
+        else:
+            gone = lacking(cells, self.missing)
             self._lacks = self._lacks or bool(gone.any())
             if not gone.all():
                 self._seen.add(_OF_DTYPE[cells.dtype.kind])
-        elif cells.dtype != object:
-            self._seen.add(_OF_DTYPE[cells.dtype.kind])
-        else:
-            self._add_objects(cells.tolist())
         self._rows += len(cells)
 
     def add_found(self, kinds: set[str], is_lacking: bool) -> None:
@@ -88,20 +86,13 @@ class Learner:
 
     def _add_objects(self, cells: list[Any]) -> None:
         for type_ in set(map(type, cells)):
-            if issubclass(type_, (float, np.floating)):
-                numbers = [cell for cell in cells if type(cell) is type_]
-                gone = sum(cell != cell for cell in numbers)
-                self._lacks = self._lacks or gone > 0
-                if gone < len(numbers):
-                    self._seen.add("number")
-            elif type_ is str:
-                self._add_strings([cell for cell in cells if type(cell) is str])
-            elif type_ is bytes and not all(cell for cell in cells if type(cell) is bytes):
-                self._lacks = True
-                self._seen |= {"bytes"} if any(type(c) is bytes and c for c in cells) else set()
-            elif type_ is type(None) or is_missing(next(c for c in cells if type(c) is type_)):
-                self._lacks = True
-            else:
+            some: list[Any] = [cell for cell in cells if type(cell) is type_]
+            if type_ is str:
+                self._add_strings(some)
+                continue
+            there = [cell for cell in some if not lacks(cell, self.missing)]
+            self._lacks = self._lacks or len(there) < len(some)
+            if there:
                 self._seen.add(next((k for t, k in _OF_TYPE if issubclass(type_, t)), "object"))
         if "list" in self._seen:
             for row, cell in enumerate(cells, start=self._rows):
@@ -110,10 +101,10 @@ class Learner:
                     self._add_lists([cell], _shape(cell), row)
 
     def _add_strings(self, cells: list[str]) -> None:
-        self._lacks = self._lacks or any(word in cells for word in ("", *self._missing))
+        self._lacks = self._lacks or any(word in cells for word in ("", *self.missing))
         if self._in_letters and "text" not in self._seen:
             self._add_letters(cells)
-        elif not self._in_letters and any(cell not in self._missing for cell in cells):
+        elif not self._in_letters and any(cell not in self.missing for cell in cells):
             self._seen.add("text")
         if "text" in self._seen:
             self._words |= WORDS.intersection(cells)
@@ -121,7 +112,7 @@ class Learner:
     def _add_letters(self, cells: Iterable[str]) -> None:
         """What is spelt, up to the first cell that is neither a number nor a truth value."""
         for cell in cells:
-            if lacks(cell, self._missing):
+            if lacks(cell, self.missing):
                 self._lacks_words = True
                 continue
             text = cell.strip()
@@ -169,7 +160,7 @@ class Learner:
             self._name,
             kind,
             is_lacking or not seen,
-            missing=self._missing,
+            missing=self.missing,
             reason=self._reason(is_lacking),
             word=next(iter(sorted(self._words)), ""),
         )

@@ -175,7 +175,8 @@ class ParquetFiles(Source):
         unknown = []
         for name, learner in learners.items():
             found = [_in_footer(file, name) for file in self._files]
-            if None in found:
+            # A footer does not say which values mean a missing one.
+            if None in found or learner.missing:
                 unknown.append(name)
                 continue
             for kinds, is_lacking in filter(None, found):
