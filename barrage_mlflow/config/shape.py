@@ -28,6 +28,8 @@ _NOUNS = {
     "number": "a number",
     "null": "null",
     "boolean": "true or false",
+    "time zone": "a time zone",
+    "encoding": "an encoding that Python knows",
 }
 _SIGNS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 _FOUND_ELSEWHERE = ("additionalProperties", "pattern")
@@ -65,15 +67,20 @@ def value_findings(value: Any, node: Node, path: Path) -> Iterator[Finding]:
 
 @cache
 def _validator() -> Any:
-    # Its import takes longer than all else here, and only a check of a config needs it.
-    from jsonschema import Draft202012Validator
+    # Their import takes longer than all else here, and only a check of a config needs it.
+    from zoneinfo import ZoneInfo
+
+    from jsonschema import Draft202012Validator, FormatChecker
     from jsonschema.validators import extend
 
     # JSON Schema takes 10.0 for an integer; batch_size=10.0 would fail far from here.
     integers = Draft202012Validator.TYPE_CHECKER.redefine(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     )
-    return extend(Draft202012Validator, type_checker=integers)(SCHEMA)
+    formats, refused = FormatChecker(()), (LookupError, ValueError, OSError)
+    formats.checks("time zone", refused)(lambda it: not isinstance(it, str) or ZoneInfo(it))
+    formats.checks("encoding", refused)(lambda it: not isinstance(it, str) or "a".encode(it))
+    return extend(Draft202012Validator, type_checker=integers)(SCHEMA, format_checker=formats)
 
 
 def _findings(errors: Iterable[ValidationError], path: Path) -> Iterator[Finding]:
@@ -150,7 +157,11 @@ def expected(node: Node) -> str:
     if _is_import_block(node):
         return 'an import block {"import": …}'
     text = " or ".join(_NOUNS[name] for name in types_of(node))
-    if node.get("minLength"):
+    if "format" in node:
+        text = _NOUNS[node["format"]]
+    elif "maxLength" in node:
+        text = "a string of one character"
+    elif node.get("minLength"):
         text = f"a non-empty {text.removeprefix('a ')}"
     if "maxItems" in node:
         text += f" with {node['maxItems']} items"
