@@ -15,9 +15,9 @@ from barrage_mlflow.config.import_strings import (
     base_classes,
     find_target,
     is_sequential,
-    load_target,
+    load_path,
 )
-from barrage_mlflow.config.import_targets import NotImportableError, Target
+from barrage_mlflow.config.import_targets import Target
 from barrage_mlflow.config.kinds import KINDS, VALUES, paths_of
 from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.config.paths import Path, rebuilt, show_path, value_at, walk
@@ -64,8 +64,8 @@ def import_findings(
             continue
         try:
             target = find_target(name, kind, reader)
-        except NotImportableError as error:
-            yield Finding((*path, "import"), error.message, error.remedy)
+        except ImportPathError as error:
+            yield Finding((*path, "import"), error.reason, error.remedy)
             continue
         if kind == "transformer":  # which comes before the network
             learnt = target.network_param_names
@@ -108,7 +108,7 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
     params = dict(block.get("params") or {})
     try:
         target = find_target(name, kind)
-    except NotImportableError as fault:
+    except ImportPathError as fault:
         raise ImportPathError(f"{path}.import: {fault}") from fault.__cause__
     row = KINDS[kind]
     by_position, by_name = target.accepts.passed(row)
@@ -117,8 +117,10 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
         listed = "; ".join(str(problem) for problem in problems)
         message = f"{path}: {name}: {listed} (it accepts {target.accepts.shown()})"
         raise ComponentError(message)
-    component = load_target(target)
-    if kind == "augmentor" or target.form == "alias":
+    if target.form == "alias":
+        return target.path
+    component = load_path(target.path)
+    if kind == "augmentor":
         return component
     if kind in ("layer", *VALUES):
         params = {key: _built(item, f"{path}.params", (key,)) for key, item in params.items()}

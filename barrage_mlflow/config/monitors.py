@@ -8,12 +8,11 @@ from typing import Any
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.import_strings import known_target
-from barrage_mlflow.config.import_targets import NotImportableError
 from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.names import is_slip, nearest, show_names
 from barrage_mlflow.config.output_names import loader_names, named, output_names, outputs_of
 from barrage_mlflow.config.paths import Path, show_value, value_at
-from barrage_mlflow.errors import ConfigError
+from barrage_mlflow.errors import ConfigError, ImportPathError
 
 _WATCHERS: dict[Path, str | None] = {
     ("services", "best_checkpoint"): "val_",
@@ -96,7 +95,7 @@ def name_and_direction(block: Any) -> tuple[str, str] | None:
         return given or path, "max"
     try:
         target = known_target(path, "metric")
-    except NotImportableError:
+    except ImportPathError:
         return None
     if target is None:
         return (given, "") if given else None
@@ -153,13 +152,12 @@ def monitor_findings(data: Any, logged: Collection[str] | None = None) -> Iterat
             continue
         is_swapped = prefix is not None and monitor.startswith("val_") != bool(prefix)
         meant = f"{prefix}{monitor.removeprefix('val_')}" if is_swapped else monitor
-        near = nearest(monitor, names) or nearest(meant, names)
+        near = meant if meant in names else nearest(monitor, names) or nearest(meant, names)
         if not complete and (near is None or not is_slip(monitor, near)):
             # It may be meant for a metric that is not known.
             near = meant if is_swapped else None
         message = f"no output produces {monitor!a}"
         if is_swapped:
-            near = meant if meant in names else near
             wanted = "a validation metric (val_…)" if prefix else "a train metric"
             message = f"expected {wanted}, got {show_value(monitor)}"
         if complete or near:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from barrage_mlflow.config.document import Document, plain_copy
-from barrage_mlflow.config.json_reader import read_json
 from barrage_mlflow.config.paths import Path, read_path, show_path, show_value
+from barrage_mlflow.config.read import read_json
 from barrage_mlflow.config.schema import schema_at, types_of
 from barrage_mlflow.errors import ConfigError, Fault
 

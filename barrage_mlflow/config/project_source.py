@@ -19,13 +19,13 @@ from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.import_targets import (
     ANYTHING,
     Accepts,
-    NotImportableError,
     Target,
     is_json,
     leads_nowhere,
     no_module,
 )
 from barrage_mlflow.config.project import ENGINE, modules_in, search_path
+from barrage_mlflow.errors import ImportPathError
 
 Names = dict[str, ast.AST | str | None]
 """What each name is bound to at last: its definition or value; of an import, the path that it
@@ -61,7 +61,7 @@ class SourceReader:
         """What a path means; where its arguments cannot be read, it accepts `ANYTHING`.
 
         Raises:
-            NotImportableError: it leads nowhere.
+            ImportPathError: it leads nowhere.
             UnreadableError: only importing it can answer.
         """
         path = path.replace("tensorflow.keras.", "keras.", 1)
@@ -144,7 +144,7 @@ class SourceReader:
     def _elsewhere(self, path: str) -> Target:
         try:
             return self.target(path)
-        except (NotImportableError, RecursionError) as error:
+        except (ImportPathError, RecursionError) as error:
             # The import itself would fail, and Python's own message is the best one then.
             raise UnreadableError(path) from error
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from barrage_mlflow.config.defaults import filled
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.import_blocks import import_findings
@@ -16,6 +15,7 @@ from barrage_mlflow.config.monitors import mode_warnings, monitor_findings
 from barrage_mlflow.config.output_names import output_name_findings
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.read import read_config
+from barrage_mlflow.config.schema import filled
 from barrage_mlflow.config.shape import shape_findings
 from barrage_mlflow.config.unknown_keys import repair_keys
 from barrage_mlflow.errors import ConfigError, Fault

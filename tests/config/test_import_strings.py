@@ -11,7 +11,7 @@ from keras.src.losses import ALL_OBJECTS_DICT as KERAS_LOSSES
 from keras.src.metrics import ALL_OBJECTS_DICT as KERAS_METRICS
 from keras.src.optimizers import ALL_OBJECTS_DICT as KERAS_OPTIMIZERS
 
-from barrage_mlflow.config.import_strings import find_target, load_target
+from barrage_mlflow.config.import_strings import find_target, load_path
 from barrage_mlflow.config.import_targets import Accepts
 from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.errors import ImportPathError
@@ -34,7 +34,8 @@ def project(tmp_path, monkeypatch):
 
 
 def load_import(path, kind):
-    return load_target(find_target(path, kind))
+    target = find_target(path, kind)
+    return target.path if target.form == "alias" else load_path(target.path)
 
 
 def refusal(path, kind, reader=None):

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrage_mlflow.config import keras_index
-from barrage_mlflow.config.import_strings import load_target
+from barrage_mlflow.config.import_strings import load_path
 from barrage_mlflow.config.kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +119,7 @@ def classes(kind):
     for name in keras_index.names(kind):
         entry = keras_index.short(kind, name)
         if entry.form != "alias":
-            found.setdefault(load_target(entry), entry)
+            found.setdefault(load_path(entry.path), entry)
     return found
 
 

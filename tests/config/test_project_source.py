@@ -10,8 +10,9 @@ import pytest
 
 from barrage_mlflow.config import find_faults, read_config
 from barrage_mlflow.config.import_strings import find_target
-from barrage_mlflow.config.import_targets import ANYTHING, NotImportableError
+from barrage_mlflow.config.import_targets import ANYTHING
 from barrage_mlflow.config.project_source import SourceReader, UnreadableError
+from barrage_mlflow.errors import ImportPathError
 
 PROJECT = {
     "zoo/__init__.py": """
@@ -120,7 +121,7 @@ def explained(path, kind, reader=None):
     """Form and arguments of a target, or the refusal."""
     try:
         target = find_target(path, kind, reader)
-    except NotImportableError as refusal:
+    except ImportPathError as refusal:
         return str(refusal)
     return {"form": target.form, **asdict(target.accepts)}
 

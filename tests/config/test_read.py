@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from barrage_mlflow.config import read_config
 from barrage_mlflow.config.document import Document
-from barrage_mlflow.config.json_reader import read_json
+from barrage_mlflow.config.read import read_json
 from barrage_mlflow.config.yaml_reader import read_yaml
 from barrage_mlflow.errors import ConfigError
 
