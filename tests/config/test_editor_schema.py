@@ -12,6 +12,7 @@ from schema_parts import EXAMPLES, GOLDEN, Validators, base_config, completed
 
 from barrage_mlflow.config import find_faults, read_config
 from barrage_mlflow.config.editor_schema import editor_schema
+from barrage_mlflow.config.paths import value_at, walk
 from barrage_mlflow.config.schema import schema
 
 pytestmark = pytest.mark.usefixtures("importable")
@@ -49,16 +50,8 @@ def test_it_is_a_valid_schema(name, request):
     jsonschema.Draft202012Validator.check_schema(tree)
     jsonschema_rs.meta.validate(tree)
     assert len(json.dumps(tree)) < 300_000
-    used = {node["$ref"] for node in nodes(tree) if "$ref" in node}
+    used = {value for path, value in walk(tree) if path[-1:] == ("$ref",)}
     assert used == {f"#/$defs/{name}" for name in tree["$defs"]}
-
-
-def nodes(value):
-    if isinstance(value, dict):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value:
-        if isinstance(inner, dict | list):
-            yield from nodes(inner)
 
 
 def test_without_a_project_it_is_the_schema_that_check_uses(plain):
@@ -114,10 +107,7 @@ PLANTED = [
 def test_a_single_value(path, value, engine, by_plain, by_project, plain, golden):
     data = base_config()
     *parents, key = [int(part) if part.isdigit() else part for part in path.split(".")]
-    holder = data
-    for parent in parents:
-        holder = holder[parent]
-    holder[key] = value
+    value_at(data, parents)[key] = value
     assert (find_faults(read_config(data)) == []) is engine
     assert (plain.accepts(data), golden.accepts(data)) == (by_plain, by_project)
 
@@ -129,7 +119,8 @@ def test_random_changes_that_a_schema_refuses_are_faults_for_the_engine(plain, m
     refused = {"plain": 0, "my_project": 0}
     for _ in range(200):
         data = copy.deepcopy(rng.choice(list(RECIPES.values())))
-        holder, key = rng.choice([(node, key) for node in nodes_of(data) for key in keys_of(node)])
+        *parents, key = rng.choice([path for path, _ in walk(data) if path])
+        holder = value_at(data, parents)
         change = rng.randrange(3)
         if change == 0:
             del holder[key]
@@ -144,17 +135,6 @@ def test_random_changes_that_a_schema_refuses_are_faults_for_the_engine(plain, m
                 assert faults != [], data
     # It is no test of nothing, and the project's schema sees more.
     assert 60 < refused["plain"] < refused["my_project"] < 200
-
-
-def nodes_of(value):
-    yield value
-    for inner in value.values() if isinstance(value, dict) else value:
-        if isinstance(inner, dict | list):
-            yield from nodes_of(inner)
-
-
-def keys_of(holder):
-    return list(holder) if isinstance(holder, dict) else list(range(len(holder)))
 
 
 def test_names_complete_where_they_fit(penguins):

@@ -233,3 +233,18 @@ def test_less_of_a_loss_is_better():
 def test_tensorflow_takes_every_scope_name(name):
     with tf.Graph().as_default(), tf.name_scope(keras_index.scope_name(name)):
         pass
+
+
+def test_snake_name_is_keras_own():
+    namespaces = {**vars(keras.layers), **vars(keras.losses), **vars(keras.metrics)}
+    class_names = [name for name, found in namespaces.items() if inspect.isclass(found)]
+    assert len(class_names) > 150
+    for class_name in [*class_names, "MyNet2", "HTTPLayer", "my_Layer"]:
+        made_up = type(class_name, (keras.layers.Layer,), {})().name
+        assert keras_index.is_made_up(made_up, class_name), class_name
+        assert made_up.startswith(keras_index.snake_name(class_name))
+
+
+@pytest.mark.parametrize("name", ["species", "dense_head", "dense_"])
+def test_chosen_names_are_not_made_up(name):
+    assert not keras_index.is_made_up(name, "Dense")

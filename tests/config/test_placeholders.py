@@ -49,20 +49,27 @@ def test_what_is_a_placeholder():
 
 
 UNKNOWN = "$.model.network.params.alpha: unknown placeholder 'vocabulry', known: {known}; {remedy}"
+OWN_ALONE = [UNKNOWN.format(known="'alpha'", remedy="define it in model.network.params")]
+NEAR = [UNKNOWN.format(known="'alpha', 'vocabulary'", remedy="did you mean 'vocabulary'?")]
 
 
-@pytest.mark.parametrize("transformer", [None, "IdentityTransformer"])
-def test_without_a_transformer_only_the_networks_own_params_are_known(transformer):
-    assert faults(transformer, {"alpha": "{{vocabulry}}"}) == [
-        UNKNOWN.format(known="'alpha'", remedy="define it in model.network.params")
-    ]
-
-
-def test_a_transformer_that_declares_its_names_is_checked():
-    assert faults("speakers.Speaking", {"alpha": "{{vocabulary}}"}) == []
-    assert faults("speakers.Speaking", {"alpha": "{{vocabulry}}"}) == [
-        UNKNOWN.format(known="'alpha', 'vocabulary'", remedy="did you mean 'vocabulary'?")
-    ]
+@pytest.mark.parametrize(
+    ("transformer", "name", "expected"),
+    [
+        (None, "vocabulry", OWN_ALONE),
+        ("IdentityTransformer", "vocabulry", OWN_ALONE),
+        # One that declares its names is checked; of others they are not known yet.
+        ("speakers.Speaking", "vocabulry", NEAR),
+        ("speakers.Speaking", "vocabulary", []),
+        ("speakers.Silent", "anything", []),
+        ("speakers.Odd", "anything", []),
+        ("speakers.factory", "anything", []),
+        ("speakers.NoSuch", "anything", []),
+    ],
+)
+def test_names_are_those_of_the_network_and_of_the_transformer(transformer, name, expected):
+    found = faults(transformer, {"alpha": f"{{{{{name}}}}}"})
+    assert [fault for fault in found if "placeholder" in fault] == expected
 
 
 @pytest.mark.parametrize(
@@ -78,12 +85,6 @@ def test_a_param_that_the_network_requires_may_be_learnt(transformer, missing):
     data["model"]["network"] = {"import": "speakers.network"}
     data["dataset"]["transformer"] = {"import": transformer}
     assert [str(fault) for fault in find_faults(read_config(data))] == missing
-
-
-@pytest.mark.parametrize("transformer", ["Silent", "Odd", "factory", "NoSuch"])
-def test_names_of_a_transformer_that_declares_none_are_not_known_yet(transformer):
-    found = faults(f"speakers.{transformer}", {"alpha": "{{anything}}"})
-    assert [fault for fault in found if "placeholder" in fault] == []
 
 
 def test_placeholders_may_stand_for_plain_values_of_the_model_section():
