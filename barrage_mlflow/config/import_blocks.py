@@ -206,7 +206,7 @@ def _param_findings(
     for problem in accepts.problems(names, by_position, by_name + KINDS[kind].beside):
         name = str(problem.path[-1]) if problem.path else ""
         remedy = GONE.get((kind, name), problem.remedy)
-        yield replace(problem, remedy=remedy).below(path)
+        yield replace(problem, path=(*path, *problem.path), remedy=remedy)
 
 
 def _value_findings(path: Path, params: dict[str, Any], target: Target) -> Iterator[Finding]:

@@ -103,12 +103,13 @@ remove it"]
             message = f"it must accept ({given}) by position, but accepts {self.shown()}"
             found.append(Finding((), message))
         open_names = [name for name in self.names if name not in taken]
+        left = [name for name in open_names if name not in params]
         meant: set[str | None] = set()
         for name in params:
             if name in taken:
                 message, remedy = f"param {name!r} is passed by Barrage", "remove it"
             elif name not in open_names and not self.any_name:
-                meant.add(nearest(name, open_names, params))
+                meant.add(nearest(name, left))
                 message = f"unknown param {name!a}"
                 remedy = suggest(name, open_names, "params", params)
             else:

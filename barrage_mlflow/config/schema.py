@@ -14,16 +14,6 @@ SCHEMA: dict[str, Any] = json.loads(File(__file__).with_suffix(".json").read_tex
 PLACEHOLDER = "#/$defs/placeholder"
 
 
-def schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a config, as a fresh copy.
-
-    Example:
-        >>> schema()["properties"]["solver"]["properties"]["epochs"]["default"]
-        10
-    """
-    return copy.deepcopy(SCHEMA)
-
-
 def dereferenced(node: dict[str, Any]) -> dict[str, Any]:
     """A schema node with its ``$ref`` followed; the node's own words win over the target's.
 

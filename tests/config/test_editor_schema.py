@@ -13,7 +13,7 @@ from schema_parts import EXAMPLES, GOLDEN, Validators, base_config, completed
 from barrage_mlflow.config import find_faults, read_config
 from barrage_mlflow.config.editor_schema import editor_schema
 from barrage_mlflow.config.paths import value_at, walk
-from barrage_mlflow.config.schema import schema
+from barrage_mlflow.config.schema import SCHEMA
 
 pytestmark = pytest.mark.usefixtures("importable")
 
@@ -55,7 +55,7 @@ def test_it_is_a_valid_schema(name, request):
 
 
 def test_without_a_project_it_is_the_schema_that_check_uses(plain):
-    assert plain.tree == schema()
+    assert plain.tree == SCHEMA
 
 
 @pytest.mark.parametrize("config", VALID)
