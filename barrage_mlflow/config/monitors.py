@@ -48,9 +48,7 @@ def known_monitors(data: Any) -> tuple[dict[str, str], bool]:
     unmatched = [name for name in loader_names(data) if name not in names]
     for output in outputs:
         blocks = output.get("metrics", []) if isinstance(output, dict) else None
-        found = (
-            [name_and_direction(block) for block in blocks] if isinstance(blocks, list) else [None]
-        )
+        found = list(map(name_and_direction, blocks)) if isinstance(blocks, list) else [None]
         complete = complete and None not in found
         known = [metric for metric in found if metric is not None]
         unique = unique_names([name for name, _ in known])

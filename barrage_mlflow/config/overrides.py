@@ -93,16 +93,12 @@ def _step(holder: Any, part: str, path: Path) -> str | int:
     """The key or index that a part of an override's key means."""
     if isinstance(holder, dict):
         return part
-    if not isinstance(holder, list):
-        message = f"expected an object or a list to set {part!a} in, got {show_value(holder)}"
-        raise _refused(path, message)
-    if part in map(str, range(len(holder) + 1)):
-        return int(part)
-    raise _refused(path, f"expected an index from 0 to {len(holder)}, got {part!a}")
-
-
-def _refused(path: Path, message: str) -> ConfigError:
-    return ConfigError([Fault(show_path(path), message)])
+    message = f"expected an object or a list to set {part!a} in, got {show_value(holder)}"
+    if isinstance(holder, list):
+        if part in map(str, range(len(holder) + 1)):
+            return int(part)
+        message = f"expected an index from 0 to {len(holder)}, got {part!a}"
+    raise ConfigError([Fault(show_path(path), message)])
 
 
 def _typed(value: object, path: Path) -> Any:

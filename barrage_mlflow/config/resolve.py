@@ -63,7 +63,7 @@ def find_shape_faults(document: Document) -> list[Fault]:
         >>> for fault in find_shape_faults(read_config({"dataset": {}, "model": model})):
         ...     print(fault)
         $.dataset: missing key 'loader'
-        $.model.outputs: expected a list with at least 1 item, got an empty one
+        $.model.outputs: expected a list with at least 1 item, got 0
     """
     return _faults(document, shape_findings)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.config.findings import Finding
@@ -44,7 +45,7 @@ def shape_findings(data: Any) -> Iterator[Finding]:
         ...     print(finding.path, finding)
         ('dataset',) expected an object, got 3
         ('model', 'network') missing key 'import'
-        ('model', 'outputs') expected a list with at least 1 item, got an empty one
+        ('model', 'outputs') expected a list with at least 1 item, got 0
     """
     yield from _findings(_validator().iter_errors(data), ())
 
@@ -99,8 +100,8 @@ def _findings(errors: Iterable[ValidationError], path: Path) -> Iterator[Finding
 def _of_choices(error: ValidationError, path: Path) -> Iterator[Finding]:
     """The findings of the choice that has the value's type, if that is an object or a list."""
     is_nested = isinstance(error.instance, dict | list)
-    for i in range(len(error.schema["anyOf"]) if is_nested else 0):
-        inner = [one for one in error.context or () if one.schema_path[0] == i]
+    choices = groupby(error.context if is_nested else (), lambda one: one.schema_path[0])
+    for inner in (list(errors) for _, errors in choices):
         about_itself = {one.validator for one in inner if not one.relative_path}
         if not about_itself & {"type", "enum", "const"}:
             yield from _findings(inner, path)
@@ -118,11 +119,8 @@ def _missing_keys(error: ValidationError, path: Path) -> Finding:
 
 def _unexpected(error: ValidationError, path: Path) -> Finding:
     node, value = error.schema, error.instance
-    got = show_value(value)
-    if value in ("", [], {}) and error.validator != "type":
-        got = "an empty one"
-    elif isinstance(value, list) and error.validator in ("minItems", "maxItems"):
-        got = f"{len(value)}"
+    is_counted = error.validator in ("minItems", "maxItems", "minProperties")
+    got = str(len(value)) if is_counted else show_value(value)
     remedy = node.get("errorMessage", "")
     if isinstance(value, str):
         choices = [node, *node.get("anyOf", ())]
