@@ -33,7 +33,6 @@ from barrage_mlflow.config.schema import SCHEMA, dereferenced
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _SHORTEST = 3
-_CHOICES = {"mode": ("min", "max"), "sample_weight_mode": ("samplewise", "temporal")}
 _PLACEHOLDERS = {
     "my_project.transformers.Vocabulary": ("vocabulary_size", "shape"),
     "penguins.PenguinTransformer": ("island_count", "sex_count", "species_count"),
@@ -160,8 +159,8 @@ def _schema_words(value: Any, path: Path, node: dict[str, Any]) -> Iterator[Word
     elif isinstance(value, list):
         for i, item in enumerate(value):
             yield from _schema_words(item, (*path, i), node["items"])
-    elif path[-1] in _CHOICES and isinstance(value, str):
-        yield Word("choice", path, False, value, taken=frozenset(_CHOICES[str(path[-1])]))
+    elif "enum" in node and isinstance(value, str):
+        yield Word("choice", path, False, value, taken=frozenset(node["enum"]))
 
 
 def is_of_project(name: str) -> bool:
