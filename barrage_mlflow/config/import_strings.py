@@ -72,20 +72,23 @@ def known_target(path: str, kind: str) -> Target | None:
         >>> known_target("mse", "loss").path, known_target("my_project.Loss", "loss")
         ('keras.losses.MeanSquaredError', None)
     """
-    today = keras_index.current_path(path)
+    today, row = keras_index.current_path(path), KINDS[kind]
     top, *parts = today.split(".")
-    if not parts:
-        return _of_short_name(path, path, kind)
-    if top not in ("keras", "barrage_mlflow", "tf", "tensorflow") or parts[0] == "src":
+    if parts and (top not in ("keras", "barrage_mlflow", "tf", "tensorflow") or parts[0] == "src"):
         return None
+    name = today.rpartition(".")[2]
     is_old = path.startswith("tensorflow.python.") or any(part in _BYGONE for part in parts)
-    if KINDS[kind].is_keras and (is_old or parts[-1] == "Input"):
-        return _of_short_name(path, parts[-1], kind)
-    today = f"keras.models.{parts[-1]}" if is_old else today
-    found = keras_index.at(today)
+    if not parts or (row.is_keras and (is_old or name == "Input")):
+        meant, known = name, keras_index.names(kind)
+        found = keras_index.short(kind, name)
+        message = f"{path!r} names no {kind} in {'Keras' if row.is_keras else 'Barrage'}"
+    else:
+        meant, known = f"keras.models.{name}" if is_old else today, keras_index.paths()
+        found = keras_index.at(meant)
+        message = f"{path!r} leads nowhere in Keras and Barrage"
     if found is None:
-        remedy = GONE.get((kind, parts[-1])) or did_you_mean(today, keras_index.paths())
-        raise ImportPathError(f"{path!r} leads nowhere in Keras and Barrage", remedy)
+        remedy = did_you_mean(meant, known) or ("" if parts else _GIVE_PATH)
+        raise ImportPathError(message, GONE.get((kind, name), remedy))
     return found
 
 
@@ -170,16 +173,6 @@ def _public_names(holder: Any) -> list[str]:
     names = getattr(holder, "__all__", None) or dir(holder)
     names = [name for name in names if not name.startswith("_")]
     return sorted({*names, *modules_in(getattr(holder, "__path__", ()))})
-
-
-def _of_short_name(path: str, name: str, kind: str) -> Target:
-    found = keras_index.short(kind, name)
-    if found is None:
-        home = "Keras" if KINDS[kind].is_keras else "Barrage"
-        remedy = did_you_mean(name, keras_index.names(kind)) or _GIVE_PATH
-        message = f"{path!r} names no {kind} in {home}"
-        raise ImportPathError(message, GONE.get((kind, name), remedy))
-    return found
 
 
 def _project_target(path: str, kind: str, reader: SourceReader | None) -> Target:

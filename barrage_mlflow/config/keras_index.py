@@ -47,7 +47,8 @@ def short(kind: str, name: str) -> Target | None:
         'alias'
     """
     if name.lower() in KINDS[kind].by_shape:
-        return Target(name, "alias", Accepts(names=("name",)))
+        direction = "max" if kind == "metric" else "min"
+        return Target(name, "alias", Accepts(names=("name",)), direction=direction)
     known = _index()["names"][kind]
     path = known.get(name) or (known.get(name.lower()) if kind == "optimizer" else None)
     return at(path) if path else None
@@ -86,14 +87,15 @@ def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(value) if isinstance(value, list) else value for k, value in values.items()}
 
 
-def paths() -> list[str]:
+@cache
+def paths() -> tuple[str, ...]:
     """Every path below Keras and Barrage, for suggestions.
 
     Example:
         >>> "keras.optimizers.Adam" in paths(), "keras.src" in paths()
         (True, False)
     """
-    return [path for path in _index()["paths"] if "." in path]
+    return tuple(path for path in _index()["paths"] if "." in path)
 
 
 def value_names(param: str) -> tuple[str, ...]:

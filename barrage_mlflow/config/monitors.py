@@ -8,7 +8,6 @@ from typing import Any
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.import_strings import known_target
-from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.names import is_slip, nearest, show_names
 from barrage_mlflow.config.output_names import loader_names, named, output_names, outputs_of
 from barrage_mlflow.config.paths import Path, show_value, value_at
@@ -89,8 +88,6 @@ def name_and_direction(block: Any) -> tuple[str, str] | None:
     path, given = value_at(block, ("import",)), named(block)
     if not isinstance(path, str) or given is None:
         return None
-    if path.lower() in KINDS["metric"].by_shape:
-        return given or path, "max"
     try:
         target = known_target(path, "metric")
     except ImportPathError:
