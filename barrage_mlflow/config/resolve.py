@@ -90,14 +90,17 @@ mode is "max"; write "min"
 
 
 def check_config(
-    config: str | os.PathLike[str] | Mapping[str, object],
+    config: str | os.PathLike[str] | Mapping[str, object] | Document,
     overrides: Mapping[str, object] | None = None,
+    *,
+    run_code: bool = False,
 ) -> tuple[Document, list[Fault], list[Fault]]:
-    """Finds every fault of a config, also that it cannot be read; none of it is run.
+    """Finds every fault of a config, also that it cannot be read.
 
     Args:
         config: a JSON or YAML file, or a dict.
-        overrides: values by dotted path.
+        overrides: values by dotted key, as `apply_overrides` takes them.
+        run_code: as `find_faults` takes it.
 
     Returns:
         The config with its overrides, an empty one if it cannot be read; every fault, in the
@@ -112,7 +115,7 @@ def check_config(
         document = apply_overrides(read_config(config), overrides or {})
     except ConfigError as error:
         return Document(None), error.faults, []
-    return document, find_faults(document), find_warnings(document)
+    return document, find_faults(document, run_code=run_code), find_warnings(document)
 
 
 def _faults(document: Document, *checks: Callable[[Any], Iterable[Finding]]) -> list[Fault]:
@@ -154,8 +157,7 @@ def resolve_config(
         >>> resolve_config(config, {"solver.epochs": "3"})["solver"]["epochs"]
         3
     """
-    document = apply_overrides(read_config(config), overrides or {})
-    faults = find_faults(document, run_code=run_code)
+    document, faults, _ = check_config(config, overrides, run_code=run_code)
     if faults:
         raise ConfigError(faults)
     return filled(document.data)
