@@ -11,12 +11,7 @@ from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.annotations import annotation_schema
 from barrage_mlflow.config.bygone import GONE, old_imports_of
 from barrage_mlflow.config.findings import Finding
-from barrage_mlflow.config.import_strings import (
-    base_classes,
-    find_target,
-    is_sequential,
-    load_path,
-)
+from barrage_mlflow.config.import_strings import base_classes, find_target, load_path
 from barrage_mlflow.config.import_targets import Target
 from barrage_mlflow.config.kinds import KINDS, VALUES, paths_of
 from barrage_mlflow.config.names import did_you_mean
@@ -173,7 +168,7 @@ def import_blocks(data: Any) -> Iterator[tuple[Path, dict[str, Any], str]]:
     for kind in KINDS.values():
         if kind.name != "layer":
             yield from ((path, value_at(data, path), kind.name) for path in paths_of(kind, data))
-        elif is_sequential(value_at(data, (*_NETWORK, "import"))):
+        elif keras_index.is_sequential(value_at(data, (*_NETWORK, "import"))):
             for path, value in walk(value_at(data, LAYERS), LAYERS):
                 if isinstance(value, dict) and "import" in value:
                     yield path, value, _kind_of(path)

@@ -92,17 +92,6 @@ def known_target(path: str, kind: str) -> Target | None:
     return found
 
 
-def is_sequential(path: object) -> bool:
-    """Whether an import string means the built-in network of layer blocks.
-
-    Example:
-        >>> is_sequential("barrage.model.sequential_from_config"), is_sequential("my.network")
-        (True, False)
-    """
-    name = "barrage_mlflow.model.sequential_from_config"
-    return isinstance(path, str) and keras_index.current_path(path) in (name, name.split(".")[-1])
-
-
 def base_classes(kind: str) -> tuple[type, ...]:
     """The classes that a component of a kind derives from.
 

@@ -37,6 +37,17 @@ def current_path(path: str) -> str:
     return path
 
 
+def is_sequential(path: object) -> bool:
+    """Whether an import string means the built-in network of layer blocks.
+
+    Example:
+        >>> is_sequential("barrage.model.sequential_from_config"), is_sequential("my.network")
+        (True, False)
+    """
+    name = "barrage_mlflow.model.sequential_from_config"
+    return isinstance(path, str) and current_path(path) in (name, name.split(".")[-1])
+
+
 def short(kind: str, name: str) -> Target | None:
     """What a short name or string alias means for a kind of component, None if nothing.
 

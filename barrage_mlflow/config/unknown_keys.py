@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from barrage_mlflow.config.findings import Finding
-from barrage_mlflow.config.import_strings import is_sequential
+from barrage_mlflow.config.keras_index import is_sequential
 from barrage_mlflow.config.names import is_slip, nearest, suggest
 from barrage_mlflow.config.paths import Path
 from barrage_mlflow.config.schema import SCHEMA, dereferenced, object_form
