@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -34,23 +34,19 @@ _NETWORK = ("model", "network")
 _TRANSFORMER = ("dataset", "transformer")
 
 
-def import_findings(
-    data: Any, folders: Sequence[str] = (), *, run_code: bool = False
-) -> Iterator[Finding]:
+def import_findings(data: Any, reader: SourceReader | None = None) -> Iterator[Finding]:
     """Everything that is wrong with the import blocks of a config.
 
     Args:
         data: a config; any JSON value is taken.
-        folders: where the project's modules are looked for, besides the Python path.
-        run_code: whether the project's modules are imported to look at what is in them; else
-            their source is read. Nothing in them is called.
+        reader: as `find_target` takes it. Nothing in the project's modules is called.
 
     Example:
         >>> data = {"solver": {"optimizer": {"import": "Adan", "learning_rate": 0.1}}}
-        >>> [(finding.message, finding.remedy) for finding in import_findings(data)]
+        >>> found = import_findings(data, SourceReader())
+        >>> [(finding.message, finding.remedy) for finding in found]
         [("'Adan' names no optimizer in Keras", "did you mean 'Adam'?")]
     """
-    reader = None if run_code else SourceReader(folders)
     learnt: Collection[str] | None = () if value_at(data, _TRANSFORMER) is None else None
     for path, block, kind in import_blocks(data):
         name, params = block.get("import"), block.get("params", {})

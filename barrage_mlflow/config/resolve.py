@@ -14,6 +14,7 @@ from barrage_mlflow.config.import_blocks import import_findings
 from barrage_mlflow.config.monitors import mode_warnings, monitor_findings
 from barrage_mlflow.config.output_names import output_name_findings
 from barrage_mlflow.config.overrides import apply_overrides
+from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.read import read_config
 from barrage_mlflow.config.schema import filled
 from barrage_mlflow.config.shape import shape_findings
@@ -45,10 +46,10 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
         $.model.network.import: 'my.net' leads nowhere: no module 'my' on the Python path
         $: unknown key 'solvr'; did you mean 'solver'?
     """
-    imports = functools.partial(import_findings, folders=document.folders)
+    imports = functools.partial(import_findings, reader=SourceReader(document.folders))
     faults = _faults(document, shape_findings, output_name_findings, monitor_findings, imports)
     if not faults and run_code:
-        faults = _faults(document, functools.partial(import_findings, run_code=True))
+        faults = _faults(document, import_findings)
     return [*faults, *document.faults]
 
 
