@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import linecache
-import pkgutil
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -14,6 +13,17 @@ from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.project_source import imported
 
 _PACKAGES = ("barrage.", "tensorflow.python.keras.", "tf_keras.")
+_NAMES = {
+    "": ("barrage_mlflow",),
+    "barrage_mlflow": ("BarrageModel", "dataset", "model"),
+    "barrage_mlflow.dataset": (
+        "DataRecord", "IdentityTransformer", "KeySelector", "Record", "RecordLoader",
+        "RecordMode", "RecordScore", "RecordTransformer", "Records",
+    ),
+    "barrage_mlflow.model": ("sequential_from_config",),
+}  # fmt: skip
+"""Where the names of barrage 0.6 are today, as far as they are."""
+
 _FORMS = "write 'binary_', 'categorical_' or 'sparse_categorical_crossentropy'"
 GONE = {
     ("layer", "ThresholdedReLU"): "write 'ReLU', with theta as its threshold",
@@ -59,15 +69,10 @@ def old_imports_of(component: Any) -> str:
 
 def _remedy(path: str) -> tuple[str, str]:
     """What to do about an import, with a gap for names, and the name for it."""
-    today = keras_index.current_path(path)
-    if path.startswith("barrage"):
-        try:
-            pkgutil.resolve_name(today)
-        except (ImportError, AttributeError):
-            return "do without {}", path
-    else:
-        last = today.rpartition(".")[2]
-        homes = [known for known in keras_index.paths() if known.endswith(f".{last}")]
-        today = min(homes, key=len, default="keras")
-    module, _, name = today.rpartition(".")
+    module, _, name = keras_index.current_path(path).rpartition(".")
+    if not path.startswith("barrage"):
+        found = [today for today in keras_index.paths() if today.endswith(f".{name}")]
+        module, _, name = min(found, key=len, default="keras").rpartition(".")
+    elif name not in _NAMES.get(module, ()):
+        return "do without {}", path
     return f"write 'from {module} import {{}}'" if module else "write 'import {}'", name
