@@ -91,18 +91,24 @@ def suggest(name: str, names: Iterable[str], what: str, taken: Collection[str] =
         name: what was typed.
         names: the known names.
         what: what they are names of, for the message.
-        taken: of these, names that are there already, and less likely meant.
+        taken: of these, names that are there already, and hardly meant but by a slip.
 
     Example:
         >>> suggest("epoch", ["epochs"], "keys")
         "did you mean 'epochs'?"
         >>> suggest("zzz", ["epochs", "steps"], "keys")
         "known keys: 'epochs', 'steps'"
+        >>> suggest("minimm", ["minimum", "minute"], "keys", taken=["minimum"])
+        "did you mean 'minimum'?"
+        >>> suggest("min", ["minimum", "minute"], "keys", taken=["minimum"])
+        "did you mean 'minute'?"
     """
     names = list(names)
     known = f"known {what}: {show_names(names)}" if names else ""
-    free = [one for one in names if one not in taken]
-    return did_you_mean(name, free) or did_you_mean(name, names) or known
+    near = nearest(name, names)
+    if near and near in taken and not is_slip(name, near):
+        near = nearest(name, [one for one in names if one not in taken]) or near
+    return f"did you mean {near!r}?" if near else known
 
 
 def show_names(names: Iterable[str]) -> str:
