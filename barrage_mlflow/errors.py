@@ -83,7 +83,17 @@ class ConfigError(BarrageError):
 
 
 class ImportPathError(BarrageError):
-    """An import path names nothing that can be imported, or the wrong kind of thing."""
+    """An import path names nothing that can be imported, or the wrong kind of thing.
+
+    Attributes:
+        reason: why, without the remedy.
+        remedy: what to write instead; empty where there is no better word.
+    """
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(reason + (f"; {remedy}" if remedy else ""))
+        self.reason = reason
+        self.remedy = remedy
 
 
 class ComponentError(BarrageError):

@@ -22,18 +22,17 @@ from typing import Any
 from recipes import MODULES
 
 from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.import_blocks import import_blocks
 from barrage_mlflow.config.import_strings import find_target
 from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.monitors import known_monitors
-from barrage_mlflow.config.placeholders import placeholder_name
+from barrage_mlflow.config.paths import Path, value_at
+from barrage_mlflow.config.placeholders import placeholders_in
 from barrage_mlflow.config.project_source import SourceReader
-from barrage_mlflow.config.schema import schema
-
-Path = tuple[str | int, ...]
+from barrage_mlflow.config.schema import SCHEMA, dereferenced
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _SHORTEST = 3
-_CHOICES = {"mode": ("min", "max"), "sample_weight_mode": ("samplewise", "temporal")}
 _PLACEHOLDERS = {
     "my_project.transformers.Vocabulary": ("vocabulary_size", "shape"),
     "penguins.PenguinTransformer": ("island_count", "sex_count", "species_count"),
@@ -123,9 +122,7 @@ def mistyped_config(config: dict[str, Any], typo: Typo) -> dict[str, Any]:
     changed = copy.deepcopy(config)
     word = typo.word
     *parents, last = word.path
-    holder: Any = changed
-    for part in parents:
-        holder = holder[part]
+    holder = value_at(changed, tuple(parents))
     text = word.before + typo.mistyped + word.after
     if word.is_key:
         pairs = [(text if key == last else key, value) for key, value in holder.items()]
@@ -139,7 +136,7 @@ def mistyped_config(config: dict[str, Any], typo: Typo) -> dict[str, Any]:
 def words_in(config: dict[str, Any]) -> list[Word]:
     """Every word of a config that a typo can be made in."""
     words = [
-        *_schema_words(config, (), schema()),
+        *_schema_words(config, (), SCHEMA),
         *_import_words(config),
         *_placeholder_words(config),
         *_output_words(config),
@@ -148,10 +145,9 @@ def words_in(config: dict[str, Any]) -> list[Word]:
     return [word for word in words if len(word.text) >= _SHORTEST]
 
 
-def _schema_words(value: Any, path: Path, node: Mapping[str, Any]) -> Iterator[Word]:
+def _schema_words(value: Any, path: Path, node: dict[str, Any]) -> Iterator[Word]:
     """Keys that the schema holds, and values of which it lists all."""
-    if "$ref" in node:
-        node = schema()["$defs"][node["$ref"].rpartition("/")[2]]
+    node = dereferenced(node)
     if isinstance(value, dict):
         for choice in node.get("anyOf", ()):
             yield from _schema_words(value, path, choice)
@@ -163,31 +159,8 @@ def _schema_words(value: Any, path: Path, node: Mapping[str, Any]) -> Iterator[W
     elif isinstance(value, list):
         for i, item in enumerate(value):
             yield from _schema_words(item, (*path, i), node["items"])
-    elif path[-1] in _CHOICES and isinstance(value, str):
-        yield Word("choice", path, False, value, taken=frozenset(_CHOICES[str(path[-1])]))
-
-
-def blocks_in(config: dict[str, Any]) -> Iterator[tuple[Path, str, dict[str, Any]]]:
-    """Every import block: its path, the kind of component, the block."""
-    dataset, model = config["dataset"], config["model"]
-    for kind in ("loader", "transformer"):
-        if kind in dataset:
-            yield ("dataset", kind), kind, dataset[kind]
-    for i, block in enumerate(dataset.get("augmentor", ())):
-        yield ("dataset", "augmentor", i), "augmentor", block
-    yield ("model", "network"), "network", model["network"]
-    for i, block in enumerate(model["network"].get("params", {}).get("layers", ())):
-        yield ("model", "network", "params", "layers", i), "layer", block
-    for i, output in enumerate(model["outputs"]):
-        yield ("model", "outputs", i, "loss"), "loss", output["loss"]
-        for j, block in enumerate(output.get("metrics", ())):
-            yield ("model", "outputs", i, "metrics", j), "metric", block
-    optimizer = config.get("solver", {}).get("optimizer")
-    if optimizer:
-        yield ("solver", "optimizer"), "optimizer", optimizer
-        if isinstance(optimizer["learning_rate"], dict):
-            path: Path = ("solver", "optimizer", "learning_rate")
-            yield path, "schedule", optimizer["learning_rate"]
+    elif "enum" in node and isinstance(value, str):
+        yield Word("choice", path, False, value, taken=frozenset(node["enum"]))
 
 
 def is_of_project(name: str) -> bool:
@@ -196,7 +169,7 @@ def is_of_project(name: str) -> bool:
 
 
 def _import_words(config: dict[str, Any]) -> Iterator[Word]:
-    for path, kind, block in blocks_in(config):
+    for path, block, kind in import_blocks(config):
         name = block["import"]
         yield from _name_words((*path, "import"), kind, name)
         accepts = find_target(name, kind, SourceReader()).accepts
@@ -249,19 +222,10 @@ def _placeholder_words(config: dict[str, Any]) -> Iterator[Word]:
     learnt = _PLACEHOLDERS.get(config["dataset"].get("transformer", {}).get("import"), ())
     own = config["model"]["network"].get("params", {})
     taken = frozenset({*own, *learnt})
-    for path, value in _strings(config["model"], ("model",)):
-        name = placeholder_name(value)
+    for path, name in placeholders_in(config["model"], ("model",)):
         if name in learnt:
-            before, _, after = value.partition(name)
+            before, _, after = value_at(config, path).partition(name)
             yield Word("placeholder", path, False, name, before, after, taken)
-
-
-def _strings(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, str):
-        yield path, value
-    pairs = value.items() if isinstance(value, dict) else ()
-    for key, item in enumerate(value) if isinstance(value, list) else pairs:
-        yield from _strings(item, (*path, key))
 
 
 def _output_words(config: dict[str, Any]) -> Iterator[Word]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.config import read_config
-from barrage_mlflow.config.defaults import filled
 from barrage_mlflow.config.resolve import find_shape_faults
+from barrage_mlflow.config.schema import filled
 from barrage_mlflow.errors import ArtifactError, BarrageError, ConfigError, TrackingError
 from barrage_mlflow.tracking.store import Store
 from barrage_mlflow.workspace import layout as artifacts

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from barrage_mlflow.config import keras_index
-from barrage_mlflow.config.import_targets import ANYTHING, NotImportableError, Target, check_path
+from barrage_mlflow.config.import_targets import ANYTHING, Target, check_path
 from barrage_mlflow.config.kinds import KINDS, Kind
 from barrage_mlflow.config.project import modules_in
 from barrage_mlflow.config.project_source import SourceReader, UnreadableError
@@ -97,7 +97,7 @@ def _public(module: str, reader: SourceReader) -> Iterator[tuple[str, Target]]:
     """The classes and functions that a module defines, and those that a package hands on."""
     for name in reader.names(module) or ():
         path = f"{module}.{name}"
-        with contextlib.suppress(UnreadableError, NotImportableError):
+        with contextlib.suppress(UnreadableError, ImportPathError):
             target = reader.target(path)
             is_own = target.path == path or bool(reader.folders(module))
             if name[0] != "_" and is_own and target.form in ("class", "function"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import re
@@ -11,7 +12,6 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from barrage_mlflow.config.paths import Path, read_path, show_path, show_value
-from barrage_mlflow.config.positions import place_in
 from barrage_mlflow.errors import ConfigError, Fault
 
 MAX_DEPTH = 100
@@ -63,7 +63,7 @@ class Document:
                 return self.overridden[path[:length]]
         if not self.source:
             return ""
-        line, column = place_in(self.text, path, key)
+        line, column = _place_in(self.text, path, key)
         return f"{self.source}:{line}:{column}"
 
     def located(self, message: str) -> str:
@@ -80,6 +80,35 @@ class Document:
             return f"{match[1]}{place}  {match[2]}" if place else match[0]
 
         return re.sub(r"^((?:error: )?)(\$[.[].*?)(?=: )", placed, message, flags=re.M)
+
+
+def _place_in(text: str, path: Path, key: bool) -> tuple[int, int]:
+    """Line and column, in YAML or JSON, of what a path leads to, or of the nearest around it."""
+    node = _root(text)
+    mark = node.start_mark
+    for i, part in enumerate(path):
+        pairs: dict[Any, Any] = {}
+        if node.id == "mapping":
+            pairs = {str(name.value): (name, value) for name, value in node.value}
+        elif node.id == "sequence":
+            pairs = dict(enumerate((item, item) for item in node.value))
+        if part not in pairs:
+            break
+        name, node = pairs[part]
+        mark = (name if key and i == len(path) - 1 else node).start_mark
+    return mark.line + 1, mark.column + 1
+
+
+@functools.lru_cache(maxsize=1)
+def _root(text: str) -> Any:
+    # Only where something is wrong: its import takes longer than reading JSON does.
+    import yaml
+
+    try:
+        # JSON is YAML, but for the tabs that it may be indented with.
+        return yaml.compose(text.replace("\t", " "), yaml.SafeLoader) or yaml.compose("{}")
+    except yaml.YAMLError:  # a character that JSON alone may have, such as DEL
+        return yaml.compose("{}")
 
 
 def plain_document(document: Document) -> Document:

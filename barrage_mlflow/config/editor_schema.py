@@ -11,7 +11,7 @@ from barrage_mlflow.config.annotations import annotation_schema
 from barrage_mlflow.config.catalog import built_in, of_project
 from barrage_mlflow.config.import_targets import Target
 from barrage_mlflow.config.kinds import EACH, KINDS, Kind
-from barrage_mlflow.config.schema import schema, with_placeholders
+from barrage_mlflow.config.schema import SCHEMA, with_placeholders
 from barrage_mlflow.config.shape import value_findings
 
 Node = dict[str, Any]
@@ -34,7 +34,7 @@ def editor_schema(project: str | None = None, folders: Sequence[str] = ()) -> No
         >>> editor_schema()["properties"]["solver"]["properties"]["epochs"]["default"]
         10
     """
-    root = schema()
+    root = copy.deepcopy(SCHEMA)
     if project is not None:
         own = of_project(project, folders)
         for kind in KINDS.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.config.paths import Path, show_path
@@ -22,21 +22,12 @@ class Finding:
         message: what was expected and what came.
         remedy: what to write instead; empty where there is no better word.
         is_key: the key is at fault, not its value; it is then shown as a fault of its object.
-
-    Example:
-        >>> finding = Finding(("epoch",), "unknown key 'epoch'", is_key=True)
-        >>> finding.below(("solver",)).path
-        ('solver', 'epoch')
     """
 
     path: Path
     message: str
     remedy: str = ""
     is_key: bool = False
-
-    def below(self, path: Path) -> Finding:
-        """The same of a block that is at a path."""
-        return replace(self, path=(*path, *self.path))
 
     def __str__(self) -> str:
         return self.message + (f"; {self.remedy}" if self.remedy else "")

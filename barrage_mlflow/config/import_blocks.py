@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +11,8 @@ from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.annotations import annotation_schema
 from barrage_mlflow.config.bygone import GONE, old_imports_of
 from barrage_mlflow.config.findings import Finding
-from barrage_mlflow.config.import_strings import (
-    base_classes,
-    find_target,
-    is_sequential,
-    load_target,
-)
-from barrage_mlflow.config.import_targets import NotImportableError, Target
+from barrage_mlflow.config.import_strings import base_classes, find_target, load_path
+from barrage_mlflow.config.import_targets import Target
 from barrage_mlflow.config.kinds import KINDS, VALUES, paths_of
 from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.config.paths import Path, rebuilt, show_path, value_at, walk
@@ -39,23 +34,19 @@ _NETWORK = ("model", "network")
 _TRANSFORMER = ("dataset", "transformer")
 
 
-def import_findings(
-    data: Any, folders: Sequence[str] = (), *, run_code: bool = False
-) -> Iterator[Finding]:
+def import_findings(data: Any, reader: SourceReader | None = None) -> Iterator[Finding]:
     """Everything that is wrong with the import blocks of a config.
 
     Args:
         data: a config; any JSON value is taken.
-        folders: where the project's modules are looked for, besides the Python path.
-        run_code: whether the project's modules are imported to look at what is in them; else
-            their source is read. Nothing in them is called.
+        reader: as `find_target` takes it. Nothing in the project's modules is called.
 
     Example:
         >>> data = {"solver": {"optimizer": {"import": "Adan", "learning_rate": 0.1}}}
-        >>> [(finding.message, finding.remedy) for finding in import_findings(data)]
+        >>> found = import_findings(data, SourceReader())
+        >>> [(finding.message, finding.remedy) for finding in found]
         [("'Adan' names no optimizer in Keras", "did you mean 'Adam'?")]
     """
-    reader = None if run_code else SourceReader(folders)
     learnt: Collection[str] | None = () if value_at(data, _TRANSFORMER) is None else None
     for path, block, kind in import_blocks(data):
         name, params = block.get("import"), block.get("params", {})
@@ -64,8 +55,8 @@ def import_findings(
             continue
         try:
             target = find_target(name, kind, reader)
-        except NotImportableError as error:
-            yield Finding((*path, "import"), error.message, error.remedy)
+        except ImportPathError as error:
+            yield Finding((*path, "import"), error.reason, error.remedy)
             continue
         if kind == "transformer":  # which comes before the network
             learnt = target.network_param_names
@@ -108,7 +99,7 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
     params = dict(block.get("params") or {})
     try:
         target = find_target(name, kind)
-    except NotImportableError as fault:
+    except ImportPathError as fault:
         raise ImportPathError(f"{path}.import: {fault}") from fault.__cause__
     row = KINDS[kind]
     by_position, by_name = target.accepts.passed(row)
@@ -117,8 +108,10 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
         listed = "; ".join(str(problem) for problem in problems)
         message = f"{path}: {name}: {listed} (it accepts {target.accepts.shown()})"
         raise ComponentError(message)
-    component = load_target(target)
-    if kind == "augmentor" or target.form == "alias":
+    if target.form == "alias":
+        return target.path
+    component = load_path(target.path)
+    if kind == "augmentor":
         return component
     if kind in ("layer", *VALUES):
         params = {key: _built(item, f"{path}.params", (key,)) for key, item in params.items()}
@@ -171,7 +164,7 @@ def import_blocks(data: Any) -> Iterator[tuple[Path, dict[str, Any], str]]:
     for kind in KINDS.values():
         if kind.name != "layer":
             yield from ((path, value_at(data, path), kind.name) for path in paths_of(kind, data))
-        elif is_sequential(value_at(data, (*_NETWORK, "import"))):
+        elif keras_index.is_sequential(value_at(data, (*_NETWORK, "import"))):
             for path, value in walk(value_at(data, LAYERS), LAYERS):
                 if isinstance(value, dict) and "import" in value:
                     yield path, value, _kind_of(path)
@@ -204,7 +197,7 @@ def _param_findings(
     for problem in accepts.problems(names, by_position, by_name + KINDS[kind].beside):
         name = str(problem.path[-1]) if problem.path else ""
         remedy = GONE.get((kind, name), problem.remedy)
-        yield replace(problem, remedy=remedy).below(path)
+        yield replace(problem, path=(*path, *problem.path), remedy=remedy)
 
 
 def _value_findings(path: Path, params: dict[str, Any], target: Target) -> Iterator[Finding]:

@@ -17,7 +17,6 @@ from barrage_mlflow.config.bygone import GONE, old_imports, old_imports_of
 from barrage_mlflow.config.import_targets import (
     ANYTHING,
     Accepts,
-    NotImportableError,
     Target,
     check_path,
     leads_nowhere,
@@ -27,28 +26,12 @@ from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.config.project import modules_in
 from barrage_mlflow.config.project_source import SourceReader, UnreadableError
+from barrage_mlflow.errors import ImportPathError
 
 logger = logging.getLogger(__name__)
 
 _BYGONE = ("legacy", "experimental")
 _GIVE_PATH = "give the whole path of one of your own"
-
-
-def load_target(target: Target) -> Any:
-    """The class or function itself.
-
-    Returns:
-        For an alias whose class Keras picks from the shapes (``"accuracy"``, ``"acc"``,
-        ``"crossentropy"``, ``"ce"``), the alias.
-
-    Raises:
-        NotImportableError: it cannot be imported.
-
-    Example:
-        >>> load_target(Target("json.loads", "function")).__name__
-        'loads'
-    """
-    return target.path if target.form == "alias" else load_path(target.path)
 
 
 def find_target(path: str, kind: str, reader: SourceReader | None = None) -> Target:
@@ -63,7 +46,7 @@ def find_target(path: str, kind: str, reader: SourceReader | None = None) -> Tar
             does not show enough; without one, they are imported.
 
     Raises:
-        NotImportableError: the path leads nowhere, to the wrong kind of thing, or into a module
+        ImportPathError: the path leads nowhere, to the wrong kind of thing, or into a module
             that fails when it is imported; that failure is the error's cause.
 
     Example:
@@ -83,45 +66,37 @@ def known_target(path: str, kind: str) -> Target | None:
         None if it leads into other modules, which only reading or importing them can explain.
 
     Raises:
-        NotImportableError: there is nothing of that name.
+        ImportPathError: there is nothing of that name.
 
     Example:
         >>> known_target("mse", "loss").path, known_target("my_project.Loss", "loss")
         ('keras.losses.MeanSquaredError', None)
     """
-    today = keras_index.current_path(path)
+    today, row = keras_index.current_path(path), KINDS[kind]
     top, *parts = today.split(".")
-    if not parts:
-        return _of_short_name(path, path, kind)
-    if top not in ("keras", "barrage_mlflow", "tf", "tensorflow") or parts[0] == "src":
+    if parts and (top not in ("keras", "barrage_mlflow", "tf", "tensorflow") or parts[0] == "src"):
         return None
+    name = today.rpartition(".")[2]
     is_old = path.startswith("tensorflow.python.") or any(part in _BYGONE for part in parts)
-    if KINDS[kind].is_keras and (is_old or parts[-1] == "Input"):
-        return _of_short_name(path, parts[-1], kind)
-    today = f"keras.models.{parts[-1]}" if is_old else today
-    found = keras_index.at(today)
+    if not parts or (row.is_keras and (is_old or name == "Input")):
+        meant, known = name, keras_index.names(kind)
+        found = keras_index.short(kind, name)
+        message = f"{path!r} names no {kind} in {'Keras' if row.is_keras else 'Barrage'}"
+    else:
+        meant, known = f"keras.models.{name}" if is_old else today, keras_index.paths()
+        found = keras_index.at(meant)
+        message = f"{path!r} leads nowhere in Keras and Barrage"
     if found is None:
-        remedy = GONE.get((kind, parts[-1])) or did_you_mean(today, keras_index.paths())
-        raise NotImportableError(f"{path!r} leads nowhere in Keras and Barrage", remedy)
+        remedy = did_you_mean(meant, known) or ("" if parts else _GIVE_PATH)
+        raise ImportPathError(message, GONE.get((kind, name), remedy))
     return found
-
-
-def is_sequential(path: object) -> bool:
-    """Whether an import string means the built-in network of layer blocks.
-
-    Example:
-        >>> is_sequential("barrage.model.sequential_from_config"), is_sequential("my.network")
-        (True, False)
-    """
-    name = "barrage_mlflow.model.sequential_from_config"
-    return isinstance(path, str) and keras_index.current_path(path) in (name, name.split(".")[-1])
 
 
 def base_classes(kind: str) -> tuple[type, ...]:
     """The classes that a component of a kind derives from.
 
     Raises:
-        NotImportableError: they cannot be imported.
+        ImportPathError: they cannot be imported.
 
     Example:
         >>> [base.__name__ for base in base_classes("metric")]
@@ -134,7 +109,7 @@ def load_path(path: str) -> Any:
     """Imports the longest module that a path names, then follows attributes.
 
     Raises:
-        NotImportableError: it leads nowhere, or a module on the way cannot be imported.
+        ImportPathError: it leads nowhere, or a module on the way cannot be imported.
 
     Example:
         >>> load_path("json.decoder.JSONDecoder").__name__
@@ -180,23 +155,13 @@ def _failure_of(path: str, module: str) -> Iterator[None]:
         message = f"{path!r}: importing module {module!r} raised {what}"
         place = traceback.extract_tb(error.__traceback__)[-1]
         remedy = old_imports(place.filename) if isinstance(error, ImportError) else ""
-        raise NotImportableError(message, remedy) from error
+        raise ImportPathError(message, remedy) from error
 
 
 def _public_names(holder: Any) -> list[str]:
     names = getattr(holder, "__all__", None) or dir(holder)
     names = [name for name in names if not name.startswith("_")]
     return sorted({*names, *modules_in(getattr(holder, "__path__", ()))})
-
-
-def _of_short_name(path: str, name: str, kind: str) -> Target:
-    found = keras_index.short(kind, name)
-    if found is None:
-        home = "Keras" if KINDS[kind].is_keras else "Barrage"
-        remedy = did_you_mean(name, keras_index.names(kind)) or _GIVE_PATH
-        message = f"{path!r} names no {kind} in {home}"
-        raise NotImportableError(message, GONE.get((kind, name), remedy))
-    return found
 
 
 def _project_target(path: str, kind: str, reader: SourceReader | None) -> Target:
@@ -221,7 +186,7 @@ def _imported(path: str, kind: str) -> Target:
     if not inspect.isclass(found):
         return Target(path, "function", Accepts.of(found))
     if not issubclass(found, base_classes(kind)):
-        raise NotImportableError(f"{path!r} is no {KINDS[kind].wanted}", old_imports_of(found))
+        raise ImportPathError(f"{path!r} is no {KINDS[kind].wanted}", old_imports_of(found))
     # A constructor that is inherited takes what the index says: of some, **kwargs are of no use.
     bases = [base for base in KINDS[kind].bases if load_path(base).__init__ is found.__init__]
     inherited = keras_index.at(bases[0]) if bases else None
@@ -240,15 +205,15 @@ def _check_kind(path: str, kind: str, target: Target) -> None:
     if target.form == "class" and kind not in target.kinds:
         near = keras_index.short(kind, path.rpartition(".")[2])
         remedy = f"did you mean {near.path!r}?" if near and target.path.startswith("keras.") else ""
-        raise NotImportableError(f"{path!r} is no {KINDS[kind].wanted}", remedy)
+        raise ImportPathError(f"{path!r} is no {KINDS[kind].wanted}", remedy)
     if target.abstract:
         lacking = ", ".join(target.abstract)
-        raise NotImportableError(f"{path!r} is abstract: it does not define {lacking}")
+        raise ImportPathError(f"{path!r} is abstract: it does not define {lacking}")
     if target.form not in ("class", "function", "alias"):
-        raise NotImportableError(f"{path!r} is {target.form}, expected a {KINDS[kind].wanted}")
+        raise ImportPathError(f"{path!r} is {target.form}, expected a {KINDS[kind].wanted}")
     if kind in ("loss", "metric") and target.accepts.positional[:2] == ("y_true", "y_pred"):
         remedy = f"write {path.rpartition('.')[2]!r}, or give a class"
         if not target.path.startswith("keras."):
             remedy = f"give a class derived from {KINDS[kind].wanted}"
         message = f"{path!r} is a plain function of (y_true, y_pred), no {kind}"
-        raise NotImportableError(message, remedy)
+        raise ImportPathError(message, remedy)

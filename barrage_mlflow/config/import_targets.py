@@ -103,12 +103,13 @@ remove it"]
             message = f"it must accept ({given}) by position, but accepts {self.shown()}"
             found.append(Finding((), message))
         open_names = [name for name in self.names if name not in taken]
+        left = [name for name in open_names if name not in params]
         meant: set[str | None] = set()
         for name in params:
             if name in taken:
                 message, remedy = f"param {name!r} is passed by Barrage", "remove it"
             elif name not in open_names and not self.any_name:
-                meant.add(nearest(name, open_names, params))
+                meant.add(nearest(name, left))
                 message = f"unknown param {name!a}"
                 remedy = suggest(name, open_names, "params", params)
             else:
@@ -224,33 +225,24 @@ class Target:
         return self.path.partition(".")[0] not in ENGINE
 
 
-class NotImportableError(ImportPathError):
-    """An import string that cannot be used, as a message and a remedy."""
-
-    def __init__(self, message: str, remedy: str = "") -> None:
-        super().__init__(message + (f"; {remedy}" if remedy else ""))
-        self.message = message
-        self.remedy = remedy
-
-
 def check_path(path: str) -> None:
     """Makes sure that a path is made of names and dots, and leads into no script.
 
     Raises:
-        NotImportableError: it is not, or does.
+        ImportPathError: it is not, or does.
 
     Example:
         >>> check_path("shop.Loader")
     """
     if not all(part.isidentifier() and not keyword.iskeyword(part) for part in path.split(".")):
         message = f"{path!a} is not a Python path"
-        raise NotImportableError(message, "write it as package.module.Name")
+        raise ImportPathError(message, "write it as package.module.Name")
     if path.startswith("__main__."):
         message = f"{path!r} is in a script, which no packaged model can bring along"
-        raise NotImportableError(message, "move it to a module, a file of its own, and name that")
+        raise ImportPathError(message, "move it to a module, a file of its own, and name that")
 
 
-def no_module(path: str, search_path: Iterable[str]) -> NotImportableError:
+def no_module(path: str, search_path: Iterable[str]) -> ImportPathError:
     """The error for a path whose first module is not on the Python path.
 
     Example:
@@ -260,10 +252,10 @@ def no_module(path: str, search_path: Iterable[str]) -> NotImportableError:
     first = path.partition(".")[0]
     known = {*own_modules(search_path), *ENGINE} - {first}
     message = f"{path!r} leads nowhere: no module {first!r} on the Python path"
-    return NotImportableError(message, did_you_mean(first, known))
+    return ImportPathError(message, did_you_mean(first, known))
 
 
-def leads_nowhere(path: str, holder: str, part: str, names: Iterable[str]) -> NotImportableError:
+def leads_nowhere(path: str, holder: str, part: str, names: Iterable[str]) -> ImportPathError:
     """The error for a path of which one part is not there.
 
     Args:
@@ -277,4 +269,4 @@ def leads_nowhere(path: str, holder: str, part: str, names: Iterable[str]) -> No
         "did you mean 'Loader'?"
     """
     message = f"{path!r} leads nowhere: {holder!r} has no {part!r}"
-    return NotImportableError(message, suggest(part, names, "names"))
+    return ImportPathError(message, suggest(part, names, "names"))

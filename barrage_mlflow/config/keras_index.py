@@ -37,6 +37,17 @@ def current_path(path: str) -> str:
     return path
 
 
+def is_sequential(path: object) -> bool:
+    """Whether an import string means the built-in network of layer blocks.
+
+    Example:
+        >>> is_sequential("barrage.model.sequential_from_config"), is_sequential("my.network")
+        (True, False)
+    """
+    name = "barrage_mlflow.model.sequential_from_config"
+    return isinstance(path, str) and current_path(path) in (name, name.split(".")[-1])
+
+
 def short(kind: str, name: str) -> Target | None:
     """What a short name or string alias means for a kind of component, None if nothing.
 
@@ -47,7 +58,8 @@ def short(kind: str, name: str) -> Target | None:
         'alias'
     """
     if name.lower() in KINDS[kind].by_shape:
-        return Target(name, "alias", Accepts(names=("name",)))
+        direction = "max" if kind == "metric" else "min"
+        return Target(name, "alias", Accepts(names=("name",)), direction=direction)
     known = _index()["names"][kind]
     path = known.get(name) or (known.get(name.lower()) if kind == "optimizer" else None)
     return at(path) if path else None
@@ -86,14 +98,15 @@ def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(value) if isinstance(value, list) else value for k, value in values.items()}
 
 
-def paths() -> list[str]:
+@cache
+def paths() -> tuple[str, ...]:
     """Every path below Keras and Barrage, for suggestions.
 
     Example:
         >>> "keras.optimizers.Adam" in paths(), "keras.src" in paths()
         (True, False)
     """
-    return [path for path in _index()["paths"] if "." in path]
+    return tuple(path for path in _index()["paths"] if "." in path)
 
 
 def value_names(param: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from barrage_mlflow.config.paths import Path, value_at
+from barrage_mlflow.config.paths import Path, walk
 
 EACH = "*"
 """In the place of a kind: each item of a list."""
@@ -108,12 +108,9 @@ def paths_of(kind: Kind, data: Any) -> list[Path]:
         >>> paths_of(KINDS["augmentor"], data)
         [('dataset', 'augmentor', 0)]
     """
-    paths: list[Path] = [()] if kind.place else []
-    for part in kind.place:
-        inner: list[Path] = []
-        for path in paths:
-            value = value_at(data, path)
-            parts = range(len(value)) if part == EACH and isinstance(value, list) else [part]
-            inner += [(*path, one) for one in parts]
-        paths = inner
-    return [path for path in paths if isinstance(value_at(data, path), dict)]
+
+    def place(path: Path) -> Path:
+        return tuple(EACH if isinstance(part, int) else part for part in path)
+
+    found = [path for path, value in walk(data) if isinstance(value, dict)]
+    return [path for path in found if path and place(path) == kind.place]

@@ -8,12 +8,10 @@ from typing import Any
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.import_strings import known_target
-from barrage_mlflow.config.import_targets import NotImportableError
-from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.names import is_slip, nearest, show_names
 from barrage_mlflow.config.output_names import loader_names, named, output_names, outputs_of
 from barrage_mlflow.config.paths import Path, show_value, value_at
-from barrage_mlflow.errors import ConfigError
+from barrage_mlflow.errors import ConfigError, ImportPathError
 
 _WATCHERS: dict[Path, str | None] = {
     ("services", "best_checkpoint"): "val_",
@@ -49,9 +47,7 @@ def known_monitors(data: Any) -> tuple[dict[str, str], bool]:
     unmatched = [name for name in loader_names(data) if name not in names]
     for output in outputs:
         blocks = output.get("metrics", []) if isinstance(output, dict) else None
-        found = (
-            [name_and_direction(block) for block in blocks] if isinstance(blocks, list) else [None]
-        )
+        found = list(map(name_and_direction, blocks)) if isinstance(blocks, list) else [None]
         complete = complete and None not in found
         known = [metric for metric in found if metric is not None]
         unique = unique_names([name for name, _ in known])
@@ -92,11 +88,9 @@ def name_and_direction(block: Any) -> tuple[str, str] | None:
     path, given = value_at(block, ("import",)), named(block)
     if not isinstance(path, str) or given is None:
         return None
-    if path.lower() in KINDS["metric"].by_shape:
-        return given or path, "max"
     try:
         target = known_target(path, "metric")
-    except NotImportableError:
+    except ImportPathError:
         return None
     if target is None:
         return (given, "") if given else None
@@ -153,13 +147,12 @@ def monitor_findings(data: Any, logged: Collection[str] | None = None) -> Iterat
             continue
         is_swapped = prefix is not None and monitor.startswith("val_") != bool(prefix)
         meant = f"{prefix}{monitor.removeprefix('val_')}" if is_swapped else monitor
-        near = nearest(monitor, names) or nearest(meant, names)
+        near = meant if meant in names else nearest(monitor, names) or nearest(meant, names)
         if not complete and (near is None or not is_slip(monitor, near)):
             # It may be meant for a metric that is not known.
             near = meant if is_swapped else None
         message = f"no output produces {monitor!a}"
         if is_swapped:
-            near = meant if meant in names else near
             wanted = "a validation metric (val_…)" if prefix else "a train metric"
             message = f"expected {wanted}, got {show_value(monitor)}"
         if complete or near:

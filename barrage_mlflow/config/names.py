@@ -11,7 +11,7 @@ _LIKE = 0.65
 """How alike two names are at least, of which one may mean the other, from 0 to 1."""
 
 
-def nearest(name: str, names: Iterable[str], taken: Collection[str] = ()) -> str | None:
+def nearest(name: str, names: Iterable[str]) -> str | None:
     """The known name that a mistyped one most likely means, or None.
 
     It is the one most alike by `difflib`, case aside. Failing that, it is the only one that
@@ -20,7 +20,6 @@ def nearest(name: str, names: Iterable[str], taken: Collection[str] = ()) -> str
     Args:
         name: what was typed.
         names: the known names.
-        taken: of these, names that are less likely meant, unless by a slip of the finger.
 
     Example:
         >>> nearest("epohcs", ["batch_size", "epochs"]), nearest("zzz", ["epochs"])
@@ -29,16 +28,12 @@ def nearest(name: str, names: Iterable[str], taken: Collection[str] = ()) -> str
         'Adam'
         >>> [nearest(name, ["batch_size", "learning_rate"]) for name in ("batch", "rate", "lr")]
         ['batch_size', 'learning_rate', 'learning_rate']
-        >>> nearest("min", ["minimum", "minute"], taken=["minimum"])
-        'minute'
     """
-    names = list(names)
-    best = _most_alike(name, names)
-    free = _most_alike(name, [known for known in names if known not in taken])
-    for known in (free, best):
-        if known is not None and is_slip(name, known):
-            return known
-    return free or best
+    names = sorted(names)
+    lower = {known.lower() for known in names}
+    alike = difflib.get_close_matches(name.lower(), lower, n=5, cutoff=_LIKE)
+    found = [known for known in names if known.lower() in alike] or _short_forms(name, names)
+    return max(found, key=lambda known: _likeness(name, known), default=None)
 
 
 def is_slip(name: str, known: str) -> bool:
@@ -53,15 +48,6 @@ def is_slip(name: str, known: str) -> bool:
     # A letter in the place of another counts twice, and so do two that are swapped.
     unmatched = len(a) + len(b) - 2 * sum(block.size for block in blocks)
     return len(b) > 1 and unmatched <= 2
-
-
-def _most_alike(name: str, names: list[str]) -> str | None:
-    if not name:
-        return None
-    lower = {known.lower(): known for known in names}
-    alike = difflib.get_close_matches(name.lower(), lower, n=5, cutoff=_LIKE)
-    found = [known for known in names if known.lower() in alike] or _short_forms(name, names)
-    return max(sorted(found), key=lambda known: _likeness(name, known), default=None)
 
 
 def _likeness(name: str, known: str) -> tuple[bool, float, float]:
@@ -87,14 +73,14 @@ def _short_forms(name: str, names: list[str]) -> list[str]:
     return found if len({known.lower() for known in found}) == 1 else []
 
 
-def did_you_mean(name: str, names: Iterable[str], taken: Collection[str] = ()) -> str:
+def did_you_mean(name: str, names: Iterable[str]) -> str:
     """The remedy that the nearest known name makes; empty where `nearest` finds none.
 
     Example:
         >>> did_you_mean("epoch", ["epochs"]), did_you_mean("zzz", ["epochs"])
         ("did you mean 'epochs'?", '')
     """
-    near = nearest(name, names, taken)
+    near = nearest(name, names)
     return "" if near is None else f"did you mean {near!r}?"
 
 
@@ -105,17 +91,24 @@ def suggest(name: str, names: Iterable[str], what: str, taken: Collection[str] =
         name: what was typed.
         names: the known names.
         what: what they are names of, for the message.
-        taken: as `nearest` takes it.
+        taken: of these, names that are there already, and hardly meant but by a slip.
 
     Example:
         >>> suggest("epoch", ["epochs"], "keys")
         "did you mean 'epochs'?"
         >>> suggest("zzz", ["epochs", "steps"], "keys")
         "known keys: 'epochs', 'steps'"
+        >>> suggest("minimm", ["minimum", "minute"], "keys", taken=["minimum"])
+        "did you mean 'minimum'?"
+        >>> suggest("min", ["minimum", "minute"], "keys", taken=["minimum"])
+        "did you mean 'minute'?"
     """
     names = list(names)
     known = f"known {what}: {show_names(names)}" if names else ""
-    return did_you_mean(name, names, taken) or known
+    near = nearest(name, names)
+    if near and near in taken and not is_slip(name, near):
+        near = nearest(name, [one for one in names if one not in taken]) or near
+    return f"did you mean {near!r}?" if near else known
 
 
 def show_names(names: Iterable[str]) -> str:

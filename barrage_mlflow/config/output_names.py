@@ -11,7 +11,6 @@ from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding
-from barrage_mlflow.config.import_strings import is_sequential
 from barrage_mlflow.config.names import did_you_mean, is_slip, nearest, show_names
 from barrage_mlflow.config.paths import Path, value_at
 from barrage_mlflow.config.placeholders import placeholder_name
@@ -143,7 +142,7 @@ def _network_name(data: Any) -> str | None:
     One that Keras could have made, ``"dense_7"``, is none: the output then takes the config's name.
     """
     layers = value_at(data, LAYERS)
-    is_known = is_sequential(value_at(data, (*LAYERS[:2], "import")))
+    is_known = keras_index.is_sequential(value_at(data, (*LAYERS[:2], "import")))
     if not is_known or not isinstance(layers, list) or not layers:
         return None
     path, given = value_at(layers[-1], ("import",)), named(layers[-1])

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from barrage_mlflow.config.document import Document, plain_copy
-from barrage_mlflow.config.json_reader import read_json
 from barrage_mlflow.config.paths import Path, read_path, show_path, show_value
+from barrage_mlflow.config.read import read_json
 from barrage_mlflow.config.schema import schema_at, types_of
 from barrage_mlflow.errors import ConfigError, Fault
 
@@ -93,16 +93,12 @@ def _step(holder: Any, part: str, path: Path) -> str | int:
     """The key or index that a part of an override's key means."""
     if isinstance(holder, dict):
         return part
-    if not isinstance(holder, list):
-        message = f"expected an object or a list to set {part!a} in, got {show_value(holder)}"
-        raise _refused(path, message)
-    if part in map(str, range(len(holder) + 1)):
-        return int(part)
-    raise _refused(path, f"expected an index from 0 to {len(holder)}, got {part!a}")
-
-
-def _refused(path: Path, message: str) -> ConfigError:
-    return ConfigError([Fault(show_path(path), message)])
+    message = f"expected an object or a list to set {part!a} in, got {show_value(holder)}"
+    if isinstance(holder, list):
+        if part in map(str, range(len(holder) + 1)):
+            return int(part)
+        message = f"expected an index from 0 to {len(holder)}, got {part!a}"
+    raise ConfigError([Fault(show_path(path), message)])
 
 
 def _typed(value: object, path: Path) -> Any:

@@ -16,6 +16,7 @@ from barrage_mlflow.config.paths import walk
 ENGINE = ("keras", "tensorflow", "tf", "barrage", "barrage_mlflow")
 """First parts of paths that lead to Keras and to the engine."""
 _INSTALLED = {"site-packages", "dist-packages"}
+_STANDARD = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
 
 
 def add_project_path(document: Document) -> None:
@@ -44,8 +45,7 @@ def search_path(folders: Iterable[str]) -> list[str]:
         >>> "/somewhere" in search_path(["/somewhere"])
         True
     """
-    standard = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
-    standard.add(str(sysconfig.get_config_var("DESTSHARED")))
+    standard = {*_STANDARD, str(sysconfig.get_config_var("DESTSHARED"))}
     after = 1 + max((i for i, entry in enumerate(sys.path) if entry in standard), default=-1)
     known = {str(Path(entry or ".").absolute()) for entry in sys.path}
     added = [folder for folder in folders if folder not in known]
@@ -132,5 +132,4 @@ def modules_in(folders: Iterable[str]) -> set[str]:
 
 def _is_installed(place: str) -> bool:
     path = Path(place)
-    standard = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
-    return bool({*path.parts} & _INSTALLED) or any(map(path.is_relative_to, standard))
+    return bool({*path.parts} & _INSTALLED) or any(map(path.is_relative_to, _STANDARD))

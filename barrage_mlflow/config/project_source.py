@@ -8,6 +8,7 @@ top of a module. All else ends in `UnreadableError`, and the caller imports afte
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,13 +20,13 @@ from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.import_targets import (
     ANYTHING,
     Accepts,
-    NotImportableError,
     Target,
     is_json,
     leads_nowhere,
     no_module,
 )
 from barrage_mlflow.config.project import ENGINE, modules_in, search_path
+from barrage_mlflow.errors import ImportPathError
 
 Names = dict[str, ast.AST | str | None]
 """What each name is bound to at last: its definition or value; of an import, the path that it
@@ -47,21 +48,29 @@ class SourceReader:
     Args:
         folders: a project's, which are looked in besides the Python path.
 
+    Attributes:
+        search_path: the Python path with these folders in it.
+        names: called with a module, what it binds; None if there is no module of that name. Raises
+            `UnreadableError` for one that is not written in Python.
+
     Example:
         >>> reader = SourceReader()
         >>> reader.target("json.decoder.JSONDecoder").accepts.names[:2]
         ('object_hook', 'parse_float')
+        >>> names = reader.names("json.tool")
+        >>> names["json"], type(names["main"]).__name__
+        ('json', 'FunctionDef')
     """
 
     def __init__(self, folders: Sequence[str] = ()) -> None:
         self.search_path = search_path(folders)
-        self._names: dict[str, Names | None] = {}
+        self.names = functools.cache(self._read)
 
     def target(self, path: str) -> Target:
         """What a path means; where its arguments cannot be read, it accepts `ANYTHING`.
 
         Raises:
-            NotImportableError: it leads nowhere.
+            ImportPathError: it leads nowhere.
             UnreadableError: only importing it can answer.
         """
         path = path.replace("tensorflow.keras.", "keras.", 1)
@@ -85,21 +94,6 @@ class SourceReader:
             raise UnreadableError(path)
         public = {name for name in names if name[0] != "_"} | modules_in(self.folders(here))
         raise leads_nowhere(path, here, parts[0], sorted(public))
-
-    def names(self, module: str) -> Names | None:
-        """What a module binds; None if there is no module of that name.
-
-        Raises:
-            UnreadableError: it is not written in Python.
-
-        Example:
-            >>> names = SourceReader().names("json.tool")
-            >>> names["json"], type(names["main"]).__name__
-            ('json', 'FunctionDef')
-        """
-        if module not in self._names:
-            self._names[module] = self._read(module)
-        return self._names[module]
 
     def folders(self, package: str) -> list[str]:
         """Where the modules of a package are; none for a plain module."""
@@ -144,7 +138,7 @@ class SourceReader:
     def _elsewhere(self, path: str) -> Target:
         try:
             return self.target(path)
-        except (NotImportableError, RecursionError) as error:
+        except (ImportPathError, RecursionError) as error:
             # The import itself would fail, and Python's own message is the best one then.
             raise UnreadableError(path) from error
 

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from barrage_mlflow.config.defaults import filled
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.import_blocks import import_findings
 from barrage_mlflow.config.monitors import mode_warnings, monitor_findings
 from barrage_mlflow.config.output_names import output_name_findings
 from barrage_mlflow.config.overrides import apply_overrides
+from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.read import read_config
+from barrage_mlflow.config.schema import filled
 from barrage_mlflow.config.shape import shape_findings
 from barrage_mlflow.config.unknown_keys import repair_keys
 from barrage_mlflow.errors import ConfigError, Fault
@@ -45,10 +46,10 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
         $.model.network.import: 'my.net' leads nowhere: no module 'my' on the Python path
         $: unknown key 'solvr'; did you mean 'solver'?
     """
-    imports = functools.partial(import_findings, folders=document.folders)
+    imports = functools.partial(import_findings, reader=SourceReader(document.folders))
     faults = _faults(document, shape_findings, output_name_findings, monitor_findings, imports)
     if not faults and run_code:
-        faults = _faults(document, functools.partial(import_findings, run_code=True))
+        faults = _faults(document, import_findings)
     return [*faults, *document.faults]
 
 
@@ -63,7 +64,7 @@ def find_shape_faults(document: Document) -> list[Fault]:
         >>> for fault in find_shape_faults(read_config({"dataset": {}, "model": model})):
         ...     print(fault)
         $.dataset: missing key 'loader'
-        $.model.outputs: expected a list with at least 1 item, got an empty one
+        $.model.outputs: expected a list with at least 1 item, got 0
     """
     return _faults(document, shape_findings)
 
@@ -90,14 +91,17 @@ mode is "max"; write "min"
 
 
 def check_config(
-    config: str | os.PathLike[str] | Mapping[str, object],
+    config: str | os.PathLike[str] | Mapping[str, object] | Document,
     overrides: Mapping[str, object] | None = None,
+    *,
+    run_code: bool = False,
 ) -> tuple[Document, list[Fault], list[Fault]]:
-    """Finds every fault of a config, also that it cannot be read; none of it is run.
+    """Finds every fault of a config, also that it cannot be read.
 
     Args:
         config: a JSON or YAML file, or a dict.
-        overrides: values by dotted path.
+        overrides: values by dotted key, as `apply_overrides` takes them.
+        run_code: as `find_faults` takes it.
 
     Returns:
         The config with its overrides, an empty one if it cannot be read; every fault, in the
@@ -112,7 +116,7 @@ def check_config(
         document = apply_overrides(read_config(config), overrides or {})
     except ConfigError as error:
         return Document(None), error.faults, []
-    return document, find_faults(document), find_warnings(document)
+    return document, find_faults(document, run_code=run_code), find_warnings(document)
 
 
 def _faults(document: Document, *checks: Callable[[Any], Iterable[Finding]]) -> list[Fault]:
@@ -154,8 +158,7 @@ def resolve_config(
         >>> resolve_config(config, {"solver.epochs": "3"})["solver"]["epochs"]
         3
     """
-    document = apply_overrides(read_config(config), overrides or {})
-    faults = find_faults(document, run_code=run_code)
+    document, faults, _ = check_config(config, overrides, run_code=run_code)
     if faults:
         raise ConfigError(faults)
     return filled(document.data)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.config.findings import Finding
@@ -28,6 +29,8 @@ _NOUNS = {
     "number": "a number",
     "null": "null",
     "boolean": "true or false",
+    "time zone": "a time zone",
+    "encoding": "an encoding that Python knows",
 }
 _SIGNS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 _FOUND_ELSEWHERE = ("additionalProperties", "pattern")
@@ -42,7 +45,7 @@ def shape_findings(data: Any) -> Iterator[Finding]:
         ...     print(finding.path, finding)
         ('dataset',) expected an object, got 3
         ('model', 'network') missing key 'import'
-        ('model', 'outputs') expected a list with at least 1 item, got an empty one
+        ('model', 'outputs') expected a list with at least 1 item, got 0
     """
     yield from _findings(_validator().iter_errors(data), ())
 
@@ -65,15 +68,20 @@ def value_findings(value: Any, node: Node, path: Path) -> Iterator[Finding]:
 
 @cache
 def _validator() -> Any:
-    # Its import takes longer than all else here, and only a check of a config needs it.
-    from jsonschema import Draft202012Validator
+    # Their import takes longer than all else here, and only a check of a config needs it.
+    from zoneinfo import ZoneInfo
+
+    from jsonschema import Draft202012Validator, FormatChecker
     from jsonschema.validators import extend
 
     # JSON Schema takes 10.0 for an integer; batch_size=10.0 would fail far from here.
     integers = Draft202012Validator.TYPE_CHECKER.redefine(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     )
-    return extend(Draft202012Validator, type_checker=integers)(SCHEMA)
+    formats, refused = FormatChecker(()), (LookupError, ValueError, OSError)
+    formats.checks("time zone", refused)(lambda it: not isinstance(it, str) or ZoneInfo(it))
+    formats.checks("encoding", refused)(lambda it: not isinstance(it, str) or "a".encode(it))
+    return extend(Draft202012Validator, type_checker=integers)(SCHEMA, format_checker=formats)
 
 
 def _findings(errors: Iterable[ValidationError], path: Path) -> Iterator[Finding]:
@@ -92,8 +100,8 @@ def _findings(errors: Iterable[ValidationError], path: Path) -> Iterator[Finding
 def _of_choices(error: ValidationError, path: Path) -> Iterator[Finding]:
     """The findings of the choice that has the value's type, if that is an object or a list."""
     is_nested = isinstance(error.instance, dict | list)
-    for i in range(len(error.schema["anyOf"]) if is_nested else 0):
-        inner = [one for one in error.context or () if one.schema_path[0] == i]
+    choices = groupby(error.context if is_nested else (), lambda one: one.schema_path[0])
+    for inner in (list(errors) for _, errors in choices):
         about_itself = {one.validator for one in inner if not one.relative_path}
         if not about_itself & {"type", "enum", "const"}:
             yield from _findings(inner, path)
@@ -111,11 +119,8 @@ def _missing_keys(error: ValidationError, path: Path) -> Finding:
 
 def _unexpected(error: ValidationError, path: Path) -> Finding:
     node, value = error.schema, error.instance
-    got = show_value(value)
-    if value in ("", [], {}) and error.validator != "type":
-        got = "an empty one"
-    elif isinstance(value, list) and error.validator in ("minItems", "maxItems"):
-        got = f"{len(value)}"
+    is_counted = error.validator in ("minItems", "maxItems", "minProperties")
+    got = str(len(value)) if is_counted else show_value(value)
     remedy = node.get("errorMessage", "")
     if isinstance(value, str):
         choices = [node, *node.get("anyOf", ())]
@@ -150,7 +155,11 @@ def expected(node: Node) -> str:
     if _is_import_block(node):
         return 'an import block {"import": …}'
     text = " or ".join(_NOUNS[name] for name in types_of(node))
-    if node.get("minLength"):
+    if "format" in node:
+        text = _NOUNS[node["format"]]
+    elif "maxLength" in node:
+        text = "a string of one character"
+    elif node.get("minLength"):
         text = f"a non-empty {text.removeprefix('a ')}"
     if "maxItems" in node:
         text += f" with {node['maxItems']} items"

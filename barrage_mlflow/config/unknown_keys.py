@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from barrage_mlflow.config.findings import Finding
-from barrage_mlflow.config.import_strings import is_sequential
+from barrage_mlflow.config.keras_index import is_sequential
 from barrage_mlflow.config.names import is_slip, nearest, suggest
 from barrage_mlflow.config.paths import Path
 from barrage_mlflow.config.schema import SCHEMA, dereferenced, object_form
@@ -88,13 +88,13 @@ def _mended(value: Any, node: dict[str, Any], path: Path, repaired: Repaired) ->
 def _right_key(path: Path, node: dict[str, Any], taken: set[str], repaired: Repaired) -> str:
     """What an unknown key of a block should be, as far as that can be put in its place."""
     key, known = str(path[-1]), list(node["properties"])
-    near = nearest(key, known, taken)
+    near = nearest(key, [one for one in known if one not in taken])
     sections = SCHEMA["properties"] if len(path) == 1 else {}
     homes = [name for name, block in sections.items() if key in block.get("properties", ())]
     remedy = f"it belongs in {homes[0]!r}" if homes else suggest(key, known, "keys", taken)
     finding = Finding(path, f"unknown key {key!a}", remedy, is_key=True)
     repaired.findings.append(repaired.as_given(finding))
-    if homes or near is None or near in taken:
+    if homes or near is None:
         return key
     # What is no slip of the finger is a guess, which is made where a key is needed.
     if not is_slip(key, near) and near not in node.get("required", ()):

@@ -84,15 +84,12 @@ def faults(network=None, **params):
         ({"size": [1, 2, 3]}, [".size: expected a list with 2 items, got 3"]),
         ({"n": "a", "flag": 0}, ['.n: expected an integer, got "a"',
                                  ".flag: expected true or false, got 0"]),
+        ({"n": 3, "rate": 1, "names": [], "how": "pad", "sizes": {}, "size": [3, 4]}, []),
+        ({"names": None, "sizes": None, "flag": True, "free": {"any": ["thing"]}}, []),
     ],
 )  # fmt: skip
-def test_a_value_that_the_annotation_rules_out(params, expected):
+def test_values_against_annotations(params, expected):
     assert faults(**params) == expected
-
-
-def test_a_value_that_the_annotation_allows():
-    assert faults(n=3, rate=1, names=[], how="pad", sizes={}, size=[3, 4], flag=True) == []
-    assert faults(names=None, sizes=None, free={"any": ["thing"]}) == []
 
 
 def test_a_placeholder_may_stand_for_any_param_of_the_network():

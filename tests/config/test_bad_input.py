@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from fresh import run_apart
 from recipes import write_penguins
-
-from barrage_mlflow.cli import main
 
 MEMORY = 500_000_000
 
@@ -57,21 +53,6 @@ def test_heavy_input_takes_little_memory(name, tmp_path):
         run = run_apart([*COMMAND, name], tmp_path)
         assert (run.stdout, run.stderr, run.status) == (f"{fault}\n", f"1 fault in {name}\n", 1)
         assert run.peak < MEMORY
-
-
-def checked(name):
-    """What `check` prints of a faulty file."""
-    result = CliRunner().invoke(main, ["check", name])
-    assert (result.stderr, result.exit_code) == (f"1 fault in {name}\n", 1)
-    return result.stdout[:-1]
-
-
-def test_a_file_that_may_not_be_read(monkeypatch):
-    def denied(path, *_):
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(Path, "open", denied)
-    assert checked("config.json") == "config.json: cannot be read: Permission denied"
 
 
 @pytest.fixture

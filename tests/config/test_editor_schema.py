@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import sys
 
 import jsonschema
 import jsonschema_rs
@@ -12,7 +13,9 @@ from schema_parts import EXAMPLES, GOLDEN, Validators, base_config, completed
 
 from barrage_mlflow.config import find_faults, read_config
 from barrage_mlflow.config.editor_schema import editor_schema
-from barrage_mlflow.config.schema import schema
+from barrage_mlflow.config.paths import value_at, walk
+from barrage_mlflow.config.schema import SCHEMA
+from barrage_mlflow.errors import ImportPathError
 
 pytestmark = pytest.mark.usefixtures("importable")
 
@@ -49,20 +52,12 @@ def test_it_is_a_valid_schema(name, request):
     jsonschema.Draft202012Validator.check_schema(tree)
     jsonschema_rs.meta.validate(tree)
     assert len(json.dumps(tree)) < 300_000
-    used = {node["$ref"] for node in nodes(tree) if "$ref" in node}
+    used = {value for path, value in walk(tree) if path[-1:] == ("$ref",)}
     assert used == {f"#/$defs/{name}" for name in tree["$defs"]}
 
 
-def nodes(value):
-    if isinstance(value, dict):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value:
-        if isinstance(inner, dict | list):
-            yield from nodes(inner)
-
-
 def test_without_a_project_it_is_the_schema_that_check_uses(plain):
-    assert plain.tree == schema()
+    assert plain.tree == SCHEMA
 
 
 @pytest.mark.parametrize("config", VALID)
@@ -114,10 +109,7 @@ PLANTED = [
 def test_a_single_value(path, value, engine, by_plain, by_project, plain, golden):
     data = base_config()
     *parents, key = [int(part) if part.isdigit() else part for part in path.split(".")]
-    holder = data
-    for parent in parents:
-        holder = holder[parent]
-    holder[key] = value
+    value_at(data, parents)[key] = value
     assert (find_faults(read_config(data)) == []) is engine
     assert (plain.accepts(data), golden.accepts(data)) == (by_plain, by_project)
 
@@ -129,7 +121,8 @@ def test_random_changes_that_a_schema_refuses_are_faults_for_the_engine(plain, m
     refused = {"plain": 0, "my_project": 0}
     for _ in range(200):
         data = copy.deepcopy(rng.choice(list(RECIPES.values())))
-        holder, key = rng.choice([(node, key) for node in nodes_of(data) for key in keys_of(node)])
+        *parents, key = rng.choice([path for path, _ in walk(data) if path])
+        holder = value_at(data, parents)
         change = rng.randrange(3)
         if change == 0:
             del holder[key]
@@ -146,37 +139,15 @@ def test_random_changes_that_a_schema_refuses_are_faults_for_the_engine(plain, m
     assert 60 < refused["plain"] < refused["my_project"] < 200
 
 
-def nodes_of(value):
-    yield value
-    for inner in value.values() if isinstance(value, dict) else value:
-        if isinstance(inner, dict | list):
-            yield from nodes_of(inner)
-
-
-def keys_of(holder):
-    return list(holder) if isinstance(holder, dict) else list(range(len(holder)))
-
-
-def test_names_complete_where_they_fit(penguins):
+def test_names_and_params_complete_where_they_fit(penguins):
+    """Those of a project alone are in ``golden/zoo.json``."""
     parts = penguins.tree["properties"]
-    dataset = parts["dataset"]["properties"]
-    assert completed(dataset["loader"]) == {
+    assert completed(parts["dataset"]["properties"]["loader"]) == {
         "penguins.PenguinLoader": "Loads a penguin as it was written down.",
         "KeySelector": "Selects inputs, outputs and sample weights by their record keys.",
         "barrage_mlflow.dataset.KeySelector": "Selects inputs, outputs and sample weights by "
         "their record keys.",
     }
-    assert list(completed(dataset["transformer"])) == [
-        "penguins.PenguinTransformer",
-        "IdentityTransformer",
-        "barrage_mlflow.dataset.IdentityTransformer",
-    ]
-    assert list(completed(dataset["augmentor"]["items"])) == ["penguins.jitter"]
-    assert list(completed(parts["model"]["properties"]["network"])) == [
-        "penguins.build_network",
-        "sequential_from_config",
-        "barrage_mlflow.model.sequential_from_config",
-    ]
     output = parts["model"]["properties"]["outputs"]["items"]["properties"]
     losses, metrics = completed(output["loss"]), completed(output["metrics"]["items"])
     assert {"mse", "MSE", "Huber", "sparse_categorical_crossentropy", "ce"} <= set(losses)
@@ -189,28 +160,106 @@ def test_names_complete_where_they_fit(penguins):
     layers = completed(penguins.tree["$defs"]["layer"])
     assert {"Dense", "Input", "Conv2D"} <= set(layers)
     assert "Layer" not in layers
-
-
-def test_params_have_types_defaults_and_what_is_required(penguins):
     definitions = penguins.tree["$defs"]
-    assert definitions["penguins.jitter"] == {
-        "properties": {"scale": {"type": "number", "default": 0.05}},
-        "additionalProperties": False,
-    }
-    integer = {"anyOf": [{"type": "integer"}, {"$ref": "#/$defs/placeholder"}]}
-    assert definitions["network:penguins.build_network"] == {
-        "properties": {
-            "islands": integer,
-            "sexes": integer,
-            "species": integer,
-            "units": {**integer, "default": 32},
-        },
-        "required": ["islands", "sexes", "species"],
-    }
-    assert definitions["penguins.PenguinLoader"] == {
-        "properties": {},
-        "additionalProperties": False,
-    }
     assert definitions["keras.losses.Huber"]["properties"]["delta"] == {"default": 1.0}
     assert definitions["keras.layers.Dense"]["required"] == ["units"]
     assert "learning_rate" not in definitions["keras.optimizers.Adam"]["properties"]
+
+
+# The files of a package of many kinds, and the names and params that its schema has of it.
+ZOO = (GOLDEN / "zoo.txt").read_text("utf-8")
+ZOO_SCHEMA = json.loads((GOLDEN / "zoo.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def zoo(tmp_path, monkeypatch):
+    """The package, and a module of it that is no Python, in the working folder."""
+    files = dict(part.split("\n", 1) for part in ZOO.split("### ")[1:])
+    for name, text in {**files, "broken.py": "def ("}.items():
+        path = tmp_path / "zoo" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def of_zoo(tree):
+    """What a schema has of the package: its names by kind, and the params of each."""
+    dataset = tree["properties"]["dataset"]["properties"]
+    model = tree["properties"]["model"]["properties"]
+    output = model["outputs"]["items"]["properties"]
+    blocks = {
+        "loader": dataset["loader"],
+        "augmentor": dataset["augmentor"]["items"],
+        "network": model["network"],
+        "loss": output["loss"],
+        "metric": output["metrics"]["items"],
+        "layer": tree["$defs"]["layer"],
+    }
+    names = {
+        kind: {name: doc for name, doc in completed(block).items() if name.startswith("zoo.")}
+        for kind, block in blocks.items()
+    }
+    return {"names": names, "params": {k: v for k, v in tree["$defs"].items() if "zoo." in k}}
+
+
+def test_a_package_is_read_and_not_run(zoo, caplog):
+    tree = editor_schema("zoo")
+    assert not {"zoo", "zoo.birds"} & set(sys.modules)
+    jsonschema.Draft202012Validator.check_schema(tree)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("zoo.broken is left out: ")
+    assert of_zoo(tree) == ZOO_SCHEMA
+    # As a network its params may serve placeholders, as a layer they may not.
+    assert "additionalProperties" not in ZOO_SCHEMA["params"]["network:zoo.nets.makers.Net"]
+    assert ZOO_SCHEMA["params"]["zoo.nets.makers.Net"]["additionalProperties"] is False
+
+
+def test_placeholders_stand_for_params_of_the_model_alone(zoo):
+    validators = Validators(editor_schema("zoo"))
+    layers = [
+        {"import": "zoo.Deep", "params": {"units": "{{u}}", "shape": [1, "{{u}}"]}},
+        {"import": "zoo.Deep", "params": "{{all}}"},
+        "{{layer}}",
+    ]
+    config = base_config()
+    config["model"]["network"] = {"import": "sequential_from_config", "params": {"layers": layers}}
+    assert validators.accepts(config)
+    layers[0]["params"]["units"] = "8"
+    assert validators.errors(config) >= {("$.model.network.params.layers[0].params.units", "type")}
+    config["model"]["network"]["params"]["layers"] = "{{layers}}"
+    assert validators.accepts(config)
+    config["dataset"]["loader"] = {"import": "zoo.Owl", "params": {"wings": "{{u}}"}}
+    assert validators.errors(config) == {("$.dataset.loader.params.wings", "type")}
+
+
+def test_a_single_module_with_one_component(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "single.py").write_text(
+        "from barrage_mlflow.dataset import IdentityTransformer as Base\n\n"
+        "class Näme(Base):\n    pass\n",
+        "utf-8",
+    )
+    tree = editor_schema("single")
+    validators = Validators(tree)
+    transformer = tree["properties"]["dataset"]["properties"]["transformer"]
+    assert "single.Näme" in completed(transformer)
+    config = base_config()
+    config["dataset"]["transformer"] = {"import": "single.Näme", "params": {"a": 1}}
+    assert validators.errors(config) == {("$.dataset.transformer.params", "additionalProperties")}
+
+
+@pytest.mark.parametrize(
+    ("project", "message"),
+    [
+        ("penguin", r"'penguin' leads nowhere: no module .* path; did you mean 'penguins'\?"),
+        ("zoo.bird", r"'zoo\.bird' leads nowhere: 'zoo' has no 'bird'; did you mean 'birds'\?"),
+        ("zoo.birds.Bird", r"'zoo\.birds\.Bird' is a class, expected a package or module"),
+        ("./zoo.py", r"'\./zoo\.py' is not a Python path; write it as package\.module\.Name"),
+        ("zoo.broken", r"'zoo\.broken' cannot be read: .*line 1.*"),
+        ("empty", r"'empty' has no component: no class derived from .*"),
+    ],
+)
+def test_what_has_no_schema(project, message, zoo, tmp_path):
+    (tmp_path / "empty.py").write_text("VALUE = 3\n")
+    with pytest.raises(ImportPathError, match=f"^{message}$"):
+        editor_schema(project)

@@ -14,6 +14,7 @@ from recipes import LEARNT, RECIPES
 
 from barrage_mlflow.config import add_project_path, read_config, resolve_config
 from barrage_mlflow.config.monitors import known_monitors
+from barrage_mlflow.config.paths import value_at
 from barrage_mlflow.config.project import code_modules
 from barrage_mlflow.errors import ConfigError, describe_error
 
@@ -37,12 +38,6 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from places(item, (*path, key))
-
-
-def holder_of(config: Any, path: tuple[Any, ...]) -> Any:
-    for part in path[:-1]:
-        config = config[part]
-    return config
 
 
 def drop(rng: random.Random, holder: Any, key: Any, other: Any) -> None:
@@ -106,8 +101,8 @@ def mutants(count: int, seed: int, names: list[str]) -> Iterator[tuple[str, dict
             path = rng.choice(here)
             donor = RECIPES[rng.choice(names)]
             given = rng.choice(list(places(donor)))
-            other = holder_of(donor, given)[given[-1]]
-            rng.choice(MUTATIONS)(rng, holder_of(config, path), path[-1], other)
+            other = value_at(donor, given)
+            rng.choice(MUTATIONS)(rng, value_at(config, path[:-1]), path[-1], other)
         yield name, config
 
 

@@ -11,7 +11,7 @@ import pytest
 from recipes import RECIPES, written
 
 from barrage_mlflow.config import add_project_path, find_faults, read_config
-from barrage_mlflow.config.paths import show_path
+from barrage_mlflow.config.paths import show_path, value_at
 
 
 def sound_config() -> dict[str, Any]:
@@ -67,9 +67,7 @@ def plant(names: list[str]) -> tuple[str, list[tuple[str, str]]]:
     paths = []
     for name in names:
         *parents, last = (int(part) if part.isdigit() else part for part in name.split("."))
-        holder: Any = config
-        for part in parents:
-            holder = holder[part]
+        holder = value_at(config, tuple(parents))
         if isinstance(holder, dict) and last not in holder:
             paths.append(((*parents, last, "key"), tuple(parents)))
         else:

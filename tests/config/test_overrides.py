@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from recipes import MINIMAL
 
 from barrage_mlflow.config import find_faults, read_config, resolve_config
-from barrage_mlflow.config.json_reader import read_json
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.paths import read_path
+from barrage_mlflow.config.read import read_json
 from barrage_mlflow.errors import ConfigError
 
 

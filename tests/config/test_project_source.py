@@ -8,10 +8,10 @@ from dataclasses import asdict
 
 import pytest
 
-from barrage_mlflow.config import find_faults, read_config
 from barrage_mlflow.config.import_strings import find_target
-from barrage_mlflow.config.import_targets import ANYTHING, NotImportableError
+from barrage_mlflow.config.import_targets import ANYTHING
 from barrage_mlflow.config.project_source import SourceReader, UnreadableError
+from barrage_mlflow.errors import ImportPathError
 
 PROJECT = {
     "zoo/__init__.py": """
@@ -120,7 +120,7 @@ def explained(path, kind, reader=None):
     """Form and arguments of a target, or the refusal."""
     try:
         target = find_target(path, kind, reader)
-    except NotImportableError as refusal:
+    except ImportPathError as refusal:
         return str(refusal)
     return {"form": target.form, **asdict(target.accepts)}
 
@@ -260,31 +260,3 @@ def test_packages_without_an_init_file(project):
         "'bare.inner.dep.f' leads nowhere: 'bare.inner' has no 'dep'; did you mean 'deep'?"
     )
     assert "bare" not in sys.modules
-
-
-def test_checking_runs_no_project_code(project, tmp_path):
-    project(
-        {
-            "own.py": """
-            from pathlib import Path
-            Path(__file__).with_name("ran").touch()
-            from barrage_mlflow.dataset import RecordLoader
-            class Loader(RecordLoader):
-                def load(self, record): ...
-            """
-        }
-    )
-    data = {
-        "dataset": {"loader": {"import": "own.Loader", "params": {"colums": 1}}},
-        "model": {
-            "network": {"import": "keras.applications.MobileNetV2"},
-            "outputs": [{"name": "y", "loss": {"import": "mse"}}],
-        },
-    }
-    (fault,) = find_faults(read_config(data))
-    assert str(fault) == "$.dataset.loader.params: unknown param 'colums'"
-    assert not (tmp_path / "ran").exists()
-    del data["dataset"]["loader"]["params"]
-    sys.modules.pop("own", None)
-    assert find_faults(read_config(data), run_code=True) == []
-    assert (tmp_path / "ran").exists()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from barrage_mlflow.config import read_config
 from barrage_mlflow.config.document import Document
-from barrage_mlflow.config.json_reader import read_json
+from barrage_mlflow.config.read import read_json
 from barrage_mlflow.config.yaml_reader import read_yaml
 from barrage_mlflow.errors import ConfigError
 
@@ -159,7 +159,10 @@ def test_reads_json_and_yaml_files_by_their_suffix(tmp_path):
     assert read_config("config.YML").place(("a",)) == "config.YML:1:4"
 
 
-def test_files_that_cannot_be_read(tmp_path):
+def test_files_that_cannot_be_read(tmp_path, monkeypatch):
+    def denied(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
     write(tmp_path, b"{}")
     assert refusal("confg.json") == "confg.json: no such file; did you mean 'config.json'?"
     assert refusal("zzz") == "zzz: no such file"
@@ -167,6 +170,8 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "folder").mkdir()
     assert refusal("folder") == "folder: cannot be read: Is a directory"
     assert refusal("a\0b").endswith(": cannot be read: embedded null byte")
+    monkeypatch.setattr(Path, "open", denied)
+    assert refusal("config.json") == "config.json: cannot be read: Permission denied"
     assert refusal(None) == "$: expected a config file or a dict, got null"
 
 

@@ -22,7 +22,7 @@ from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.records.cells import objects
 from barrage_mlflow.dataset.records.conversions import CellError, handed_out, to_kind
 from barrage_mlflow.dataset.records.kinds import KINDS, Column, Schema
-from barrage_mlflow.errors import ConfigError, RecordError
+from barrage_mlflow.errors import RecordError
 
 NAN = math.nan
 NOON = dt.datetime(2020, 1, 2, 12)
@@ -279,20 +279,6 @@ def test_declared_columns_are_what_they_are_declared_to_be() -> None:
     assert math.isnan(other[0]["n"])
     with pytest.raises(RecordError, match=r"no column 'cod'; did you mean 'code'\? .* declares it"):
         csv(text, schema=Schema.from_config({**dataset, "columns": {"cod": "text"}}))
-
-
-def test_what_is_declared_wrongly_is_named_with_its_path() -> None:
-    columns = {"a": {"kind": "datetime", "zone": "Berlin"}, "b": {"kind": "date"}, "c": "text"}
-    csv_options = {"sep": "::", "decimal": ",", "encoding": "latin-one"}
-    with pytest.raises(ConfigError, match=r"^\$") as error:
-        Schema.from_config({"columns": columns, "csv": csv_options})
-    assert str(error.value).splitlines() == [
-        "$.dataset.columns.a.zone: expected a time zone, got 'Berlin'; write one as "
-        "'Europe/Berlin'",
-        "$.dataset.csv.sep: expected one character, got '::'",
-        "$.dataset.csv.encoding: expected an encoding that Python knows, got 'latin-one'; write "
-        "one as 'latin-1'",
-    ]
 
 
 def test_tabs_are_found() -> None:

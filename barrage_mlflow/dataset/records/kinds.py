@@ -6,13 +6,9 @@ component gets of a record depends on that record alone.
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
-
-from barrage_mlflow.errors import ConfigError, Fault
 
 WORDS = frozenset(
     {
@@ -136,26 +132,6 @@ _OLD = {
 }
 
 
-def _faults(dataset: Mapping[str, Any]) -> Iterator[Fault]:
-    """What is wrong with declared columns and ``csv`` beyond their form."""
-    for name, given in dataset.get("columns", {}).items():
-        zone = given.get("zone", "UTC") if isinstance(given, dict) else "UTC"
-        try:
-            ZoneInfo(zone)
-        except (KeyError, ValueError, OSError):
-            message = f"expected a time zone, got {zone!r}"
-            yield Fault(f"$.dataset.columns.{name}.zone", message, "write one as 'Europe/Berlin'")
-    csv = dataset.get("csv", {})
-    for key in ("sep", "decimal"):
-        if len(csv.get(key, ",")) != 1:
-            yield Fault(f"$.dataset.csv.{key}", f"expected one character, got {csv[key]!r}")
-    try:
-        codecs.lookup(csv.get("encoding", "utf-8"))
-    except LookupError:
-        message = f"expected an encoding that Python knows, got {csv['encoding']!r}"
-        yield Fault("$.dataset.csv.encoding", message, "write one as 'latin-1'")
-
-
 @dataclass(frozen=True)
 class Schema:
     """What is known of the columns of records before these are read.
@@ -181,13 +157,7 @@ class Schema:
 
     @classmethod
     def from_config(cls, dataset: Mapping[str, Any]) -> Schema:
-        """What the ``dataset`` section of a config declares.
-
-        Raises:
-            ConfigError: there is no such time zone or encoding, or a mark is not one character.
-        """
-        if faults := [*_faults(dataset)]:
-            raise ConfigError(faults)
+        """What the ``dataset`` section of a config without faults declares."""
         missing = tuple(dataset.get("missing_values", ()))
         declared = {}
         for name, given in dataset.get("columns", {}).items():
