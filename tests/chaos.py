@@ -6,6 +6,7 @@
 Each training is the command ``barrage-mlflow train … --resume`` in a process of its own, started
 again and again until it ends by itself. What it then leaves must be what a training leaves that
 nobody disturbed, to the last bit: weights, optimizer, best weights, report, metrics in MLflow.
+The moment of a kill is drawn by the epochs that a training has behind it, not by the clock.
 
 With ``--elsewhere`` each start has a new folder, and goes on with what the run has in MLflow, as
 another machine would.
@@ -24,12 +25,15 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from outside import environment, read_weights
+from outside import environment, read_weights, wait_for
+
+from barrage_mlflow.workspace.history import Epoch, History
 
 FOREVER = 1_200
 """Seconds within which a training must end."""
@@ -151,6 +155,10 @@ class Chaos:
         record: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
         return record
 
+    def epochs(self, out: str) -> list[Epoch]:
+        """The epochs that a training has behind it."""
+        return History(self.folder / out / "metrics.jsonl").epochs()
+
     def fetchable(self, out: str) -> str | None:
         """The run of a training, if MLflow has a checkpoint to go on with."""
         from mlflow import MlflowClient
@@ -192,42 +200,58 @@ class Chaos:
             "metrics": sorted(points),
         }
 
-    def whole(self, name: str) -> tuple[dict[str, Any], float]:
-        """What a training leaves that is left alone, and the seconds that it takes."""
-        out, began = f"{name}-whole", time.monotonic()
+    def whole(self, name: str) -> tuple[dict[str, Any], list[float]]:
+        """What a training leaves that is left alone, and the seconds of each of its parts.
+
+        A part ends with an epoch; the last one is what comes after the epochs.
+        """
+        out, began = f"{name}-whole", time.time()
         if wait(self.start(name, out)):
             raise RuntimeError(self.log(out))
-        seconds = time.monotonic() - began
-        outcome = self.outcome(out)
-        report(f"{out}: {len(outcome['epochs'])} epochs in {seconds:.0f} s")
-        return outcome, seconds
+        moments = [began, *(epoch.timestamp / 1000 for epoch in self.epochs(out)), time.time()]
+        report(f"{out}: {len(moments) - 2} epochs in {moments[-1] - began:.0f} s")
+        return self.outcome(out), np.diff(moments).tolist()
 
-    def disturbed(self, name: str, number: int, seconds: float) -> tuple[str, list[str], str]:
+    def disturbed(
+        self, name: str, number: int, parts: Sequence[float]
+    ) -> tuple[str, list[str], str]:
         """Kill a training and go on with it until it ends.
 
         Returns:
             Its last artifact folder, the kills, and what was wrong with an end, if anything was.
         """
-        out, run_id, kills = f"{name}-{number}", None, []
+        out, run_id, kills, reached = f"{name}-{number}", None, [], 0
         while True:
             process = self.start(name, out, run_id)
-            killing = self.done.total() < self.kills and len(kills) < AT_MOST
-            patience = self.chance.uniform(0.1, 1) * seconds
-            try:
-                status = process.wait(patience) if killing else wait(process)
+            if self.done.total() < self.kills and len(kills) < AT_MOST:
+                self.wait_for_moment(process, out, reached, parts)
+            else:
+                wait(process)
+            if (status := process.poll()) is not None:
                 return out, kills, f"status {status}" if status else ""
-            except subprocess.TimeoutExpired:
-                sent = self.chance.choice(SIGNALS)
+            sent = self.chance.choice(SIGNALS)
             process.send_signal(sent)
             status = wait(process)
             if sent != signal.SIGKILL and status not in (0, 130, -sent):
                 return out, kills, f"status {status} after {sent.name}"
             kills.append(sent.name)
             self.done[sent.name] += 1
+            reached = len(self.epochs(out))
             if self.elsewhere:
                 # One that left nothing to go on with is begun again.
                 run_id = self.fetchable(out)
                 out = f"{name}-{number}-{len(kills)}"
+
+    def wait_for_moment(
+        self, process: subprocess.Popen[bytes], out: str, reached: int, parts: Sequence[float]
+    ) -> None:
+        """Wait for a moment in one of the parts that are left, or for the end of the training."""
+        part = self.chance.randrange(reached, len(parts))
+        # It begins with the start of the process, which takes most of the first part.
+        seconds = parts[0] if part == reached else parts[part]
+        wait_for(lambda: process.poll() is not None or len(self.epochs(out)) >= part, FOREVER)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(self.chance.random() * seconds)
 
     def run(self, names: Sequence[str]) -> list[str]:
         """Find out what differs from a training that was left alone."""
@@ -237,8 +261,8 @@ class Chaos:
             if self.done.total() >= self.kills or faults:
                 break
             name = names[number % len(names)]
-            expected, seconds = whole[name]
-            out, kills, wrong = self.disturbed(name, number, seconds)
+            expected, parts = whole[name]
+            out, kills, wrong = self.disturbed(name, number, parts)
             if not wrong:
                 outcome = self.outcome(out)
                 wrong = ", ".join(key for key in expected if outcome[key] != expected[key])
