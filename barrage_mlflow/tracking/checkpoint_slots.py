@@ -12,8 +12,8 @@ import json
 import logging
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from barrage_mlflow.errors import ArtifactError
@@ -32,27 +32,27 @@ BEGUN = (
     f"{artifacts.CODE}/**/*",
 )
 """What an artifact folder has when a training begins."""
-_TRANSFORMER = f"{artifacts.MODEL}/{artifacts.DATA}/{artifacts.TRANSFORMER}/**/*"
+_TRANSFORMER = f"{artifacts.FITTED_TRANSFORMER}/**/*"
 
 
-def send_checkpoint(
-    folder: Path, checkpoint: Path, slot: str, send: Callable[[Mapping[str, Path]], object]
-) -> None:
-    """Send a resume checkpoint, and all that is needed to go on from it, to a slot.
+def send_checkpoint(store: Store, run_id: str, folder: Path, checkpoint: Path) -> None:
+    """Send a resume checkpoint, and all that is needed to go on from it, in place of the older one.
 
     Args:
+        store: where the run is.
+        run_id: the run.
         folder: the artifact folder.
         checkpoint: one of its checkpoints.
-        slot: one of those that :func:`slots` returns.
-        send: copies local files to the artifacts of the run, by their paths there.
 
     Raises:
         TrackingError: MLflow cannot be reached.
         OSError: the checkpoint has been replaced meanwhile.
 
     Example:
-        >>> send_checkpoint(folder, checkpoint, "a", send)  # doctest: +SKIP
+        >>> send_checkpoint(Store(), "1f0c", folder, checkpoint)  # doctest: +SKIP
     """
+    found = _manifests(store, run_id)
+    slot = min(_NAMES, key=lambda name: found.get(name, ""))
     with tempfile.TemporaryDirectory(dir=folder / artifacts.CHECKPOINTS) as home:
         archive, manifest = Path(home, f"{slot}.zip"), Path(home, f"{slot}.json")
         parts = files_in(folder, *BEGUN, artifacts.METRICS, _TRANSFORMER)
@@ -62,21 +62,7 @@ def send_checkpoint(
                 file.write(path, name)
         artifacts.write_json(manifest, {"checkpoint": checkpoint.name})
         for path in (archive, manifest):
-            send({f"{SLOTS}/{path.name}": path})
-
-
-def slots(store: Store, run_id: str) -> list[str]:
-    """Return the names of the slots, that with the older checkpoint first.
-
-    Raises:
-        TrackingError: MLflow cannot be reached.
-
-    Example:
-        >>> slots(Store(), "1f0c")  # doctest: +SKIP
-        ['b', 'a']
-    """
-    found = _manifests(store, run_id)
-    return sorted(_NAMES, key=lambda slot: found.get(slot, ""))
+            store.send(partial(store.client.log_artifact, run_id), {f"{SLOTS}/{path.name}": path})
 
 
 def fetch_training(run_id: str, folder: Path) -> None:

@@ -67,7 +67,7 @@ class Workspace(AbstractContextManager["Workspace"]):
     @property
     def transformer(self) -> Path:
         """The folder of the fitted transformer."""
-        return self.folder / artifacts.MODEL / artifacts.DATA / artifacts.TRANSFORMER
+        return self.folder / artifacts.FITTED_TRANSFORMER
 
     def update(self, **values: Any) -> None:
         """Change the run record, on disk too.
