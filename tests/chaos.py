@@ -29,6 +29,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pandas as pd
 from outside import environment, read_weights, wait_for
@@ -52,17 +53,14 @@ def make_configs(elsewhere: bool) -> dict[str, dict[str, Any]]:
         components = {"loss": {"import": loss}, "metrics": [{"import": metric}]}
         return {"name": name, **components, "loss_weight": weight}
 
+    patient = stopping("loss", patience=30, min_delta=0, restore_best_weights=True)
     services = {
-        "train_early_stopping": stopping(
-            "loss", patience=30, min_delta=0, restore_best_weights=True
-        ),
+        "train_early_stopping": patient,
         "validation_early_stopping": stopping("val_sum_loss", patience=5, min_delta=0.001),
         "best_checkpoint": {"monitor": "val_label_accuracy", "mode": "max"},
     }
-    often = {"every_steps": 37, "every_minutes": 0.01}
-    seldom = {"keep": 1}
-    if elsewhere:
-        often["in_mlflow"] = seldom["in_mlflow"] = True
+    often = {"every_steps": 37, "every_minutes": 0.01, "in_mlflow": elsewhere}
+    seldom = {"keep": 1, "in_mlflow": elsewhere}
     model = {
         "network": {"import": "chaos_parts.network"},
         "outputs": [
@@ -74,11 +72,13 @@ def make_configs(elsewhere: bool) -> dict[str, dict[str, Any]]:
     solver = {"batch_size": 16, "epochs": 14, "learning_rate_reducer": reducer}
     columns = {"inputs": {"x": ["a", "b"]}, "outputs": {"sum": "sum", "label": "label"}}
     selector = {"import": "KeySelector", "params": columns}
-    jitter = [{"import": "chaos_parts.jitter"}]
-    loader = {"import": "chaos_parts.Loader"}
+    own = {
+        "loader": {"import": "chaos_parts.Loader"},
+        "augmentor": [{"import": "chaos_parts.jitter"}],
+    }
     return {
         "records": {
-            "dataset": {"loader": loader, "augmentor": jitter, "seed": 7, "workers": 2},
+            "dataset": {**own, "seed": 7, "workers": 2},
             "model": model,
             "solver": solver,
             "services": {**services, "resume_checkpoint": often},
@@ -111,15 +111,12 @@ def wait(process: subprocess.Popen[bytes]) -> int:
         raise RuntimeError(f"{error.cmd} did not end in {FOREVER} s") from None
 
 
-def report(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 class Chaos:
     """Kills trainings so many times, in a folder with configs, records and an MLflow store."""
 
-    def __init__(self, folder: Path, kills: int, seed: int, records: int, elsewhere: bool) -> None:
+    def __init__(
+        self, folder: Path, kills: int, seed: int, records: int, elsewhere: bool = False
+    ) -> None:
         self.folder, self.kills, self.elsewhere = folder, kills, elsewhere
         self.chance = random.Random(seed)
         self.done: Counter[str] = Counter()
@@ -152,8 +149,7 @@ class Chaos:
     def record(self, out: str) -> dict[str, Any]:
         """The run record of an artifact folder; empty where there is none yet."""
         path = self.folder / out / "run.json"
-        record: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        return record
+        return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
     def epochs(self, out: str) -> list[Epoch]:
         """The epochs that a training has behind it."""
@@ -163,10 +159,8 @@ class Chaos:
         """The run of a training, if MLflow has a checkpoint to go on with."""
         from mlflow import MlflowClient
 
-        run_id: str | None = self.record(out).get("run_id")
-        if run_id is None:
-            return None
-        files = MlflowClient(self.uri).list_artifacts(run_id, "resume")
+        run_id = self.record(out).get("run_id")
+        files = MlflowClient(self.uri).list_artifacts(run_id, "resume") if run_id else []
         # Beside each checkpoint, and written after it, is a file on what it is.
         return run_id if any(file.path.endswith(".json") for file in files) else None
 
@@ -209,7 +203,7 @@ class Chaos:
         if wait(self.start(name, out)):
             raise RuntimeError(self.log(out))
         moments = [began, *(epoch.timestamp / 1000 for epoch in self.epochs(out)), time.time()]
-        report(f"{out}: {len(moments) - 2} epochs in {moments[-1] - began:.0f} s")
+        click.echo(f"{out}: {len(moments) - 2} epochs in {moments[-1] - began:.0f} s")
         return self.outcome(out), np.diff(moments).tolist()
 
     def disturbed(
@@ -253,8 +247,8 @@ class Chaos:
         with suppress(subprocess.TimeoutExpired):
             process.wait(self.chance.random() * seconds)
 
-    def run(self, names: Sequence[str]) -> list[str]:
-        """Find out what differs from a training that was left alone."""
+    def run(self, names: Sequence[str] = ("records", "columns")) -> list[str]:
+        """Find what differs from trainings of these configs that were left alone."""
         whole = {name: self.whole(name) for name in names}
         faults: list[str] = []
         for number in range(10 * self.kills):
@@ -266,24 +260,12 @@ class Chaos:
             if not wrong:
                 outcome = self.outcome(out)
                 wrong = ", ".join(key for key in expected if outcome[key] != expected[key])
-            report(f"{out}: {' '.join(kills) or 'left alone'}; {wrong or 'the same'}")
+            click.echo(f"{out}: {' '.join(kills) or 'left alone'}; {wrong or 'the same'}")
             if wrong:
                 faults.append(f"{out}: {wrong} after {kills}:\n{self.log(out)}")
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.done.items())
-        report(f"{self.done.total()} kills ({kinds}), {len(faults)} faults")
+        click.echo(f"{self.done.total()} kills ({kinds}), {len(faults)} faults")
         return faults
-
-
-def run(
-    folder: Path,
-    kills: int,
-    seed: int,
-    records: int,
-    elsewhere: bool = False,
-    names: Sequence[str] = ("records", "columns"),
-) -> list[str]:
-    """Kill trainings of these configs so many times; every difference that was found."""
-    return Chaos(folder, kills, seed, records, elsewhere).run(names)
 
 
 if __name__ == "__main__":
@@ -293,6 +275,6 @@ if __name__ == "__main__":
     parser.add_argument("--records", type=int, default=4_000)
     parser.add_argument("--elsewhere", action="store_true")
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    found = run(folder, **vars(parser.parse_args()))
-    sys.stderr.writelines(f"{fault}\n" for fault in found)
+    found = Chaos(folder, **vars(parser.parse_args())).run()
+    click.echo("\n".join(found), err=True)
     sys.exit(bool(found))
