@@ -345,9 +345,9 @@ def _metrics_of(epoch: Epoch) -> list[Metric]:
 
 def _identity(entity: Any) -> tuple[object, ...]:
     """What makes a param, a tag or a value of a metric one that the run has already."""
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Param
 
     if isinstance(entity, Param):  # which cannot be changed
         return Param, entity.key
-    step = entity.step if isinstance(entity, Metric) else None
-    return type(entity), entity.key, repr(entity.value), step  # NaN is equal to NaN
+    # NaN is equal to NaN.
+    return type(entity), entity.key, repr(entity.value), getattr(entity, "step", None)
