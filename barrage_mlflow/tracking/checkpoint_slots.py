@@ -2,8 +2,8 @@
 
 Sending one may be cut off at any moment. So there are two slots that are written in turn:
 ``resume/a.zip`` with all that an artifact folder needs to be gone on with, and ``resume/a.json``
-with the name of the checkpoint, written last; and ``b`` alike. A ZIP file that was left half
-written cannot be read, and the other one is taken.
+written last, with the name of the checkpoint and its number among those that were sent; and ``b``
+alike. A ZIP file that was left half written cannot be read, and the other one is taken.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def send_checkpoint(store: Store, run_id: str, folder: Path, checkpoint: Path) -
         >>> send_checkpoint(Store(), "1f0c", folder, checkpoint)  # doctest: +SKIP
     """
     found = _manifests(store, run_id)
-    slot = min(_NAMES, key=lambda name: found.get(name, ""))
+    slot = min(_NAMES, key=lambda name: found.get(name, 0))
+    # Its steps do not say which is newer: epochs may have become shorter.
+    number = 1 + max(found.values(), default=0)
     with tempfile.TemporaryDirectory(dir=folder / artifacts.CHECKPOINTS) as home:
         archive, manifest = Path(home, f"{slot}.zip"), Path(home, f"{slot}.json")
         parts = files_in(folder, *BEGUN, artifacts.METRICS, _TRANSFORMER)
@@ -60,7 +62,7 @@ def send_checkpoint(store: Store, run_id: str, folder: Path, checkpoint: Path) -
             file.write(checkpoint, checkpoint.relative_to(folder))
             for name, path in parts.items():
                 file.write(path, name)
-        artifacts.write_json(manifest, {"checkpoint": checkpoint.name})
+        artifacts.write_json(manifest, {"number": number, "checkpoint": checkpoint.name})
         for path in (archive, manifest):
             store.send(partial(store.client.log_artifact, run_id), {f"{SLOTS}/{path.name}": path})
 
@@ -112,15 +114,15 @@ def _move(source: Path, folder: Path) -> None:
         raise ArtifactError(f"{folder} is in use, or cannot be made ({error})") from error
 
 
-def _manifests(store: Store, run_id: str) -> dict[str, str]:
-    """Read the name of the checkpoint in each slot of a run."""
+def _manifests(store: Store, run_id: str) -> dict[str, int]:
+    """Read the number of the checkpoint in each slot of a run."""
     listed = store.list_files(run_id, SLOTS)
     found = {}
     with tempfile.TemporaryDirectory() as home:
         for slot in _NAMES:
             name = f"{SLOTS}/{slot}.json"
             if name in listed:
-                with suppress(ValueError, KeyError, TypeError):  # torn, or not ours
-                    manifest = json.loads(store.fetch(run_id, name, home).read_text("utf-8"))
-                    found[slot] = str(manifest["checkpoint"])
+                path = store.fetch(run_id, name, home)
+                with suppress(Exception):  # torn, or not ours
+                    found[slot] = int(json.loads(path.read_text("utf-8"))["number"])
     return found

@@ -108,12 +108,24 @@ def test_what_is_fetched_is_all_that_a_training_needs(caplog: pytest.LogCaptureF
     assert not Path("nowhere").exists()
 
 
+def test_the_last_that_was_sent_is_the_newest_whatever_its_steps() -> None:
+    """As after `--resume-anyway` with fewer records."""
+    newest = "checkpoints/resume/step-000000009.npz"
+    run_id = interrupt(config=IN_MLFLOW, act=lambda work: write(work.folder / newest, "9"))
+    Path("out", newest).unlink()
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"), published(config=IN_MLFLOW) as work:
+        go_on(work)
+    assert checkpoints_of(run_id) == {"step-000000002.npz", "step-000000009.npz"}
+    fetch_training(run_id, Path("there"))
+    assert Path("there/checkpoints/resume/step-000000002.npz").exists()
+
+
 def test_nothing_of_a_checkpoint_of_somebody_else_leads_outside() -> None:
     run_id = interrupt(config=IN_MLFLOW)
     slots = slot_files(run_id)
     with zipfile.ZipFile(slots["a.zip"], "a") as archive:
         archive.writestr("../../evil.py", "")
-    write(slots["a.json"], '{"checkpoint": "../../evil.py"}')
+    write(slots["a.json"], '{"number": 1, "checkpoint": "../../evil.py"}')
     fetch_training(run_id, Path("there"))
     assert Path("there/checkpoints/resume/step-000000001.npz").exists()
     assert [*Path("..").glob("evil.py"), *Path().glob("evil.py")] == []
