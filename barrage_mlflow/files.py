@@ -58,7 +58,14 @@ def put_in_place(written: Path, path: Path) -> None:
     with written.open("rb+") as file:
         os.fsync(file.fileno())
     written.replace(path)
-    _sync_folder(path.parent)
+    if os.name == "nt":  # pragma: no cover - Windows cannot open a folder, nor needs to
+        return
+    # The rename is in the folder, which is written on its own.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def partial_path(path: Path) -> Path:
@@ -69,14 +76,3 @@ def partial_path(path: Path) -> Path:
         'partial-run.json'
     """
     return path.with_name(_PARTIAL + path.name)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last: it stands in the folder, which is written on its own."""
-    if os.name == "nt":  # pragma: no cover - Windows cannot open a folder, nor needs to
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

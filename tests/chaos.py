@@ -6,6 +6,7 @@
 Each training is the command ``barrage-mlflow train … --resume`` in a process of its own, started
 again and again until it ends by itself. What it then leaves must be what a training leaves that
 nobody disturbed, to the last bit: weights, optimizer, best weights, report, metrics in MLflow.
+The moment of a kill is drawn by the epochs that a training has behind it, not by the clock.
 
 With ``--elsewhere`` each start has a new folder, and goes on with what the run has in MLflow, as
 another machine would.
@@ -24,12 +25,16 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pandas as pd
-from outside import environment, read_weights
+from outside import environment, read_weights, wait_for
+
+from barrage_mlflow.workspace.history import Epoch, History
 
 FOREVER = 1_200
 """Seconds within which a training must end."""
@@ -48,17 +53,14 @@ def make_configs(elsewhere: bool) -> dict[str, dict[str, Any]]:
         components = {"loss": {"import": loss}, "metrics": [{"import": metric}]}
         return {"name": name, **components, "loss_weight": weight}
 
+    patient = stopping("loss", patience=30, min_delta=0, restore_best_weights=True)
     services = {
-        "train_early_stopping": stopping(
-            "loss", patience=30, min_delta=0, restore_best_weights=True
-        ),
+        "train_early_stopping": patient,
         "validation_early_stopping": stopping("val_sum_loss", patience=5, min_delta=0.001),
         "best_checkpoint": {"monitor": "val_label_accuracy", "mode": "max"},
     }
-    often = {"every_steps": 37, "every_minutes": 0.01}
-    seldom = {"keep": 1}
-    if elsewhere:
-        often["in_mlflow"] = seldom["in_mlflow"] = True
+    often = {"every_steps": 37, "every_minutes": 0.01, "in_mlflow": elsewhere}
+    seldom = {"keep": 1, "in_mlflow": elsewhere}
     model = {
         "network": {"import": "chaos_parts.network"},
         "outputs": [
@@ -70,11 +72,13 @@ def make_configs(elsewhere: bool) -> dict[str, dict[str, Any]]:
     solver = {"batch_size": 16, "epochs": 14, "learning_rate_reducer": reducer}
     columns = {"inputs": {"x": ["a", "b"]}, "outputs": {"sum": "sum", "label": "label"}}
     selector = {"import": "KeySelector", "params": columns}
-    jitter = [{"import": "chaos_parts.jitter"}]
-    loader = {"import": "chaos_parts.Loader"}
+    own = {
+        "loader": {"import": "chaos_parts.Loader"},
+        "augmentor": [{"import": "chaos_parts.jitter"}],
+    }
     return {
         "records": {
-            "dataset": {"loader": loader, "augmentor": jitter, "seed": 7, "workers": 2},
+            "dataset": {**own, "seed": 7, "workers": 2},
             "model": model,
             "solver": solver,
             "services": {**services, "resume_checkpoint": often},
@@ -107,15 +111,12 @@ def wait(process: subprocess.Popen[bytes]) -> int:
         raise RuntimeError(f"{error.cmd} did not end in {FOREVER} s") from None
 
 
-def report(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 class Chaos:
     """Kills trainings so many times, in a folder with configs, records and an MLflow store."""
 
-    def __init__(self, folder: Path, kills: int, seed: int, records: int, elsewhere: bool) -> None:
+    def __init__(
+        self, folder: Path, kills: int, seed: int, records: int, elsewhere: bool = False
+    ) -> None:
         self.folder, self.kills, self.elsewhere = folder, kills, elsewhere
         self.chance = random.Random(seed)
         self.done: Counter[str] = Counter()
@@ -148,17 +149,18 @@ class Chaos:
     def record(self, out: str) -> dict[str, Any]:
         """The run record of an artifact folder; empty where there is none yet."""
         path = self.folder / out / "run.json"
-        record: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        return record
+        return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+    def epochs(self, out: str) -> list[Epoch]:
+        """The epochs that a training has behind it."""
+        return History(self.folder / out / "metrics.jsonl").epochs()
 
     def fetchable(self, out: str) -> str | None:
         """The run of a training, if MLflow has a checkpoint to go on with."""
         from mlflow import MlflowClient
 
-        run_id: str | None = self.record(out).get("run_id")
-        if run_id is None:
-            return None
-        files = MlflowClient(self.uri).list_artifacts(run_id, "resume")
+        run_id = self.record(out).get("run_id")
+        files = MlflowClient(self.uri).list_artifacts(run_id, "resume") if run_id else []
         # Beside each checkpoint, and written after it, is a file on what it is.
         return run_id if any(file.path.endswith(".json") for file in files) else None
 
@@ -192,74 +194,78 @@ class Chaos:
             "metrics": sorted(points),
         }
 
-    def whole(self, name: str) -> tuple[dict[str, Any], float]:
-        """What a training leaves that is left alone, and the seconds that it takes."""
-        out, began = f"{name}-whole", time.monotonic()
+    def whole(self, name: str) -> tuple[dict[str, Any], list[float]]:
+        """What a training leaves that is left alone, and the seconds of each of its parts.
+
+        A part ends with an epoch; the last one is what comes after the epochs.
+        """
+        out, began = f"{name}-whole", time.time()
         if wait(self.start(name, out)):
             raise RuntimeError(self.log(out))
-        seconds = time.monotonic() - began
-        outcome = self.outcome(out)
-        report(f"{out}: {len(outcome['epochs'])} epochs in {seconds:.0f} s")
-        return outcome, seconds
+        moments = [began, *(epoch.timestamp / 1000 for epoch in self.epochs(out)), time.time()]
+        click.echo(f"{out}: {len(moments) - 2} epochs in {moments[-1] - began:.0f} s")
+        return self.outcome(out), np.diff(moments).tolist()
 
-    def disturbed(self, name: str, number: int, seconds: float) -> tuple[str, list[str], str]:
+    def disturbed(
+        self, name: str, number: int, parts: Sequence[float]
+    ) -> tuple[str, list[str], str]:
         """Kill a training and go on with it until it ends.
 
         Returns:
             Its last artifact folder, the kills, and what was wrong with an end, if anything was.
         """
-        out, run_id, kills = f"{name}-{number}", None, []
+        out, run_id, kills, reached = f"{name}-{number}", None, [], 0
         while True:
             process = self.start(name, out, run_id)
-            killing = self.done.total() < self.kills and len(kills) < AT_MOST
-            patience = self.chance.uniform(0.1, 1) * seconds
-            try:
-                status = process.wait(patience) if killing else wait(process)
+            if self.done.total() < self.kills and len(kills) < AT_MOST:
+                self.wait_for_moment(process, out, reached, parts)
+            else:
+                wait(process)
+            if (status := process.poll()) is not None:
                 return out, kills, f"status {status}" if status else ""
-            except subprocess.TimeoutExpired:
-                sent = self.chance.choice(SIGNALS)
+            sent = self.chance.choice(SIGNALS)
             process.send_signal(sent)
             status = wait(process)
             if sent != signal.SIGKILL and status not in (0, 130, -sent):
                 return out, kills, f"status {status} after {sent.name}"
             kills.append(sent.name)
             self.done[sent.name] += 1
+            reached = len(self.epochs(out))
             if self.elsewhere:
                 # One that left nothing to go on with is begun again.
                 run_id = self.fetchable(out)
                 out = f"{name}-{number}-{len(kills)}"
 
-    def run(self, names: Sequence[str]) -> list[str]:
-        """Find out what differs from a training that was left alone."""
+    def wait_for_moment(
+        self, process: subprocess.Popen[bytes], out: str, reached: int, parts: Sequence[float]
+    ) -> None:
+        """Wait for a moment in one of the parts that are left, or for the end of the training."""
+        part = self.chance.randrange(reached, len(parts))
+        # It begins with the start of the process, which takes most of the first part.
+        seconds = parts[0] if part == reached else parts[part]
+        wait_for(lambda: process.poll() is not None or len(self.epochs(out)) >= part, FOREVER)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(self.chance.random() * seconds)
+
+    def run(self, names: Sequence[str] = ("records", "columns")) -> list[str]:
+        """Find what differs from trainings of these configs that were left alone."""
         whole = {name: self.whole(name) for name in names}
         faults: list[str] = []
         for number in range(10 * self.kills):
             if self.done.total() >= self.kills or faults:
                 break
             name = names[number % len(names)]
-            expected, seconds = whole[name]
-            out, kills, wrong = self.disturbed(name, number, seconds)
+            expected, parts = whole[name]
+            out, kills, wrong = self.disturbed(name, number, parts)
             if not wrong:
                 outcome = self.outcome(out)
                 wrong = ", ".join(key for key in expected if outcome[key] != expected[key])
-            report(f"{out}: {' '.join(kills) or 'left alone'}; {wrong or 'the same'}")
+            click.echo(f"{out}: {' '.join(kills) or 'left alone'}; {wrong or 'the same'}")
             if wrong:
                 faults.append(f"{out}: {wrong} after {kills}:\n{self.log(out)}")
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.done.items())
-        report(f"{self.done.total()} kills ({kinds}), {len(faults)} faults")
+        click.echo(f"{self.done.total()} kills ({kinds}), {len(faults)} faults")
         return faults
-
-
-def run(
-    folder: Path,
-    kills: int,
-    seed: int,
-    records: int,
-    elsewhere: bool = False,
-    names: Sequence[str] = ("records", "columns"),
-) -> list[str]:
-    """Kill trainings of these configs so many times; every difference that was found."""
-    return Chaos(folder, kills, seed, records, elsewhere).run(names)
 
 
 if __name__ == "__main__":
@@ -269,6 +275,6 @@ if __name__ == "__main__":
     parser.add_argument("--records", type=int, default=4_000)
     parser.add_argument("--elsewhere", action="store_true")
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    found = run(folder, **vars(parser.parse_args()))
-    sys.stderr.writelines(f"{fault}\n" for fault in found)
+    found = Chaos(folder, **vars(parser.parse_args())).run()
+    click.echo("\n".join(found), err=True)
     sys.exit(bool(found))

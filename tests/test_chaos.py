@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import chaos
 import pytest
+from chaos import Chaos
 
 
 @pytest.mark.slow
@@ -11,4 +11,4 @@ import pytest
 def test_trainings_that_are_killed_end_as_if_they_never_were(
     config: str, elsewhere: bool, tmp_path: Path
 ) -> None:
-    assert chaos.run(tmp_path, 2, seed=3, records=400, elsewhere=elsewhere, names=[config]) == []
+    assert Chaos(tmp_path, 2, seed=3, records=400, elsewhere=elsewhere).run([config]) == []

@@ -28,7 +28,7 @@ DATASETS = (
 @contextmanager
 def begun(folder: str = "out", config: Any = None, **record: Any) -> Iterator[Workspace]:
     """An artifact folder in which a training begins or goes on."""
-    with Workspace(Path(folder)) as work:
+    with Workspace.open(Path(folder)) as work:
         for name in ("config.json", "resolved_config.json"):
             write(work.folder / name, json.dumps(config or CONFIG))
         write(work.folder / "code/project/loaders.py", "class Loader: ...\n")

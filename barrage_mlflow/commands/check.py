@@ -123,7 +123,7 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
         "solver": {**config["solver"], **one_batch},
     }
     (folder / artifacts.CHECKPOINTS).mkdir()
-    transformer = folder / artifacts.MODEL / artifacts.DATA / artifacts.TRANSFORMER
+    transformer = folder / artifacts.FITTED_TRANSFORMER
     transformer.parent.mkdir(parents=True)
     copy_code(project_code(config), folder / artifacts.CODE)
     validated = sets["validation"][:size]

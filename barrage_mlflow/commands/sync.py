@@ -37,7 +37,7 @@ def sync(artifact_dir: str | os.PathLike[str], new_run: bool = False) -> str:
     folder = Path(artifact_dir)
     if read_record(folder) is None:
         raise ArtifactError(f"{folder}: holds no training; expected an artifact folder")
-    with Workspace(folder) as work:
+    with Workspace.open(folder) as work:
         if new_run:
             work.update(**dict.fromkeys(_OF_A_RUN), published=False)
         Publisher().publish(work)

@@ -53,7 +53,7 @@ def build_callbacks(
     """
     services = config["services"]
     tensorboard = {"log_dir": str(artifact_dir / artifacts.TENSORBOARD), **services["tensorboard"]}
-    best_weights = artifact_dir / artifacts.CHECKPOINTS / artifacts.BEST_WEIGHTS
+    best_weights = artifact_dir / artifacts.BEST_WEIGHTS
     resume = dict(services.get("resume_checkpoint", {}))
     resume.pop("in_mlflow", None)  # which is for the publisher
     further = [

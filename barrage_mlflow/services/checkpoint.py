@@ -10,8 +10,9 @@ from typing import Any
 
 import keras
 
-from barrage_mlflow.services.checkpoint_file import KEPT, Checkpoint, digest_transformer
-from barrage_mlflow.workspace.layout import CHECKPOINTS, RESUME
+from barrage_mlflow.services.checkpoint_file import KEPT, Checkpoint
+from barrage_mlflow.workspace.code_files import digest_files
+from barrage_mlflow.workspace.layout import FITTED_TRANSFORMER
 
 
 class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
@@ -57,7 +58,7 @@ class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         """
         self._callbacks = list(callbacks)
         self._steps = steps
-        self._transformer = digest_transformer(self._artifact_dir)
+        self._transformer = digest_files(self._artifact_dir / FITTED_TRANSFORMER)
         self._reached: tuple[int, int] | None = None
         self._before_validation: Checkpoint | None = None
         self._written = time.monotonic()
@@ -110,9 +111,8 @@ class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def _write(self, checkpoint: Checkpoint) -> None:
         self._reached = None
         self._written = time.monotonic()
-        folder = self._artifact_dir / CHECKPOINTS / RESUME
         self._wait()
-        self._writing = self._thread.submit(checkpoint.write, folder, self._keep)
+        self._writing = self._thread.submit(checkpoint.write, self._artifact_dir, self._keep)
 
     def _wait(self) -> None:
         writing, self._writing = self._writing, None

@@ -124,16 +124,16 @@ class Checkpoint:
         restore_variables(network, self.memory["variables"])
         restore_callbacks(callbacks, self.memory["callbacks"])
         set_generator_states(self.memory["generators"])
-        before, now = self.memory.get("threads"), operation_threads()
-        if before not in (None, now):
+        before, now = self.memory["threads"], operation_threads()
+        if before != now:
             logger.warning(_OTHER_THREADS, now, before)
         network.stop_training = self.stopped
 
-    def write(self, folder: Path, keep: int = KEPT) -> Path:
-        """Write it to the folder of checkpoints, whole or not at all.
+    def write(self, artifact_dir: Path, keep: int = KEPT) -> Path:
+        """Write it to an artifact folder, whole or not at all.
 
         Args:
-            folder: made if it is not there.
+            artifact_dir: the artifact folder.
             keep: how many files to keep, this one included.
 
         Returns:
@@ -152,14 +152,14 @@ class Checkpoint:
             # NumPy's format keeps the bits of bfloat16 and its like, not the name.
             return {_ARRAY: name, "dtype": value.dtype.name}
 
-        path = folder / artifacts.checkpoint_name(self.step)
+        path = artifact_dir / artifacts.RESUME / artifacts.checkpoint_name(self.step)
         state = {"format": _FORMAT, **vars(self), "path": None}
         text = json.dumps(state, default=refer).encode()
-        for left in folder.glob(partial_path(folder / "*.npz").name):
+        for left in path.parent.glob(partial_path(Path("*.npz")).name):
             left.unlink()  # by a process that was killed
         with written_whole(path) as partial, partial.open("wb") as file:
             np.savez(file, state=np.frombuffer(text, np.uint8), **arrays)  # type: ignore[arg-type]
-        found = artifacts.resume_checkpoints(folder)
+        found = artifacts.resume_checkpoints(artifact_dir)
         # A later one is damaged, or of a training whose epochs had more steps.
         later = [each for each in found if each > path]
         for other in (*later, *found[len(later) + keep :]):
@@ -204,10 +204,9 @@ def find_checkpoint(artifact_dir: Path, history: History) -> Checkpoint | None:
         >>> find_checkpoint(Path("nowhere"), History(Path("nowhere/metrics.jsonl"))) is None
         True
     """
-    folder = artifact_dir / artifacts.CHECKPOINTS / artifacts.RESUME
     kept = {epoch.step for epoch in history.epochs()}
     reasons = []
-    for path in artifacts.resume_checkpoints(folder):
+    for path in artifacts.resume_checkpoints(artifact_dir):
         try:
             found = Checkpoint.read(path)
             missing = set(range(1, found.epochs + 1)) - kept
@@ -221,7 +220,7 @@ def find_checkpoint(artifact_dir: Path, history: History) -> Checkpoint | None:
                 error,
             )
             continue
-        if found.transformer != digest_transformer(artifact_dir):
+        if found.transformer != digest_files(artifact_dir / artifacts.FITTED_TRANSFORMER):
             raise ArtifactError(
                 f"{artifact_dir}: the training cannot go on, since the files of its transformer "
                 "are not as they were written; put them back, or train in a new folder"
@@ -229,17 +228,7 @@ def find_checkpoint(artifact_dir: Path, history: History) -> Checkpoint | None:
         return found
     if reasons:
         raise ArtifactError(
-            f"{folder}: no resume checkpoint is of use: {'; '.join(reasons)}; remove them to train "
-            "from the start"
+            f"{artifact_dir / artifacts.RESUME}: no resume checkpoint is of use: "
+            f"{'; '.join(reasons)}; remove them to train from the start"
         )
     return None
-
-
-def digest_transformer(artifact_dir: Path) -> str:
-    """A fingerprint of the files of the saved transformer.
-
-    Example:
-        >>> len(digest_transformer(Path("nowhere")))
-        64
-    """
-    return digest_files(artifact_dir / artifacts.MODEL / artifacts.DATA / artifacts.TRANSFORMER)

@@ -2,8 +2,8 @@
 
 Sending one may be cut off at any moment. So there are two slots that are written in turn:
 ``resume/a.zip`` with all that an artifact folder needs to be gone on with, and ``resume/a.json``
-with the name of the checkpoint, written last; and ``b`` alike. A ZIP file that was left half
-written cannot be read, and the other one is taken.
+written last, with the name of the checkpoint and its number among those that were sent; and ``b``
+alike. A ZIP file that was left half written cannot be read, and the other one is taken.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import json
 import logging
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from barrage_mlflow.errors import ArtifactError
@@ -32,27 +32,29 @@ BEGUN = (
     f"{artifacts.CODE}/**/*",
 )
 """What an artifact folder has when a training begins."""
-_TRANSFORMER = f"{artifacts.MODEL}/{artifacts.DATA}/{artifacts.TRANSFORMER}/**/*"
+_TRANSFORMER = f"{artifacts.FITTED_TRANSFORMER}/**/*"
 
 
-def send_checkpoint(
-    folder: Path, checkpoint: Path, slot: str, send: Callable[[Mapping[str, Path]], object]
-) -> None:
-    """Send a resume checkpoint, and all that is needed to go on from it, to a slot.
+def send_checkpoint(store: Store, run_id: str, folder: Path, checkpoint: Path) -> None:
+    """Send a resume checkpoint, and all that is needed to go on from it, in place of the older one.
 
     Args:
+        store: where the run is.
+        run_id: the run.
         folder: the artifact folder.
         checkpoint: one of its checkpoints.
-        slot: one of those that :func:`slots` returns.
-        send: copies local files to the artifacts of the run, by their paths there.
 
     Raises:
         TrackingError: MLflow cannot be reached.
         OSError: the checkpoint has been replaced meanwhile.
 
     Example:
-        >>> send_checkpoint(folder, checkpoint, "a", send)  # doctest: +SKIP
+        >>> send_checkpoint(Store(), "1f0c", folder, checkpoint)  # doctest: +SKIP
     """
+    found = _manifests(store, run_id)
+    slot = min(_NAMES, key=lambda name: found.get(name, 0))
+    # Its steps do not say which is newer: epochs may have become shorter.
+    number = 1 + max(found.values(), default=0)
     with tempfile.TemporaryDirectory(dir=folder / artifacts.CHECKPOINTS) as home:
         archive, manifest = Path(home, f"{slot}.zip"), Path(home, f"{slot}.json")
         parts = files_in(folder, *BEGUN, artifacts.METRICS, _TRANSFORMER)
@@ -60,23 +62,9 @@ def send_checkpoint(
             file.write(checkpoint, checkpoint.relative_to(folder))
             for name, path in parts.items():
                 file.write(path, name)
-        artifacts.write_json(manifest, {"checkpoint": checkpoint.name})
+        artifacts.write_json(manifest, {"number": number, "checkpoint": checkpoint.name})
         for path in (archive, manifest):
-            send({f"{SLOTS}/{path.name}": path})
-
-
-def slots(store: Store, run_id: str) -> list[str]:
-    """Return the names of the slots, that with the older checkpoint first.
-
-    Raises:
-        TrackingError: MLflow cannot be reached.
-
-    Example:
-        >>> slots(Store(), "1f0c")  # doctest: +SKIP
-        ['b', 'a']
-    """
-    found = _manifests(store, run_id)
-    return sorted(_NAMES, key=lambda slot: found.get(slot, ""))
+            store.send(partial(store.client.log_artifact, run_id), {f"{SLOTS}/{path.name}": path})
 
 
 def fetch_training(run_id: str, folder: Path) -> None:
@@ -126,15 +114,15 @@ def _move(source: Path, folder: Path) -> None:
         raise ArtifactError(f"{folder} is in use, or cannot be made ({error})") from error
 
 
-def _manifests(store: Store, run_id: str) -> dict[str, str]:
-    """Read the name of the checkpoint in each slot of a run."""
+def _manifests(store: Store, run_id: str) -> dict[str, int]:
+    """Read the number of the checkpoint in each slot of a run."""
     listed = store.list_files(run_id, SLOTS)
     found = {}
     with tempfile.TemporaryDirectory() as home:
         for slot in _NAMES:
             name = f"{SLOTS}/{slot}.json"
             if name in listed:
-                with suppress(ValueError, KeyError, TypeError):  # torn, or not ours
-                    manifest = json.loads(store.fetch(run_id, name, home).read_text("utf-8"))
-                    found[slot] = str(manifest["checkpoint"])
+                path = store.fetch(run_id, name, home)
+                with suppress(Exception):  # torn, or not ours
+                    found[slot] = int(json.loads(path.read_text("utf-8"))["number"])
     return found

@@ -12,7 +12,6 @@ from barrage_mlflow.workspace.record import Dataset
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
-_NAME_LIMIT = 500
 _DIGEST_LIMIT = 36
 _SCHEMA_LIMIT = 1_000_000
 _SOURCE_LIMIT = 60_000
@@ -45,7 +44,7 @@ def dataset_input(dataset: Dataset) -> DatasetInput:
     source_type, details = _describe_source(shorten(dataset.source, _SOURCE_LIMIT))
     return entities.DatasetInput(
         entities.Dataset(
-            name=shorten(dataset.name, _NAME_LIMIT),
+            name=dataset.name,
             digest=dataset.digest[:_DIGEST_LIMIT],
             source_type=source_type,
             source=json.dumps(details),

@@ -81,27 +81,26 @@ def shorten(text: str, limit: int, where: str = "") -> str:
     return text if len(text) <= limit else text[: limit - len(end)] + end
 
 
-def batches(items: Iterable[T], most: int, text: Callable[[T], str]) -> Iterator[list[T]]:
-    """Split items so that each batch fits into one request.
+def batches(items: Iterable[T], text: Callable[[T], str]) -> Iterator[list[T]]:
+    """Split items so that each batch fits into one request; MLflow itself counts them.
 
     Args:
         items: what is sent.
-        most: items in a batch.
         text: the part of an item that can be long.
 
     Example:
-        >>> list(batches("abcde", 2, str))
-        [['a', 'b'], ['c', 'd'], ['e']]
+        >>> [len(batch) for batch in batches(["a" * 200_000] * 5, str)]
+        [2, 2, 1]
     """
     batch: list[T] = []
-    room = _REQUEST_LIMIT
+    total = 0
     for item in items:
         # Requests escape all that is not ASCII: up to 12 bytes a character.
         size = len(json.dumps(text(item))) + 150
-        if batch and (len(batch) == most or size > room):
+        if batch and total + size > _REQUEST_LIMIT:
             yield batch
-            batch, room = [], _REQUEST_LIMIT
+            batch, total = [], 0
         batch.append(item)
-        room -= size
+        total += size
     if batch:
         yield batch

@@ -6,15 +6,16 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.config.placeholders import fill_model
 from barrage_mlflow.errors import ArtifactError, TrackingError, describe_error, hide_secrets
-from barrage_mlflow.tracking.checkpoint_slots import BEGUN, SLOTS, send_checkpoint, slots
+from barrage_mlflow.tracking.checkpoint_slots import BEGUN, SLOTS, send_checkpoint
 from barrage_mlflow.tracking.datasets import dataset_input
 from barrage_mlflow.tracking.limits import batches, legal_name, legal_tags
 from barrage_mlflow.tracking.logged_model import log_model
@@ -44,12 +45,9 @@ _KILLED_PATIENCE = 5
 """Seconds for a call that is under way when a training is interrupted: whoever does may kill."""
 _REST = 20
 """Times as long as sending a resume checkpoint took is waited before the next one is sent."""
-_METRICS, _OTHERS = 1_000, 100
-"""Metrics, and params or tags, in a request."""
 
 _NOT_SENT = (artifacts.MODEL, artifacts.LOCK, artifacts.CACHE, artifacts.CHECKPOINTS)
 """What of the artifact folder is not sent as it is."""
-_BEST_WEIGHTS = f"{artifacts.CHECKPOINTS}/{artifacts.BEST_WEIGHTS}"
 
 
 class Publisher:
@@ -69,11 +67,9 @@ class Publisher:
     _config: dict[str, Any]
 
     def __init__(self) -> None:
-        self._tags: dict[str, str] = {}
-        self._metrics: dict[tuple[str, int, str], Metric] = {}
+        self._known: dict[tuple[object, ...], Any] = {}
         self._epochs: dict[int, Epoch] = {}
         self._files: dict[str, tuple[int, int]] = {}
-        self._slots: list[str] = []
         self._checkpoint: tuple[Path, int] | None = None
         self._rested = 0.0
         self._left = threading.Event()
@@ -125,7 +121,7 @@ class Publisher:
             ArtifactError: the run was finished elsewhere.
         """
         self._attach(work)
-        if work.record.best_epoch is None and self._run.info.status == "FINISHED":
+        if not work.record.is_finished and self._run.info.status == "FINISHED":
             raise ArtifactError(
                 f"run {work.record.run_id} was finished elsewhere: {work.folder} has an earlier "
                 "state of it"
@@ -134,6 +130,8 @@ class Publisher:
 
     def _attach(self, work: Workspace) -> None:
         """Find the run of a training, or make it, and read what it has."""
+        from mlflow.entities import Param, RunTag
+
         self._work, self._store = work, Store()
         self._run = run = open_run(self._store, work.record)
         work.update(
@@ -148,8 +146,9 @@ class Publisher:
         self._config = artifacts.read_json(config) if config else {}
         services = self._config.get("services", {})
         self._in_mlflow = services.get("resume_checkpoint", {}).get("in_mlflow", False)
-        self._tags = dict(run.data.tags)
-        self._metrics = {_identity(metric): metric for metric in self._store.read_metrics(run)}
+        params, tags = run.data.params.items(), run.data.tags.items()
+        known = [*starmap(Param, params), *starmap(RunTag, tags), *self._store.read_metrics(run)]
+        self._known = {_identity(entity): entity for entity in known}
 
     def _take_up(self) -> None:
         """Set the run RUNNING, and write what is known when a training begins."""
@@ -228,7 +227,7 @@ class Publisher:
         """Write all that there is of a training that is over, and end its run."""
         record, folder = self._work.record, self._work.folder
         # What it came to counts, also if the process was killed while that was published.
-        finished = record.best_epoch is not None
+        finished = record.is_finished
         if not finished:
             self._end("FAILED" if record.status == "FAILED" else "KILLED", record.error or KILLED)
         self._publish_begin()
@@ -237,7 +236,7 @@ class Publisher:
             self._publish_model()
         files = files_in(folder, "**/*")
         sent = [name for name in files if name.partition("/")[0] not in _NOT_SENT]
-        self._send({name: files[name] for name in [*sent, _BEST_WEIGHTS] if name in files})
+        self._send({name: files[name] for name in [*sent, artifacts.BEST_WEIGHTS] if name in files})
         if self._in_mlflow and not finished:
             self._publish_checkpoint()
         if finished:
@@ -253,10 +252,9 @@ class Publisher:
         config, learnt = self._config, self._work.record.network_params
         if learnt is not None:
             config = {**config, "model": fill_model(config, learnt)}
-        known, params = self._run.data.params, flatten_config(config).items()
+        params = starmap(Param, flatten_config(config).items())
         # A param cannot be changed: one with a placeholder waits until that can be filled.
-        ready = [param for param in params if learnt is not None or "{{" not in param[1]]
-        self._log("params", [Param(*param) for param in ready if param[0] not in known])
+        self._log("params", [p for p in params if learnt is not None or "{{" not in p.value])
         datasets = [dataset_input(dataset) for dataset in self._work.record.datasets]
         log, run_id = self._store.client.log_inputs, self._run.info.run_id
         if datasets:
@@ -266,34 +264,29 @@ class Publisher:
         """Write tags and metrics that are new."""
         from mlflow.entities import RunTag
 
-        tags = legal_tags(self._work.record.tags)
-        new = {name: value for name, value in tags.items() if self._tags.get(name) != value}
-        self._log("tags", [RunTag(*tag) for tag in new.items()])
-        self._tags |= new
+        self._log("tags", [*starmap(RunTag, legal_tags(self._work.record.tags).items())])
         # An epoch that is trained a second time, with other metrics, is another object.
         epochs = [
             epoch
             for epoch in self._work.history.epochs()
             if self._epochs.get(epoch.step) is not epoch
         ]
-        self._log_metrics(epochs)
+        self._log("metrics", [metric for epoch in epochs for metric in _metrics_of(epoch)])
         self._epochs |= {epoch.step: epoch for epoch in epochs}
 
-    def _log_metrics(self, epochs: Iterable[Epoch]) -> list[Metric]:
-        """Write those metrics of epochs that the run lacks; return them all as the run has them."""
-        metrics = {_identity(each): each for epoch in epochs for each in _metrics_of(epoch)}
-        new = {key: metric for key, metric in metrics.items() if key not in self._metrics}
-        self._log("metrics", [*new.values()], _METRICS)
-        self._metrics |= new
-        # MLflow takes the same value at another time for another one.
-        return [self._metrics[key] for key in metrics]
+    def _log(self, kind: str, entities: Sequence[Any]) -> list[Any]:
+        """Write the params, tags or metrics that the run lacks; return all, as the run has them.
 
-    def _log(self, kind: str, entities: Sequence[Any], most: int = _OTHERS) -> None:
-        """Write params, tags or metrics; MLflow passes over what it has of them."""
+        MLflow takes the same value at another time for another one.
+        """
         log, run_id = self._store.client.log_batch, self._run.info.run_id
-        for batch in batches(entities, most, lambda entity: f"{entity.key}{entity.value}"):
+        identities = {_identity(entity): entity for entity in entities}
+        new = {key: entity for key, entity in identities.items() if key not in self._known}
+        for batch in batches(new.values(), lambda entity: f"{entity.key}{entity.value}"):
             options: dict[str, Any] = {kind: batch}
             self._store.call(f"write {kind}", log, run_id, **options)
+        self._known |= new
+        return [self._known[key] for key in identities]
 
     def _publish_model(self) -> None:
         """Log the packaged model, and register it if that was asked for."""
@@ -301,7 +294,7 @@ class Publisher:
         epoch = next(each for each in work.history.epochs() if each.step == record.best_epoch)
         digest = artifacts.digest_of([self._config, epoch.step, epoch.metrics])
         best = epoch.as_best()
-        metrics = self._log_metrics([best])
+        metrics = self._log("metrics", _metrics_of(best))
         uri = log_model(self._store, self._run, work.folder / artifacts.MODEL, digest, metrics)
         if uri != record.model_uri:
             work.update(model_uri=uri, version_uri=None)
@@ -312,21 +305,16 @@ class Publisher:
             work.update(version_uri=f"models:/{record.register}/{number}")
 
     def _publish_checkpoint(self) -> None:
-        """Send the newest resume checkpoint to the slot whose turn it is."""
-        found = artifacts.resume_checkpoints(
-            self._work.folder / artifacts.CHECKPOINTS / artifacts.RESUME
-        )
+        """Send the newest resume checkpoint, unless that was done."""
+        found = artifacts.resume_checkpoints(self._work.folder)
         if not found:
             return
         # A checkpoint after the validation replaces that of the same step before it.
         checkpoint = found[0]
         state = checkpoint, checkpoint.stat().st_mtime_ns
-        if state == self._checkpoint:
-            return
-        self._slots = self._slots or slots(self._store, self._run.info.run_id)
-        send_checkpoint(self._work.folder, checkpoint, self._slots[0], self._send)
-        self._slots.reverse()
-        self._checkpoint = state
+        if state != self._checkpoint:
+            send_checkpoint(self._store, self._run.info.run_id, self._work.folder, checkpoint)
+            self._checkpoint = state
 
     def _send(self, files: Mapping[str, Path]) -> None:
         """Send files by their paths among the artifacts, but for those that have not changed."""
@@ -355,6 +343,11 @@ def _metrics_of(epoch: Epoch) -> list[Metric]:
     ]
 
 
-def _identity(metric: Metric) -> tuple[str, int, str]:
-    """What makes a value of a metric one that the run has already; NaN is equal to NaN."""
-    return metric.key, metric.step, repr(metric.value)
+def _identity(entity: Any) -> tuple[object, ...]:
+    """What makes a param, a tag or a value of a metric one that the run has already."""
+    from mlflow.entities import Param
+
+    if isinstance(entity, Param):  # which cannot be changed
+        return Param, entity.key
+    # NaN is equal to NaN.
+    return type(entity), entity.key, repr(entity.value), getattr(entity, "step", None)

@@ -14,7 +14,7 @@ from barrage_mlflow.tracking.store import NO_ANSWER, Store
 from barrage_mlflow.workspace.record import RunRecord
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
 
 logger = logging.getLogger(__name__)
 
@@ -71,23 +71,21 @@ def _find_experiment(store: Store, name: str | None) -> str:
     """Return the id of an experiment, which is made if it is not there; without a name MLflow's."""
     from mlflow.tracking.fluent import _get_experiment_id
 
-    act, find = "open the experiment", store.client.get_experiment_by_name
+    act, client = "open the experiment", store.client
     if name is None:
         return str(store.call(act, _get_experiment_id))
-    found = store.call(act, find, name)
-    if found is None:
-        try:
-            return store.call(act, store.client.create_experiment, name)
-        except TrackingError:
-            found = store.call(act, find, name)  # another process may have been faster
-            if found is None:
-                raise
+
+    def find_or_make(name: str) -> Experiment:
+        found = client.get_experiment_by_name(name)
+        return found or client.get_experiment(client.create_experiment(name))
+
+    found = store.call(act, find_or_make, name)
     if found.lifecycle_stage == "deleted":
         raise TrackingError(
             f"experiment {name!r} is deleted: choose another name, or bring it back with "
             f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
         )
-    return found.experiment_id
+    return str(found.experiment_id)
 
 
 @contextmanager

@@ -42,8 +42,8 @@ _UPLOADS = 8
 
 _PASSING = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")
 """MLflow's codes for a database that was busy, and for a request that was not answered."""
-_TWICE = "unique constraint"
-"""What databases call a row that another process has just made."""
+_EXISTS, _TWICE = "RESOURCE_ALREADY_EXISTS", "unique constraint"
+"""What MLflow and databases call what another process has just made."""
 _PAUSES = (0.2, 1.0, 3.0)
 """Seconds before a call is made again."""
 
@@ -93,13 +93,14 @@ class Store:
                 code = getattr(error, "error_code", "")
                 # MLflow itself asks a server again; not where two processes made the same row.
                 passes = code in _PASSING and not is_server(self.uri)
-                if pause is None or not (passes or _TWICE in str(error).lower()):
+                is_twice = code == _EXISTS or _TWICE in str(error).lower()
+                if pause is None or not (passes or is_twice):
                     raise self._explained(act, error, code) from error
                 time.sleep(pause)
         raise AssertionError  # pragma: no cover
 
     def _explained(self, act: str, error: Exception, code: str) -> TrackingError:
-        if is_server(self.uri) and code in ("", *_PASSING):
+        if code in ("", *_PASSING):
             try:
                 check_store(self.uri)
             except TrackingError as silence:

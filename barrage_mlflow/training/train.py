@@ -129,7 +129,7 @@ def train(
             sets = read_sets(sources, document.data["dataset"])
             resolved = resolve(document, find_seed(folder if resume else None))
             datasets, code = describe_sets(sets), project_code(resolved)
-        with Workspace(folder) as work:
+        with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
             if work.record.is_finished and not changes:
                 return _complete(work, request, publisher)

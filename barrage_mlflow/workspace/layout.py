@@ -59,12 +59,13 @@ NETWORK = "network"
 SIGNATURE = "signature.json"
 COLUMNS = "columns.json"
 DATA_CONFIG = "config.json"
+FITTED_TRANSFORMER = f"{MODEL}/{DATA}/{TRANSFORMER}"
 
 CODE = "code"
 
 CHECKPOINTS = "checkpoints"
-BEST_WEIGHTS = "best.weights.h5"
-RESUME = "resume"
+BEST_WEIGHTS = f"{CHECKPOINTS}/best.weights.h5"
+RESUME = f"{CHECKPOINTS}/resume"
 
 CACHE = "cache"
 
@@ -85,13 +86,13 @@ def default_folder() -> Path:
 
 
 def resume_checkpoints(folder: Path) -> list[Path]:
-    """The resume checkpoints in a folder, whole or not, the newest first.
+    """The resume checkpoints of an artifact folder, whole or not, the newest first.
 
     Example:
         >>> resume_checkpoints(Path("nowhere"))
         []
     """
-    return sorted(folder.glob(f"step-{'[0-9]' * 9}.npz"), reverse=True)
+    return sorted((folder / RESUME).glob(f"step-{'[0-9]' * 9}.npz"), reverse=True)
 
 
 def checkpoint_name(step: int) -> str:

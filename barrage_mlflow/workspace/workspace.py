@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.record import Dataset, RunRecord, now, read_record
 
 
-class Workspace(AbstractContextManager["Workspace"]):
-    """An artifact folder, locked as long as it is entered.
+class Workspace:
+    """An artifact folder that this process has to itself.
 
     Args:
-        folder: the artifact folder; made if it is not there.
+        folder: the artifact folder.
 
     Attributes:
         folder: as given.
@@ -32,13 +32,9 @@ class Workspace(AbstractContextManager["Workspace"]):
         begun: whether there was one.
         history: the metrics of every epoch.
 
-    Raises:
-        ArtifactError: another process is in it, it cannot be written to, or another version of
-            Barrage wrote it.
-
     Example:
         >>> from tempfile import TemporaryDirectory
-        >>> with TemporaryDirectory() as folder, Workspace(Path(folder)) as work:
+        >>> with TemporaryDirectory() as folder, Workspace.open(Path(folder)) as work:
         ...     work.update(run_id="1f0c")
         ...     work.record.status, work.record.run_id
         ('RUNNING', '1f0c')
@@ -46,28 +42,34 @@ class Workspace(AbstractContextManager["Workspace"]):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock = ExitStack()
+        record = read_record(folder)
+        self.begun = record is not None
+        self.record = record or RunRecord()
+        self.history = History(folder / artifacts.METRICS)
         self._running = False
 
-    def __enter__(self) -> Workspace:
-        with ExitStack() as lock:
-            lock.enter_context(locked(self.folder))
-            record = read_record(self.folder)
-            self.begun = record is not None
-            self.record = record or RunRecord()
-            self.history = History(self.folder / artifacts.METRICS)
-            self._lock = lock.pop_all()
-        return self
+    @classmethod
+    @contextmanager
+    def open(cls, folder: Path) -> Iterator[Workspace]:
+        """Lock an artifact folder, which is made if it is not there, and read what it has.
 
-    def __exit__(self, kind: object, error: BaseException | None, *raised: object) -> None:
-        with self._lock:
-            if error is not None and self._running:
-                self._end(error)
+        Raises:
+            ArtifactError: another process is in it, it cannot be written to, or another version of
+                Barrage wrote it.
+        """
+        with locked(folder):
+            work = cls(folder)
+            try:
+                yield work
+            except BaseException as error:
+                if work._running:
+                    work._end(error)
+                raise
 
     @property
     def transformer(self) -> Path:
         """The folder of the fitted transformer."""
-        return self.folder / artifacts.MODEL / artifacts.DATA / artifacts.TRANSFORMER
+        return self.folder / artifacts.FITTED_TRANSFORMER
 
     def update(self, **values: Any) -> None:
         """Change the run record, on disk too.

@@ -17,8 +17,9 @@ from loops import history_of, same, small_network
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.checkpoint import ResumeCheckpoint
-from barrage_mlflow.services.checkpoint_file import Checkpoint, digest_transformer, find_checkpoint
+from barrage_mlflow.services.checkpoint_file import Checkpoint, find_checkpoint
 from barrage_mlflow.services.training_state import generator_states, set_generator_states
+from barrage_mlflow.workspace.code_files import digest_files
 
 STEPS = 10
 
@@ -30,20 +31,19 @@ def network():
 
 @pytest.fixture
 def folder(tmp_path):
-    """The folder of checkpoints in an artifact folder that has had three epochs."""
+    """An artifact folder that has had three epochs."""
     history = history_of(tmp_path)
     for epoch in (1, 2, 3):
         history.add(epoch, {"loss": 1 / epoch})
-    return tmp_path / "checkpoints" / "resume"
+    return tmp_path
 
 
 def find(folder):
-    artifact_dir = folder.parents[1]
-    return find_checkpoint(artifact_dir, history_of(artifact_dir))
+    return find_checkpoint(folder, history_of(folder))
 
 
 def take(network, step, callbacks=()):
-    no_transformer = digest_transformer(Path("nowhere"))
+    no_transformer = digest_files(Path("nowhere"))
     return Checkpoint.take(network, step, STEPS, step // STEPS, callbacks, no_transformer)
 
 
@@ -110,22 +110,22 @@ def test_reading_generator_states_changes_nothing(monkeypatch):
 
 
 def test_the_last_two_are_kept(folder, network):
-    save(folder, network, 10)
-    (folder / "notes.txt").write_text("mine")
-    (folder / "step-of-mine.npz").touch()
-    (folder / "partial-step-000000007.npz").touch()  # by a process that was killed
+    home = save(folder, network, 10).parent
+    others = {"notes.txt", "step-of-mine.npz"}
+    # The last was left by a process that was killed.
+    for name in (*others, "partial-step-000000007.npz"):
+        (home / name).touch()
 
     for step in (12, 20, 31):
         save(folder, network, step)
 
-    names = {path.name for path in folder.iterdir()}
     kept = {"step-000000020.npz", "step-000000031.npz"}
-    assert names == {*kept, "notes.txt", "step-of-mine.npz"}
+    assert {path.name for path in home.iterdir()} == kept | others
     assert (find(folder).epochs, find(folder).batch) == (3, 1)
     # Fewer steps: the epochs have become shorter, or what was newer is damaged.
     save(folder, network, 21)
     assert find(folder).step == 21
-    assert not (folder / "step-000000031.npz").exists()
+    assert not (home / "step-000000031.npz").exists()
 
 
 def repr_of(checkpoint):
@@ -168,7 +168,7 @@ def test_one_of_more_epochs_than_the_history_is_passed_over(folder, network):
     save(folder, network, 40)
     assert find(folder).step == 20
 
-    (folder.parents[1] / "metrics.jsonl").unlink()
+    (folder / "metrics.jsonl").unlink()
     message = (
         r": no resume checkpoint is of use: step-000000040\.npz: metrics\.jsonl lacks epoch 1; "
         r"step-000000020\.npz: .*; remove them to train from the start$"
@@ -186,22 +186,22 @@ def test_one_that_another_version_wrote(folder, network, monkeypatch):
         find(folder)
 
 
-def test_a_transformer_that_has_changed_is_found(tmp_path, network):
-    transformer = tmp_path / "model" / "data" / "transformer"
-    transformer.mkdir(parents=True)
-    (transformer / "means.npy").write_bytes(b"\x00\x01")
-    resume = ResumeCheckpoint(tmp_path)
+def test_a_transformer_that_has_changed_is_found(folder, network):
+    means = folder / "model/data/transformer/means.npy"
+    means.parent.mkdir(parents=True)
+    means.write_bytes(b"\x00\x01")
+    resume = ResumeCheckpoint(folder)
     resume.set_model(network)
     resume.begin([], STEPS)
     resume.reach(3, 0)
     resume.save()
     resume.on_train_end()
-    assert find_checkpoint(tmp_path, history_of(tmp_path)).batch == 3
+    assert find(folder).batch == 3
 
-    (transformer / "means.npy").write_bytes(b"\x00\x00")
+    means.write_bytes(b"\x00\x00")
 
     with pytest.raises(ArtifactError, match="the files of its transformer are not as they were"):
-        find_checkpoint(tmp_path, history_of(tmp_path))
+        find(folder)
 
 
 @pytest.mark.parametrize(
@@ -297,11 +297,11 @@ def test_what_a_callback_goes_on_changing_is_copied(folder, network):
 def test_one_is_due_after_minutes(folder, network, monkeypatch):
     now = iter([0.0, 59.0, 61.0, 61.0])
     monkeypatch.setattr("barrage_mlflow.services.checkpoint.time.monotonic", lambda: next(now))
-    resume = ResumeCheckpoint(folder.parents[1], every_minutes=1)
+    resume = ResumeCheckpoint(folder, every_minutes=1)
     resume.set_model(network)
     resume.begin([], STEPS)
     resume.reach(1, 0)
     resume.reach(2, 0)
     resume.on_train_end()
 
-    assert [path.name for path in folder.iterdir()] == ["step-000000002.npz"]
+    assert [path.name for path in folder.rglob("*.npz")] == ["step-000000002.npz"]

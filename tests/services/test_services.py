@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from loops import history_of, services, small_network
 
-from barrage_mlflow.config.monitors import check_monitors
-from barrage_mlflow.errors import ComponentError, ConfigError, TrainingError
+from barrage_mlflow.errors import ComponentError, TrainingError
 from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.build import build_callbacks
 from barrage_mlflow.services.checkpoint import ResumeCheckpoint
@@ -64,32 +63,6 @@ def test_params_that_keras_refuses_name_their_place(tmp_path, place, params):
 
     with pytest.raises(ComponentError, match=rf"^\$\.services\.{re.escape(place)}: .*'patienc'"):
         build_callbacks(config, tmp_path)
-
-
-def test_every_monitor_at_fault_is_named():
-    known = {"loss", "accuracy", "val_loss", "val_accuracy"}
-    check_monitors(services(), known)
-    check_monitors({**services(), "solver": {"learning_rate_reducer": {"monitor": "loss"}}}, known)
-    config = services(
-        best_checkpoint={"monitor": "val_acuracy", "mode": "max"},
-        train_early_stopping={"monitor": "acc"},
-        validation_early_stopping={"monitor": "val_zzzzzzzzz"},
-    )
-    config["solver"]["learning_rate_reducer"] = {"monitor": "val_los"}
-
-    with pytest.raises(ConfigError, match="val_acuracy") as caught:
-        check_monitors(config, known)
-
-    assert str(caught.value).splitlines() == [
-        "$.solver.learning_rate_reducer.monitor: no output produces 'val_los'; "
-        'did you mean "val_loss"?',
-        "$.services.best_checkpoint.monitor: no output produces 'val_acuracy'; "
-        'did you mean "val_accuracy"?',
-        "$.services.train_early_stopping.monitor: no output produces 'acc'; "
-        'did you mean "accuracy"?',
-        "$.services.validation_early_stopping.monitor: no output produces "
-        "'val_zzzzzzzzz'; produced are 'val_accuracy', 'val_loss'",
-    ]
 
 
 # Best checkpoint

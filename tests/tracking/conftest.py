@@ -12,9 +12,10 @@ from barrage_mlflow.tracking import publisher, store
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No pauses between attempts; runs that a test left open are ended."""
+    """No pauses between attempts and checkpoints; runs that a test left open are ended."""
     monkeypatch.setattr(store, "_PAUSES", (0.01, 0.01))
     monkeypatch.setattr(publisher, "_PAUSE", 0.01)
+    monkeypatch.setattr(publisher, "_REST", 0)
     mlflow.set_experiment(experiment_id="0")
     yield
     while mlflow.active_run():

@@ -32,8 +32,11 @@ def logged_model() -> str:
 
 def test_a_version_has_its_run_metrics_and_alias() -> None:
     first, second = logged_model(), logged_model()
-    assert register_version(first, "it's", "champion", {"loss": 0.1, "val_loss": 0.25}) == "1"
+    assert register_version(first, "it's", None, {"loss": 0.1, "val_loss": 0.25}) == "1"
     assert register_version(second, "it's", None, {}) == "2"
+    # A model is one version of a name, however often it is registered.
+    assert register_version(first, "other", None, {}) == "1"
+    assert register_version(first, "it's", "champion", {}) == "1"
     version = MlflowClient().get_model_version_by_alias("it's", "champion")
     model = mlflow.get_logged_model(first.removeprefix("models:/"))
     assert (int(version.version), version.run_id) == (1, model.source_run_id)
@@ -45,23 +48,12 @@ def test_a_version_has_its_run_metrics_and_alias() -> None:
     assert find_holder("it's", "challenger") is None
 
 
-def test_a_model_is_one_version_of_a_name_however_often_it_is_registered() -> None:
-    model = logged_model()
-    numbers = [register_version(model, name, None, {}) for name in ("a", "b", "a", "b")]
-    assert numbers == ["1", "1", "1", "1"]
-    assert register_version(model, "a", "champion", {}) == "1"
-    assert find_holder("a", "champion") == "1"
-
-
-def test_names_that_the_registry_takes() -> None:
+def test_names_that_the_registry_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that must not be looked at."""
     check_registrable("new")
     MlflowClient().create_registered_model("known")
     check_registrable("known")
 
-
-def test_a_name_that_must_not_be_looked_at_may_yet_be_registered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
     def refuse(*_: Any) -> None:
         raise MlflowException("Permission denied", error_code=PERMISSION_DENIED)
 
@@ -86,24 +78,18 @@ def test_mlflow_takes_every_other_alias(alias: str) -> None:
     assert find_holder("small", alias) == "1"
 
 
-@pytest.mark.parametrize("uri", ["models:/m-1f0c", "models:/a/b", "runs:/1/model", "out"])
-def test_what_is_no_version_of_a_registered_model_is_told(uri: str) -> None:
-    message = (
-        f"{uri}: expected a version of a registered model, models:/NAME/VERSION or "
-        "models:/NAME@ALIAS"
-    )
-    with pytest.raises(TrackingError, match=f"^{re.escape(message)}$"):
-        find_version(uri)
-
-
 def test_versions_and_aliases_that_are_not_there_are_told() -> None:
     register_version(logged_model(), "small", None, {})
-    for uri, reason in (
-        ("models:/small/2", r"Model Version \(name=small, version=2\) not found"),
-        ("models:/other/1", r"Model Version \(name=other, version=1\) not found"),
-        ("models:/small@champion", r"Registered model alias champion not found\."),
+    none = "expected a version of a registered model, models:/NAME/VERSION or models:/NAME@ALIAS"
+    for uri, message in (
+        ("models:/m-1f0c", f"^models:/m-1f0c: {none}$"),
+        ("models:/a/b", f"^models:/a/b: {none}$"),
+        ("out", f"^out: {none}$"),
+        ("models:/small/2", r"find models:/small/2: .*\(name=small, version=2\) not found$"),
+        ("models:/other/1", r"find models:/other/1: .*\(name=other, version=1\) not found$"),
+        ("models:/small@champion", r"find \S+: .* alias champion not found\.$"),
     ):
-        with pytest.raises(TrackingError, match=rf"could not find {uri}: .*{reason}$"):
+        with pytest.raises(TrackingError, match=message):
             find_version(uri)
     with pytest.raises(TrackingError, match=r"could not read the aliases of 'other': .* not found"):
         find_holder("other", "champion")

@@ -24,7 +24,12 @@ from barrage_mlflow.workspace.record import read_record
 def test_a_training_offline_is_logged_later_as_it_would_have_been() -> None:
     train_offline(experiment="small", run_name="first", register="small", alias="champion")
     assert not Path("mlflow.db").exists()
-    run_id = sync("out")
+    with mlflow.start_run() as own:
+        run_id = sync("out")
+        # The caller's own run stays open.
+        mlflow.log_param("mine", 1)
+        assert mlflow.get_run(own.info.run_id).data.params == {"mine": "1"}
+        assert mlflow.get_run(own.info.run_id).info.status == "RUNNING"
     run, record = mlflow.get_run(run_id), read_record(Path("out"))
     assert record is not None
     assert run.info.run_name == "first"
@@ -127,16 +132,6 @@ def test_a_store_that_lost_the_run_gets_a_new_one(monkeypatch: pytest.MonkeyPatc
     assert second != first
     assert held(second) == before
     assert MlflowClient().get_model_version("small", "1").run_id == second
-
-
-def test_the_callers_own_run_stays_open() -> None:
-    train_offline()
-    with mlflow.start_run() as own:
-        sync("out")
-        active = mlflow.active_run()
-        assert active is not None
-        assert active.info.run_id == own.info.run_id
-        assert mlflow.get_run(own.info.run_id).info.status == "RUNNING"
 
 
 def test_a_run_that_was_finished_elsewhere_is_left_alone() -> None:

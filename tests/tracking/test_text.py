@@ -11,17 +11,13 @@ from barrage_mlflow.tracking.limits import batches, legal_name, plain_text, shor
 from barrage_mlflow.tracking.params import flatten_config
 from barrage_mlflow.workspace.record import Dataset
 
-
-@pytest.mark.parametrize(
-    "name", ["loss", "model.outputs.0.name", "val_body mass-g", "a/b", "größe", "x" * 250, ".hid"]
-)
-def test_a_legal_name_stays(name):
-    assert legal_name(name) == name
+LEGAL = ["loss", "model.outputs.0.name", "val_body mass-g", "a/b", "größe", "x" * 250, ".hid"]
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
+        *zip(LEGAL, LEGAL, strict=True),
         ("units[0]", "units_0__a6d4d120"),
         ("a:b", "a_b_6783a31e"),
         ("/a", "_a_6a50dc85"),
@@ -30,7 +26,7 @@ def test_a_legal_name_stays(name):
         ("a\n", "a__87428fc5"),
     ],
 )
-def test_any_other_name_is_mended_and_marked(name, expected):
+def test_a_legal_name_stays_and_any_other_is_mended_and_marked(name, expected):
     assert legal_name(name) == expected
 
 
@@ -61,7 +57,7 @@ def test_plain_text_can_be_stored(text):
 
 def test_batches_stay_below_the_size_of_a_request():
     values = ["é" * 6_000] * 100
-    sizes = [sum(len(json.dumps(value)) for value in batch) for batch in batches(values, 100, str)]
+    sizes = [sum(len(json.dumps(value)) for value in batch) for batch in batches(values, str)]
     assert sum(sizes) == sum(len(json.dumps(value)) for value in values)
     assert max(sizes) <= 500_000
 
@@ -117,12 +113,11 @@ def test_mlflow_reads_a_dataset_source_back(source, kind, attribute):
 
 
 def test_a_dataset_without_a_source_comes_from_code():
-    entity = dataset_input(
-        Dataset("x" * 600, "d" * 64, "", {"age": "float64", "name": "object"}, 7)
-    )
+    columns = {"age": "float64", "name": "object"}
+    entity = dataset_input(Dataset("train", "d" * 64, "", columns, 7))
     assert entity.to_dictionary() == {
         "dataset": {
-            "name": "x" * (500 - 18) + "… (600 characters)",
+            "name": "train",
             "digest": "d" * 36,
             "source_type": "code",
             "source": '{"tags": {}}',
@@ -130,7 +125,7 @@ def test_a_dataset_without_a_source_comes_from_code():
             '{"type": "string", "name": "name", "required": true}]}',
             "profile": '{"num_rows": 7, "num_columns": 2}',
         },
-        "tags": {"mlflow.data.context": "x" * 600},
+        "tags": {"mlflow.data.context": "train"},
     }
 
 

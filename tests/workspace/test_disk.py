@@ -44,38 +44,27 @@ def test_only_what_could_not_be_written_is_explained(error: Exception, explained
     )
 
 
-class Disk:
-    """A small file system in memory."""
+def mount(folder: Path, options: str) -> None:
+    """Mount a small file system in memory."""
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+    subprocess.run(command, check=True, capture_output=True)
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
 
-    def mount(self, size: str) -> None:
-        self._call("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(self.folder))
-
-    def remount(self, options: str) -> None:
-        self._call("mount", "-o", f"remount,{options}", str(self.folder))
-
-    def unmount(self) -> None:
-        self._call("umount", "--lazy", str(self.folder))
-
-    def _call(self, *command: str) -> None:
-        subprocess.run(command, check=True, capture_output=True)
+def unmount(folder: Path) -> None:
+    subprocess.run(["umount", "--lazy", folder], check=True, capture_output=True)
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is a file system."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    disk = Disk(folder)
     try:
-        disk.mount("64m")
+        mount(folder, "size=64m")
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no file system may be mounted here: {error}")
-    try:
-        yield disk
-    finally:
-        disk.unmount()
+    yield folder
+    unmount(folder)
 
 
 def used(folder: Path) -> int:
@@ -84,24 +73,22 @@ def used(folder: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_at_any_write_damages_nothing(disk: Disk) -> None:
+def test_a_disk_that_is_full_at_any_write_damages_nothing(disk: Path) -> None:
     config = small_config(services__resume_checkpoint={"every_steps": 1})
     train(config, TRAIN, VALIDATION, artifact_dir="whole", offline=True)
     whole = outcome(Path("whole"))
-    out = disk.folder / "out"
+    out = disk / "out"
     steps = np.linspace(8, used(Path("whole")), 12, dtype=int)
-    disk.unmount()
     told = []
     for size in steps:
-        disk.mount(f"{size}k")
+        unmount(disk)
+        mount(disk, f"size={size}k")
         try:
             train(config, TRAIN, VALIDATION, artifact_dir=out, offline=True)
         except ArtifactError as error:
             told.append(str(error))
-        disk.remount("size=64m")
+        mount(disk, "remount,size=64m")
         train(config, TRAIN, VALIDATION, artifact_dir=out, offline=True, resume=True)
         assert outcome(out) == whole, f"{size} KB"
-        disk.unmount()
-    disk.mount("64m")
     assert len(told) > len(steps) / 2
     assert [message for message in told if "No space left on device" not in message] == []

@@ -21,12 +21,12 @@ DATASETS = (Dataset("train", "d1", "train.csv", {"a": "int64"}, 60),)
 
 
 def begin(folder: Path, config=CONFIG, changes=(), code=(), **values) -> None:
-    with Workspace(folder) as work:
+    with Workspace.open(folder) as work:
         work.begin(read_config(config), config, code, changes, {"datasets": DATASETS, **values})
 
 
 def end(folder: Path, error: BaseException | None = None) -> RunRecord:
-    with Workspace(folder) as work, work.attempt():
+    with Workspace.open(folder) as work, work.attempt():
         if error is not None:
             raise error
         work.update(best_epoch=2)
@@ -73,7 +73,7 @@ def test_what_ends_a_training_is_kept(error: BaseException, status: str, told: s
 
 def test_a_training_that_breaks_before_its_attempt_has_failed() -> None:
     def break_off() -> None:
-        with Workspace(Path("out")) as work:
+        with Workspace.open(Path("out")) as work:
             work.begin(read_config(CONFIG), CONFIG, [], [], {})
             raise ValueError("MLflow is gone")
 
@@ -88,7 +88,7 @@ def test_one_process_has_a_folder_and_an_empty_one_is_removed() -> None:
     with (
         locked(Path("out")),
         pytest.raises(ArtifactError, match=r"^out is in use by process \d+"),
-        Workspace(Path("out")),
+        Workspace.open(Path("out")),
     ):
         pass
     assert not Path("out").exists()
@@ -97,7 +97,7 @@ def test_one_process_has_a_folder_and_an_empty_one_is_removed() -> None:
         ("file", r"^file: the folder cannot be written to \(.*File exists.*\); name another one$"),
         ("file/out", r"^file/out: the folder cannot be written to \(.*Not a directory.*\); name"),
     ):
-        with pytest.raises(ArtifactError, match=message), Workspace(Path(folder)):
+        with pytest.raises(ArtifactError, match=message), Workspace.open(Path(folder)):
             pass
 
 
@@ -106,7 +106,7 @@ def test_what_another_version_began_is_refused(text: str) -> None:
     Path("out").mkdir()
     Path("out/run.json").write_text(text)
     message = r"^out/run.json: not as this version of Barrage writes it; it can neither be resumed"
-    with pytest.raises(ArtifactError, match=message), Workspace(Path("out")):
+    with pytest.raises(ArtifactError, match=message), Workspace.open(Path("out")):
         pass
 
 
@@ -135,7 +135,7 @@ def test_unfinished_trainings_and_runs_are_found() -> None:
         begin(home / name, run_id=None if name == "offline" else name)
         if name != "killed":
             end(home / name)
-    with Workspace(home / "published") as work:
+    with Workspace.open(home / "published") as work:
         work.update(published=True)
     for name in ("damaged", "empty"):
         (home / name).mkdir()
