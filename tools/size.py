@@ -115,9 +115,12 @@ def _docstring_lines(node: ast.AST) -> Iterator[int]:
 def _room(parts: tuple[str, ...]) -> str:
     """The folder of the package that a module is in; one right in the package is its own room."""
     inner = [part for part in parts[1:] if part != "__init__"]
-    folders = [inner[:end] for end in range(len(inner), 0, -1)]
-    found = next((each for each in folders if Path(*parts[:1], *each).is_dir()), inner[:1])
-    return "/".join(found) or parts[0]
+    ends = [Path(*parts[:1], *inner[:end]) for end in range(len(inner), 0, -1)]
+    rooms = [end for end in ends if end.is_dir()]
+    # What is not of a folder is a module, or a name of the package itself.
+    rooms += [end for end in ends[-1:] if end.with_suffix(".py").is_file()]
+    found = next(iter(rooms), Path(parts[0]))
+    return "/".join(found.parts[1:]) or parts[0]
 
 
 def _imports(path: Path, package: str) -> Iterator[str]:
