@@ -297,7 +297,8 @@ def _value_in_a_list(draw: Draw) -> Request:
         name = draw.pick(list(CELLS))
         inner = draw.pick(cell) if column.type == "image" else cell
         inner[draw.below(len(inner))] = CELLS[name][0]
-        expect = _expected(Column(column.name, "number"), name)
+        items = "integer" if column.type == "image" else "number"
+        expect = _expected(Column(column.name, items), name)
     form = draw.form()
     where = {"columns": (column.name,), "row": row}
     return draw.request(f"{name} within", expect, form, records, **where)
