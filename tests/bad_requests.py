@@ -47,8 +47,7 @@ class Model:
         columns: what it reads.
         formats: the formats in which the server takes good records of this model.
         records: good ones, in plain Python; bytes are sent in base64.
-        scores: of all of these at once, as JSON has them.
-        alone: of each by itself; how float32 is summed up may differ.
+        scores: of these, as JSON has them.
     """
 
     name: str
@@ -57,7 +56,6 @@ class Model:
     formats: tuple[str, ...]
     records: list[Record]
     scores: list[Record]
-    alone: list[Record]
 
 
 @dataclass(frozen=True)
@@ -299,7 +297,8 @@ def _value_in_a_list(draw: Draw) -> Request:
         name = draw.pick(list(CELLS))
         inner = draw.pick(cell) if column.type == "image" else cell
         inner[draw.below(len(inner))] = CELLS[name][0]
-        expect = _expected(Column(column.name, "number"), name)
+        items = "integer" if column.type == "image" else "number"
+        expect = _expected(Column(column.name, items), name)
     form = draw.form()
     where = {"columns": (column.name,), "row": row}
     return draw.request(f"{name} within", expect, form, records, **where)

@@ -101,7 +101,7 @@ class Session:
         for number in range(count):
             place = number % len(bodies)
             answer = self._send(bodies[place])
-            expected = self._model.alone[place]
+            expected = self._model.scores[place]
             if _scores(answer) != [expected]:
                 self.faults.append(f"expected {expected} for record {place}, got {answer}")
                 return

@@ -119,11 +119,9 @@ def train(folder: Path, name: str) -> Model:
     few = Records.read(home / "train.parquet")[:_GOOD]
     names = [column.name for column in project.columns]
     records = [{name: _plain(record[name]) for name in names} for record in few]
-    scorer = Scorer.load(home / "out")
-    scores = to_frame(scorer.score(few)).to_dict("records")
-    alone = [to_frame(scorer.score(few[n : n + 1])).to_dict("records")[0] for n in range(_GOOD)]
+    scores = to_frame(Scorer.load(home / "out").score(few)).to_dict("records")
     packaged = home / "out" / "model"
-    return Model(name, packaged, project.columns, project.formats, records, scores, alone)
+    return Model(name, packaged, project.columns, project.formats, records, scores)
 
 
 def _train(home: Path, project: Project) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 from mlflow.exceptions import MlflowException
@@ -89,23 +90,50 @@ def test_a_bad_record_is_the_callers_fault(trained: TrainingResult) -> None:
     assert error.value.error_code == "INVALID_PARAMETER_VALUE"
 
 
-def test_whole_numbers_are_taken_as_pandas_reads_them(tmp_path: Path) -> None:
-    whole = TRAIN.assign(a=(TRAIN["a"] * 10).astype("int64"))
-    result = train(small_config(solver__epochs=1), whole, whole)
-    signature = mlflow.models.get_model_info(result.model_uri).signature
-    # MLflow's server would cut 1.5 to 1 for a long, and refuse a frame of int64 for a double.
-    assert [str(spec.type) for spec in signature.inputs] == ["Any", "DataType.double"]
-    whole.to_csv("whole.csv", index=False)
-    model = mlflow.pyfunc.load_model(result.model_uri)
-    scorer = Scorer.load(result.artifact_dir)
-    frame = pd.read_csv("whole.csv")
-    for records in (frame, frame.astype("float64")):
-        expected = scorer.score(records)["label"]
-        np.testing.assert_array_equal(
-            np.array(model.predict(records)["label"].tolist(), np.float32), expected
-        )
-    with pytest.raises(MlflowException, match=r"column 'a': expected a whole number, got .*\.5$"):
-        model.predict(frame.assign(a=frame["a"] + 0.5))
+LENGTHS = """
+from barrage_mlflow import RecordLoader, RecordMode
+
+class Loader(RecordLoader):
+    def load(self, record):
+        ready = -1 if record["ready"] is None else int(record["ready"])
+        x = {"x": [record["carat"], record["count"], ready, len(record["cut"])]}
+        return (x,) if self.mode is RecordMode.SCORE else (x, {"label": 1})
+"""
+DICTIONARY = pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string()))
+WHAT_TO_WRITE = {"carat": "float64", "cut": "str"}
+
+
+def test_the_types_of_a_frame_that_mlflow_takes_and_what_to_write_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "lengths.py").write_text(LENGTHS, "utf-8")
+    columns = {"carat": [1.0, 2.0] * 9, "count": range(18), "cut": ["fair", "ideal"] * 9}
+    frame = pd.DataFrame(columns).assign(ready=np.array([True, None] * 9, object))
+    config = small_config(solver__epochs=1, dataset__loader={"import": "lengths.Loader"})
+    config["model"]["network"]["params"]["layers"][0]["params"]["shape"] = [4]
+    model = mlflow.pyfunc.load_model(train(config, frame, frame).model_uri)
+    # MLflow's server would cut 1.5 to 1 for a long.
+    types = {spec.name: str(spec.type) for spec in model.metadata.get_input_schema()}
+    typed = {"carat": "DataType.double", "cut": "DataType.string"}
+    assert types == {**typed, "count": "Any", "ready": "Any"}
+    with pytest.raises(MlflowException, match=r"'count': expected a whole number, got 0\.5$"):
+        model.predict(frame.assign(count=frame["count"] + 0.5))
+    expected = model.predict(frame)["label"].tolist()
+    nullable = {"carat": "float64[pyarrow]", "count": "Int64", "cut": "string", "ready": "boolean"}
+    categories = {"count": "category", "ready": "category"}
+    for types in (nullable, categories, {"count": "float64"}, object):
+        assert model.predict(frame.astype(types))["label"].tolist() == expected
+    refused = [("cut", "category"), ("cut", DICTIONARY), ("carat", "category"), ("carat", "Int64")]
+    for name, kind in refused:
+        other = frame.astype({name: kind})
+        with pytest.raises(MlflowException, match=f"types for column {name}. Can not safely conv"):
+            model.predict(other)
+        assert model.predict(other.astype(WHAT_TO_WRITE))["label"].tolist() == expected
+        assert model.get_raw_model().score(other)["label"].tolist() == expected
+    for backend in ("numpy_nullable", "pyarrow"):  # makes whole numbers of carats
+        converted = frame.convert_dtypes(dtype_backend=backend).astype(WHAT_TO_WRITE)
+        assert model.predict(converted)["label"].tolist() == expected
 
 
 ANOTHER_TOOL = """

@@ -125,12 +125,16 @@ def load_network(folder: Path, inputs: Sequence[str], outputs: Sequence[str]) ->
 
     def run(x: Arrays, batch_size: int) -> Scored:
         arrays = [x[name] for name in inputs]
+        records, batch_size = len(arrays[0]), max(batch_size, 2)
+        # One alone is rounded otherwise than among others, so a batch of one is made one of two.
+        if records % batch_size == 1:
+            arrays = [np.concatenate([array, array[-1:]]) for array in arrays]
         batches = [
             score_batch(args=[*(array[i : i + batch_size] for array in arrays), *captured])
-            for i in range(0, len(arrays[0]), batch_size)
+            for i in range(0, records, batch_size)
         ]
         scored = {
-            key: np.concatenate([batch[place].numpy() for batch in batches])
+            key: np.concatenate([batch[place].numpy() for batch in batches])[:records]
             for place, key in enumerate(dtypes)
         }
         return _by_name(scored, outputs)

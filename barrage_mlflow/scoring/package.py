@@ -30,16 +30,6 @@ _REQUIREMENTS = "requirements.txt"
 _CONDA_ENV = "conda.yaml"
 _PYTHON_ENV = "python_env.yaml"
 
-# What is not among them is left open, and checked by the model itself: MLflow's server would first
-# cut 1.5 to 1, take null for false or for "None", and make bytes of what is no base64; and it
-# refuses a DataFrame of int64 for a double.
-_TYPES_LEFT_TO_MLFLOW = {
-    ("number", False): "double",
-    ("number", True): "double",
-    ("text", False): "string",
-}
-"""Kinds of columns, and whether a value may be missing, of whose types MLflow changes none."""
-
 
 def save_model(
     folder: Path,
@@ -166,12 +156,19 @@ def _signature(
 
 
 def _mlflow_type(column: Column, cells: pd.Series[Any]) -> Any:
+    """The type of a column for MLflow; what MLflow would change is left open, for the model.
+
+    Its server would cut 1.5 to 1, take null for false or for "None", and make bytes of what is no
+    base64; and it refuses a DataFrame of int64 for a double. Numbers are typed all the same, since
+    MLflow takes a microsecond for each cell of an open column, and reads CSV for none.
+    """
     from mlflow.types.schema import AnyType, Array
 
-    if (column.kind, column.optional) in _TYPES_LEFT_TO_MLFLOW:
-        return _TYPES_LEFT_TO_MLFLOW[column.kind, column.optional]
-    present = next((cell for cell in cells if cell is not None), None)
+    if column.kind == "number":
+        return "double"
+    if column.kind == "text" and not column.optional:
+        return "string"
     # The items of a list are left open: MLflow would look at each number of it, which takes long,
     # and refuse whole numbers among doubles.
     anything = AnyType()  # type: ignore[no-untyped-call]
-    return Array(anything) if isinstance(present, list) else anything
+    return Array(anything) if any(isinstance(cell, list) for cell in cells) else anything

@@ -21,7 +21,6 @@ from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import place_of
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.records.kinds import Column, Schema
-from barrage_mlflow.dataset.records.tables import UnfitError
 from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError
 from barrage_mlflow.scoring import model_code
 from barrage_mlflow.scoring.network import Arrays, Network, load_network
@@ -192,7 +191,8 @@ artifact folder of a finished training
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
     def _score_piece(self, records: Records, batch_size: int) -> Arrays:
-        inputs = load_inputs(self._pipeline, records, self.input_specs)
+        data = self._pipeline.load_and_transform(records)
+        inputs = conform(data, self.input_specs, records, self._pipeline)[0]
         scores, _ = self.network(inputs, batch_size)
         check_finite(scores, records, "the network")
         scores = self._pipeline.postprocess(scores, records)
@@ -242,34 +242,6 @@ class ProcessScorer(Scorer):
     def _score_piece(self, records: Records, batch_size: int) -> Arrays:
         scores: Arrays = self.call("score", records, batch_size)
         return scores
-
-
-def load_inputs(
-    pipeline: Pipeline, records: Records, input_specs: Mapping[str, ArraySpec]
-) -> Arrays:
-    """Load and transform records to what a network is fed.
-
-    Args:
-        pipeline: in score mode.
-        records: read as the model knows their columns.
-        input_specs: of the network's inputs.
-
-    Raises:
-        RecordError: a record cannot be loaded or fed to the network.
-        ComponentError: a component broke its contract.
-        Exception: whatever loader and transformer raise, with the place as a note.
-    """
-    try:
-        data = pipeline.load_and_transform(records)
-    except UnfitError:  # of which it is known what differs
-        raise
-    except RecordError:
-        if len(records) > 1:
-            # What differs is named by how it differs from the first, which may be the odd one.
-            first = records[:1]
-            conform(pipeline.load_and_transform(first), input_specs, first, pipeline)
-        raise
-    return conform(data, input_specs, records, pipeline)[0]
 
 
 def output_names(config: Mapping[str, Any]) -> list[str]:

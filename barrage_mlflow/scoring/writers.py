@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from barrage_mlflow.dataset.records.cells import native
+from barrage_mlflow.dataset.records.cells import native, objects
 from barrage_mlflow.errors import ArtifactError
 
 Columns = Mapping[str, Any]
@@ -69,10 +69,12 @@ def encode_rows(columns: Columns, suffix: str, first: bool = True) -> Any:
         >>> encode_rows({"p": np.array([0.5])}, ".jsonl")
         b'{"p": 0.5}\n'
     """
+    if suffix == ".parquet":
+        return _arrow_stream(columns)
     if suffix == ".csv":
         text = _csv_text(columns, first)
-    elif suffix == ".parquet":
-        return _arrow_stream(columns)
+    elif suffix == ".json":
+        text = ("[" if first else ",\n") + ",\n".join(_json_rows(columns))
     else:
         text = "".join(f"{row}\n" for row in _json_rows(columns))
     # Half a character becomes \ud800, as JSON names it.
@@ -90,7 +92,8 @@ def make_file(rows: Path, suffix: str) -> Path:
         ArtifactError: the format does not take it.
     """
     if suffix == ".json":
-        return _json_list(rows)
+        with rows.open("ab") as file:
+            file.write(b"]\n")
     return _parquet(rows) if suffix == ".parquet" else rows
 
 
@@ -124,17 +127,6 @@ def _cells(column: Any) -> list[Any]:
     return column.to_pylist() if is_arrow else list(column)
 
 
-def _json_list(rows: Path) -> Path:
-    whole = rows.with_name("whole.json")
-    with rows.open("rb") as lines, whole.open("wb") as file:
-        before = b"["
-        for line in lines:
-            file.write(before + line.removesuffix(b"\n"))
-            before = b",\n"
-        file.write(b"]\n")
-    return whole
-
-
 def _csv_text(columns: Columns, header: bool) -> str:
     """CSV; lists and dicts in a cell are JSON, what is missing is an empty cell."""
     import pandas as pd
@@ -150,10 +142,8 @@ def _csv_text(columns: Columns, header: bool) -> str:
 def _csv_column(column: Any) -> Any:
     if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype != object:
         return column
-    cells = np.empty(len(column), object)
-    plain = _cells(column)
-    cells[:] = [_json(cell) if isinstance(cell, list | dict) else cell for cell in plain]
-    return cells
+    cells = _cells(column)
+    return objects([_json(cell) if isinstance(cell, list | dict) else cell for cell in cells])
 
 
 def _arrow_stream(columns: Columns) -> Any:
