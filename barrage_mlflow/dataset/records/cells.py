@@ -58,7 +58,9 @@ def lacks(cell: Any, missing: tuple[str, ...] = (), is_text: bool = False) -> bo
         if is_text:
             return cell == "" or cell in missing
         cell = cell.strip()
-        return cell == "" or cell in WORDS or cell in missing
+        if cell in ("", *missing) or cell in WORDS:
+            return True
+        cell = float(cell) if missing and NUMBER.fullmatch(cell) else cell
     if isinstance(cell, bytes):
         return not cell  # as in letters
     if missing and isinstance(cell, (int, float)) and not isinstance(cell, bool):
