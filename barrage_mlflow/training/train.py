@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -19,7 +18,6 @@ import numpy as np
 from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import hide_secrets
-from barrage_mlflow.pyfunc import answer
 from barrage_mlflow.scoring.dependencies import project_code, requirements
 from barrage_mlflow.scoring.network import Arrays, Network, Scored
 from barrage_mlflow.scoring.package import package_model, save_model
@@ -44,6 +42,7 @@ from barrage_mlflow.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     import keras
+    import pandas as pd
 
     from barrage_mlflow.config.document import Document
     from barrage_mlflow.services.checkpoint_file import Checkpoint
@@ -122,6 +121,7 @@ def train(
     """
     folder = artifacts.default_folder() if artifact_dir is None else Path(artifact_dir)
     resume = resume or resume_anyway
+    asked = {name: value for name, value in request.items() if value is not None}
     with StopRequest() as stop:
         with stop.at_once():
             document = read_document(config, overrides)
@@ -132,8 +132,8 @@ def train(
         with Workspace(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
             if work.record.is_finished and not changes:
-                return _complete(work, request, publisher)
-            values = {**_given(request), "datasets": datasets, "tags": tags or {}}
+                return _complete(work, asked, publisher)
+            values = {**asked, "datasets": datasets, "tags": tags or {}}
             work.begin(document, resolved, code, changes, values)
             logger.info("artifacts in %s", folder)
             from barrage_mlflow.services.training_state import kept_generators
@@ -258,14 +258,17 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
     saved = save_model(data, plan.config, network, plan.specs, plan.schema, plan.reads)
     scorer = _scorer(plan, saved)
     example = Records.read(plan.sets["validation"][:_EXAMPLE_RECORDS], schema=scorer.inputs)
-    scores = answer(scorer, example)
+
+    def score() -> pd.DataFrame:
+        return to_frame(scorer.score(example))
+
+    scores = score()
     code = sorted((folder / artifacts.CODE).glob("*"))
     package_model(model, example, scores, requirements(code), code)
     files = [Path(records.source) for records in plan.sets.values() if records.source]
     homes = [path.parent for path in (*files, *project_code(plan.config))]
-    again = partial(answer, scorer, example)
     dtypes = {layer.compute_dtype for layer in network.layers}
-    prove(process, model, scores, again, [folder, Path.cwd(), *homes], dtypes)
+    prove(process, model, scores, score, [folder, Path.cwd(), *homes], dtypes)
 
 
 def _scorer(plan: Plan, network: Network) -> Scorer:
@@ -295,10 +298,10 @@ def _find_checkpoint(work: Workspace) -> Checkpoint | None:
 
 
 def _complete(
-    work: Workspace, request: Mapping[str, str | None], publisher: Publisher | None
+    work: Workspace, asked: Mapping[str, str | None], publisher: Publisher | None
 ) -> TrainingResult:
     """Leave a finished training as it is; publish and register what MLflow lacks of it."""
-    record, asked = work.record, _given(request)
+    record = work.record
     if asked.get("register", record.register) != record.register:
         asked = {"alias": None, **asked}
     asked = {name: asked[name] for name in ("register", "alias") if name in asked}
@@ -311,10 +314,6 @@ def _complete(
         publisher.publish(work)
     logger.info("%s has finished; nothing is left to train", work.folder)
     return _result(work)
-
-
-def _given(request: Mapping[str, str | None]) -> dict[str, Any]:
-    return {name: value for name, value in request.items() if value is not None}
 
 
 def _result(work: Workspace) -> TrainingResult:
