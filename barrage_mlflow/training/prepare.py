@@ -154,23 +154,27 @@ def read_sets(
         >>> read_sets({"train": [{"a": 1}]}, {})["train"].name
         'train'
     """
-    sets = {}
+    sets: dict[str, Records] = {}
     schema = Schema.from_config(dataset)
     for role, source in sources.items():
         is_named = isinstance(source, str | os.PathLike | Records)
         records = Records.read(source, None if is_named else role, limit, schema)
         if not len(records):
             raise RecordError(f"{records.name or role} holds no records; give at least one")
-        sets[role] = records
-        schema = records.schema
-        for column in schema.columns.values() if role == "train" else ():
-            if column.word:
-                logger.warning(
-                    "%s: column '%s' holds text, in which %r is a word as any other; where it "
-                    'means a missing value, set dataset.missing_values: ["%s"]',
-                    *(records.name, column.name, column.word, column.word),
-                )
+        if not sets:
+            _warn_of_words(records)
+        sets[role], schema = records, records.schema
     return sets
+
+
+def _warn_of_words(records: Records) -> None:
+    for column in records.schema.columns.values():
+        if column.word:
+            logger.warning(
+                "%s: column '%s' holds text, in which %r is a word as any other; where it "
+                'means a missing value, set dataset.missing_values: ["%s"]',
+                *(records.name, column.name, column.word, column.word),
+            )
 
 
 def prepare(

@@ -302,11 +302,11 @@ def _complete(
 ) -> TrainingResult:
     """Leave a finished training as it is; publish and register what MLflow lacks of it."""
     record = work.record
-    if asked.get("register", record.register) != record.register:
-        asked = {"alias": None, **asked}
-    asked = {name: asked[name] for name in ("register", "alias") if name in asked}
-    if any(getattr(record, name) != value for name, value in asked.items()):
-        work.update(**asked, version_uri=None, published=False)
+    register = asked.get("register", record.register)
+    # Another model does not take the alias of the one before along.
+    alias = asked.get("alias", record.alias if register == record.register else None)
+    if (register, alias) != (record.register, record.alias):
+        work.update(register=register, alias=alias, version_uri=None, published=False)
     if record.status != "FINISHED":
         # It was killed while it was published.
         work.update(status="FINISHED", error=None, ended=now(), published=False)
