@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import click
 
 import barrage_mlflow
-from barrage_mlflow.commands.overrides import CommandWithOverrides, overrides
+from barrage_mlflow.commands.overrides import CommandWithOverrides
 from barrage_mlflow.errors import BarrageError, ConfigError, describe_error
 from barrage_mlflow.workspace.threads import set_operation_threads
 
@@ -61,12 +61,12 @@ def _command(example: str, **options: Any) -> Callable[[Callable[..., None]], cl
     return lambda run: main.command(epilog=epilog, **options)(_errors_explained()(run))
 
 
+_count = functools.partial(click.option, type=click.IntRange(min=1), show_default=True)
 _artifact_dir = click.option(
     "--artifact-dir", help="Folder for all that the run leaves; a new one if left out."
 )
-_threads = click.option(
+_threads = _count(
     "--threads",
-    type=click.IntRange(min=1),
     help="Threads for each operation of TensorFlow; last bits of some networks depend on them.",
     callback=lambda context, option, count: set_operation_threads(count),
     expose_value=False,
@@ -109,7 +109,6 @@ def train(config: str, train: str, validation: str, resume: str | None, **option
         config,
         train,
         validation,
-        overrides=overrides(),
         progress=sys.stderr,
         resume=True if resume == "folder" else resume or False,
         **options,
@@ -170,13 +169,7 @@ def sync(artifact_dir: str, new_run: bool) -> None:
     multiple=True,
     help="Put this column of the records first in each row; may be repeated.",
 )
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=256,
-    show_default=True,
-    help="Records that go through the network at once.",
-)
+@_count("--batch-size", default=256, help="Records that go through the network at once.")
 def predict(records: str, model: str, output: str | None, **options: Any) -> None:
     """Score the records in the file RECORDS, of any size, with MODEL.
 
@@ -213,14 +206,10 @@ def promote(model: str, records: str, alias: str) -> None:
 @click.argument("config")
 @click.argument("train", required=False)
 @click.argument("validation", required=False)
-@click.option(
-    "--records",
-    type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
-    help="How many records of each file a dry run reads.",
-)
-def check(config: str, train: str | None, validation: str | None, records: int) -> None:
+@_count("--records", default=1000, help="How many records of each file a dry run reads.")
+def check(
+    config: str, train: str | None, validation: str | None, records: int, overrides: dict[str, str]
+) -> None:
     """Find every fault of CONFIG: one line each and exit status 1, or print that all is well.
 
     With TRAIN it goes on to a dry run: it reads the first records, fits the transformer on them,
@@ -229,7 +218,7 @@ def check(config: str, train: str | None, validation: str | None, records: int) 
     from barrage_mlflow.config.project import code_modules
     from barrage_mlflow.config.resolve import check_config
 
-    document, faults, warnings = check_config(config, overrides())
+    document, faults, warnings = check_config(config, overrides)
     for fault in (*faults, *warnings):
         click.echo(str(fault))
     if faults:

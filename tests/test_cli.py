@@ -255,7 +255,7 @@ validation  all 20 records of validation.csv
 
 
 def test_check_with_data_goes_on_to_a_dry_run(run, files) -> None:
-    before = sorted(Path().iterdir())
+    before = sorted(Path().rglob("*"))
     checked = run("check", "config.json", "train.csv", "validation.csv")
     assert checked.exit_code == 0, checked.output
     assert checked.stdout.startswith(REPORT)
@@ -263,7 +263,7 @@ def test_check_with_data_goes_on_to_a_dry_run(run, files) -> None:
     assert shown[3:6] == ["columns", "  a      number  numbers", "  b      number  numbers"]
     assert shown[8].split() == ["loader", "transformer", "network"]
     assert checked.stdout.endswith("\nconfig.json: all is well\n")
-    assert sorted(Path().iterdir()) == before
+    assert sorted(Path().rglob("*")) == before  # nothing is left, and nothing was tracked
     head = run("check", "config.json", "train.csv", "--records", "7")
     assert head.stdout.splitlines()[:2] == [
         "train       the first 7 records of train.csv",

@@ -131,7 +131,7 @@ def test_a_loss_that_becomes_nan_fails_the_training() -> None:
 def test_what_would_break_after_training_is_found_before() -> None:
     """As a dry run finds it: its golden files have each way to break."""
     config = small_config(dataset__transformer={"import": "check_parts.Misspelt"})
-    error = fails(KeyError, r"^'lable'$", config)
+    error = fails(KeyError, "^'lable'", config)
     assert error.__notes__ == [
         "in train, record 0, stage postprocess, component check_parts.Misspelt",
         "found before training, on records scored by the untrained network",
