@@ -86,7 +86,7 @@ def dry_run(
         inputs
     """
     given = {"train": train, **({} if validation is None else {"validation": validation})}
-    sets = read_sets(given, document.data["dataset"], records)
+    sets = read_sets(document.data["dataset"], records, **given)
     heads = [_head(role, each) for role, each in sets.items()]
     if validation is None:
         sets["validation"] = sets["train"]

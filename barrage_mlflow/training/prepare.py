@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +42,7 @@ logger = logging.getLogger(__name__)
 
 SCORE = "the score batch"
 _OBJECTIVE = "losses, metrics, monitors and optimizer"
-_SUMMARY_WIDTH = 120
-_columns = threading.Lock()
-"""Locked while the environment has another width of the terminal."""
+_SUMMARY_WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -136,22 +133,20 @@ def resolve(document: Document, seed: int | None = None) -> dict[str, Any]:
     return resolve_config(document, drawn, run_code=True)
 
 
-def read_sets(
-    sources: Mapping[str, Any], dataset: Config, limit: int | None = None
-) -> dict[str, Records]:
+def read_sets(dataset: Config, limit: int | None = None, **sources: Any) -> dict[str, Records]:
     """Read sets of records.
 
     Args:
-        sources: by name, whatever :meth:`Records.read` takes. The kinds of columns are learnt of
-            the first, and the others are read as it is.
         dataset: the config's section, which may declare kinds.
         limit: how many records of each to take, from the start; all if left out.
+        sources: by name, whatever :meth:`Records.read` takes. The kinds of columns are learnt of
+            the first, and the others are read as it is.
 
     Raises:
         RecordError: one cannot be read, or is empty.
 
     Example:
-        >>> read_sets({"train": [{"a": 1}]}, {})["train"].name
+        >>> read_sets({}, train=[{"a": 1}])["train"].name
         'train'
     """
     sets: dict[str, Records] = {}
@@ -161,20 +156,16 @@ def read_sets(
         records = Records.read(source, None if is_named else role, limit, schema)
         if not len(records):
             raise RecordError(f"{records.name or role} holds no records; give at least one")
-        if not sets:
-            _warn_of_words(records)
         sets[role], schema = records, records.schema
-    return sets
-
-
-def _warn_of_words(records: Records) -> None:
-    for column in records.schema.columns.values():
+    first = next(iter(sets.values()))
+    for column in first.schema.columns.values():
         if column.word:
             logger.warning(
                 "%s: column '%s' holds text, in which %r is a word as any other; where it "
                 'means a missing value, set dataset.missing_values: ["%s"]',
-                *(records.name, column.name, column.word, column.word),
+                *(first.name, column.name, column.word, column.word),
             )
+    return sets
 
 
 def prepare(
@@ -284,17 +275,5 @@ def write_summary(network: keras.Model, path: Path) -> None:
         network: any network.
         path: the file.
     """
-    lines: list[str] = []
-    with _columns:
-        # Keras cuts the table off at the width of the terminal, whatever length it is asked for.
-        columns = os.environ.get("COLUMNS")
-        os.environ["COLUMNS"] = str(_SUMMARY_WIDTH)
-        try:
-            network.summary(
-                print_fn=lambda line, **_: lines.append(line), line_length=_SUMMARY_WIDTH
-            )
-        finally:
-            del os.environ["COLUMNS"]
-            if columns is not None:
-                os.environ["COLUMNS"] = columns
-    path.write_text("\n".join(lines) + "\n", "utf-8")
+    # One that is wider would be cut off, at the width of a terminal or of what has none.
+    network.summary(_SUMMARY_WIDTH, print_fn=lambda text, **_: path.write_text(text, "utf-8"))

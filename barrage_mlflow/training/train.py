@@ -125,8 +125,8 @@ def train(
     with StopRequest() as stop:
         with stop.at_once():
             document = read_document(config, overrides)
-            sources = {"train": records_train, "validation": records_validation}
-            sets = read_sets(sources, document.data["dataset"])
+            dataset = document.data["dataset"]
+            sets = read_sets(dataset, train=records_train, validation=records_validation)
             resolved = resolve(document, find_seed(folder if resume else None))
             datasets, code = describe_sets(sets), project_code(resolved)
         with Workspace(folder) as work:
@@ -136,16 +136,17 @@ def train(
             values = {**asked, "datasets": datasets, "tags": tags or {}}
             work.begin(document, resolved, code, changes, values)
             logger.info("artifacts in %s", folder)
+
+            # They import Keras, which the faults of a config are not to wait for.
+            from barrage_mlflow.services.report import report_callback
             from barrage_mlflow.services.training_state import kept_generators
+            from barrage_mlflow.training.epochs import train_epochs
 
             following = publisher.following(work) if publisher else nullcontext()
             with following, work.attempt(), kept_generators(), ModelProcess() as process:
                 if publisher:
                     logger.info("MLflow run %s of %s", work.record.run_id, work.record.tracking_uri)
                 with stop.at_once():
-                    from barrage_mlflow.services.report import report_callback
-                    from barrage_mlflow.training.epochs import train_epochs
-
                     checkpoint = _find_checkpoint(work)
                     plan = prepare(resolved, sets, work.transformer)
                     rehearse(plan)

@@ -17,7 +17,6 @@ from small import TRAIN, VALIDATION, small_config
 from barrage_mlflow.cli import explain_error
 from barrage_mlflow.commands import check as command
 from barrage_mlflow.config import read_config
-from barrage_mlflow.errors import RecordError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GOLDEN = Path(__file__).with_name("golden_check")
@@ -184,8 +183,3 @@ def test_params_that_a_service_finds_late(monkeypatch: pytest.MonkeyPatch) -> No
     assert report.endswith("\nstopped at services and learning rate reducer")
     assert error is not None
     assert error.__notes__ == ["in TensorBoard; look at its params in the config"]
-
-
-def test_records_that_cannot_be_read_are_an_error_of_their_own() -> None:
-    with pytest.raises(RecordError, match=r"^validation holds no records; give at least one$"):
-        dry_run(small_config(), TRAIN, TRAIN[:0])
