@@ -115,17 +115,10 @@ def test_register_and_promote_by_alias(run, files) -> None:
         trained = run(*command, "--alias", f"try{version}", "--solver.epochs", epochs)
         assert trained.exit_code == 0, trained.output
         assert trained.stdout.splitlines()[4:] == [f"version:   models:/small/{version}"]
-    outcomes = []
-    for version in (1, 2, 1):
+    for version, status in ((1, 0), (2, 0), (1, 1)):
         done = run("promote", f"models:/small/{version}", "validation.csv", "--alias", "champion")
-        *scores, outcome = done.stdout.splitlines()
-        assert all(line.startswith("small version ") for line in scores)
-        outcomes.append((done.exit_code, len(scores), outcome))
-    assert outcomes == [
-        (0, 1, "set: @champion leads to version 1; it led nowhere"),
-        (0, 2, "moved: @champion now leads to version 2 (loss: lower is better)"),
-        (1, 2, "not moved: @champion stays with version 2 (loss: lower is better)"),
-    ]
+        assert done.exit_code == status, done.output
+    assert done.stdout.splitlines()[-1].startswith("not moved: @champion stays with version 2")
     aliases = mlflow.MlflowClient().get_registered_model("small").aliases
     assert {name: int(version) for name, version in aliases.items()} == {
         "try1": 1,

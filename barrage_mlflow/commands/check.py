@@ -27,9 +27,6 @@ from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
 from barrage_mlflow.workspace.history import History
 
-RECORDS = 1000
-"""Records that are read of each file, unless another number is asked for."""
-
 _SEED = 0
 """For a config without one: two dry runs of it are to come out alike."""
 
@@ -38,7 +35,7 @@ def dry_run(
     document: Document,
     train: RecordSource,
     validation: RecordSource | None = None,
-    records: int = RECORDS,
+    records: int = 1000,
 ) -> tuple[str, Exception | None]:
     """Go through a training in small. Nothing is tracked, and nothing is left on disk.
 
@@ -86,7 +83,7 @@ def dry_run(
         inputs
     """
     given = {"train": train, **({} if validation is None else {"validation": validation})}
-    sets = read_sets(document.data["dataset"], records, **given)
+    sets = read_sets(given, document.data["dataset"], records)
     heads = [_head(role, each) for role, each in sets.items()]
     if validation is None:
         sets["validation"] = sets["train"]

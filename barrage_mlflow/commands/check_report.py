@@ -83,12 +83,8 @@ class Report:
 
     def add_epoch(self, metrics: Mapping[str, float], trained: int, validated: int) -> None:
         """Add what came of one batch of training and one of validation."""
-        of_validation = {
-            name.removeprefix("val_"): value
-            for name, value in metrics.items()
-            if name.startswith("val_")
-        }
-        of_train = {name: metrics[name] for name in of_validation}
+        of_train = {name: value for name, value in metrics.items() if f"val_{name}" in metrics}
+        of_validation = {name: metrics[f"val_{name}"] for name in of_train}
         self._batches += _batch("train batch", trained, format_logs(of_train))
         self._batches += _batch("validation batch", validated, format_logs(of_validation))
 

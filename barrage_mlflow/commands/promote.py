@@ -111,19 +111,18 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
     evaluations = [evaluate(scorer, records) for scorer in scorers]
     best = configs[0]["services"]["best_checkpoint"]
     metric = best["monitor"].removeprefix("val_")
+    scores = {}
     for each, evaluation in zip(versions, evaluations, strict=True):
         if metric not in evaluation.paths:
             raise PromotionError(
                 f"{name} version {each} has no metric {metric!r}, which is what version {version} "
                 f"is compared by; it has {', '.join(evaluation.paths)}"
             )
+        scores[each] = evaluation.metrics[metric]
     if why := _difference(metric, configs, evaluations):
         raise PromotionError(
             f"{name} versions {' and '.join(versions)} cannot be compared by {metric}: {why}"
         )
-    scores = {
-        each: found.metrics[metric] for each, found in zip(versions, evaluations, strict=True)
-    }
     for each, score in scores.items():
         if not math.isfinite(score):
             raise PromotionError(

@@ -112,7 +112,7 @@ def reproduce(
                         "in memory: give them"
                     )
                 given[dataset.name] = dataset.source
-        sets = read_sets(config["dataset"], **given)
+        sets = read_sets(given, config["dataset"])
         add_project_path(read_config({}))
         changes = [
             *_changed_tags(record.tags, environment_tags(Path.cwd())),

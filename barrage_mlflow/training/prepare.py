@@ -42,7 +42,6 @@ logger = logging.getLogger(__name__)
 
 SCORE = "the score batch"
 _OBJECTIVE = "losses, metrics, monitors and optimizer"
-_SUMMARY_WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -133,20 +132,22 @@ def resolve(document: Document, seed: int | None = None) -> dict[str, Any]:
     return resolve_config(document, drawn, run_code=True)
 
 
-def read_sets(dataset: Config, limit: int | None = None, **sources: Any) -> dict[str, Records]:
+def read_sets(
+    sources: Mapping[str, Any], dataset: Config, limit: int | None = None
+) -> dict[str, Records]:
     """Read sets of records.
 
     Args:
-        dataset: the config's section, which may declare kinds.
-        limit: how many records of each to take, from the start; all if left out.
         sources: by name, whatever :meth:`Records.read` takes. The kinds of columns are learnt of
             the first, and the others are read as it is.
+        dataset: the config's section, which may declare kinds.
+        limit: how many records of each to take, from the start; all if left out.
 
     Raises:
         RecordError: one cannot be read, or is empty.
 
     Example:
-        >>> read_sets({}, train=[{"a": 1}])["train"].name
+        >>> read_sets({"train": [{"a": 1}]}, {})["train"].name
         'train'
     """
     sets: dict[str, Records] = {}
@@ -266,14 +267,3 @@ def build_feeder(config: Config, folder: Path) -> Feeder:
     return Feeder(
         dataset.get("workers", 0), dataset.get("cache"), dataset.get("shuffle_window"), folder
     )
-
-
-def write_summary(network: keras.Model, path: Path) -> None:
-    """Write the network's layers and shapes as a table.
-
-    Args:
-        network: any network.
-        path: the file.
-    """
-    # One that is wider would be cut off, at the width of a terminal or of what has none.
-    network.summary(_SUMMARY_WIDTH, print_fn=lambda text, **_: path.write_text(text, "utf-8"))

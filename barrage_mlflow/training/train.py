@@ -25,14 +25,7 @@ from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import prove
 from barrage_mlflow.scoring.scorer import Scorer, output_names
 from barrage_mlflow.scoring.scores import to_frame
-from barrage_mlflow.training.prepare import (
-    Plan,
-    prepare,
-    read_document,
-    read_sets,
-    resolve,
-    write_summary,
-)
+from barrage_mlflow.training.prepare import Plan, prepare, read_document, read_sets, resolve
 from barrage_mlflow.training.progress import progress_callback
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import layout as artifacts
@@ -125,8 +118,8 @@ def train(
     with StopRequest() as stop:
         with stop.at_once():
             document = read_document(config, overrides)
-            dataset = document.data["dataset"]
-            sets = read_sets(dataset, train=records_train, validation=records_validation)
+            sources = {"train": records_train, "validation": records_validation}
+            sets = read_sets(sources, document.data["dataset"])
             resolved = resolve(document, find_seed(folder if resume else None))
             datasets, code = describe_sets(sets), project_code(resolved)
         with Workspace(folder) as work:
@@ -151,7 +144,7 @@ def train(
                     plan = prepare(resolved, sets, work.transformer)
                     rehearse(plan)
                     work.update(network_params=_learnt_placeholders(plan))
-                    write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
+                    _write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
                 further = [*callbacks, report_callback(work.history, folder)]
                 if progress:
                     further.append(progress_callback(progress))
@@ -281,6 +274,11 @@ def _learnt_placeholders(plan: Plan) -> Any:
     names, learnt = placeholder_names(plan.config["model"]), plan.train.transformer.network_params
     used = {name: learnt[name] for name in names if name in learnt}
     return json.loads(json.dumps(used, default=str, skipkeys=True))
+
+
+def _write_summary(network: keras.Model, path: Path) -> None:
+    # A wider one would be cut off, at the width of a terminal or of what has none.
+    network.summary(80, print_fn=lambda text, **_: path.write_text(text, "utf-8"))
 
 
 def _find_checkpoint(work: Workspace) -> Checkpoint | None:
