@@ -47,37 +47,20 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
-    "commands.barrage_model": ("BarrageModel",),
-    "commands.predict": ("FileScores", "score_file"),
-    "config": ("resolve_config",),
-    "dataset": (
-        "IdentityTransformer",
-        "KeySelector",
-        "RecordLoader",
-        "RecordMode",
-        "RecordTransformer",
-        "Records",
-    ),
-    "errors": (
-        "ArtifactError",
-        "BarrageError",
-        "ComponentError",
-        "ConfigError",
-        "Fault",
-        "ImportPathError",
-        "PromotionError",
-        "RecordError",
-        "TrackingError",
-        "TrainingError",
-    ),
-    "commands.promote": ("Promotion", "promote"),
-    "commands.reproduce": ("Reproduction", "reproduce"),
-    "commands.sync": ("sync",),
-    "commands.train": ("train",),
-    "scoring.scorer": ("Scorer",),
-    "training.train": ("TrainingResult",),
+    "commands.barrage_model": "BarrageModel",
+    "commands.predict": "FileScores score_file",
+    "commands.promote": "Promotion promote",
+    "commands.reproduce": "Reproduction reproduce",
+    "commands.sync": "sync",
+    "commands.train": "train",
+    "config": "resolve_config",
+    "dataset": "IdentityTransformer KeySelector RecordLoader RecordMode RecordTransformer Records",
+    "errors": "ArtifactError BarrageError ComponentError ConfigError Fault ImportPathError "
+    "PromotionError RecordError TrackingError TrainingError",
+    "scoring.scorer": "Scorer",
+    "training.train": "TrainingResult",
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = sorted(_HOME)
 

@@ -19,8 +19,8 @@ from typing import Any, NoReturn
 
 import click
 
-from barrage_mlflow import __version__
-from barrage_mlflow.commands.overrides import CommandWithOverrides, overrides
+import barrage_mlflow
+from barrage_mlflow.commands.overrides import CommandWithOverrides
 from barrage_mlflow.errors import BarrageError, ConfigError, describe_error
 from barrage_mlflow.workspace.threads import set_operation_threads
 
@@ -45,7 +45,7 @@ def _errors_explained() -> Iterator[None]:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="barrage-mlflow")
+@click.version_option(barrage_mlflow.__version__, prog_name="barrage-mlflow")
 def main() -> None:
     """Deep learning from one config file, tracked in MLflow, deployed as one artifact."""
     _open_closed_streams()
@@ -61,10 +61,15 @@ def _command(example: str, **options: Any) -> Callable[[Callable[..., None]], cl
     return lambda run: main.command(epilog=epilog, **options)(_errors_explained()(run))
 
 
-_threads = click.option(
+_count = functools.partial(click.option, type=click.IntRange(min=1), show_default=True)
+_artifact_dir = click.option(
+    "--artifact-dir", help="Folder for all that the run leaves; a new one if left out."
+)
+_threads = _count(
     "--threads",
-    type=click.IntRange(min=1),
     help="Threads for each operation of TensorFlow; last bits of some networks depend on them.",
+    callback=lambda context, option, count: set_operation_threads(count),
+    expose_value=False,
 )
 
 
@@ -72,9 +77,7 @@ _threads = click.option(
 @click.argument("config")
 @click.argument("train")
 @click.argument("validation")
-@click.option(
-    "--artifact-dir", help="Folder for all that the run leaves; a new one, if not resumed."
-)
+@_artifact_dir
 @click.option("--experiment", help="MLflow experiment; made if it is not there.")
 @click.option("--run-name", help="Name of the MLflow run.")
 @click.option("--register", metavar="NAME", help="Add the model to this registered model.")
@@ -98,17 +101,14 @@ def train(config: str, train: str, validation: str, resume: str | None, **option
     TRAIN and VALIDATION are CSV, JSON, JSON Lines or Parquet. Any value of the config can be
     set here: --section.key VALUE.
     """
-    from barrage_mlflow.commands.train import train as run_training
     from barrage_mlflow.training.progress import format_logs
     from barrage_mlflow.training.stop import stop_with_mlflow
 
     stop_with_mlflow()
-    set_operation_threads(options.pop("threads"))
-    result = run_training(
+    result = barrage_mlflow.train(
         config,
         train,
         validation,
-        overrides=overrides(),
         progress=sys.stderr,
         resume=True if resume == "folder" else resume or False,
         **options,
@@ -125,7 +125,7 @@ def train(config: str, train: str, validation: str, resume: str | None, **option
 @click.argument("run_id")
 @click.argument("train", required=False)
 @click.argument("validation", required=False)
-@click.option("--artifact-dir", help="Folder for all that the run leaves.")
+@_artifact_dir
 @_threads
 def reproduce(run_id: str, train: str | None, validation: str | None, **options: Any) -> None:
     """Train again what the MLflow run RUN_ID was made of, and show whether it comes out the same.
@@ -133,10 +133,9 @@ def reproduce(run_id: str, train: str | None, validation: str | None, **options:
     TRAIN and VALIDATION are the files that the run names, unless they are given. Exit status 1 if
     a metric differs.
     """
-    from barrage_mlflow.commands.reproduce import reproduce as run_reproduction
-
-    set_operation_threads(options.pop("threads"))
-    reproduction = run_reproduction(run_id, train, validation, progress=sys.stderr, **options)
+    reproduction = barrage_mlflow.reproduce(
+        run_id, train, validation, progress=sys.stderr, **options
+    )
     click.echo(reproduction.report)
     click.echo(f"run: {reproduction.result.run_id}")
     sys.exit(1 if reproduction.difference else 0)
@@ -152,9 +151,7 @@ def sync(artifact_dir: str, new_run: bool) -> None:
 
     What MLflow has already is not logged twice.
     """
-    from barrage_mlflow.commands.sync import sync as run_sync
-
-    click.echo(f"run: {run_sync(artifact_dir, new_run=new_run)}")
+    click.echo(f"run: {barrage_mlflow.sync(artifact_dir, new_run=new_run)}")
 
 
 @_command("predict records.parquet models:/iris@champion -o scores.csv --keep id")
@@ -172,13 +169,7 @@ def sync(artifact_dir: str, new_run: bool) -> None:
     multiple=True,
     help="Put this column of the records first in each row; may be repeated.",
 )
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=256,
-    show_default=True,
-    help="Records that go through the network at once.",
-)
+@_count("--batch-size", default=256, help="Records that go through the network at once.")
 def predict(records: str, model: str, output: str | None, **options: Any) -> None:
     """Score the records in the file RECORDS, of any size, with MODEL.
 
@@ -206,9 +197,7 @@ def promote(model: str, records: str, alias: str) -> None:
     MODEL is a version of a registered model, models:/NAME/VERSION; RECORDS is a file with
     targets. Exit status 1 if the alias stays with a better version.
     """
-    from barrage_mlflow.commands.promote import promote as run_promotion
-
-    promotion = run_promotion(model, records, alias=alias)
+    promotion = barrage_mlflow.promote(model, records, alias=alias)
     click.echo(promotion.report)
     sys.exit(0 if promotion.promoted else 1)
 
@@ -217,14 +206,10 @@ def promote(model: str, records: str, alias: str) -> None:
 @click.argument("config")
 @click.argument("train", required=False)
 @click.argument("validation", required=False)
-@click.option(
-    "--records",
-    type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
-    help="How many records of each file a dry run reads.",
-)
-def check(config: str, train: str | None, validation: str | None, records: int) -> None:
+@_count("--records", default=1000, help="How many records of each file a dry run reads.")
+def check(
+    config: str, train: str | None, validation: str | None, records: int, overrides: dict[str, str]
+) -> None:
     """Find every fault of CONFIG: one line each and exit status 1, or print that all is well.
 
     With TRAIN it goes on to a dry run: it reads the first records, fits the transformer on them,
@@ -233,7 +218,7 @@ def check(config: str, train: str | None, validation: str | None, records: int) 
     from barrage_mlflow.config.project import code_modules
     from barrage_mlflow.config.resolve import check_config
 
-    document, faults, warnings = check_config(config, overrides())
+    document, faults, warnings = check_config(config, overrides)
     for fault in (*faults, *warnings):
         click.echo(str(fault))
     if faults:

@@ -26,6 +26,25 @@ class Forgetful(IdentityTransformer):
         return ({"x": x["x"] - self.mean}, *rest)
 
 
+class RefusesUntrained(Forgetful):
+    """Remembers; and takes no scores the first time, where it trains."""
+
+    calls = 0
+
+    def save(self, path):
+        Path(path, "mean.txt").write_text(repr(self.mean))
+
+    def load(self, path):
+        self.mean = float(Path(path, "mean.txt").read_text())
+
+    def postprocess_batch(self, scores):
+        RefusesUntrained.calls += 1
+        # The batch, then its first record alone.
+        if RefusesUntrained.calls <= 2:
+            raise OverflowError("exp of a huge number")
+        return scores
+
+
 class Dropping(IdentityTransformer):
     def transform(self, data_record):
         x, *rest = data_record
@@ -84,6 +103,17 @@ class Mistaken(RecordLoader):
 def named_network():
     x = keras.Input((2,), name="x")
     return keras.Model(x, keras.layers.Dense(2, name="label")(x))
+
+
+class NanOutsideTraining(keras.layers.Layer):
+    def call(self, x, training=False):
+        return x if training else x * float("nan")
+
+
+def nan_network():
+    x = keras.Input((2,), name="x")
+    hidden = keras.layers.Dense(2, activation="softmax")(x)
+    return keras.Model({"x": x}, {"label": NanOutsideTraining()(hidden)})
 
 
 def network(units):

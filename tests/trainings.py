@@ -16,7 +16,7 @@ from small import TRAIN, VALIDATION, small_config
 
 from barrage_mlflow import Scorer, TrainingResult
 from barrage_mlflow.training.train import train
-from barrage_mlflow.workspace.record import RunRecord
+from barrage_mlflow.workspace.record import RunRecord, read_record
 from barrage_mlflow.workspace.workspace import Workspace
 
 OUT = Path("out")
@@ -92,6 +92,12 @@ def kill(folder: Path, place: tuple[int, int] = (1, 1), **options: Any) -> Path:
 def resume(folder: Path, **options: Any) -> TrainingResult:
     options = {"config": small_config(), "records_train": TRAIN, **options}
     return train(records_validation=VALIDATION, artifact_dir=folder, resume=True, **options)
+
+
+def record_of(folder: Path) -> RunRecord:
+    record = read_record(folder)
+    assert record is not None
+    return record
 
 
 def files(folder: Path) -> set[str]:

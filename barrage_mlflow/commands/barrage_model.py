@@ -63,9 +63,7 @@ class BarrageModel:
         Raises:
             RecordError: a record cannot be loaded or fed to the network.
         """
-        if self._scorer is None:
-            self.load()
-        assert self._scorer is not None
+        self._scorer = self._scorer or Scorer.load(self.artifact_dir)
         scores = self._scorer.score(records)
         rows = zip(*scores.values(), strict=True)
         return [dict(zip(scores, row, strict=True)) for row in rows]

@@ -27,9 +27,6 @@ from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
 from barrage_mlflow.workspace.history import History
 
-RECORDS = 1000
-"""Records that are read of each file, unless another number is asked for."""
-
 _SEED = 0
 """For a config without one: two dry runs of it are to come out alike."""
 
@@ -38,7 +35,7 @@ def dry_run(
     document: Document,
     train: RecordSource,
     validation: RecordSource | None = None,
-    records: int = RECORDS,
+    records: int = 1000,
 ) -> tuple[str, Exception | None]:
     """Go through a training in small. Nothing is tracked, and nothing is left on disk.
 

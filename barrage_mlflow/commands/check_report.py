@@ -16,6 +16,8 @@ from barrage_mlflow.training.progress import format_logs
 if TYPE_CHECKING:
     import keras
 
+    from barrage_mlflow.dataset.records.kinds import Column
+
 _WIDTH = 80
 _ABSENT = "-"
 _STAGES = ("loader", "transformer", "network")
@@ -52,34 +54,20 @@ class Report:
         self.feeding: list[str] = []
         self._heads = heads
         self._stage = ""
-        self._groups: dict[str, dict[str, dict[str, str]]] = {}
-        self._reached: set[tuple[str, str]] = set()
         self._columns: list[list[str]] = []
+        self._made: dict[str, list[dict[str, str]]] = {}
         self._batches: list[str] = []
         self._score_batch: list[str] = []
 
-    def __call__(self, stage: str, **made: Any) -> None:
+    def __call__(self, stage: str, columns: Iterable[Column] = (), **made: Any) -> None:
         """Keep where an error would have stopped it, and what was made."""
         self._stage = stage
-        for maker, arrays in made.items():
-            self._add(maker, arrays)
-
-    def _add(self, maker: str, made: Any) -> None:
-        """Fill the maker's column of the table, or what came of the score batch."""
-        groups: Sequence[str] = PARTS
-        if maker == "columns":
-            self._columns = [["columns"], *([f"  {c.name}", c.kind, c.reason] for c in made)]
-            return
-        if maker == "postprocess":
-            groups, scores = ("scores",), made[0]
-            assert isinstance(scores, Mapping)
+        self._columns += [[f"  {each.name}", each.kind, each.reason] for each in columns]
+        self._made |= {maker: show_made(arrays) for maker, arrays in made.items()}
+        if "postprocess" in made:
+            scores = made["postprocess"][0]
             size = len(next(iter(scores.values())))
             self._score_batch = _batch("score batch", size, "  ".join(scores))
-        for group, cells in zip(groups, show_made(made), strict=False):
-            self._reached.add((maker, group))
-            rows = self._groups.setdefault(group, {})
-            for name, text in cells.items():
-                rows.setdefault(name, {})[maker] = text
 
     def callback(self) -> keras.callbacks.Callback:
         """Follows the loop from stage to stage."""
@@ -95,12 +83,8 @@ class Report:
 
     def add_epoch(self, metrics: Mapping[str, float], trained: int, validated: int) -> None:
         """Add what came of one batch of training and one of validation."""
-        of_train, of_validation = {}, {}
-        for name, value in metrics.items():
-            if name.startswith("val_"):
-                of_validation[name.removeprefix("val_")] = value
-            elif name != "learning_rate":
-                of_train[name] = value
+        of_train = {name: value for name, value in metrics.items() if f"val_{name}" in metrics}
+        of_validation = {name: metrics[f"val_{name}"] for name in of_train}
         self._batches += _batch("train batch", trained, format_logs(of_train))
         self._batches += _batch("validation batch", validated, format_logs(of_validation))
 
@@ -109,9 +93,9 @@ class Report:
         message = "" if error is None else str(error).partition(";")[0]
         parts = [
             self._heads,
-            _aligned(self._columns) if self._columns[1:] else [],
+            _aligned([["columns"], *self._columns]) if self._columns else [],
             self._table(_STAGES, PARTS, message),
-            self._table(("postprocess",), ("scores",)),
+            self._table(["postprocess"], ["scores"]),
             [*self._batches, *self._score_batch],
         ]
         if error is not None:
@@ -124,19 +108,18 @@ class Report:
 
     def _table(self, stages: Iterable[str], groups: Iterable[str], message: str = "") -> list[str]:
         """Rows by group and name, a column for each stage that was reached."""
-        reached = {stage for stage, _ in self._reached}
-        stages = [stage for stage in stages if stage in reached]
-        rows = [["", *stages]]
-        for group in groups:
-            names = self._groups.get(group, {})
+        made = {stage: self._made[stage] for stage in stages if stage in self._made}
+        rows = [["", *made]]
+        for place, group in enumerate(groups):
+            columns = [shown[place] if place < len(shown) else None for shown in made.values()]
+            names = dict.fromkeys(name for column in columns for name in column or ())
             rows += [[group]] if names else []
-            for name, cells in names.items():
-                gaps = [_ABSENT if (stage, group) in self._reached else "" for stage in stages]
-                texts = [cells.get(stage, gap) for stage, gap in zip(stages, gaps, strict=True)]
+            for name in names:
+                texts = ["" if each is None else each.get(name, _ABSENT) for each in columns]
                 is_uneven = _ABSENT in texts[1:] and {*texts[1:]} != {_ABSENT}
                 is_marked = message and (f"'{name}'" in message or is_uneven)
                 rows.append([f"{'>' if is_marked else ' '} {name}", *texts])
-        return _aligned(rows) if stages else []
+        return _aligned(rows) if made else []
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

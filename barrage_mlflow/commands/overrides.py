@@ -6,16 +6,18 @@ import re
 
 import click
 
-_OVERRIDES = "overrides of the config"
 _RESUME = re.compile("auto|[0-9a-f]{32}")
 
 
 class CommandWithOverrides(click.Command):
-    """A command that takes a value of the config at any place: ``--section.key VALUE``."""
+    """A command that takes a value of the config at any place: ``--section.key VALUE``.
+
+    It is called with them as ``overrides``, by dotted path.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take the overrides out, and leave the rest to click."""
-        ctx.meta[_OVERRIDES], args = split_overrides(args)
+        overrides, args = split_overrides(args)
         # The value may be left out, and what comes next is then an argument.
         following = zip(args, [*args[1:], ""], strict=True)
         args = [
@@ -23,18 +25,14 @@ class CommandWithOverrides(click.Command):
             for arg, after in following
         ]
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             raise click.UsageError(
                 f"no option {error.option_name}; config values are set with --section.key VALUE, "
                 "such as --solver.epochs 3"
             ) from None
-
-
-def overrides() -> dict[str, str]:
-    """The overrides that the command was called with, by dotted path."""
-    found: dict[str, str] = click.get_current_context().meta[_OVERRIDES]
-    return found
+        ctx.params["overrides"] = overrides
+        return rest
 
 
 def split_overrides(arguments: list[str]) -> tuple[dict[str, str], list[str]]:

@@ -105,26 +105,24 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
     check_alias(alias)
     name, version = find_version(model_uri)
     holder = find_holder(name, alias)
-    scorers = {
-        each: load_scorer(f"models:/{name}/{each}")
-        for each in dict.fromkeys([version, holder])
-        if each is not None
-    }
-    configs = {each: scorer.config for each, scorer in scorers.items()}
-    evaluations = {each: evaluate(scorer, records) for each, scorer in scorers.items()}
-    best = configs[version]["services"]["best_checkpoint"]
+    versions = [version] if holder in (None, version) else [version, holder]
+    scorers = [load_scorer(f"models:/{name}/{each}") for each in versions]
+    configs = [scorer.config for scorer in scorers]
+    evaluations = [evaluate(scorer, records) for scorer in scorers]
+    best = configs[0]["services"]["best_checkpoint"]
     metric = best["monitor"].removeprefix("val_")
-    for each, evaluation in evaluations.items():
+    scores = {}
+    for each, evaluation in zip(versions, evaluations, strict=True):
         if metric not in evaluation.paths:
             raise PromotionError(
                 f"{name} version {each} has no metric {metric!r}, which is what version {version} "
                 f"is compared by; it has {', '.join(evaluation.paths)}"
             )
-    if why := _difference(metric, [*configs.values()], [*evaluations.values()]):
+        scores[each] = evaluation.metrics[metric]
+    if why := _difference(metric, configs, evaluations):
         raise PromotionError(
-            f"{name} versions {' and '.join(evaluations)} cannot be compared by {metric}: {why}"
+            f"{name} versions {' and '.join(versions)} cannot be compared by {metric}: {why}"
         )
-    scores = {each: evaluation.metrics[metric] for each, evaluation in evaluations.items()}
     for each, score in scores.items():
         if not math.isfinite(score):
             raise PromotionError(

@@ -19,7 +19,7 @@ from barrage_mlflow.training.prepare import read_sets
 from barrage_mlflow.training.train import TrainingResult, describe_sets
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.changes import begun_config, find_changes
-from barrage_mlflow.workspace.record import Dataset, read_record
+from barrage_mlflow.workspace.record import read_record
 
 REPRODUCES_TAG = "barrage.reproduces"
 
@@ -106,7 +106,12 @@ def reproduce(
         given = {"train": records_train, "validation": records_validation}
         for dataset in record.datasets:
             if given[dataset.name] is None:
-                given[dataset.name] = _recorded_source(dataset, run_id)
+                if not dataset.source:
+                    raise ArtifactError(
+                        f"run {run_id} was trained on {dataset.name} records that were handed over "
+                        "in memory: give them"
+                    )
+                given[dataset.name] = dataset.source
         sets = read_sets(given, config["dataset"])
         add_project_path(read_config({}))
         changes = [
@@ -126,15 +131,6 @@ def reproduce(
     then, now = (_values(store, each) for each in (run_id, result.run_id))
     epochs, difference = _compare(then, now, run.info.status == "FINISHED")
     return Reproduction(run_id, result, changes, epochs, difference)
-
-
-def _recorded_source(dataset: Dataset, run_id: str) -> str:
-    if dataset.source:
-        return dataset.source
-    raise ArtifactError(
-        f"run {run_id} was trained on {dataset.name} records that were handed over in memory: "
-        "give them"
-    )
 
 
 def _changed_tags(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

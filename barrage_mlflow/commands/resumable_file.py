@@ -44,19 +44,19 @@ class ResumableFile:
         ...     path = Path(home, "scores.csv")
         ...     with ResumableFile.open(path, {"the records": "a.csv"}) as file:
         ...         file.append(b"0.5\n0.25\n", 2)
-        ...         file.finish()
+        ...         file.finish(lambda rows: rows)
         ...     path.read_text().split()
         ['0.5', '0.25']
     """
 
     _file: BinaryIO
+    _bytes: int
 
     def __init__(self, target: Path, about: Mapping[str, Any]) -> None:
         self.folder = target.with_name(f"{target.name}.unfinished")
         self.done = 0
         self._target = target
-        self._about = dict(about)
-        self._bytes = 0
+        self._about = about
         self._saved = time.monotonic()
 
     @classmethod
@@ -74,23 +74,22 @@ class ResumableFile:
         """
         file = cls(target, about)
         with locked(file.folder):
-            file.done, file._bytes = _progress(file.folder, file._about)
+            file.done, file._bytes = _progress(file.folder, about)
             with file._writing():
                 file._file = (file.folder / _ROWS).open("ab")
                 file._file.truncate(file._bytes)
             try:
                 yield file
             except BaseException as error:
-                if not file.done:
-                    file._clear()
-                    raise
-                with suppress(ArtifactError):
-                    if not file._file.closed:
+                if file.done:
+                    with suppress(ArtifactError, ValueError):  # of a file that is closed
                         file._save()
-                error.add_note(
-                    f"{file.done:,} records are scored and kept in {file.folder}; the same command "
-                    "goes on after them, unless records or model change"
-                )
+                    error.add_note(
+                        f"{file.done:,} records are scored and kept in {file.folder}; the same "
+                        "command goes on after them, unless records or model change"
+                    )
+                else:
+                    file._clear()
                 raise
             finally:
                 with suppress(OSError):  # a full disk, which was reported
@@ -113,7 +112,7 @@ class ResumableFile:
         if time.monotonic() - self._saved >= _SAVE_SECONDS:
             self._save()
 
-    def finish(self, convert: Callable[[Path], Path] | None = None) -> None:
+    def finish(self, convert: Callable[[Path], Path]) -> None:
         """Give the whole file its name.
 
         Args:
@@ -125,8 +124,7 @@ class ResumableFile:
         self._save()
         with self._writing():
             self._file.close()
-            rows = self.folder / _ROWS
-            put_in_place(convert(rows) if convert else rows, self._target)
+            put_in_place(convert(self.folder / _ROWS), self._target)
             self._clear()
 
     def _save(self) -> None:

@@ -114,9 +114,8 @@ def train(
                 document = read_document(config, overrides)
                 _check_request(register, alias, offline)
                 if resume == "auto":
-                    dataset = read_document(config, overrides).data["dataset"]
                     sources = {"train": records_train, "validation": records_validation}
-                    sets = read_sets(sources, dataset)
+                    sets = read_sets(sources, document.data["dataset"])
                     records_train, records_validation = sets["train"], sets["validation"]
                     folder = folder or _find_unfinished(document, sets)
                     if folder is not None:

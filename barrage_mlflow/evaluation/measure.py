@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from types import SimpleNamespace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,10 +10,13 @@ import numpy as np
 from barrage_mlflow.dataset import RecordMode
 from barrage_mlflow.dataset.feeding.batches import Batches
 from barrage_mlflow.dataset.feeding.blocks import Blocks
+from barrage_mlflow.dataset.types import length
 from barrage_mlflow.scoring.network import Arrays, Scored
 from barrage_mlflow.scoring.scorer import ProcessScorer, Scorer
 
 if TYPE_CHECKING:
+    import keras
+
     from barrage_mlflow.model.objective import Objective
 
 _BATCH = 256
@@ -58,72 +60,57 @@ def evaluate(scorer: Scorer, records: Any) -> Evaluation:
     records = scorer.read(records)
     if isinstance(scorer, ProcessScorer):
         return Evaluation(*scorer.call("evaluate", records))
-    import keras
-
     pipeline, specs = scorer.load_pipeline(RecordMode.VALIDATION), scorer.input_specs
     first, *_ = next(iter(Batches(records[:1], pipeline, specs, 1)))
     scores, masks = scorer.network(first, 1)
-    objective = _objective(scorer.config, pipeline.transformer.network_params, scores)
+    network, objective = _measuring(scorer.config, pipeline.transformer.network_params, scores)
     # With a mask, the loss of a batch is the mean over what counts in it.
     size = scorer.config["solver"]["batch_size"] if masks else _BATCH
     blocks = Blocks(iter(Batches(records, pipeline, specs, size, ranges=objective.ranges)))
-    losses = {name: keras.metrics.Mean() for name in scorer.outputs}
     seen: list[tuple[Arrays, Arrays]] = []
     while (block := blocks.take(size)) is not None:
         x, y, w = (*block, {})[:3]
         if not seen:
             objective.check_targets(y, w)
+            objective.compile(network, "sgd")
         y, fitted = objective.conform(y, w)
         seen.append((y, fitted or {}))
-        _update(objective, losses, scorer.network(x, size), *seen[-1])
+        predicted = _tensors(scorer.network(x, size))
+        loss = network.compute_loss(None, y, predicted, fitted, training=False)
+        network.metrics[0].update_state(loss, sample_weight=length(block))
+        values = network.compute_metrics(None, y, predicted, fitted)
+    metrics = {name: float(values[name]) for name in objective.paths}
     targets, weights = (_in_a_row(arrays) for arrays in zip(*seen, strict=True))
-    metrics = dict(zip(objective.paths, _values(objective, losses), strict=True))
     return Evaluation(metrics, objective.paths, targets, weights)
 
 
-def _objective(config: Mapping[str, Any], params: Mapping[str, Any], scores: Arrays) -> Objective:
-    """The objective of a network that gives such scores."""
+def _measuring(
+    config: Mapping[str, Any], params: Mapping[str, Any], scores: Arrays
+) -> tuple[keras.Model, Objective]:
+    """A network that gives such scores back, and its objective."""
     import keras
 
+    from barrage_mlflow.model.dict_network import DictNetwork
     from barrage_mlflow.model.objective import Objective
 
     tensors = {
         # By the last axis, targets of one number differ from vectors; others may vary.
-        name: keras.KerasTensor(
-            (None, *[None] * (array.ndim - 2), *array.shape[1:][-1:]), array.dtype
-        )
+        name: keras.Input([*[None] * (array.ndim - 2), *array.shape[1:][-1:]], dtype=array.dtype)
         for name, array in scores.items()
     }
-    return Objective(config, SimpleNamespace(output=tensors, metrics=[]), params)
+    network = DictNetwork(inputs=[*tensors.values()], outputs=tensors)
+    return network, Objective(config, network, params)
 
 
-def _update(
-    objective: Objective, losses: Mapping[str, Any], scored: Scored, y: Arrays, w: Arrays
-) -> None:
-    """Count a batch in; metrics of outputs that have no weights get none, as in training."""
+def _tensors(scored: Scored) -> dict[str, Any]:
+    """Scores as tensors, with their masks where losses and metrics look for them."""
     import keras
 
     scores, masks = scored
-    for name, output in objective.outputs.items():
-        predicted = keras.ops.convert_to_tensor(scores[name])
-        predicted._keras_mask = masks.get(name)  # where losses and metrics look for it
-        value = output.loss(y[name], predicted, w.get(name))
-        losses[name].update_state(value, sample_weight=len(y[name]))
-        given = w.get(name) if name in objective.weighted else None
-        for metric in output.metrics.values():
-            metric.update_state(y[name], predicted, given)
-
-
-def _values(objective: Objective, losses: Mapping[str, Any]) -> Iterator[float]:
-    """What each of the objective's paths came to, in their order."""
-    outputs = objective.outputs
-    found = {name: float(losses[name].result()) for name in outputs}
-    yield sum(outputs[name].loss_weight * loss for name, loss in found.items())
-    for name, output in outputs.items():
-        if len(outputs) > 1:
-            yield found[name]
-        for metric in output.metrics.values():
-            yield float(metric.result())
+    tensors = {name: keras.ops.convert_to_tensor(array) for name, array in scores.items()}
+    for name, mask in masks.items():
+        tensors[name]._keras_mask = mask
+    return tensors
 
 
 def _in_a_row(blocks: tuple[Arrays, ...]) -> Arrays:

@@ -73,11 +73,7 @@ class BatchCalls:
         self._batch_size = batch_size
         self._objective = objective
         begin, end = f"on_{mode}_batch_begin", f"on_{mode}_batch_end"
-        listening = [
-            callback
-            for callback in callbacks
-            if (_has_hook(callback, begin) or _has_hook(callback, end)) and not _is_idle(callback)
-        ]
+        listening = [each for each in callbacks if _has_hook(each, begin, end)]
         self._begin = [getattr(callback, begin) for callback in listening]
         self._end = [getattr(callback, end) for callback in listening]
         periods = {every_steps, *map(_period, listening)}
@@ -148,22 +144,21 @@ class BatchCalls:
         return (data[0], y) if w is None else (data[0], y, w)
 
 
-def _has_hook(callback: keras.callbacks.Callback, name: str) -> bool:
-    # LambdaCallback puts its functions on the object.
-    own = getattr(callback, name)
-    return getattr(own, "__func__", own) is not getattr(keras.callbacks.Callback, name)
-
-
-def _is_idle(callback: keras.callbacks.Callback) -> bool:
-    """Whether it is a TensorBoard that writes nothing by the batch, as is the default."""
-    if not isinstance(callback, keras.callbacks.TensorBoard):
+def _has_hook(callback: keras.callbacks.Callback, *names: str) -> bool:
+    """Whether one of the hooks does something."""
+    if isinstance(callback, keras.callbacks.TensorBoard) and _period(callback) is None:
         return False
-    # Keras keeps what became of `profile_batch` to itself.
-    return callback.update_freq == "epoch" and not callback._should_trace
+    # LambdaCallback puts its functions on the object.
+    owns = ((getattr(callback, name), getattr(keras.callbacks.Callback, name)) for name in names)
+    return any(getattr(own, "__func__", own) is not kerass for own, kerass in owns)
 
 
 def _period(callback: keras.callbacks.Callback) -> int | None:
+    """Batches between two that matter to it; None where none does."""
     if isinstance(callback, keras.callbacks.TensorBoard):
-        return 1 if callback._should_trace else int(callback.update_freq)
+        # Keras keeps what became of `profile_batch` to itself.
+        if callback._should_trace:
+            return 1
+        return None if callback.update_freq == "epoch" else int(callback.update_freq)
     period: int | None = getattr(callback, "batch_period", 1)
     return period

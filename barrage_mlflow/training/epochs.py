@@ -106,15 +106,15 @@ def train_epochs(
 def _file_callback(plan: Plan) -> keras.callbacks.Callback:
     """End the training when a file that is read in every epoch is not what it was."""
     streams = plan.config["dataset"].get("shuffle_window") is not None
-    files: list[Path] = []
+    before: dict[Path, tuple[int, int]] = {}
     for records in plan.sets.values():
         if streams and records.row_groups() is not None:
             source = Path(records.source)
-            files += [source] if source.is_file() else source.rglob("*")
-    before = list(map(_state, files))
+            files = [source] if source.is_file() else source.rglob("*")
+            before |= {path: _state(path) for path in files}
 
     def check(epoch: int, logs: object) -> None:
-        for path, state in zip(files, before, strict=True):
+        for path, state in before.items():
             if _state(path) != state:
                 raise RecordError(
                     f"{path} was changed while it was trained on: leave the file as it is as long "

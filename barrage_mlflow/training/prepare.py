@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +42,6 @@ logger = logging.getLogger(__name__)
 
 SCORE = "the score batch"
 _OBJECTIVE = "losses, metrics, monitors and optimizer"
-_SUMMARY_WIDTH = 120
-_columns = threading.Lock()
-"""Locked while the environment has another width of the terminal."""
 
 
 @dataclass(frozen=True)
@@ -154,22 +150,22 @@ def read_sets(
         >>> read_sets({"train": [{"a": 1}]}, {})["train"].name
         'train'
     """
-    sets = {}
+    sets: dict[str, Records] = {}
     schema = Schema.from_config(dataset)
     for role, source in sources.items():
         is_named = isinstance(source, str | os.PathLike | Records)
         records = Records.read(source, None if is_named else role, limit, schema)
         if not len(records):
             raise RecordError(f"{records.name or role} holds no records; give at least one")
-        sets[role] = records
-        schema = records.schema
-        for column in schema.columns.values() if role == "train" else ():
-            if column.word:
-                logger.warning(
-                    "%s: column '%s' holds text, in which %r is a word as any other; where it "
-                    'means a missing value, set dataset.missing_values: ["%s"]',
-                    *(records.name, column.name, column.word, column.word),
-                )
+        sets[role], schema = records, records.schema
+    first = next(iter(sets.values()))
+    for column in first.schema.columns.values():
+        if column.word:
+            logger.warning(
+                "%s: column '%s' holds text, in which %r is a word as any other; where it "
+                'means a missing value, set dataset.missing_values: ["%s"]',
+                *(first.name, column.name, column.word, column.word),
+            )
     return sets
 
 
@@ -271,26 +267,3 @@ def build_feeder(config: Config, folder: Path) -> Feeder:
     return Feeder(
         dataset.get("workers", 0), dataset.get("cache"), dataset.get("shuffle_window"), folder
     )
-
-
-def write_summary(network: keras.Model, path: Path) -> None:
-    """Write the network's layers and shapes as a table.
-
-    Args:
-        network: any network.
-        path: the file.
-    """
-    lines: list[str] = []
-    with _columns:
-        # Keras cuts the table off at the width of the terminal, whatever length it is asked for.
-        columns = os.environ.get("COLUMNS")
-        os.environ["COLUMNS"] = str(_SUMMARY_WIDTH)
-        try:
-            network.summary(
-                print_fn=lambda line, **_: lines.append(line), line_length=_SUMMARY_WIDTH
-            )
-        finally:
-            del os.environ["COLUMNS"]
-            if columns is not None:
-                os.environ["COLUMNS"] = columns
-    path.write_text("\n".join(lines) + "\n", "utf-8")

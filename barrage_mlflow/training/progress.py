@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -69,7 +68,6 @@ class Display(AbstractContextManager["Display"]):
 
     Args:
         stream: where to write, ``sys.stderr``; None for nowhere.
-        wait: whether the first plain line is due after a while, or at once.
 
     Attributes:
         is_live: whether it is a terminal.
@@ -80,11 +78,11 @@ class Display(AbstractContextManager["Display"]):
         (False, False)
     """
 
-    def __init__(self, stream: TextIO | None, wait: bool = True) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
         self.is_live = stream is not None and stream.isatty()
         self._stream = stream
         self._every = _REFRESH_SECONDS if self.is_live else _QUIET_SECONDS
-        self._shown = time.monotonic() if wait else -math.inf
+        self._shown = time.monotonic()
 
     @property
     def is_due(self) -> bool:
@@ -126,7 +124,7 @@ def progress_callback(stream: TextIO) -> keras.callbacks.Callback:
     """
     import keras
 
-    display = Display(stream, wait=False)
+    display = Display(stream)
 
     class TrainingProgress(keras.callbacks.Callback):  # type: ignore[misc]
         # It shows what it is given, and need not see the network between two batches.
@@ -149,7 +147,7 @@ def progress_callback(stream: TextIO) -> keras.callbacks.Callback:
             each = (time.monotonic() - self.began) / self.done
             left = format_seconds(each * (self.params["epochs"] - epoch - 1))
             self.line = f"{self.place}  {format_logs(logs)}  {left} left"
-            if display.is_live or display.is_due:
+            if display.is_live or display.is_due or self.done == 1:
                 self.show_line()
 
         def on_train_end(self, logs: Any = None) -> None:

@@ -72,14 +72,14 @@ class StopRequest(AbstractContextManager["StopRequest"]):
                 made another exception of it.
         """
         self.check()
-        before, self._at_once = self._at_once, True
+        self._at_once = True
         try:
             yield
         except Exception:
             self.check()
             raise
         finally:
-            self._at_once = before
+            self._at_once = False
         self.check()
 
     def __enter__(self) -> StopRequest:

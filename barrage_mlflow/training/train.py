@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -19,7 +18,6 @@ import numpy as np
 from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import hide_secrets
-from barrage_mlflow.pyfunc import answer
 from barrage_mlflow.scoring.dependencies import project_code, requirements
 from barrage_mlflow.scoring.network import Arrays, Network, Scored
 from barrage_mlflow.scoring.package import package_model, save_model
@@ -27,14 +25,7 @@ from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import prove
 from barrage_mlflow.scoring.scorer import Scorer, output_names
 from barrage_mlflow.scoring.scores import to_frame
-from barrage_mlflow.training.prepare import (
-    Plan,
-    prepare,
-    read_document,
-    read_sets,
-    resolve,
-    write_summary,
-)
+from barrage_mlflow.training.prepare import Plan, prepare, read_document, read_sets, resolve
 from barrage_mlflow.training.progress import progress_callback
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import layout as artifacts
@@ -44,6 +35,7 @@ from barrage_mlflow.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     import keras
+    import pandas as pd
 
     from barrage_mlflow.config.document import Document
     from barrage_mlflow.services.checkpoint_file import Checkpoint
@@ -122,6 +114,7 @@ def train(
     """
     folder = artifacts.default_folder() if artifact_dir is None else Path(artifact_dir)
     resume = resume or resume_anyway
+    asked = {name: value for name, value in request.items() if value is not None}
     with StopRequest() as stop:
         with stop.at_once():
             document = read_document(config, overrides)
@@ -132,25 +125,26 @@ def train(
         with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
             if work.record.is_finished and not changes:
-                return _complete(work, request, publisher)
-            values = {**_given(request), "datasets": datasets, "tags": tags or {}}
+                return _complete(work, asked, publisher)
+            values = {**asked, "datasets": datasets, "tags": tags or {}}
             work.begin(document, resolved, code, changes, values)
             logger.info("artifacts in %s", folder)
+
+            # They import Keras, which the faults of a config are not to wait for.
+            from barrage_mlflow.services.report import report_callback
             from barrage_mlflow.services.training_state import kept_generators
+            from barrage_mlflow.training.epochs import train_epochs
 
             following = publisher.following(work) if publisher else nullcontext()
             with following, work.attempt(), kept_generators(), ModelProcess() as process:
                 if publisher:
                     logger.info("MLflow run %s of %s", work.record.run_id, work.record.tracking_uri)
                 with stop.at_once():
-                    from barrage_mlflow.services.report import report_callback
-                    from barrage_mlflow.training.epochs import train_epochs
-
                     checkpoint = _find_checkpoint(work)
                     plan = prepare(resolved, sets, work.transformer)
                     rehearse(plan)
                     work.update(network_params=_learnt_placeholders(plan))
-                    write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
+                    _write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
                 further = [*callbacks, report_callback(work.history, folder)]
                 if progress:
                     further.append(progress_callback(progress))
@@ -258,14 +252,17 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
     saved = save_model(data, plan.config, network, plan.specs, plan.schema, plan.reads)
     scorer = _scorer(plan, saved)
     example = Records.read(plan.sets["validation"][:_EXAMPLE_RECORDS], schema=scorer.inputs)
-    scores = answer(scorer, example)
+
+    def score() -> pd.DataFrame:
+        return to_frame(scorer.score(example))
+
+    scores = score()
     code = sorted((folder / artifacts.CODE).glob("*"))
     package_model(model, example, scores, requirements(code), code)
     files = [Path(records.source) for records in plan.sets.values() if records.source]
     homes = [path.parent for path in (*files, *project_code(plan.config))]
-    again = partial(answer, scorer, example)
     dtypes = {layer.compute_dtype for layer in network.layers}
-    prove(process, model, scores, again, [folder, Path.cwd(), *homes], dtypes)
+    prove(process, model, scores, score, [folder, Path.cwd(), *homes], dtypes)
 
 
 def _scorer(plan: Plan, network: Network) -> Scorer:
@@ -277,6 +274,11 @@ def _learnt_placeholders(plan: Plan) -> Any:
     names, learnt = placeholder_names(plan.config["model"]), plan.train.transformer.network_params
     used = {name: learnt[name] for name in names if name in learnt}
     return json.loads(json.dumps(used, default=str, skipkeys=True))
+
+
+def _write_summary(network: keras.Model, path: Path) -> None:
+    # A wider one would be cut off, at the width of a terminal or of what has none.
+    network.summary(80, print_fn=lambda text, **_: path.write_text(text, "utf-8"))
 
 
 def _find_checkpoint(work: Workspace) -> Checkpoint | None:
@@ -295,15 +297,15 @@ def _find_checkpoint(work: Workspace) -> Checkpoint | None:
 
 
 def _complete(
-    work: Workspace, request: Mapping[str, str | None], publisher: Publisher | None
+    work: Workspace, asked: Mapping[str, str | None], publisher: Publisher | None
 ) -> TrainingResult:
     """Leave a finished training as it is; publish and register what MLflow lacks of it."""
-    record, asked = work.record, _given(request)
-    if asked.get("register", record.register) != record.register:
-        asked = {"alias": None, **asked}
-    asked = {name: asked[name] for name in ("register", "alias") if name in asked}
-    if any(getattr(record, name) != value for name, value in asked.items()):
-        work.update(**asked, version_uri=None, published=False)
+    record = work.record
+    register = asked.get("register", record.register)
+    # Another model does not take the alias of the one before along.
+    alias = asked.get("alias", record.alias if register == record.register else None)
+    if (register, alias) != (record.register, record.alias):
+        work.update(register=register, alias=alias, version_uri=None, published=False)
     if record.status != "FINISHED":
         # It was killed while it was published.
         work.update(status="FINISHED", error=None, ended=now(), published=False)
@@ -311,10 +313,6 @@ def _complete(
         publisher.publish(work)
     logger.info("%s has finished; nothing is left to train", work.folder)
     return _result(work)
-
-
-def _given(request: Mapping[str, str | None]) -> dict[str, Any]:
-    return {name: value for name, value in request.items() if value is not None}
 
 
 def _result(work: Workspace) -> TrainingResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +17,6 @@ TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(40, seed=1)
 ACCURACY = {"monitor": "val_accuracy", "mode": "max"}
 LOSS = {"import": "SparseCategoricalCrossentropy"}
 
-SCALER = """
-    from pathlib import Path
-
-    import numpy as np
-
-    from barrage_mlflow import IdentityTransformer
-
-    class Scaler(IdentityTransformer):
-        def fit(self, records):
-            self.scale = float(np.std([record["a"] for record in records]))
-
-        def transform(self, data_record):
-            x, *targets = data_record
-            return (x, *({"label": y["label"] / self.scale} for y in targets))
-
-        def save(self, path):
-            Path(path, "scale.txt").write_text(repr(self.scale))
-
-        def load(self, path):
-            self.scale = float(Path(path, "scale.txt").read_text())
-"""
-
 
 def registered(name: str, frame: pd.DataFrame = TRAIN, **values: Any) -> dict[str, float]:
     """Train a version of a registered model; its metrics at the best epoch."""
@@ -48,9 +25,7 @@ def registered(name: str, frame: pd.DataFrame = TRAIN, **values: Any) -> dict[st
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("trained")
-    (home / "scaler.py").write_text(textwrap.dedent(SCALER), "utf-8")
-    return home
+    return tmp_path_factory.mktemp("trained")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +33,6 @@ def trained(home: Path) -> list[dict[str, float]]:
     """The metrics of the versions of ``small``; ``scaled`` has two whose targets differ."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        patch.syspath_prepend(home)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
         other = small_config()["model"]["outputs"][0]
         versions = [
@@ -69,7 +43,10 @@ def trained(home: Path) -> list[dict[str, float]]:
             registered("small", solver__epochs=1, model__outputs=[{**other, "metrics": []}]),
         ]
         scaled = {
-            "dataset__transformer": {"import": "scaler.Scaler"},
+            "dataset__transformer": {
+                "import": "measured_parts.Scaler",
+                "params": {"target": "label"},
+            },
             "model__outputs": [{"name": "label", "loss": {"import": "mse"}}],
             "model__network__params__layers": [
                 {"import": "Input", "params": {"shape": [2], "name": "x"}},
@@ -86,7 +63,6 @@ def trained(home: Path) -> list[dict[str, float]]:
 def _store_of_the_trained(
     home: Path, trained: list[dict[str, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(home)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
 
 
@@ -97,8 +73,14 @@ def alias(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize(
-    ("version", "before", "after"),
-    [("2", "1", "2"), ("1", "2", "2"), ("1", None, "1"), ("1", "1", "1"), ("2", "5", "2")],
+    ("version", "before", "after", "verdict"),
+    [
+        ("2", "1", "2", "moved: @{} now leads to version 2 (loss: lower is better)"),
+        ("1", "2", "2", "not moved: @{} stays with version 2 (loss: lower is better)"),
+        ("1", None, "1", "set: @{} leads to version 1; it led nowhere"),
+        ("1", "1", "1", "not moved: @{} leads to version 1 already"),
+        ("2", "5", "2", "moved: @{} now leads to version 2 (loss: lower is better)"),
+    ],
     ids=["better", "worse", "led nowhere", "has it already", "without metrics"],
 )
 def test_the_better_version_has_the_alias_in_the_end(
@@ -107,6 +89,7 @@ def test_the_better_version_has_the_alias_in_the_end(
     version: str,
     before: str | None,
     after: str,
+    verdict: str,
 ) -> None:
     uri = f"models:/small/{version}"
     if before is not None:
@@ -119,6 +102,8 @@ def test_the_better_version_has_the_alias_in_the_end(
     assert promotion == Promotion("small", alias, version, before, "loss", "min", losses)
     assert promotion.promoted == (after == version)
     assert find_holder("small", alias) == after
+    *_, last = promotion.report.splitlines()
+    assert last == verdict.format(alias)
 
 
 def test_the_metric_is_what_the_version_chose_its_best_epoch_by(alias: str) -> None:
@@ -128,6 +113,7 @@ def test_the_metric_is_what_the_version_chose_its_best_epoch_by(alias: str) -> N
     accuracy = promotion.scores["3"]
     scores = {"3": accuracy, "1": accuracy}
     assert promotion == Promotion("small", alias, "3", "1", "accuracy", "max", scores)
+    assert promotion.report.endswith(" (accuracy: higher is better)")
     assert 0 < accuracy * len(VALIDATION) == pytest.approx(round(accuracy * len(VALIDATION)))
     assert find_holder("small", alias) == "3"
 
@@ -183,19 +169,3 @@ def test_bad_requests(
     with pytest.raises(error, match=re.escape(message)):
         promote(uri, records, alias=alias)
     assert find_holder("small", "new") is None
-
-
-@pytest.mark.parametrize(
-    ("holder", "mode", "held", "last"),
-    [
-        ("1", "max", 0.5, "moved: @champion now leads to version 2 (m: higher is better)"),
-        ("1", "min", 0.75, "moved: @champion now leads to version 2 (m: lower is better)"),
-        ("2", "min", None, "not moved: @champion leads to version 2 already"),
-    ],
-)
-def test_the_report(holder: str | None, mode: str, held: float | None, last: str) -> None:
-    scores = {"2": 0.75} if held is None else {"2": 0.75, "1": held}
-    lines = Promotion("small", "champion", "2", holder, "m", mode, scores).report.splitlines()
-    assert lines[0] == "small version 2: m 0.75" + (" (@champion)" if holder == "2" else "")
-    assert lines[1:-1] == ([] if held is None else [f"small version 1: m {held} (@champion)"])
-    assert lines[-1] == last

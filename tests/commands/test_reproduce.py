@@ -18,10 +18,6 @@ def files() -> None:
     VALIDATION.to_csv("validation.csv", index=False)
 
 
-def dict_of(points: list[tuple[str, int, float]]) -> dict[tuple[str, int], float]:
-    return {(key, step): value for key, step, value in points}
-
-
 def test_a_run_is_reproduced_from_its_id_alone(files: None) -> None:
     first = train(small_config(), "train.csv", "validation.csv")
     assert first.run_id is not None
@@ -47,7 +43,10 @@ def test_what_differs_is_told(files: None, monkeypatch: pytest.MonkeyPatch) -> N
     threads, records = found.changes
     assert threads == "threads: 3 → 5"
     assert records.startswith("train records: digest ")
-    then, now = (dict_of(history(str(run))) for run in (first.run_id, found.result.run_id))
+    then, now = (
+        {(name, step): value for name, step, value in history(str(run))}
+        for run in (first.run_id, found.result.run_id)
+    )
     of_epoch = [name for name, step in then if step == 1 and not name.startswith("best_")]
     name = min(name for name in of_epoch if then[name, 1] != now[name, 1])
     assert found.difference == f"epoch 1: {name} {then[name, 1]!r} → {now[name, 1]!r}"

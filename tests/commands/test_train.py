@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from small import small_config
-from trainings import TRAIN, VALIDATION, kill
+from trainings import TRAIN, VALIDATION, kill, record_of
 
 from barrage_mlflow import ArtifactError, ConfigError, RecordError, TrackingError, train
 from barrage_mlflow.commands import train as command
@@ -27,7 +27,7 @@ from barrage_mlflow.commands.check import dry_run
 from barrage_mlflow.config import read_config
 from barrage_mlflow.training.train import TrainingResult
 from barrage_mlflow.workspace.lock import locked
-from barrage_mlflow.workspace.record import RunRecord, read_record
+from barrage_mlflow.workspace.record import RunRecord
 
 HOME = Path("artifacts")
 
@@ -76,9 +76,7 @@ def auto(**options: Any) -> TrainingResult:
 def test_auto_goes_on_with_the_newest_unfinished_training_of_the_same(home: Path) -> None:
     result = auto()
     assert result.artifact_dir == home / "newer"
-    record = read_record(home / "newer")
-    assert record is not None
-    assert record.status == "FINISHED"
+    assert record_of(home / "newer").status == "FINISHED"
 
 
 def test_auto_takes_one_after_the_other_and_then_begins_one(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,52 +15,6 @@ from small import small_config, small_frame
 from barrage_mlflow import RecordError, Scorer, TrainingResult, train
 from barrage_mlflow.evaluation.measure import evaluate
 
-PARTS = """
-    from pathlib import Path
-
-    import keras
-    import numpy as np
-
-    from barrage_mlflow import IdentityTransformer, RecordLoader, RecordMode
-
-    class Loader(RecordLoader):
-        def load(self, record):
-            x = {"x": [record["a"], record["b"]]}
-            if self.mode is RecordMode.SCORE:
-                return (x,)
-            y = {"label": record["label"], "sum": record["a"] + record["b"]}
-            return x, y, {"label": record["weight"], "sum": abs(record["a"])}
-
-    class Scaler(IdentityTransformer):
-        def fit(self, records):
-            self.scale = float(np.std([record["a"] for record in records]))
-
-        def transform(self, data_record):
-            x, *targets = data_record
-            if targets:
-                y, w = targets
-                targets = [{**y, "sum": y["sum"] / self.scale}, w]
-            return (x, *targets)
-
-        def save(self, path):
-            Path(path, "scale.txt").write_text(repr(self.scale))
-
-        def load(self, path):
-            self.scale = float(Path(path, "scale.txt").read_text())
-
-    @keras.saving.register_keras_serializable("parts")
-    class Cubic(keras.losses.Loss):
-        def call(self, y_true, y_pred):
-            return keras.ops.mean(keras.ops.abs(y_true - y_pred) ** 3, axis=-1)
-
-    def network():
-        x = keras.Input((2,), name="x")
-        hidden = keras.layers.Dense(8, activation="relu", kernel_regularizer="l2")(x)
-        return keras.Model(x, {
-            "label": keras.layers.Dense(2, activation="softmax")(hidden),
-            "sum": keras.layers.Dense(1)(hidden),
-        })
-"""
 OUTPUTS: list[dict[str, Any]] = [
     {
         "name": "label",
@@ -87,30 +40,15 @@ TRAIN, VALIDATION = frame(60, 0), frame(300, 1)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("trained")
-    (home / "measured_parts.py").write_text(textwrap.dedent(PARTS), "utf-8")
-    return home
-
-
-@pytest.fixture(scope="module")
-def result(home: Path) -> TrainingResult:
+def result(tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     config = small_config(
         dataset__loader={"import": "measured_parts.Loader"},
         dataset__transformer={"import": "measured_parts.Scaler"},
         model={"network": {"import": "measured_parts.network"}, "outputs": OUTPUTS},
         solver__epochs=2,
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
-        patch.syspath_prepend(home)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-        return train(config, TRAIN, VALIDATION, artifact_dir=home / "out")
-
-
-@pytest.fixture(autouse=True)
-def _import_parts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(home)
+    folder = tmp_path_factory.mktemp("trained")
+    return train(config, TRAIN, VALIDATION, artifact_dir=folder, offline=True)
 
 
 def test_it_gives_what_validation_gave(result: TrainingResult) -> None:

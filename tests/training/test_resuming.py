@@ -20,21 +20,15 @@ from trainings import (
     kill,
     newest_checkpoint,
     outcome,
+    record_of,
     resume,
 )
 
 from barrage_mlflow import ArtifactError
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.training.train import train
-from barrage_mlflow.workspace.record import RunRecord, read_record
 
 OUT = Path("out")
-
-
-def record_of(folder: Path) -> RunRecord:
-    record = read_record(folder)
-    assert record is not None
-    return record
 
 
 def test_a_killed_training_goes_on_as_if_it_had_never_stopped(

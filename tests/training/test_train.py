@@ -13,17 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from small import small_config
-from trainings import OUT, TRAIN, VALIDATION, Finished, files, outcome
+from trainings import OUT, TRAIN, VALIDATION, Finished, files, outcome, record_of
 
-from barrage_mlflow import (
-    ComponentError,
-    RecordError,
-    Records,
-    Scorer,
-)
+from barrage_mlflow import ComponentError, RecordError, Records, Scorer
 from barrage_mlflow.evaluation.measure import evaluate
 from barrage_mlflow.training.train import train
-from barrage_mlflow.workspace.record import Dataset, read_record
+from barrage_mlflow.workspace.record import Dataset
 
 
 def test_a_training_leaves_exactly_these_files(finished: Finished) -> None:
@@ -55,8 +50,7 @@ def test_a_training_leaves_exactly_these_files(finished: Finished) -> None:
 
 
 def test_the_record_tells_how_it_went(finished: Finished) -> None:
-    record = read_record(finished.folder)
-    assert record is not None
+    record = record_of(finished.folder)
     assert record.ended is not None
     assert record.started <= record.ended
     assert (record.status, record.error, record.published) == ("FINISHED", None, True)

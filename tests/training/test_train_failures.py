@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 from small import small_config
-from trainings import OUT, TRAIN, VALIDATION, Finished, Following, files
+from trainings import OUT, TRAIN, VALIDATION, Finished, Following, files, record_of
 
-from barrage_mlflow import (
-    ArtifactError,
-    ComponentError,
-    ConfigError,
-    RecordError,
-    TrainingError,
-)
+from barrage_mlflow import ArtifactError, ConfigError, RecordError, TrainingError
 from barrage_mlflow.training.train import train
-from barrage_mlflow.workspace.record import read_record
 
 # What opens nothing ---------------------------------------------------------------------------
 
@@ -92,8 +84,7 @@ def fails(
     publisher = Following()
     with pytest.raises(error, match=message) as raised:
         train(config or small_config(), records, VALIDATION, artifact_dir=OUT, publisher=publisher)
-    record = read_record(OUT)
-    assert record is not None
+    record = record_of(OUT)
     assert (record.status, record.best_epoch) == ("FAILED", None)
     assert record.error is not None
     assert str(raised.value) in record.error
@@ -137,121 +128,27 @@ def test_a_loss_that_becomes_nan_fails_the_training() -> None:
     fails(TrainingError, r"epoch 1.*batch [12]", config)
 
 
-PARTS = """
-    import sys
-    from pathlib import Path
-
-    import keras
-
-    from barrage_mlflow.dataset import IdentityTransformer, RecordLoader, RecordMode
-
-
-    class Forgetful(IdentityTransformer):
-        def fit(self, records):
-            self.mean = float(sum(r["a"] for r in records)) / len(records)
-
-        def transform(self, data_record):
-            x, *rest = data_record
-            return ({"x": x["x"] - getattr(self, "mean", 0.0)}, *rest)
-
-
-    class Keeping(Forgetful):
-        def save(self, path):
-            Path(path, "mean.txt").write_text(repr(self.mean))
-
-        def load(self, path):
-            self.mean = float(Path(path, "mean.txt").read_text())
-
-
-    class NeedsTargets(RecordLoader):
-        def load(self, record):
-            if self.mode is RecordMode.SCORE:
-                raise ZeroDivisionError("no targets")
-            return {"x": [record["a"], record["b"]]}, {"label": record["label"]}
-
-
-    class BrokenPostprocess(IdentityTransformer):
-        def postprocess_batch(self, scores):
-            raise ZeroDivisionError("no scores")
-
-
-    class RefusesUntrained(Keeping):
-        calls = 0
-
-        def postprocess_batch(self, scores):
-            RefusesUntrained.calls += 1
-            # In the process that trains: the batch, then its first record alone.
-            if "pytest" in sys.modules and RefusesUntrained.calls <= 2:
-                raise OverflowError("exp of a huge number")
-            return scores
-
-
-    class NanOutsideTraining(keras.layers.Layer):
-        def call(self, x, training=False):
-            return x if training else x * float("nan")
-
-
-    def network():
-        x = keras.Input((2,), name="x")
-        hidden = NanOutsideTraining()(keras.layers.Dense(2, activation="softmax")(x))
-        return keras.Model({"x": x}, {"label": hidden})
-"""
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module ``failing_parts`` of the project's own."""
-    (tmp_path / "project").mkdir()
-    (tmp_path / "project" / "failing_parts.py").write_text(textwrap.dedent(PARTS), "utf-8")
-    monkeypatch.syspath_prepend(tmp_path / "project")
-
-
-@pytest.mark.usefixtures("project")
-def test_a_transformer_that_forgets_is_found_before_training() -> None:
-    fails(
-        ComponentError,
-        r"^failing_parts\.Forgetful: expected transform to give the same arrays after save and "
-        r"load, got others; save must write all that fit learnt, and load must restore it$",
-        small_config(dataset__transformer={"import": "failing_parts.Forgetful"}),
-    )
+def test_what_would_break_after_training_is_found_before() -> None:
+    """As a dry run finds it: its golden files have each way to break."""
+    config = small_config(dataset__transformer={"import": "check_parts.Misspelt"})
+    error = fails(KeyError, "^'lable'", config)
+    assert error.__notes__ == [
+        "in train, record 0, stage postprocess, component check_parts.Misspelt",
+        "found before training, on records scored by the untrained network",
+    ]
+    assert record_of(OUT).error == "\n".join(["KeyError: 'lable'", *error.__notes__])
     assert not (OUT / "training_report.csv").exists()
 
 
-@pytest.mark.usefixtures("project")
-@pytest.mark.parametrize(
-    ("component", "place"),
-    [
-        ("loader", "in train, record 0, stage load, component failing_parts.NeedsTargets"),
-        (
-            "transformer",
-            "in train, record 0, stage postprocess, component failing_parts.BrokenPostprocess\n"
-            "found before training, on records scored by the untrained network",
-        ),
-    ],
-)
-def test_what_would_break_after_training_is_found_before(component: str, place: str) -> None:
-    name = place.splitlines()[0].split()[-1]
-    config = small_config(**{f"dataset__{component}": {"import": name}})
-    error = fails(ZeroDivisionError, r"^no (targets|scores)", config)
-    assert "\n".join(error.__notes__) == place
-    record = read_record(OUT)
-    assert record is not None
-    assert record.error == f"ZeroDivisionError: {error}\n{place}"
-    assert not (OUT / "training_report.csv").exists()
-
-
-@pytest.mark.usefixtures("project")
 def test_postprocess_may_refuse_the_untrained_network_and_the_code_is_kept() -> None:
-    config = small_config(
-        dataset__transformer={"import": "failing_parts.RefusesUntrained"}, solver__epochs=1
-    )
+    transformer = {"import": "check_parts.RefusesUntrained"}
+    config = small_config(dataset__transformer=transformer, solver__epochs=1)
     assert train(config, TRAIN, VALIDATION, artifact_dir=OUT).best_epoch == 1
-    assert files(OUT / "code") == {"failing_parts.py"}
+    assert files(OUT / "code") == {"check_parts.py"}
     assert (OUT / "model/data/transformer/mean.txt").exists()
 
 
-@pytest.mark.usefixtures("project")
 def test_a_validation_metric_that_is_always_nan_fails_and_keeps_the_checkpoint() -> None:
-    config = small_config(model__network={"import": "failing_parts.network"})
+    config = small_config(model__network={"import": "check_parts.nan_network"})
     fails(TrainingError, r"^no best checkpoint: val_loss was a fin", config)
     assert list((OUT / "checkpoints" / "resume").glob("*.npz"))
