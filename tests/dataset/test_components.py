@@ -1,5 +1,6 @@
 """Loaders, transformers and the contract that they keep."""
 
+import datetime
 import random
 
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 from component_parts import RECORDS, SCORE, TRAIN, Centred, CentredByRecord, Scaled, selector
 from contract import check_loader, check_transformer
 
-from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordLoader
+from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordLoader, Records
 from barrage_mlflow.dataset.components.places import component_name
-from barrage_mlflow.dataset.components.reading import columns_read
+from barrage_mlflow.dataset.components.reading import ask_kinds, columns_read
 from barrage_mlflow.dataset.components.stacking import (
     check_data_record,
     data_records,
@@ -18,7 +19,7 @@ from barrage_mlflow.dataset.components.stacking import (
 )
 from barrage_mlflow.dataset.components.transformer import RecordTransformer as Base
 from barrage_mlflow.dataset.components.transformer import fit_transformer
-from barrage_mlflow.errors import ComponentError, RecordError
+from barrage_mlflow.errors import ComponentError, ConfigError, RecordError
 
 # The contract -----------------------------------------------------------------------------
 
@@ -158,6 +159,51 @@ def test_columns_read_says_which_record_does_not_load():
         f"in train.csv, record 0, stage load, component {component_name(loader)}",
         "train.csv: no column 'gone'; the columns are 'a', 'b', 's', 't', 'u', 'y', 'w', 'k'",
     ]
+
+
+class Asks(KeySelector):
+    def __init__(self, **kinds):
+        super().__init__(TRAIN, {"x": "shop"}, {"y": "y"})
+        dates = {"kind": "date", "format": "%d/%m/%Y"}
+        self.kinds = {"shop": "text", "sold": dates, "gone": "whole", **kinds}
+
+    def column_kinds(self):
+        return self.kinds
+
+
+def sets():
+    row = {"shop": 7, "sold": "03/02/2020", "y": 0}
+    return {
+        "train": Records.read([row], name="train.csv"),
+        "validation": Records.read([row | {"shop": "8"}]),
+    }
+
+
+def test_a_loader_asks_for_kinds():
+    dataset = {"columns": {"sold": {"kind": "date", "format": "%m/%d/%Y"}, "y": "number"}}
+    made = ask_kinds(Asks(), sets(), dataset)
+    assert [next(iter(records)) for records in made.values()] == [
+        {"shop": "7", "sold": datetime.date(2020, 3, 2), "y": 0.0},
+        {"shop": "8", "sold": datetime.date(2020, 3, 2), "y": 0.0},
+    ]
+    assert {name: column.reason for name, column in made["train"].schema.columns.items()} == {
+        "shop": f"asked for by {component_name(Asks)}",
+        "sold": "declared",
+        "y": "declared",
+    }
+    plain = sets()
+    assert ask_kinds(selector(TRAIN), plain, dataset) is plain
+
+
+def test_kinds_that_cannot_be_asked_for():
+    with pytest.raises(ConfigError, match="asks for") as error:
+        ask_kinds(Asks(), sets(), {"columns": {"shop": "whole", "y": "whole"}})
+    assert str(error.value) == (
+        f"$.dataset.columns.shop: expected 'text', which {component_name(Asks)} asks for, got "
+        "'whole'; leave it out"
+    )
+    with pytest.raises(ComponentError, match=r"expected one of whole, .* for 'y', got 'int'"):
+        ask_kinds(Asks(y="int"), sets(), {})
 
 
 # Stacking ---------------------------------------------------------------------------------

@@ -72,6 +72,13 @@ class RecordLoader(ABC):
         """The columns that make an input or output, for messages; empty where unknown."""
         return []
 
+    def column_kinds(self) -> dict[str, Any]:
+        """The kinds that columns must have, written as in ``dataset.columns``; others are learnt.
+
+        A name that is no column of the train records asks for nothing.
+        """
+        return {}
+
 
 class KeySelector(RecordLoader):
     """Selects inputs, outputs and sample weights by their record keys.
