@@ -13,7 +13,6 @@ from barrage_mlflow.dataset.components.places import component_name
 from barrage_mlflow.dataset.components.reading import ask_kinds, columns_read
 from barrage_mlflow.dataset.components.stacking import (
     check_data_record,
-    data_records,
     stack_records,
     stack_scores,
 )
@@ -224,7 +223,7 @@ def test_kinds_that_cannot_be_asked_for():
 )
 def test_records_that_make_no_batch_say_why(records, fault):
     with pytest.raises(RecordError, match="f gives") as error:
-        stack_records(data_records(records, "f"), "f")
+        stack_records(records, "f")
     assert (str(error.value), error.value.barrage_index) == (fault, 1)
 
 

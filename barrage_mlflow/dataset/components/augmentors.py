@@ -20,7 +20,6 @@ from barrage_mlflow.dataset.components.places import component_name, placed, set
 from barrage_mlflow.dataset.components.stacking import (
     check_batch,
     check_data_record,
-    data_records,
     names_in,
     slice_record,
     stack_records,
@@ -147,9 +146,8 @@ def _augment_each(
             record = result
         varied.append(record)
     names = ", ".join(augmentor.name for _, augmentor in steps)
-    what = f"augmentor {names}"
     with placed(records, "augment", names):
-        return stack_records(data_records(varied, what), what)
+        return stack_records(varied, f"augmentor {names}")
 
 
 class Draws:

@@ -9,7 +9,6 @@ from typing import Any
 from barrage_mlflow.dataset.components.places import component_name, placed
 from barrage_mlflow.dataset.components.stacking import (
     call_each,
-    data_records,
     keep_forms_together,
     lengths_in,
     stack_records,
@@ -66,7 +65,8 @@ class RecordLoader(ABC):
         """
         name = component_name(self)
         with placed(records, "load", name):
-            return stack_records(load_each(self, records), f"{name}.load")
+            made = call_each(self.load, records)
+            return stack_records(made, f"{name}.load", lengths_in(self.mode))
 
     def columns_of(self, name: str) -> list[str]:
         """The columns that make an input or output, for messages; empty where unknown."""
@@ -165,21 +165,3 @@ def _cell(value: Any, key: str) -> Array:
         return as_array(value)
     except ValueError as error:
         raise UnevenError(f"column '{key}' holds a list of lists of differing lengths") from error
-
-
-def load_each(loader: RecordLoader, records: Records) -> list[DataRecord]:
-    """What the record form of a loader makes of each record: arrays ``(...)``.
-
-    Raises:
-        ComponentError: ``load`` returns something other than a tuple of dicts.
-        Exception: whatever ``load`` raises, with its place.
-
-    Example:
-        >>> loader = KeySelector(RecordMode.SCORE, {"x": "a"}, {"y": "b"})
-        >>> load_each(loader, Records.read([{"a": 1}, {"a": 2}]))
-        [({'x': array(1)},), ({'x': array(2)},)]
-    """
-    name = component_name(loader)
-    with placed(records, "load", name):
-        made = call_each(loader.load, records)
-        return data_records(made, f"{name}.load", lengths_in(loader.mode))

@@ -10,16 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, SupportsIndex, TypeVar
 
 from barrage_mlflow.dataset.components.augmentors import Augmentor
-from barrage_mlflow.dataset.components.loader import RecordLoader, load_each
-from barrage_mlflow.dataset.components.places import (
-    component_name,
-    placed,
-    set_index,
-)
+from barrage_mlflow.dataset.components.loader import RecordLoader
+from barrage_mlflow.dataset.components.places import component_name, placed, set_index
 from barrage_mlflow.dataset.components.stacking import (
     call_each,
     check_batch,
     check_lengths,
+    data_records,
     lengths_in,
     stack_records,
 )
@@ -115,7 +112,7 @@ class Pipeline:
             ComponentError: the loader returned something else than its contract says.
         """
         if not (self._loads_batches or self._transforms_batches):
-            return load_each(self.loader, records)
+            return self._load_each(records)
         name, size, call = self._loader_name, len(records), self.loader.load_batch
         try:
             with placed(records, "load", name):
@@ -126,7 +123,12 @@ class Pipeline:
             # record may yet even them out (pad, cut, pool).
             if self._transforms_batches:
                 raise
-            return load_each(self.loader, records)
+            return self._load_each(records)
+
+    def _load_each(self, records: Records) -> list[DataRecord]:
+        with placed(records, "load", self._loader_name):
+            made = call_each(self.loader.load, records)
+            return data_records(made, f"{self._loader_name}.load", self._lengths)
 
     def transform(self, loaded: DataRecord | list[DataRecord], records: Records) -> DataRecord:
         """The transformed batch of what :meth:`load` returned: arrays ``(batch, ...)``.

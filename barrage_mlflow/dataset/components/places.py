@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from barrage_mlflow.dataset.records.cells import is_missing
+from barrage_mlflow.dataset.records.cells import NUMBER, is_missing
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.tables import UnfitError, no_such_column
 from barrage_mlflow.dataset.types import Record
@@ -142,8 +142,8 @@ def _columns_shown(record: Record, error: BaseException) -> list[str]:
 def find_word(records: Records, index: int, column: str) -> tuple[str, Any]:
     """The record to blame for a cell that should be a number: its place, and the cell.
 
-    One word makes the whole column of a CSV file text, its numbers included. So where a cell
-    is a number in letters, the first cell of the whole set that is none is to blame.
+    One word makes a whole column text, its numbers included. So where a cell is a number in
+    letters, the first cell of the whole set that is none is to blame.
 
     Example:
         >>> from barrage_mlflow.dataset import Records
@@ -151,19 +151,9 @@ def find_word(records: Records, index: int, column: str) -> tuple[str, Any]:
         ('record 1', 'many')
     """
     cell = records[index : index + 1].values(column)[0]
-    if _spells_number(cell):
+    if isinstance(cell, str) and NUMBER.fullmatch(cell.strip()):
         for piece in records.whole().pieces(columns=[column]):
             for row, other in enumerate(piece.values(column)):
-                if isinstance(other, str) and not _spells_number(other):
+                if isinstance(other, str) and not NUMBER.fullmatch(other.strip()):
                     return piece.place(row), other
     return records.place(index), cell
-
-
-def _spells_number(cell: Any) -> bool:
-    if not isinstance(cell, str):
-        return False
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -146,13 +146,13 @@ def _order(
 ) -> Order:
     """In which order a train set is drawn."""
     rows = None
-    if not plan.is_streamed:  # else it would be memory for nothing
+    if not plan.is_streamed and (sample_count is not None or plan.window is not None):
         counts = 1 if sample_count is None else sample_counts(records, sample_count)
         rows = np.repeat(np.arange(len(records)), counts)
-    if plan.window is None and rows is not None:
-        draws = [len(rows)]
-    else:
+    if plan.window is not None:
         draws = group_draws(records, sample_count)
+    else:
+        draws = [len(records) if rows is None else len(rows)]
     return Order(draws, seed, plan.window, rows, epoch_draws)
 
 
