@@ -109,6 +109,7 @@ class KeySelector(RecordLoader):
         self.inputs, self.outputs, self.sample_weights = inputs, outputs, sample_weights
         parts = (inputs,) if self.mode is RecordMode.SCORE else (inputs, outputs, sample_weights)
         self._parts = [part for part in parts if part is not None]
+        self._keys = [key for part in self._parts for keys in part.values() for key in _list(keys)]
 
     def load(self, record: Record) -> DataRecord:
         """The arrays of one record: ``()`` for a key of a scalar, ``(keys,)`` for a list.
@@ -120,9 +121,14 @@ class KeySelector(RecordLoader):
         def cell(key: str) -> Array:
             if key not in record:
                 raise RecordError(no_such_column(key, list(record), "the record"))
-            return _cell(record[key], key)
+            try:
+                return as_array(record[key])
+            except ValueError as error:
+                raise UnevenError(
+                    f"column '{key}' holds a list of lists of differing lengths"
+                ) from error
 
-        return self._select(cell, lambda keys: join([cell(key) for key in keys]))
+        return self._select(cell)
 
     def load_batch(self, records: Records) -> DataRecord:
         """The arrays of a batch: ``(batch,)`` for a key of scalars, ``(batch, keys)`` for a list.
@@ -130,19 +136,13 @@ class KeySelector(RecordLoader):
         Raises:
             RecordError: there is no such column, or its lists differ in shape.
         """
+        records.need(self._keys)
+        return self._select(records.stacked)
 
-        def columns(keys: list[str]) -> Array:
-            records.need(keys)
-            return join([records.stacked(key) for key in keys])
-
-        return self._select(records.stacked, columns)
-
-    def _select(
-        self, column: Callable[[str], Array], columns: Callable[[list[str]], Array]
-    ) -> DataRecord:
+    def _select(self, column: Callable[[str], Array]) -> DataRecord:
         return tuple(
             {
-                name: column(keys) if isinstance(keys, str) else columns(keys)
+                name: column(keys) if isinstance(keys, str) else join([*map(column, keys)])
                 for name, keys in part.items()
             }
             for part in self._parts
@@ -155,13 +155,8 @@ class KeySelector(RecordLoader):
             >>> KeySelector(RecordMode.SCORE, {"x": ["a", "b"]}, {"y": "c"}).columns_of("x")
             ['a', 'b']
         """
-        keys = self.inputs.get(name, self.outputs.get(name, []))
-        return [keys] if isinstance(keys, str) else list(keys)
+        return _list(self.inputs.get(name, self.outputs.get(name, [])))
 
 
-def _cell(value: Any, key: str) -> Array:
-    """A value as the array that it would be in the batch form."""
-    try:
-        return as_array(value)
-    except ValueError as error:
-        raise UnevenError(f"column '{key}' holds a list of lists of differing lengths") from error
+def _list(keys: str | list[str]) -> list[str]:
+    return [keys] if isinstance(keys, str) else list(keys)
