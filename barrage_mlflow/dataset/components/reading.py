@@ -17,7 +17,9 @@ from barrage_mlflow.dataset.types import Record
 from barrage_mlflow.errors import ComponentError, ConfigError, Fault
 
 SAMPLE = 256
-"""Records that are loaded to learn which columns that reads."""
+"""Records among which it is learnt which columns loading reads."""
+_WATCHED = 50
+"""How many of them are loaded for that, at most."""
 
 
 def _watched(name: str, demands: bool) -> Callable[..., Any]:
@@ -67,7 +69,7 @@ class WatchedRecord(dict[str, Any]):
     copy = _watched("copy", demands=True)
 
 
-def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> dict[str, bool]:
+def columns_read(loader: RecordLoader, records: Records) -> dict[str, bool]:
     """The columns that loading reads, in the order of the records' columns.
 
     Found by watching ``load`` on records spread evenly over the set.
@@ -75,7 +77,6 @@ def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> d
     Args:
         loader: the loader, in the mode that is asked about.
         records: what it loads.
-        samples: on how many records to watch it, at most.
 
     Returns:
         By name, whether the loader ever demands it, as ``record[name]`` does and
@@ -88,7 +89,7 @@ def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> d
         {'a': True, 'c': True}
     """
     demanded: dict[str, bool] = {}
-    count = min(samples, len(records))
+    count = min(_WATCHED, len(records))
     for position in np.linspace(0, len(records) - 1, count).astype(int).tolist():
         try:
             loader.load(WatchedRecord(records[position], demanded))

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from barrage_mlflow.dataset.components.augmentors import seeds_globals
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.feeding.blocks import read_ahead
 from barrage_mlflow.dataset.feeding.cache import cache_arrays
@@ -137,8 +136,8 @@ class Batches:
             windows = _cut(windows, plan.block)
         blocks = self._feeder.make(self._role, windows, plan.workers > 0, cached)
         # NumPy's and Python's global generators are seeded for an augmentor on no other thread.
-        ahead = plan.reads_windows and not seeds_globals(self._maker.pipeline.augmentors)
-        return read_ahead(blocks) if ahead else blocks
+        seeds = any(augmentor.seeds_globals for augmentor in self._maker.pipeline.augmentors)
+        return read_ahead(blocks) if plan.reads_windows and not seeds else blocks
 
 
 def _order(
