@@ -6,7 +6,7 @@ on it, for people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -69,28 +69,46 @@ def set_index(error: BaseException, index: int) -> None:
 
 
 @contextmanager
-def placed(records: Records | str, stage: str, component: str) -> Iterator[None]:
+def placed(
+    records: Records | str,
+    stage: str,
+    component: str,
+    alone: Callable[[int], Any] | None = None,
+) -> Iterator[None]:
     """Attach to an exception that passes its place: the record, if it is known, or else all.
 
     Args:
         records: the batch that a component works on, or the name of the set or folder.
         stage: what it does.
         component: its name.
+        alone: does the same with one record of the batch. The first at which this fails too is
+            the one to name, where the exception does not tell.
     """
     try:
         yield
     except Exception as error:
-        index = getattr(error, "barrage_index", None)
         if isinstance(records, str):
             set_place(error, records, stage, component)
-        elif type(error) is UnfitError:
-            pass  # it names the record and the column, which no component has seen
-        elif index is None:
-            owner = f"{records.name}, " if records.name else ""
-            set_place(error, f"{owner}a batch of {len(records)} records", stage, component)
-        else:
-            set_record(error, records, index, stage, component)
+        # One of that type names the record and the column, which no component has seen.
+        elif type(error) is not UnfitError and place_of(error) is None:
+            index = getattr(error, "barrage_index", None)
+            if index is None and alone is not None and not isinstance(error, UnfitError):
+                index = _first_to_fail(alone, len(records))
+            if index is None:
+                owner = f"{records.name}, " if records.name else ""
+                set_place(error, f"{owner}a batch of {len(records)} records", stage, component)
+            else:
+                set_record(error, records, index, stage, component)
         raise
+
+
+def _first_to_fail(alone: Callable[[int], Any], count: int) -> int | None:
+    for index in range(count):
+        try:
+            alone(index)
+        except Exception:
+            return index
+    return None
 
 
 def set_record(
