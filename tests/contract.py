@@ -14,12 +14,7 @@ from typing import Any
 import numpy as np
 
 from barrage_mlflow.dataset import DataRecord, RecordLoader, RecordMode, Records, RecordTransformer
-from barrage_mlflow.dataset.components.stacking import (
-    data_records,
-    slice_record,
-    stack_records,
-    stack_scores,
-)
+from barrage_mlflow.dataset.components.stacking import slice_record, stack_records, stack_scores
 
 LoaderMaker = Callable[[RecordMode], RecordLoader]
 TransformerMaker = Callable[[RecordMode, RecordLoader], RecordTransformer]
@@ -44,7 +39,7 @@ def check_loader(make: LoaderMaker, records: Records) -> None:
         lengths = {len(data) for data in loaded}
         assert lengths <= ({1} if mode is RecordMode.SCORE else {2, 3}), (mode, lengths)
         batch = loader.load_batch(records)
-        stacked = stack_records(data_records(loaded, "load"), "load")
+        stacked = stack_records(loaded, "load")
         assert_data_equal(batch, stacked, f"{mode}: load")
         assert_data_equal(loader.load_batch(records[1:]), _tail(batch), f"{mode}: part of a batch")
         assert records.digest() == digest, f"{mode}: loading changed the records"
@@ -90,7 +85,7 @@ def check_transformer(
             one = slice_record(batch, index)
             each.append(loaded.transform(one))
             assert_data_equal(one, slice_record(batch, index), f"{mode}: transform changed its own")
-        stacked = stack_records(data_records(each, "transform"), "transform")
+        stacked = stack_records(each, "transform")
         assert_data_equal(transformed, stacked, f"{mode}: transform")
         if mode is RecordMode.TRAIN:
             again = fitted.transform_batch(batch)

@@ -44,12 +44,6 @@ class ByRecord(RecordLoader):
         return {"x": np.array([record["a"], record["b"]])}, {"y": record["y"]}
 
 
-class DoublesBatches(IdentityTransformer):
-    def transform_batch(self, data_record):
-        x, *rest = data_record
-        return ({name: array * 2 for name, array in x.items()}, *rest)
-
-
 class Gives(RecordLoader):
     """Gives what it is made with, by the record: a function of the record, or an exception."""
 

@@ -56,8 +56,8 @@ class Output:
     loss_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        self._value_shape: tuple[int | None, ...] | None = None
-        self._joint = False
+        # The shape of the loss's values, batch included: 1 where it joins the records.
+        self._values: tuple[int | None, ...] = ()
 
     @property
     def target_range(self) -> TargetRange | None:
@@ -102,15 +102,15 @@ class Output:
             raise self._misfit("loss", self.loss, y, "the shapes differ")
         values = self._trace("loss", self.loss, partial(unreduced, self.loss), y)
         shape = tuple(values.shape)
-        self._joint = shape[:1] != (_BATCH,)
-        self._value_shape = () if self._joint else shape[1:]
-        if self._joint and weighted:
+        joins = shape[:1] != (_BATCH,)
+        self._values = (1,) if joins else shape
+        if joins and weighted:
             raise ComponentError(
                 f"{self.path}.loss: expected a value for each record, to weigh it with the "
                 f"loader's sample weights of '{self.name}', got {type(self.loss).__name__}, "
                 "which joins the records of a batch; leave the weights out or choose another loss"
             )
-        if self.temporal and not self._value_shape:
+        if self.temporal and len(self._values) < 2:
             raise ComponentError(
                 f"{self.path}.sample_weight_mode: expected an output with a time axis for "
                 f"'temporal', got '{self.name}' {show_shape(self.shape)}, "
@@ -134,7 +134,7 @@ class Output:
         Raises:
             ComponentError: the weights have another shape.
         """
-        if self._value_shape is None:
+        if not self._values:
             self.check(y)
         ones = self._ones(y)
         if w is None:
@@ -155,12 +155,12 @@ class Output:
 
     def _ones(self, y: np.ndarray) -> np.ndarray:
         """Weights of 1 in the shape of the loss's values; open axes are as long as in ``y``."""
-        axes = self._value_shape or ()
+        batch, *axes = self._values
         lengths = y.shape[1 : 1 + len(axes)] + (1,) * len(axes)
         known = [
             length if axis is None else axis for axis, length in zip(axes, lengths, strict=False)
         ]
-        return np.ones((1 if self._joint else len(y), *known), np.float32)
+        return np.ones((1 if batch == 1 else len(y), *known), np.float32)
 
     def _trace(
         self,

@@ -16,7 +16,12 @@ from barrage_mlflow.config.resolve import check_config
 from barrage_mlflow.dataset import DataRecord, RecordMode, Records, build_loader, build_transformer
 from barrage_mlflow.dataset.components.build import fit_and_save, load_pipeline
 from barrage_mlflow.dataset.components.pipeline import Pipeline
-from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read, settle_columns
+from barrage_mlflow.dataset.components.reading import (
+    SAMPLE,
+    ask_kinds,
+    columns_read,
+    settle_columns,
+)
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.feeder import Feeder
 from barrage_mlflow.dataset.records.kinds import Schema
@@ -181,7 +186,8 @@ def prepare(
         watch: called at each stage.
 
     Raises:
-        ConfigError: outputs, monitors or placeholders of the config do not fit the network.
+        ConfigError: outputs, monitors or placeholders of the config do not fit the network, or
+            declared columns the loader.
         ImportPathError: a component is not to be found.
         ComponentError: a component does not take its params or breaks its contract, or the
             transformer comes back from disk as another.
@@ -202,10 +208,12 @@ def prepare(
     from barrage_mlflow.training.steps import build_variables
 
     keras.utils.set_random_seed(config["dataset"]["seed"])
-    records, solver = sets["train"], config["solver"]
-    sample = records[: solver["batch_size"]]
+    solver = config["solver"]
     watch("the loader")
     loader = build_loader(config, RecordMode.TRAIN)
+    sets = ask_kinds(loader, sets, config["dataset"])
+    records = sets["train"]
+    sample = records[: solver["batch_size"]]
     watch("the transformer")
     unfitted = build_transformer(config, RecordMode.TRAIN, loader)
     watch("the loader")

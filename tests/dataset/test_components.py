@@ -1,5 +1,6 @@
 """Loaders, transformers and the contract that they keep."""
 
+import datetime
 import random
 
 import numpy as np
@@ -7,18 +8,17 @@ import pytest
 from component_parts import RECORDS, SCORE, TRAIN, Centred, CentredByRecord, Scaled, selector
 from contract import check_loader, check_transformer
 
-from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordLoader
+from barrage_mlflow.dataset import IdentityTransformer, KeySelector, RecordLoader, Records
 from barrage_mlflow.dataset.components.places import component_name
-from barrage_mlflow.dataset.components.reading import columns_read
+from barrage_mlflow.dataset.components.reading import ask_kinds, columns_read
 from barrage_mlflow.dataset.components.stacking import (
     check_data_record,
-    data_records,
     stack_records,
     stack_scores,
 )
 from barrage_mlflow.dataset.components.transformer import RecordTransformer as Base
 from barrage_mlflow.dataset.components.transformer import fit_transformer
-from barrage_mlflow.errors import ComponentError, RecordError
+from barrage_mlflow.errors import ComponentError, ConfigError, RecordError
 
 # The contract -----------------------------------------------------------------------------
 
@@ -160,42 +160,52 @@ def test_columns_read_says_which_record_does_not_load():
     ]
 
 
+class Asks(KeySelector):
+    def __init__(self, **kinds):
+        super().__init__(TRAIN, {"x": "shop"}, {"y": "y"})
+        dates = {"kind": "date", "format": "%d/%m/%Y"}
+        self.kinds = {"shop": "text", "sold": dates, "gone": "whole", **kinds}
+
+    def column_kinds(self):
+        return self.kinds
+
+
+def sets():
+    row = {"shop": 7, "sold": "03/02/2020", "y": 0}
+    return {
+        "train": Records.read([row], name="train.csv"),
+        "validation": Records.read([row | {"shop": "8"}]),
+    }
+
+
+def test_a_loader_asks_for_kinds():
+    dataset = {"columns": {"sold": {"kind": "date", "format": "%m/%d/%Y"}, "y": "number"}}
+    made = ask_kinds(Asks(), sets(), dataset)
+    assert [next(iter(records)) for records in made.values()] == [
+        {"shop": "7", "sold": datetime.date(2020, 3, 2), "y": 0.0},
+        {"shop": "8", "sold": datetime.date(2020, 3, 2), "y": 0.0},
+    ]
+    assert {name: column.reason for name, column in made["train"].schema.columns.items()} == {
+        "shop": f"asked for by {component_name(Asks)}",
+        "sold": "declared",
+        "y": "declared",
+    }
+    plain = sets()
+    assert ask_kinds(selector(TRAIN), plain, dataset) is plain
+
+
+def test_kinds_that_cannot_be_asked_for():
+    with pytest.raises(ConfigError, match="asks for") as error:
+        ask_kinds(Asks(), sets(), {"columns": {"shop": "whole", "y": "whole"}})
+    assert str(error.value) == (
+        f"$.dataset.columns.shop: expected 'text', which {component_name(Asks)} asks for, got "
+        "'whole'; leave it out"
+    )
+    with pytest.raises(ComponentError, match=r"expected one of whole, .* for 'y', got 'int'"):
+        ask_kinds(Asks(y="int"), sets(), {})
+
+
 # Stacking ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("records", "fault"),
-    [
-        (
-            [({"x": 1},), ({"x": 1}, {})],
-            "f gives inputs 'x'; outputs none, where the records before it have inputs 'x'",
-        ),
-        (
-            [({"x": [1]},), ({"x": [1, 2]},)],
-            "f gives 'x' the shape (2,), where the records before it have (1,)",
-        ),
-    ],
-)
-def test_records_that_make_no_batch_say_why(records, fault):
-    with pytest.raises(RecordError, match="f gives") as error:
-        stack_records(data_records(records, "f"), "f")
-    assert (str(error.value), error.value.barrage_index) == (fault, 1)
-
-
-@pytest.mark.parametrize(
-    ("data", "fault"),
-    [
-        ([{}], "f: expected a tuple of dicts, (x, y) or (x, y, w), got list"),
-        (({},), "f: expected a tuple of dicts, (x, y) or (x, y, w), got a tuple of length 1"),
-        (({"x": 1}, 3), "f: expected a dict of arrays by name as its outputs, got 3"),
-        (({1: 1}, {}), "f: expected a dict of arrays by name as its inputs, got {1: 1}"),
-        (({}, {}), "f: it gives no inputs"),
-    ],
-)
-def test_what_is_no_data_record_says_why(data, fault):
-    with pytest.raises(ComponentError, match=r"^f: ") as error:
-        check_data_record(data, "f", (2, 3))
-    assert str(error.value) == fault
 
 
 def test_scores_of_any_value_are_stacked():
@@ -209,14 +219,45 @@ def test_scores_of_any_value_are_stacked():
     assert stacked["q"].tolist() == [[[1], [2, 3]]] * 2
 
 
+def record(data):
+    return lambda: check_data_record(data, "f", (2, 3))
+
+
 @pytest.mark.parametrize(
-    ("scores", "fault"),
+    ("call", "fault", "index"),
     [
-        ([{"a": 1}, 3], "f: expected a dict, got int"),
-        ([{"a": 1}, {"b": 1}], "f gives 'b', where the records before it have 'a'"),
+        (record([{}]), "f: expected a tuple of dicts, (x, y) or (x, y, w), got list", None),
+        (
+            record(({},)),
+            "f: expected a tuple of dicts, (x, y) or (x, y, w), got a tuple of length 1",
+            None,
+        ),
+        (record(({"x": 1}, 3)), "f: expected a dict of arrays by name as its outputs, got 3", None),
+        (
+            record(({1: 1}, {})),
+            "f: expected a dict of arrays by name as its inputs, got {1: 1}",
+            None,
+        ),
+        (record(({}, {})), "f: it gives no inputs", None),
+        (
+            lambda: stack_records([({"x": 1},), ({"x": 1}, {})], "f"),
+            "f gives inputs 'x'; outputs none, where the records before it have inputs 'x'",
+            1,
+        ),
+        (
+            lambda: stack_records([({"x": [1]},), ({"x": [1, 2]},)], "f"),
+            "f gives 'x' the shape (2,), where the records before it have (1,)",
+            1,
+        ),
+        (lambda: stack_scores([{"a": 1}, 3], "f"), "f: expected a dict, got int", 1),
+        (
+            lambda: stack_scores([{"a": 1}, {"b": 1}], "f"),
+            "f gives 'b', where the records before it have 'a'",
+            1,
+        ),
     ],
 )
-def test_scores_that_do_not_match_say_why(scores, fault):
-    with pytest.raises(ComponentError, match=r"^f") as error:
-        stack_scores(scores, "f")
-    assert (str(error.value), error.value.barrage_index) == (fault, 1)
+def test_what_makes_no_batch_says_why(call, fault, index):
+    with pytest.raises((ComponentError, RecordError), match=r"^f") as error:
+        call()
+    assert (str(error.value), getattr(error.value, "barrage_index", None)) == (fault, index)

@@ -8,7 +8,7 @@ drawn before, or on where a run was resumed.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
@@ -20,7 +20,6 @@ from barrage_mlflow.dataset.components.places import component_name, placed, set
 from barrage_mlflow.dataset.components.stacking import (
     check_batch,
     check_data_record,
-    data_records,
     names_in,
     slice_record,
     stack_records,
@@ -45,6 +44,11 @@ class Augmentor:
         params: keyword arguments of every call.
         name: what messages call it; left out, the path of the function.
 
+    Attributes:
+        batchwise: whether it is called on many records at once.
+        takes_rng: whether it is given a generator.
+        seeds_globals: whether it may draw from the global generators.
+
     Raises:
         ComponentError: it is batch-wise and takes an ``rng``.
 
@@ -68,6 +72,7 @@ class Augmentor:
         self.name = component_name(function) if name is None else name
         self.batchwise = bool(getattr(function, "batchwise", False))
         self.takes_rng = "rng" in Accepts.of(function).names and "rng" not in self.params
+        self.seeds_globals = not (self.takes_rng or self.batchwise)
         if self.batchwise and self.takes_rng:
             raise ComponentError(
                 f"augmentor {self.name}: a batch-wise augmentor takes no rng; drop the parameter, "
@@ -133,10 +138,8 @@ def _augment_each(
     for row in range(len(records)):
         record, position = slice_record(data, row), first + row
         for step, augmentor in steps:
-            rng = None
-            if augmentor.takes_rng:
-                rng = generators.at(epoch, position, step)
-            else:
+            rng = generators.at(epoch, position, step) if augmentor.takes_rng else None
+            if rng is None:
                 _seed_globals(seed, epoch, position, step)
             try:
                 result = augmentor(record, rng)
@@ -147,9 +150,8 @@ def _augment_each(
             record = result
         varied.append(record)
     names = ", ".join(augmentor.name for _, augmentor in steps)
-    what = f"augmentor {names}"
     with placed(records, "augment", names):
-        return stack_records(data_records(varied, what), what)
+        return stack_records(varied, f"augmentor {names}")
 
 
 class Draws:
@@ -188,16 +190,6 @@ class Draws:
         return self._generator
 
 
-def seeds_globals(augmentors: Iterable[Augmentor]) -> bool:
-    """Whether an augmentor may draw from NumPy's and Python's global generators.
-
-    Example:
-        >>> seeds_globals([Augmentor(lambda data_record, rng: data_record)])
-        False
-    """
-    return any(not (augmentor.takes_rng or augmentor.batchwise) for augmentor in augmentors)
-
-
 def _seed_globals(seed: int, epoch: int, position: int, step: int) -> None:
     word = seed % _WORD
     np.random.seed([word & 0xFFFFFFFF, word >> 32, epoch, position, step])
@@ -207,7 +199,7 @@ def _seed_globals(seed: int, epoch: int, position: int, step: int) -> None:
 @contextmanager
 def _global_state(augmentors: Sequence[Augmentor]) -> Iterator[None]:
     """Puts the global generators back, if an augmentor may draw from them."""
-    if not seeds_globals(augmentors):
+    if not any(augmentor.seeds_globals for augmentor in augmentors):
         yield
         return
     numpy_state, python_state = np.random.get_state(), random.getstate()

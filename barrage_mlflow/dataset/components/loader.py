@@ -9,7 +9,6 @@ from typing import Any
 from barrage_mlflow.dataset.components.places import component_name, placed
 from barrage_mlflow.dataset.components.stacking import (
     call_each,
-    data_records,
     keep_forms_together,
     lengths_in,
     stack_records,
@@ -66,11 +65,19 @@ class RecordLoader(ABC):
         """
         name = component_name(self)
         with placed(records, "load", name):
-            return stack_records(load_each(self, records), f"{name}.load")
+            made = call_each(self.load, records)
+            return stack_records(made, f"{name}.load", lengths_in(self.mode))
 
     def columns_of(self, name: str) -> list[str]:
         """The columns that make an input or output, for messages; empty where unknown."""
         return []
+
+    def column_kinds(self) -> dict[str, Any]:
+        """The kinds that columns must have, written as in ``dataset.columns``; others are learnt.
+
+        A name that is no column of the train records asks for nothing.
+        """
+        return {}
 
 
 class KeySelector(RecordLoader):
@@ -102,6 +109,7 @@ class KeySelector(RecordLoader):
         self.inputs, self.outputs, self.sample_weights = inputs, outputs, sample_weights
         parts = (inputs,) if self.mode is RecordMode.SCORE else (inputs, outputs, sample_weights)
         self._parts = [part for part in parts if part is not None]
+        self._keys = [key for part in self._parts for keys in part.values() for key in _list(keys)]
 
     def load(self, record: Record) -> DataRecord:
         """The arrays of one record: ``()`` for a key of a scalar, ``(keys,)`` for a list.
@@ -113,9 +121,14 @@ class KeySelector(RecordLoader):
         def cell(key: str) -> Array:
             if key not in record:
                 raise RecordError(no_such_column(key, list(record), "the record"))
-            return _cell(record[key], key)
+            try:
+                return as_array(record[key])
+            except ValueError as error:
+                raise UnevenError(
+                    f"column '{key}' holds a list of lists of differing lengths"
+                ) from error
 
-        return self._select(cell, lambda keys: join([cell(key) for key in keys]))
+        return self._select(cell)
 
     def load_batch(self, records: Records) -> DataRecord:
         """The arrays of a batch: ``(batch,)`` for a key of scalars, ``(batch, keys)`` for a list.
@@ -123,19 +136,13 @@ class KeySelector(RecordLoader):
         Raises:
             RecordError: there is no such column, or its lists differ in shape.
         """
+        records.need(self._keys)
+        return self._select(records.stacked)
 
-        def columns(keys: list[str]) -> Array:
-            records.need(keys)
-            return join([records.stacked(key) for key in keys])
-
-        return self._select(records.stacked, columns)
-
-    def _select(
-        self, column: Callable[[str], Array], columns: Callable[[list[str]], Array]
-    ) -> DataRecord:
+    def _select(self, column: Callable[[str], Array]) -> DataRecord:
         return tuple(
             {
-                name: column(keys) if isinstance(keys, str) else columns(keys)
+                name: column(keys) if isinstance(keys, str) else join([*map(column, keys)])
                 for name, keys in part.items()
             }
             for part in self._parts
@@ -148,31 +155,8 @@ class KeySelector(RecordLoader):
             >>> KeySelector(RecordMode.SCORE, {"x": ["a", "b"]}, {"y": "c"}).columns_of("x")
             ['a', 'b']
         """
-        keys = self.inputs.get(name, self.outputs.get(name, []))
-        return [keys] if isinstance(keys, str) else list(keys)
+        return _list(self.inputs.get(name, self.outputs.get(name, [])))
 
 
-def _cell(value: Any, key: str) -> Array:
-    """A value as the array that it would be in the batch form."""
-    try:
-        return as_array(value)
-    except ValueError as error:
-        raise UnevenError(f"column '{key}' holds a list of lists of differing lengths") from error
-
-
-def load_each(loader: RecordLoader, records: Records) -> list[DataRecord]:
-    """What the record form of a loader makes of each record: arrays ``(...)``.
-
-    Raises:
-        ComponentError: ``load`` returns something other than a tuple of dicts.
-        Exception: whatever ``load`` raises, with its place.
-
-    Example:
-        >>> loader = KeySelector(RecordMode.SCORE, {"x": "a"}, {"y": "b"})
-        >>> load_each(loader, Records.read([{"a": 1}, {"a": 2}]))
-        [({'x': array(1)},), ({'x': array(2)},)]
-    """
-    name = component_name(loader)
-    with placed(records, "load", name):
-        made = call_each(loader.load, records)
-        return data_records(made, f"{name}.load", lengths_in(loader.mode))
+def _list(keys: str | list[str]) -> list[str]:
+    return [keys] if isinstance(keys, str) else list(keys)

@@ -7,30 +7,24 @@ attaches to whatever goes wrong in a component its place: record, stage and comp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, SupportsIndex, TypeVar
+from typing import Any, SupportsIndex
 
 from barrage_mlflow.dataset.components.augmentors import Augmentor
-from barrage_mlflow.dataset.components.loader import RecordLoader, load_each
-from barrage_mlflow.dataset.components.places import (
-    component_name,
-    placed,
-    set_index,
-)
+from barrage_mlflow.dataset.components.loader import RecordLoader
+from barrage_mlflow.dataset.components.places import component_name, placed
 from barrage_mlflow.dataset.components.stacking import (
     call_each,
     check_batch,
     check_lengths,
+    data_records,
     lengths_in,
     stack_records,
 )
 from barrage_mlflow.dataset.components.transformer import RecordTransformer
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.records.tables import UnevenError, UnfitError
+from barrage_mlflow.dataset.records.tables import UnevenError
 from barrage_mlflow.dataset.types import Array, DataRecord, cut
 from barrage_mlflow.errors import ComponentError
-
-_Batch = TypeVar("_Batch")
-_Made = TypeVar("_Made")
 
 
 class Pipeline:
@@ -115,18 +109,22 @@ class Pipeline:
             ComponentError: the loader returned something else than its contract says.
         """
         if not (self._loads_batches or self._transforms_batches):
-            return load_each(self.loader, records)
-        name, size, call = self._loader_name, len(records), self.loader.load_batch
+            return self._load_each(records)
+        name, call = self._loader_name, self.loader.load_batch
         try:
-            with placed(records, "load", name):
-                loaded = _at_once(call, records, lambda at: records[at : at + 1], size)
-                return check_batch(loaded, size, f"{name}.load_batch", self._lengths)
+            with placed(records, "load", name, lambda at: call(records[at : at + 1])):
+                return check_batch(call(records), len(records), f"{name}.load_batch", self._lengths)
         except UnevenError:
             # Lists of differing length make no batch, but a transformer that works by the
             # record may yet even them out (pad, cut, pool).
             if self._transforms_batches:
                 raise
-            return load_each(self.loader, records)
+            return self._load_each(records)
+
+    def _load_each(self, records: Records) -> list[DataRecord]:
+        with placed(records, "load", self._loader_name):
+            made = call_each(self.loader.load, records)
+            return data_records(made, f"{self._loader_name}.load", self._lengths)
 
     def transform(self, loaded: DataRecord | list[DataRecord], records: Records) -> DataRecord:
         """The transformed batch of what :meth:`load` returned: arrays ``(batch, ...)``.
@@ -139,15 +137,13 @@ class Pipeline:
             RecordError: records differ in names or shapes.
             ComponentError: the transformer returned something else than its contract says.
         """
-        name = self._transformer_name
-        with placed(records, "transform", name):
-            if isinstance(loaded, list):
-                what = f"{name}.transform"
+        name, call = self._transformer_name, self.transformer.transform_batch
+        if isinstance(loaded, list):
+            with placed(records, "transform", name):
                 made = call_each(self.transformer.transform, loaded)
-                return stack_records(made, what, self._lengths)
-            size, call = len(records), self.transformer.transform_batch
-            batch = _at_once(call, loaded, lambda at: cut(loaded, at, at + 1), size)
-            return check_batch(batch, size, f"{name}.transform_batch", self._lengths)
+                return stack_records(made, f"{name}.transform", self._lengths)
+        with placed(records, "transform", name, lambda at: call(cut(loaded, at, at + 1))):
+            return check_batch(call(loaded), len(records), f"{name}.transform_batch", self._lengths)
 
     def postprocess(self, scores: Mapping[str, Array], records: Records) -> dict[str, Array]:
         """The scores of a batch as the transformer hands them to the user.
@@ -165,33 +161,11 @@ class Pipeline:
         """
         name, call = self._transformer_name, self.transformer.postprocess_batch
         whole = dict(scores)
-        with placed(records, "postprocess", name):
-            made = _at_once(call, whole, lambda at: cut((whole,), at, at + 1)[0], len(records))
+        with placed(records, "postprocess", name, lambda at: call(*cut((whole,), at, at + 1))):
+            made = call(whole)
             if not isinstance(made, Mapping):
                 raise ComponentError(
                     f"{name}.postprocess_batch: expected a dict of arrays, "
                     f"got {type(made).__name__}"
                 )
             return check_lengths(made, len(records), f"{name}.postprocess_batch")
-
-
-def _at_once(
-    call: Callable[[_Batch], _Made],
-    batch: _Batch,
-    one: Callable[[int], _Batch],
-    size: int,
-) -> _Made:
-    """What a batch form makes; if it fails, the first record that also fails alone is found."""
-    try:
-        return call(batch)
-    except UnfitError:  # its message names the record, if there is one
-        raise
-    except Exception as error:
-        if not hasattr(error, "barrage_index"):
-            for index in range(size):
-                try:
-                    call(one(index))
-                except Exception:
-                    set_index(error, index)
-                    break
-        raise

@@ -6,11 +6,11 @@ on it, for people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from barrage_mlflow.dataset.records.cells import is_missing
+from barrage_mlflow.dataset.records.cells import NUMBER, is_missing
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.tables import UnfitError, no_such_column
 from barrage_mlflow.dataset.types import Record
@@ -69,28 +69,46 @@ def set_index(error: BaseException, index: int) -> None:
 
 
 @contextmanager
-def placed(records: Records | str, stage: str, component: str) -> Iterator[None]:
+def placed(
+    records: Records | str,
+    stage: str,
+    component: str,
+    alone: Callable[[int], Any] | None = None,
+) -> Iterator[None]:
     """Attach to an exception that passes its place: the record, if it is known, or else all.
 
     Args:
         records: the batch that a component works on, or the name of the set or folder.
         stage: what it does.
         component: its name.
+        alone: does the same with one record of the batch. The first at which this fails too is
+            the one to name, where the exception does not tell.
     """
     try:
         yield
     except Exception as error:
-        index = getattr(error, "barrage_index", None)
         if isinstance(records, str):
             set_place(error, records, stage, component)
-        elif type(error) is UnfitError:
-            pass  # it names the record and the column, which no component has seen
-        elif index is None:
-            owner = f"{records.name}, " if records.name else ""
-            set_place(error, f"{owner}a batch of {len(records)} records", stage, component)
-        else:
-            set_record(error, records, index, stage, component)
+        # One of that type names the record and the column, which no component has seen.
+        elif type(error) is not UnfitError and place_of(error) is None:
+            index = getattr(error, "barrage_index", None)
+            if index is None and alone is not None and not isinstance(error, UnfitError):
+                index = _first_to_fail(alone, len(records))
+            if index is None:
+                owner = f"{records.name}, " if records.name else ""
+                set_place(error, f"{owner}a batch of {len(records)} records", stage, component)
+            else:
+                set_record(error, records, index, stage, component)
         raise
+
+
+def _first_to_fail(alone: Callable[[int], Any], count: int) -> int | None:
+    for index in range(count):
+        try:
+            alone(index)
+        except Exception:
+            return index
+    return None
 
 
 def set_record(
@@ -142,8 +160,8 @@ def _columns_shown(record: Record, error: BaseException) -> list[str]:
 def find_word(records: Records, index: int, column: str) -> tuple[str, Any]:
     """The record to blame for a cell that should be a number: its place, and the cell.
 
-    One word makes the whole column of a CSV file text, its numbers included. So where a cell
-    is a number in letters, the first cell of the whole set that is none is to blame.
+    One word makes a whole column text, its numbers included. So where a cell is a number in
+    letters, the first cell of the whole set that is none is to blame.
 
     Example:
         >>> from barrage_mlflow.dataset import Records
@@ -151,19 +169,9 @@ def find_word(records: Records, index: int, column: str) -> tuple[str, Any]:
         ('record 1', 'many')
     """
     cell = records[index : index + 1].values(column)[0]
-    if _spells_number(cell):
+    if isinstance(cell, str) and NUMBER.fullmatch(cell.strip()):
         for piece in records.whole().pieces(columns=[column]):
             for row, other in enumerate(piece.values(column)):
-                if isinstance(other, str) and not _spells_number(other):
+                if isinstance(other, str) and not NUMBER.fullmatch(other.strip()):
                     return piece.place(row), other
     return records.place(index), cell
-
-
-def _spells_number(cell: Any) -> bool:
-    if not isinstance(cell, str):
-        return False
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from barrage_mlflow.dataset.components.loader import RecordLoader
-from barrage_mlflow.dataset.components.places import component_name, set_record
-from barrage_mlflow.dataset.records.kinds import Schema
+from barrage_mlflow.dataset.components.places import component_name, placed, set_record
+from barrage_mlflow.dataset.records.kinds import KINDS, Schema
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Record
+from barrage_mlflow.errors import ComponentError, ConfigError, Fault
 
 SAMPLE = 256
-"""Records that are loaded to learn which columns that reads."""
+"""Records among which it is learnt which columns loading reads."""
+_WATCHED = 50
+"""How many of them are loaded for that, at most."""
 
 
 def _watched(name: str, demands: bool) -> Callable[..., Any]:
@@ -65,7 +69,7 @@ class WatchedRecord(dict[str, Any]):
     copy = _watched("copy", demands=True)
 
 
-def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> dict[str, bool]:
+def columns_read(loader: RecordLoader, records: Records) -> dict[str, bool]:
     """The columns that loading reads, in the order of the records' columns.
 
     Found by watching ``load`` on records spread evenly over the set.
@@ -73,7 +77,6 @@ def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> d
     Args:
         loader: the loader, in the mode that is asked about.
         records: what it loads.
-        samples: on how many records to watch it, at most.
 
     Returns:
         By name, whether the loader ever demands it, as ``record[name]`` does and
@@ -86,7 +89,7 @@ def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> d
         {'a': True, 'c': True}
     """
     demanded: dict[str, bool] = {}
-    count = min(samples, len(records))
+    count = min(_WATCHED, len(records))
     for position in np.linspace(0, len(records) - 1, count).astype(int).tolist():
         try:
             loader.load(WatchedRecord(records[position], demanded))
@@ -96,6 +99,60 @@ def columns_read(loader: RecordLoader, records: Records, samples: int = 50) -> d
             set_record(error, records, position, "load", component_name(loader))
             raise
     return {name: demanded[name] for name in records.columns if name in demanded}
+
+
+def ask_kinds(
+    loader: RecordLoader, sets: Mapping[str, Records], dataset: Mapping[str, Any]
+) -> Mapping[str, Records]:
+    """Bring sets of records to the kinds that the loader asks for, beside those declared.
+
+    Args:
+        loader: in TRAIN mode.
+        sets: by name, of which ``"train"`` is what the kinds of the other columns are learnt of.
+        dataset: the config's section.
+
+    Raises:
+        ConfigError: it declares another kind of a column.
+        ComponentError: there is no such kind.
+
+    Example:
+        >>> from barrage_mlflow.dataset import KeySelector, RecordMode
+        >>> class Shops(KeySelector):
+        ...     def column_kinds(self):
+        ...         return {"shop": "text"}
+        >>> loader = Shops(RecordMode.TRAIN, {"x": "shop"}, {"y": "y"})
+        >>> sets = ask_kinds(loader, {"train": Records.read([{"shop": 7, "y": 0}])}, {})
+        >>> sets["train"][0]
+        {'shop': '7', 'y': 0}
+    """
+    name, train = component_name(loader), sets["train"]
+    with placed(train.owner, "column_kinds", name):
+        kinds = {key: kind for key, kind in loader.column_kinds().items() if key in train.columns}
+        asked = Schema.from_config({**dataset, "columns": kinds}).columns
+        for column in asked.values():
+            if column.kind not in KINDS:
+                raise ComponentError(
+                    f"{name}.column_kinds: expected one of {', '.join(KINDS)} for "
+                    f"'{column.name}', got {column.kind!r}"
+                )
+    if not asked:
+        return sets
+    declared = Schema.from_config(dataset)
+    if faults := [
+        Fault(
+            f"$.dataset.columns.{key}",
+            f"expected '{asked[key].kind}', which {name} asks for, got '{column.kind}'",
+            "leave it out",
+        )
+        for key, column in declared.columns.items()
+        if key in asked and column.kind != asked[key].kind
+    ]:
+        raise ConfigError(faults)
+    reason = f"asked for by {name}"
+    columns = {key: replace(column, reason=reason) for key, column in asked.items()}
+    schema = replace(declared, columns={**columns, **declared.columns})
+    schema = Records.read(train, schema=schema).schema
+    return {role: Records.read(records, schema=schema) for role, records in sets.items()}
 
 
 def settle_columns(loader: RecordLoader, records: Records) -> tuple[Schema, list[str]]:

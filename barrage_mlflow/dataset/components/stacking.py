@@ -156,23 +156,19 @@ def data_records(
         >>> data_records([({"x": 1, "s": "a"},)], "load")
         [({'x': array(1), 's': array('a', dtype=object)},)]
     """
-    return _checked(made, what, lengths)[0]
+    columns = _side_by_side(made)
+    if columns and all(_are_arrays(values) for part in columns for values in part.values()):
+        _arrays_in_each(made[:1], what, lengths)  # which all others are like
+        return made
+    return _arrays_in_each(made, what, lengths)
 
 
-def _checked(
-    made: list[Any], what: str, lengths: Sequence[int]
-) -> tuple[list[DataRecord], list[dict[str, list[Array]]] | None]:
-    """What :func:`data_records` gives, and the same by names, where it had to be made for that."""
-
+def _arrays_in_each(made: list[Any], what: str, lengths: Sequence[int]) -> list[DataRecord]:
     def arrays_in(record: Any) -> DataRecord:
         check_data_record(record, what, lengths)
         return tuple({name: as_array(part[name]) for name in part} for part in record)
 
-    columns = _side_by_side(made)
-    if columns and all(_are_arrays(values) for part in columns for values in part.values()):
-        call_each(arrays_in, made[:1])  # which all others are like
-        return made, columns
-    return call_each(arrays_in, made), None
+    return call_each(arrays_in, made)
 
 
 def _side_by_side(data: Sequence[Any]) -> list[dict[str, list[Any]]] | None:
@@ -219,17 +215,19 @@ def stack_records(made: list[Any], what: str, lengths: Sequence[int] = (1, 2, 3)
         >>> stack_records([({"x": np.array(1.0)},), ({"x": np.array(2.0)},)], "load")
         ({'x': array([1., 2.])},)
     """
-    data, columns = _checked(made, what, lengths)
-    columns = columns or _side_by_side(data)
+    columns = _side_by_side(made)
+    checked = _arrays_in_each(made[:1] if columns else made, what, lengths)
+    columns = columns or _side_by_side(checked)
     if columns is None:
-        _raise_first_other([names_in(record) for record in data], f"{what} gives")
+        _raise_first_other([names_in(record) for record in checked], f"{what} gives")
     return tuple(
-        {name: _stack(arrays, f"{what} gives '{name}' the shape") for name, arrays in part.items()}
+        {name: _stack(values, f"{what} gives '{name}' the shape") for name, values in part.items()}
         for part in columns
     )
 
 
-def _stack(arrays: Sequence[Array], what: str) -> Array:
+def _stack(values: list[Any], what: str) -> Array:
+    arrays = values if _are_arrays(values) else call_each(as_array, values)
     try:
         if arrays[0].dtype.kind in "iufb":  # of many small ones, in a third of the time
             return np.array(arrays)

@@ -10,7 +10,6 @@ from barrage_mlflow.dataset.components.loader import RecordLoader
 from barrage_mlflow.dataset.components.places import component_name, placed, set_record
 from barrage_mlflow.dataset.components.stacking import (
     call_each,
-    data_records,
     keep_forms_together,
     slice_record,
     stack_records,
@@ -98,7 +97,7 @@ class RecordTransformer(ABC):
         """
         each = (slice_record(data_record, index) for index in range(length(data_record)))
         what = f"{component_name(self)}.transform"
-        return stack_records(data_records(call_each(self.transform, each), what), what)
+        return stack_records(call_each(self.transform, each), what)
 
     def postprocess_batch(self, scores: dict[str, Array]) -> dict[str, Array]:
         """A batch's outputs ``(batch, ...)``; by default ``postprocess`` on each, stacked.

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from barrage_mlflow.dataset.components.augmentors import seeds_globals
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.feeding.blocks import read_ahead
 from barrage_mlflow.dataset.feeding.cache import cache_arrays
@@ -137,8 +136,8 @@ class Batches:
             windows = _cut(windows, plan.block)
         blocks = self._feeder.make(self._role, windows, plan.workers > 0, cached)
         # NumPy's and Python's global generators are seeded for an augmentor on no other thread.
-        ahead = plan.reads_windows and not seeds_globals(self._maker.pipeline.augmentors)
-        return read_ahead(blocks) if ahead else blocks
+        seeds = any(augmentor.seeds_globals for augmentor in self._maker.pipeline.augmentors)
+        return read_ahead(blocks) if plan.reads_windows and not seeds else blocks
 
 
 def _order(
@@ -146,13 +145,13 @@ def _order(
 ) -> Order:
     """In which order a train set is drawn."""
     rows = None
-    if not plan.is_streamed:  # else it would be memory for nothing
+    if not plan.is_streamed and (sample_count is not None or plan.window is not None):
         counts = 1 if sample_count is None else sample_counts(records, sample_count)
         rows = np.repeat(np.arange(len(records)), counts)
-    if plan.window is None and rows is not None:
-        draws = [len(rows)]
-    else:
+    if plan.window is not None:
         draws = group_draws(records, sample_count)
+    else:
+        draws = [len(records) if rows is None else len(rows)]
     return Order(draws, seed, plan.window, rows, epoch_draws)
 
 

@@ -140,9 +140,7 @@ def _shaped(array: Array, spec: ArraySpec, error: _Error) -> Array:
 
 def _strings(array: Array, dtype: str, error: _Error) -> Array:
     """The array as objects, each a string."""
-    for index, value in np.ndenumerate(array):
-        if not isinstance(value, (str, bytes)):
-            raise error(index[0], f"expected a {dtype}, got {shown(value)}", value)
+    _check_each(array, (str, bytes), dtype, error)
     return array.astype(object)
 
 
@@ -150,9 +148,7 @@ def _numbers(array: Array, dtype: str, error: _Error) -> Array:
     """The numbers as ``dtype``, none of them NaN, infinite or changed beyond rounding."""
     wanted = np.dtype(dtype)
     if array.dtype.kind not in "iufb":
-        for index, value in np.ndenumerate(array):
-            if not isinstance(value, (bool, int, float, np.number, np.bool_, Decimal)):
-                raise error(index[0], f"expected a number, got {shown(value)}", value)
+        _check_each(array, (bool, int, float, np.number, np.bool_, Decimal), "number", error)
         array = array.astype(np.float64)
     if array.dtype.kind in "iub" and wanted.kind == "f" and wanted.itemsize >= 4:
         return array.astype(wanted)
@@ -161,26 +157,36 @@ def _numbers(array: Array, dtype: str, error: _Error) -> Array:
     fits = np.isfinite(cast) if wanted.kind == "f" else cast == array
     if fits.all():
         return cast
-    index = tuple(np.argwhere(~fits)[0])
-    value = array[index].item()
+    row, value = _first(array, ~fits)
     whole = "" if wanted.kind == "f" else "whole "
     message = f"expected a {whole}number within {dtype}, got {value!r}"
     if not math.isfinite(value):
         message = f"expected a number, got {shown(value)}"
-    raise error(index[0], message, value)
+    raise error(row, message, value)
+
+
+def _check_each(array: Array, types: tuple[type, ...], wanted: str, error: _Error) -> None:
+    for index, value in np.ndenumerate(array):
+        if not isinstance(value, types):
+            raise error(index[0], f"expected a {wanted}, got {shown(value)}", value)
+
+
+def _first(array: Array, wrong: Array) -> tuple[int, Any]:
+    """The record and the value of the first number that is wrong."""
+    index = tuple(np.argwhere(wrong)[0].tolist())
+    return index[0], array[index].item()
 
 
 def _check_range(array: Array, allowed: TargetRange, error: _Error) -> None:
     wrong = (array < 0) | (array > allowed.highest) | (allowed.whole & (array % 1 != 0))
     if wrong.any():
-        index = tuple(np.argwhere(wrong)[0])
-        value = array[index].item()
+        row, value = _first(array, wrong)
         wanted, remedy = "number", "encode the two classes as 0 and 1"
         if allowed.whole:
             wanted = "class label, a whole number"
             remedy = "encode labels in the transformer, or give the output a unit for each class"
         message = f"expected a {wanted} from 0 to {allowed.highest}, got {value}; {remedy}"
-        raise error(index[0], message, value)
+        raise error(row, message, value)
 
 
 def _error(
@@ -203,7 +209,6 @@ def _error(
         message: what was expected, and what came.
         value: the value at fault, if one is.
     """
-    index = int(index)
     record, where, component = records[index], records.place(index), _last_component(pipeline)
     loader = pipeline.loader
     columns: str | Sequence[str] = loader.columns_of(name)

@@ -168,7 +168,7 @@ class Feeder(AbstractContextManager["Feeder"]):
             self._pool = Workers(self.workers, job)
         yield from self._pool.map(tasks, lambda task: f"{task[1]} of the {role} set")
 
-    def close(self) -> None:
+    def __exit__(self, *raised: object) -> None:
         """End the processes, and remove the folder of a cache on disk."""
         self._end_processes()
         if self.cache == "disk" and self.folder is not None:
@@ -178,9 +178,6 @@ class Feeder(AbstractContextManager["Feeder"]):
         if self._pool is not None:
             self._pool.close()
             self._pool = None
-
-    def __exit__(self, *raised: object) -> None:
-        self.close()
 
 
 def _make_block(

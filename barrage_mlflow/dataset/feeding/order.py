@@ -64,7 +64,8 @@ class Order:
         seed: at least 0.
         window: draws in a window, at most, unless a single row group has more.
         rows: ``(draws,) int64``: the position in the set of each draw of a pass, in the set's
-            order; left out where windows are read as row groups.
+            order; left out where a set in memory has each record drawn once, and where windows
+            are read as row groups.
         epoch_draws: how many draws an epoch makes; left out, epoch e is pass e. Given, each epoch
             goes on where the one before it ended, so that no record is starved.
 
@@ -140,6 +141,8 @@ class Order:
         """The rows of a window of a pass in the order of the draws, and the groups to read."""
         generator = self._generator(number, *([] if self._window is None else [index]))
         order = generator.permutation(sum(self._draws[group] for group in groups))
+        if self._window is None:
+            return order if self._rows is None else self._rows[order], ()
         if self._rows is None:
             return order, tuple((group, self._draws[group]) for group in groups)
         ends = [(self._starts[group], self._starts[group + 1]) for group in groups]

@@ -14,8 +14,8 @@ from barrage_mlflow.dataset.records.records import Records
 
 _BLOCK_BYTES = 1 << 22
 """What is made, or picked from a cache, at once, at most."""
-_BLOCK_RECORDS = 1024
-"""What a worker process makes at once, at most."""
+_BLOCK_RECORDS = 256
+"""What a worker process makes at once, at most: few enough to stay in the processor's cache."""
 
 
 @dataclass(frozen=True)

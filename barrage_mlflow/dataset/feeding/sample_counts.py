@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,7 +32,9 @@ def sample_counts(records: Records, key: str) -> NDArray[np.int64]:
         >>> sample_counts(Records.read([{"n": 2}, {"n": 0}]), "n")
         array([2, 0])
     """
-    return np.concatenate([*_checked_counts(records, key)])
+    counts = [_checked(some, key) for some in records.pieces(columns=[key])]
+    _check_sum(records, key, sum(some.sum(dtype=float) for some in counts))
+    return np.concatenate(counts)
 
 
 def group_draws(records: Records, key: str | None) -> list[int]:
@@ -62,23 +62,14 @@ def group_draws(records: Records, key: str | None) -> list[int]:
     sizes = records.row_groups() or []
     if key is None:
         return sizes
-    ends = np.cumsum(sizes)
-    draws = np.zeros(len(sizes), dtype=np.int64)
-    row = 0
-    for counts in _checked_counts(records, key):
-        groups = np.searchsorted(ends, np.arange(row, row + len(counts)), side="right")
-        np.add.at(draws, groups, counts)
-        row += len(counts)
+    groups = (records.read_groups([group], [key]) for group in range(len(sizes)))
+    draws = [_checked(group, key).sum(dtype=float) for group in groups]
+    _check_sum(records, key, sum(draws))
     return [int(count) for count in draws]
 
 
-def _checked_counts(records: Records, key: str) -> Iterator[NDArray[np.int64]]:
-    """The counts, some records at a time; their sum is checked after the last."""
-    draws = 0.0  # as int64 the sum might go round
-    for some in records.pieces(columns=[key]):
-        counts = _checked(some, key)
-        draws += counts.sum(dtype=float)
-        yield counts
+def _check_sum(records: Records, key: str, draws: float) -> None:
+    """Check how many draws a pass makes; an int64 might have gone round."""
     owner = records.owner
     if draws > _MOST_DRAWS:
         raise RecordError(
