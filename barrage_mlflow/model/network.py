@@ -229,7 +229,7 @@ def _call(network: keras.Model, inputs: Tensors) -> Any:
 def _check_methods(network: keras.Model) -> None:
     rewired = isinstance(network, (keras.Sequential, keras.Function))
     passed_over = (*_STEPS, "call") if rewired else _STEPS
-    own = [name for name in passed_over if not _is_kerass(type(network), name)]
+    own = [name for name in passed_over if not _is_of_keras(type(network), name)]
     if own:
         raise ComponentError(
             f"{_PATH}: expected a network that leaves training to its config, "
@@ -238,7 +238,7 @@ def _check_methods(network: keras.Model) -> None:
         )
 
 
-def _is_kerass(cls: type, method: str) -> bool:
+def _is_of_keras(cls: type, method: str) -> bool:
     """Whether a method is Keras's (or this package's) own and not overridden by a project."""
     owner = next(base for base in cls.__mro__ if method in vars(base))
     return owner.__module__.partition(".")[0] == "keras" or owner is DictNetwork

@@ -98,7 +98,7 @@ class Output:
         y = self.conform(y)
         fits_output = _fit(y.shape[1:], self.shape)
         of_indices = type(self.loss).__name__ in _INDEX_LOSSES
-        if _is_kerass(self.loss) and not fits_output and not of_indices:
+        if _is_of_keras(self.loss) and not fits_output and not of_indices:
             raise self._misfit("loss", self.loss, y, "the shapes differ")
         values = self._trace("loss", self.loss, partial(unreduced, self.loss), y)
         shape = tuple(values.shape)
@@ -185,7 +185,7 @@ class Output:
                 warnings.simplefilter("ignore")
                 traced = tf.function(function, autograph=False).get_concrete_function(*specs)
         except Exception as error:
-            if _is_kerass(component):
+            if _is_of_keras(component):
                 first_line = str(error).strip().partition("\n")[0]
                 raise self._misfit(key, component, y, first_line) from error
             error.add_note(
@@ -223,6 +223,6 @@ def _fit(y: Sequence[int], output: Sequence[int | None]) -> bool:
     )
 
 
-def _is_kerass(component: Any) -> bool:
+def _is_of_keras(component: Any) -> bool:
     """Whether it is Keras's, or the class behind an alias of Keras's."""
     return type(component).__module__.partition(".")[0] in {"keras", "barrage_mlflow"}

@@ -235,7 +235,7 @@ class ProcessScorer(Scorer):
         try:
             return self._process.call(name, cells, len(records), *arguments)
         except BarrageError as error:
-            if records.place(0) != "record 0":
+            if len(records) and records.place(0) != "record 0":
                 error.add_note(f"records are counted from {records.place(0)}")
             raise
 

@@ -150,7 +150,7 @@ def _has_hook(callback: keras.callbacks.Callback, *names: str) -> bool:
         return False
     # LambdaCallback puts its functions on the object.
     owns = ((getattr(callback, name), getattr(keras.callbacks.Callback, name)) for name in names)
-    return any(getattr(own, "__func__", own) is not kerass for own, kerass in owns)
+    return any(getattr(own, "__func__", own) is not unset for own, unset in owns)
 
 
 def _period(callback: keras.callbacks.Callback) -> int | None:
