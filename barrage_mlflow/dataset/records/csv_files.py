@@ -55,17 +55,17 @@ def csv_chunks(source: str, schema: Schema, spelt: Sequence[str] | None = None) 
     handle, file = open_file(source)
     with reading(source, "CSV"), handle:
         blocks = _blocks(_decoded(handle, schema))
-        first = next(blocks, b"").removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
-        names, header, sep = _header(source, first, schema)
+        first = bytes(next(blocks, b"")).removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+        names, sep = _header(source, first, schema)
         texts = {n for n in names if n in schema.columns and schema.columns[n].is_spelt}
         parse = partial(_parse, source, sep, schema, spelt, texts if spelt is None else spelt)
-        rest = _two_at_once(parse, (header + block for block in blocks))
-        for table in chain([parse(first)], rest):
+        rest = _two_at_once(partial(parse, names), blocks)
+        for table in chain([parse(None, first)], rest):
             cells = {name: table[name].combine_chunks() for name in table.column_names}
             yield Chunk(cells, len(table), share_read(file))
 
 
-def _two_at_once(function: Callable[[bytes], Any], items: Iterable[bytes]) -> Iterator[Any]:
+def _two_at_once(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
     """What a function makes of items, in their order; a second thread is one item ahead."""
     with ThreadPoolExecutor(2) as pool:
         made: deque[Future[Any]] = deque()
@@ -86,14 +86,14 @@ def _decoded(handle: IO[bytes], schema: Schema) -> Any:
     return lambda size: text.read(size).encode()
 
 
-def _blocks(read: Any) -> Iterator[bytes]:
+def _blocks(read: Any) -> Iterator[bytes | memoryview]:
     """The bytes of a file in whole records."""
     held, size = b"", _FIRST
     while part := read(size):
         held += part
         end = _end_of_records(held)
         if end:
-            yield held[:end]
+            yield memoryview(held)[:end]
             held = held[end:]
         size = min(8 * size, _BLOCK)
     if held:
@@ -103,7 +103,7 @@ def _blocks(read: Any) -> Iterator[bytes]:
 def _end_of_records(data: bytes) -> int:
     """Where the last line break outside quotes ends; 0 if there is none."""
     end = data.rfind(b"\n")
-    quotes = data.count(b'"', 0, end) if end >= 0 else 0
+    quotes = data.count(b'"', 0, end) if end >= 0 and b'"' in data else 0
     while end >= 0 and quotes % 2:
         before = data.rfind(b"\n", 0, end)
         quotes -= data.count(b'"', max(before, 0), end)
@@ -111,8 +111,8 @@ def _end_of_records(data: bytes) -> int:
     return end + 1
 
 
-def _header(source: str, block: bytes, schema: Schema) -> tuple[list[str], bytes, str]:
-    """The names of the columns, the bytes in which they stand, and the separator."""
+def _header(source: str, block: bytes, schema: Schema) -> tuple[list[str], str]:
+    """The names of the columns, and the separator."""
     if not block.strip():
         raise no_records(source)
     if block[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -128,7 +128,6 @@ def _header(source: str, block: bytes, schema: Schema) -> tuple[list[str], bytes
     text = io.StringIO(block.decode("utf-8", "replace"), newline="")
     sep = schema.csv.get("sep", ",")
     names = next(csv.reader(text, delimiter=sep))
-    length = len(text.getvalue()[: text.tell()].encode())
     if len(names) == 1 and "sep" not in schema.csv and not block.startswith(b'"'):
         if ";" in names[0]:
             raise RecordError(
@@ -145,7 +144,7 @@ def _header(source: str, block: bytes, schema: Schema) -> tuple[list[str], bytes
             )
         if name in names[:position]:
             raise RecordError(f"{source} names the column '{name}' twice; rename one of them")
-    return names, block[:length], sep
+    return names, sep
 
 
 def _parse(
@@ -154,9 +153,10 @@ def _parse(
     schema: Schema,
     names: Sequence[str] | None,
     spelt: Collection[str],
-    block: bytes,
+    header: Sequence[str] | None,
+    block: bytes | memoryview,
 ) -> Any:
-    """A block with its header as an Arrow table."""
+    """A block as an Arrow table; without ``header``, it begins with one."""
     import pyarrow as pa
     from pyarrow import csv as arrow
 
@@ -170,7 +170,7 @@ def _parse(
         return arrow.read_csv(
             pa.BufferReader(block),
             # On one thread: two are no faster where another core trains.
-            arrow.ReadOptions(use_threads=False, block_size=len(block) + 1),
+            arrow.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=header),
             arrow.ParseOptions(delimiter=sep, newlines_in_values=True, invalid_row_handler=keep),
             arrow.ConvertOptions(
                 include_columns=names,
@@ -209,7 +209,7 @@ def _parse(
     return table
 
 
-def _doubtful(table: Any, block: bytes, sep: str) -> list[str]:
+def _doubtful(table: Any, block: bytes | memoryview, sep: str) -> list[str]:
     """The columns in which Arrow may have read more than JSON's numbers and truth values."""
     import pyarrow.compute as pc
     import pyarrow.types as pt
@@ -242,7 +242,7 @@ def _is_plain(read: Any, spelt: Any) -> bool:
     return not pc.any(odd).as_py()
 
 
-def _has_leading_zeros(block: bytes, sep: str) -> bool:
+def _has_leading_zeros(block: bytes | memoryview, sep: str) -> bool:
     """Whether a cell may begin with a zero and go on with a digit; signs and blanks do not count.
 
     It may find one where there is none, as in a text; it does not miss one.
