@@ -54,6 +54,17 @@ def make_penguins(path: Path, records: int) -> None:
     pd.concat([birds] * (records // len(birds) + 1))[:records].to_csv(path, index=False)
 
 
+def make_csv(path: Path, records: int) -> None:
+    """Write a CSV file of 10 columns of fractions, 5 of whole numbers, 4 of words, 1 of truth."""
+    generator = np.random.default_rng(0)
+    columns = {f"f{index}": generator.normal(size=records).round(6) for index in range(10)}
+    columns |= {f"w{index}": generator.integers(0, 100_000, records) for index in range(5)}
+    words = [f"word{number}" for number in range(200)]
+    columns |= {f"s{index}": generator.choice(words, records) for index in range(4)}
+    columns["truth"] = generator.random(records) < 0.5
+    pd.DataFrame(columns).to_csv(path, index=False)
+
+
 def read_arrays(path: str) -> tuple[np.ndarray, np.ndarray]:
     """Read a table of numbers: ``(records, 20)`` and ``(records,)`` float32."""
     columns = pq.read_table(path)

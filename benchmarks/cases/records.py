@@ -1,4 +1,4 @@
-"""Batches from components that work by the record, in Python."""
+"""Records: read from CSV, and made into batches by components that work by the record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from data import make_penguins
+from data import make_csv, make_penguins
 from harness import Bench, Row, in_turn
 
 if TYPE_CHECKING:
@@ -121,4 +121,31 @@ def measure_penguins(bench: Bench) -> list[Row]:
     return [row("records, 1 worker", "one", "≥ 0.9"), row("records, 2 workers", "two", "≥ 1.5")]
 
 
-CASES = {"records": measure_penguins}
+def csv_in_turn(path: str, times: int) -> dict[str, list[float]]:
+    """Seconds of reading a CSV file, by us and by pandas, in turn; the first do not count."""
+    import pandas as pd
+
+    from barrage_mlflow.dataset import Records
+
+    def timed(read: Callable[[str], Any]) -> float:
+        start = time.perf_counter()
+        read(path)
+        return time.perf_counter() - start
+
+    sides = {
+        "ours": lambda: timed(lambda path: Records.read(path).digest()),
+        "pandas": lambda: timed(pd.read_csv),
+    }
+    return {name: taken[1:] for name, taken in in_turn(times, sides).items()}
+
+
+def measure_csv(bench: Bench) -> list[Row]:
+    """Measure how long reading takes, with the kinds of the columns and the digest."""
+    records = bench.size(1_000_000, 5_000)
+    path = bench.made(f"mixed-{records}.csv", make_csv, records=records)
+    taken = bench.in_turn(both=lambda: bench.call(csv_in_turn, path=path, times=6))["both"]
+    ours, peer = ([each for one in taken for each in one[side]] for side in ("ours", "pandas"))
+    return [Row("read_csv", "pandas.read_csv", "s", ours, peer, "≤ 3.0")]
+
+
+CASES = {"records": measure_penguins, "read_csv": measure_csv}
