@@ -112,13 +112,13 @@ artifact folder of a finished training
         config = artifacts.read_json(data / artifacts.DATA_CONFIG)
         signature = artifacts.read_json(data / artifacts.SIGNATURE)
         columns = artifacts.read_json(data / artifacts.COLUMNS)
+        if config and signature and not model_code.adopt(model / artifacts.CODE):
+            return ProcessScorer(model, config)  # of an engine whose other files may differ
         if config is None or signature is None or columns is None:
             raise ArtifactError(
                 f"{folder}: no trained model here; expected an artifact folder of a finished "
                 "training"
             )
-        if not model_code.adopt(model / artifacts.CODE):
-            return ProcessScorer(model, config)
         with artifacts.undamaged(data / artifacts.SIGNATURE):
             input_specs = {
                 spec["name"]: ArraySpec(tuple(spec["shape"]), spec["dtype"])

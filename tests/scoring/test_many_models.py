@@ -86,7 +86,13 @@ def package(home: Path, factor: int) -> Path:
 
 
 def with_another_engine(model: Path, copy: Path) -> Path:
+    """A copy whose engine answers otherwise, and has files of its own."""
     shutil.copytree(model, copy)
+    (copy / "data" / "columns.json").rename(copy / "data" / "known.json")
+    layout = copy / "code" / "barrage_mlflow" / "workspace" / "layout.py"
+    text = layout.read_text("utf-8")
+    assert text.count('"columns.json"') == 1
+    layout.write_text(text.replace('"columns.json"', '"known.json"'), "utf-8")
     engine = copy / "code" / "barrage_mlflow" / "scoring" / "scorer.py"
     text = engine.read_text("utf-8")
     called = "self._pipeline.postprocess(scores, records)"
