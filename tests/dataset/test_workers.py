@@ -202,9 +202,9 @@ def test_a_job_that_cannot_be_pickled_says_what_to_do():
     with pytest.raises(ComponentError, match="cannot be sent") as error:
         Workers(1, lambda task: task)
     assert re.fullmatch(
-        r"a component cannot be sent to worker processes: \w*Error: Can't pickle .*; have it hold "
-        r"only what pickle takes \(no lambda, no open file, no class of a function's inside\), or "
-        r"set dataset\.workers to 0",
+        r"a component cannot be sent to worker processes: \w*Error: Can't (pickle|get) .*; have it "
+        r"hold only what pickle takes \(no lambda, no open file, no class of a function's inside\)"
+        r", or set dataset\.workers to 0",
         str(error.value),
     )
 
