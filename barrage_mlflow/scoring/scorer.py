@@ -21,6 +21,7 @@ from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import place_of
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.records.kinds import Column, Schema
+from barrage_mlflow.dataset.records.tables import UnfitError
 from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError
 from barrage_mlflow.scoring import model_code
 from barrage_mlflow.scoring.network import Arrays, Network, load_network
@@ -190,9 +191,20 @@ artifact folder of a finished training
             return pieces[0]
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
-    def _score_piece(self, records: Records, batch_size: int) -> Arrays:
+    def _load(self, records: Records) -> Arrays:
+        """What the network is fed of records."""
         data = self._pipeline.load_and_transform(records)
-        inputs = conform(data, self.input_specs, records, self._pipeline)[0]
+        return conform(data, self.input_specs, records, self._pipeline)[0]
+
+    def _score_piece(self, records: Records, batch_size: int) -> Arrays:
+        try:
+            inputs = self._load(records)
+        except UnfitError:  # of which it is known what differs
+            raise
+        except RecordError:
+            # What differs is named by how it differs from the first, which may be the odd one.
+            self._load(records[:1])
+            raise
         scores, _ = self.network(inputs, batch_size)
         check_finite(scores, records, "the network")
         scores = self._pipeline.postprocess(scores, records)
