@@ -241,7 +241,7 @@ CELLS: dict[str, tuple[Any, str]] = {
     "-2**64": (-(2**64), "S S E R R R R R"),
     "400 digits": (10**400, "R R R R R R R R"),
     "a word": ("many", "R R R R R R R R"),
-    "an empty string": ("", "R E R R R R R R"),
+    "an empty string": ("", "R E R R E R R R"),
     "a number in letters": ("5", "E E E R R R R R"),
     "1_000": ("1_000", "E E E R R R R R"),
     "0x10": ("0x10", "R R R R R R R R"),
@@ -299,6 +299,8 @@ def _value_in_a_list(draw: Draw) -> Request:
         inner[draw.below(len(inner))] = CELLS[name][0]
         items = "integer" if column.type == "image" else "number"
         expect = _expected(Column(column.name, items), name)
+        if items == "number" and name in ("2**53 + 1", "-2**64"):
+            expect = REFUSED  # MLflow, which would round it, leaves what is in lists to the model
     form = draw.form()
     where = {"columns": (column.name,), "row": row}
     return draw.request(f"{name} within", expect, form, records, **where)
