@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from barrage_mlflow.config.document import Document
@@ -73,15 +72,16 @@ def fill_model(config: Mapping[str, Any], network_params: Mapping[str, Any]) -> 
     """
     findings = list(placeholder_findings(config, network_params))
     values = dict(network_params)
-    own = {} if findings else _own_params(config)
-    uses = {name: own.keys() & placeholder_names(value) for name, value in own.items()}
-    try:
-        for name in TopologicalSorter(uses).static_order():
-            values[name] = _filled(own[name], values)
-    except CycleError as error:
-        message = "expected a value that can be worked out, got placeholders in a circle"
-        remedy = "give one of the params as a plain value"
-        findings += [Finding((*_PARAMS, name), message, remedy) for name in error.args[1][1:]]
+    waiting = {} if findings else _own_params(config)
+    while waiting:
+        ready = [n for n, v in waiting.items() if waiting.keys().isdisjoint(placeholder_names(v))]
+        if not ready:  # there may be several circles, which graphlib would not all name
+            message = "expected a value that can be worked out, got placeholders in a circle"
+            remedy = "give one of the params as a plain value"
+            findings += [Finding((*_PARAMS, name), message, remedy) for name in waiting]
+            break
+        for name in ready:
+            values[name] = _filled(waiting.pop(name), values)
     if findings:
         raise ConfigError(as_faults(findings, Document(config)))
     model: dict[str, Any] = _filled(config["model"], values)

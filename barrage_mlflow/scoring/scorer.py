@@ -203,7 +203,8 @@ artifact folder of a finished training
             raise
         except RecordError:
             # What differs is named by how it differs from the first, which may be the odd one.
-            self._load(records[:1])
+            if len(records) > 1:
+                self._load(records[:1])
             raise
         scores, _ = self.network(inputs, batch_size)
         check_finite(scores, records, "the network")

@@ -123,6 +123,6 @@ def _manifests(store: Store, run_id: str) -> dict[str, int]:
             name = f"{SLOTS}/{slot}.json"
             if name in listed:
                 path = store.fetch(run_id, name, home)
-                with suppress(Exception):  # torn, or not ours
+                with suppress(ValueError, KeyError, TypeError):  # torn, or not ours
                     found[slot] = int(json.loads(path.read_text("utf-8"))["number"])
     return found

@@ -142,10 +142,15 @@ def test_a_set_is_read_as_the_train_set_is() -> None:
     ],
 )
 def test_a_leading_zero_makes_text_of_a_csv_column(cell, kind, monkeypatch):
+    module = "barrage_mlflow.dataset.records.csv_files"
     for count in (1, 1 << 17):  # bytes that are looked at together
-        monkeypatch.setattr("barrage_mlflow.dataset.records.csv_files._CACHED", count)
+        monkeypatch.setattr(f"{module}._CACHED", count)
         read = csv(f"x,n\n2026-01-02 03:04,1.5\na01,{cell}\n")
         assert read.schema.columns["n"].kind == kind
+    for size in range(4, 16):  # so that a block begins with the cell, or ends in it
+        monkeypatch.setattr(f"{module}._FIRST", size)
+        monkeypatch.setattr(f"{module}._BLOCK", size)
+        assert csv(f"n,x\n1.5,a\n{cell},b\n2,c\n").schema.columns["n"].kind == kind
 
 
 def test_a_record_is_refused_alone_as_in_company() -> None:

@@ -248,10 +248,11 @@ def _has_leading_zeros(block: bytes | memoryview, sep: str) -> bool:
     It may find one where there is none, as in a text; it does not miss one.
     """
     marks = np.frombuffer(block, np.uint8)
-    return any(
-        _begins_with_zero(marks[start : start + _CACHED + 3], sep)
-        for start in range(0, len(marks), _CACHED)
-    )
+    # The first cell has nothing before it.
+    begin = np.frombuffer(b"\n\n" + bytes(block[:3]), np.uint8)
+    starts = range(0, len(marks), _CACHED)
+    parts = chain([begin], (marks[start : start + _CACHED + 3] for start in starts))
+    return any(_begins_with_zero(part, sep) for part in parts)
 
 
 def _begins_with_zero(marks: Array, sep: str) -> bool:

@@ -166,9 +166,12 @@ class ParquetFiles(Source):
             file, group = self._groups[number]
             for name, array in zip(names, file.read(group, names), strict=True):
                 cells[name].append(array)
-        # Arrow keeps what reading took for the next read, which may be long in coming.
-        pa.default_memory_pool().release_unused()
+        self.release()
         return cells
+
+    def release(self) -> None:
+        """See :meth:`Source.release`: Arrow keeps it for the next read, which may not come soon."""
+        pa.default_memory_pool().release_unused()
 
     def learn(self, learners: Mapping[str, Learner]) -> None:
         """See :meth:`Source.learn`; what the footers say of a column is not read."""

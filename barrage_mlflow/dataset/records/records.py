@@ -313,7 +313,7 @@ class Records(Sequence[Record]):
             for start in range(group.start, group.stop, size):
                 yield self._view(part, slice(start, min(start + size, group.stop)))
             del part  # not two at once
-        self._table.release()
+        self._table.source.release()
 
     def row_groups(self) -> list[int] | None:
         """How many of the records each row group of a Parquet file holds, in order.

