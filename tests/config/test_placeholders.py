@@ -144,10 +144,11 @@ def test_a_name_in_both_is_a_fault():
     assert second.startswith("$.model.network.params.units: the transformer's network_params ")
 
 
-def test_a_circle_is_a_fault():
+def test_every_circle_is_a_fault():
     with pytest.raises(ConfigError, match="circle") as caught:
-        fill_model(model({"a": ["{{b}}"], "b": ["{{a}}"]}), {})
-    assert str(caught.value.faults[0]) == (
-        "$.model.network.params.a: expected a value that can be worked out, got placeholders in a "
-        "circle; give one of the params as a plain value"
-    )
+        fill_model(model({"a": ["{{b}}"], "b": ["{{a}}"], "c": "{{d}}", "d": "{{c}}", "e": 1}), {})
+    assert list(map(str, caught.value.faults)) == [
+        f"$.model.network.params.{name}: expected a value that can be worked out, got placeholders "
+        "in a circle; give one of the params as a plain value"
+        for name in ("a", "b", "c", "d")
+    ]

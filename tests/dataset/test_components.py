@@ -2,6 +2,7 @@
 
 import datetime
 import random
+import re
 
 import numpy as np
 import pytest
@@ -201,8 +202,14 @@ def test_kinds_that_cannot_be_asked_for():
         f"$.dataset.columns.shop: expected 'text', which {component_name(Asks)} asks for, got "
         "'whole'; leave it out"
     )
-    with pytest.raises(ComponentError, match=r"expected one of whole, .* for 'y', got 'int'"):
-        ask_kinds(Asks(y="int"), sets(), {})
+    nowhere = {"kind": "datetime", "zone": "Nowhere"}
+    with pytest.raises(ComponentError, match="column_kinds") as error:
+        ask_kinds(Asks(y="numbr", sold=nowhere), sets(), {})
+    assert re.fullmatch(
+        r".*\.Asks\.column_kinds: 'sold': expected a time zone, got \"Nowhere\"; .*; 'y': expected "
+        r"\"whole\" or .*, got \"numbr\"; did you mean \"number\"\?",
+        str(error.value),
+    )
 
 
 # Stacking ---------------------------------------------------------------------------------

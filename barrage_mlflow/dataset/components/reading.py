@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.config.schema import schema_at
+from barrage_mlflow.config.shape import value_findings
 from barrage_mlflow.dataset.components.loader import RecordLoader
 from barrage_mlflow.dataset.components.places import component_name, placed, set_record
-from barrage_mlflow.dataset.records.kinds import KINDS, Schema
+from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Record
 from barrage_mlflow.errors import ComponentError, ConfigError, Fault
 
 SAMPLE = 256
 """Records among which it is learnt which columns loading reads."""
+_COLUMNS = ("dataset", "columns")
 _WATCHED = 50
 """How many of them are loaded for that, at most."""
 
@@ -113,7 +116,7 @@ def ask_kinds(
 
     Raises:
         ConfigError: it declares another kind of a column.
-        ComponentError: there is no such kind.
+        ComponentError: what it asks for is not written as in ``dataset.columns``.
 
     Example:
         >>> from barrage_mlflow.dataset import KeySelector, RecordMode
@@ -128,15 +131,12 @@ def ask_kinds(
     name, train = component_name(loader), sets["train"]
     with placed(train.owner, "column_kinds", name):
         kinds = {key: kind for key, kind in loader.column_kinds().items() if key in train.columns}
-        asked = Schema.from_config({**dataset, "columns": kinds}).columns
-        for column in asked.values():
-            if column.kind not in KINDS:
-                raise ComponentError(
-                    f"{name}.column_kinds: expected one of {', '.join(KINDS)} for "
-                    f"'{column.name}', got {column.kind!r}"
-                )
-    if not asked:
-        return sets
+        if not kinds:
+            return sets
+        found = value_findings(kinds, schema_at(_COLUMNS), _COLUMNS)
+        if wrong := "; ".join(f"'{finding.path[2]}': {finding}" for finding in found):
+            raise ComponentError(f"{name}.column_kinds: {wrong}")
+    asked = Schema.from_config({**dataset, "columns": kinds}).columns
     declared = Schema.from_config(dataset)
     if faults := [
         Fault(
