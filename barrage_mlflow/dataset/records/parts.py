@@ -7,6 +7,7 @@ whichever part it stands, and as if the file was read at once.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -157,8 +158,11 @@ class Parts:
             files = ParquetFiles(self.source)
             columns, is_empty = files.columns, not files.groups
         else:
-            chunk = next(chunks_of(self.source, self._kind, Schema()), Chunk({}, 0))
-            columns, is_empty = list(chunk.cells), not chunk.length
+            chunks = chunks_of(self.source, self._kind, Schema())
+            first = next(chunks, Chunk({}, 0))
+            # The first block of a wide CSV file may end with the header.
+            columns = list(first.cells)
+            is_empty = not any(chunk.length for chunk in itertools.chain([first], chunks))
         if is_empty:
             raise no_records(self.source)
         return columns
