@@ -133,8 +133,8 @@ def ask_kinds(
         kinds = {key: kind for key, kind in loader.column_kinds().items() if key in train.columns}
         if not kinds:
             return sets
-        found = value_findings(kinds, schema_at(_COLUMNS), _COLUMNS)
-        if wrong := "; ".join(f"'{finding.path[2]}': {finding}" for finding in found):
+        found = value_findings(kinds, schema_at(_COLUMNS), _COLUMNS)  # in no order
+        if wrong := "; ".join(sorted(f"'{finding.path[2]}': {finding}" for finding in found)):
             raise ComponentError(f"{name}.column_kinds: {wrong}")
     asked = Schema.from_config({**dataset, "columns": kinds}).columns
     declared = Schema.from_config(dataset)
