@@ -10,6 +10,8 @@ from barrage_mlflow.dataset.components.loader import KeySelector as KeySelector
 from barrage_mlflow.dataset.components.loader import RecordLoader as RecordLoader
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer as IdentityTransformer
 from barrage_mlflow.dataset.components.transformer import RecordTransformer as RecordTransformer
+from barrage_mlflow.dataset.features.loader import FeatureLoader as FeatureLoader
+from barrage_mlflow.dataset.features.transformer import FeatureTransformer as FeatureTransformer
 from barrage_mlflow.dataset.records.records import Records as Records
 from barrage_mlflow.dataset.types import DataRecord as DataRecord
 from barrage_mlflow.dataset.types import Record as Record

@@ -218,8 +218,10 @@ def _refuse() -> Any:
 
 
 def _to_text(cell: Any, column: Column) -> str:
-    if column.declared and type(cell) is int:
-        return str(cell)
+    # pandas makes 7.0 of 7 where another record has none.
+    is_whole = type(cell) is float and cell.is_integer() and abs(cell) < EXACT
+    if column.declared and (type(cell) is int or is_whole):
+        return str(int(cell))
     return cell if isinstance(cell, str) else _refuse()
 
 

@@ -1,0 +1,145 @@
+"""The loader of features: columns as they are, a kind asked for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from barrage_mlflow.dataset.components.loader import RecordLoader
+from barrage_mlflow.dataset.components.stacking import slice_record
+from barrage_mlflow.dataset.features.feature import Feature
+from barrage_mlflow.dataset.features.targets import Target
+from barrage_mlflow.dataset.features.types import FEATURES, TARGETS
+from barrage_mlflow.dataset.records.cells import is_missing, objects
+from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.records.tables import no_such_column
+from barrage_mlflow.dataset.types import Array, DataRecord, Record, RecordMode
+from barrage_mlflow.errors import RecordError
+
+Specs = Mapping[str, str | Mapping[str, Any]]
+
+
+class FeatureLoader(RecordLoader):
+    """Loads the columns of features and targets, which a ``FeatureTransformer`` encodes.
+
+    Args:
+        mode: what records are loaded for; to score, no targets are read.
+        features: column → the type of its feature, or an object of ``type`` and its options.
+        targets: column → likewise; the column is the name of the network's output.
+        all: options by feature type, for all features of it.
+
+    Attributes:
+        features: by column.
+        targets: by column.
+        reads: further columns that ``derive`` needs, and their kinds; a subclass names them.
+
+    Example:
+        >>> loader = FeatureLoader(RecordMode.TRAIN, {"cut": "category"}, {"price": "number"})
+        >>> loader.column_kinds()
+        {'cut': 'text', 'price': 'number'}
+        >>> loader.load_batch(Records.read([{"cut": "Ideal", "price": 326.0}]))
+        ({'cut': array(['Ideal'], dtype=object)}, {'price': array([326.])})
+    """
+
+    reads: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(
+        self,
+        mode: RecordMode,
+        features: Specs,
+        targets: Specs,
+        all: Mapping[str, Mapping[str, Any]] | None = None,  # noqa: A002
+    ) -> None:
+        super().__init__(mode)
+        self.features: dict[str, Feature] = _build(features, FEATURES, all or {})
+        self.targets: dict[str, Target] = _build(targets, TARGETS, {})
+
+    def derive(self, columns: dict[str, Array]) -> dict[str, Array]:
+        """Columns made of others; a subclass may add to them, or change them.
+
+        Args:
+            columns: arrays ``(records,)``: float64 with NaN for numbers and truth values,
+                datetime64[us] with NaT for moments, objects with None for all else.
+
+        Returns:
+            The same, with a column for each feature. What it is for a record must depend on that
+            record alone.
+        """
+        return columns
+
+    def column_kinds(self) -> dict[str, Any]:
+        """The kind that each feature and target asks for."""
+        asked = {**self.features, **self.targets}
+        kinds = {name: each.column_kind() for name, each in asked.items() if each.kind}
+        return {**self.reads, **kinds}
+
+    def columns_of(self, name: str) -> list[str]:
+        """The column of a target or of a feature that has an input of its own."""
+        return [name] if name in {**self.features, **self.targets} else []
+
+    def load(self, record: Record) -> DataRecord:
+        """The columns of one record, arrays ``()``."""
+        columns = {name: [record.get(name)] for name in self._names() if name in record}
+        return slice_record(self._data(columns), 0)
+
+    def load_batch(self, records: Records) -> DataRecord:
+        """The columns of a batch, arrays ``(batch,)``.
+
+        Raises:
+            RecordError: there is no such column.
+        """
+        names = [name for name in self._names() if name in records.columns]
+        records.need(names)
+        return self._data({name: _cells(records, name) for name in names})
+
+    def _names(self) -> list[str]:
+        targets = () if self.mode is RecordMode.SCORE else self.targets
+        return list(dict.fromkeys((*self.features, *self.reads, *targets)))
+
+    def _data(self, cells: Mapping[str, Array | list[Any]]) -> DataRecord:
+        asked = {**self.features, **self.targets}
+        kinds = {**self.reads, **{name: each.kind for name, each in asked.items()}}
+        columns = self.derive({name: _as_column(cells[name], kinds[name]) for name in cells})
+        for name in self._names():
+            if name not in columns:
+                raise RecordError(no_such_column(name, list(columns), "the records"))
+        x = {name: _as_column(columns[name], each.kind) for name, each in self.features.items()}
+        if self.mode is RecordMode.SCORE:
+            return (x,)
+        return x, {name: columns[name] for name in self.targets}
+
+
+def _build(specs: Specs, types: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    built = {}
+    for name, spec in specs.items():
+        own = {"type": spec} if isinstance(spec, str) else dict(spec)
+        kind = own.pop("type")
+        if kind not in types:
+            raise ValueError(f"'{name}': expected a type of {', '.join(types)}, got {kind!r}")
+        try:
+            built[name] = types[kind](**{**options.get(kind, {}), **own})
+        except (TypeError, ValueError) as error:
+            error.add_note(f"in the options of '{name}'")
+            raise
+    return built
+
+
+def _cells(records: Records, name: str) -> Array | list[Any]:
+    is_list = records.schema.columns[name].kind == "list"
+    return records.values(name) if is_list else records[name]
+
+
+def _as_column(cells: Array | list[Any], kind: str) -> Array:
+    """Cells ``(records,)`` of a kind, as features take them: alike in both forms."""
+    if kind == "datetime":
+        return np.asarray(cells, "datetime64[us]")
+    if kind in ("number", "truth"):
+        if isinstance(cells, np.ndarray) and cells.dtype.kind in "fiub":
+            return cells.astype(np.float64, copy=False)
+        return np.array([np.nan if cell is None else cell for cell in cells], np.float64)
+    if isinstance(cells, np.ndarray) and cells.dtype == object and cells.ndim == 1:
+        return cells  # None where missing, as kinds have it
+    values = cells.tolist() if isinstance(cells, np.ndarray) else cells
+    return objects([None if is_missing(value) else value for value in values])

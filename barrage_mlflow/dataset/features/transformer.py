@@ -1,0 +1,172 @@
+"""The transformer of features: encodes what a ``FeatureLoader`` loads, decodes what was scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from barrage_mlflow.dataset.components.stacking import slice_record
+from barrage_mlflow.dataset.components.transformer import RecordTransformer
+from barrage_mlflow.dataset.features.feature import CATEGORIES, NUMBERS, Feature
+from barrage_mlflow.dataset.features.loader import FeatureLoader
+from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore, length
+from barrage_mlflow.errors import ComponentError
+
+_FILE = "features.json"
+_DTYPES = {NUMBERS: np.float32, CATEGORIES: np.int32}
+
+
+class FeatureTransformer(RecordTransformer):
+    """Encodes the features and targets of a ``FeatureLoader``, and decodes the network's outputs.
+
+    Features of a few numbers share the network's input ``numbers`` (batch, columns) float32, and
+    categories share ``categories`` (batch, columns) int32; a text, an image, a series and tags
+    have an input of their own, named after the feature. A target is an output of its name.
+
+    ``network_params`` describe it: ``features`` and ``targets``, a dict for each of ``name``,
+    ``type`` and what else a network has to know; of a feature also ``input``, and for a shared one
+    ``at``, its first column and the one after its last.
+
+    Args:
+        mode: what records are transformed for.
+        loader: a ``FeatureLoader`` in the same mode.
+
+    Example:
+        >>> loader = FeatureLoader(RecordMode.TRAIN, {"carat": "number"}, {"price": "number"})
+        >>> transformer = FeatureTransformer(RecordMode.TRAIN, loader)
+        >>> records = [{"carat": 0.2, "price": 300.0}, {"carat": 0.4, "price": 500.0}]
+        >>> transformer.fit(Records.read(records))
+        >>> transformer.network_params["targets"]
+        [{'name': 'price', 'type': 'number'}]
+        >>> transformer.postprocess({"price": np.array([1.0])})
+        {'price': 500.0}
+    """
+
+    network_param_names = ("features", "targets")
+
+    def __init__(self, mode: RecordMode, loader: FeatureLoader) -> None:
+        if not isinstance(loader, FeatureLoader):
+            raise ComponentError(
+                "FeatureTransformer: expected a FeatureLoader, or a subclass of it, as "
+                f"dataset.loader, got {type(loader).__name__}"
+            )
+        super().__init__(mode, loader)
+        self._features, self._targets = loader.features, loader.targets
+
+    def fit(self, records: Records) -> None:
+        """Learn each feature and target, piece by piece."""
+        for piece in records.pieces():
+            x, y = self.loader.load_batch(piece)
+            for features, columns in ((self._features, x), (self._targets, y)):
+                for name, feature in features.items():
+                    feature.learn(columns[name])
+        self._restore([[each.learnt() for each in part.values()] for part in self._parts])
+
+    @property
+    def _parts(self) -> tuple[Mapping[str, Feature], Mapping[str, Feature]]:
+        return self._features, self._targets
+
+    def _restore(self, learnt: list[list[dict[str, Any]]]) -> None:
+        """Take what was learnt of all features and of all targets, and lay out the inputs."""
+        self._learnt = learnt
+        for part, each_learnt in zip(self._parts, learnt, strict=True):
+            for feature, of_it in zip(part.values(), each_learnt, strict=True):
+                feature.restore(of_it)
+        ends = dict.fromkeys(_DTYPES, 0)
+        self._places: dict[str, tuple[str, int, int]] = {}
+        for name, feature in self._features.items():
+            # A shared input cannot have the name of a feature as well.
+            own = f"{name}_{feature.type}" if name in _DTYPES else name
+            start = ends.get(feature.shared, 0)
+            self._places[name] = (feature.shared or own, start, start + feature.width)
+            if feature.shared:
+                ends[feature.shared] += feature.width
+        self._widths = {name: width for name, width in ends.items() if width}
+        self.network_params = {
+            "features": [self._describe(*each) for each in self._features.items()],
+            "targets": [
+                {"name": name, "type": target.type, **target.description()}
+                for name, target in self._targets.items()
+            ],
+        }
+
+    def _describe(self, name: str, feature: Feature) -> dict[str, Any]:
+        place, *at = self._places[name]
+        described = {"name": name, "type": feature.type, "input": place}
+        return described | ({"at": at} if feature.shared else {}) | feature.description()
+
+    def transform(self, data_record: DataRecord) -> DataRecord:
+        """Encode one record: its columns, arrays ``()``, to arrays ``(...)``."""
+        batch = tuple({n: a[np.newaxis] for n, a in part.items()} for part in data_record)
+        return slice_record(self.transform_batch(batch), 0)
+
+    def transform_batch(self, data_record: DataRecord) -> DataRecord:
+        """Encode a batch: its columns, arrays ``(batch,)``, to arrays ``(batch, ...)``.
+
+        Returns:
+            Inputs, and with targets also these and their weights: 0 where one is missing, else 1.
+
+        Raises:
+            ValueError: a target is of no class that the train records have, or an image is none.
+        """
+        columns, *targets = data_record
+        size = length(data_record)
+        x = {n: np.empty((size, width), _DTYPES[n]) for n, width in self._widths.items()}
+        for name, feature in self._features.items():
+            place, start, stop = self._places[name]
+            encoded = feature.encode(columns[name])
+            if feature.shared:
+                x[place][:, start:stop] = encoded
+            else:
+                x[place] = encoded
+        if not targets:
+            return (x,)
+        y = {name: each.encode(targets[0][name]) for name, each in self._targets.items()}
+        return x, y, {name: _present(targets[0][name]) for name in y}
+
+    def postprocess(self, score: RecordScore, threshold: float = 0.5) -> RecordScore:
+        """Decode the outputs of one record, arrays ``(...)``."""
+        batch = {name: np.asarray(output)[np.newaxis] for name, output in score.items()}
+        decoded = self.postprocess_batch(batch, threshold)
+        return {name: values.tolist()[0] for name, values in decoded.items()}
+
+    def postprocess_batch(
+        self, scores: dict[str, Array], threshold: float = 0.5
+    ) -> dict[str, Array]:
+        """Decode a batch of outputs: each target by its name, and what is known beside it.
+
+        Args:
+            scores: target → the network's output ``(batch, ...)``.
+            threshold: from which probability on an answer is yes.
+        """
+        answers = {
+            name: each.decode(scores[name], threshold) for name, each in self._targets.items()
+        }
+        return {
+            f"{name}{beside}": values
+            for name, decoded in answers.items()
+            for beside, values in decoded.items()
+        }
+
+    def save(self, path: str) -> None:
+        """Write what was learnt to ``features.json`` in the folder; floats keep all digits."""
+        text = json.dumps(self._learnt, ensure_ascii=False)
+        Path(path, _FILE).write_text(text, "utf-8")
+
+    def load(self, path: str) -> None:
+        """Read what :meth:`save` wrote."""
+        self._restore(json.loads(Path(path, _FILE).read_text("utf-8")))
+
+
+def _present(column: Array) -> Array:
+    """1 for each value ``(records,)`` that is there, 0 for a missing one."""
+    if column.dtype.kind == "f":
+        there = ~np.isnan(column)
+    else:
+        there = np.array([value is not None for value in column.tolist()])
+    return there.astype(np.float32)

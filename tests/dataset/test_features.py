@@ -1,0 +1,291 @@
+"""Every feature type and target keeps to one contract, on random columns with all that is odd."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from datetime import datetime, timedelta
+
+import numpy as np
+import PIL.Image
+import pytest
+from contract import assert_data_equal, check_loader, check_transformer
+
+from barrage_mlflow.dataset import (
+    FeatureLoader,
+    FeatureTransformer,
+    IdentityTransformer,
+    KeySelector,
+    RecordMode,
+    Records,
+)
+from barrage_mlflow.dataset.components.reading import ask_kinds, settle_columns
+from barrage_mlflow.errors import ComponentError, RecordError
+
+RANDOM = np.random.default_rng(7)
+
+
+def number(random):
+    return float(random.choice([random.normal(), random.normal() * 1e6, 0, 3, -7.5, 1e300]))
+
+
+def word(random):
+    return str(random.choice(["red", "Blue", "blue ", "straße", "", "NA", "日本", "a b", "7"]))
+
+
+def text(random):
+    return " ".join(word(random) for _ in range(random.integers(0, 12))) + "!"
+
+
+def moment(random):
+    return datetime(1999, 12, 31) + timedelta(minutes=int(random.integers(0, 20_000_000)))
+
+
+def image(random):
+    shape = (*random.integers(1, 9, 2), 3)
+    file = io.BytesIO()
+    PIL.Image.fromarray(random.integers(0, 256, shape).astype("uint8")).save(file, "PNG")
+    return file.getvalue()
+
+
+def series(random):
+    return random.normal(size=random.integers(1, 6)).tolist()
+
+
+def labels(random):
+    return [word(random) for _ in range(random.integers(0, 4))]
+
+
+MAKERS = {
+    "number": (number, [{}, {"scale": "standard"}, {"scale": "log"}, {"bins": 4}]),
+    "category": (word, [{}, {"rare": 20, "levels": 3}, {"encoding": "embedding"}]),
+    "truth": (lambda random: bool(random.integers(2)), [{}]),
+    "datetime": (moment, [{}]),
+    "text": (text, [{}, {"unit": "character", "length": 9}]),
+    "image": (image, [{"size": [4, 3]}, {"size": [4, 3], "channels": 1}]),
+    "series": (series, [{}, {"length": 3}]),
+    "multi_category": (labels, [{}, {"rare": 1}]),
+}
+CASES = [(name, options) for name, (_, each) in MAKERS.items() for options in each]
+
+
+def column(name, count, seed, missing=0.1):
+    make, random = MAKERS[name][0], np.random.default_rng(seed)
+    return [None if random.random() < missing else make(random) for _ in range(count)]
+
+
+def records_of(columns, like=None):
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return Records.read(rows, schema=like and like.schema)
+
+
+def loader_in(mode, features, targets=None):
+    return FeatureLoader(mode, features, targets or {"y": "number"})
+
+
+def ready(records, features, targets=None):
+    """Records in the kinds that the features ask for."""
+    loader = loader_in(RecordMode.TRAIN, features, targets)
+    return ask_kinds(loader, {"train": records}, {})["train"]
+
+
+def fitted(records, features, targets=None):
+    transformer = FeatureTransformer(
+        RecordMode.TRAIN, loader_in(RecordMode.TRAIN, features, targets)
+    )
+    transformer.fit(records)
+    return transformer
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_a_feature_keeps_to_the_contract(name, options, tmp_path):
+    features = {"f": {"type": name, **options}}
+    columns = {"f": column(name, 60, seed=1), "y": [1.0, None, 3.0] * 20}
+    records = ready(records_of(columns), features)
+    make = lambda mode: loader_in(mode, features)  # noqa: E731
+    check_loader(make, records)
+    check_transformer(make, FeatureTransformer, records, tmp_path, {"y": np.ones((3, 1), "f4")})
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+@pytest.mark.parametrize("missing", [0.0, 0.2])
+def test_a_record_alone_equals_a_record_in_company(name, options, missing):
+    """Also what the train records never had: unseen values, missing ones, odd ones."""
+    features, count = {"f": {"type": name, **options}}, 400 if name == "image" else 10_000
+    train = {"f": column(name, 300, 1, missing), "y": [1.0, 2.0, 3.0] * 100}
+    records = ready(records_of(train), features)
+    transformer = fitted(records, features)
+    others = records_of({"f": column(name, count, 3, 0.2), "y": [0.0] * count}, like=records)
+    loader = loader_in(RecordMode.SCORE, features)
+    schema, reads = settle_columns(loader, records)
+    assert (reads, schema.columns["f"].optional) == (["f"], True)
+    others = Records.read(others, schema=schema)
+    whole = transformer.transform_batch(loader.load_batch(others))
+    for (array,) in [part.values() for part in whole]:
+        assert np.isfinite(array).all()
+    for start, stop in [(0, 1), (1, 8), (8, 9), (9, 300)]:
+        part = transformer.transform_batch(loader.load_batch(others[start:stop]))
+        assert_data_equal(part, ({n: a[start:stop] for n, a in whole[0].items()},), "company")
+    for index in range(0, count, count // 40):
+        one = transformer.transform(loader.load(others[index]))
+        assert_data_equal(one, ({n: a[index, ...] for n, a in whole[0].items()},), "alone")
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_nothing_but_missing_values_is_learnt_from(name):
+    features = {"f": {"type": name, **MAKERS[name][1][0]}}
+    kind = FeatureLoader(RecordMode.TRAIN, features, {}).column_kinds()["f"]
+    records = Records.read(
+        [{"f": None, "y": 1.0}] * 3,
+        schema=ready(records_of({"f": column(name, 9, 1), "y": [1.0] * 9}), features).schema,
+    )
+    transformer = fitted(records, features)
+    x, y, w = transformer.transform_batch(transformer.loader.load_batch(records))
+    assert kind is not None
+    assert all(np.isfinite(array).all() for array in x.values())
+    assert (y["y"].tolist(), w["y"].tolist()) == ([0.0] * 3, [1.0] * 3)
+
+
+def test_shared_inputs_are_laid_out_and_described():
+    columns = {
+        "numbers": ["a b", "b c", "a"],
+        "n": [1.0, None, 3.0],
+        "c": ["x", "y", "x"],
+        "t": [True, False, None],
+        "y": ["cat", "dog", "cat"],
+    }
+    features = {
+        "numbers": {"type": "text", "rare": 1},
+        "n": {"type": "number", "scale": "standard", "bins": 1},
+        "c": {"type": "category", "rare": 1},
+        "t": "truth",
+    }
+    targets = {"y": "category"}
+    records = ready(records_of(columns), features, targets)
+    transformer = fitted(records, features, targets)
+    assert transformer.network_params == {
+        "features": [
+            {"name": "numbers", "type": "text", "input": "numbers_text", "length": 2, "size": 5},
+            {"name": "n", "type": "number", "input": "numbers", "at": [0, 2], "edges": [-1.0, 1.0]},
+            {"name": "c", "type": "category", "input": "categories", "at": [0, 1], "size": 5,
+             "encoding": "one_hot"},
+            {"name": "t", "type": "truth", "input": "numbers", "at": [2, 4]},
+        ],
+        "targets": [{"name": "y", "type": "category", "size": 2}],
+    }  # fmt: skip
+    x, y, w = transformer.transform_batch(transformer.loader.load_batch(records))
+    assert_data_equal(
+        (x, y, w),
+        (
+            {
+                "numbers": np.array([[-1, 0, 1, 0], [0, 1, -1, 0], [1, 0, 0, 1]], "f4"),
+                "categories": np.array([[3], [4], [3]], "i4"),
+                "numbers_text": np.array([[2, 3], [3, 4], [2, 0]], "i4"),
+            },
+            {"y": np.array([0, 1, 0], "i4")},
+            {"y": np.ones(3, "f4")},
+        ),
+        "encoded",
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "values", "outputs", "answers"),
+    [
+        ("number", [10.0, 30.0, None], [[1.0]], {"y": [30.0]}),
+        (
+            {"type": "number", "log": True}, [0.0, 2.0, None], [[0.0]],
+            {"y": [math.expm1(math.log(3) / 2)]},
+        ),
+        ("truth", [True, False, None], [[0.25]], {"y": [False], "y_probability": [0.25]}),
+        (
+            "category", [3, 1, None], [[0.75, 0.25]],
+            {"y": [1.0], "y_probability": [0.75], "y_probabilities": [{"1.0": 0.75, "3.0": 0.25}]},
+        ),
+        (
+            "category", ["b", "a", None], [[0.25, 0.75]],
+            {"y": ["b"], "y_probability": [0.75], "y_probabilities": [{"a": 0.25, "b": 0.75}]},
+        ),
+        (
+            {"type": "multi_category", "rare": 1}, [["a", "b"], ["b"], None], [[0.75, 0.25]],
+            {"y": [["b"]], "y_probabilities": [{"b": 0.75, "a": 0.25}]},
+        ),
+        ("series", [[1.0, 3.0], [3.0, 1.0], None], [[1.0, -1.0]], {"y": [[3.0, 1.0]]}),
+    ],
+)  # fmt: skip
+def test_a_target_comes_back_as_it_was_and_a_missing_one_weighs_nothing(
+    target, values, outputs, answers
+):
+    columns = {"n": [1.0, 2.0, 3.0], "y": values}
+    records = ready(records_of(columns), {"n": "number"}, {"y": target})
+    transformer = fitted(records, {"n": "number"}, {"y": target})
+    _, y, w = transformer.transform_batch(transformer.loader.load_batch(records))
+    assert w["y"].tolist() == [1.0, 1.0, 0.0]
+    assert not y["y"][2].any()
+    answered = transformer.postprocess_batch({"y": np.array(outputs, "f4")})
+    assert json.loads(json.dumps({n: a.tolist() for n, a in answered.items()})) == answers
+    one = transformer.postprocess({"y": np.array(outputs[0], "f4")})
+    assert one == {name: array.tolist()[0] for name, array in answered.items()}
+
+
+def test_a_threshold_decides():
+    transformer = FeatureTransformer(
+        RecordMode.SCORE, loader_in(RecordMode.SCORE, {"n": "number"}, {"y": "truth"})
+    )
+    transformer._restore([[{"mean": 0, "deviation": 1, "edges": [], "missing": False}], [{}]])
+    assert transformer.postprocess({"y": np.array([0.4])}, threshold=0.3)["y"] is True
+
+
+def test_a_class_that_no_train_record_has_is_refused():
+    records = ready(
+        records_of({"n": [1.0, 2.0], "y": ["a", "b"]}), {"n": "number"}, {"y": "category"}
+    )
+    transformer = fitted(records, {"n": "number"}, {"y": "category"})
+    with pytest.raises(ValueError, match="a class that the train records have, got 'c' "):
+        transformer.transform(({"n": np.array(1.0)}, {"y": np.array("c", object)}))
+
+
+class Ratio(FeatureLoader):
+    """A column made of two others."""
+
+    reads = {"a": "number", "b": "number"}  # noqa: RUF012
+
+    def derive(self, columns):
+        return {**columns, "ratio": columns["a"] / columns["b"]}
+
+
+def test_a_subclass_derives_columns_alike_in_both_forms(tmp_path):
+    records = Records.read([{"a": 1, "b": 2, "y": 0.0}, {"a": None, "b": 4, "y": 1.0}])
+    make = lambda mode: Ratio(mode, {"ratio": "number"}, {"y": "number"})  # noqa: E731
+    records = ask_kinds(make(RecordMode.TRAIN), {"train": records}, {})["train"]
+    x, _ = make(RecordMode.TRAIN).load_batch(records)
+    np.testing.assert_array_equal(x["ratio"], [0.5, np.nan])
+    check_loader(make, records)
+    check_transformer(make, FeatureTransformer, records, tmp_path)
+    _, reads = settle_columns(make(RecordMode.SCORE), records)
+    assert reads == ["a", "b"]
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(ValueError, match=r"'n': expected a type of number, .*, got 'nmber'"):
+        FeatureLoader(RecordMode.TRAIN, {"n": "nmber"}, {"y": "number"})
+    with pytest.raises(TypeError, match="unexpected keyword argument 'scal'"):
+        FeatureLoader(RecordMode.TRAIN, {"n": {"type": "number", "scal": "log"}}, {})
+    selector = KeySelector(RecordMode.TRAIN, {"x": "a"}, {"y": "b"})
+    with pytest.raises(ComponentError, match=r"expected a FeatureLoader.*got KeySelector"):
+        FeatureTransformer(RecordMode.TRAIN, selector)
+    loader = loader_in(RecordMode.TRAIN, {"n": "number", "m": "number"})
+    with pytest.raises(RecordError, match="no column 'm'"):
+        loader.load({"n": 1.0, "y": 2.0})
+    assert IdentityTransformer(RecordMode.TRAIN, loader).loader is loader
+
+
+def test_options_of_a_type_hold_for_all_of_it():
+    loader = FeatureLoader(
+        RecordMode.TRAIN,
+        {"a": "number", "b": {"type": "number", "scale": "log"}},
+        {"y": "number"},
+        all={"number": {"scale": "standard", "bins": 3}},
+    )
+    assert [(f.scale, f.bins) for f in loader.features.values()] == [("standard", 3), ("log", 3)]
