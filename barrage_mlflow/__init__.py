@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from barrage_mlflow.commands.sync import sync as sync
     from barrage_mlflow.commands.train import train as train
     from barrage_mlflow.config import resolve_config as resolve_config
+    from barrage_mlflow.dataset import FeatureLoader as FeatureLoader
+    from barrage_mlflow.dataset import FeatureTransformer as FeatureTransformer
     from barrage_mlflow.dataset import IdentityTransformer as IdentityTransformer
     from barrage_mlflow.dataset import KeySelector as KeySelector
     from barrage_mlflow.dataset import RecordLoader as RecordLoader
@@ -54,7 +56,8 @@ _HOMES = {
     "commands.sync": "sync",
     "commands.train": "train",
     "config": "resolve_config",
-    "dataset": "IdentityTransformer KeySelector RecordLoader RecordMode RecordTransformer Records",
+    "dataset": "FeatureLoader FeatureTransformer IdentityTransformer KeySelector RecordLoader "
+    "RecordMode RecordTransformer Records",
     "errors": "ArtifactError BarrageError ComponentError ConfigError Fault ImportPathError "
     "PromotionError RecordError TrackingError TrainingError",
     "scoring.scorer": "Scorer",

@@ -28,13 +28,14 @@ FILE = Path(__file__).parents[1] / "barrage_mlflow" / "config" / "keras_index.js
 
 _BARRAGE = {
     "barrage_mlflow.dataset": (
-        "IdentityTransformer", "KeySelector", "RecordLoader", "RecordTransformer",
+        "FeatureLoader", "FeatureTransformer", "IdentityTransformer", "KeySelector",
+        "RecordLoader", "RecordTransformer",
     ),
     "barrage_mlflow.model": ("sequential_from_config",),
 }  # fmt: skip
 _BUILT_IN = {
-    "loader": ("KeySelector",),
-    "transformer": ("IdentityTransformer",),
+    "loader": ("FeatureLoader", "KeySelector"),
+    "transformer": ("FeatureTransformer", "IdentityTransformer"),
     "network": ("sequential_from_config",),
 }
 _ABBREVIATIONS = {

@@ -35,6 +35,12 @@ def editor_schema(project: str | None = None, folders: Sequence[str] = ()) -> No
         10
     """
     root = copy.deepcopy(SCHEMA)
+    loader = root["properties"]["dataset"]["properties"]["loader"]
+    params = {part: _by_column(root, part) for part in ("features", "targets")}
+    name = {"type": "string", "pattern": r"^(barrage(_mlflow)?\.dataset\.)?FeatureLoader$"}
+    condition = {"properties": {"import": name}, "required": ["import"]}
+    then = {"properties": {"params": {"properties": params}}}
+    loader["allOf"] = [{"if": condition, "then": then}]
     if project is not None:
         own = of_project(project, folders)
         for kind in KINDS.values():
@@ -60,7 +66,24 @@ def _add_names(root: Node, kind: Kind, entries: Sequence[Target]) -> None:
             root["$defs"][key] = _params(entry, kind)
             rules.append(_when(entry, {"$ref": f"#/$defs/{quote(key, safe=':')}"}))
     if rules:
-        block["allOf"] = rules
+        block["allOf"] = [*block.get("allOf", ()), *rules]
+
+
+def _by_column(root: Node, part: str) -> Node:
+    """What features or targets are: by column, a type's name, or an object with its options."""
+    types = root["$defs"][part]
+    names = [{"const": name, "description": each["description"]} for name, each in types.items()]
+    objects = [
+        {
+            "type": "object",
+            "required": ["type"],
+            "additionalProperties": False,
+            "properties": {"type": name, **types[name["const"]]["properties"]},
+        }
+        for name in names
+    ]
+    root["$defs"][part] = {"type": "object", "additionalProperties": {"anyOf": [*names, *objects]}}
+    return {"$ref": f"#/$defs/{part}"}
 
 
 def _block_of(root: Node, kind: Kind) -> Node:

@@ -1,7 +1,7 @@
 """Compares the names of outputs: the model's with the loader's and the network's.
 
-The loader's are known where it is the built-in `KeySelector`, the network's where it is the
-built-in `sequential_from_config`.
+The loader's are known where it is the built-in `KeySelector` or `FeatureLoader`, the network's
+where it is the built-in `sequential_from_config`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from barrage_mlflow.config.placeholders import placeholder_name
 from barrage_mlflow.config.unknown_keys import LAYERS
 
 _PARAMS: Path = ("dataset", "loader", "params")
-_SELECTORS = ("KeySelector", "barrage_mlflow.dataset.KeySelector")
+_OUTPUTS = {"KeySelector": "outputs", "FeatureLoader": "targets"}
+"""By the built-in loaders, the param that is by output."""
 
 
 def output_name_findings(data: Any) -> Iterator[Finding]:
@@ -70,14 +71,14 @@ def output_names(data: Any) -> list[str]:
 
 
 def loader_names(data: Any) -> list[str]:
-    """The names of a `KeySelector`'s outputs; empty where another class loads.
+    """The names of a built-in loader's outputs; empty where another class loads.
 
     Example:
         >>> loader = {"import": "KeySelector", "params": {"outputs": {"y": "column"}}}
         >>> loader_names({"dataset": {"loader": loader}})
         ['y']
     """
-    return list(_selection(data, "outputs"))
+    return list(_selection(data, _outputs_param(data)))
 
 
 def named(block: Any) -> str | None:
@@ -102,11 +103,16 @@ def _plain(name: Any) -> str | None:
     return name if isinstance(name, str) and placeholder_name(name) is None else None
 
 
-def _selection(data: Any, param: str) -> dict[str, Any]:
+def _outputs_param(data: Any) -> str:
+    """The param of the loader that is by output; empty where it is none of the built-in ones."""
     path = value_at(data, (*_PARAMS[:-1], "import"))
-    found = value_at(data, (*_PARAMS, param))
-    is_selector = isinstance(path, str) and keras_index.current_path(path) in _SELECTORS
-    return found if is_selector and isinstance(found, dict) else {}
+    name = keras_index.current_path(path) if isinstance(path, str) else ""
+    return _OUTPUTS.get(name.removeprefix("barrage_mlflow.dataset."), "")
+
+
+def _selection(data: Any, param: str) -> dict[str, Any]:
+    found = value_at(data, (*_PARAMS, param)) if param and _outputs_param(data) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _repeated(data: Any) -> Iterator[Finding]:
@@ -122,10 +128,11 @@ def _repeated(data: Any) -> Iterator[Finding]:
 def _loader_findings(data: Any, names: list[str]) -> Iterator[Finding]:
     loaded = loader_names(data)
     lacking = [name for name in names if name not in loaded]
-    for param, unused in (("outputs", lacking), ("sample_weights", [*names, *loaded])):
+    outputs = _outputs_param(data)
+    for param, unused in ((outputs, lacking), ("sample_weights", [*names, *loaded])):
         path: Path = (*_PARAMS, param)
         for other in _selection(data, param):
-            if other not in names and (param == "outputs" or other not in loaded):
+            if other not in names and (param == outputs or other not in loaded):
                 near = nearest(other, unused)
                 remedy = f"did you mean {near!r}?" if near else f"it has {show_names(names)}"
                 lacking = [name for name in lacking if name != near]
@@ -133,7 +140,7 @@ def _loader_findings(data: Any, names: list[str]) -> Iterator[Finding]:
                 yield Finding((*path, other), message, remedy, is_key=True)
     for name in lacking if loaded else ():
         message = f"lacks {name!a}, which is an output of the model"
-        yield Finding((*_PARAMS, "outputs"), message, f"give the column of {name!r}")
+        yield Finding((*_PARAMS, outputs), message, f"give the column of {name!r}")
 
 
 def _network_name(data: Any) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from barrage_mlflow.config.document import Document
+from barrage_mlflow.config.features import feature_findings
 from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.import_blocks import import_findings
 from barrage_mlflow.config.monitors import mode_warnings, monitor_findings
@@ -47,7 +48,8 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
         $: unknown key 'solvr'; did you mean 'solver'?
     """
     imports = functools.partial(import_findings, reader=SourceReader(document.folders))
-    faults = _faults(document, shape_findings, output_name_findings, monitor_findings, imports)
+    checks = (shape_findings, output_name_findings, monitor_findings, feature_findings, imports)
+    faults = _faults(document, *checks)
     if not faults and run_code:
         faults = _faults(document, import_findings)
     return [*faults, *document.faults]

@@ -57,7 +57,12 @@ def test_it_is_a_valid_schema(name, request):
 
 
 def test_without_a_project_it_is_the_schema_that_check_uses(plain):
-    assert plain.tree == SCHEMA
+    """But that what depends on a feature's type is written as an editor can follow it."""
+    tree, schema = copy.deepcopy(plain.tree), copy.deepcopy(SCHEMA)
+    del tree["properties"]["dataset"]["properties"]["loader"]["allOf"]
+    for part in ("features", "targets"):
+        del tree["$defs"][part], schema["$defs"][part]
+    assert tree == schema
 
 
 @pytest.mark.parametrize("config", VALID)

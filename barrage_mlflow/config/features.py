@@ -1,0 +1,97 @@
+"""Checks the features and targets of a `FeatureLoader`, and what has to go with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.findings import Finding
+from barrage_mlflow.config.names import did_you_mean, show_names, suggest
+from barrage_mlflow.config.output_names import outputs_of
+from barrage_mlflow.config.paths import Path, show_value, value_at
+from barrage_mlflow.config.schema import SCHEMA
+from barrage_mlflow.config.shape import value_findings
+
+_LOADER: Path = ("dataset", "loader")
+_TRANSFORMER: Path = ("dataset", "transformer")
+
+
+def feature_findings(data: Any) -> Iterator[Finding]:
+    """Unknown feature types and options, and components that features do not go with.
+
+    Example:
+        >>> params = {"features": {"carat": "nmber"}, "targets": {"price": {"type": "number"}}}
+        >>> loader = {"import": "FeatureLoader", "params": params}
+        >>> for finding in feature_findings({"dataset": {"loader": loader}}):
+        ...     print(finding.path[-1], finding)
+        transformer expected FeatureTransformer, which encodes what FeatureLoader loads, got \
+none; write {"import": "FeatureTransformer"}
+        carat expected a feature type, got "nmber"; did you mean 'number'?
+    """
+    has_loader = _is(data, _LOADER, "FeatureLoader")
+    has_transformer = _is(data, _TRANSFORMER, "FeatureTransformer")
+    transformer = value_at(data, (*_TRANSFORMER, "import"))
+    if has_loader and (transformer is None or _is(data, _TRANSFORMER, "IdentityTransformer")):
+        message = "expected FeatureTransformer, which encodes what FeatureLoader loads, got "
+        remedy = 'write {"import": "FeatureTransformer"}'
+        yield Finding(_TRANSFORMER, message + (transformer or "none"), remedy)
+    if has_transformer and _is(data, _LOADER, "KeySelector"):
+        message = "expected FeatureLoader, which FeatureTransformer encodes, got KeySelector"
+        yield Finding((*_LOADER, "import"), message, 'write "FeatureLoader"')
+    if has_loader or has_transformer:
+        for part in ("features", "targets"):
+            specs = value_at(data, (*_LOADER, "params", part))
+            for name, spec in specs.items() if isinstance(specs, dict) else ():
+                yield from _spec_findings(spec, part, (*_LOADER, "params", part, name))
+        options = value_at(data, (*_LOADER, "params", "all"))
+        for name, given in options.items() if isinstance(options, dict) else ():
+            yield from _all_findings(name, given, (*_LOADER, "params", "all", name))
+    if _is(data, ("model", "network"), "feature_network", "model"):
+        for place, output in enumerate(outputs_of(data)):
+            if value_at(output, ("loss", "params", "from_logits")) is True:
+                where = ("model", "outputs", place, "loss", "params", "from_logits")
+                message = "expected false, since feature_network gives probabilities, got true"
+                yield Finding(where, message, "leave it out")
+
+
+def _is(data: Any, block: Path, name: str, room: str = "dataset") -> bool:
+    path = value_at(data, (*block, "import"))
+    paths = (name, f"barrage_mlflow.{room}.{name}")
+    return isinstance(path, str) and keras_index.current_path(path) in paths
+
+
+def _spec_findings(spec: Any, part: str, path: Path) -> Iterator[Finding]:
+    """What is wrong with a feature or target: its type's name, or an object of type and options."""
+    types, noun = SCHEMA["$defs"][part], part.removesuffix("s")
+    kind = spec.get("type") if isinstance(spec, dict) else spec
+    if isinstance(kind, str) and kind in types:
+        yield from _option_findings(spec, types[kind]["properties"], path)
+        return
+    where = (*path, "type") if isinstance(spec, dict) and "type" in spec else path
+    if isinstance(spec, dict) and "type" not in spec:
+        yield Finding(where, "missing key 'type'", f"known {noun} types: {show_names(types)}")
+        return
+    remedy = did_you_mean(kind, types) if isinstance(kind, str) else ""
+    remedy = remedy or f"known {noun} types: {show_names(types)}"
+    yield Finding(where, f"expected a {noun} type, got {show_value(kind)}", remedy)
+
+
+def _all_findings(kind: str, options: Any, path: Path) -> Iterator[Finding]:
+    """What is wrong with the options of all features of a type."""
+    types = SCHEMA["$defs"]["features"]
+    if kind in types:
+        yield from _option_findings(options, types[kind]["properties"], path)
+    else:
+        remedy = suggest(kind, types, "feature types")
+        yield Finding(path, f"expected a feature type, got {kind!a}", remedy, is_key=True)
+
+
+def _option_findings(spec: Any, known: dict[str, Any], path: Path) -> Iterator[Finding]:
+    options = spec if isinstance(spec, dict) else {}
+    for name, value in options.items():
+        if name in known:
+            yield from value_findings(value, known[name], (*path, name))
+        elif name != "type":
+            remedy = suggest(name, known, "options", options) or "it has no options"
+            yield Finding((*path, name), f"unknown option {name!a}", remedy, is_key=True)
