@@ -39,14 +39,14 @@ none; write {"import": "FeatureTransformer"}
     if has_transformer and _is(data, _LOADER, "KeySelector"):
         message = "expected FeatureLoader, which FeatureTransformer encodes, got KeySelector"
         yield Finding((*_LOADER, "import"), message, 'write "FeatureLoader"')
-    if has_loader or has_transformer:
-        for part in ("features", "targets"):
-            specs = value_at(data, (*_LOADER, "params", part))
-            for name, spec in specs.items() if isinstance(specs, dict) else ():
-                yield from _spec_findings(spec, part, (*_LOADER, "params", part, name))
-        options = value_at(data, (*_LOADER, "params", "all"))
-        for name, given in options.items() if isinstance(options, dict) else ():
-            yield from _all_findings(name, given, (*_LOADER, "params", "all", name))
+    params = value_at(data, (*_LOADER, "params"))
+    if (has_loader or has_transformer) and isinstance(params, dict):
+        checks = {"features": _spec_findings, "targets": _spec_findings, "all": _all_findings}
+        for part in checks.keys() & params.keys():
+            path: Path = (*_LOADER, "params", part)
+            yield from value_findings(params[part], {"type": "object"}, path)
+            for name, value in params[part].items() if isinstance(params[part], dict) else ():
+                yield from checks[part](value, (*path, name))
     if _is(data, ("model", "network"), "feature_network", "model"):
         for place, output in enumerate(outputs_of(data)):
             if value_at(output, ("loss", "params", "from_logits")) is True:
@@ -61,8 +61,9 @@ def _is(data: Any, block: Path, name: str, room: str = "dataset") -> bool:
     return isinstance(path, str) and keras_index.current_path(path) in paths
 
 
-def _spec_findings(spec: Any, part: str, path: Path) -> Iterator[Finding]:
+def _spec_findings(spec: Any, path: Path) -> Iterator[Finding]:
     """What is wrong with a feature or target: its type's name, or an object of type and options."""
+    part = str(path[-2])
     types, noun = SCHEMA["$defs"][part], part.removesuffix("s")
     kind = spec.get("type") if isinstance(spec, dict) else spec
     if isinstance(kind, str) and kind in types:
@@ -77,10 +78,11 @@ def _spec_findings(spec: Any, part: str, path: Path) -> Iterator[Finding]:
     yield Finding(where, f"expected a {noun} type, got {show_value(kind)}", remedy)
 
 
-def _all_findings(kind: str, options: Any, path: Path) -> Iterator[Finding]:
+def _all_findings(options: Any, path: Path) -> Iterator[Finding]:
     """What is wrong with the options of all features of a type."""
-    types = SCHEMA["$defs"]["features"]
+    types, kind = SCHEMA["$defs"]["features"], str(path[-1])
     if kind in types:
+        yield from value_findings(options, {"type": "object"}, path)
         yield from _option_findings(options, types[kind]["properties"], path)
     else:
         remedy = suggest(kind, types, "feature types")

@@ -149,6 +149,10 @@ def test_names_and_params_complete_where_they_fit(penguins):
     parts = penguins.tree["properties"]
     assert completed(parts["dataset"]["properties"]["loader"]) == {
         "penguins.PenguinLoader": "Loads a penguin as it was written down.",
+        "FeatureLoader": "Loads the columns of features and targets, which a "
+        "``FeatureTransformer`` encodes.",
+        "barrage_mlflow.dataset.FeatureLoader": "Loads the columns of features and targets, which "
+        "a ``FeatureTransformer`` encodes.",
         "KeySelector": "Selects inputs, outputs and sample weights by their record keys.",
         "barrage_mlflow.dataset.KeySelector": "Selects inputs, outputs and sample weights by "
         "their record keys.",
