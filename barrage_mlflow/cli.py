@@ -235,6 +235,40 @@ def check(
     click.echo(f"{config}: all is well")
 
 
+@_command("init train.csv --target price -o config.yaml")
+@click.argument("data")
+@click.option(
+    "--target",
+    "targets",
+    metavar="COLUMN",
+    multiple=True,
+    required=True,
+    help="What is to be foretold; may be repeated.",
+)
+@click.option(
+    "-o",
+    "--output",
+    default="config.yaml",
+    show_default=True,
+    help="File to write: .yaml, with the reasons as comments, or .json.",
+)
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def init(data: str, targets: tuple[str, ...], output: str, force: bool) -> None:
+    """Write a config to begin with: what the columns of DATA are meant as, and a network.
+
+    DATA is CSV, JSON, JSON Lines or Parquet.
+    """
+    from barrage_mlflow.commands.init import init as run_init
+
+    start = run_init(data, targets, output, force)
+    click.echo(start.table)
+    for hint in start.hints:
+        click.echo(f"\n{hint}")
+    click.echo(f"\n{output} is written; next:")
+    for command in ("check", "train"):
+        click.echo(f"  barrage-mlflow {command} {output} {data} validation.csv")
+
+
 @_command("schema --project my_project > schema.json")
 @click.option(
     "--project",

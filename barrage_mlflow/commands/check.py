@@ -21,13 +21,13 @@ from barrage_mlflow.dataset.records.formats import RecordSource
 from barrage_mlflow.errors import BarrageError
 from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.scoring.process import ModelProcess
-from barrage_mlflow.training.prepare import SCORE, build_feeder, prepare, read_sets, resolve
+from barrage_mlflow.training.prepare import SCORE, build_feeder, infer, prepare, read_sets, resolve
 from barrage_mlflow.training.train import package, rehearse
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
 from barrage_mlflow.workspace.history import History
 
-_SEED = 0
+_SEED = {"$.dataset.seed": 0}
 """For a config without one: two dry runs of it are to come out alike."""
 
 
@@ -106,7 +106,7 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
     """Train one batch of an epoch, on this thread, and package and prove what it makes."""
     report("the imports of the config")
     add_project_path(document)
-    config = resolve(document)
+    config = resolve(document, {**infer(document, sets), **_SEED})
 
     from barrage_mlflow.services.training_state import kept_generators
     from barrage_mlflow.training.epochs import train_epochs
@@ -116,7 +116,7 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
     one_batch = {"batch_size": min(size, len(sets["train"])), "steps": 1, "epochs": 1}
     small = {
         **config,
-        "dataset": {"seed": _SEED, **config["dataset"], **on_this_thread},
+        "dataset": {**config["dataset"], **on_this_thread},
         "solver": {**config["solver"], **one_batch},
     }
     (folder / artifacts.CHECKPOINTS).mkdir()

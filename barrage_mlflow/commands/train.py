@@ -163,7 +163,7 @@ def _find_unfinished(document: Document, sets: Mapping[str, Any]) -> Path | None
     """Find the folder of the newest unfinished training of a config, its code and records."""
     datasets = recipe.describe_sets(sets)
     for folder in find_unfinished(_HOME):
-        resolved = resolve(document, recipe.find_seed(folder))
+        resolved = resolve(document, recipe.find_inferred(folder))
         if not find_changes(folder, resolved, project_code(resolved), datasets):
             return folder
     return None

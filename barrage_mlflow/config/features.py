@@ -13,7 +13,7 @@ from barrage_mlflow.config.paths import Path, show_value, value_at
 from barrage_mlflow.config.schema import SCHEMA
 from barrage_mlflow.config.shape import value_findings
 
-_LOADER: Path = ("dataset", "loader")
+LOADER: Path = ("dataset", "loader")
 _TRANSFORMER: Path = ("dataset", "transformer")
 
 
@@ -29,22 +29,23 @@ def feature_findings(data: Any) -> Iterator[Finding]:
 none; write {"import": "FeatureTransformer"}
         carat expected a feature type, got "nmber"; did you mean 'number'?
     """
-    has_loader = _is(data, _LOADER, "FeatureLoader")
+    has_loader = _is(data, LOADER, "FeatureLoader")
     has_transformer = _is(data, _TRANSFORMER, "FeatureTransformer")
     transformer = value_at(data, (*_TRANSFORMER, "import"))
     if has_loader and (transformer is None or _is(data, _TRANSFORMER, "IdentityTransformer")):
         message = "expected FeatureTransformer, which encodes what FeatureLoader loads, got "
         remedy = 'write {"import": "FeatureTransformer"}'
         yield Finding(_TRANSFORMER, message + (transformer or "none"), remedy)
-    if has_transformer and _is(data, _LOADER, "KeySelector"):
+    if has_transformer and _is(data, LOADER, "KeySelector"):
         message = "expected FeatureLoader, which FeatureTransformer encodes, got KeySelector"
-        yield Finding((*_LOADER, "import"), message, 'write "FeatureLoader"')
-    params = value_at(data, (*_LOADER, "params"))
-    if (has_loader or has_transformer) and isinstance(params, dict):
+        yield Finding((*LOADER, "import"), message, 'write "FeatureLoader"')
+    params = value_at(data, (*LOADER, "params"))
+    if _has_features(data) and isinstance(params, dict):
         checks = {"features": _spec_findings, "targets": _spec_findings, "all": _all_findings}
-        for part in checks.keys() & params.keys():
-            path: Path = (*_LOADER, "params", part)
-            yield from value_findings(params[part], {"type": "object"}, path)
+        for part in (each for each in checks if each in params):
+            path: Path = (*LOADER, "params", part)
+            types = ["object", "null"] if part == "features" else "object"
+            yield from value_findings(params[part], {"type": types}, path)
             for name, value in params[part].items() if isinstance(params[part], dict) else ():
                 yield from checks[part](value, (*path, name))
     if _is(data, ("model", "network"), "feature_network", "model"):
@@ -53,6 +54,23 @@ none; write {"import": "FeatureTransformer"}
                 where = ("model", "outputs", place, "loss", "params", "from_logits")
                 message = "expected false, since feature_network gives probabilities, got true"
                 yield Finding(where, message, "leave it out")
+
+
+def lacks_features(data: Any) -> bool:
+    """Whether features are left out, to be found by looking at the train records.
+
+    Example:
+        >>> loader = {"import": "FeatureLoader", "params": {"targets": {"price": "number"}}}
+        >>> lacks_features({"dataset": {"loader": loader}})
+        True
+    """
+    params = value_at(data, (*LOADER, "params"))
+    return _has_features(data) and isinstance(params, dict) and params.get("features") is None
+
+
+def _has_features(data: Any) -> bool:
+    is_own = _is(data, _TRANSFORMER, "FeatureTransformer")
+    return is_own or _is(data, LOADER, "FeatureLoader")
 
 
 def _is(data: Any, block: Path, name: str, room: str = "dataset") -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from barrage_mlflow.config import add_project_path, resolve_config
 from barrage_mlflow.config.document import Document
+from barrage_mlflow.config.features import LOADER, lacks_features
 from barrage_mlflow.config.monitors import check_monitors
+from barrage_mlflow.config.paths import read_path, show_path, value_at
 from barrage_mlflow.config.resolve import check_config
 from barrage_mlflow.dataset import DataRecord, RecordMode, Records, build_loader, build_transformer
 from barrage_mlflow.dataset.components.build import fit_and_save, load_pipeline
@@ -22,6 +25,7 @@ from barrage_mlflow.dataset.components.reading import (
     columns_read,
     settle_columns,
 )
+from barrage_mlflow.dataset.features.infer import infer_features
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.feeder import Feeder
 from barrage_mlflow.dataset.records.kinds import Schema
@@ -46,6 +50,7 @@ the ``columns=`` that loading reads."""
 logger = logging.getLogger(__name__)
 
 SCORE = "the score batch"
+_SEEDS = 2**31
 _OBJECTIVE = "losses, metrics, monitors and optimizer"
 
 
@@ -110,20 +115,50 @@ def read_document(config: Any, overrides: Mapping[str, Any] | None = None) -> Do
     return document
 
 
-def resolve(document: Document, seed: int | None = None) -> dict[str, Any]:
+def infer(document: Document, sets: Mapping[str, Records]) -> dict[str, Any]:
+    """Settle what a config leaves to the training, so that every run can be repeated.
+
+    Args:
+        document: a config without faults.
+        sets: the records; features are found by looking at ``"train"``.
+
+    Returns:
+        By path, as :func:`show_path` writes it: a seed, which is drawn; features, and the
+        declarations of their columns.
+
+    Example:
+        >>> list(infer(Document({"dataset": {}}), {}))
+        ['$.dataset.seed']
+    """
+    dataset: dict[str, Any] = document.data["dataset"]
+    inferred: dict[str, Any] = {}
+    if dataset.get("seed") is None:
+        inferred[show_path(("dataset", "seed"))] = secrets.randbelow(_SEEDS)
+    if lacks_features(document.data):
+        targets = dataset["loader"]["params"].get("targets", {})
+        guesses = infer_features(sets["train"], targets)
+        features = {name: guess.spec for name, guess in guesses.items() if guess.spec is not None}
+        inferred[show_path((*LOADER, "params", "features"))] = features
+        for name, guess in guesses.items():
+            if guess.column is not None and name not in dataset.get("columns", {}):
+                inferred[show_path(("dataset", "columns", name))] = guess.column
+    return inferred
+
+
+def resolve(document: Document, inferred: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in a config without faults; the project's modules that it names are imported.
 
     Args:
         document: the config.
-        seed: taken where the config has none, so that every run can be repeated.
+        inferred: what :func:`infer` found, now or when the training began; taken where the
+            config has nothing.
 
     Raises:
         ConfigError: they lack what the config names.
         TrainingError: TensorFlow is set to make graphs, not to compute.
 
     Example:
-        >>> resolve(read_document("config.json"), 7)["dataset"]["seed"]  # doctest: +SKIP
-        7
+        >>> resolve(read_document("config.json"), {"$.dataset.seed": 7})  # doctest: +SKIP
     """
     load_tensorflow(with_keras=True)
     import tensorflow as tf
@@ -133,8 +168,9 @@ def resolve(document: Document, seed: int | None = None) -> dict[str, Any]:
             "TensorFlow makes a graph here instead of computing: train outside of tf.function and "
             "tf.Graph, and without tf.compat.v1.disable_eager_execution()"
         )
-    drawn = {} if seed is None or "seed" in document.data["dataset"] else {"dataset.seed": seed}
-    return resolve_config(document, drawn, run_code=True)
+    given = {path for path in inferred if value_at(document.data, read_path(path)) is not None}
+    settled = {path: value for path, value in inferred.items() if path not in given}
+    return resolve_config(document, settled, run_code=True)
 
 
 def read_sets(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
+from barrage_mlflow.config.paths import read_path, value_at
 from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import hide_secrets
@@ -25,12 +25,19 @@ from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import prove
 from barrage_mlflow.scoring.scorer import Scorer, output_names
 from barrage_mlflow.scoring.scores import to_frame
-from barrage_mlflow.training.prepare import Plan, prepare, read_document, read_sets, resolve
+from barrage_mlflow.training.prepare import (
+    Plan,
+    infer,
+    prepare,
+    read_document,
+    read_sets,
+    resolve,
+)
 from barrage_mlflow.training.progress import progress_callback
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.changes import begun_config
-from barrage_mlflow.workspace.record import Dataset, now
+from barrage_mlflow.workspace.record import Dataset, now, read_record
 from barrage_mlflow.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -45,7 +52,6 @@ Config = Mapping[str, Any]
 
 logger = logging.getLogger(__name__)
 
-_SEEDS = 2**31
 _EXAMPLE_RECORDS = 5
 """Records in the packaged model's input example, and in a rehearsal."""
 
@@ -120,13 +126,14 @@ def train(
             document = read_document(config, overrides)
             sources = {"train": records_train, "validation": records_validation}
             sets = read_sets(sources, document.data["dataset"])
-            resolved = resolve(document, find_seed(folder if resume else None))
+            inferred = (find_inferred(folder) if resume else {}) or infer(document, sets)
+            resolved = resolve(document, inferred)
             datasets, code = describe_sets(sets), project_code(resolved)
         with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
             if work.record.is_finished and not changes:
                 return _complete(work, asked, publisher)
-            values = {**asked, "datasets": datasets, "tags": tags or {}}
+            values = {**asked, "datasets": datasets, "tags": tags or {}, "inferred": [*inferred]}
             work.begin(document, resolved, code, changes, values)
             logger.info("artifacts in %s", folder)
 
@@ -159,18 +166,21 @@ def train(
             return _result(work)
 
 
-def find_seed(folder: Path | None) -> int:
-    """Take the seed that was drawn when a training was begun in a folder, or draw one.
+def find_inferred(folder: Path) -> dict[str, Any]:
+    """Take what was settled when a training was begun in a folder; nothing if none was.
 
     Args:
         folder: an artifact folder that is to be resumed.
 
     Example:
-        >>> 0 <= find_seed(Path("nowhere")) < 2**31
-        True
+        >>> find_inferred(Path("nowhere"))
+        {}
     """
-    before = begun_config(folder) if folder else None
-    return before["dataset"]["seed"] if before else secrets.randbelow(_SEEDS)
+    before, record = begun_config(folder), read_record(folder)
+    if before is None or record is None:
+        return {}
+    paths = {"$.dataset.seed", *record.inferred}
+    return {path: value_at(before, read_path(path)) for path in sorted(paths)}
 
 
 def describe_sets(sets: Mapping[str, Records]) -> tuple[Dataset, ...]:

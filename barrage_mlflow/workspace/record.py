@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +54,7 @@ class RunRecord:
         tracking_uri: likewise, without what gives access.
         tags: tags of the MLflow run.
         datasets: what it was trained and validated on.
+        inferred: paths in the resolved config of what the training settled by itself.
         network_params: what the transformer has learnt for the placeholders of the config, as JSON
             or text; None until it is fitted.
         best_epoch: the epoch whose weights are packaged, counted from 1; with it the training has
@@ -76,6 +77,7 @@ class RunRecord:
     tracking_uri: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     datasets: tuple[Dataset, ...] = ()
+    inferred: Sequence[str] = ("$.dataset.seed",)
     network_params: Mapping[str, Any] | None = None
     best_epoch: int | None = None
     model_uri: str | None = None

@@ -27,6 +27,7 @@ class FeatureLoader(RecordLoader):
     Args:
         mode: what records are loaded for; to score, no targets are read.
         features: column → the type of its feature, or an object of ``type`` and its options.
+            Left out, a training finds them by looking at the train records.
         targets: column → likewise; the column is the name of the network's output.
         all: options by feature type, for all features of it.
 
@@ -48,13 +49,13 @@ class FeatureLoader(RecordLoader):
     def __init__(
         self,
         mode: RecordMode,
-        features: Specs,
-        targets: Specs,
+        features: Specs | None = None,
+        targets: Specs | None = None,
         all: Mapping[str, Mapping[str, Any]] | None = None,  # noqa: A002
     ) -> None:
         super().__init__(mode)
-        self.features: dict[str, Feature] = _build(features, FEATURES, all or {})
-        self.targets: dict[str, Target] = _build(targets, TARGETS, {})
+        self.features: dict[str, Feature] = _build(features or {}, FEATURES, all or {})
+        self.targets: dict[str, Target] = _build(targets or {}, TARGETS, {})
 
     def derive(self, columns: dict[str, Array]) -> dict[str, Array]:
         """Columns made of others; a subclass may add to them, or change them.

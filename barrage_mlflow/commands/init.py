@@ -1,0 +1,234 @@
+"""Writes a config for data: what its columns are meant as, and a network that fits the target."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from barrage_mlflow.dataset import Records
+from barrage_mlflow.dataset.features.infer import Guess, infer_features, infer_target
+from barrage_mlflow.errors import ArtifactError, RecordError
+from barrage_mlflow.files import written_whole
+
+_LOSSES = {
+    "number": ("mse", ["mae"]),
+    "series": ("mse", ["mae"]),
+    "category": ("sparse_categorical_crossentropy", ["accuracy"]),
+    "truth": ("binary_crossentropy", ["accuracy", "AUC"]),
+    "multi_category": ("binary_crossentropy", ["AUC"]),
+}
+"""By a target's type, its loss and metrics."""
+_RARE = 0.05
+"""A class of a smaller share is worth class weights."""
+_LEFT_OUT = "left out"
+_PLAIN = re.compile(r"[A-Za-z_](?:[\w./ -]*\w)?")
+_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "none"}
+
+
+@dataclass(frozen=True)
+class Start:
+    """A config to begin with, and how it came about.
+
+    Attributes:
+        config: as JSON values.
+        columns: name, kind, feature or target, and the reason, for each column.
+        hints: what else is worth knowing, in lines to read.
+    """
+
+    config: dict[str, Any]
+    columns: list[tuple[str, str, str, str]]
+    hints: list[str]
+
+    @property
+    def table(self) -> str:
+        """The columns, in lines to read."""
+        rows = [("column", "kind", "feature", "why"), *self.columns]
+        widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+        return "\n".join(
+            "  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in rows
+        )
+
+    @property
+    def yaml(self) -> str:
+        """The config as YAML, with the reason beside each feature, also where one is left out."""
+        features = self.config["dataset"]["loader"]["params"]["features"]
+        lines = ["features:"]
+        for name, _, _, reason in self.columns:
+            if name in features:
+                lines.append(f"  {_in_line(name)}: {_in_line(features[name])}  # {reason}")
+            elif reason and name not in self.config["dataset"]["loader"]["params"]["targets"]:
+                lines.append(f"  # {_in_line(name)} is {_LEFT_OUT}: {reason}")
+        config = copy.deepcopy(self.config)
+        config["dataset"]["loader"]["params"]["features"] = {}
+        text = _dump(config)
+        indent = re.search("^ *(?=features: {}$)", text, re.MULTILINE)
+        assert indent is not None
+        return text.replace("features: {}\n", f"\n{indent[0]}".join(lines) + "\n", 1)
+
+
+def start_config(data: Any, targets: Sequence[str]) -> Start:
+    """Look at data, and make a config that trains on it.
+
+    Args:
+        data: whatever :meth:`Records.read` takes.
+        targets: the columns that are to be foretold.
+
+    Raises:
+        RecordError: the data cannot be read, has no such column, or a target is of no type.
+
+    Example:
+        >>> rows = [{"carat": n / 10, "cut": "Good", "price": n * 99.5} for n in range(40)]
+        >>> start = start_config(rows, ["price"])
+        >>> start.config["dataset"]["loader"]["params"]
+        {'features': {'carat': 'number'}, 'targets': {'price': 'number'}}
+        >>> print(start.table)
+        column  kind    feature         why
+        carat   number  number          numbers
+        cut     text    left out        one value in all records
+        price   number  target: number  40 different numbers
+    """
+    records = Records.read(data)
+    foretold = {name: infer_target(records, name) for name in targets}
+    for name, guess in foretold.items():
+        if guess.spec is None:
+            raise RecordError(f"{records.owner}: column '{name}': {guess.reason}")
+    guesses = infer_features(records, targets)
+    features = {name: guess.spec for name, guess in guesses.items() if guess.spec is not None}
+    if not features:
+        raise RecordError(f"{records.owner}: no column but the target can be used as a feature")
+    params = {"features": features, "targets": {n: guess.spec for n, guess in foretold.items()}}
+    columns = {n: guess.column for n, guess in guesses.items() if guess.column is not None}
+    config = {
+        "dataset": {
+            "loader": {"import": "FeatureLoader", "params": params},
+            "transformer": {"import": "FeatureTransformer"},
+            **({"columns": columns} if columns else {}),
+            "seed": 0,
+        },
+        "model": {
+            "network": {
+                "import": "barrage_mlflow.model.feature_network",
+                "params": {"body": "mlp", "units": [256, 256], "numbers": "piecewise_linear"},
+            },
+            "outputs": [_output(n, guess.spec, len(foretold)) for n, guess in foretold.items()],
+        },
+        "solver": {
+            "optimizer": {
+                "import": "AdamW",
+                "learning_rate": 0.001,
+                "params": {"weight_decay": 0.0003, "global_clipnorm": 1.0},
+            },
+            "batch_size": _batch_size(len(records)),
+            "epochs": 100,
+        },
+    }
+    rows = [
+        (name, records.schema.columns[name].kind, shown, guess.reason)
+        for name, guess, shown in (
+            *((n, g, _shown(g.spec)) for n, g in guesses.items()),
+            *((n, g, f"target: {_shown(g.spec)}") for n, g in foretold.items()),
+        )
+    ]
+    return Start(config, rows, _hints(records, foretold))
+
+
+def init(
+    data: str, targets: Sequence[str], output: str | os.PathLike[str], force: bool = False
+) -> Start:
+    """Write the config that :func:`start_config` makes to a file.
+
+    Args:
+        data: a file of records.
+        targets: the columns that are to be foretold.
+        output: ``.json`` for JSON; else YAML, with reasons as comments.
+        force: whether to write over a file that is there.
+
+    Raises:
+        ArtifactError: the file is there already.
+        RecordError: as :func:`start_config`.
+
+    Example:
+        >>> print(init("train.csv", ["price"], "config.yaml").table)  # doctest: +SKIP
+    """
+    path = Path(output)
+    if path.exists() and not force:
+        raise ArtifactError(f"{path}: is there already; name another file, or use --force")
+    start = start_config(data, targets)
+    text = start.yaml
+    if path.suffix == ".json":
+        text = json.dumps(start.config, indent=2, ensure_ascii=False) + "\n"
+    with written_whole(path) as partial:
+        partial.write_text(text, "utf-8")
+    return start
+
+
+def _output(name: str, spec: Any, count: int) -> dict[str, Any]:
+    loss, metrics = _LOSSES[spec if isinstance(spec, str) else spec["type"]]
+    output = {
+        "name": name,
+        "loss": {"import": loss},
+        "metrics": [{"import": metric} for metric in metrics],
+    }
+    return output if count == 1 else {**output, "loss_weight": 1.0}
+
+
+def _batch_size(records: int) -> int:
+    """Some hundred steps an epoch: few for a small table, and not too many for a large one."""
+    return (
+        32 if records < 2_000 else 128 if records < 10_000 else 256 if records < 200_000 else 1024
+    )
+
+
+def _hints(records: Records, targets: Mapping[str, Guess]) -> list[str]:
+    hints = []
+    for name, guess in targets.items():
+        if guess.spec not in ("category", "truth"):
+            continue
+        values = [value for value in records.values(name) if value is not None]
+        counts = {value: values.count(value) for value in {*values}}
+        rarest = min(counts, key=lambda value: counts[value])
+        if counts[rarest] < _RARE * len(values):
+            share = f"{counts[rarest] / len(values):.1%}"
+            hints.append(
+                f"{name}: {share} of the records are {rarest!r}; to have rare classes count as "
+                f'much as frequent ones, add "class_weight": "balanced" to the output'
+            )
+    return hints
+
+
+def _shown(spec: Any) -> str:
+    if spec is None:
+        return _LEFT_OUT
+    if isinstance(spec, str):
+        return spec
+    return ", ".join([spec["type"], *(f"{k}: {v}" for k, v in spec.items() if k != "type")])
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes strings in quotes where YAML 1.1 or 1.2 could read something else."""
+
+
+def _string(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = None if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _string)
+
+
+def _dump(value: Any, **options: Any) -> str:
+    given = {"sort_keys": False, "allow_unicode": True, "width": 10_000, **options}
+    text: str = yaml.dump(value, Dumper=_Dumper, **given)
+    return text
+
+
+def _in_line(value: Any) -> str:
+    return _dump(value, default_flow_style=True).removesuffix("...\n").strip()

@@ -1,0 +1,190 @@
+"""Which feature type a column is meant as, found by looking at train records."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from barrage_mlflow.dataset.records.conversions import CONVERSIONS
+from barrage_mlflow.dataset.records.kinds import Column
+from barrage_mlflow.dataset.records.records import Records
+
+_LOOKED_AT = 100_000
+"""Records that are looked at, evenly spread; of all, where there are not more."""
+_TRIED = 1000
+"""Different texts that are tried as dates."""
+_DATE_FORMATS = (
+    "", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y",
+    "%Y/%m/%d %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S",
+    "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M",
+)  # fmt: skip
+"""How dates are written, ISO 8601 first."""
+_ID = re.compile(r"(^|[_\W])(id|uuid|guid|index|key|nr|no)$|^unnamed|[a-z]I[dD]$", re.IGNORECASE)
+_CLASSES = 100
+"""Different values of a target, at most, that are classes."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a column is meant as.
+
+    Attributes:
+        spec: a feature's or target's type, or an object of type and options; None: left out.
+        reason: why, in some words.
+        column: how the column is to be declared in ``dataset.columns``; None: not at all.
+    """
+
+    spec: str | dict[str, Any] | None
+    reason: str
+    column: dict[str, Any] | None = None
+
+
+def infer_features(records: Records, targets: Collection[str]) -> dict[str, Guess]:
+    """What each column but the targets is meant as.
+
+    Args:
+        records: train records.
+        targets: names of columns.
+
+    Example:
+        >>> diamonds = [{"id": 7, "cut": "Good", "y": 1.5}, {"id": 9, "cut": "Bad", "y": 2.5}]
+        >>> guesses = infer_features(Records.read(diamonds), ["y"])
+        >>> {name: guess.spec for name, guess in guesses.items()}
+        {'id': None, 'cut': 'category'}
+    """
+    return {
+        name: _guess(records.schema.columns[name], _values(records, name))
+        for name in records.columns
+        if name not in targets
+    }
+
+
+def infer_target(records: Records, name: str) -> Guess:
+    """What a column is meant as where it is to be foretold.
+
+    Raises:
+        RecordError: there is no such column.
+
+    Example:
+        >>> infer_target(Records.read([{"y": "cat"}, {"y": "dog"}]), "y").spec
+        'category'
+    """
+    records.check_names([name])
+    column, values = records.schema.columns[name], _values(records, name)
+    known = [value for value in values if value is not None]
+    if column.kind == "list":
+        kind = "series" if column.of in ("number", "whole") else "multi_category"
+        return Guess(kind, column.reason)
+    different = _count_different(known)
+    if column.kind == "truth" or (column.kind == "whole" and {*known} == {0, 1}):
+        return Guess("truth", "two values, yes and no")
+    if column.kind in ("text", "truth", "date") or (
+        column.kind in ("whole", "number")
+        and different <= min(_CLASSES / 5, len(known) / 10)
+        and all(float(value).is_integer() for value in known)
+    ):
+        return Guess("category", f"{different} different values")
+    if column.kind in ("whole", "number"):
+        numbers = np.array(known, float)
+        is_skew = numbers.min() >= 0 and _skew(numbers) > 2 > abs(2 * _skew(np.log1p(numbers)))
+        log = {"type": "number", "log": True}
+        return Guess(log if is_skew else "number", f"{different} different numbers")
+    return Guess(None, f"{column.reason}: no target type for them")
+
+
+def _values(records: Records, name: str) -> list[Any]:
+    """The values of a column, None where missing, of records that are evenly spread."""
+    step = max(1, len(records) // _LOOKED_AT)
+    values: list[Any] = []
+    for piece in records.pieces(columns=[name]):
+        some = piece if step == 1 else piece.take(np.arange(0, len(piece), step))
+        values += some.values(name)
+    return [None if value is None or value != value else value for value in values]
+
+
+def _guess(column: Column, values: list[Any]) -> Guess:
+    known = [value for value in values if value is not None]
+    kind = column.kind
+    if not known:
+        return Guess(None, "no value at all")
+    if kind == "list":
+        if column.of in ("number", "whole"):
+            return Guess("series", column.reason)
+        return Guess("multi_category" if column.of == "text" else None, column.reason)
+    if kind in ("mixed", "object", "time", "duration"):
+        return Guess(None, f"{column.reason}: no feature type for them")
+    if kind == "bytes":
+        is_image = _is_image(known[0])
+        return Guess("image" if is_image else None, "images" if is_image else "bytes, no images")
+    different = _count_different(known)
+    if different == 1:
+        return Guess(None, "one value in all records" if len(known) == len(values) else "one value")
+    if kind in ("datetime", "date"):
+        return Guess("datetime", column.reason)
+    if kind == "truth":
+        return Guess("truth", column.reason)
+    if kind == "text":
+        return _guess_text(column.name, known, different)
+    is_named_so = kind == "whole" and _ID.search(column.name)
+    if kind == "whole" and different == len(known) > 1 and (is_named_so or _is_sequence(known)):
+        return Guess(None, "another in every record: an id")
+    if is_named_so:
+        return Guess("category", f"{different} different ids")
+    return Guess("number", column.reason)
+
+
+def _guess_text(name: str, known: list[str], different: int) -> Guess:
+    texts = list(dict.fromkeys(known))
+    if (written := _date_format(texts[:_TRIED])) is not None:
+        declared = {"kind": "datetime", **({"format": written} if written else {})}
+        how = f"dates written {written}" if written else "dates in letters"
+        return Guess("datetime", how, declared if written else None)
+    words = np.mean([len(text.split()) for text in texts[:_TRIED]])
+    if words >= 4 and different > 20:
+        return Guess("text", f"{words:.0f} words on average")
+    if different > 20 and different > len(known) / 2:
+        if words >= 1.5:
+            return Guess("text", f"{different} different texts")
+        return Guess(None, f"{different} different values in {len(known)} records: an id")
+    common = Counter(known).most_common(1)[0][1]
+    return Guess("category", f"{different} levels, the most frequent {common / len(known):.0%}")
+
+
+def _date_format(texts: list[str]) -> str | None:
+    """How all texts are written as dates: empty for ISO 8601, None where they are none."""
+    convert = CONVERSIONS["datetime"]
+    for written in _DATE_FORMATS:
+        with suppress(ValueError, TypeError, OverflowError):
+            for text in texts:
+                convert(text, Column("", "datetime", format=written))
+            return written
+    return None
+
+
+def _is_sequence(values: list[Any]) -> bool:
+    return bool(max(values) - min(values) == len(values) - 1)
+
+
+def _is_image(encoded: bytes) -> bool:
+    import PIL.Image
+
+    with suppress(OSError):
+        PIL.Image.open(io.BytesIO(encoded)).close()
+        return True
+    return False
+
+
+def _skew(values: np.ndarray) -> float:
+    spread = values.std()
+    return float(((values - values.mean()) ** 3).mean() / spread**3) if spread else 0.0
+
+
+def _count_different(values: list[Any]) -> int:
+    return len({*values})
