@@ -40,7 +40,7 @@ none; write {"import": "FeatureTransformer"}
         message = "expected FeatureLoader, which FeatureTransformer encodes, got KeySelector"
         yield Finding((*LOADER, "import"), message, 'write "FeatureLoader"')
     params = value_at(data, (*LOADER, "params"))
-    if _has_features(data) and isinstance(params, dict):
+    if has_features(data) and isinstance(params, dict):
         checks = {"features": _spec_findings, "targets": _spec_findings, "all": _all_findings}
         for part in (each for each in checks if each in params):
             path: Path = (*LOADER, "params", part)
@@ -65,10 +65,29 @@ def lacks_features(data: Any) -> bool:
         True
     """
     params = value_at(data, (*LOADER, "params"))
-    return _has_features(data) and isinstance(params, dict) and params.get("features") is None
+    return has_features(data) and isinstance(params, dict) and params.get("features") is None
 
 
-def _has_features(data: Any) -> bool:
+def has_images(data: Any) -> bool:
+    """Whether a feature is an image.
+
+    Example:
+        >>> params = {"features": {"photo": "image"}}
+        >>> has_images({"dataset": {"loader": {"import": "FeatureLoader", "params": params}}})
+        True
+    """
+    specs = value_at(data, (*LOADER, "params", "features")) if has_features(data) else None
+    each = specs.values() if isinstance(specs, dict) else ()
+    return any("image" in (spec, value_at(spec, ("type",))) for spec in each)
+
+
+def has_features(data: Any) -> bool:
+    """Whether a config's loader and transformer are those of features, as far as names show it.
+
+    Example:
+        >>> has_features({"dataset": {"transformer": {"import": "FeatureTransformer"}}})
+        True
+    """
     is_own = _is(data, _TRANSFORMER, "FeatureTransformer")
     return is_own or _is(data, LOADER, "FeatureLoader")
 

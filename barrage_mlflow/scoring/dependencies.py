@@ -21,17 +21,18 @@ _SCORING = ("keras", "mlflow", "numpy", "pandas", "pyarrow", "tensorflow")
 _UVLOOP = 'uvloop>=0.21,<1; sys_platform != "win32"'
 
 
-def requirements(code: Iterable[Path] = ()) -> list[str]:
+def requirements(code: Iterable[Path] = (), images: bool = False) -> list[str]:
     """Return what scoring needs, pinned to what is installed here.
 
     Args:
         code: files and folders of the project's own code, whose installed packages are added.
+        images: whether the engine itself decodes images.
 
     Example:
         >>> [line for line in requirements() if line.startswith("keras==")]  # doctest: +ELLIPSIS
         ['keras==3...']
     """
-    names = set(_SCORING)
+    names = {*_SCORING, *(["PIL"] if images else [])}
     for source in code:
         names |= _imports(source)
     owners = metadata.packages_distributions()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
+from barrage_mlflow.config.features import has_images
 from barrage_mlflow.config.paths import read_path, value_at
 from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
@@ -268,7 +269,8 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
 
     scores = score()
     code = sorted((folder / artifacts.CODE).glob("*"))
-    package_model(model, example, scores, requirements(code), code)
+    needs = requirements(code, has_images(plan.config))
+    package_model(model, example, scores, needs, code)
     files = [Path(records.source) for records in plan.sets.values() if records.source]
     homes = [path.parent for path in (*files, *project_code(plan.config))]
     dtypes = {layer.compute_dtype for layer in network.layers}
