@@ -219,7 +219,8 @@ def split(data: str, **options: Any) -> None:
     """Split DATA into the files that train takes: train.csv, validation.csv and test.csv.
 
     DATA is CSV, JSON, JSON Lines or Parquet, and so are the files; each record is passed on as it
-    is written there.
+    is written there. Of a folder with a folder of images for each class, such as
+    photos/cat/1.png, they are CSV files with path and label, stratified by label.
     """
     barrage_mlflow.split(data, **options, report=click.echo)
 

@@ -17,7 +17,7 @@ from barrage_mlflow.dataset.records.cells import lacks, objects
 from barrage_mlflow.dataset.records.conversions import CellError, to_kind
 from barrage_mlflow.dataset.records.files import endings, no_records
 from barrage_mlflow.dataset.records.kinds import Column
-from barrage_mlflow.dataset.records.raw import raw_cells, write_sets
+from barrage_mlflow.dataset.records.raw import find_images, raw_cells, raw_kind, write_sets
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import ArtifactError, RecordError
 from barrage_mlflow.files import written_whole
@@ -50,7 +50,8 @@ def split(
 
     Args:
         data: the path or URL of a CSV, JSON, JSON Lines or Parquet file (plain or compressed) or
-            Parquet folder.
+            Parquet folder; or a folder with a folder of images for each class, of which the
+            sets are CSV files with ``path`` and ``label``, by class unless told otherwise.
         validation: share of the records, above 0 and below 1.
         test: the same of the test set; 0 for none.
         stratify: give every set the same share of each value of this column, to one record.
@@ -80,8 +81,7 @@ def split(
         ('train.csv', ['id', '001', '009', '014', '015'])
     """
     by = {"stratify": stratify, "group": group, "time": time}
-    by = {how: column for how, column in by.items() if column is not None} or {"stratify": None}
-    how, column = next(iter(by.items()))
+    by = {how: column for how, column in by.items() if column is not None}
     if len(by) > 1:
         raise RecordError(f"expected one of stratify, group and time, got {', '.join(by)}")
     if not (validation > 0 and test >= 0 and validation + test < 1):
@@ -90,8 +90,12 @@ def split(
             f"validation and {test:g} for test; give such as 0.15"
         )
     data, shares = os.fspath(data), [validation, test] if test else [validation]
-    names = _SETS[: 1 + len(shares)]
-    paths = _free_paths(data, folder, names, force)
+    kind, names = raw_kind(data), _SETS[: 1 + len(shares)]
+    how, column = next(iter(by.items()), ("stratify", "label" if kind == "images" else None))
+    ending = {"images": ".csv", "parquet": ".parquet"}.get(kind) or "".join(endings(data))
+    paths = _free_paths(data, folder, [name + ending for name in names], force)
+    if kind == "images" and (others := find_images(data)[1]):
+        logger.warning("%s: %d files are left out, as no images in a class's folder", data, others)
     classes: dict[Any, int] = {}
     cells = raw_cells(data, column)
     if how == "time":
@@ -131,8 +135,7 @@ def _free_paths(
 ) -> list[Path]:
     """The files to write, of which none is there or part of the data."""
     beside = "." if "://" in data else os.path.normpath(f"{data}/..")
-    ending = "" if Path(data).is_dir() else "".join(endings(data))
-    paths = [Path(folder or beside, name + (ending or ".parquet")) for name in names]
+    paths = [Path(folder or beside, name) for name in names]
     for path in paths:
         if Path(data).resolve() in (path.resolve(), *path.resolve().parents):
             raise ArtifactError(f"{path} would change {data}; name another folder")

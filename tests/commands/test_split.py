@@ -145,25 +145,6 @@ def test_json_is_written_as_it_is_spelt():
     ]
 
 
-def test_parquet_keeps_types_metadata_and_compression():
-    table = pa.table(
-        {
-            "a": pa.array(range(20), pa.int8()),
-            "s": pa.array(list("ab" * 10)).dictionary_encode(),
-            "t": pa.array([None, *range(19)], pa.timestamp("ns", "Europe/Berlin")),
-            "x": pa.array([{"y": [n]} for n in range(20)]),
-        }
-    ).replace_schema_metadata({"from": "the north"})
-    pq.write_table(table, "birds.parquet", row_group_size=3, compression="zstd")
-    made = split("birds.parquet", validation=0.3, stratify="s")
-    for path in made.values():
-        file = pq.ParquetFile(path)
-        assert file.schema_arrow.equals(pq.read_schema("birds.parquet"), check_metadata=True)
-        assert file.metadata.row_group(0).column(0).compression == "ZSTD"
-    together = pa.concat_tables([pq.read_table(path) for path in made.values()])
-    assert together.sort_by("a").to_pylist() == table.to_pylist()
-
-
 def test_a_parquet_folder_becomes_files_beside_it_with_the_columns_of_all_its_files():
     for year, rows in ((2023, {"a": [1, 2]}), (2024, {"a": [3, 4], "b": ["x", "y"]})):
         Path(f"birds/year={year}").mkdir(parents=True)
@@ -179,6 +160,42 @@ def test_a_parquet_folder_becomes_files_beside_it_with_the_columns_of_all_its_fi
     ]
     with pytest.raises(ArtifactError, match=r"^birds/train.parquet would change birds; name an"):
         split("birds", validation=0.5, folder="birds")
+
+
+# A folder of images ----------------------------------------------------------------------------
+
+
+def make_images(*names: str) -> None:
+    for name in names:
+        Path("photos", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("photos", name).touch()
+
+
+def test_a_folder_of_images_becomes_paths_and_labels(caplog: pytest.LogCaptureFixture):
+    make_images("cat/2.JPG", "cat/1.png", "big, dog/é.webp", "big, dog/4.tiff")
+    make_images("top.png", "cat/deep/3.png", "cat/notes.txt", "cat/.1.png", ".git/1.png")
+    made = split("photos", validation=0.5)
+    assert {name: path.name for name, path in made.items()} == {
+        "train": "train.csv",
+        "validation": "validation.csv",
+    }
+    lines = [text.splitlines() for text in texts(made)]
+    assert [[head, len(rows)] for head, *rows in lines] == [["path,label", 2]] * 2
+    assert sorted(row for _, *rows in lines for row in rows) == [
+        '"big, dog/4.tiff","big, dog"',
+        '"big, dog/é.webp","big, dog"',
+        "cat/1.png,cat",
+        "cat/2.JPG,cat",
+    ]
+    for of in read_sets(made).values():
+        assert sorted(of["label"]) == ["big, dog", "cat"]
+    assert caplog.messages == ["photos: 3 files are left out, as no images in a class's folder"]
+
+
+def test_images_may_be_split_by_group():
+    make_images("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png", "eel/1.png")
+    found = read_sets(split("photos", validation=0.2, group="label", folder="sets"))
+    assert found["validation"]["path"].tolist() == ["eel/1.png"]
 
 
 # Shares ----------------------------------------------------------------------------------------
@@ -310,25 +327,11 @@ def test_what_cannot_be_split_so_is_refused(options: dict[str, Any], message: st
     assert [path.name for path in Path().iterdir()] == ["birds.csv"]
 
 
-@pytest.mark.parametrize(
-    ("ending", "text", "message"),
-    [
-        ("csv", "", "birds.csv holds no records; give a file with at least one"),
-        ("csv", "a,b\n", "birds.csv holds no records; give a file with at least one"),
-        ("csv", "a,b\n1,2\n\n3\n", "birds.csv, line 4: expected 2 fields, as the header has them"),
-        ("csv", "a,a\n1,2\n", "birds.csv names the column 'a' twice; rename one of them"),
-        ("json", "[]", "birds.json holds no records; give a file with at least one"),
-        ("json", '[{"a": 1}, 2]', "birds.json, record 1: expected an object, got a number"),
-        ("jsonl", '{"a": 1}\n{', "birds.jsonl, line 2: not JSON: Expecting property name"),
-        ("parquet", "PAR1", "birds.parquet is not Parquet: "),
-        ("txt", "a", "birds.txt has the extension '.txt'; expected a CSV"),
-    ],
-)
-def test_a_file_that_is_not_of_its_kind_is_refused(ending: str, text: str, message: str):
+@pytest.mark.parametrize(("ending", "text"), [("csv", "a,b\n"), ("json", "[]"), ("jsonl", "\n")])
+def test_what_holds_no_records_is_refused(ending: str, text: str):
     Path(f"birds.{ending}").write_text(text)
-    with pytest.raises(RecordError, match=f"^{re.escape(message)}"):
+    with pytest.raises(RecordError, match=rf"^birds.{ending} holds no records; give a file with"):
         split(f"birds.{ending}", validation=0.5)
-    assert [path.name for path in Path().iterdir()] == [f"birds.{ending}"]
 
 
 def test_a_file_that_is_there_stays_unless_forced():

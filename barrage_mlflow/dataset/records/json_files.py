@@ -36,19 +36,19 @@ def json_chunks(source: str, is_lines: bool) -> Iterator[Chunk]:
     handle, file = open_file(source)
     if not is_lines:
         with handle:
-            _, rows = _read_list(source, handle)
+            rows = _read_list(source, handle)[1]
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
             yield Chunk(cells_of_rows(part), len(part), (start + len(part)) / len(rows))
         return
     done, size = 0, min(64, _CHUNK)  # as long as it is not known how large records are
     with reading(source, "JSON Lines"), handle:
-        lines = json_lines(source, handle)
+        lines = ((number, row) for number, row, _ in json_lines(source, handle))
         while some := list(islice(lines, size)):
-            rows = [row for _, row, _ in some]
+            rows = [row for _, row in some]
             done += len(some)
             size = max(1, min(_CHUNK, _BYTES * done // max(1, handle.tell())))
-            yield Chunk(cells_of_rows(rows), len(rows), share_read(file), [n for n, _, _ in some])
+            yield Chunk(cells_of_rows(rows), len(rows), share_read(file), [n for n, _ in some])
         if not done:
             raise no_records(source)
 
