@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from barrage_mlflow.commands.promote import promote as promote
     from barrage_mlflow.commands.reproduce import Reproduction as Reproduction
     from barrage_mlflow.commands.reproduce import reproduce as reproduce
+    from barrage_mlflow.commands.split import split as split
     from barrage_mlflow.commands.sync import sync as sync
     from barrage_mlflow.commands.train import train as train
     from barrage_mlflow.config import resolve_config as resolve_config
@@ -53,6 +54,7 @@ _HOMES = {
     "commands.predict": "FileScores score_file",
     "commands.promote": "Promotion promote",
     "commands.reproduce": "Reproduction reproduce",
+    "commands.split": "split",
     "commands.sync": "sync",
     "commands.train": "train",
     "config": "resolve_config",

@@ -202,6 +202,29 @@ def promote(model: str, records: str, alias: str) -> None:
     sys.exit(0 if promotion.promoted else 1)
 
 
+_column = functools.partial(click.option, metavar="COLUMN")
+
+
+@_command("split birds.csv --validation 0.15 --test 0.15 --stratify species")
+@click.argument("data")
+@click.option("--validation", type=float, required=True, help="Share of the records, from 0 to 1.")
+@click.option("--test", type=float, default=0.0, help="The same of a test set; none if left out.")
+@_column("--stratify", help="Give every set the same share of each value of this column.")
+@_column("--group", help="Keep the records of each value of this column in one set.")
+@_column("--time", help="Validate on records later than those of train; test on the last ones.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("-o", "--output", "folder", metavar="FOLDER", help="Left out, that of DATA.")
+@click.option("--force", is_flag=True, help="Write over files that are there.")
+def split(data: str, **options: Any) -> None:
+    """Split DATA into the files that train takes: train.csv, validation.csv and test.csv.
+
+    DATA is CSV, JSON, JSON Lines or Parquet, and so are the files; each record is passed on as it
+    is written there. Of a folder with a folder of images for each class, such as
+    photos/cat/1.png, they are CSV files with path and label, stratified by label.
+    """
+    barrage_mlflow.split(data, **options, report=click.echo)
+
+
 @_command("check config.json train.csv --solver.epochs 3", cls=CommandWithOverrides)
 @click.argument("config")
 @click.argument("train", required=False)

@@ -93,7 +93,7 @@ class Report:
         message = "" if error is None else str(error).partition(";")[0]
         parts = [
             self._heads,
-            _aligned([["columns"], *self._columns]) if self._columns else [],
+            aligned([["columns"], *self._columns]) if self._columns else [],
             self._table(_STAGES, PARTS, message),
             self._table(["postprocess"], ["scores"]),
             [*self._batches, *self._score_batch],
@@ -119,11 +119,16 @@ class Report:
                 is_uneven = _ABSENT in texts[1:] and {*texts[1:]} != {_ABSENT}
                 is_marked = message and (f"'{name}'" in message or is_uneven)
                 rows.append([f"{'>' if is_marked else ' '} {name}", *texts])
-        return _aligned(rows) if made else []
+        return aligned(rows) if made else []
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines, each column as wide as its widest cell; a group's name may be wider."""
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, each column as wide as its widest cell; a group's name may be wider.
+
+    Example:
+        >>> aligned([["set", "records"], ["train", "70"]])
+        ['set    records', 'train  70']
+    """
     widths = [max(map(len, column)) for column in zip(*(r for r in rows if r[1:]), strict=True)]
     return [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False)).rstrip()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import IO, Any
 
 import numpy as np
@@ -38,6 +39,8 @@ _BLOCK = 1 << 22
 _CACHED = 1 << 17
 """Bytes that are looked at together: with what is made of them, they stay in a core's cache."""
 _MARKS = {b"PAR1": "Parquet", b"[{": "JSON", b"{": "JSON", b"<!": "HTML", b"<html": "HTML"}
+_BYTES = "surrogateescape"
+"""Takes bytes that are no text for characters of their own, and back."""
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
 
 
@@ -55,7 +58,7 @@ def csv_chunks(source: str, schema: Schema, spelt: Sequence[str] | None = None) 
     handle, file = open_file(source)
     with reading(source, "CSV"), handle:
         blocks = _blocks(_decoded(handle, schema))
-        first = bytes(next(blocks, b"")).removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+        first = _first(blocks)
         names, sep = _header(source, first, schema)
         texts = {n for n in names if n in schema.columns and schema.columns[n].is_spelt}
         parse = partial(_parse, source, sep, schema, spelt, texts if spelt is None else spelt)
@@ -98,6 +101,11 @@ def _blocks(read: Any) -> Iterator[bytes | memoryview]:
         size = min(8 * size, _BLOCK)
     if held:
         yield held
+
+
+def _first(blocks: Iterator[bytes | memoryview]) -> bytes:
+    """The first block, from its header on."""
+    return bytes(next(blocks, b"")).removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
 
 
 def _end_of_records(data: bytes) -> int:
@@ -287,23 +295,62 @@ def csv_lines(
         ...     csv_lines(f"{folder}/train.csv", Schema())
         [2, 5]
     """
-    starts: list[int] = []
-    count = -1  # of records, with the header
-    encoding = schema.csv.get("encoding", "utf-8-sig")
+    end = None if limit is None else limit + 1  # with the header
+    encoding, sep = schema.csv.get("encoding", "utf-8"), schema.csv.get("sep", ",")
     try:
-        with open_file(source)[0] as handle:
-            # What is no text may stand behind the records that were read.
-            text = io.TextIOWrapper(handle, encoding, errors="surrogateescape", newline="")
-            line = 1
-            reader = csv.reader(text, delimiter=schema.csv.get("sep", ","))
-            for row in reader:
-                if row:
-                    if count >= first:
-                        starts.append(line)
-                    count += 1
-                if count == limit:
-                    break
-                line = reader.line_num + 1
+        return [line for line, _, _ in islice(_rows(source, encoding, sep), first + 1, end)]
     except (*UNREADABLE, csv.Error):
         return None
-    return starts
+
+
+def csv_texts(source: str) -> Iterator[tuple[bytes, dict[str, str]]]:
+    r"""Each record of a CSV file, as its bytes and as its cells are spelt; the header comes first.
+
+    Of commas, tabs and semicolons, the first that the header has separates the cells. Bytes that
+    are not UTF-8 are kept, too.
+
+    Raises:
+        RecordError: the file is empty or no CSV, or a record has not as many cells as the header.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with open(f"{folder}/train.csv", "w", newline="") as file:
+        ...         _ = file.write('a;b\r\n"x\ny";007\r\n')
+        ...     list(csv_texts(f"{folder}/train.csv"))[1]
+        (b'"x\ny";007\r\n', {'a': 'x\ny', 'b': '007'})
+    """
+    with reading(source, "CSV", (*UNREADABLE, csv.Error)):
+        with open_file(source)[0] as handle:
+            first = _first(_blocks(handle.read))
+        found = (_header(source, first, Schema(csv={"sep": sep})) for sep in ",\t;")
+        sep = next((sep for names, sep in found if len(names) > 1), ",")
+        names: list[str] = []
+        for line, row, text in _rows(source, "utf-8", sep):
+            names = names or row
+            if len(row) != len(names):
+                raise RecordError(
+                    f"{source}, line {line}: expected {len(names)} fields, as the header has them, "
+                    f"got {len(row)}; put a field that holds '{sep}' in double quotes"
+                )
+            yield text.encode("utf-8", _BYTES), dict(zip(names, row, strict=True))
+
+
+def _rows(source: str, encoding: str, sep: str) -> Iterator[tuple[int, list[str], str]]:
+    """The line, the cells and the text of each record; the header is the first."""
+    csv.field_size_limit(sys.maxsize)  # as Arrow, which has none
+    with open_file(source)[0] as handle:
+        # What is no text may stand behind the records that are wanted.
+        lines = io.TextIOWrapper(handle, encoding, errors=_BYTES, newline="")
+        taken: list[str] = []
+
+        def take() -> Iterator[str]:
+            for line in lines:
+                taken.append(line)
+                yield line if reader.line_num else line.removeprefix("\ufeff")
+
+        reader = csv.reader(take(), delimiter=sep)
+        for row in reader:
+            if row:
+                yield reader.line_num - len(taken) + 1, row, "".join(taken)
+            taken.clear()

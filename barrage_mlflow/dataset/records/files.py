@@ -90,14 +90,24 @@ def kind_of(source: str) -> str:
         if not any(name.endswith(".parquet") for name in within):
             raise RecordError(f"{source} is a folder without .parquet files; expected {WANTED}")
         return "parquet"
+    extension = endings(source)[0]
+    if extension.lower() not in _KINDS:
+        shown = f"the extension '{extension}'" if extension else "no extension"
+        raise RecordError(f"{source} has {shown}; expected {WANTED}")
+    return _KINDS[extension.lower()]
+
+
+def endings(source: str) -> tuple[str, str]:
+    """What a file's name ends with: the ending of its format, and that of its compression.
+
+    Example:
+        >>> endings("s3://birds/train.2024.csv.gz?version=3"), endings("train.csv")
+        (('.csv', '.gz'), ('.csv', ''))
+    """
     name = PurePath(urlsplit(source).path if "://" in source else source)
     if name.suffix.lower() in _COMPRESSIONS:
-        name = name.with_suffix("")
-    extension = name.suffix.lower()
-    if extension not in _KINDS:
-        shown = f"the extension '{name.suffix}'" if extension else "no extension"
-        raise RecordError(f"{source} has {shown}; expected {WANTED}")
-    return _KINDS[extension]
+        return name.with_suffix("").suffix, name.suffix
+    return name.suffix, ""
 
 
 def open_file(source: str) -> tuple[IO[bytes], IO[bytes]]:

@@ -36,14 +36,14 @@ def json_chunks(source: str, is_lines: bool) -> Iterator[Chunk]:
     handle, file = open_file(source)
     if not is_lines:
         with handle:
-            rows = _read_list(source, handle)
+            rows = _read_list(source, handle)[1]
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
             yield Chunk(cells_of_rows(part), len(part), (start + len(part)) / len(rows))
         return
     done, size = 0, min(64, _CHUNK)  # as long as it is not known how large records are
     with reading(source, "JSON Lines"), handle:
-        lines = json_lines(source, handle)
+        lines = ((number, row) for number, row, _ in json_lines(source, handle))
         while some := list(islice(lines, size)):
             rows = [row for _, row in some]
             done += len(some)
@@ -53,7 +53,37 @@ def json_chunks(source: str, is_lines: bool) -> Iterator[Chunk]:
             raise no_records(source)
 
 
-def _read_list(source: str, handle: IO[bytes]) -> list[dict[str, Any]]:
+def json_texts(source: str, is_lines: bool) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Each record of a file, as its bytes and as what they hold.
+
+    Args:
+        source: a path, or a URL that fsspec opens.
+        is_lines: whether each line is a record.
+
+    Raises:
+        RecordError: the file is empty, or holds anything but records.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with open(f"{folder}/train.json", "w") as file:
+        ...         _ = file.write('[{"a": 1.00}, {"a":2}]')
+        ...     list(json_texts(f"{folder}/train.json", is_lines=False))
+        [(b'{"a": 1.00}', {'a': 1.0}), (b'{"a":2}', {'a': 2})]
+    """
+    with reading(source, "JSON Lines" if is_lines else "JSON"), open_file(source)[0] as handle:
+        if is_lines:
+            yield from ((line, row) for _, row, line in json_lines(source, handle))
+            return
+        text, rows = _read_list(source, handle)
+    end = 0
+    for row in rows:
+        start = text.index("{", end)
+        end = json.JSONDecoder().raw_decode(text, start)[1]
+        yield text[start:end].encode(), row
+
+
+def _read_list(source: str, handle: IO[bytes]) -> tuple[str, list[dict[str, Any]]]:
     with reading(source, "JSON", (*UNREADABLE, RecursionError)):
         text = handle.read().decode("utf-8-sig")
         if not text.strip():
@@ -72,11 +102,11 @@ def _read_list(source: str, handle: IO[bytes]) -> list[dict[str, Any]]:
             raise RecordError(
                 f"{source}, record {position}: expected an object, got {_json_name(row)}"
             )
-    return rows
+    return text, rows
 
 
-def json_lines(source: str, handle: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
-    r"""The records of a JSON Lines file, and the number of the line of each.
+def json_lines(source: str, handle: IO[bytes]) -> Iterator[tuple[int, dict[str, Any], bytes]]:
+    r"""The records of a JSON Lines file, each with its line: its number and its bytes.
 
     Args:
         source: what messages call the file.
@@ -88,7 +118,7 @@ def json_lines(source: str, handle: IO[bytes]) -> Iterator[tuple[int, dict[str, 
     Example:
         >>> import io
         >>> list(json_lines("t.jsonl", io.BytesIO(b'{"a": 1}\n\n{"a": 2}')))
-        [(1, {'a': 1}), (3, {'a': 2})]
+        [(1, {'a': 1}, b'{"a": 1}\n'), (3, {'a': 2}, b'{"a": 2}')]
     """
     # By bytes, not by str.splitlines: it breaks at characters that JSON allows in a string.
     for number, line in enumerate(handle, start=1):
@@ -103,7 +133,7 @@ def json_lines(source: str, handle: IO[bytes]) -> Iterator[tuple[int, dict[str, 
             ) from error
         if not isinstance(row, dict):
             raise RecordError(f"{source}, line {number}: expected an object, got {_json_name(row)}")
-        yield number, row
+        yield number, row, line
 
 
 def _json_name(value: Any) -> str:

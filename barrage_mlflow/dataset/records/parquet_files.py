@@ -215,12 +215,17 @@ def _names(file: _File) -> list[Any]:
     return [*names, *(key for key in file.keys if key not in names)]
 
 
-def _open(source: str, limit: int | None) -> Iterator[_File]:
+def _dataset(source: str) -> tuple[ds.Dataset, str]:
+    """A file or folder, and its path in its file system."""
     files, path = fsspec.core.url_to_fs(source)
     # Keys in the names of folders are columns, as pandas has it.
     keys = ds.HivePartitioning.discover() if files.isdir(path) else None
     with reading(source, "Parquet", _FAULTS):
-        found = ds.dataset(path, filesystem=files, format="parquet", partitioning=keys)
+        return ds.dataset(path, filesystem=files, format="parquet", partitioning=keys), path
+
+
+def _open(source: str, limit: int | None) -> Iterator[_File]:
+    found, path = _dataset(source)
     is_local = isinstance(found.filesystem, pyarrow.fs.LocalFileSystem)
     held = 0
     for fragment in found.get_fragments():
@@ -262,3 +267,54 @@ def parquet_chunks(source: str, names: Sequence[str]) -> Iterator[Chunk]:
         read = files.read([group], there)
         cells = {name: parts[0] for name, parts in read.items()}
         yield Chunk(cells, rows, done / sum(files.groups))
+
+
+def whole_dataset(source: str) -> tuple[ds.Dataset, str]:
+    """A file or folder with the columns of all its files, and the name of its compression.
+
+    Raises:
+        RecordError: a file is no Parquet, or files have one column in several types.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pq.write_table(pa.table({"a": [1, 2]}), f"{folder}/train.parquet")
+        ...     found, compression = whole_dataset(f"{folder}/train.parquet")
+        >>> found.schema.names, compression
+        (['a'], 'SNAPPY')
+    """
+    with reading(source, "Parquet", _FAULTS):
+        found, _ = _dataset(source)
+        files = list(found.get_fragments())
+        schema = pa.unify_schemas([found.schema, *(file.physical_schema for file in files)])
+        footers = [file.metadata for file in files if file.metadata.num_row_groups]
+    codecs = (footer.row_group(0).column(0).compression for footer in footers)
+    return found.replace_schema(schema), next(codecs, "NONE").replace("UNCOMPRESSED", "NONE")
+
+
+def read_batches(
+    source: str, found: ds.Dataset, names: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The records of :func:`whole_dataset` in their order, some at a time.
+
+    Args:
+        source: what messages call it.
+        found: the dataset.
+        names: of the columns that are read; all if left out.
+
+    Raises:
+        RecordError: a file is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/train.parquet"
+        ...     pq.write_table(pa.table({"a": [1, 2], "b": [3, 4]}), path)
+        ...     found, _ = whole_dataset(path)
+        ...     [batch.to_pydict() for batch in read_batches(path, found, ["b"])]
+        [{'b': [3, 4]}]
+    """
+    with reading(source, "Parquet", _FAULTS):
+        yield from found.to_batches(
+            names, use_threads=False, batch_readahead=1, fragment_readahead=1
+        )
