@@ -258,7 +258,7 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
 
     scores = score()
     code = sorted((folder / artifacts.CODE).glob("*"))
-    package_model(model, example, scores, requirements(code), code)
+    package_model(model, example, scores, requirements(code), code, scorer.score_params)
     files = [Path(records.source) for records in plan.sets.values() if records.source]
     homes = [path.parent for path in (*files, *project_code(plan.config))]
     dtypes = {layer.compute_dtype for layer in network.layers}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar, TypeAlias
 
 from barrage_mlflow.dataset.components.loader import RecordLoader
 from barrage_mlflow.dataset.components.places import component_name, placed, set_record
@@ -18,6 +20,9 @@ from barrage_mlflow.dataset.components.stacking import (
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore, length
 from barrage_mlflow.errors import ComponentError
+
+ScoreParam: TypeAlias = int | float | str | bool
+"""The value of a param of ``postprocess``."""
 
 
 class RecordTransformer(ABC):
@@ -63,6 +68,16 @@ class RecordTransformer(ABC):
         """
         return {}
 
+    @property
+    def score_params(self) -> Mapping[str, ScoreParam]:
+        """The params of ``postprocess`` that a request may set, and their defaults.
+
+        Override it by an attribute of the class, ``{"threshold": 0.5}``, or by a property that
+        gives what ``fit`` learnt. ``postprocess`` and ``postprocess_batch`` then take all of them
+        by name.
+        """
+        return {}
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         keep_forms_together(cls, RecordTransformer, "transform", "transform_batch")
@@ -78,7 +93,10 @@ class RecordTransformer(ABC):
 
     @abstractmethod
     def postprocess(self, score: RecordScore) -> RecordScore:
-        """One record's outputs ``(...)``, brought back to what the user reads."""
+        """One record's outputs ``(...)``, brought back to what the user reads.
+
+        Where there are ``score_params``, it takes them too.
+        """
 
     @abstractmethod
     def save(self, path: str) -> None:
@@ -99,14 +117,17 @@ class RecordTransformer(ABC):
         what = f"{component_name(self)}.transform"
         return stack_records(call_each(self.transform, each), what)
 
-    def postprocess_batch(self, scores: dict[str, Array]) -> dict[str, Array]:
+    # The star lets a type checker take an override that has no params.
+    def postprocess_batch(
+        self, scores: dict[str, Array], *_: Any, **params: Any
+    ) -> dict[str, Array]:
         """A batch's outputs ``(batch, ...)``; by default ``postprocess`` on each, stacked.
 
         Raises:
             ComponentError: ``postprocess`` returns no dict, or one with differing names.
         """
         each = (slice_record((scores,), index)[0] for index in range(length((scores,))))
-        processed = call_each(self.postprocess, each)
+        processed = call_each(partial(self.postprocess, **params), each)
         return stack_scores(processed, f"{component_name(self)}.postprocess")
 
 
