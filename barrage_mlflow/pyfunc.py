@@ -53,9 +53,8 @@ class ScoringModel:
         from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
         try:
-            schema = self._scorer.inputs
-            records = Records.read(model_input, "input", schema=schema)
-            return answer(self._scorer, records, params)
+            records = Records.read(model_input, "input", schema=self._scorer.inputs)
+            return answer(self._scorer, records, params or {})
         except Exception as error:
             # Also what a project's component raises: as it is, MLflow would answer its traceback.
             raise MlflowException(
@@ -67,9 +66,7 @@ class ScoringModel:
         return self._scorer
 
 
-def answer(
-    scorer: Scorer, records: Records, params: Mapping[str, Any] | None = None
-) -> pd.DataFrame:
+def answer(scorer: Scorer, records: Records, params: Mapping[str, Any] = {}) -> pd.DataFrame:
     """The scores of records, as a packaged model answers them: in values of JSON.
 
     Raises:

@@ -41,7 +41,7 @@ class StubScorer(Scorer):
         self._pause = pause
 
     def score(
-        self, records: Any, batch_size: int = 256, params: Mapping[str, Any] | None = None
+        self, records: Any, batch_size: int = 256, params: Mapping[str, Any] = {}
     ) -> dict[str, Any]:
         mark = fill_params(self.score_params, params)["mark"]
         typed = Records.read(records, schema=self.inputs)

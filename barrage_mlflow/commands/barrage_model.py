@@ -51,7 +51,7 @@ class BarrageModel:
         self._scorer = Scorer.load(self.artifact_dir)
         return self
 
-    def predict(self, records: Any, params: Mapping[str, Any] | None = None) -> list[RecordScore]:
+    def predict(self, records: Any, params: Mapping[str, Any] = {}) -> list[RecordScore]:
         """Score records; the model is loaded if it is not yet.
 
         Args:

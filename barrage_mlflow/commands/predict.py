@@ -55,7 +55,7 @@ def score_file(
     keep: Sequence[str] = (),
     batch_size: int = BATCH_SIZE,
     progress: TextIO | None = None,
-    params: Params | None = None,
+    params: Mapping[str, Any] = {},
 ) -> FileScores:
     """Score the records of a file of any size, into a file.
 
@@ -163,14 +163,12 @@ def predict(
 def _read_params(texts: Sequence[str], declared: Params) -> dict[str, Any]:
     """Params as they are typed: a string where the default is one, else JSON."""
     params: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
+    for name, equals, value in (text.partition("=") for text in texts):
         if not equals:
-            raise RecordError(f"--param {text}: expected NAME=VALUE")
+            raise RecordError(f"--param {name}: expected NAME=VALUE")
         params[name] = value
-        if not isinstance(declared.get(name), str):
-            with suppress(ValueError):
-                params[name] = json.loads(value)
+        with suppress(ValueError):
+            params[name] = value if isinstance(declared.get(name), str) else json.loads(value)
     return params
 
 

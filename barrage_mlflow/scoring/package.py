@@ -74,7 +74,7 @@ def package_model(
     scores: pd.DataFrame,
     requirements: Sequence[str],
     code: Iterable[Path],
-    params: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] = {},
 ) -> None:
     """Make an MLflow model of a folder whose ``data`` folder is what scoring reads.
 
@@ -97,7 +97,7 @@ def package_model(
     copy_code([Path(__file__).parents[1], *code], folder / artifacts.CODE)
     # MLflow's save_model writes the same, but would put the data folder into another one.
     metadata = {"columns": {column.name: column.to_json() for column in columns}}
-    model = Model(signature=_signature(columns, frame, scores, params or {}), metadata=metadata)
+    model = Model(signature=_signature(columns, frame, scores, params), metadata=metadata)
     cells = {name: objects([_in_json(cell) for cell in frame[name]]) for name in frame}
     _save_example(model, pd.DataFrame(cells, dtype=object), str(folder))
     _write_environment(folder, requirements)

@@ -168,7 +168,7 @@ artifact folder of a finished training
         return Records.read(records, schema=self.schema)
 
     def score(
-        self, records: Any, batch_size: int = BATCH_SIZE, params: Mapping[str, Any] | None = None
+        self, records: Any, batch_size: int = BATCH_SIZE, params: Mapping[str, Any] = {}
     ) -> Arrays:
         """Score records: load → transform → network → postprocess.
 
@@ -236,8 +236,7 @@ class ProcessScorer(Scorer):
         self._by_columns = True
         self._process = ModelProcess()
         weakref.finalize(self, self._process.close)
-        loaded = self._process.call("load", str(model.resolve()))
-        columns, self.outputs, self.score_params = loaded
+        columns, self.outputs, self.score_params = self._process.call("load", str(model.resolve()))
         # Cells go to the model as they are read, and it brings them to its kinds.
         known = [replace(Column.from_json(column), declared=False) for column in columns]
         self.schema = self.inputs = Schema({column.name: column for column in known})
@@ -262,8 +261,8 @@ class ProcessScorer(Scorer):
             raise
 
     def _score_piece(self, records: Records, batch_size: int, params: Mapping[str, Any]) -> Arrays:
-        given = [params] if params else []  # which engines once took not
-        scores: Arrays = self.call("score", records, batch_size, *given)
+        # Engines once took no params.
+        scores: Arrays = self.call("score", records, batch_size, *([params] if params else []))
         return scores
 
 

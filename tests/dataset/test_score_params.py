@@ -38,7 +38,7 @@ class OfItsOwn(ByRecord):
 
 
 def test_what_is_not_set_has_its_default_and_numbers_may_be_whole() -> None:
-    assert fill_params(DECLARED, None) == DECLARED
+    assert fill_params(DECLARED, {}) == DECLARED
     given = {"threshold": 1, "top": np.int64(5), "word": "", "strict": False}
     filled = fill_params(DECLARED, given)
     assert filled == {"threshold": 1.0, "top": 5, "word": "", "strict": False}
@@ -83,9 +83,7 @@ def test_postprocess_gets_all_of_them_in_both_forms(make: Any, tmp_path: Any) ->
         assert made["y"].tolist() == expected
 
 
-@pytest.mark.parametrize(
-    "params", [["threshold"], {1: 0.5}, {"threshold": None}, {"threshold": np.nan}, {"x": [1]}]
-)
+@pytest.mark.parametrize("params", [["threshold"], {"threshold": None}, {"x": [1]}])
 def test_what_is_declared_is_a_dict_of_plain_values(params: Any) -> None:
     named = type("Odd", (IdentityTransformer,), {"score_params": params})(SCORE, Scaled(SCORE))
     with pytest.raises(ComponentError, match=r"Odd\.score_params: expected a dict of names and"):

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from barrage_mlflow.config.names import suggest
 from barrage_mlflow.dataset.components.places import component_name
-from barrage_mlflow.dataset.components.transformer import RecordTransformer, ScoreParam
+from barrage_mlflow.dataset.components.transformer import RecordTransformer
 from barrage_mlflow.dataset.records.cells import native, shown
 from barrage_mlflow.errors import ComponentError, RecordError
 
 _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
-def declared_params(transformer: RecordTransformer) -> dict[str, ScoreParam]:
+def declared_params(transformer: RecordTransformer) -> dict[str, Any]:
     """The ``score_params`` of a transformer, checked, in plain Python.
 
     Args:
@@ -33,19 +32,16 @@ def declared_params(transformer: RecordTransformer) -> dict[str, ScoreParam]:
         {'threshold': 0.5}
     """
     params = transformer.score_params
-    declared = native(dict(params)) if isinstance(params, Mapping) else {"": None}
-    for name, default in declared.items():
-        if not (name and isinstance(name, str) and type(default) in _EXPECTED and _fits(default)):
-            raise ComponentError(
-                f"{component_name(transformer)}.score_params: expected a dict of names and their "
-                f"defaults, each a number, a string or a truth value, got {params!r}"
-            )
-    return dict(declared)
+    declared: dict[str, Any] = native(dict(params)) if isinstance(params, Mapping) else {"": None}
+    if any(type(default) not in _EXPECTED for default in declared.values()):
+        raise ComponentError(
+            f"{component_name(transformer)}.score_params: expected a dict of names and their "
+            f"defaults, each a number, a string or a truth value, got {params!r}"
+        )
+    return declared
 
 
-def fill_params(
-    declared: Mapping[str, ScoreParam], given: Mapping[str, Any] | None
-) -> dict[str, ScoreParam]:
+def fill_params(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """All params of ``postprocess``: those that a request sets, and the defaults of the others.
 
     Args:
@@ -63,19 +59,14 @@ def fill_params(
         barrage_mlflow.errors.RecordError: unknown param 'treshold'; did you mean 'threshold'?
     """
     filled = dict(declared)
-    for name, value in (given or {}).items():
+    for name, value in given.items():
         if name not in declared:
             remedy = suggest(str(name), declared, "params") or "this model takes none"
             raise RecordError(f"unknown param {name!r}; {remedy}")
         kind, value = type(declared[name]), native(value)
         if kind is float and type(value) is int:
-            with suppress(OverflowError):
-                value = float(value)
-        if type(value) is not kind or not _fits(value):
+            value = float(value)
+        if type(value) is not kind or (kind is float and not math.isfinite(value)):
             raise RecordError(f"param {name!r}: expected {_EXPECTED[kind]}, got {shown(value)}")
         filled[name] = value
     return filled
-
-
-def _fits(value: ScoreParam) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
