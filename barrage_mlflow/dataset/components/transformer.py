@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from functools import partial
-from typing import Any, ClassVar, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from barrage_mlflow.dataset.components.loader import RecordLoader
 from barrage_mlflow.dataset.components.places import component_name, placed, set_record
@@ -20,9 +19,6 @@ from barrage_mlflow.dataset.components.stacking import (
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore, length
 from barrage_mlflow.errors import ComponentError
-
-ScoreParam: TypeAlias = int | float | str | bool
-"""The value of a param of ``postprocess``."""
 
 
 class RecordTransformer(ABC):
@@ -69,12 +65,20 @@ class RecordTransformer(ABC):
         return {}
 
     @property
-    def score_params(self) -> Mapping[str, ScoreParam]:
+    def score_params(self) -> Mapping[str, int | float | str | bool]:
         """The params of ``postprocess`` that a request may set, and their defaults.
 
         Override it by an attribute of the class, ``{"threshold": 0.5}``, or by a property that
         gives what ``fit`` learnt. ``postprocess`` and ``postprocess_batch`` then take all of them
         by name.
+        """
+        return {}
+
+    @property
+    def class_labels(self) -> Mapping[str, Sequence[Any]]:
+        """By output, the names of its classes in the order of their codes.
+
+        A ``class_weight`` in the config names them so. Without it codes are their names.
         """
         return {}
 
@@ -127,7 +131,7 @@ class RecordTransformer(ABC):
             ComponentError: ``postprocess`` returns no dict, or one with differing names.
         """
         each = (slice_record((scores,), index)[0] for index in range(length((scores,))))
-        processed = call_each(partial(self.postprocess, **params), each)
+        processed = call_each(lambda score: self.postprocess(score, **params), each)
         return stack_scores(processed, f"{component_name(self)}.postprocess")
 
 
