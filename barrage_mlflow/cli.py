@@ -170,6 +170,7 @@ def sync(artifact_dir: str, new_run: bool) -> None:
     help="Put this column of the records first in each row; may be repeated.",
 )
 @_count("--batch-size", default=256, help="Records that go through the network at once.")
+@click.option("--param", metavar="NAME=VALUE", multiple=True, help="Set a param of the model.")
 def predict(records: str, model: str, output: str | None, **options: Any) -> None:
     """Score the records in the file RECORDS, of any size, with MODEL.
 

@@ -5,6 +5,7 @@ Every packaged model names this module as its loader: it stays here for good.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,22 +38,23 @@ class ScoringModel:
 
         Args:
             model_input: one row for each record, with the columns of the signature.
-            params: MLflow's inference parameters; there are none.
+            params: the transformer's ``score_params`` that are to have another value. MLflow
+                fills in the others, leaves out unknown ones and refuses most wrong types.
 
         Returns:
             One row for each record, one column for each output after ``postprocess``: numbers,
             strings, and lists and dicts of them.
 
         Raises:
-            mlflow.exceptions.MlflowException: a record cannot be scored; answered by
-                MLflow's server with status 400.
+            mlflow.exceptions.MlflowException: a record cannot be scored, or a param is not of its
+                type; answered by MLflow's server with status 400.
         """
         from mlflow.exceptions import MlflowException
         from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
         try:
-            schema = self._scorer.inputs
-            return answer(self._scorer, Records.read(model_input, "input", schema=schema))
+            records = Records.read(model_input, "input", schema=self._scorer.inputs)
+            return answer(self._scorer, records, params or {})
         except Exception as error:
             # Also what a project's component raises: as it is, MLflow would answer its traceback.
             raise MlflowException(
@@ -64,16 +66,16 @@ class ScoringModel:
         return self._scorer
 
 
-def answer(scorer: Scorer, records: Records) -> pd.DataFrame:
+def answer(scorer: Scorer, records: Records, params: Mapping[str, Any] = {}) -> pd.DataFrame:
     """The scores of records, as a packaged model answers them: in values of JSON.
 
     Raises:
-        RecordError: a record cannot be scored.
+        RecordError: a record cannot be scored, or a param is unknown or of another type.
         ComponentError: ``postprocess`` gives something else than numbers, strings, truth values,
             None, and lists and dicts of them.
         Exception: whatever loader and transformer raise, with the place as a note.
     """
-    return to_frame(scorer.score(records))
+    return to_frame(scorer.score(records, params=params))
 
 
 def _load_pyfunc(data_path: str) -> ScoringModel:

@@ -98,12 +98,17 @@ def _check_postprocess(
     loaded: RecordTransformer, fitted: RecordTransformer, scores: Mapping[str, np.ndarray]
 ) -> None:
     given = {name: array.copy() for name, array in scores.items()}
-    batch = loaded.postprocess_batch(given)
+    params = dict(loaded.score_params)
+    batch = loaded.postprocess_batch(given, **params)
     assert_data_equal((given,), (dict(scores),), "postprocess_batch changed its scores")
     count = len(next(iter(given.values())))
-    each = [loaded.postprocess(slice_record((given,), index)[0]) for index in range(count)]
+    each = [
+        loaded.postprocess(slice_record((given,), index)[0], **params) for index in range(count)
+    ]
     assert_data_equal((batch,), (stack_scores(each, "postprocess"),), "postprocess")
-    assert_data_equal((batch,), (fitted.postprocess_batch(given),), "postprocess after load")
+    assert_data_equal(
+        (batch,), (fitted.postprocess_batch(given, **params),), "postprocess after load"
+    )
 
 
 def _tail(data: DataRecord) -> DataRecord:

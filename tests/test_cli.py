@@ -87,10 +87,10 @@ def test_a_scoring_that_is_interrupted_says_how_to_go_on(
     run, files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Interrupted(StubScorer):
-        def score(self, records, batch_size=256):
+        def score(self, records, *options):
             if self.scored == 20:
                 signal.raise_signal(signal.SIGINT)
-            return super().score(records, batch_size)
+            return super().score(records, *options)
 
     Path("out/model/data").mkdir(parents=True)
     monkeypatch.setattr(Scorer, "load", lambda folder: Interrupted(Path(folder) / "model"))

@@ -51,19 +51,21 @@ class BarrageModel:
         self._scorer = Scorer.load(self.artifact_dir)
         return self
 
-    def predict(self, records: Any) -> list[RecordScore]:
+    def predict(self, records: Any, params: Mapping[str, Any] = {}) -> list[RecordScore]:
         """Score records; the model is loaded if it is not yet.
 
         Args:
             records: whatever :meth:`Records.read` takes: a DataFrame, dicts or a file.
+            params: the transformer's ``score_params`` that are to have another value.
 
         Returns:
             One dict of outputs for each record, in their order.
 
         Raises:
-            RecordError: a record cannot be loaded or fed to the network.
+            RecordError: a record cannot be loaded or fed to the network, or a param is unknown or
+                of another type than its default.
         """
         self._scorer = self._scorer or Scorer.load(self.artifact_dir)
-        scores = self._scorer.score(records)
+        scores = self._scorer.score(records, params=params)
         rows = zip(*scores.values(), strict=True)
         return [dict(zip(scores, row, strict=True)) for row in rows]

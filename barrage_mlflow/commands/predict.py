@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, TextIO
 
 from barrage_mlflow import __version__
 from barrage_mlflow.commands.resumable_file import ResumableFile
+from barrage_mlflow.dataset.components.score_params import fill_params
 from barrage_mlflow.dataset.feeding.blocks import read_ahead
 from barrage_mlflow.dataset.records.parts import Part, Parts
 from barrage_mlflow.errors import ComponentError, RecordError
@@ -23,6 +25,8 @@ from barrage_mlflow.training.progress import Display, follow_scoring
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import digest_files
+
+Params = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,12 @@ def score_file(
     keep: Sequence[str] = (),
     batch_size: int = BATCH_SIZE,
     progress: TextIO | None = None,
+    params: Mapping[str, Any] = {},
 ) -> FileScores:
     """Score the records of a file of any size, into a file.
 
     The output has its name once it is whole. Killed and called again, it goes on where it was and
-    comes to the same file, unless records, model or options are others than they were.
+    comes to the same file, unless records, model, params or options are others than they were.
 
     Args:
         scorer: the model.
@@ -64,10 +69,11 @@ def score_file(
         keep: columns of the records that come first in each row, as the file has them.
         batch_size: records that go through the network at once.
         progress: where to show how far it is, ``sys.stderr``.
+        params: the transformer's ``score_params`` that are to have another value.
 
     Raises:
-        RecordError: a record cannot be read or scored, or a column to keep is not there or has the
-            name of an output.
+        RecordError: a record cannot be read or scored, a column to keep is not there or has the
+            name of an output, or a param is unknown or of another type than its default.
         ArtifactError: the output cannot be written, or another process writes it.
         Exception: whatever loader and transformer raise, with the place as a note.
 
@@ -79,9 +85,11 @@ def score_file(
     target = Path(output)
     check_target(target)
     parts = records if isinstance(records, Parts) else Parts(records, keep)
+    params = fill_params(scorer.score_params, params)
     about = {
         "the records": parts.identity(),
         "the model": _identity(scorer),
+        "the params": params,
         "the options": [parts.keep, batch_size],
         "the version of barrage-mlflow": __version__,
     }
@@ -89,7 +97,7 @@ def score_file(
     with ResumableFile.open(target, about) as file:
         resumed = file.done
         with Display(progress) as display, StopRequest() as stop:
-            pieces = _scored(scorer, parts, batch_size, stop, resumed)
+            pieces = _scored(scorer, parts, batch_size, params, stop, resumed)
             for rows, done in follow_scoring(pieces, display):
                 names = names or [*rows]
                 if [*rows] != names:
@@ -110,6 +118,7 @@ def predict(
     output: str | os.PathLike[str] | None,
     keep: Sequence[str],
     batch_size: int,
+    param: Sequence[str],
     write: Callable[[bytes], object],
     progress: TextIO | None,
 ) -> FileScores | None:
@@ -121,6 +130,8 @@ def predict(
         output: the file to write; None: JSON Lines go to ``write``.
         keep: columns of the records that come first in each row.
         batch_size: records that go through the network at once.
+        param: the transformer's ``score_params`` that are to have another value, each as
+            ``"NAME=VALUE"``.
         write: called with whole lines.
         progress: where to show how far it is.
 
@@ -140,46 +151,57 @@ def predict(
         from barrage_mlflow.pyfunc import load_scorer
 
         scorer = load_scorer(str(model))
+    params = _read_params(param, scorer.score_params)
     if output is not None:
-        return score_file(scorer, parts, output, batch_size=batch_size, progress=progress)
+        return score_file(scorer, parts, output, (), batch_size, progress, params)
     with Display(progress) as display, StopRequest() as stop:
-        for rows, _ in follow_scoring(_scored(scorer, parts, batch_size, stop), display):
+        for rows, _ in follow_scoring(_scored(scorer, parts, batch_size, params, stop), display):
             write(encode_rows(rows, ".jsonl"))
     return None
 
 
+def _read_params(texts: Sequence[str], declared: Params) -> dict[str, Any]:
+    """Params as they are typed: a string where the default is one, else JSON."""
+    params: dict[str, Any] = {}
+    for name, equals, value in (text.partition("=") for text in texts):
+        if not equals:
+            raise RecordError(f"--param {name}: expected NAME=VALUE")
+        params[name] = value
+        with suppress(ValueError):
+            params[name] = value if isinstance(declared.get(name), str) else json.loads(value)
+    return params
+
+
 def _scored(
-    scorer: Scorer, parts: Parts, batch_size: int, request: StopRequest, done: int = 0
+    scorer: Scorer, parts: Parts, batch: int, params: Params, request: StopRequest, done: int = 0
 ) -> Iterator[tuple[Columns, int, float | None]]:
     """Score the records behind the first ``done``; end between two pieces if that is requested.
 
     Returns:
         Of each piece the rows, how many records are scored with it, and the share of the file.
     """
-    size = scorer.piece_size(batch_size)
+    size = scorer.piece_size(batch)
     share: float | None = 0.0
     # Whole batches in each part, so that they are those of a file that is scored at once.
-    with closing(read_ahead(parts.read(scorer.inputs, batch_size, done))) as ahead:
+    with closing(read_ahead(parts.read(scorer.inputs, batch, done))) as ahead:
         for part in ahead:
             count, before = len(part.records), share
             for start in range(max(0, done - part.first), count, size):
                 stop = min(start + size, count)
-                rows = _rows(scorer, part, start, stop, batch_size)
+                scores = scorer.score(part.records[start:stop], batch, params)
                 if before is not None and part.share is not None:
                     share = before + (part.share - before) * stop / count
-                yield rows, part.first + stop, share
+                yield _rows(part, start, stop, scores), part.first + stop, share
                 request.check()
             share = part.share
 
 
-def _rows(scorer: Scorer, part: Part, start: int, stop: int, batch_size: int) -> Columns:
-    records = part.records[start:stop]
-    scores = scorer.score(records, batch_size)
+def _rows(part: Part, start: int, stop: int, scores: Columns) -> Columns:
     kept = {name: column[start:stop] for name, column in part.kept.items()}
     for name in kept:
         if name in scores:
             raise RecordError(
-                f"{records.name}: the column '{name}' cannot be kept, since an output of the "
+                f"{part.records.name}: the column '{name}' cannot be kept, since an output of the "
                 "model has that name; rename the column, or leave it out"
             )
     return {**kept, **scores}

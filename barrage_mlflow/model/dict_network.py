@@ -15,6 +15,10 @@ class DictNetwork(keras.Model):  # type: ignore[misc]
     batches where the batch size is open, so that a short last batch counts as much as a full
     one; then ``loss`` is not the weighted sum of ``species_loss`` and ``mass_loss``.
 
+    Attributes:
+        weigh: makes of targets and sample weights those that the loss of a train batch takes; set
+            it after ``compile``.
+
     Example:
         >>> x = keras.Input((4,), name="flower")
         >>> outputs = {"species": keras.layers.Dense(3)(x)}
@@ -39,6 +43,7 @@ class DictNetwork(keras.Model):  # type: ignore[misc]
             kwargs: as there.
         """
         super().compile(optimizer=optimizer, loss=loss, loss_weights=loss_weights, **kwargs)
+        self.weigh: Any = None
         self._output_losses = loss if isinstance(loss, dict) and len(loss) > 1 else {}
         self._output_weights = loss_weights or {}
         self._output_means = {
@@ -62,12 +67,13 @@ class DictNetwork(keras.Model):  # type: ignore[misc]
             sample_weight: weights by output, ``(batch, ...)``, or None.
             training: whether the batch is one to learn from.
         """
+        sample_weight = self.weigh(y, sample_weight) if training and self.weigh else sample_weight
         if not self._output_losses:
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         floatx = keras.config.floatx()
         parts = []
         for name, loss in self._output_losses.items():
-            weights = None if sample_weight is None else sample_weight[name]
+            weights = None if sample_weight is None else sample_weight.get(name)
             value = ops.cast(loss(y[name], y_pred[name], weights), floatx)
             self._output_means[name].update_state(value, ops.shape(y_pred[name])[0])
             parts.append(value * self._output_weights.get(name, 1.0))

@@ -210,6 +210,7 @@ def _build_output(block: Mapping[str, Any], path: str, tensor: keras.KerasTensor
         build_metrics(block.get("metrics") or [], f"{path}.metrics"),
         block.get("sample_weight_mode") == "temporal",
         1.0 if weight is None else float(weight),
+        block.get("class_weight"),
     )
 
 

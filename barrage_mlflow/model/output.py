@@ -36,6 +36,7 @@ class Output:
         metrics: of the output, by the names that they are logged under.
         temporal: whether there is a weight for each timestep.
         loss_weight: what its loss counts in that of the network.
+        class_weight: what each class counts in its loss: ``"balanced"`` or by the class.
 
     Example:
         >>> mse = keras.losses.MeanSquaredError()
@@ -54,6 +55,7 @@ class Output:
     metrics: Mapping[str, keras.metrics.Metric] = field(default_factory=dict)
     temporal: bool = False
     loss_weight: float = 1.0
+    class_weight: str | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         # The shape of the loss's values, batch included: 1 where it joins the records.
@@ -104,11 +106,14 @@ class Output:
         shape = tuple(values.shape)
         joins = shape[:1] != (_BATCH,)
         self._values = (1,) if joins else shape
-        if joins and weighted:
+        by_class = self.class_weight is not None
+        if (joins and weighted) or (by_class and shape != (_BATCH,)):
+            given = "class_weight" if by_class else "loader's sample weights"
+            gives = "joins the records of a batch" if joins else f"gives {show_shape(shape[1:])}"
             raise ComponentError(
                 f"{self.path}.loss: expected a value for each record, to weigh it with the "
-                f"loader's sample weights of '{self.name}', got {type(self.loss).__name__}, "
-                "which joins the records of a batch; leave the weights out or choose another loss"
+                f"{given} of '{self.name}', got {type(self.loss).__name__}, which {gives}; "
+                "leave the weights out or choose another loss"
             )
         if self.temporal and len(self._values) < 2:
             raise ComponentError(

@@ -29,6 +29,7 @@ _MLMODEL = "MLmodel"
 _REQUIREMENTS = "requirements.txt"
 _CONDA_ENV = "conda.yaml"
 _PYTHON_ENV = "python_env.yaml"
+_PARAM_TYPES = {bool: "boolean", int: "long", float: "double", str: "string"}
 
 
 def save_model(
@@ -73,6 +74,7 @@ def package_model(
     scores: pd.DataFrame,
     requirements: Sequence[str],
     code: Iterable[Path],
+    params: Mapping[str, Any] = {},
 ) -> None:
     """Make an MLflow model of a folder whose ``data`` folder is what scoring reads.
 
@@ -82,6 +84,7 @@ def package_model(
         scores: what the model answers to them.
         requirements: pinned pip requirements.
         code: files and folders of the project's modules.
+        params: what a request may set, by name: the defaults.
     """
     import pandas as pd
     from mlflow.models import Model
@@ -94,7 +97,7 @@ def package_model(
     copy_code([Path(__file__).parents[1], *code], folder / artifacts.CODE)
     # MLflow's save_model writes the same, but would put the data folder into another one.
     metadata = {"columns": {column.name: column.to_json() for column in columns}}
-    model = Model(signature=_signature(columns, frame, scores), metadata=metadata)
+    model = Model(signature=_signature(columns, frame, scores, params), metadata=metadata)
     cells = {name: objects([_in_json(cell) for cell in frame[name]]) for name in frame}
     _save_example(model, pd.DataFrame(cells, dtype=object), str(folder))
     _write_environment(folder, requirements)
@@ -141,10 +144,10 @@ def _write_environment(folder: Path, requirements: Sequence[str]) -> None:
 
 
 def _signature(
-    columns: Sequence[Column], frame: pd.DataFrame, scores: pd.DataFrame
+    columns: Sequence[Column], frame: pd.DataFrame, scores: pd.DataFrame, params: Mapping[str, Any]
 ) -> ModelSignature:
     from mlflow.models import ModelSignature, infer_signature
-    from mlflow.types import ColSpec, Schema, TensorSpec
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec(_mlflow_type(column, frame[column.name]), column.name, required=not column.optional)
@@ -152,7 +155,9 @@ def _signature(
     ]
     answers: list[Any] = scores.to_dict("records")
     outputs = infer_signature(model_input=None, model_output=answers).outputs
-    return ModelSignature(inputs=Schema(inputs), outputs=outputs)
+    specs = [ParamSpec(name, _PARAM_TYPES[type(it)], it) for name, it in params.items()]
+    settable: Any = ParamSchema(specs) if specs else None
+    return ModelSignature(inputs=Schema(inputs), outputs=outputs, params=settable)
 
 
 def _mlflow_type(column: Column, cells: pd.Series[Any]) -> Any:

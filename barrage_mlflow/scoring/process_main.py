@@ -20,21 +20,22 @@ _opened: set[str] = set()
 """Files that were opened since a model was to predict."""
 
 
-def load(folder: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """Load a model; return what it knows of columns, and its outputs."""
+def load(folder: str) -> tuple[list[dict[str, Any]], list[str], dict[str, Any]]:
+    """Load a model; return what it knows of columns, its outputs, and its params."""
     global _model
     sys.path.insert(0, str(Path(folder, "code")))
     pyfunc = importlib.import_module("barrage_mlflow.pyfunc")
     _model = pyfunc._load_pyfunc(str(Path(folder, "data"))).get_raw_model()
+    params = getattr(_model, "score_params", {})  # which engines once had not
     if hasattr(_model, "columns"):  # as engines had them before they had a schema
-        return [vars(column) for column in _model.columns], _model.outputs
+        return [vars(column) for column in _model.columns], _model.outputs, params
     targets = [name for name in _model.schema.columns if name not in _model.inputs.columns]
-    return _model.schema.with_optional(targets).to_json()["columns"], _model.outputs
+    return _model.schema.with_optional(targets).to_json()["columns"], _model.outputs, params
 
 
-def score(columns: dict[str, Any], size: int, batch_size: int) -> dict[str, Any]:
-    """Score so many records, given as columns."""
-    scores: dict[str, Any] = _model.score(_frame(columns, size), batch_size)
+def score(columns: dict[str, Any], size: int, *options: Any) -> dict[str, Any]:
+    """Score so many records, given as columns; the options are the batch size, and params."""
+    scores: dict[str, Any] = _model.score(_frame(columns, size), *options)
     return scores
 
 

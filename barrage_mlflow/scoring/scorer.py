@@ -19,6 +19,7 @@ from barrage_mlflow.dataset import RecordMode, Records
 from barrage_mlflow.dataset.components.build import load_pipeline
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import place_of
+from barrage_mlflow.dataset.components.score_params import declared_params, fill_params
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.dataset.records.tables import UnfitError
@@ -54,6 +55,7 @@ class Scorer:
         schema: what is known of the columns of records.
         inputs: the same of those that scoring reads.
         outputs: names of the network's outputs.
+        score_params: what a request may set of ``postprocess``, by name: the defaults.
         folder: of the packaged model that it was loaded from; None if it was not.
         network: scores arrays.
         input_specs: of the network's inputs.
@@ -83,6 +85,7 @@ class Scorer:
         self.input_specs = dict(input_specs)
         self._transformer_folder = transformer_folder
         self._pipeline = self.load_pipeline(RecordMode.SCORE)
+        self.score_params = declared_params(self._pipeline.transformer)
         is_uniform = all(None not in spec.shape for spec in self.input_specs.values())
         self._by_columns = self._pipeline.is_columnar and is_uniform
 
@@ -164,29 +167,34 @@ artifact folder of a finished training
         """
         return Records.read(records, schema=self.schema)
 
-    def score(self, records: Any, batch_size: int = BATCH_SIZE) -> Arrays:
+    def score(
+        self, records: Any, batch_size: int = BATCH_SIZE, params: Mapping[str, Any] = {}
+    ) -> Arrays:
         """Score records: load → transform → network → postprocess.
 
         Args:
             records: whatever :meth:`Records.read` takes: a DataFrame, dicts or a file.
             batch_size: records that go through the network at once.
+            params: what to set of ``score_params``; the others have their defaults.
 
         Returns:
             One array ``(records, ...)`` for each output, in the order of the records.
 
         Raises:
-            RecordError: a record cannot be loaded or fed to the network.
+            RecordError: a record cannot be loaded or fed to the network, or a param is unknown or
+                of another type than its default.
 
         Example:
             >>> Scorer.load(folder).score("validation.csv")  # doctest: +SKIP
             {'species': array([[0.99, 0.01, 0.  ], ...], dtype=float32)}
         """
+        filled = fill_params(self.score_params, params)
         records = Records.read(records, schema=self.inputs)
         if not len(records):
             raise RecordError(f"{records.name}: no records to score")
         records.check_names([n for n, one in self.inputs.columns.items() if not one.optional])
         size = self.piece_size(batch_size)
-        pieces = [self._score_piece(piece, batch_size) for piece in records.pieces(size)]
+        pieces = [self._score_piece(piece, batch_size, filled) for piece in records.pieces(size)]
         if len(pieces) == 1:
             return pieces[0]
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
@@ -196,7 +204,7 @@ artifact folder of a finished training
         data = self._pipeline.load_and_transform(records)
         return conform(data, self.input_specs, records, self._pipeline)[0]
 
-    def _score_piece(self, records: Records, batch_size: int) -> Arrays:
+    def _score_piece(self, records: Records, batch_size: int, params: Mapping[str, Any]) -> Arrays:
         try:
             inputs = self._load(records)
         except UnfitError:  # of which it is known what differs
@@ -208,7 +216,7 @@ artifact folder of a finished training
             raise
         scores, _ = self.network(inputs, batch_size)
         check_finite(scores, records, "the network")
-        scores = self._pipeline.postprocess(scores, records)
+        scores = self._pipeline.postprocess(scores, records, params)
         check_finite(scores, records, "postprocess")
         return scores
 
@@ -228,7 +236,7 @@ class ProcessScorer(Scorer):
         self._by_columns = True
         self._process = ModelProcess()
         weakref.finalize(self, self._process.close)
-        columns, self.outputs = self._process.call("load", str(model.resolve()))
+        columns, self.outputs, self.score_params = self._process.call("load", str(model.resolve()))
         # Cells go to the model as they are read, and it brings them to its kinds.
         known = [replace(Column.from_json(column), declared=False) for column in columns]
         self.schema = self.inputs = Schema({column.name: column for column in known})
@@ -252,8 +260,9 @@ class ProcessScorer(Scorer):
                 error.add_note(f"records are counted from {records.place(0)}")
             raise
 
-    def _score_piece(self, records: Records, batch_size: int) -> Arrays:
-        scores: Arrays = self.call("score", records, batch_size)
+    def _score_piece(self, records: Records, batch_size: int, params: Mapping[str, Any]) -> Arrays:
+        # Engines once took no params.
+        scores: Arrays = self.call("score", records, batch_size, *([params] if params else []))
         return scores
 
 

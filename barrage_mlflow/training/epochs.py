@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import keras
 from barrage_mlflow.config.import_blocks import AVERAGED
 from barrage_mlflow.dataset.feeding.batches import Batches
 from barrage_mlflow.errors import ComponentError, RecordError
+from barrage_mlflow.model.class_weights import weigh_classes
 from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.build import build_callbacks
 from barrage_mlflow.services.checkpoint_file import Checkpoint
@@ -55,7 +57,8 @@ def train_epochs(
         The best epoch, counted from 1, and the network with its weights.
 
     Raises:
-        ConfigError: the learning rate reducer has a key that it does not know.
+        ConfigError: the learning rate reducer has a key that it does not know, or a class_weight
+            names a class of which there is no record.
         ComponentError: params that a callback refuses, or a component broke its contract.
         RecordError: a record cannot be fed to the network, or a file was changed meanwhile.
         TrainingError: the loss became NaN, or there was no best epoch.
@@ -87,6 +90,11 @@ def train_epochs(
         validation = Batches(plan.sets["validation"], plan.validation, *common, ranges=ranges)
         next(iter(validation))  # what does not fit shows now, not at the end of an epoch
         watch(TRAIN)
+        with stop.at_once() if stop else nullcontext():
+            labels = plan.train.transformer.class_labels
+            is_whole = plan.sets["train"].cut_at is None
+            asked = plan.objective.outputs.values()
+            plan.network.weigh = weigh_classes(asked, train.targets(), labels, is_whole)
         fit(
             plan.network,
             train,

@@ -270,7 +270,7 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
     scores = score()
     code = sorted((folder / artifacts.CODE).glob("*"))
     needs = requirements(code, has_images(plan.config))
-    package_model(model, example, scores, needs, code)
+    package_model(model, example, scores, needs, code, scorer.score_params)
     files = [Path(records.source) for records in plan.sets.values() if records.source]
     homes = [path.parent for path in (*files, *project_code(plan.config))]
     dtypes = {layer.compute_dtype for layer in network.layers}

@@ -94,7 +94,7 @@ def test_every_record_is_scored_in_its_order(model: Path, source: str, output: s
 def test_records_are_printed_part_by_part(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Scorer, "load", lambda folder: StubScorer(model))
     written: list[bytes] = []
-    predict(write_records("csv"), model.parent, None, ["id"], 4, written.append, None)
+    predict(write_records("csv"), model.parent, None, ["id"], 4, [], written.append, None)
     assert len(written) == 15
     assert [json.loads(line) for line in b"".join(written).splitlines()] == EXPECTED
 
@@ -107,11 +107,11 @@ class Stopping(StubScorer):
         self._left = piece
         self._act = act
 
-    def score(self, records: Any, batch_size: int = 256) -> dict[str, Any]:
+    def score(self, records: Any, *options: Any) -> dict[str, Any]:
         self._left -= 1
         if self._left < 0:
             self._act()
-        return super().score(records, batch_size)
+        return super().score(records, *options)
 
 
 def stop() -> None:
@@ -195,6 +195,7 @@ CHANGED = "{} changed since scores.csv.unfinished was begun"
         (touch_records, {}, CHANGED.format("the records")),
         (change("model/data/file", "other"), {}, CHANGED.format("the model")),
         (lambda: None, {"keep": ["id"]}, CHANGED.format("the options")),
+        (lambda: None, {"params": {"mark": "]"}}, CHANGED.format("the params")),
         (lambda: Path("scores.csv.unfinished/rows").unlink(), {}, DAMAGED),
         (change("scores.csv.unfinished/progress.json", "{"), {}, DAMAGED),
         (change("scores.csv.unfinished/progress.json", '{"about": {}}'), {}, DAMAGED),
@@ -268,7 +269,7 @@ def test_a_full_disk_is_told_and_what_is_whole_stays(model: Path, output: str) -
 def test_outputs_that_change_are_an_error(model: Path) -> None:
     scorer = Stopping(model, 3, lambda: setattr(scorer, "score", other))
 
-    def other(records: Any, batch_size: int) -> dict[str, Any]:
+    def other(records: Any, *options: Any) -> dict[str, Any]:
         return {"q": np.zeros(len(records))}
 
     with pytest.raises(

@@ -99,6 +99,8 @@ PLANTED = [
     ("model.outputs.0.loss_weight", "{{units}}", True, True, True),
     ("model.outputs.0.loss_weight", "{{ units }}!", False, False, False),
     ("model.outputs.0.sample_weight_mode", "temporl", False, False, False),
+    ("model.outputs.0.class_weight", {"1": "{{units}}"}, True, True, True),
+    ("model.outputs.0.class_weight", "even", False, False, False),
     ("model.outputs.0.metrics", [block("AUC", treshold=1)], False, True, False),
     ("model.outputs.0.metrics", ["accuracy"], False, False, False),
     ("solver.optimizer", optimizer("SGD", momentum=1), True, True, True),

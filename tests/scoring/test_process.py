@@ -85,7 +85,7 @@ def test_a_model_runs_with_its_own_code_and_its_errors_come_through(
     death = r"^the process of a packaged model ended with the signal SIGKILL(\n  .*)*\n  the end$"
     with ModelProcess() as process:
         described = {"name": "a", "type": "double", "required": True}
-        assert process.call("load", str(model)) == ([described], ["y"])
+        assert process.call("load", str(model)) == ([described], ["y"], {})
         scores = process.call("score", {"a": ["", ""]}, 2, 7)
         assert scores == {"y": "its own", "batch_size": 7, "records": 2}
         for do, (error, message) in failures.items():

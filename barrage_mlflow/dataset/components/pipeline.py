@@ -145,12 +145,15 @@ class Pipeline:
         with placed(records, "transform", name, lambda at: call(cut(loaded, at, at + 1))):
             return check_batch(call(loaded), len(records), f"{name}.transform_batch", self._lengths)
 
-    def postprocess(self, scores: Mapping[str, Array], records: Records) -> dict[str, Array]:
+    def postprocess(
+        self, scores: Mapping[str, Array], records: Records, params: Mapping[str, Any] = {}
+    ) -> dict[str, Array]:
         """The scores of a batch as the transformer hands them to the user.
 
         Args:
             scores: output name → ``(batch, ...)``.
             records: what was scored, for messages.
+            params: what the transformer takes besides, all of its ``score_params``.
 
         Returns:
             Output name → ``(batch, ...)``; of objects where a score is no number, or where
@@ -159,9 +162,12 @@ class Pipeline:
         Raises:
             ComponentError: the transformer returns something other than its contract says.
         """
-        name, call = self._transformer_name, self.transformer.postprocess_batch
-        whole = dict(scores)
-        with placed(records, "postprocess", name, lambda at: call(*cut((whole,), at, at + 1))):
+        name, whole = self._transformer_name, dict(scores)
+
+        def call(some: dict[str, Array]) -> dict[str, Array]:
+            return self.transformer.postprocess_batch(some, **params)
+
+        with placed(records, "postprocess", name, lambda at: call(cut((whole,), at, at + 1)[0])):
             made = call(whole)
             if not isinstance(made, Mapping):
                 raise ComponentError(

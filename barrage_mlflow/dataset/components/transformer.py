@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from barrage_mlflow.dataset.components.loader import RecordLoader
@@ -63,6 +64,24 @@ class RecordTransformer(ABC):
         """
         return {}
 
+    @property
+    def score_params(self) -> Mapping[str, int | float | str | bool]:
+        """The params of ``postprocess`` that a request may set, and their defaults.
+
+        Override it by an attribute of the class, ``{"threshold": 0.5}``, or by a property that
+        gives what ``fit`` learnt. ``postprocess`` and ``postprocess_batch`` then take all of them
+        by name.
+        """
+        return {}
+
+    @property
+    def class_labels(self) -> Mapping[str, Sequence[Any]]:
+        """By output, the names of its classes in the order of their codes.
+
+        A ``class_weight`` in the config names them so. Without it codes are their names.
+        """
+        return {}
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         keep_forms_together(cls, RecordTransformer, "transform", "transform_batch")
@@ -78,7 +97,10 @@ class RecordTransformer(ABC):
 
     @abstractmethod
     def postprocess(self, score: RecordScore) -> RecordScore:
-        """One record's outputs ``(...)``, brought back to what the user reads."""
+        """One record's outputs ``(...)``, brought back to what the user reads.
+
+        Where there are ``score_params``, it takes them too.
+        """
 
     @abstractmethod
     def save(self, path: str) -> None:
@@ -99,14 +121,17 @@ class RecordTransformer(ABC):
         what = f"{component_name(self)}.transform"
         return stack_records(call_each(self.transform, each), what)
 
-    def postprocess_batch(self, scores: dict[str, Array]) -> dict[str, Array]:
+    # The star lets a type checker take an override that has no params.
+    def postprocess_batch(
+        self, scores: dict[str, Array], *_: Any, **params: Any
+    ) -> dict[str, Array]:
         """A batch's outputs ``(batch, ...)``; by default ``postprocess`` on each, stacked.
 
         Raises:
             ComponentError: ``postprocess`` returns no dict, or one with differing names.
         """
         each = (slice_record((scores,), index)[0] for index in range(length((scores,))))
-        processed = call_each(self.postprocess, each)
+        processed = call_each(lambda score: self.postprocess(score, **params), each)
         return stack_scores(processed, f"{component_name(self)}.postprocess")
 
 

@@ -20,7 +20,7 @@ from barrage_mlflow.dataset.feeding.order import Order, Window
 from barrage_mlflow.dataset.feeding.plan import FeedPlan, make_feed_plan
 from barrage_mlflow.dataset.feeding.sample_counts import group_draws, sample_counts
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.types import DataRecord, pick
+from barrage_mlflow.dataset.types import Array, DataRecord, pick
 from barrage_mlflow.errors import RecordError
 
 
@@ -114,6 +114,15 @@ class Batches:
         # Not in a loop, whose name would hold on to a row group while the next one is read.
         blocks = map(self._maker.make_plain, records.pieces(columns=columns))
         return read_ahead(blocks) if self.plan.is_streamed else blocks
+
+    def targets(self) -> Iterator[tuple[dict[str, Array], Array]]:
+        """The targets of the set, in parts, and how often a pass draws each record of them."""
+        records, key = self._maker.records, self._maker.sample_count
+        draws = np.ones(len(records), np.int64) if key is None else sample_counts(records, key)
+        for _, y, *_ in self:
+            size = len(next(iter(y.values())))
+            yield y, draws[:size]
+            draws = draws[size:]
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[DataRecord]:
         """The blocks of one epoch: ``(x, y)`` or ``(x, y, w)`` of arrays ``(records, ...)``.
