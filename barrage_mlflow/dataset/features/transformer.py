@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from barrage_mlflow.dataset.components.stacking import slice_record
 from barrage_mlflow.dataset.components.transformer import RecordTransformer
 from barrage_mlflow.dataset.features.feature import CATEGORIES, NUMBERS, Feature
 from barrage_mlflow.dataset.features.loader import FeatureLoader
+from barrage_mlflow.dataset.features.targets import CategoryTarget, TruthTarget
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore, length
 from barrage_mlflow.errors import ComponentError
@@ -57,6 +58,23 @@ class FeatureTransformer(RecordTransformer):
             )
         super().__init__(mode, loader)
         self._features, self._targets = loader.features, loader.targets
+
+    @property
+    def score_params(self) -> Mapping[str, float]:
+        """A threshold, where an answer is yes or no: from which probability on it is yes."""
+        decides = any(
+            target.type in ("truth", "multi_category") for target in self._targets.values()
+        )
+        return {"threshold": 0.5} if decides else {}
+
+    @property
+    def class_labels(self) -> Mapping[str, Sequence[Any]]:
+        """By target, the labels of its classes in the order of their codes."""
+        return {
+            name: target.labels if isinstance(target, CategoryTarget) else [False, True]
+            for name, target in self._targets.items()
+            if isinstance(target, CategoryTarget | TruthTarget)
+        }
 
     def fit(self, records: Records) -> None:
         """Learn each feature and target, piece by piece."""
