@@ -19,6 +19,10 @@ _HEAD = """<!-- Generated from barrage_mlflow/config/schema.json; change that fi
 
 # Config
 """
+_TYPES = (
+    'By column, a type, `"number"`, or an object of a type and its options, '
+    '`{"type": "number", "scale": "log"}`. [Features](features.md) shows how they are used.'
+)
 _IMPORT_BLOCKS = "A class or function by its Python path, called with `params`."
 
 
@@ -28,6 +32,11 @@ def render() -> str:
     parts = [_HEAD, root["description"], *_section("", root)]
     block = root["$defs"]["importBlock"]
     parts += ["## Import blocks", _IMPORT_BLOCKS, _table(block)]
+    for part in ("features", "targets"):
+        parts += [f"## {part.capitalize()} of `FeatureLoader`", _TYPES]
+        for name, node in root["$defs"][part].items():
+            parts += [f"### {part.removesuffix('s').capitalize()} `{name}`", node["description"]]
+            parts += [_table(node)] if node["properties"] else []
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

@@ -107,7 +107,8 @@ def _root(text: str) -> Any:
     try:
         # JSON is YAML, but for the tabs that it may be indented with.
         return yaml.compose(text.replace("\t", " "), yaml.SafeLoader) or yaml.compose("{}")
-    except yaml.YAMLError:  # a character that JSON alone may have, such as DEL
+    # A character that JSON alone may have, such as DEL; or deeper than YAML's parser goes.
+    except (yaml.YAMLError, RecursionError):
         return yaml.compose("{}")
 
 

@@ -20,10 +20,13 @@ from barrage_mlflow.dataset.components.places import component_name, find_word
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer
 from barrage_mlflow.dataset.records.cells import is_missing, shown
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.types import Array, DataRecord
+from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode
 from barrage_mlflow.errors import ComponentError, RecordError
 
 _NO_VALUE = object()
+_WAY_OUT = (
+    "; FeatureLoader takes text, dates and missing values: barrage-mlflow init writes such a config"
+)
 _Error: TypeAlias = Callable[..., RecordError]
 """Called with the record, the message and the value at fault, if one is."""
 
@@ -224,6 +227,13 @@ def _error(
         if isinstance(value, str) and isinstance(record[columns[0]], str):
             where, value = find_word(records, index, columns[0])
             message = f"expected a number, got {shown(value)}"
+    is_own = component == "KeySelector" and what != "sample weight"
+    if (
+        is_own
+        and loader.mode is not RecordMode.SCORE
+        and message.startswith("expected a number, got")
+    ):
+        message += _WAY_OUT
     words = ", ".join(f"'{column}'" for column in columns)
     of_columns = f", column{'s' if len(columns) > 1 else ''} {words}" if columns else ""
     error = RecordError(
