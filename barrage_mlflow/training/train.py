@@ -17,6 +17,7 @@ import numpy as np
 
 from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
+from barrage_mlflow.dataset.components.reading import ask_kinds
 from barrage_mlflow.errors import hide_secrets
 from barrage_mlflow.scoring.dependencies import project_code, requirements
 from barrage_mlflow.scoring.network import Arrays, Network, Scored
@@ -119,8 +120,10 @@ def train(
         with stop.at_once():
             document = read_document(config, overrides)
             sources = {"train": records_train, "validation": records_validation}
-            sets = read_sets(sources, document.data["dataset"])
+            home = document.folders[0]
+            read = read_sets(sources, document.data["dataset"], home)
             resolved = resolve(document, find_seed(folder if resume else None))
+            sets = ask_kinds(resolved, read, home)
             datasets, code = describe_sets(sets), project_code(resolved)
         with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
