@@ -171,6 +171,14 @@ def sync(artifact_dir: str, new_run: bool) -> None:
 )
 @_count("--batch-size", default=256, help="Records that go through the network at once.")
 @click.option("--param", metavar="NAME=VALUE", multiple=True, help="Set a param of the model.")
+@click.option(
+    "--root",
+    "roots",
+    metavar="[COLUMN=]FOLDER",
+    multiple=True,
+    help="In columns of bytes, or in this one, take strings as paths of files in this folder, not "
+    "as base64; may be repeated.",
+)
 def predict(records: str, model: str, output: str | None, **options: Any) -> None:
     """Score the records in the file RECORDS, of any size, with MODEL.
 

@@ -16,6 +16,7 @@ from barrage_mlflow.commands.check_report import Report
 from barrage_mlflow.config import add_project_path
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.dataset import Records
+from barrage_mlflow.dataset.components.reading import ask_kinds
 from barrage_mlflow.dataset.feeding.plan import make_feed_plan
 from barrage_mlflow.dataset.records.formats import RecordSource
 from barrage_mlflow.errors import BarrageError
@@ -83,7 +84,7 @@ def dry_run(
         inputs
     """
     given = {"train": train, **({} if validation is None else {"validation": validation})}
-    sets = read_sets(given, document.data["dataset"], records)
+    sets = read_sets(given, document.data["dataset"], document.folders[0], records)
     heads = [_head(role, each) for role, each in sets.items()]
     if validation is None:
         sets["validation"] = sets["train"]
@@ -119,20 +120,22 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
         "dataset": {**config["dataset"], **on_this_thread},
         "solver": {**config["solver"], **one_batch},
     }
+    report("the loader")
+    sets = ask_kinds(config, sets, document.folders[0])
     (folder / artifacts.CHECKPOINTS).mkdir()
     transformer = folder / artifacts.FITTED_TRANSFORMER
     transformer.parent.mkdir(parents=True)
     copy_code(project_code(config), folder / artifacts.CODE)
-    validated = sets["validation"][:size]
     history = History(folder / artifacts.METRICS)
     with kept_generators(), ModelProcess() as process:
         plan = prepare(small, sets, transformer, report)
         scores, is_provable = rehearse(plan)
         report(SCORE, postprocess=(scores,))
         feeder = build_feeder(config, folder)
-        feeding = make_feed_plan(plan.train, plan.specs, sets["train"], size, feeder)
+        feeding = make_feed_plan(plan.train, plan.specs, plan.sets["train"], size, feeder)
         report.feeding = str(feeding).splitlines()
-        plan = replace(plan, sets={**sets, "validation": validated})
+        validated = plan.sets["validation"][:size]
+        plan = replace(plan, sets={**plan.sets, "validation": validated})
         try:
             _, network = train_epochs(plan, folder, history, [report.callback()], watch=report)
         except Exception as error:

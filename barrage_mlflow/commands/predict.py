@@ -64,7 +64,7 @@ def score_file(
 
     Args:
         scorer: the model.
-        records: the file, or :class:`Parts` with the columns to keep.
+        records: the file, or :class:`Parts` with the columns to keep and roots of files.
         output: the file to write: .csv, .jsonl, .json or .parquet.
         keep: columns of the records that come first in each row, as the file has them.
         batch_size: records that go through the network at once.
@@ -90,7 +90,7 @@ def score_file(
         "the records": parts.identity(),
         "the model": _identity(scorer),
         "the params": params,
-        "the options": [parts.keep, batch_size],
+        "the options": [parts.keep, batch_size, parts.roots],
         "the version of barrage-mlflow": __version__,
     }
     names: list[str] | None = None
@@ -121,6 +121,7 @@ def predict(
     param: Sequence[str],
     write: Callable[[bytes], object],
     progress: TextIO | None,
+    roots: Sequence[str] = (),
 ) -> FileScores | None:
     """Score the records of a file with any model, into a file or as JSON Lines.
 
@@ -134,6 +135,8 @@ def predict(
             ``"NAME=VALUE"``.
         write: called with whole lines.
         progress: where to show how far it is.
+        roots: of columns in which strings are paths of files: each a folder, or
+            ``"COLUMN=FOLDER"``.
 
     Returns:
         What came of it, where a file was written.
@@ -144,7 +147,7 @@ def predict(
     # Before TensorFlow is loaded, which takes seconds: names are soon mistyped.
     if output is not None:
         check_target(Path(output))
-    parts = Parts(records, keep)
+    parts = Parts(records, keep, roots)
     if Path(model, artifacts.MODEL).is_dir():
         scorer = Scorer.load(model)
     else:

@@ -11,8 +11,10 @@ from typing import Any, TextIO
 
 from barrage_mlflow.commands.train import train
 from barrage_mlflow.config import add_project_path, read_config
+from barrage_mlflow.dataset.components.reading import ask_kinds
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.scoring.dependencies import project_code
+from barrage_mlflow.scoring.tensorflow_alone import load_tensorflow
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.store import Store
 from barrage_mlflow.training.prepare import read_sets
@@ -112,8 +114,9 @@ def reproduce(
                         "in memory: give them"
                     )
                 given[dataset.name] = dataset.source
-        sets = read_sets(given, config["dataset"])
         add_project_path(read_config({}))
+        load_tensorflow(with_keras=True)  # quietly, before the project's code does
+        sets = ask_kinds(config, read_sets(given, config["dataset"]))
         changes = [
             *_changed_tags(record.tags, environment_tags(Path.cwd())),
             *find_changes(fetched, config, project_code(config), describe_sets(sets)),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.config.document import Document
+from barrage_mlflow.dataset.components.reading import ask_kinds
 from barrage_mlflow.errors import ArtifactError, TrackingError
 from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.tracking.checkpoint_slots import fetch_training
@@ -115,7 +116,7 @@ def train(
                 _check_request(register, alias, offline)
                 if resume == "auto":
                     sources = {"train": records_train, "validation": records_validation}
-                    sets = read_sets(sources, document.data["dataset"])
+                    sets = read_sets(sources, document.data["dataset"], document.folders[0])
                     records_train, records_validation = sets["train"], sets["validation"]
                     folder = folder or _find_unfinished(document, sets)
                     if folder is not None:
@@ -161,7 +162,7 @@ def _check_request(register: str | None, alias: str | None, offline: bool) -> No
 
 def _find_unfinished(document: Document, sets: Mapping[str, Any]) -> Path | None:
     """Find the folder of the newest unfinished training of a config, its code and records."""
-    datasets = recipe.describe_sets(sets)
+    datasets = recipe.describe_sets(ask_kinds(resolve(document, {}), sets, document.folders[0]))
     for folder in find_unfinished(_HOME):
         resolved = resolve(document, recipe.find_inferred(folder))
         if not find_changes(folder, resolved, project_code(resolved), datasets):

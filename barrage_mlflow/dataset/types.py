@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 """A NumPy array of any dtype; its shape is given where it is used."""
 
+Rows: TypeAlias = "Array | slice"
+"""Positions ``(rows,) int64``, or a consecutive part from ``start`` to ``stop``."""
+
 Record: TypeAlias = dict[str, Any]
 """One record: column name → native Python value."""
 
@@ -84,3 +87,23 @@ def pick(data: DataRecord, rows: Any) -> DataRecord:
         ({'x': array([3, 0])},)
     """
     return tuple({name: array.take(rows, axis=0) for name, array in part.items()} for part in data)
+
+
+def choose(rows: Rows, chosen: Rows) -> Rows:
+    """The rows that stand at these positions among ``rows``.
+
+    Args:
+        rows: positions, or a consecutive part from ``start`` to ``stop``.
+        chosen: positions among them, or a consecutive part of them.
+
+    Example:
+        >>> choose(slice(10, 20), slice(2, 5)), choose(slice(10, 20), np.array([3, 3]))
+        (slice(12, 15, None), array([13, 13]))
+    """
+    if isinstance(rows, np.ndarray):
+        of_rows: Array = rows[chosen]
+        return of_rows
+    if isinstance(chosen, slice):
+        return slice(rows.start + chosen.start, rows.start + chosen.stop)
+    shifted: Array = chosen + rows.start
+    return shifted

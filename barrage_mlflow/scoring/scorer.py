@@ -193,7 +193,7 @@ artifact folder of a finished training
         if not len(records):
             raise RecordError(f"{records.name}: no records to score")
         records.check_names([n for n, one in self.inputs.columns.items() if not one.optional])
-        size = self.piece_size(batch_size)
+        size = batch_size if records.has_files else self.piece_size(batch_size)
         pieces = [self._score_piece(piece, batch_size, filled) for piece in records.pieces(size)]
         if len(pieces) == 1:
             return pieces[0]

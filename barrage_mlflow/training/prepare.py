@@ -19,12 +19,7 @@ from barrage_mlflow.config.resolve import check_config
 from barrage_mlflow.dataset import DataRecord, RecordMode, Records, build_loader, build_transformer
 from barrage_mlflow.dataset.components.build import fit_and_save, load_pipeline
 from barrage_mlflow.dataset.components.pipeline import Pipeline
-from barrage_mlflow.dataset.components.reading import (
-    SAMPLE,
-    ask_kinds,
-    columns_read,
-    settle_columns,
-)
+from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read, settle_columns
 from barrage_mlflow.dataset.features.infer import infer_features
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.feeder import Feeder
@@ -174,7 +169,7 @@ def resolve(document: Document, inferred: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_sets(
-    sources: Mapping[str, Any], dataset: Config, limit: int | None = None
+    sources: Mapping[str, Any], dataset: Config, folder: str = "", limit: int | None = None
 ) -> dict[str, Records]:
     """Read sets of records.
 
@@ -182,6 +177,7 @@ def read_sets(
         sources: by name, whatever :meth:`Records.read` takes. The kinds of columns are learnt of
             the first, and the others are read as it is.
         dataset: the config's section, which may declare kinds.
+        folder: of the config, from which roots are named; where one works if left out.
         limit: how many records of each to take, from the start; all if left out.
 
     Raises:
@@ -192,7 +188,7 @@ def read_sets(
         'train'
     """
     sets: dict[str, Records] = {}
-    schema = Schema.from_config(dataset)
+    schema = Schema.from_config(dataset, folder)
     for role, source in sources.items():
         is_named = isinstance(source, str | os.PathLike | Records)
         records = Records.read(source, None if is_named else role, limit, schema)
@@ -217,13 +213,12 @@ def prepare(
 
     Args:
         config: a resolved config that has a seed.
-        sets: the records, ``"train"`` and ``"validation"``.
+        sets: the records, ``"train"`` and ``"validation"``, as :func:`ask_kinds` gives them.
         transformer: the folder of the fitted transformer; fitted and saved if it is not there.
         watch: called at each stage.
 
     Raises:
-        ConfigError: outputs, monitors or placeholders of the config do not fit the network, or
-            declared columns the loader.
+        ConfigError: outputs, monitors or placeholders of the config do not fit the network.
         ImportPathError: a component is not to be found.
         ComponentError: a component does not take its params or breaks its contract, or the
             transformer comes back from disk as another.
@@ -247,7 +242,6 @@ def prepare(
     solver = config["solver"]
     watch("the loader")
     loader = build_loader(config, RecordMode.TRAIN)
-    sets = ask_kinds(loader, sets, config["dataset"])
     records = sets["train"]
     sample = records[: solver["batch_size"]]
     watch("the transformer")

@@ -18,6 +18,7 @@ from barrage_mlflow.config.features import has_images
 from barrage_mlflow.config.paths import read_path, value_at
 from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
+from barrage_mlflow.dataset.components.reading import ask_kinds
 from barrage_mlflow.errors import hide_secrets
 from barrage_mlflow.scoring.dependencies import project_code, requirements
 from barrage_mlflow.scoring.network import Arrays, Network, Scored
@@ -126,9 +127,11 @@ def train(
         with stop.at_once():
             document = read_document(config, overrides)
             sources = {"train": records_train, "validation": records_validation}
-            sets = read_sets(sources, document.data["dataset"])
-            inferred = (find_inferred(folder) if resume else {}) or infer(document, sets)
+            home = document.folders[0]
+            read = read_sets(sources, document.data["dataset"], home)
+            inferred = (find_inferred(folder) if resume else {}) or infer(document, read)
             resolved = resolve(document, inferred)
+            sets = ask_kinds(resolved, read, home)
             datasets, code = describe_sets(sets), project_code(resolved)
         with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)

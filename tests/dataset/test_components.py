@@ -162,8 +162,8 @@ def test_columns_read_says_which_record_does_not_load():
 
 
 class Asks(KeySelector):
-    def __init__(self, **kinds):
-        super().__init__(TRAIN, {"x": "shop"}, {"y": "y"})
+    def __init__(self, mode, **kinds):
+        super().__init__(mode, {"x": "shop"}, {"y": "y"})
         dates = {"kind": "date", "format": "%d/%m/%Y"}
         self.kinds = {"shop": "text", "sold": dates, "gone": "whole", **kinds}
 
@@ -179,9 +179,14 @@ def sets():
     }
 
 
+def asking(columns=None, **kinds):
+    loader = {"import": f"{__name__}.Asks", "params": kinds}
+    return {"dataset": {"loader": loader, "columns": columns or {}}}
+
+
 def test_a_loader_asks_for_kinds():
-    dataset = {"columns": {"sold": {"kind": "date", "format": "%m/%d/%Y"}, "y": "number"}}
-    made = ask_kinds(Asks(), sets(), dataset)
+    config = asking({"sold": {"kind": "date", "format": "%m/%d/%Y"}, "y": "number"})
+    made = ask_kinds(config, sets())
     assert [next(iter(records)) for records in made.values()] == [
         {"shop": "7", "sold": datetime.date(2020, 3, 2), "y": 0.0},
         {"shop": "8", "sold": datetime.date(2020, 3, 2), "y": 0.0},
@@ -191,20 +196,18 @@ def test_a_loader_asks_for_kinds():
         "sold": "declared",
         "y": "declared",
     }
-    plain = sets()
-    assert ask_kinds(selector(TRAIN), plain, dataset) is plain
 
 
 def test_kinds_that_cannot_be_asked_for():
     with pytest.raises(ConfigError, match="asks for") as error:
-        ask_kinds(Asks(), sets(), {"columns": {"shop": "whole", "y": "whole"}})
+        ask_kinds(asking({"shop": "whole", "y": "whole"}), sets())
     assert str(error.value) == (
         f"$.dataset.columns.shop: expected 'text', which {component_name(Asks)} asks for, got "
         "'whole'; leave it out"
     )
     nowhere = {"kind": "datetime", "zone": "Nowhere"}
     with pytest.raises(ComponentError, match="column_kinds") as error:
-        ask_kinds(Asks(y="numbr", sold=nowhere), sets(), {})
+        ask_kinds(asking(y="numbr", sold=nowhere), sets())
     assert re.fullmatch(
         r".*\.Asks\.column_kinds: 'sold': expected a time zone, got \"Nowhere\"; .*; 'y': expected "
         r"\"whole\" or .*, got \"numbr\"; did you mean \"number\"\?",

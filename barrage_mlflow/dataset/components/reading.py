@@ -11,11 +11,12 @@ import numpy as np
 
 from barrage_mlflow.config.schema import schema_at
 from barrage_mlflow.config.shape import value_findings
+from barrage_mlflow.dataset.components.build import build_loader
 from barrage_mlflow.dataset.components.loader import RecordLoader
 from barrage_mlflow.dataset.components.places import component_name, placed, set_record
 from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.types import Record
+from barrage_mlflow.dataset.types import Record, RecordMode
 from barrage_mlflow.errors import ComponentError, ConfigError, Fault
 
 SAMPLE = 256
@@ -105,29 +106,30 @@ def columns_read(loader: RecordLoader, records: Records) -> dict[str, bool]:
 
 
 def ask_kinds(
-    loader: RecordLoader, sets: Mapping[str, Records], dataset: Mapping[str, Any]
+    config: Mapping[str, Any], sets: Mapping[str, Records], folder: str = ""
 ) -> Mapping[str, Records]:
-    """Bring sets of records to the kinds that the loader asks for, beside those declared.
+    """Bring sets of records to the kinds that the config's loader asks for, beside those declared.
 
     Args:
-        loader: in TRAIN mode.
+        config: a resolved config.
         sets: by name, of which ``"train"`` is what the kinds of the other columns are learnt of.
-        dataset: the config's section.
+        folder: of the config, from which roots are named; where one works if left out.
 
     Raises:
-        ConfigError: it declares another kind of a column.
-        ComponentError: what it asks for is not written as in ``dataset.columns``.
+        ConfigError: the config declares another kind of a column.
+        ImportPathError: the loader is not to be found.
+        ComponentError: it does not take its params, or what it asks for is not written as in
+            ``dataset.columns``.
+        RecordError: a file that a cell names is missing.
 
     Example:
-        >>> from barrage_mlflow.dataset import KeySelector, RecordMode
-        >>> class Shops(KeySelector):
-        ...     def column_kinds(self):
-        ...         return {"shop": "text"}
-        >>> loader = Shops(RecordMode.TRAIN, {"x": "shop"}, {"y": "y"})
-        >>> sets = ask_kinds(loader, {"train": Records.read([{"shop": 7, "y": 0}])}, {})
-        >>> sets["train"][0]
-        {'shop': '7', 'y': 0}
+        >>> params = {"inputs": {"x": "a"}, "outputs": {"y": "b"}}
+        >>> config = {"dataset": {"loader": {"import": "KeySelector", "params": params}}}
+        >>> sets = {"train": Records.read([{"a": 1, "b": 0}])}
+        >>> ask_kinds(config, sets) is sets  # it asks for none
+        True
     """
+    loader, dataset = build_loader(config, RecordMode.TRAIN), config["dataset"]
     name, train = component_name(loader), sets["train"]
     with placed(train.owner, "column_kinds", name):
         kinds = {key: kind for key, kind in loader.column_kinds().items() if key in train.columns}
@@ -136,8 +138,8 @@ def ask_kinds(
         found = value_findings(kinds, schema_at(_COLUMNS), _COLUMNS)  # in no order
         if wrong := "; ".join(sorted(f"'{finding.path[2]}': {finding}" for finding in found)):
             raise ComponentError(f"{name}.column_kinds: {wrong}")
-    asked = Schema.from_config({**dataset, "columns": kinds}).columns
-    declared = Schema.from_config(dataset)
+    asked = Schema.from_config({**dataset, "columns": kinds}, folder).columns
+    declared = Schema.from_config(dataset, folder)
     if faults := [
         Fault(
             f"$.dataset.columns.{key}",
@@ -163,8 +165,8 @@ def settle_columns(loader: RecordLoader, records: Records) -> tuple[Schema, list
         records: train records.
 
     Returns:
-        The schema, in which records may lack those columns that loading does without, and the
-        names of those that it reads.
+        The schema, in which records may lack those columns that loading does without, and which
+        names no folder of this machine; and the names of those that it reads.
 
     Example:
         >>> from barrage_mlflow.dataset import KeySelector, RecordMode
@@ -180,7 +182,7 @@ def settle_columns(loader: RecordLoader, records: Records) -> tuple[Schema, list
         for name, is_demanded in demanded.items()
         if not is_demanded and _loads_without(loader, some[0], name)
     ]
-    return records.schema.with_optional(optional), list(demanded)
+    return records.schema.without_roots().with_optional(optional), list(demanded)
 
 
 def _loads_without(loader: RecordLoader, record: Record, name: str) -> bool:

@@ -14,7 +14,7 @@ from barrage_mlflow.dataset.features.targets import Target
 from barrage_mlflow.dataset.features.types import FEATURES, TARGETS
 from barrage_mlflow.dataset.records.cells import is_missing, objects
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.records.tables import no_such_column
+from barrage_mlflow.dataset.records.sources import no_such_column
 from barrage_mlflow.dataset.types import Array, DataRecord, Record, RecordMode
 from barrage_mlflow.errors import RecordError
 

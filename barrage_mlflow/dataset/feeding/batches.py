@@ -20,6 +20,7 @@ from barrage_mlflow.dataset.feeding.order import Order, Window
 from barrage_mlflow.dataset.feeding.plan import FeedPlan, make_feed_plan
 from barrage_mlflow.dataset.feeding.sample_counts import group_draws, sample_counts
 from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.records.tables import PIECE
 from barrage_mlflow.dataset.types import Array, DataRecord, pick
 from barrage_mlflow.errors import RecordError
 
@@ -112,7 +113,8 @@ class Batches:
             return self._feeder.make(self._role, windows, self.plan.workers > 0)
         columns = None if records.row_groups() is None else self._maker.columns
         # Not in a loop, whose name would hold on to a row group while the next one is read.
-        blocks = map(self._maker.make_plain, records.pieces(columns=columns))
+        size = self.plan.block if self.plan.has_files else PIECE
+        blocks = map(self._maker.make_plain, records.pieces(size, columns))
         return read_ahead(blocks) if self.plan.is_streamed else blocks
 
     def targets(self) -> Iterator[tuple[dict[str, Array], Array]]:

@@ -32,6 +32,7 @@ class FeedPlan:
         window: draws in a window, where row groups are read as they are drawn.
         is_varied: whether augmentors work on what is cached, or made, in every epoch.
         block: how many records are made, or picked from the cache, at once.
+        has_files: whether cells are files, of which no more are read at once than are made.
         advice: what would make it faster, or take less memory.
     """
 
@@ -41,6 +42,7 @@ class FeedPlan:
     window: int | None
     is_varied: bool
     block: int
+    has_files: bool
     advice: tuple[str, ...]
 
     @property
@@ -51,7 +53,8 @@ class FeedPlan:
     @property
     def reads_windows(self) -> bool:
         """Whether whole windows of row groups are blocks."""
-        return self.is_streamed and self.form == "batch" and not self.workers
+        is_whole = self.form == "batch" and not self.workers and not self.has_files
+        return self.is_streamed and is_whole
 
     def __str__(self) -> str:
         words = ["by columns" if self.form == "batch" else "by the record"]
@@ -108,7 +111,7 @@ def make_feed_plan(
     most = _BLOCK_BYTES // record_bytes
     if workers:
         most = min(most, _BLOCK_RECORDS)
-    elif not cache or pipeline.augmentors:
+    elif not cache or pipeline.augmentors or records.has_files:
         most = batch_size
     advice = _faster(pipeline, is_fixed, by_record and not workers, feeder.cache or window)
     if groups and window is not None and feeder.cache is None and max(groups) > window:
@@ -127,6 +130,7 @@ def make_feed_plan(
         is_varied=bool(pipeline.augmentors),
         # In whole batches, so that few are joined of two blocks.
         block=max(1, most // batch_size) * batch_size if is_fixed else batch_size,
+        has_files=records.has_files,
         advice=tuple(advice),
     )
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import PurePath
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -225,10 +226,14 @@ def _to_text(cell: Any, column: Column) -> str:
     return cell if isinstance(cell, str) else _refuse()
 
 
-def _to_bytes(cell: Any, column: Column) -> bytes:
+def _to_bytes(cell: Any, column: Column) -> bytes | str:
+    if column.root and isinstance(cell, (str, PurePath)):
+        return str(cell)  # the file is read when its record is
     if isinstance(cell, str):
         return base64.b64decode(cell, validate=True)
-    return bytes(cell) if isinstance(cell, (bytes, bytearray, memoryview)) else _refuse()
+    if not isinstance(cell, (bytes, bytearray, memoryview)):
+        raise _NotTakenError(column.root and f"the path of a file under {column.root}")
+    return bytes(cell)
 
 
 def _to_datetime(cell: Any, column: Column) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from barrage_mlflow.dataset.records.files import list_files, reading
 from barrage_mlflow.dataset.types import Array
@@ -72,4 +72,24 @@ def digest_values(columns: Mapping[str, Array], length: int) -> str:
                 hashed.update(f"{_encode(cell)}\n".encode())
         else:
             hashed.update(cells.tobytes())
+    return hashed.hexdigest()
+
+
+def digest_cells(digest: str, cells: Iterable[bytes | None]) -> str:
+    """Digest further cells of records, along with the digest of the others.
+
+    Args:
+        digest: of the others.
+        cells: bytes, each asked for once the one before is done with.
+
+    Returns:
+        64 hexadecimal digits (SHA-256).
+
+    Example:
+        >>> digest_cells("5f2b", [b"png", None]) == digest_cells("5f2b", [None, b"png"])
+        False
+    """
+    hashed = hashlib.sha256(digest.encode())
+    for cell in cells:
+        hashed.update(hashlib.sha256(cell or b"").digest())
     return hashed.hexdigest()

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from barrage_mlflow.config.names import show_names
+from barrage_mlflow.errors import RecordError
 
 WORDS = frozenset(
     {
@@ -61,6 +65,7 @@ class Column:
         format: of dates and times in letters, as in ``strptime``; left out, ISO 8601.
         zone: where times without a zone were taken, ``"Europe/Berlin"``; left out, UTC.
         separator: between the items of a list in letters; left out, it is JSON.
+        root: the folder under which strings are paths of files, whose bytes they stand for.
         missing: further words that mean a missing value.
         declared: whether a config or a component asks for the kind.
         reason: what the records hold, for people.
@@ -80,6 +85,7 @@ class Column:
     format: str = ""
     zone: str = ""
     separator: str = ""
+    root: str = ""
     missing: tuple[str, ...] = ()
     declared: bool = False
     reason: str = ""
@@ -156,13 +162,20 @@ class Schema:
     csv: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_config(cls, dataset: Mapping[str, Any]) -> Schema:
-        """What the ``dataset`` section of a config without faults declares."""
+    def from_config(cls, dataset: Mapping[str, Any], folder: str = "") -> Schema:
+        """What the ``dataset`` section of a config without faults declares.
+
+        Args:
+            dataset: the section.
+            folder: of the config, from which roots are named; where one works if left out.
+        """
         missing = tuple(dataset.get("missing_values", ()))
         declared = {}
         for name, given in dataset.get("columns", {}).items():
             options = {"kind": given} if isinstance(given, str) else dict(given)
             words = (*missing, *options.pop("missing", ()))
+            if "root" in options:
+                options["root"] = str(Path(folder, options["root"]).resolve())
             of = "text" if options["kind"] == "list" else ""
             column = Column(name, **{"of": of, **options}, missing=words, declared=True)
             declared[name] = replace(column, reason="declared")
@@ -176,6 +189,40 @@ class Schema:
         """The same, in which records may lack some more columns."""
         columns = {name: replace(self.columns[name], optional=True) for name in names}
         return replace(self, columns={**self.columns, **columns})
+
+    def with_roots(self, roots: Iterable[str]) -> Schema:
+        """The same, in which strings in columns of bytes are paths of files.
+
+        Args:
+            roots: each ``"COLUMN=FOLDER"``, or ``"FOLDER"`` for all columns of bytes.
+
+        Raises:
+            RecordError: there is no such column of bytes.
+
+        Example:
+            >>> schema = Schema({"photo": Column("photo", "bytes"), "a": Column("a", "whole")})
+            >>> schema.with_roots(["photo=/data"]).columns["photo"].root
+            '/data'
+            >>> schema.with_roots(["a=/data"])
+            Traceback (most recent call last):
+            barrage_mlflow...RecordError: root 'a=/data': expected a column of bytes; of th...
+        """
+        columns = dict(self.columns)
+        known = [name for name, column in columns.items() if column.kind == "bytes"]
+        for root in roots:
+            *named, folder = root.split("=", 1)
+            chosen = named or known
+            if not chosen or not set(chosen) <= set(known):
+                read = f"of these the model reads {show_names(known)}"
+                raise RecordError(f"root {root!r}: expected a column of bytes; {read}")
+            for one in chosen:
+                columns[one] = replace(columns[one], root=str(Path(folder).resolve()))
+        return replace(self, columns=columns)
+
+    def without_roots(self) -> Schema:
+        """The same, in which strings in columns of bytes are base64."""
+        bare = {name: replace(column, root="") for name, column in self.columns.items()}
+        return replace(self, columns=bare)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON, all that is known."""

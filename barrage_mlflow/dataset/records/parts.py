@@ -18,8 +18,8 @@ from barrage_mlflow.dataset.records.files import file_name, kind_of, list_files,
 from barrage_mlflow.dataset.records.formats import chunks_of, source_of
 from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.records.sources import Chunk
-from barrage_mlflow.dataset.records.tables import Table, no_such_column
+from barrage_mlflow.dataset.records.sources import Chunk, no_such_column
+from barrage_mlflow.dataset.records.tables import Table
 from barrage_mlflow.errors import RecordError
 
 PART = 1 << 14
@@ -56,11 +56,14 @@ class Parts:
         source: the path or URL of a CSV, JSON, JSON Lines or Parquet file (plain or compressed) or
             Parquet folder. A JSON list is read whole.
         keep: columns to hand out as the file has them, too.
+        roots: of columns in which strings are paths of files, as :meth:`Schema.with_roots` has
+            them.
 
     Attributes:
         source: as given, as a string.
         name: what messages call it.
         keep: as given, each name once.
+        roots: as given.
 
     Raises:
         RecordError: the file is missing, empty or not of its kind, or lacks a column to keep;
@@ -79,9 +82,12 @@ class Parts:
         [3] ['009'] train.csv, record 2 (line 4)
     """
 
-    def __init__(self, source: str | os.PathLike[str], keep: Sequence[str] = ()) -> None:
+    def __init__(
+        self, source: str | os.PathLike[str], keep: Sequence[str] = (), roots: Sequence[str] = ()
+    ) -> None:
         self.source = os.fspath(source)
         self.name = file_name(self.source)
+        self.roots = list(roots)
         self.keep = list(dict.fromkeys(keep))
         self._kind = kind_of(self.source)
         columns = self._columns()
@@ -125,7 +131,8 @@ class Parts:
                 read up to there.
 
         Raises:
-            RecordError: what is read is damaged or not of its kind, or lacks a column.
+            RecordError: what is read is damaged or not of its kind, or lacks a column; or there is
+                no such column of bytes as a root is given for.
 
         Example:
             >>> import tempfile
@@ -137,6 +144,7 @@ class Parts:
             ...     [part.records["a"] for part in Parts(path).read(schema, batch=2, done=2)]
             [array([3])]
         """
+        schema = schema.with_roots(self.roots)
         kept = {name: Column(name, "text") for name in self.keep}
         spelling = replace(schema, columns={**schema.columns, **kept})
         names: list[str] = []

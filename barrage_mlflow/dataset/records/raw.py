@@ -15,8 +15,7 @@ import numpy as np
 from barrage_mlflow.dataset.records.csv_files import csv_texts
 from barrage_mlflow.dataset.records.files import file_name, kind_of
 from barrage_mlflow.dataset.records.json_files import json_texts
-from barrage_mlflow.dataset.records.sources import cells_of
-from barrage_mlflow.dataset.records.tables import no_such_column
+from barrage_mlflow.dataset.records.sources import cells_of, no_such_column
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
 

@@ -7,21 +7,11 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from barrage_mlflow.dataset.records.digests import digest_file, digest_values
 from barrage_mlflow.dataset.records.formats import RecordSource, read_source
 from barrage_mlflow.dataset.records.kinds import Schema
-from barrage_mlflow.dataset.records.tables import (
-    PIECE,
-    Rows,
-    Table,
-    UnevenError,
-    choose,
-    is_held,
-    learn_schema,
-    make_table,
-    no_such_column,
-)
-from barrage_mlflow.dataset.types import Array, Record
+from barrage_mlflow.dataset.records.sources import learn_schema, no_such_column
+from barrage_mlflow.dataset.records.tables import PIECE, Table, UnevenError, is_held, make_table
+from barrage_mlflow.dataset.types import Array, Record, Rows, choose
 from barrage_mlflow.errors import RecordError
 
 if TYPE_CHECKING:
@@ -48,6 +38,7 @@ class Records(Sequence[Record]):
         name: what messages call the set, ``"train.csv"``; may be empty.
         source: the path or URL that it was read from; else empty.
         cut_at: how many records were read, where the source holds more; else None.
+        has_files: whether cells are files, each of which is read when its record is asked for.
 
     Example:
         >>> records = Records.read([{"a": 1, "s": "x"}, {"a": None, "s": "y"}])
@@ -73,6 +64,7 @@ class Records(Sequence[Record]):
         self.name = table.name
         self.source = source
         self.cut_at = cut_at
+        self.has_files = bool(table.roots)
 
     @classmethod
     def read(
@@ -96,7 +88,7 @@ class Records(Sequence[Record]):
 
         Raises:
             RecordError: the file is missing, empty or not of its kind; a record is not a dict;
-                a column's name is no string or stands twice.
+                a column's name is no string or stands twice; a file that a cell names is missing.
 
         Example:
             >>> train = Records.read([{"a": "A1"}, {"a": "7"}], name="train")
@@ -367,7 +359,8 @@ class Records(Sequence[Record]):
     def digest(self) -> str:
         """A fingerprint: of a file's bytes and which of its records these are, else of the values.
 
-        The order of records counts; of what is in memory, the order of columns does not.
+        The order of records counts; of what is in memory, the order of columns does not. Of a
+        column of files their bytes count, too.
 
         Returns:
             32 hexadecimal digits (the first half of a SHA-256).
@@ -381,10 +374,7 @@ class Records(Sequence[Record]):
             >>> Records.read(frame).digest() == Records.read([{"a": 1}, {"a": 2}]).digest()
             True
         """
-        if self.source:
-            return digest_file(self.source, self._table.in_file(self._rows))[:32]
-        columns = {name: self._table.digested(name, self._rows) for name in self.columns}
-        return digest_values(columns, len(self))[:32]
+        return self._table.digest(self._rows, len(self), self.source)[:32]
 
     def to_frame(self) -> pd.DataFrame:
         """The records as a new pandas DataFrame.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from barrage_mlflow.config.names import did_you_mean, show_names
 from barrage_mlflow.dataset.records.cells import array_of, objects
+from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.dataset.records.learning import Learner
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
@@ -161,3 +163,41 @@ def check_names(names: Sequence[Any], owner: str) -> None:
     if len(set(names)) < len(names):
         twice = next(name for name in names if list(names).count(name) > 1)
         raise RecordError(f"{owner}: the column '{twice}' stands twice; rename one of them")
+
+
+def no_such_column(name: str, columns: Sequence[str], owner: str) -> str:
+    """The message for a column that is not there: the nearest one, and those there are.
+
+    Example:
+        >>> no_such_column("speces", ["species", "sex"], "train.csv")
+        "train.csv: no column 'speces'; did you mean 'species'? The columns are 'species', 'sex'"
+    """
+    hint = did_you_mean(name, columns)
+    hint = f"{hint} The" if hint else "the"
+    return f"{owner}: no column '{name}'; {hint} columns are {show_names(columns)}"
+
+
+def learn_schema(source: Source, declared: Schema, name: str) -> Schema:
+    """The kind of each column of a source; declared ones are as they are declared.
+
+    Raises:
+        RecordError: a declared column is not there, or a file is damaged.
+    """
+    for column in declared.columns.values():
+        if column.declared and column.name not in source.columns:
+            message = no_such_column(column.name, source.columns, name or "the records")
+            raise RecordError(f"{message}; dataset.columns declares it")
+    learners = {
+        one: Learner(one, _missing_words(one, declared), source.is_spelt) for one in source.columns
+    }
+    source.learn(learners)
+    found = {one: learner.column() for one, learner in learners.items()}
+    for one, column in declared.columns.items():
+        if one in found:
+            found[one] = replace(column, optional=found[one].optional)
+    return Schema(found, True, declared.missing, declared.csv)
+
+
+def _missing_words(name: str, declared: Schema) -> tuple[str, ...]:
+    column = declared.columns.get(name)
+    return declared.missing if column is None else column.missing

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from barrage_mlflow.config.names import did_you_mean, show_names
 from barrage_mlflow.dataset.records.cells import native, objects
 from barrage_mlflow.dataset.records.conversions import CellError, handed_out, to_kind
+from barrage_mlflow.dataset.records.digests import digest_cells, digest_file, digest_values
 from barrage_mlflow.dataset.records.kinds import Column, Schema
-from barrage_mlflow.dataset.records.learning import Learner
-from barrage_mlflow.dataset.records.sources import Source, cells_of
-from barrage_mlflow.dataset.types import Array, Record
+from barrage_mlflow.dataset.records.roots import find_file, read_file
+from barrage_mlflow.dataset.records.sources import Source, cells_of, learn_schema
+from barrage_mlflow.dataset.types import Array, Record, Rows, choose
 from barrage_mlflow.errors import RecordError
 
 PIECE = 1 << 16
 """Records that are worked on at once where there may be more than memory holds."""
-
-Rows: TypeAlias = "Array | slice"
-"""Positions ``(rows,) int64``, or a consecutive part from ``start`` to ``stop``."""
-
-
-def no_such_column(name: str, columns: Sequence[str], owner: str) -> str:
-    """The message for a column that is not there: the nearest one, and those there are.
-
-    Example:
-        >>> no_such_column("speces", ["species", "sex"], "train.csv")
-        "train.csv: no column 'speces'; did you mean 'species'? The columns are 'species', 'sex'"
-    """
-    hint = did_you_mean(name, columns)
-    hint = f"{hint} The" if hint else "the"
-    return f"{owner}: no column '{name}'; {hint} columns are {show_names(columns)}"
 
 
 class Group(NamedTuple):
@@ -61,9 +46,12 @@ class Table:
         schema: the kind of each column.
         name: what messages call the set.
         groups: which groups of the source; all if left out.
+        roots: by column of bytes, the folder of the files that its strings name; besides those of
+            the schema, since a model's has none.
 
     Attributes:
         columns: those that the source has, and those that records may lack.
+        roots: of them, by column.
     """
 
     def __init__(
@@ -72,6 +60,7 @@ class Table:
         schema: Schema,
         name: str,
         groups: Sequence[int] | None = None,
+        roots: Mapping[str, str] | None = None,
     ) -> None:
         self.source = source
         self._groups = range(len(source.groups)) if groups is None else groups
@@ -83,6 +72,9 @@ class Table:
             name for name, column in schema.columns.items() if name in there or column.optional
         ]
         self._names = frozenset(self.columns)
+        roots = {**(roots or {}), **{n: one.root for n, one in schema.columns.items() if one.root}}
+        taken = [n for n in self.columns if n in roots and schema.columns[n].kind == "bytes"]
+        self.roots = {name: roots[name] for name in taken}
         self._arrays: dict[str, Array] = {}
         self._names_readable: list[str] | None = None
         self._lines: list[int] | None = None
@@ -116,6 +108,8 @@ class Table:
 
     def _typed(self, name: str, chunks: list[Any]) -> Array:
         column = self.schema.columns[name]
+        if name in self.roots:
+            column = replace(column, root=self.roots[name])
         if column.kind == "mixed":
             raise UnfitError(
                 f"{self.name or 'the records'}: column '{name}' holds {column.reason}; write one "
@@ -145,13 +139,18 @@ class Table:
         return all(name in self._arrays for name in names)
 
     def typed(self, name: str) -> Array:
-        """A column ``(records, ...)`` as it is held, not to be changed; numbers may be narrow."""
+        """A column ``(records, ...)`` as it is held, not to be changed.
+
+        Numbers may be narrow, and strings in a column of bytes are paths of files.
+        """
         if name not in self._arrays:
             self.need([name])
         return self._arrays[name]
 
     def array(self, name: str, rows: Rows) -> Array:
         """A column ``(rows, ...)`` as a new array of its dtype."""
+        if name in self.roots:
+            return objects(list(self.files(name, rows)))
         column = self.schema.columns[name]
         cells = self.typed(name)[rows]
         if is_held(column):
@@ -162,35 +161,101 @@ class Table:
 
     def values(self, name: str, rows: Rows) -> list[Any]:
         """The native values of a column in some rows, new also in what they hold."""
+        if name in self.roots:
+            return list(self.files(name, rows))
         column = self.schema.columns[name]
         values = handed_out(self.typed(name)[rows], column)
         is_list = column.kind in ("list", "object")
         return [_copied(value) for value in values] if is_list else values
 
+    def files(self, name: str, rows: Rows) -> Iterator[bytes | None]:
+        """The cells of a column with a root in some rows, each read when it is asked for.
+
+        Raises:
+            UnfitError: a file is not there or cannot be read.
+        """
+        numbers = range(rows.start, rows.stop) if isinstance(rows, slice) else rows.tolist()
+        cells = self.typed(name)[rows].tolist()
+        return (self._file(name, *each, read_file) for each in zip(numbers, cells, strict=True))
+
+    def _file(self, name: str, row: int, cell: Any, get: Callable[[str, str], Any]) -> Any:
+        if not isinstance(cell, str):
+            return cell
+        try:
+            return get(self.roots[name], cell)
+        except RecordError as error:
+            raise UnfitError(f"{self.place(row)}, column '{name}': {error}") from error
+
+    def check_files(self) -> None:
+        """Check that all files are there that cells name.
+
+        Raises:
+            UnfitError: one is not, or its path leads out of its root.
+        """
+        errors: list[UnfitError] = []
+        for name in self.roots:
+            for table, _ in self._parts(slice(0, len(self))):
+                for row, cell in enumerate(table.typed(name).tolist()):
+                    try:
+                        table._file(name, row, cell, find_file)
+                    except UnfitError as error:
+                        errors.append(error)
+        if errors:
+            if len(errors) > 1:
+                errors[0].add_note(f"so it is with {len(errors)} cells in all")
+            raise errors[0]
+
     def as_read(self, name: str, rows: Rows) -> Array:
         """A column ``(rows,)`` as it was read, before it was brought to its kind."""
+        if name in self.roots:
+            return self.array(name, rows)
         arrays = [cells_of(chunk) for chunk in self.source.read(self._groups, [name])[name]]
         if len(arrays) == 1 and arrays[0].ndim == 1:
             return arrays[0][rows]
         cells: Array = objects([cell for array in arrays for cell in array.tolist()])
         return cells[rows]
 
-    def digested(self, name: str, rows: Rows) -> Array:
+    def digest(self, rows: Rows, count: int, source: str) -> str:
+        """A fingerprint of so many rows, of a file if it has a name; see :meth:`Records.digest`."""
+        if source:
+            digest = digest_file(source, self.in_file(rows))
+        else:
+            columns = {n: self._digested(n, rows) for n in self.columns if n not in self.roots}
+            digest = digest_values(columns, count)
+        cells = (
+            cell
+            for name in self.roots
+            for table, some in self._parts(rows)
+            for cell in table.files(name, some)
+        )
+        return digest_cells(digest, cells) if self.roots else digest
+
+    def _digested(self, name: str, rows: Rows) -> Array:
         """A column for a digest, also if it cannot be brought to its kind."""
         try:
             return self.array(name, rows)
         except UnfitError:
             return self.as_read(name, rows)
 
+    def _parts(self, rows: Rows) -> Iterator[tuple[Table, Rows]]:
+        """The rows where they are in memory; of Parquet group by group, of which none is kept."""
+        groups = self.groups_in(rows)
+        if groups is None:
+            yield self, rows
+        for group in groups or ():
+            yield self.of_groups([group])
+
     def under(self, schema: Schema, name: str) -> Table:
         """The same records in other kinds and in another name."""
         _spell(self.source, schema)
-        other = Table(self.source, schema, name, self._groups)
+        other = Table(self.source, schema, name, self._groups, self.roots)
         other._arrays = {
             name: array
             for name, array in self._arrays.items()
             if schema.columns.get(name) == self.schema.columns[name]
         }
+        if other.roots != self.roots:
+            other.check_files()
         return other
 
     def groups_in(self, rows: Rows) -> list[Group] | None:
@@ -208,7 +273,8 @@ class Table:
 
     def of_groups(self, groups: Sequence[Group]) -> tuple[Table, Rows]:
         """A table of some row groups, read anew when they are asked for, and the rows in it."""
-        table = Table(self.source, self.schema, self.name, [group.number for group in groups])
+        numbers = [group.number for group in groups]
+        table = Table(self.source, self.schema, self.name, numbers, self.roots)
         begins = accumulate((self.source.groups[group.number] for group in groups), initial=0)
         rows = [
             np.arange(begin + group.start, begin + group.stop)
@@ -255,7 +321,7 @@ class Table:
         """Some rows as :meth:`record` gives them."""
         names = self._readable()
         # Column by column, and of these rows alone: it takes less time, and less memory by far.
-        cells = [self.values(name, rows) for name in names]
+        cells = [self.files(n, rows) if n in self.roots else self.values(n, rows) for n in names]
         count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
         for values in zip(*cells, strict=True) if cells else [()] * count:
             yield dict(zip(names, values, strict=True))
@@ -294,39 +360,15 @@ def make_table(source: Source, schema: Schema, name: str) -> Table:
     if not schema.is_complete:
         schema = learn_schema(source, schema, name)
     _spell(source, schema)
-    return Table(source, schema, name)
+    table = Table(source, schema, name)
+    table.check_files()
+    return table
 
 
 def _spell(source: Source, schema: Schema) -> None:
     """Have the columns of a CSV file that are no numbers as they are spelt."""
     names = [name for name in source.columns if name in schema.columns]
     source.spell([name for name in names if schema.columns[name].is_spelt])
-
-
-def learn_schema(source: Source, declared: Schema, name: str) -> Schema:
-    """The kind of each column of a source; declared ones are as they are declared.
-
-    Raises:
-        RecordError: a declared column is not there, or a file is damaged.
-    """
-    for column in declared.columns.values():
-        if column.declared and column.name not in source.columns:
-            message = no_such_column(column.name, source.columns, name or "the records")
-            raise RecordError(f"{message}; dataset.columns declares it")
-    learners = {
-        one: Learner(one, _missing_words(one, declared), source.is_spelt) for one in source.columns
-    }
-    source.learn(learners)
-    found = {one: learner.column() for one, learner in learners.items()}
-    for one, column in declared.columns.items():
-        if one in found:
-            found[one] = replace(column, optional=found[one].optional)
-    return Schema(found, True, declared.missing, declared.csv)
-
-
-def _missing_words(name: str, declared: Schema) -> tuple[str, ...]:
-    column = declared.columns.get(name)
-    return declared.missing if column is None else column.missing
 
 
 def is_held(column: Column) -> bool:
@@ -336,23 +378,3 @@ def is_held(column: Column) -> bool:
 
 def _copied(value: Any) -> Any:
     return value.copy() if isinstance(value, np.ndarray) else native(value)
-
-
-def choose(rows: Rows, chosen: Rows) -> Rows:
-    """The rows that stand at these positions among ``rows``.
-
-    Args:
-        rows: positions, or a consecutive part from ``start`` to ``stop``.
-        chosen: positions among them, or a consecutive part of them.
-
-    Example:
-        >>> choose(slice(10, 20), slice(2, 5)), choose(slice(10, 20), np.array([3, 3]))
-        (slice(12, 15, None), array([13, 13]))
-    """
-    if isinstance(rows, np.ndarray):
-        of_rows: Array = rows[chosen]
-        return of_rows
-    if isinstance(chosen, slice):
-        return slice(rows.start + chosen.start, rows.start + chosen.stop)
-    shifted: Array = chosen + rows.start
-    return shifted

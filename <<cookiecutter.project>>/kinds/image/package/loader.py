@@ -22,8 +22,9 @@ class Loader(RecordLoader):
     and in a request over HTTP, and serving needs no folder of images.
 
     Change here: the names of your columns; colour (``convert("RGB")``, which gives arrays
-    (height, width, 3)); or a path in place of the image itself, read with ``Image.open``, if
-    scoring will have the files too.
+    (height, width, 3)); or a path in place of the image itself: declare the column in the config,
+    ``"columns": {"image": {"kind": "bytes", "root": "data/images"}}`` in ``dataset``, and it
+    holds the bytes of each file, in training and for scoring.
 
     Args:
         mode: what records are loaded for.
