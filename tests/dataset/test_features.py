@@ -20,10 +20,11 @@ from barrage_mlflow.dataset import (
     RecordMode,
     Records,
 )
-from barrage_mlflow.dataset.components.reading import ask_kinds, settle_columns
+from barrage_mlflow.dataset.components.reading import settle_columns
+from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.errors import ComponentError, RecordError
 
-RANDOM = np.random.default_rng(7)
+TRAIN = RecordMode.TRAIN
 
 
 def number(random):
@@ -84,16 +85,15 @@ def loader_in(mode, features, targets=None):
     return FeatureLoader(mode, features, targets or {"y": "number"})
 
 
-def ready(records, features, targets=None):
-    """Records in the kinds that the features ask for."""
-    loader = loader_in(RecordMode.TRAIN, features, targets)
-    return ask_kinds(loader, {"train": records}, {})["train"]
+def ready(records, loader):
+    """Records in the kinds that a loader asks for."""
+    asked = loader.column_kinds().items()
+    kinds = {name: kind for name, kind in asked if name in records.columns}
+    return Records.read(records, schema=Schema.from_config({"columns": kinds}))
 
 
 def fitted(records, features, targets=None):
-    transformer = FeatureTransformer(
-        RecordMode.TRAIN, loader_in(RecordMode.TRAIN, features, targets)
-    )
+    transformer = FeatureTransformer(TRAIN, loader_in(TRAIN, features, targets))
     transformer.fit(records)
     return transformer
 
@@ -102,7 +102,7 @@ def fitted(records, features, targets=None):
 def test_a_feature_keeps_to_the_contract(name, options, tmp_path):
     features = {"f": {"type": name, **options}}
     columns = {"f": column(name, 60, seed=1), "y": [1.0, None, 3.0] * 20}
-    records = ready(records_of(columns), features)
+    records = ready(records_of(columns), loader_in(TRAIN, features))
     make = lambda mode: loader_in(mode, features)  # noqa: E731
     check_loader(make, records)
     check_transformer(make, FeatureTransformer, records, tmp_path, {"y": np.ones((3, 1), "f4")})
@@ -114,7 +114,7 @@ def test_a_record_alone_equals_a_record_in_company(name, options, missing):
     """Also what the train records never had: unseen values, missing ones, odd ones."""
     features, count = {"f": {"type": name, **options}}, 400 if name == "image" else 10_000
     train = {"f": column(name, 300, 1, missing), "y": [1.0, 2.0, 3.0] * 100}
-    records = ready(records_of(train), features)
+    records = ready(records_of(train), loader_in(TRAIN, features))
     transformer = fitted(records, features)
     others = records_of({"f": column(name, count, 3, 0.2), "y": [0.0] * count}, like=records)
     loader = loader_in(RecordMode.SCORE, features)
@@ -135,10 +135,12 @@ def test_a_record_alone_equals_a_record_in_company(name, options, missing):
 @pytest.mark.parametrize("name", MAKERS)
 def test_nothing_but_missing_values_is_learnt_from(name):
     features = {"f": {"type": name, **MAKERS[name][1][0]}}
-    kind = FeatureLoader(RecordMode.TRAIN, features, {}).column_kinds()["f"]
+    kind = FeatureLoader(TRAIN, features, {}).column_kinds()["f"]
     records = Records.read(
         [{"f": None, "y": 1.0}] * 3,
-        schema=ready(records_of({"f": column(name, 9, 1), "y": [1.0] * 9}), features).schema,
+        schema=ready(
+            records_of({"f": column(name, 9, 1), "y": [1.0] * 9}), loader_in(TRAIN, features)
+        ).schema,
     )
     transformer = fitted(records, features)
     x, y, w = transformer.transform_batch(transformer.loader.load_batch(records))
@@ -162,7 +164,7 @@ def test_shared_inputs_are_laid_out_and_described():
         "t": "truth",
     }
     targets = {"y": "category"}
-    records = ready(records_of(columns), features, targets)
+    records = ready(records_of(columns), loader_in(TRAIN, features, targets))
     transformer = fitted(records, features, targets)
     assert transformer.network_params == {
         "features": [
@@ -218,7 +220,7 @@ def test_a_target_comes_back_as_it_was_and_a_missing_one_weighs_nothing(
     target, values, outputs, answers
 ):
     columns = {"n": [1.0, 2.0, 3.0], "y": values}
-    records = ready(records_of(columns), {"n": "number"}, {"y": target})
+    records = ready(records_of(columns), loader_in(TRAIN, {"n": "number"}, {"y": target}))
     transformer = fitted(records, {"n": "number"}, {"y": target})
     _, y, w = transformer.transform_batch(transformer.loader.load_batch(records))
     assert w["y"].tolist() == [1.0, 1.0, 0.0]
@@ -239,7 +241,8 @@ def test_a_threshold_decides():
 
 def test_a_class_that_no_train_record_has_is_refused():
     records = ready(
-        records_of({"n": [1.0, 2.0], "y": ["a", "b"]}), {"n": "number"}, {"y": "category"}
+        records_of({"n": [1.0, 2.0], "y": ["a", "b"]}),
+        loader_in(TRAIN, {"n": "number"}, {"y": "category"}),
     )
     transformer = fitted(records, {"n": "number"}, {"y": "category"})
     with pytest.raises(ValueError, match="a class that the train records have, got 'c' "):
@@ -258,8 +261,8 @@ class Ratio(FeatureLoader):
 def test_a_subclass_derives_columns_alike_in_both_forms(tmp_path):
     records = Records.read([{"a": 1, "b": 2, "y": 0.0}, {"a": None, "b": 4, "y": 1.0}])
     make = lambda mode: Ratio(mode, {"ratio": "number"}, {"y": "number"})  # noqa: E731
-    records = ask_kinds(make(RecordMode.TRAIN), {"train": records}, {})["train"]
-    x, _ = make(RecordMode.TRAIN).load_batch(records)
+    records = ready(records, make(TRAIN))
+    x, _ = make(TRAIN).load_batch(records)
     np.testing.assert_array_equal(x["ratio"], [0.5, np.nan])
     check_loader(make, records)
     check_transformer(make, FeatureTransformer, records, tmp_path)
@@ -269,21 +272,21 @@ def test_a_subclass_derives_columns_alike_in_both_forms(tmp_path):
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match=r"'n': expected a type of number, .*, got 'nmber'"):
-        FeatureLoader(RecordMode.TRAIN, {"n": "nmber"}, {"y": "number"})
+        FeatureLoader(TRAIN, {"n": "nmber"}, {"y": "number"})
     with pytest.raises(TypeError, match="unexpected keyword argument 'scal'"):
-        FeatureLoader(RecordMode.TRAIN, {"n": {"type": "number", "scal": "log"}}, {})
-    selector = KeySelector(RecordMode.TRAIN, {"x": "a"}, {"y": "b"})
+        FeatureLoader(TRAIN, {"n": {"type": "number", "scal": "log"}}, {})
+    selector = KeySelector(TRAIN, {"x": "a"}, {"y": "b"})
     with pytest.raises(ComponentError, match=r"expected a FeatureLoader.*got KeySelector"):
-        FeatureTransformer(RecordMode.TRAIN, selector)
-    loader = loader_in(RecordMode.TRAIN, {"n": "number", "m": "number"})
+        FeatureTransformer(TRAIN, selector)
+    loader = loader_in(TRAIN, {"n": "number", "m": "number"})
     with pytest.raises(RecordError, match="no column 'm'"):
         loader.load({"n": 1.0, "y": 2.0})
-    assert IdentityTransformer(RecordMode.TRAIN, loader).loader is loader
+    assert IdentityTransformer(TRAIN, loader).loader is loader
 
 
 def test_options_of_a_type_hold_for_all_of_it():
     loader = FeatureLoader(
-        RecordMode.TRAIN,
+        TRAIN,
         {"a": "number", "b": {"type": "number", "scale": "log"}},
         {"y": "number"},
         all={"number": {"scale": "standard", "bins": 3}},

@@ -18,7 +18,7 @@ class Wants(KeySelector):
 
 def test_the_kinds_that_a_loader_asks_for_are_those_of_the_training(tmp_path: Path) -> None:
     given = small_config(dataset__loader__import=f"{__name__}.Wants")
-    config = resolve(read_document(given))
+    config = resolve(read_document(given), {})
     sets = read_sets({"train": TRAIN, "validation": VALIDATION}, config["dataset"])
     plan = prepare(config, ask_kinds(config, sets), tmp_path / "transformer")
     assert plan.schema.columns["label"].kind == "number"
