@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,15 @@ def test_a_column_to_keep_that_is_not_there_is_named(kind: str) -> None:
     path = write(kind)
     message = f"^{path}: no column 'ids'; did you mean 'id'\\? The columns are 'id', 'mass', 'sex'$"
     with pytest.raises(RecordError, match=message):
-        Parts(path, keep=["id", "ids"])
+        next(Parts(path, keep=["id", "ids"]).read(known()))
+
+
+def test_a_csv_file_is_read_as_the_model_has_it() -> None:
+    """With its own marks; read with commas, its rows would differ in length."""
+    Path("t.csv").write_text("a;b\n1,5;x\n2;y,z,u\n")
+    schema = replace(known(a="number"), csv={"sep": ";", "decimal": ","})
+    (part,) = Parts("t.csv", keep=["b"]).read(schema)
+    assert (part.records["a"].tolist(), list(part.kept["b"])) == ([1.5, 2.0], ["x", "y,z,u"])
 
 
 # What is wrong, and where -----------------------------------------------------------------

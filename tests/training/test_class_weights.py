@@ -65,7 +65,7 @@ def test_they_are_those_of_keras(form: str, tmp_path: Path) -> None:
             "name": "label",
         }
     config["model"]["outputs"][0]["loss"]["import"] = loss
-    config = resolve(read_document(config))
+    config = resolve(read_document(config), {"$.dataset.seed": 0})
     sets = read_sets({"train": RARE, "validation": VALIDATION}, config["dataset"])
     plan = prepare(config, sets, tmp_path / "transformer")
     plain = keras.models.clone_model(keras.Sequential(plan.network.layers))

@@ -7,7 +7,6 @@ whichever part it stands, and as if the file was read at once.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -66,8 +65,7 @@ class Parts:
         roots: as given.
 
     Raises:
-        RecordError: the file is missing, empty or not of its kind, or lacks a column to keep;
-            of JSON Lines the first part tells the columns.
+        RecordError: the file is missing.
 
     Example:
         >>> import tempfile
@@ -90,10 +88,7 @@ class Parts:
         self.roots = list(roots)
         self.keep = list(dict.fromkeys(keep))
         self._kind = kind_of(self.source)
-        columns = self._columns()
-        for name in self.keep:
-            if name not in columns:
-                raise RecordError(no_such_column(name, columns, self.name))
+        list_files(self.source)  # which raises where there is none
 
     def identity(self) -> str:
         """A fingerprint of where the file lies, of its size and of when it was written.
@@ -131,8 +126,9 @@ class Parts:
                 read up to there.
 
         Raises:
-            RecordError: what is read is damaged or not of its kind, or lacks a column; or there is
-                no such column of bytes as a root is given for.
+            RecordError: what is read is empty, damaged or not of its kind, or lacks a column, also
+                one to keep (of JSON Lines the first part tells the columns); or there is no such
+                column of bytes as a root is given for.
 
         Example:
             >>> import tempfile
@@ -153,27 +149,23 @@ class Parts:
             # A key that a later record has no more is missing there.
             source = source_of(self.source, self._kind, schema, chunks, first, names)
             names = source.columns
+            if not first:
+                self._check_kept(names)
             first += sum(source.groups)
             if first > done:
                 yield self._part(chunks, Table(source, schema, self.name))
+        if not first:
+            raise no_records(self.source)
 
-    def _columns(self) -> list[str]:
-        """The columns of the file; of JSON Lines, those of its first records."""
-        if self._kind == "parquet":
+    def _check_kept(self, columns: Sequence[str]) -> None:
+        if self._kind == "parquet":  # of which no others are read
             # Imported late, since it takes long.
             from barrage_mlflow.dataset.records.parquet_files import ParquetFiles
 
-            files = ParquetFiles(self.source)
-            columns, is_empty = files.columns, not files.groups
-        else:
-            chunks = chunks_of(self.source, self._kind, Schema())
-            first = next(chunks, Chunk({}, 0))
-            # The first block of a wide CSV file may end with the header.
-            columns = list(first.cells)
-            is_empty = not any(chunk.length for chunk in itertools.chain([first], chunks))
-        if is_empty:
-            raise no_records(self.source)
-        return columns
+            columns = ParquetFiles(self.source).columns
+        for name in self.keep:
+            if name not in columns:
+                raise RecordError(no_such_column(name, columns, self.name))
 
     def _part(self, chunks: list[Chunk], table: Table) -> Part:
         kept = {name: _as_written([chunk.column(name) for chunk in chunks]) for name in self.keep}
