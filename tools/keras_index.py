@@ -30,12 +30,12 @@ _BARRAGE = {
     "barrage_mlflow.dataset": (
         "IdentityTransformer", "KeySelector", "RecordLoader", "RecordTransformer",
     ),
-    "barrage_mlflow.model": ("sequential_from_config",),
+    "barrage_mlflow.model": ("feature_network", "sequential_from_config"),
 }  # fmt: skip
 _BUILT_IN = {
     "loader": ("KeySelector",),
     "transformer": ("IdentityTransformer",),
-    "network": ("sequential_from_config",),
+    "network": ("feature_network", "sequential_from_config"),
 }
 _ABBREVIATIONS = {
     "bce": "BinaryCrossentropy",
