@@ -31,12 +31,12 @@ _BARRAGE = {
         "FeatureLoader", "FeatureTransformer", "IdentityTransformer", "KeySelector",
         "RecordLoader", "RecordTransformer",
     ),
-    "barrage_mlflow.model": ("sequential_from_config",),
+    "barrage_mlflow.model": ("feature_network", "sequential_from_config"),
 }  # fmt: skip
 _BUILT_IN = {
     "loader": ("FeatureLoader", "KeySelector"),
     "transformer": ("FeatureTransformer", "IdentityTransformer"),
-    "network": ("sequential_from_config",),
+    "network": ("feature_network", "sequential_from_config"),
 }
 _ABBREVIATIONS = {
     "bce": "BinaryCrossentropy",

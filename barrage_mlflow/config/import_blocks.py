@@ -192,7 +192,7 @@ def _param_findings(
         names = [name for name in names if name in accepts.names or name not in in_use]
         # One that is required may be learnt by the transformer, unless that declares others.
         may_be_learnt = accepts.required if learnt is None else learnt
-        names += [name for name in may_be_learnt if target.is_own and name in accepts.names]
+        names += [name for name in may_be_learnt if target.takes_learnt and name in accepts.names]
     by_position, by_name = accepts.passed(KINDS[kind])
     for problem in accepts.problems(names, by_position, by_name + KINDS[kind].beside):
         name = str(problem.path[-1]) if problem.path else ""

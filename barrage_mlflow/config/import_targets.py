@@ -220,9 +220,9 @@ class Target:
     names: tuple[str, ...] = ()
 
     @property
-    def is_own(self) -> bool:
-        """Whether it is the project's, and neither Keras's nor Barrage's."""
-        return self.path.partition(".")[0] not in ENGINE
+    def takes_learnt(self) -> bool:
+        """Whether it is passed what the transformer learns: all but Keras's own are."""
+        return not self.path.startswith("keras.")
 
 
 def check_path(path: str) -> None:

@@ -10,5 +10,6 @@ Example:
     (None, 3)
 """
 
+from barrage_mlflow.model.features import feature_network as feature_network
 from barrage_mlflow.model.network import build_network as build_network
 from barrage_mlflow.model.sequential import sequential_from_config as sequential_from_config

@@ -44,7 +44,7 @@ def build_network(
     Args:
         config: a resolved config.
         network_params: the fitted transformer's: for placeholders, and for the parameters of a
-            function of the project's own that the config leaves out.
+            function that the config leaves out, Keras's own functions excepted.
         example: some transformed records, ``(batch, ...)`` arrays by input and output.
 
     Raises:
@@ -89,7 +89,7 @@ def _with_learnt(
     if not target.accepts.any_name:
         # Those that are there for placeholders alone are none of the builder's.
         params = {n: value for n, value in params.items() if n in names or n not in read}
-    open_names = [n for n in names if target.is_own and n not in params]
+    open_names = [n for n in names if target.takes_learnt and n not in params]
     passed = {n: learnt[n] for n in open_names if n in learnt}
     unused = [n for n in learnt if n not in passed and n not in read]
     if passed:
