@@ -95,7 +95,7 @@ def with_another_engine(model: Path, copy: Path) -> Path:
     layout.write_text(text.replace('"columns.json"', '"known.json"'), "utf-8")
     engine = copy / "code" / "barrage_mlflow" / "scoring" / "scorer.py"
     text = engine.read_text("utf-8")
-    called = "self._pipeline.postprocess(scores, records)"
+    called = "self._pipeline.postprocess(scores, records, params)"
     assert text.count(called) == 1
     older = "{'engine': np.array(['older'] * len(records), object)}"
     engine.write_text(text.replace(called, older), "utf-8")
