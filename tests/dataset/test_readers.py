@@ -74,6 +74,10 @@ class CountingFiles(LocalFileSystem):
 
     protocol = "counting"
 
+    @classmethod
+    def _strip_protocol(cls, path):
+        return super()._strip_protocol(path.removeprefix("counting://"))
+
     def _open(self, path, mode="rb", **options):
         return io.BufferedReader(Counted(path))
 
