@@ -30,8 +30,8 @@ _ACTIVATIONS = {
 }
 _FREQUENCIES = 48
 """For each number of ``periodic``, as in its authors' package."""
-_FREQUENCY_SCALE = 0.1
-"""Standard deviation of the first frequencies: scaled numbers begin with some slow waves."""
+_FREQUENCY_SCALE = 0.3
+"""Standard deviation of the first frequencies; on California Housing 0.3 was better than 0.1."""
 
 
 def feature_network(
