@@ -27,8 +27,8 @@ _DATE_FORMATS = (
 )  # fmt: skip
 """How dates are written, ISO 8601 first."""
 _ID = re.compile(r"(^|[_\W])(id|uuid|guid|index|key|nr|no)$|^unnamed|[a-z]I[dD]$", re.IGNORECASE)
-_CLASSES = 100
-"""Different values of a target, at most, that are classes."""
+_CLASSES = 20
+"""Different numbers of a target, at most, that are classes."""
 
 
 @dataclass(frozen=True)
@@ -79,24 +79,23 @@ def infer_target(records: Records, name: str) -> Guess:
     records.check_names([name])
     column, values = records.schema.columns[name], _values(records, name)
     known = [value for value in values if value is not None]
-    if column.kind == "list":
+    if column.kind == "list" and known:
         kind = "series" if column.of in ("number", "whole") else "multi_category"
         return Guess(kind, column.reason)
+    if not known or column.kind not in ("truth", "whole", "number", "text"):
+        return Guess(None, f"{column.reason}: no target type for them")
     different = _count_different(known)
+    if different == 1:
+        return Guess(None, "one value in all records: nothing to foretell")
     if column.kind == "truth" or (column.kind == "whole" and {*known} == {0, 1}):
         return Guess("truth", "two values, yes and no")
-    if column.kind in ("text", "truth", "date") or (
-        column.kind in ("whole", "number")
-        and different <= min(_CLASSES / 5, len(known) / 10)
-        and all(float(value).is_integer() for value in known)
-    ):
+    is_few = different <= min(_CLASSES, len(known) / 10)
+    if column.kind == "text" or (is_few and all(float(value).is_integer() for value in known)):
         return Guess("category", f"{different} different values")
-    if column.kind in ("whole", "number"):
-        numbers = np.array(known, float)
-        is_skew = numbers.min() >= 0 and _skew(numbers) > 2 > abs(2 * _skew(np.log1p(numbers)))
-        log = {"type": "number", "log": True}
-        return Guess(log if is_skew else "number", f"{different} different numbers")
-    return Guess(None, f"{column.reason}: no target type for them")
+    numbers = np.array(known, float)
+    is_skew = numbers.min() >= 0 and _skew(numbers) > 2 > abs(2 * _skew(np.log1p(numbers)))
+    log = {"type": "number", "log": True}
+    return Guess(log if is_skew else "number", f"{different} different numbers")
 
 
 def _values(records: Records, name: str) -> list[Any]:
