@@ -288,7 +288,8 @@ def check(
 def init(data: str, targets: tuple[str, ...], output: str, force: bool) -> None:
     """Write a config to begin with: what the columns of DATA are meant as, and a network.
 
-    DATA is CSV, JSON, JSON Lines or Parquet.
+    DATA is CSV, JSON, JSON Lines or Parquet; or a folder with a folder of images for each class,
+    whose --target is label.
     """
     from barrage_mlflow.commands.init import init as run_init
 
@@ -296,9 +297,10 @@ def init(data: str, targets: tuple[str, ...], output: str, force: bool) -> None:
     click.echo(start.table)
     for hint in start.hints:
         click.echo(f"\n{hint}")
-    click.echo(f"\n{output} is written; next:")
+    click.echo(f"\n{output} is written; next, unless you have them, make sets, then train:")
+    click.echo(f"  barrage-mlflow split {data} --validation 0.15")
     for command in ("check", "train"):
-        click.echo(f"  barrage-mlflow {command} {output} {data} validation.csv")
+        click.echo(f"  barrage-mlflow {command} {output} TRAIN VALIDATION")
 
 
 @_command("schema --project my_project > schema.json")

@@ -15,6 +15,7 @@ import yaml
 
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.features.infer import Guess, infer_features, infer_target
+from barrage_mlflow.dataset.records.raw import find_images, raw_kind
 from barrage_mlflow.errors import ArtifactError, RecordError
 from barrage_mlflow.files import written_whole
 
@@ -29,6 +30,10 @@ _LOSSES = {
 _RARE = 0.05
 """A class of a smaller share is worth class weights."""
 _LEFT_OUT = "left out"
+_IMAGE = (96, 96)
+"""Height and width of images that are larger, or of several sizes."""
+_LOOKED_AT = 200
+"""Images that are opened, at most."""
 _PLAIN = re.compile(r"[A-Za-z_](?:[\w./ -]*\w)?")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "none"}
 
@@ -74,12 +79,14 @@ class Start:
         return text.replace("features: {}\n", f"\n{indent[0]}".join(lines) + "\n", 1)
 
 
-def start_config(data: Any, targets: Sequence[str]) -> Start:
+def start_config(data: Any, targets: Sequence[str], folder: Path | None = None) -> Start:
     """Look at data, and make a config that trains on it.
 
     Args:
-        data: whatever :meth:`Records.read` takes.
+        data: whatever :meth:`Records.read` takes; or a folder with a folder of images for each
+            class, of which ``path`` and ``label`` are the columns, as ``split`` writes them.
         targets: the columns that are to be foretold.
+        folder: where the config will be; where one works if left out.
 
     Raises:
         RecordError: the data cannot be read, has no such column, or a target is of no type.
@@ -95,12 +102,20 @@ def start_config(data: Any, targets: Sequence[str]) -> Start:
         cut     text    left out        one value in all records
         price   number  target: number  40 different numbers
     """
-    records = Records.read(data)
+    is_images = isinstance(data, str | os.PathLike) and raw_kind(os.fspath(data)) == "images"
+    images = find_images(os.fspath(data))[0] if is_images else []
+    if images:
+        listed = [{"path": path.as_posix(), "label": path.parent.name} for path in images]
+        records = Records.read(listed, os.fspath(data))
+    else:
+        records = Records.read(data)
     foretold = {name: infer_target(records, name) for name in targets}
     for name, guess in foretold.items():
         if guess.spec is None:
             raise RecordError(f"{records.owner}: column '{name}': {guess.reason}")
     guesses = infer_features(records, targets)
+    if images:
+        guesses = {"path": _guess_images(Path(data), images, folder or Path())}
     features = {name: guess.spec for name, guess in guesses.items() if guess.spec is not None}
     if not features:
         raise RecordError(f"{records.owner}: no column but the target can be used as a feature")
@@ -146,7 +161,7 @@ def init(
     """Write the config that :func:`start_config` makes to a file.
 
     Args:
-        data: a file of records.
+        data: a file of records, or a folder of images as :func:`start_config` takes it.
         targets: the columns that are to be foretold.
         output: ``.json`` for JSON; else YAML, with reasons as comments.
         force: whether to write over a file that is there.
@@ -161,13 +176,34 @@ def init(
     path = Path(output)
     if path.exists() and not force:
         raise ArtifactError(f"{path}: is there already; name another file, or use --force")
-    start = start_config(data, targets)
+    start = start_config(data, targets, path.parent)
     text = start.yaml
     if path.suffix == ".json":
         text = json.dumps(start.config, indent=2, ensure_ascii=False) + "\n"
     with written_whole(path) as partial:
         partial.write_text(text, "utf-8")
     return start
+
+
+def _guess_images(folder: Path, images: Sequence[Path], home: Path) -> Guess:
+    """A feature of images under a root: of their own size, if they have one and it is small."""
+    import PIL.Image
+
+    shapes, modes = set(), set()
+    for path in images[:_LOOKED_AT]:
+        with PIL.Image.open(folder / path) as image:
+            shapes.add((image.height, image.width))
+            modes.add(image.mode)
+    shape = min(shapes)
+    size = list(shape) if len(shapes) == 1 and max(shape) <= max(_IMAGE) else list(_IMAGE)
+    spec = {
+        "type": "image",
+        "size": size,
+        "channels": 1 if modes <= {"1", "L", "LA", "I;16"} else 3,
+        "root": Path(os.path.relpath(folder, home)).as_posix(),
+    }
+    sizes = "of one size" if len(shapes) == 1 else f"of {len(shapes)} sizes"
+    return Guess(spec, f"{len(images)} images, {sizes}")
 
 
 def _output(name: str, spec: Any, count: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from barrage_mlflow.errors import ComponentError, ConfigError, Fault
 from barrage_mlflow.model.output import Output
 
 Arrays = Mapping[str, np.ndarray]
-Targets = Iterable[tuple[Arrays, np.ndarray]]
+Targets = Iterable[tuple[Arrays, Arrays]]
 Labels = Mapping[str, Sequence[Any]]
 
 
@@ -27,8 +27,8 @@ def weigh_classes(
 
     Args:
         outputs: all outputs of the network.
-        targets: of the train set, in parts: targets by output, ``(records, ...)``, and how often a
-            pass draws each record, ``(records,) int64``. Gone through where an output asks.
+        targets: of the train set, in parts: targets by output, ``(records, ...)``, and likewise
+            how often a pass draws each, ``(records,) int64``. Gone through where an output asks.
         labels: names of classes in the order of their codes, by output; outputs may lack.
         is_whole: whether they are all train records.
 
@@ -45,7 +45,8 @@ def weigh_classes(
         >>> loss = keras.losses.BinaryCrossentropy()
         >>> ill = Output("ill", "$", (1,), "float32", loss, class_weight="balanced")
         >>> y = {"ill": np.array([0, 1, 0, 0])}
-        >>> weigh_classes([ill], [(y, np.ones(4, int))], {})(y, None)["ill"].numpy().round(2)
+        >>> weigh = weigh_classes([ill], [(y, {"ill": np.ones(4, int)})], {})
+        >>> weigh(y, None)["ill"].numpy().round(2)
         array([0.67, 2.  , 0.67, 0.67], dtype=float32)
     """
     counts = {each: Counter[int]() for each in outputs if each.class_weight is not None}
@@ -53,7 +54,7 @@ def weigh_classes(
         return None
     for y, draws in targets:
         for output, counted in counts.items():
-            counted.update(_count(output, y[output.name], draws))
+            counted.update(_count(output, y[output.name], draws[output.name]))
     tables = {each.name: _table(each, counts[each], labels, is_whole) for each in counts}
     return partial(_weigh, tables)
 

@@ -198,6 +198,38 @@ def test_the_reasons_stand_beside_the_features_in_yaml(tmp_path):
     assert list(resolved["dataset"]["loader"]["params"]["features"]) == ["1e3", "when", "a: b"]
 
 
+def test_a_folder_of_images_is_data_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(60):
+        path = tmp_path / "photos" / ("dark" if number % 2 else "light") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(number if number % 2 else 255 - number))
+    for arguments in (
+        ["split", "photos", "--validation", "0.2"],
+        ["init", "photos", "--target", "label", "-o", "configs/config.yaml"],
+    ):
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == 0, done.output
+    config = resolve_config("configs/config.yaml")
+    assert config["dataset"]["loader"]["params"] == {
+        "features": {
+            "path": {"type": "image", "size": [6, 6], "channels": 1, "root": "../photos"}
+        },
+        "targets": {"label": "category"},
+    }  # fmt: skip
+    small = {
+        "solver.epochs": 30,
+        "model.network.params.units": [8],
+        "model.network.params.encoders": {"image": {"filters": [8]}},
+    }
+    barrage_mlflow.train(
+        "configs/config.yaml", "train.csv", "validation.csv", artifact_dir="out", offline=True,
+        overrides=small,
+    )  # fmt: skip
+    scores = BarrageModel("out").predict([{"path": png(3)}, {"path": png(250)}])
+    assert [score["label"] for score in scores] == ["dark", "light"]
+
+
 def test_what_it_cannot_do_is_said(tmp_path):
     path = tmp_path / "config.json"
     path.write_text("mine")

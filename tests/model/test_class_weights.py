@@ -24,7 +24,7 @@ def kind(class_weight, units=3, loss=None):
 def weights(output, y, draws=None, labels=(), asked=None, is_whole=True, w=None):
     """What records of these targets count, or of those that are asked for."""
     draws = np.ones(len(y), int) if draws is None else draws
-    parts = [({"kind": y[:2]}, draws[:2]), ({"kind": y[2:]}, draws[2:])]
+    parts = [({"kind": y[at]}, {"kind": draws[at]}) for at in (slice(2), slice(2, None))]
     weigh = weigh_classes([output], parts, dict(labels), is_whole)
     given = weigh({"kind": y if asked is None else np.array(asked)}, w)["kind"]
     return np.asarray(given).tolist()
@@ -118,7 +118,7 @@ def test_one_of_several_outputs_is_weighed_in_the_train_loss_alone(w):
     objective.check_targets(Y, w)
     objective.compile(network, keras.optimizers.SGD(0.0))
     objective.outputs["species"].class_weight = {"0": 5.0}
-    parts = [(Y, np.ones(10, int))]
+    parts = [(Y, dict.fromkeys(Y, np.ones(10, int)))]
     y, fitted = objective.conform(Y, w)
     data = (X, y, fitted) if fitted else (X, y)
     logs = {}

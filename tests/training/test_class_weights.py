@@ -14,6 +14,7 @@ from trainings import kill, outcome, resume
 from barrage_mlflow import ConfigError, IdentityTransformer
 from barrage_mlflow.commands.check import dry_run
 from barrage_mlflow.config import read_config
+from barrage_mlflow.dataset.components.reading import ask_kinds
 from barrage_mlflow.training.epochs import train_epochs
 from barrage_mlflow.training.prepare import prepare, read_document, read_sets, resolve
 from barrage_mlflow.training.train import train
@@ -139,3 +140,35 @@ def test_what_is_wrong_ends_before_the_first_epoch_and_shows_in_a_dry_run() -> N
     # The first records of a file need not have all classes.
     few, error = dry_run(read_config(weighed_config({"1": 9})), RARE, records=1)
     assert error is None, few
+
+
+def test_a_missing_target_of_a_feature_is_of_no_class(tmp_path: Path) -> None:
+    """It is encoded as class 0, and has weight 0."""
+    features = {"features": {"a": "number"}, "targets": {"kind": "category"}}
+    config = {
+        "dataset": {
+            "loader": {"import": "FeatureLoader", "params": features},
+            "transformer": {"import": "FeatureTransformer"},
+            "seed": 0,
+        },
+        "model": {
+            "network": {"import": "feature_network", "params": {"units": [2]}},
+            "outputs": [
+                {
+                    "name": "kind",
+                    "loss": {"import": "sparse_categorical_crossentropy"},
+                    "class_weight": "balanced",
+                }
+            ],
+        },
+    }
+    kinds = [*["elm"] * 6, *["fir"] * 3, *[None] * 9]
+    records = [{"a": float(place), "kind": kind} for place, kind in enumerate(kinds)]
+    resolved = resolve(read_document(config), {})
+    sets = read_sets({"train": records, "validation": records}, resolved["dataset"])
+    plan = prepare(resolved, ask_kinds(resolved, sets), tmp_path / "transformer")
+    (tmp_path / "checkpoints").mkdir()
+    resolved["solver"]["epochs"] = 1
+    train_epochs(plan, tmp_path, History(tmp_path / "metrics.jsonl"))
+    weigh = plan.network.weigh({"kind": np.array([0, 1])}, None)["kind"]
+    assert np.asarray(weigh).tolist() == [0.75, 1.5]

@@ -117,13 +117,21 @@ class Batches:
         blocks = map(self._maker.make_plain, records.pieces(size, columns))
         return read_ahead(blocks) if self.plan.is_streamed else blocks
 
-    def targets(self) -> Iterator[tuple[dict[str, Array], Array]]:
-        """The targets of the set, in parts, and how often a pass draws each record of them."""
+    def targets(self) -> Iterator[tuple[dict[str, Array], dict[str, Array]]]:
+        """The targets of the set, in parts, and by output how often a pass draws each of them.
+
+        A record of weight 0, whose target may be missing, counts as never drawn.
+        """
         records, key = self._maker.records, self._maker.sample_count
         draws = np.ones(len(records), np.int64) if key is None else sample_counts(records, key)
-        for _, y, *_ in self:
+        for _, y, *w in self:
             size = len(next(iter(y.values())))
-            yield y, draws[:size]
+            there = {
+                name: weights.reshape(size, -1).any(axis=1)
+                for part in w
+                for name, weights in part.items()
+            }
+            yield y, {name: draws[:size] * there.get(name, True) for name in y}
             draws = draws[size:]
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[DataRecord]:
