@@ -141,10 +141,12 @@ def _guess(column: Column, values: list[Any]) -> Guess:
 
 def _guess_text(name: str, known: list[str], different: int) -> Guess:
     texts = list(dict.fromkeys(known))
-    if (written := _date_format(texts[:_TRIED])) is not None:
-        declared = {"kind": "datetime", **({"format": written} if written else {})}
-        how = f"dates written {written}" if written else "dates in letters"
-        return Guess("datetime", how, declared if written else None)
+    if formats := _date_formats(texts[:_TRIED]):
+        written, *others = formats
+        if not written:
+            return Guess("datetime", "dates in letters")
+        how = " or ".join([f"dates written {written}", *others])
+        return Guess("datetime", how, {"kind": "datetime", "format": written})
     words = np.mean([len(text.split()) for text in texts[:_TRIED]])
     if words >= 4 and different > 20:
         return Guess("text", f"{words:.0f} words on average")
@@ -156,15 +158,21 @@ def _guess_text(name: str, known: list[str], different: int) -> Guess:
     return Guess("category", f"{different} levels, the most frequent {common / len(known):.0%}")
 
 
-def _date_format(texts: list[str]) -> str | None:
-    """How all texts are written as dates: empty for ISO 8601, None where they are none."""
-    convert = CONVERSIONS["datetime"]
-    for written in _DATE_FORMATS:
-        with suppress(ValueError, TypeError, OverflowError):
-            for text in texts:
-                convert(text, Column("", "datetime", format=written))
-            return written
-    return None
+def _date_formats(texts: list[str]) -> list[str]:
+    """How all texts are written as dates: empty for ISO 8601; several where days come first or not.
+
+    Example:
+        >>> _date_formats(["1/2/2026"]), _date_formats(["1/2/2026", "1/13/2026"])
+        (['%d/%m/%Y', '%m/%d/%Y'], ['%m/%d/%Y'])
+    """
+    return [written for written in _DATE_FORMATS if _are_dates(texts, written)]
+
+
+def _are_dates(texts: list[str], written: str) -> bool:
+    convert, column = CONVERSIONS["datetime"], Column("", "datetime", format=written)
+    with suppress(ValueError, TypeError, OverflowError):
+        return all(convert(text, column) for text in texts)
+    return False
 
 
 def _is_sequence(values: list[Any]) -> bool:
