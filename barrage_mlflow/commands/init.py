@@ -261,9 +261,8 @@ _Dumper.add_representer(str, _string)
 
 
 def _dump(value: Any, **options: Any) -> str:
-    given = {"sort_keys": False, "allow_unicode": True, "width": 10_000, "default_flow_style": None}
-    given |= options
-    text: str = yaml.dump(value, Dumper=_Dumper, **given)
+    given: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 10_000}
+    text: str = yaml.dump(value, Dumper=_Dumper, **{**given, "default_flow_style": None, **options})
     return text
 
 
