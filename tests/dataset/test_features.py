@@ -119,7 +119,11 @@ def test_a_record_alone_equals_a_record_in_company(name, options, missing):
     others = records_of({"f": column(name, count, 3, 0.2), "y": [0.0] * count}, like=records)
     loader = loader_in(RecordMode.SCORE, features)
     schema, reads = settle_columns(loader, records)
-    assert (reads, schema.columns["f"].optional) == (["f"], True)
+    # Who leaves out a column that train records always had has mistyped it. Words may be empty.
+    assert (reads, schema.columns["f"].optional) == (
+        ["f"],
+        missing > 0 or name in ("truth", "category"),
+    )
     others = Records.read(others, schema=schema)
     whole = transformer.transform_batch(loader.load_batch(others))
     for (array,) in [part.values() for part in whole]:

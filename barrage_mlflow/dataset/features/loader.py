@@ -82,7 +82,14 @@ class FeatureLoader(RecordLoader):
 
     def load(self, record: Record) -> DataRecord:
         """The columns of one record, arrays ``()``."""
-        columns = {name: [record.get(name)] for name in self._names() if name in record}
+        # A column that no train record lacks must be there to score, though its value may be
+        # missing. One of truth values could not even lack a value if it were demanded.
+        truths = {name for name, feature in self.features.items() if feature.kind == "truth"}
+        columns = {
+            name: [record.get(name) if name in truths else record[name]]
+            for name in self._names()
+            if name in record
+        }
         return slice_record(self._data(columns), 0)
 
     def load_batch(self, records: Records) -> DataRecord:
