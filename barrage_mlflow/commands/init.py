@@ -131,7 +131,7 @@ def start_config(data: Any, targets: Sequence[str], folder: Path | None = None) 
         "model": {
             "network": {
                 "import": "barrage_mlflow.model.feature_network",
-                "params": {"body": "mlp", "units": [256, 256], "numbers": "piecewise_linear"},
+                "params": {"body": "mlp", **_body(features)},
             },
             "outputs": [_output(n, guess.spec, len(foretold)) for n, guess in foretold.items()],
         },
@@ -214,6 +214,13 @@ def _output(name: str, spec: Any, count: int) -> dict[str, Any]:
         "metrics": [{"import": metric} for metric in metrics],
     }
     return output if count == 1 else {**output, "loss_weight": 1.0}
+
+
+def _body(features: Mapping[str, Any]) -> dict[str, Any]:
+    """Params of the body: none beyond encoders of texts, images and series, if there are no more."""
+    types = {spec if isinstance(spec, str) else spec["type"] for spec in features.values()}
+    embedded = {"numbers": "piecewise_linear"} if "number" in types else {}
+    return {"units": [] if types <= {"text", "image", "series"} else [256, 256], **embedded}
 
 
 def _batch_size(records: int) -> int:

@@ -219,7 +219,6 @@ def test_a_folder_of_images_is_data_too(tmp_path, monkeypatch):
     }  # fmt: skip
     small = {
         "solver.epochs": 30,
-        "model.network.params.units": [8],
         "model.network.params.encoders": {"image": {"filters": [8]}},
     }
     barrage_mlflow.train(
