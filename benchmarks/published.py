@@ -107,7 +107,7 @@ def california() -> Sets:
 
 
 def series(name: str) -> Sets:
-    """A problem of the UCR archive; as in the paper, the epoch that fits the train set best counts."""
+    """A problem of the UCR archive; as in its paper, the best epoch is that on the train set."""
     sets = {}
     for part in ("TRAIN", "TEST"):
         with wheel(AEON).open(f"aeon/datasets/data/{name}/{name}_{part}.ts") as file:

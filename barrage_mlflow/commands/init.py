@@ -217,7 +217,7 @@ def _output(name: str, spec: Any, count: int) -> dict[str, Any]:
 
 
 def _body(features: Mapping[str, Any]) -> dict[str, Any]:
-    """Params of the body: none beyond encoders of texts, images and series, if there are no more."""
+    """Params of the body: no layers where encoders of texts, images and series are all."""
     types = {spec if isinstance(spec, str) else spec["type"] for spec in features.values()}
     embedded = {"numbers": "piecewise_linear"} if "number" in types else {}
     return {"units": [] if types <= {"text", "image", "series"} else [256, 256], **embedded}
