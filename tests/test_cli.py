@@ -160,7 +160,6 @@ def test_ten_faults_print_ten_lines_and_train_nothing(run, files, monkeypatch) -
         (["train", "config.json", "train.csv", "validation.csv", "--resume"], "--artifact-dir"),
         (["check", "config.json", "trian.csv"], "error: trian.csv: no such file"),
         (["predict", "missing.csv", "out"], "error: missing.csv: no such file"),
-        (["predict", "train.csv", "out", "--keep", "aa"], "error: train.csv: no column 'aa'; did"),
         (["predict", "train.csv", "out", "--batch-size", "0"], "0 is not in the range x>=1"),
         (["predict", "train.csv", "nowhere"], "error: nowhere: MLflow finds no model there"),
         (["predict", "train.csv", "models:/none/1"], "error: models:/none/1: MLflow finds no"),

@@ -24,8 +24,8 @@ def built_in(kind: Kind) -> list[Target]:
         Each with the names that a config can write for it, and the params that it can give.
 
     Example:
-        >>> [target.names for target in built_in(KINDS["loader"])]
-        [('KeySelector', 'barrage_mlflow.dataset.KeySelector')]
+        >>> [target.names[0] for target in built_in(KINDS["loader"])]
+        ['FeatureLoader', 'KeySelector']
         >>> [target.path for target in built_in(KINDS["loss"]) if "mse" in target.names]
         ['keras.losses.MeanSquaredError']
     """

@@ -70,7 +70,7 @@ def names(kind: str) -> tuple[str, ...]:
 
     Example:
         >>> "mse" in names("loss"), "Dense" in names("layer"), names("loader")
-        (True, True, ('KeySelector',))
+        (True, True, ('FeatureLoader', 'KeySelector'))
     """
     return (*_index()["names"][kind], *KINDS[kind].by_shape)
 

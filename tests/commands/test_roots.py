@@ -64,8 +64,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     project = home / "photos"
     for name, count in (("train", 24), ("validation", 8)):
         write_set(project, name, count)
-    (project / "loaders.py").write_text(LOADERS)
-    write_config(project, dataset__loader={"import": "loaders.Loader"}, dataset__columns=COLUMNS)
+    (project / "photo_loaders.py").write_text(LOADERS)
+    write_config(
+        project, dataset__loader={"import": "photo_loaders.Loader"}, dataset__columns=COLUMNS
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
@@ -157,7 +159,7 @@ def test_a_photo_that_is_missing_begins_no_training_and_check_names_it(home: Pat
 
 def test_a_loader_may_ask_for_its_files(home: Path, proved_models: None) -> None:
     before = Scorer.load("out").score(in_base64(home))["label"]
-    asking = {"import": "loaders.Asking"}
+    asking = {"import": "photo_loaders.Asking"}
     write_config(home / "photos", dataset__loader=asking, dataset__workers=2)
     run_training(home, "asking")
     np.testing.assert_array_equal(Scorer.load("asking").score(in_base64(home))["label"], before)
@@ -167,7 +169,7 @@ def test_a_loader_may_ask_for_its_files(home: Path, proved_models: None) -> None
 
 
 def test_check_brings_sets_to_the_kinds_that_a_loader_asks_for(home: Path) -> None:
-    write_config(home / "photos", dataset__loader={"import": "loaders.Asking"})
+    write_config(home / "photos", dataset__loader={"import": "photo_loaders.Asking"})
     ran = run("check", "photos/config.json", "photos/train.csv", "photos/validation.csv")
-    assert "photo  bytes  asked for by loaders.Asking" in ran.stdout
+    assert "photo  bytes  asked for by photo_loaders.Asking" in ran.stdout
     assert ran.stdout.splitlines()[-1] == "photos/config.json: all is well"
