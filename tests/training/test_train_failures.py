@@ -97,8 +97,8 @@ def test_nan_in_a_record_fails_the_training() -> None:
     broken.loc[55, "b"] = math.nan
     fails(
         RecordError,
-        r"^train, record 55: input 'x', column 'b': expected a number, got a missing value \(NaN\); "
-        r"FeatureLoader takes .* config \(stage feed, component KeySelector\)$",
+        r"^train, record 55: input 'x', column 'b': expected a number, got a missing value \(NaN\)"
+        r"; FeatureLoader takes .* config \(stage feed, component KeySelector\)$",
         records=broken,
     )
 
