@@ -66,16 +66,16 @@ def measure_mlp(bench: Bench, batch_size: int, goal: str) -> list[Row]:
         plain=lambda: bench.call(plain, **fit),
         tuned=lambda: bench.call(tuned, **fit, sweep=bench.size(SWEEP, SWEEP[:2])),
     )
-    rates = {side: _rates(done, records) for side, done in taken.items()}
+    speeds = {side: rates(done, records) for side, done in taken.items()}
     name, note = f"mlp_{batch_size}", "best of the sweep: "
     note += ", ".join(str(done["best"]) for done in taken["tuned"])
     return [
-        Row(name, "plain fit", "records/s", rates["ours"], rates["plain"], goal),
-        Row(name, "tuned fit", "records/s", rates["ours"], rates["tuned"], "≥ 0.95", note),
+        Row(name, "plain fit", "records/s", speeds["ours"], speeds["plain"], goal),
+        Row(name, "tuned fit", "records/s", speeds["ours"], speeds["tuned"], "≥ 0.95", note),
     ]
 
 
-def _rates(rounds: list[dict[str, Any]], records: int) -> list[float]:
+def rates(rounds: list[dict[str, Any]], records: int) -> list[float]:
     """Records/s of every round, of so many records an epoch."""
     return [records / statistics.median(done["steady"]) for done in rounds]
 
@@ -115,13 +115,13 @@ def measure_stream(bench: Bench) -> list[Row]:
         resident=lambda: call(train=resident, config=mlp_config(batch_size, 8)),
         small=lambda: call(train=few(bench), config=small),
     )
-    rates = _rates(taken["streamed"], steps * batch_size)
-    peers = _rates(taken["resident"], in_memory)
+    streamed = rates(taken["streamed"], steps * batch_size)
+    peers = rates(taken["resident"], in_memory)
     base = [done["peak"] for done in taken["small"]]
     above = [done["peak"] - less for done, less in zip(taken["streamed"], base, strict=True)]
     note = f"peak on 1,000 records: {min(base):,.0f} MB"
     return [
-        Row("stream, speed", "mlp_256 in memory", "records/s", rates, peers, "≥ 0.8"),
+        Row("stream, speed", "mlp_256 in memory", "records/s", streamed, peers, "≥ 0.8"),
         Row("stream, memory", "400 MB", "MB", above, [400.0] * bench.rounds, "≤ 1.0", note),
     ]
 
