@@ -21,6 +21,8 @@ from barrage_mlflow.dataset import (
     Records,
 )
 from barrage_mlflow.dataset.components.reading import settle_columns
+from barrage_mlflow.dataset.features.number import Number
+from barrage_mlflow.dataset.features.sketches import Counts, Sample
 from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.errors import ComponentError, RecordError
 
@@ -296,3 +298,40 @@ def test_options_of_a_type_hold_for_all_of_it():
         all={"number": {"scale": "standard", "bins": 3}},
     )
     assert [(f.scale, f.bins) for f in loader.features.values()] == [("standard", 3), ("log", 3)]
+
+
+def test_numbers_are_scaled_as_by_scikit_learn():
+    from sklearn.preprocessing import QuantileTransformer, StandardScaler
+
+    values = np.exp(np.random.default_rng(0).normal(size=5_000))
+    scaled = {}
+    for scale in ("standard", "quantile"):
+        feature = Number(scale=scale)
+        for piece in np.split(values, 5):
+            feature.learn(piece)
+        feature.restore(json.loads(json.dumps(feature.learnt())))
+        scaled[scale] = feature.encode(values)[:, 0]
+    column = values[:, np.newaxis]
+    np.testing.assert_allclose(scaled["standard"], StandardScaler().fit_transform(column)[:, 0])
+    quantiles = QuantileTransformer(output_distribution="normal", subsample=None)
+    wanted = quantiles.fit_transform(column)[:, 0]
+    # Theirs goes on to 5.2 at both ends.
+    inner = np.abs(wanted) < 2.5
+    np.testing.assert_allclose(scaled["quantile"][inner], wanted[inner], atol=0.02)
+    assert 3 < scaled["quantile"].max() < 4 < wanted.max()
+
+
+def test_what_is_more_than_fits_in_memory_is_learnt_of_a_sample():
+    sample, counts = Sample(1000), Counts()
+    values = np.random.default_rng(0).permutation(100_000).astype(float)
+    for piece in np.split(values, 10):
+        sample.add(piece)
+    assert len(sample.values) == 1000
+    quartiles = np.quantile(sample.values, [0.25, 0.5, 0.75])
+    np.testing.assert_allclose(quartiles, [25_000, 50_000, 75_000], atol=5_000)
+    again = Sample(1000)
+    again.add(values)
+    np.testing.assert_array_equal(again.values, sample.values)
+    counts.add(["seldom"] + ["often"] * 9)
+    counts.add(str(number) for number in range(1_000_001))
+    assert counts.ranked(2) == [("often", 9)]
