@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -91,3 +92,9 @@ def test_rows_are_written_in_the_place_of_the_old_ones(run, lines):
     for name in {*CASES} - {"serve"}:
         assert run.lines_of(written, name) == run.lines_of(PAGE, name)
     assert written.partition("## The cases")[2] == PAGE.partition("## The cases")[2]
+
+
+def test_the_nightly_part_has_every_published_case(run):
+    published = importlib.import_module("published")
+    nightly = runpy.run_path(str(ROOT / ".ci" / "nightly"))
+    assert {*published.CASES} == {case for case, _ in nightly["published"]()}

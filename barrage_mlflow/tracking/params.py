@@ -34,6 +34,8 @@ def flatten_config(resolved: Mapping[str, Any]) -> dict[str, str]:
         ... )
         {'solver.epochs': '10', 'solver.optimizer.import': 'Adam', 'solver.optimizer.params': '{}',
          'model.outputs.0.name': 'species', 'model.shape': '[64, 64]'}
+        >>> flatten_config({"dataset": {"columns": {"postcode": "text"}}})
+        {'dataset.columns': '1 entry, 58b16be1'}
     """
     whole = (_COLUMNS, *(_FEATURES if has_features(resolved) else ()))
     return {
@@ -46,7 +48,7 @@ def flatten_config(resolved: Mapping[str, Any]) -> dict[str, str]:
 def _walk(path: str, value: Any, whole: Collection[str]) -> Iterator[tuple[str, str]]:
     if path in whole and isinstance(value, Mapping):
         digest = hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
-        yield path, f"{len(value)} entries, {digest}"
+        yield path, f"{len(value)} {'entry' if len(value) == 1 else 'entries'}, {digest}"
         return
     if isinstance(value, Mapping) and value:
         items = [(str(key), item) for key, item in value.items()]
