@@ -23,8 +23,6 @@ from barrage_mlflow.commands.init import init, start_config
 from barrage_mlflow.config import read_config, resolve_config
 from barrage_mlflow.errors import ArtifactError, RecordError
 
-COLUMNS = ("id", "carat", "on", "sold", "cut", "note", "photo", "load", "tags", "same", "price")
-
 
 def png(value: int) -> bytes:
     file = io.BytesIO()
@@ -41,6 +39,7 @@ def rows(count: int, seed: int) -> list[dict]:
             "id": f"{seed}-{number:05}",
             "carat": size,
             "on": bool(size > 1),
+            "age": int(random.integers(20, 60)),
             "sold": str(date(2026, 1, 1) + timedelta(days=int(100 + 50 * size))),
             "cut": "fair" if size < 0 else "good",
             "note": f"a stone, {'small and dull' if size < 0 else 'large and bright'} {number}",
@@ -71,6 +70,7 @@ def folder(tmp_path_factory) -> Path:
     start = init(str(home / "train.jsonl"), targets, home / "config.yaml")
     assert {row[0]: row[2] for row in start.columns} == {
         "id": "left out", "carat": "number", "on": "truth", "sold": "datetime", "cut": "category",
+        "age": "number",
         "note": "text", "photo": "left out", "load": "series", "tags": "multi_category",
         "same": "left out", "price": "target: number", "kind": "target: category",
         "sell": "target: truth",
@@ -135,6 +135,10 @@ def test_every_way_in_gives_the_same_score(folder, tmp_path):
     model = mlflow.pyfunc.load_model(str(folder / "out" / "model"))
     answered = model.predict(pd.DataFrame(records)).to_dict("records")
     assert answered == want
+    whole = [place for place, record in enumerate(records) if record["age"] is not None]
+    frame = pd.DataFrame([records[place] for place in whole])
+    assert frame["age"].dtype == "int64"  # which MLflow takes for no double
+    assert model.predict(frame).to_dict("records") == [want[place] for place in whole]
     lenient = model.predict(pd.DataFrame(records), params={"threshold": 0.1})
     assert lenient["sell"].sum() > sum(score["sell"] for score in want)
 

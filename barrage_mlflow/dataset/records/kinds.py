@@ -69,6 +69,7 @@ class Column:
         missing: further words that mean a missing value.
         declared: whether a config or a component asks for the kind.
         reason: what the records hold, for people.
+        only_whole: whether all numbers of a column of numbers are whole.
         word: one in a column of text that means a missing value in others, such as ``NA``.
 
     Example:
@@ -89,6 +90,7 @@ class Column:
     missing: tuple[str, ...] = ()
     declared: bool = False
     reason: str = ""
+    only_whole: bool = False
     word: str = ""
 
     @property

@@ -162,6 +162,7 @@ class Learner:
             is_lacking or not seen,
             missing=self.missing,
             reason=self._reason(is_lacking),
+            only_whole=kind == "number" and seen == {"whole"},
             word=next(iter(sorted(self._words)), ""),
         )
         return self._with_lists(column) if kind == "list" else column

@@ -194,7 +194,9 @@ def learn_schema(source: Source, declared: Schema, name: str) -> Schema:
     found = {one: learner.column() for one, learner in learners.items()}
     for one, column in declared.columns.items():
         if one in found:
-            found[one] = replace(column, optional=found[one].optional)
+            learnt = found[one]
+            only_whole = column.kind == "number" and (learnt.kind == "whole" or learnt.only_whole)
+            found[one] = replace(column, optional=learnt.optional, only_whole=only_whole)
     return Schema(found, True, declared.missing, declared.csv)
 
 
