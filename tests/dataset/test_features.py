@@ -8,6 +8,7 @@ import math
 from datetime import datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import PIL.Image
 import pytest
 from contract import assert_data_equal, check_loader, check_transformer
@@ -229,6 +230,23 @@ def test_a_target_comes_back_as_it_was_and_a_missing_one_weighs_nothing(
     assert json.loads(json.dumps({n: a.tolist() for n, a in answered.items()})) == answers
     one = transformer.postprocess({"y": np.array(outputs[0], "f4")})
     assert one == {name: array.tolist()[0] for name, array in answered.items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "lists"),
+    [("series", [[1.0, math.nan], [2.0, 3.0]]), ("multi_category", [["a", "b"], []])],
+)
+def test_arrays_in_a_frame_are_as_lists(kind, lists):
+    spec = {"type": kind} | ({"rare": 1} if kind == "multi_category" else {})
+    encoded = []
+    for cells in (lists, [np.array(each) for each in lists]):
+        frame = pd.DataFrame({"s": cells, "y": [1.0, 2.0]})
+        records = ready(Records.read(frame), loader_in(TRAIN, {"s": spec}))
+        transformer = fitted(records, {"s": spec})
+        encoded.append(transformer.transform_batch(transformer.loader.load_batch(records))[0])
+        one = transformer.transform(transformer.loader.load(records[0]))[0]
+        np.testing.assert_array_equal(one["s"], encoded[-1]["s"][0])
+    np.testing.assert_array_equal(encoded[0]["s"], encoded[1]["s"])
 
 
 def test_a_threshold_decides():
