@@ -249,6 +249,16 @@ def test_arrays_in_a_frame_are_as_lists(kind, lists):
     np.testing.assert_array_equal(encoded[0]["s"], encoded[1]["s"])
 
 
+def test_a_target_of_a_series_with_a_gap_weighs_nothing():
+    lists = [[1.0, 3.0], [3.0, None], [None, None], [5.0, 1.0]]
+    columns = {"n": [1.0, 2.0, 3.0, 4.0], "y": lists}
+    records = ready(records_of(columns), loader_in(TRAIN, {"n": "number"}, {"y": "series"}))
+    transformer = fitted(records, {"n": "number"}, {"y": "series"})
+    _, y, w = transformer.transform_batch(transformer.loader.load_batch(records))
+    assert w["y"].tolist() == [1.0, 0.0, 0.0, 1.0]
+    assert np.isfinite(y["y"]).all()
+
+
 def test_a_threshold_decides():
     transformer = FeatureTransformer(
         RecordMode.SCORE, loader_in(RecordMode.SCORE, {"n": "number"}, {"y": "truth"})

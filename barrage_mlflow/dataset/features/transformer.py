@@ -14,6 +14,7 @@ from barrage_mlflow.dataset.components.transformer import RecordTransformer
 from barrage_mlflow.dataset.features.feature import CATEGORIES, NUMBERS, Feature
 from barrage_mlflow.dataset.features.loader import FeatureLoader
 from barrage_mlflow.dataset.features.targets import CategoryTarget, TruthTarget
+from barrage_mlflow.dataset.records.cells import is_missing
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore, length
 from barrage_mlflow.errors import ComponentError
@@ -127,7 +128,8 @@ class FeatureTransformer(RecordTransformer):
         """Encode a batch: its columns, arrays ``(batch,)``, to arrays ``(batch, ...)``.
 
         Returns:
-            Inputs, and with targets also these and their weights: 0 where one is missing, else 1.
+            Inputs, and with targets also these and their weights: 0 where one is missing or is a
+            list with a gap, else 1.
 
         Raises:
             ValueError: a target is of no class that the train records have, or an image is none.
@@ -182,9 +184,14 @@ class FeatureTransformer(RecordTransformer):
 
 
 def _present(column: Array) -> Array:
-    """1 for each value ``(records,)`` that is there, 0 for a missing one."""
+    """1 for each value ``(records,)`` that is there, 0 for one that is missing or has a gap."""
     if column.dtype.kind == "f":
         there = ~np.isnan(column)
     else:
-        there = np.array([value is not None for value in column.tolist()])
+        there = np.array([not _lacks(value) for value in column.tolist()])
     return there.astype(np.float32)
+
+
+def _lacks(value: Any) -> bool:
+    """Whether a target is missing, or a list with a gap."""
+    return value is None or (isinstance(value, list) and any(map(is_missing, value)))
