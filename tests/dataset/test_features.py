@@ -298,6 +298,29 @@ def test_a_subclass_derives_columns_alike_in_both_forms(tmp_path):
     assert reads == ["a", "b"]
 
 
+class Rounded(FeatureTransformer):
+    """Half of each input, and answers without digits, by the record forms alone."""
+
+    def transform(self, data_record):
+        x, *targets = super().transform(data_record)
+        return ({"numbers": x["numbers"] / 2}, *targets)
+
+    def postprocess(self, score, threshold=0.5):
+        return {"y": round(super().postprocess(score, threshold)["y"])}
+
+
+def test_a_subclass_overrides_the_record_forms_alone(tmp_path):
+    records = Records.read([{"n": 1.0, "y": 10.0}, {"n": 2.0, "y": 20.0}])
+    make = lambda mode: loader_in(mode, {"n": {"type": "number", "scale": "standard"}})  # noqa: E731
+    check_transformer(make, Rounded, records, tmp_path)
+    transformer = Rounded(TRAIN, make(TRAIN))
+    transformer.fit(records)
+    x, *_ = transformer.transform_batch(transformer.loader.load_batch(records))
+    assert x["numbers"].tolist() == [[-0.5], [0.5]]
+    scores = {"y": np.array([[0.01], [1.01]], "f4")}
+    assert transformer.postprocess_batch(scores)["y"].tolist() == [15, 20]
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match=r"'n': expected a type of number, .*, got 'nmber'"):
         FeatureLoader(TRAIN, {"n": "nmber"}, {"y": "number"})
