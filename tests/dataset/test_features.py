@@ -22,6 +22,7 @@ from barrage_mlflow.dataset import (
     Records,
 )
 from barrage_mlflow.dataset.components.reading import settle_columns
+from barrage_mlflow.dataset.features.loader import has_images
 from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.errors import ComponentError, RecordError
 
@@ -296,6 +297,8 @@ def test_a_subclass_derives_columns_alike_in_both_forms(tmp_path):
     check_transformer(make, FeatureTransformer, records, tmp_path)
     _, reads = settle_columns(make(RecordMode.SCORE), records)
     assert reads == ["a", "b"]
+    assert not has_images(make(TRAIN))
+    assert has_images(Ratio(TRAIN, {"photo": "image"}))
 
 
 class Rounded(FeatureTransformer):

@@ -113,6 +113,17 @@ class FeatureLoader(RecordLoader):
         return x, {name: columns[name] for name in self.targets}
 
 
+def has_images(loader: RecordLoader) -> bool:
+    """Whether a feature is an image, so that a library decodes it.
+
+    Example:
+        >>> has_images(FeatureLoader(RecordMode.SCORE, {"photo": "image"}))
+        True
+    """
+    features = loader.features.values() if isinstance(loader, FeatureLoader) else ()
+    return any(feature.type == "image" for feature in features)
+
+
 def _build(specs: Specs, types: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     built = {}
     for name, spec in specs.items():
