@@ -1,1 +1,1 @@
-"""What `config.json` imports: loader, transformer, augmentors and network."""
+"""What `config.json` imports."""

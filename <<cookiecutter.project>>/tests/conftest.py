@@ -18,6 +18,8 @@ from barrage_mlflow.dataset import (
     build_loader,
     build_transformer,
 )
+from barrage_mlflow.dataset.components.reading import ask_kinds
+from barrage_mlflow.training.prepare import read_sets
 
 PROJECT = Path(__file__).parents[1]
 CONFIG = PROJECT / "config.json"
@@ -34,10 +36,11 @@ def config() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def records() -> Records:
+def records(config: dict[str, Any]) -> Records:
     """Enough train records to fit on, spread over the file."""
-    records = Records.read(TRAIN)
-    return records[:: max(1, len(records) // 300)]
+    folder = str(PROJECT)
+    sets = ask_kinds(config, read_sets({"train": TRAIN}, config["dataset"], folder), folder)
+    return sets["train"][:: max(1, len(sets["train"]) // 300)]
 
 
 @pytest.fixture(scope="session")

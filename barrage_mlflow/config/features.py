@@ -68,19 +68,6 @@ def lacks_features(data: Any) -> bool:
     return has_features(data) and isinstance(params, dict) and params.get("features") is None
 
 
-def has_images(data: Any) -> bool:
-    """Whether a feature is an image.
-
-    Example:
-        >>> params = {"features": {"photo": "image"}}
-        >>> has_images({"dataset": {"loader": {"import": "FeatureLoader", "params": params}}})
-        True
-    """
-    specs = value_at(data, (*LOADER, "params", "features")) if has_features(data) else None
-    each = specs.values() if isinstance(specs, dict) else ()
-    return any("image" in (spec, value_at(spec, ("type",))) for spec in each)
-
-
 def has_features(data: Any) -> bool:
     """Whether a config's loader and transformer are those of features, as far as names show it.
 

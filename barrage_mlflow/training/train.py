@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from barrage_mlflow.config.features import has_images
 from barrage_mlflow.config.paths import read_path, value_at
 from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.components.reading import ask_kinds
+from barrage_mlflow.dataset.features.loader import has_images
 from barrage_mlflow.errors import hide_secrets
 from barrage_mlflow.scoring.dependencies import project_code, requirements
 from barrage_mlflow.scoring.network import Arrays, Network, Scored
@@ -272,7 +272,7 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
 
     scores = score()
     code = sorted((folder / artifacts.CODE).glob("*"))
-    needs = requirements(code, has_images(plan.config))
+    needs = requirements(code, has_images(plan.train.transformer.loader))
     package_model(model, example, scores, needs, code, scorer.score_params)
     files = [Path(records.source) for records in plan.sets.values() if records.source]
     homes = [path.parent for path in (*files, *project_code(plan.config))]

@@ -8,6 +8,7 @@ import math
 from datetime import datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import PIL.Image
 import pytest
 from contract import assert_data_equal, check_loader, check_transformer
@@ -21,6 +22,7 @@ from barrage_mlflow.dataset import (
     Records,
 )
 from barrage_mlflow.dataset.components.reading import settle_columns
+from barrage_mlflow.dataset.features.loader import has_images
 from barrage_mlflow.dataset.features.number import Number
 from barrage_mlflow.dataset.features.sketches import Counts, Sample
 from barrage_mlflow.dataset.records.kinds import Schema
@@ -237,6 +239,33 @@ def test_a_target_comes_back_as_it_was_and_a_missing_one_weighs_nothing(
     assert one == {name: array.tolist()[0] for name, array in answered.items()}
 
 
+@pytest.mark.parametrize(
+    ("kind", "lists"),
+    [("series", [[1.0, math.nan], [2.0, 3.0]]), ("multi_category", [["a", "b"], []])],
+)
+def test_arrays_in_a_frame_are_as_lists(kind, lists):
+    spec = {"type": kind} | ({"rare": 1} if kind == "multi_category" else {})
+    encoded = []
+    for cells in (lists, [np.array(each) for each in lists]):
+        frame = pd.DataFrame({"s": cells, "y": [1.0, 2.0]})
+        records = ready(Records.read(frame), loader_in(TRAIN, {"s": spec}))
+        transformer = fitted(records, {"s": spec})
+        encoded.append(transformer.transform_batch(transformer.loader.load_batch(records))[0])
+        one = transformer.transform(transformer.loader.load(records[0]))[0]
+        np.testing.assert_array_equal(one["s"], encoded[-1]["s"][0])
+    np.testing.assert_array_equal(encoded[0]["s"], encoded[1]["s"])
+
+
+def test_a_target_of_a_series_with_a_gap_weighs_nothing():
+    lists = [[1.0, 3.0], [3.0, None], [None, None], [5.0, 1.0]]
+    columns = {"n": [1.0, 2.0, 3.0, 4.0], "y": lists}
+    records = ready(records_of(columns), loader_in(TRAIN, {"n": "number"}, {"y": "series"}))
+    transformer = fitted(records, {"n": "number"}, {"y": "series"})
+    _, y, w = transformer.transform_batch(transformer.loader.load_batch(records))
+    assert w["y"].tolist() == [1.0, 0.0, 0.0, 1.0]
+    assert np.isfinite(y["y"]).all()
+
+
 def test_a_threshold_decides():
     transformer = FeatureTransformer(
         RecordMode.SCORE, loader_in(RecordMode.SCORE, {"n": "number"}, {"y": "truth"})
@@ -274,6 +303,31 @@ def test_a_subclass_derives_columns_alike_in_both_forms(tmp_path):
     check_transformer(make, FeatureTransformer, records, tmp_path)
     _, reads = settle_columns(make(RecordMode.SCORE), records)
     assert reads == ["a", "b"]
+    assert not has_images(make(TRAIN))
+    assert has_images(Ratio(TRAIN, {"photo": "image"}))
+
+
+class Rounded(FeatureTransformer):
+    """Half of each input, and answers without digits, by the record forms alone."""
+
+    def transform(self, data_record):
+        x, *targets = super().transform(data_record)
+        return ({"numbers": x["numbers"] / 2}, *targets)
+
+    def postprocess(self, score, threshold=0.5):
+        return {"y": round(super().postprocess(score, threshold)["y"])}
+
+
+def test_a_subclass_overrides_the_record_forms_alone(tmp_path):
+    records = Records.read([{"n": 1.0, "y": 10.0}, {"n": 2.0, "y": 20.0}])
+    make = lambda mode: loader_in(mode, {"n": {"type": "number", "scale": "standard"}})  # noqa: E731
+    check_transformer(make, Rounded, records, tmp_path)
+    transformer = Rounded(TRAIN, make(TRAIN))
+    transformer.fit(records)
+    x, *_ = transformer.transform_batch(transformer.loader.load_batch(records))
+    assert x["numbers"].tolist() == [[-0.5], [0.5]]
+    scores = {"y": np.array([[0.01], [1.01]], "f4")}
+    assert transformer.postprocess_batch(scores)["y"].tolist() == [15, 20]
 
 
 def test_what_cannot_be_is_refused():

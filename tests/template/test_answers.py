@@ -63,7 +63,7 @@ def test_every_name_that_is_suggested_is_allowed():
 
 def test_packages_that_the_project_needs_are_known_by_name():
     """The names that everything installed for the engine, pytest and ruff is imported by."""
-    lines = ["barrage-mlflow", "pytest", "ruff", "pip", "setuptools", "pillow"]
+    lines = ["barrage-mlflow", "pytest", "ruff", "pip", "setuptools"]
     needed = {canonical(name) for name in brought_along(lines)}
     hook = load_hook("pre_gen_project")
     names = {

@@ -24,7 +24,8 @@ FILES = {
     *("tests/conftest.py", "tests/test_components.py", "tests/test_project.py"),
     "tests/test_training.py",
 }
-MODULES = ("__init__", "augment", "loader", "network", "transformer")
+MODULES = ("__init__", "loader", "transformer")
+MORE = {"image": ("augment",), "timeseries": ("network",)}
 MAKE = """
 import json, sys
 from cookiecutter.main import cookiecutter
@@ -88,8 +89,12 @@ def test_a_project_is_whole_and_its_files_agree(
     name = text["project"]
     paths = files_of(project)
     records = {f"data/{part}.{QUESTIONS['_records'][kind]}" for part in ("train", "validation")}
-    assert set(paths) == FILES | records | {f"{name}/{module}.py" for module in MODULES}
-    files = {file: paths[file].read_text("utf-8") for file in paths.keys() - records}
+    modules = {f"{name}/{module}.py" for module in (*MODULES, *MORE.get(kind, ()))}
+    images = {file for file in paths if file.startswith("data/images/")}
+    assert bool(images) == (kind == "image")
+    assert set(paths) == FILES | records | modules | images
+    files = {file: paths[file].read_text("utf-8") for file in paths.keys() - records - images}
+    assert sum(files[module].count("\n") for module in modules) <= 80
 
     left = re.compile(r"<<|<%|%>|<#|cookiecutter\.|kinds/")
     assert [file for file, content in files.items() if left.search(content)] == []

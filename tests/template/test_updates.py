@@ -28,7 +28,7 @@ def test_cruft_updates_a_project_and_keeps_its_edits(workshop: Workshop, tmp_pat
     assert not (project / ".git").exists()
     commit_all(project, "Start")
     edits = {
-        "my_project/network.py": ("units: int = 32", "units: int = 48"),
+        "my_project/loader.py": ("# change here: a column", "# a column"),
         "README.md": ("## Train\n", "## Train it\n"),
         "data/README.md": ("# The data\n", "# Our data\n"),
     }

@@ -62,7 +62,8 @@ class FeatureLoader(RecordLoader):
 
         Args:
             columns: arrays ``(records,)``: float64 with NaN for numbers and truth values,
-                datetime64[us] with NaT for moments, objects with None for all else.
+                datetime64[us] with NaT for moments, objects with None for all else; of these,
+                series and tags are lists, and a gap in a series is NaN.
 
         Returns:
             The same, with a column for each feature. What it is for a record must depend on that
@@ -119,6 +120,17 @@ class FeatureLoader(RecordLoader):
         return x, {name: columns[name] for name in self.targets}
 
 
+def has_images(loader: RecordLoader) -> bool:
+    """Whether a feature is an image, so that a library decodes it.
+
+    Example:
+        >>> has_images(FeatureLoader(RecordMode.SCORE, {"photo": "image"}))
+        True
+    """
+    features = loader.features.values() if isinstance(loader, FeatureLoader) else ()
+    return any(feature.type == "image" for feature in features)
+
+
 def _build(specs: Specs, types: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     built = {}
     for name, spec in specs.items():
@@ -147,6 +159,8 @@ def _as_column(cells: Array | list[Any], kind: str) -> Array:
         if isinstance(cells, np.ndarray) and cells.dtype.kind in "fiub":
             return cells.astype(np.float64, copy=False)
         return np.array([np.nan if cell is None else cell for cell in cells], np.float64)
+    if kind == "list":
+        cells = [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in cells]
     if isinstance(cells, np.ndarray) and cells.dtype == object and cells.ndim == 1:
         return cells  # None where missing, as kinds have it
     values = cells.tolist() if isinstance(cells, np.ndarray) else cells

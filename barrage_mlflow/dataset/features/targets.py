@@ -220,6 +220,8 @@ class SeriesTarget(Series, Target):
         >>> target.restore(target.learnt())
         >>> target.encode(objects([[1.0, 3.0]])), target.decode(np.array([[-1.0, 1.0]]), 0.5)
         (array([[-1.,  1.]], dtype=float32), {'': array([[1., 3.]])})
+        >>> target.description()
+        {'size': 2, 'means': [2.0], 'deviations': [1.0]}
     """
 
     def encode(self, column: Array) -> Array:
@@ -235,8 +237,8 @@ class SeriesTarget(Series, Target):
         return made
 
     def description(self) -> dict[str, Any]:
-        """How many numbers there are."""
-        return {"size": self._length}
+        """How many numbers there are, and how they are scaled."""
+        return {"size": self._length, **self._scale()}
 
     def decode(self, output: Array, threshold: float) -> dict[str, Array]:
         """The numbers ``(batch, length) float64``."""

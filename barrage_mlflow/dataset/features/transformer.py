@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from barrage_mlflow.dataset.components.transformer import RecordTransformer
 from barrage_mlflow.dataset.features.feature import CATEGORIES, NUMBERS, Feature
 from barrage_mlflow.dataset.features.loader import FeatureLoader
 from barrage_mlflow.dataset.features.targets import CategoryTarget, TruthTarget
+from barrage_mlflow.dataset.records.cells import is_missing
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore, length
 from barrage_mlflow.errors import ComponentError
@@ -121,13 +123,14 @@ class FeatureTransformer(RecordTransformer):
     def transform(self, data_record: DataRecord) -> DataRecord:
         """Encode one record: its columns, arrays ``()``, to arrays ``(...)``."""
         batch = tuple({n: a[np.newaxis] for n, a in part.items()} for part in data_record)
-        return slice_record(self.transform_batch(batch), 0)
+        return slice_record(self._batch_form("transform_batch")(batch), 0)
 
     def transform_batch(self, data_record: DataRecord) -> DataRecord:
         """Encode a batch: its columns, arrays ``(batch,)``, to arrays ``(batch, ...)``.
 
         Returns:
-            Inputs, and with targets also these and their weights: 0 where one is missing, else 1.
+            Inputs, and with targets also these and their weights: 0 where one is missing or is a
+            list with a gap, else 1.
 
         Raises:
             ValueError: a target is of no class that the train records have, or an image is none.
@@ -150,7 +153,7 @@ class FeatureTransformer(RecordTransformer):
     def postprocess(self, score: RecordScore, threshold: float = 0.5) -> RecordScore:
         """Decode the outputs of one record, arrays ``(...)``."""
         batch = {name: np.asarray(output)[np.newaxis] for name, output in score.items()}
-        decoded = self.postprocess_batch(batch, threshold)
+        decoded = self._batch_form("postprocess_batch")(batch, threshold)
         return {name: values.tolist()[0] for name, values in decoded.items()}
 
     def postprocess_batch(
@@ -171,6 +174,11 @@ class FeatureTransformer(RecordTransformer):
             for beside, values in decoded.items()
         }
 
+    def _batch_form(self, name: str) -> Callable[..., Any]:
+        # Where a subclass overrides the record form alone, the batch form calls that one.
+        is_undone = getattr(type(self), name) is getattr(RecordTransformer, name)
+        return partial(getattr(FeatureTransformer if is_undone else type(self), name), self)
+
     def save(self, path: str) -> None:
         """Write what was learnt to ``features.json`` in the folder; floats keep all digits."""
         text = json.dumps(self._learnt, ensure_ascii=False)
@@ -182,9 +190,14 @@ class FeatureTransformer(RecordTransformer):
 
 
 def _present(column: Array) -> Array:
-    """1 for each value ``(records,)`` that is there, 0 for a missing one."""
+    """1 for each value ``(records,)`` that is there, 0 for one that is missing or has a gap."""
     if column.dtype.kind == "f":
         there = ~np.isnan(column)
     else:
-        there = np.array([value is not None for value in column.tolist()])
+        there = np.array([not _lacks(value) for value in column.tolist()])
     return there.astype(np.float32)
+
+
+def _lacks(value: Any) -> bool:
+    """Whether a target is missing, or a list with a gap."""
+    return value is None or (isinstance(value, list) and any(map(is_missing, value)))

@@ -1,68 +1,18 @@
-"""Loads records: a text, and the label that it was given."""
+"""The loader: the columns of a record, and those that are made of them."""
 
-from __future__ import annotations
-
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
-from barrage_mlflow.dataset import DataRecord, Record, RecordLoader, RecordMode, Records
-from barrage_mlflow.errors import RecordError
+from barrage_mlflow.dataset import FeatureLoader
 
 
-class Loader(RecordLoader):
-    """Loads a text and, but for scoring, its label.
+class Loader(FeatureLoader):
+    """Loads what the config names as features and targets."""
 
-    Input ``text`` () str, empty where missing. Output ``label`` () str.
+    # change here: columns that only `derive` needs, and their kinds, such as {"title": "text"}
+    reads: ClassVar = {}
 
-    A text that is missing or empty is scored like any other, as a text without words; but a
-    train or validation record must have both a text and a label.
-
-    Change here: the names of your columns, or several of them joined to one text.
-    """
-
-    def load(self, record: Record) -> DataRecord:
-        """Load one record; the class says what comes out.
-
-        Raises:
-            RecordError: the text is no text, or a record to learn from lacks it or its label.
-        """
-        x = {"text": np.array(self._text(record["text"]), object)}
-        if self.mode is RecordMode.SCORE:
-            return (x,)  # Read no target here: a record to score has none.
-        return x, {"label": np.array(_label(record["label"]), object)}
-
-    def load_batch(self, records: Records) -> DataRecord:
-        """Load many records: the same arrays, with a leading axis ``batch``.
-
-        Raises:
-            RecordError: as ``load`` does.
-        """
-        x = {"text": np.array([self._text(value) for value in records["text"].tolist()], object)}
-        if self.mode is RecordMode.SCORE:
-            return (x,)
-        labels = [_label(value) for value in records["label"].tolist()]
-        return x, {"label": np.array(labels, object)}
-
-    def columns_of(self, name: str) -> list[str]:
-        """Name the columns that an input or output is made of, for error messages."""
-        return [name]
-
-    def _text(self, value: Any) -> str:
-        if _is_missing(value):
-            value = ""
-        if not isinstance(value, str):
-            raise RecordError(f"column 'text' holds {value!r}; expected a text")
-        if not value.strip() and self.mode is not RecordMode.SCORE:
-            raise RecordError("column 'text' is empty, which it may be for scoring alone")
-        return value
-
-
-def _label(value: Any) -> str:
-    if _is_missing(value) or value == "":
-        raise RecordError("column 'label' is empty, which it may be for scoring alone")
-    return str(value)
-
-
-def _is_missing(value: Any) -> bool:
-    # NaN, which alone differs from itself, is what a column without any text holds.
-    return value is None or (isinstance(value, float) and value != value)
+    def derive(self, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Make columns of others: arrays (records,), of strings with None where one is missing."""
+        # change here: join columns to one text, or cut off what says nothing
+        return columns

@@ -1,45 +1,33 @@
 """The network: what is trained."""
 
-from __future__ import annotations
-
 import keras
-from keras import layers
+from keras import layers, ops
 
 
-def build_network(length: int, features: int, horizon: int, units: int = 32) -> keras.Model:
-    """Build the network: it forecasts how far each coming value lies from the last known one.
+def build_network(features: list[dict], targets: list[dict], units: int = 256) -> keras.Model:
+    """Build a network that forecasts how far the coming values lie from the last known one.
 
-    Untrained, it forecasts the last known value, the simplest of all forecasts; training starts
-    from there. As it never sees the level itself, a series may go on to new ones.
+    So a series may go on to levels that no train record holds, as one that grows does.
 
     Args:
-        length: number of past values.
-        features: number of series.
-        horizon: number of values to forecast.
+        features: the series, (batch, time, 1) float32, as the transformer describes it.
+        targets: what is to come of it, (batch, size) float32, likewise.
         units: width of the hidden layers.
-
-    Returns:
-        From ``series`` and ``missing`` (batch, length, features) and ``season`` (batch, 2) to
-        ``forecast`` (batch, horizon, 1), all float32.
     """
-    series = keras.Input((length, features), name="series")
-    missing = keras.Input((length, features), name="missing")
-    season = keras.Input((2,), name="season")
-    last = layers.Cropping1D((length - 1, 0))(series)
-    steps = layers.Subtract()([series, last])
+    (series,), (coming,) = features, targets
+    x = keras.Input(series["shape"], name=series["input"])
+    last = x[:, -1:]
+    steps = ops.subtract(x, last)
 
     # change here: the layers between the past and the forecast
-    hidden = layers.Concatenate()([steps, missing])
-    hidden = layers.Conv1D(units, 5, padding="same", activation="relu")(hidden)
+    hidden = layers.Conv1D(units, 5, padding="same", activation="relu")(steps)
     hidden = layers.AveragePooling1D(4, padding="same")(hidden)
-    hidden = layers.Concatenate()([layers.Flatten()(hidden), season])
-    hidden = layers.Dense(units, activation="relu")(hidden)
+    hidden = layers.Dense(units, activation="relu")(layers.Flatten()(hidden))
     # Much of a forecast is linear in the past: this way goes around the hidden layers.
-    around = layers.Concatenate()([layers.Flatten()(steps), season, hidden])
-    change = layers.Dense(horizon, kernel_initializer="zeros")(around)
+    around = layers.Concatenate()([layers.Flatten()(steps), hidden])
+    change = layers.Dense(coming["size"], kernel_initializer="zeros")(around)
 
-    # The first series is the one to forecast.
-    forecast = layers.Add(name="forecast")([layers.Reshape((horizon, 1))(change), last[:, :, :1]])
-    return keras.Model(
-        {"series": series, "missing": missing, "season": season}, {"forecast": forecast}
-    )
+    # Series and target are scaled each by itself: from the one's scale to the other's.
+    known = last[:, 0] * series["deviations"][0] + series["means"][0]
+    level = (known - coming["means"][0]) / coming["deviations"][0]
+    return keras.Model({series["input"]: x}, {coming["name"]: ops.add(change, level)})
