@@ -254,7 +254,7 @@ def measure_memory(bench: Bench) -> list[Row]:
 
 def memory(port: int) -> float:
     """Resident memory of the server of a port, the largest of its processes; MB."""
-    command = ["ps", "-A", "-o", "rss=,args="]
+    command = ["ps", "-A", "-ww", "-o", "rss=,args="]  # whatever COLUMNS says
     shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     lines = [line for line in shown.splitlines() if f"--port {port}" in line]
     return max(int(line.split()[0]) * 1024 for line in lines) / MB
