@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from barrage_mlflow.dataset.components.loader import RecordLoader
@@ -36,6 +37,11 @@ class RecordTransformer(ABC):
     Attributes:
         network_param_names: their names, where they are known before ``fit``; lets a config
             be checked without data.
+        score_params: the params of ``postprocess`` that a request may set, and their defaults,
+            ``{"threshold": 0.5}``; ``postprocess`` and ``postprocess_batch`` then take all of them
+            by name. A property may give what ``fit`` learnt.
+        class_labels: by output, the names of its classes in the order of their codes, by which a
+            ``class_weight`` in the config goes; without them it goes by the codes.
 
     Example:
         >>> import numpy as np
@@ -49,6 +55,8 @@ class RecordTransformer(ABC):
     """
 
     network_param_names: ClassVar[tuple[str, ...] | None] = None
+    score_params: Mapping[str, int | float | str | bool] = MappingProxyType({})
+    class_labels: Mapping[str, Sequence[Any]] = MappingProxyType({})
 
     def __init__(self, mode: RecordMode, loader: RecordLoader, **params: Any) -> None:
         self.mode = RecordMode(mode)
@@ -61,24 +69,6 @@ class RecordTransformer(ABC):
         They fill the ``{{placeholders}}`` of the config's ``model`` section, and are passed to a
         network function that names them as parameters. Where ``load`` leaves them empty, they are
         restored as ``fit`` left them.
-        """
-        return {}
-
-    @property
-    def score_params(self) -> Mapping[str, int | float | str | bool]:
-        """The params of ``postprocess`` that a request may set, and their defaults.
-
-        Override it by an attribute of the class, ``{"threshold": 0.5}``, or by a property that
-        gives what ``fit`` learnt. ``postprocess`` and ``postprocess_batch`` then take all of them
-        by name.
-        """
-        return {}
-
-    @property
-    def class_labels(self) -> Mapping[str, Sequence[Any]]:
-        """By output, the names of its classes in the order of their codes.
-
-        A ``class_weight`` in the config names them so. Without it codes are their names.
         """
         return {}
 

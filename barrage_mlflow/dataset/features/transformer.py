@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,23 +60,8 @@ class FeatureTransformer(RecordTransformer):
             )
         super().__init__(mode, loader)
         self._features, self._targets = loader.features, loader.targets
-
-    @property
-    def score_params(self) -> Mapping[str, float]:
-        """A threshold, where an answer is yes or no: from which probability on it is yes."""
-        decides = any(
-            target.type in ("truth", "multi_category") for target in self._targets.values()
-        )
-        return {"threshold": 0.5} if decides else {}
-
-    @property
-    def class_labels(self) -> Mapping[str, Sequence[Any]]:
-        """By target, the labels of its classes in the order of their codes."""
-        return {
-            name: target.labels if isinstance(target, CategoryTarget) else [False, True]
-            for name, target in self._targets.items()
-            if isinstance(target, CategoryTarget | TruthTarget)
-        }
+        if any(target.type in ("truth", "multi_category") for target in self._targets.values()):
+            self.score_params = {"threshold": 0.5}
 
     def fit(self, records: Records) -> None:
         """Learn each feature and target, piece by piece."""
@@ -97,6 +82,11 @@ class FeatureTransformer(RecordTransformer):
         for part, each_learnt in zip(self._parts, learnt, strict=True):
             for feature, of_it in zip(part.values(), each_learnt, strict=True):
                 feature.restore(of_it)
+        self.class_labels = {
+            name: target.labels if isinstance(target, CategoryTarget) else [False, True]
+            for name, target in self._targets.items()
+            if isinstance(target, CategoryTarget | TruthTarget)
+        }
         ends = dict.fromkeys(_DTYPES, 0)
         self._places: dict[str, tuple[str, int, int]] = {}
         for name, feature in self._features.items():
