@@ -90,10 +90,6 @@ class Datetime(Feature):
         parts[lacks] = 0
         return np.column_stack([parts, lacks]) if learnt["missing"] else parts
 
-    def description(self) -> dict[str, Any]:
-        """Nothing more."""
-        return {}
-
 
 def _minutes_in(moments: Array) -> dict[str, Array]:
     """By cycle, how many minutes of it are over at each moment."""

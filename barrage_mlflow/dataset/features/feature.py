@@ -44,22 +44,20 @@ class Feature(ABC):
         """The kind of column that it asks for, written as in ``dataset.columns``."""
         return self.kind
 
-    @abstractmethod
-    def learn(self, column: Array) -> None:
+    def learn(self, column: Array) -> None:  # noqa: B027 - some have nothing to learn
         """Take in the next piece of a train column, ``(records,)``."""
 
-    @abstractmethod
     def learnt(self) -> dict[str, Any]:
         """What all pieces taught, as JSON values."""
+        return {}
 
-    @abstractmethod
-    def restore(self, learnt: Mapping[str, Any]) -> None:
+    def restore(self, learnt: Mapping[str, Any]) -> None:  # noqa: B027
         """Take what :meth:`learnt` gave, in this process or another."""
 
     @abstractmethod
     def encode(self, column: Array) -> Array:
         """The arrays ``(records, ...)`` of a column ``(records,)``, each record's by itself."""
 
-    @abstractmethod
     def description(self) -> dict[str, Any]:
-        """What a network has to know of it, as JSON values."""
+        """What a network has to know of it besides, as JSON values."""
+        return {}

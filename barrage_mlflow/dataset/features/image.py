@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -47,16 +47,6 @@ class Image(Feature):
     def column_kind(self) -> str | dict[str, Any]:
         """Bytes, of files if there is a root."""
         return {"kind": "bytes", **({"root": self.root} if self.root else {})}
-
-    def learn(self, column: Array) -> None:
-        """Nothing to learn."""
-
-    def learnt(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-    def restore(self, learnt: Mapping[str, Any]) -> None:
-        """Nothing to take."""
 
     def encode(self, column: Array) -> Array:
         """``(records, height, width, channels) uint8`` of bytes ``(records,) object``.

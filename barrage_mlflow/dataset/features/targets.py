@@ -72,10 +72,6 @@ class NumberTarget(Target):
         encoded: Array = np.nan_to_num(scaled).astype(np.float32)
         return encoded
 
-    def description(self) -> dict[str, Any]:
-        """Nothing more."""
-        return {}
-
     def decode(self, output: Array, threshold: float) -> dict[str, Array]:
         """The number ``(batch,) float64``."""
         found = output[:, 0].astype(np.float64) * self._deviation + self._mean
@@ -163,23 +159,9 @@ class TruthTarget(Target):
     type: ClassVar[str] = "truth"
     kind: ClassVar[str] = "truth"
 
-    def learn(self, column: Array) -> None:
-        """Nothing to learn."""
-
-    def learnt(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-    def restore(self, learnt: Mapping[str, Any]) -> None:
-        """Nothing to take."""
-
     def encode(self, column: Array) -> Array:
         """``(records,) float32`` of 1 and 0 ``(records,) float64``, NaN where missing."""
         return np.nan_to_num(column).astype(np.float32)
-
-    def description(self) -> dict[str, Any]:
-        """Nothing more."""
-        return {}
 
     def decode(self, output: Array, threshold: float) -> dict[str, Array]:
         """Whether it is true ``(batch,) bool``, and the probability that it is."""

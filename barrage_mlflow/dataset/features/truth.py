@@ -49,7 +49,3 @@ class Truth(Feature):
         lacks = np.isnan(column)
         signs = np.where(lacks, 0.0, column * 2 - 1)
         return np.column_stack([signs, lacks] if self._missing else [signs])
-
-    def description(self) -> dict[str, Any]:
-        """Nothing more."""
-        return {}
