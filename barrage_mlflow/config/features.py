@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding
+from barrage_mlflow.config.import_strings import find_target
 from barrage_mlflow.config.names import did_you_mean, show_names, suggest
 from barrage_mlflow.config.output_names import outputs_of
 from barrage_mlflow.config.paths import Path, show_value, value_at
+from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.schema import SCHEMA
 from barrage_mlflow.config.shape import value_findings
+from barrage_mlflow.errors import ImportPathError
 
 LOADER: Path = ("dataset", "loader")
 _TRANSFORMER: Path = ("dataset", "transformer")
 
 
-def feature_findings(data: Any) -> Iterator[Finding]:
+def feature_findings(data: Any, reader: SourceReader | None = None) -> Iterator[Finding]:
     """Unknown feature types and options, and components that features do not go with.
+
+    Args:
+        data: a config; any JSON value is taken.
+        reader: as `find_target` takes it.
 
     Example:
         >>> params = {"features": {"carat": "nmber"}, "targets": {"price": {"type": "number"}}}
@@ -40,7 +48,7 @@ none; write {"import": "FeatureTransformer"}
         message = "expected FeatureLoader, which FeatureTransformer encodes, got KeySelector"
         yield Finding((*LOADER, "import"), message, 'write "FeatureLoader"')
     params = value_at(data, (*LOADER, "params"))
-    if has_features(data) and isinstance(params, dict):
+    if has_features(data, reader) and isinstance(params, dict):
         checks = {"features": _spec_findings, "targets": _spec_findings, "all": _all_findings}
         for part in (each for each in checks if each in params):
             path: Path = (*LOADER, "params", part)
@@ -56,7 +64,7 @@ none; write {"import": "FeatureTransformer"}
                 yield Finding(where, message, "leave it out")
 
 
-def lacks_features(data: Any) -> bool:
+def lacks_features(data: Any, reader: SourceReader | None = None) -> bool:
     """Whether features are left out, to be found by looking at the train records.
 
     Example:
@@ -65,18 +73,25 @@ def lacks_features(data: Any) -> bool:
         True
     """
     params = value_at(data, (*LOADER, "params"))
-    return has_features(data) and isinstance(params, dict) and params.get("features") is None
+    is_left_out = isinstance(params, dict) and params.get("features") is None
+    return is_left_out and has_features(data, reader)
 
 
-def has_features(data: Any) -> bool:
-    """Whether a config's loader and transformer are those of features, as far as names show it.
+def has_features(data: Any, reader: SourceReader | None = None) -> bool:
+    """Whether a config's loader is one of features: by its name, or by the params that it takes.
 
     Example:
         >>> has_features({"dataset": {"transformer": {"import": "FeatureTransformer"}}})
         True
     """
-    is_own = _is(data, _TRANSFORMER, "FeatureTransformer")
-    return is_own or _is(data, LOADER, "FeatureLoader")
+    if _is(data, _TRANSFORMER, "FeatureTransformer") or _is(data, LOADER, "FeatureLoader"):
+        return True
+    path = value_at(data, (*LOADER, "import"))
+    with suppress(ImportPathError):
+        if isinstance(path, str) and path:
+            names = find_target(path, "loader", reader).accepts.names
+            return {"features", "targets", "all"} <= {*names}
+    return False
 
 
 def _is(data: Any, block: Path, name: str, room: str = "dataset") -> bool:

@@ -47,9 +47,11 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
         $.model.network.import: 'my.net' leads nowhere: no module 'my' on the Python path
         $: unknown key 'solvr'; did you mean 'solver'?
     """
-    imports = functools.partial(import_findings, reader=SourceReader(document.folders))
-    checks = (shape_findings, output_name_findings, monitor_findings, feature_findings, imports)
-    faults = _faults(document, *checks)
+    reader = SourceReader(document.folders)
+    read = [
+        functools.partial(check, reader=reader) for check in (feature_findings, import_findings)
+    ]
+    faults = _faults(document, shape_findings, output_name_findings, monitor_findings, *read)
     if not faults and run_code:
         faults = _faults(document, import_findings)
     return [*faults, *document.faults]

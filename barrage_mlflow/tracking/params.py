@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from barrage_mlflow.config.features import has_features
 from barrage_mlflow.tracking.limits import legal_name, shorten
 from barrage_mlflow.workspace import layout as artifacts
 
 _LIMIT = 6_000
 """Characters of a param's value."""
-_COLUMNS = "dataset.columns"
-_FEATURES = ("dataset.loader.params.features", "dataset.loader.params.targets")
+_WHOLE = (
+    "dataset.columns", "dataset.loader.params.features", "dataset.loader.params.targets"
+)  # fmt: skip
 
 
 def flatten_config(resolved: Mapping[str, Any]) -> dict[str, str]:
@@ -37,16 +37,16 @@ def flatten_config(resolved: Mapping[str, Any]) -> dict[str, str]:
         >>> flatten_config({"dataset": {"columns": {"postcode": "text"}}})
         {'dataset.columns': '1 entry, 58b16be1'}
     """
-    whole = (_COLUMNS, *(_FEATURES if has_features(resolved) else ()))
     return {
         legal_name(path): shorten(value, _LIMIT, artifacts.RESOLVED_CONFIG)
-        for path, value in _walk("", resolved, whole)
+        for path, value in _walk("", resolved)
         if path != "$schema"
     }
 
 
-def _walk(path: str, value: Any, whole: Collection[str]) -> Iterator[tuple[str, str]]:
-    if path in whole and isinstance(value, Mapping):
+def _walk(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    # By its form alone: the class of a project's loader need not be here to ask.
+    if path in _WHOLE and isinstance(value, Mapping) and all(map(_is_spec, value.values())):
         digest = hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
         yield path, f"{len(value)} {'entry' if len(value) == 1 else 'entries'}, {digest}"
         return
@@ -59,7 +59,13 @@ def _walk(path: str, value: Any, whole: Collection[str]) -> Iterator[tuple[str, 
         yield path, value if isinstance(value, str) else text
         return
     for key, item in items:
-        yield from _walk(f"{path}.{key}" if path else key, item, whole)
+        yield from _walk(f"{path}.{key}" if path else key, item)
+
+
+def _is_spec(value: Any) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, Mapping) and bool({"type", "kind"} & {*value})
+    )
 
 
 def _contains_object(value: Any) -> bool:

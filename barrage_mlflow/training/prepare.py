@@ -15,6 +15,7 @@ from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.features import LOADER, lacks_features
 from barrage_mlflow.config.monitors import check_monitors
 from barrage_mlflow.config.paths import read_path, show_path, value_at
+from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.resolve import check_config
 from barrage_mlflow.dataset import DataRecord, RecordMode, Records, build_loader, build_transformer
 from barrage_mlflow.dataset.components.build import fit_and_save, load_pipeline
@@ -129,7 +130,7 @@ def infer(document: Document, sets: Mapping[str, Records]) -> dict[str, Any]:
     inferred: dict[str, Any] = {}
     if dataset.get("seed") is None:
         inferred[show_path(("dataset", "seed"))] = secrets.randbelow(_SEEDS)
-    if lacks_features(document.data):
+    if lacks_features(document.data, SourceReader(document.folders)):
         targets = dataset["loader"]["params"].get("targets", {})
         guesses = infer_features(sets["train"], targets)
         features = {name: guess.spec for name, guess in guesses.items() if guess.spec is not None}

@@ -139,3 +139,24 @@ def test_names_that_keras_takes_for_params(module, param, mistyped, meant):
     assert fault.endswith(f" '{mistyped}'; did you mean '{meant}'?")
     kind = param.rpartition("_")[2].replace("activation", "layer")
     assert other.endswith(f"""'far_from_all'; give your own {kind} as {{"import": …}}""")
+
+
+def test_features_of_a_loader_of_ones_own_are_checked_too(tmp_path):
+    """Told by the params that it takes, which the source shows."""
+    (tmp_path / "own_features.py").write_text(
+        "from barrage_mlflow import FeatureLoader, FeatureTransformer\n"
+        "class Loader(FeatureLoader): ...\n"
+        "class Transformer(FeatureTransformer): ...\n"
+    )
+    params = {"features": {"carat": "nmber"}, "targets": {"price": {"type": "number", "lg": 1}}}
+    loader = {"import": "own_features.Loader", "params": params}
+    dataset = {"loader": loader, "transformer": {"import": "own_features.Transformer"}}
+    outputs = [{"name": "price", "loss": {"import": "mse"}}]
+    model = {"network": {"import": "feature_network"}, "outputs": outputs}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"dataset": dataset, "model": model}))
+    found = [str(fault) for fault in find_faults(read_config(path))]
+    assert [fault.partition("$.dataset.loader.params.")[2] for fault in found] == [
+        "features.carat: expected a feature type, got \"nmber\"; did you mean 'number'?",
+        "targets.price: unknown option 'lg'; did you mean 'log'?",
+    ]
