@@ -9,7 +9,7 @@ from typing import Any
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.import_strings import find_target
-from barrage_mlflow.config.names import did_you_mean, show_names, suggest
+from barrage_mlflow.config.names import NEXT, did_you_mean, show_names, suggest
 from barrage_mlflow.config.output_names import outputs_of
 from barrage_mlflow.config.paths import Path, show_value, value_at
 from barrage_mlflow.config.project_source import SourceReader
@@ -48,6 +48,7 @@ none; write {"import": "FeatureTransformer"}
         message = "expected FeatureLoader, which FeatureTransformer encodes, got KeySelector"
         yield Finding((*LOADER, "import"), message, 'write "FeatureLoader"')
     params = value_at(data, (*LOADER, "params"))
+    has_windows = value_at(data, ("dataset", "windows")) is not None
     if has_features(data, reader) and isinstance(params, dict):
         checks = {"features": _spec_findings, "targets": _spec_findings, "all": _all_findings}
         for part in (each for each in checks if each in params):
@@ -56,6 +57,9 @@ none; write {"import": "FeatureTransformer"}
             yield from value_findings(params[part], {"type": types}, path)
             for name, value in params[part].items() if isinstance(params[part], dict) else ():
                 yield from checks[part](value, (*path, name))
+                if part == "targets" and has_windows and not name.startswith(NEXT):
+                    message = f"expected what comes after a window, got its history, {name!a}"
+                    yield Finding((*path, name), message, f"write {NEXT + name!a}", is_key=True)
     if _is(data, ("model", "network"), "feature_network", "model"):
         for place, output in enumerate(outputs_of(data)):
             if value_at(output, ("loss", "params", "from_logits")) is True:

@@ -92,7 +92,7 @@ def package_model(
     from mlflow.pyfunc import add_to_model
 
     columns = [*example.schema.columns.values()]
-    frame = example.to_frame()
+    frame = example.unwound().to_frame()
     shutil.rmtree(folder / artifacts.CODE, ignore_errors=True)
     copy_code([Path(__file__).parents[1], *code], folder / artifacts.CODE)
     # MLflow's save_model writes the same, but would put the data folder into another one.

@@ -250,7 +250,7 @@ def prepare(
     watch("the loader")
     loaded = Pipeline(loader, unfitted).load(sample)
     trains = columns_read(loader, records[:SAMPLE])
-    watch("the loader", columns=[records.schema.columns[name] for name in trains])
+    watch("the loader", columns=[records.column(name) for name in trains])
     schema, reads = settle_columns(build_loader(config, RecordMode.SCORE), records)
     sets = {role: Records.read(each, schema=schema) for role, each in sets.items()}
     records = sets["train"]

@@ -265,7 +265,8 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
     shutil.rmtree(data / artifacts.NETWORK, ignore_errors=True)
     saved = save_model(data, plan.config, network, plan.specs, plan.schema, plan.reads)
     scorer = _scorer(plan, saved)
-    example = Records.read(plan.sets["validation"][:_EXAMPLE_RECORDS], schema=scorer.inputs)
+    rows = plan.sets["validation"][:_EXAMPLE_RECORDS].unwound()
+    example = Records.read(rows, schema=scorer.inputs)
 
     def score() -> pd.DataFrame:
         return to_frame(scorer.score(example))

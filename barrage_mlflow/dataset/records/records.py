@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from barrage_mlflow.dataset.records.formats import RecordSource, read_source
-from barrage_mlflow.dataset.records.kinds import Schema
+from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.dataset.records.sources import learn_schema, no_such_column
 from barrage_mlflow.dataset.records.tables import PIECE, Table, UnevenError, is_held, make_table
+from barrage_mlflow.dataset.records.windows import WindowTable
 from barrage_mlflow.dataset.types import Array, Record, Rows, choose
 from barrage_mlflow.errors import RecordError
 
@@ -34,7 +35,7 @@ class Records(Sequence[Record]):
 
     Attributes:
         columns: the column names.
-        schema: what is known of each column.
+        schema: what is known of each column; of windows, of the columns of their table.
         name: what messages call the set, ``"train.csv"``; may be empty.
         source: the path or URL that it was read from; else empty.
         cut_at: how many records were read, where the source holds more; else None.
@@ -103,8 +104,13 @@ class Records(Sequence[Record]):
         if isinstance(source, Records):
             records = source._under(schema, source.name if name is None else name)
         else:
-            found, shown, path = read_source(source, name, limit, schema)
+            # Of windows, the rows of any group may follow later.
+            rows = None if schema.windows else limit
+            found, shown, path = read_source(source, name, rows, schema)
             records = cls(make_table(found, schema, shown), None, path)
+        if schema.windows and not isinstance(records._table, WindowTable):
+            table = WindowTable(records._table, records._rows)
+            records = cls(table, None, records.source, records.cut_at)
         if limit is not None and len(records) > limit:
             # Columns keep the kinds of all that was read.
             records = records[:limit]
@@ -192,6 +198,15 @@ class Records(Sequence[Record]):
             return self._view(self._table, rows)
         return self._view(*self._table.of_groups(groups))
 
+    def column(self, name: str) -> Column:
+        """What is known of a column as records have it.
+
+        Example:
+            >>> Records.read([{"a": 1}]).column("a").kind
+            'whole'
+        """
+        return self._table.kinds[name]
+
     def check_names(self, names: Sequence[str]) -> None:
         """Check that there are these columns.
 
@@ -230,7 +245,7 @@ class Records(Sequence[Record]):
             (2, 2)
         """
         self.check_names([name])
-        column = self.schema.columns[name]
+        column = self.column(name)
         if column.kind == "list" and is_held(column):
             raise UnevenError(f"{self.owner}: column '{name}' holds {column.reason}")
         return self._table.array(name, self._rows)
@@ -254,7 +269,7 @@ class Records(Sequence[Record]):
 
     def dtypes(self) -> dict[str, str]:
         """The dtype of each column, as ``records[name]`` has it: ``"int64"``."""
-        return {name: self.schema.columns[name].dtype for name in self.columns}
+        return {name: self.column(name).dtype for name in self.columns}
 
     def take(self, rows: Array | Sequence[int]) -> Records:
         """The records at these positions, in this order; repeats are allowed.
@@ -339,6 +354,10 @@ class Records(Sequence[Record]):
         table, rows = self._table.of_groups([found[group] for group in groups])
         table.need(columns)
         return self._view(table, rows)
+
+    def unwound(self) -> Records:
+        """The rows that windows are made of, in their own order; these where they are rows."""
+        return self._view(*self._table.unwound(self._rows))
 
     def whole(self) -> Records:
         """All records that are in memory, or are read, with these, in their own order."""
