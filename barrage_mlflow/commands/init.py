@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.dataset.features.infer import Guess, infer_features, infer_target
+from barrage_mlflow.dataset.features.infer import Guess, infer_columns
 from barrage_mlflow.dataset.records.raw import find_images, raw_kind
 from barrage_mlflow.errors import ArtifactError, RecordError
 from barrage_mlflow.files import written_whole
@@ -109,11 +109,12 @@ def start_config(data: Any, targets: Sequence[str], folder: Path | None = None) 
         records = Records.read(listed, os.fspath(data))
     else:
         records = Records.read(data)
-    foretold = {name: infer_target(records, name) for name in targets}
+    records.check_names(targets)
+    guesses = infer_columns(records, targets)
+    foretold = {name: guesses.pop(name) for name in dict.fromkeys(targets)}
     for name, guess in foretold.items():
         if guess.spec is None:
             raise RecordError(f"{records.owner}: column '{name}': {guess.reason}")
-    guesses = infer_features(records, targets)
     if images:
         guesses = {"path": _guess_images(Path(data), images, folder or Path())}
     features = {name: guess.spec for name, guess in guesses.items() if guess.spec is not None}
@@ -152,7 +153,7 @@ def start_config(data: Any, targets: Sequence[str], folder: Path | None = None) 
             *((n, g, f"target: {_shown(g.spec)}") for n, g in foretold.items()),
         )
     ]
-    return Start(config, rows, _hints(records, foretold))
+    return Start(config, rows, _hints(foretold))
 
 
 def init(
@@ -230,18 +231,15 @@ def _batch_size(records: int) -> int:
     )
 
 
-def _hints(records: Records, targets: Mapping[str, Guess]) -> list[str]:
+def _hints(targets: Mapping[str, Guess]) -> list[str]:
     hints = []
-    for name, guess in targets.items():
-        if guess.spec not in ("category", "truth"):
-            continue
-        values = [value for value in records.values(name) if value is not None]
-        counts = {value: values.count(value) for value in {*values}}
-        rarest = min(counts, key=lambda value: counts[value])
-        if counts[rarest] < _RARE * len(values):
-            share = f"{counts[rarest] / len(values):.1%}"
+    counted = {name: guess.classes for name, guess in targets.items() if guess.classes}
+    for name, counts in counted.items():
+        rarest = min(counts, key=counts.__getitem__)
+        share = counts[rarest] / sum(counts.values())
+        if share < _RARE:
             hints.append(
-                f"{name}: {share} of the records are {rarest!r}; to have rare classes count as "
+                f"{name}: {share:.1%} of the records are {rarest!r}; to have rare classes count as "
                 f'much as frequent ones, add "class_weight": "balanced" to the output'
             )
     return hints

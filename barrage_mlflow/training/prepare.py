@@ -21,7 +21,7 @@ from barrage_mlflow.dataset import DataRecord, RecordMode, Records, build_loader
 from barrage_mlflow.dataset.components.build import fit_and_save, load_pipeline
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read, settle_columns
-from barrage_mlflow.dataset.features.infer import infer_features
+from barrage_mlflow.dataset.features.infer import infer_columns
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.feeder import Feeder
 from barrage_mlflow.dataset.records.kinds import Schema
@@ -132,8 +132,8 @@ def infer(document: Document, sets: Mapping[str, Records]) -> dict[str, Any]:
         inferred[show_path(("dataset", "seed"))] = secrets.randbelow(_SEEDS)
     if lacks_features(document.data, SourceReader(document.folders)):
         targets = dataset["loader"]["params"].get("targets", {})
-        guesses = infer_features(sets["train"], targets)
-        features = {name: guess.spec for name, guess in guesses.items() if guess.spec is not None}
+        guesses = infer_columns(sets["train"], targets)
+        features = {n: g.spec for n, g in guesses.items() if g.spec and n not in targets}
         inferred[show_path((*LOADER, "params", "features"))] = features
         for name, guess in guesses.items():
             if guess.column is not None and name not in dataset.get("columns", {}):
