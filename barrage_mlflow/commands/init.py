@@ -13,8 +13,10 @@ from typing import Any
 
 import yaml
 
+from barrage_mlflow.config.names import NEXT
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.features.infer import Guess, infer_columns
+from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.dataset.records.raw import find_images, raw_kind
 from barrage_mlflow.errors import ArtifactError, RecordError
 from barrage_mlflow.files import written_whole
@@ -34,6 +36,9 @@ _IMAGE = (96, 96)
 """Height and width of images that are larger, or of several sizes."""
 _LOOKED_AT = 200
 """Images that are opened, at most."""
+_DATED = 1000
+"""Records of which it is found out how dates are written."""
+_FLAT = {"encoders": {"series": {"encoder": "flat"}}}
 _PLAIN = re.compile(r"[A-Za-z_](?:[\w./ -]*\w)?")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "none"}
 
@@ -79,7 +84,12 @@ class Start:
         return text.replace("features: {}\n", f"\n{indent[0]}".join(lines) + "\n", 1)
 
 
-def start_config(data: Any, targets: Sequence[str], folder: Path | None = None) -> Start:
+def start_config(
+    data: Any,
+    targets: Sequence[str],
+    folder: Path | None = None,
+    windows: Mapping[str, Any] | None = None,
+) -> Start:
     """Look at data, and make a config that trains on it.
 
     Args:
@@ -87,6 +97,8 @@ def start_config(data: Any, targets: Sequence[str], folder: Path | None = None) 
             class, of which ``path`` and ``label`` are the columns, as ``split`` writes them.
         targets: the columns that are to be foretold.
         folder: where the config will be; where one works if left out.
+        windows: of a long table, as ``dataset.windows`` has them; what comes next in the targets
+            is then to be foretold.
 
     Raises:
         RecordError: the data cannot be read, has no such column, or a target is of no type.
@@ -110,6 +122,14 @@ def start_config(data: Any, targets: Sequence[str], folder: Path | None = None) 
     else:
         records = Records.read(data)
     records.check_names(targets)
+    columns: dict[str, Any] = {}
+    if windows:
+        records.check_names([time := windows["time"]])
+        if dated := infer_columns(records[:_DATED], ())[time].column:
+            columns[time] = dated
+        schema = Schema.from_config({"columns": columns, "windows": windows})
+        records, targets = Records.read(records, schema=schema), [NEXT + name for name in targets]
+        records.check_names(targets)
     guesses = infer_columns(records, targets)
     foretold = {name: guesses.pop(name) for name in dict.fromkeys(targets)}
     for name, guess in foretold.items():
@@ -121,18 +141,19 @@ def start_config(data: Any, targets: Sequence[str], folder: Path | None = None) 
     if not features:
         raise RecordError(f"{records.owner}: no column but the target can be used as a feature")
     params = {"features": features, "targets": {n: guess.spec for n, guess in foretold.items()}}
-    columns = {n: guess.column for n, guess in guesses.items() if guess.column is not None}
+    columns |= {n: guess.column for n, guess in guesses.items() if guess.column is not None}
     config = {
         "dataset": {
             "loader": {"import": "FeatureLoader", "params": params},
             "transformer": {"import": "FeatureTransformer"},
             **({"columns": columns} if columns else {}),
+            **({"windows": dict(windows)} if windows else {}),
             "seed": 0,
         },
         "model": {
             "network": {
                 "import": "barrage_mlflow.model.feature_network",
-                "params": {"body": "mlp", **_body(features)},
+                "params": {"body": "mlp", **_body(features), **(_FLAT if windows else {})},
             },
             "outputs": [_output(n, guess.spec, len(foretold)) for n, guess in foretold.items()],
         },
@@ -147,7 +168,7 @@ def start_config(data: Any, targets: Sequence[str], folder: Path | None = None) 
         },
     }
     rows = [
-        (name, records.schema.columns[name].kind, shown, guess.reason)
+        (name, records.column(name).kind, shown, guess.reason)
         for name, guess, shown in (
             *((n, g, _shown(g.spec)) for n, g in guesses.items()),
             *((n, g, f"target: {_shown(g.spec)}") for n, g in foretold.items()),
@@ -156,8 +177,32 @@ def start_config(data: Any, targets: Sequence[str], folder: Path | None = None) 
     return Start(config, rows, _hints(foretold))
 
 
+def windows_of(
+    horizon: int | None, history: int | None, time: str | None, group: Sequence[str]
+) -> dict[str, Any] | None:
+    """The windows that are asked for on the command line, as ``dataset.windows`` has them.
+
+    Raises:
+        RecordError: of horizon and time one alone is given, or none and one of the others.
+
+    Example:
+        >>> windows_of(7, None, "date", ["shop"])
+        {'time': 'date', 'group': 'shop', 'history': 28, 'horizon': 7}
+    """
+    if horizon is None and time is None and not history and not group:
+        return None
+    if horizon is None or time is None:
+        raise RecordError("windows of a long table have --horizon and --time; give both, or none")
+    series = {"group": group[0] if len(group) == 1 else [*group]} if group else {}
+    return {"time": time, **series, "history": history or 4 * horizon, "horizon": horizon}
+
+
 def init(
-    data: str, targets: Sequence[str], output: str | os.PathLike[str], force: bool = False
+    data: str,
+    targets: Sequence[str],
+    output: str | os.PathLike[str],
+    force: bool = False,
+    windows: Mapping[str, Any] | None = None,
 ) -> Start:
     """Write the config that :func:`start_config` makes to a file.
 
@@ -166,6 +211,7 @@ def init(
         targets: the columns that are to be foretold.
         output: ``.json`` for JSON; else YAML, with reasons as comments.
         force: whether to write over a file that is there.
+        windows: of a long table, as :func:`start_config` takes them.
 
     Raises:
         ArtifactError: the file is there already.
@@ -177,7 +223,7 @@ def init(
     path = Path(output)
     if path.exists() and not force:
         raise ArtifactError(f"{path}: is there already; name another file, or use --force")
-    start = start_config(data, targets, path.parent)
+    start = start_config(data, targets, path.parent, windows)
     text = start.yaml
     if path.suffix == ".json":
         text = json.dumps(start.config, indent=2, ensure_ascii=False) + "\n"
@@ -250,7 +296,9 @@ def _shown(spec: Any) -> str:
         return _LEFT_OUT
     if isinstance(spec, str):
         return spec
-    return ", ".join([spec["type"], *(f"{k}: {v}" for k, v in spec.items() if k != "type")])
+    return ", ".join(
+        [spec["type"], *(f"{k}: {json.dumps(v)}" for k, v in spec.items() if k != "type")]
+    )
 
 
 class _Dumper(yaml.SafeDumper):

@@ -11,11 +11,11 @@ import numpy as np
 from keras import layers, ops
 
 from barrage_mlflow.config.keras_index import scope_name
-from barrage_mlflow.config.names import did_you_mean, show_names
+from barrage_mlflow.config.names import NEXT, did_you_mean, show_names
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model import bodies
 from barrage_mlflow.model.dict_network import DictNetwork
-from barrage_mlflow.model.encoders import ENCODERS, Feature, encode
+from barrage_mlflow.model.encoders import ENCODERS, Feature, absolute, encode, relative
 from barrage_mlflow.model.layers import MeanOfMembers, ScaledCopies, uniform
 
 _PATH = "$.model.network.params"
@@ -50,7 +50,10 @@ def feature_network(
 
     Outputs are probabilities where the target is a category, a truth or several categories. A
     category that was never seen in training, code 0, adds nothing. With ``tabm`` each member has
-    its own loss in training, and the score is the mean of the members.
+    its own loss in training, and the score is the mean of the members. A series of which the next
+    values are foretold (``next_`` and its name) goes in relative to its own mean and deviation,
+    and the output is scaled back: Kim et al., "Reversible Instance Normalization for Accurate
+    Time-Series Forecasting against Distribution Shift" (ICLR 2022).
 
     Args:
         features: one dict a feature, as a fitted ``FeatureTransformer`` describes it.
@@ -73,9 +76,9 @@ def feature_network(
         heads: of attention in ``ft_transformer``. 8 by default, as in its paper.
         encoders: how texts, images and series are encoded, by the feature's name or by type:
             ``{"text": {"encoder": "convolved"}}``, with the encoder's params beside its name. A
-            text is ``pooled`` or ``convolved``, a series ``fcn`` or ``resnet``; an image has
-            ``convnet``, or a network of ``keras.applications`` by name, with ``weights`` from a
-            file. By default the first of each, which CPUs train in minutes.
+            text is ``pooled`` or ``convolved``, a series ``fcn``, ``resnet`` or ``flat``; an image
+            has ``convnet``, or a network of ``keras.applications`` by name, with ``weights`` from
+            a file. By default the first of each, which CPUs train in minutes.
 
     Returns:
         A network from a dict by the features' ``input`` to a dict by target.
@@ -97,8 +100,14 @@ def feature_network(
     """
     _check(features, targets, body, units, encoders or {})
     inputs = {name: _input(name, features) for name in dict.fromkeys(f["input"] for f in features)}
+    arrays, levels = {**inputs}, {}
+    foretold = {target["name"] for target in targets}
+    for feature in _of(features, "series"):
+        if (name := NEXT + feature["name"]) in foretold:
+            arrays[feature["input"]], level = relative(feature, inputs[feature["input"]])
+            levels[name] = feature, level
     vectors = [
-        _vector(feature, inputs, encoders or {})
+        _vector(feature, arrays, encoders or {})
         for feature in _of(features, *ENCODERS, "multi_category")
     ]
     if body == "ft_transformer":
@@ -112,8 +121,11 @@ def feature_network(
             joined = (bodies.resnet if body == "resnet" else bodies.mlp)(flat, units, dropout)
     outputs = {}
     for target in targets:
+        name = target["name"]
         score = bodies.head(joined, target.get("size", 1), _ACTIVATIONS[target["type"]])
-        outputs[target["name"]] = MeanOfMembers()(score) if body == "tabm" else score
+        if name in levels:
+            score = absolute(score, target, *levels[name])
+        outputs[name] = MeanOfMembers()(score) if body == "tabm" else score
     with warnings.catch_warnings():
         # Keras wants the keys of a dict to be the names of its tensors; the keys are what counts.
         warnings.filterwarnings("ignore", "When providing `inputs` as a dict")

@@ -245,6 +245,10 @@ class ProcessScorer(Scorer):
         self.schema = Schema({column.name: column for column in known}, windows=windows)
         self.inputs = self.schema.only(self.schema.columns)
 
+    def piece_size(self, batch_size: int = BATCH_SIZE) -> int:
+        """As :meth:`Scorer.piece_size`; but one window, since those that overlap share rows."""
+        return 1 if self.inputs.windows else super().piece_size(batch_size)
+
     def call(self, name: str, records: Records, *arguments: Any) -> Any:
         """Call a function of the process with records.
 

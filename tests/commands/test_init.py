@@ -40,7 +40,7 @@ def rows(count: int, seed: int) -> list[dict]:
             "carat": size,
             "on": bool(size > 1),
             "age": int(random.integers(20, 60)),
-            "sold": str(date(2026, 1, 1) + timedelta(days=int(100 + 50 * size))),
+            "sold": f"{date(2026, 1, 1) + timedelta(days=int(100 + 50 * size)):%d/%m/%Y}",
             "cut": "fair" if size < 0 else "good",
             "note": f"a stone, {'small and dull' if size < 0 else 'large and bright'} {number}",
             "photo": f"{int(np.clip(120 + 50 * size, 0, 255))}.png",

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.config.names import NEXT
 from barrage_mlflow.dataset.records.cells import objects
 from barrage_mlflow.dataset.records.conversions import CONVERSIONS
 from barrage_mlflow.dataset.records.kinds import Column
@@ -65,13 +66,13 @@ def infer_columns(records: Records, targets: Collection[str]) -> dict[str, Guess
         >>> {name: guess.spec for name, guess in guesses.items()}
         {'id': None, 'cut': 'category', 'y': 'number'}
     """
-    columns = [records.schema.columns[name] for name in records.columns]
+    columns, windows = [records.column(name) for name in records.columns], records.schema.windows
     parts: dict[str, list[Array]] = {c.name: [] for c in columns if c.kind not in _NO_FEATURE}
     step = max(1, len(records) // _LOOKED_AT)
     for piece in records.pieces(columns=[*parts]):
         some = piece.take(np.arange(0, len(piece), step))
         for name, part in parts.items():
-            is_list = some.schema.columns[name].kind == "list"
+            is_list = some.column(name).kind == "list"
             part.append(objects(some.values(name)) if is_list else some[name])
     guesses = {}
     for column in columns:
@@ -79,6 +80,14 @@ def infer_columns(records: Records, targets: Collection[str]) -> dict[str, Guess
         known = [value for value in values if value is not None and value == value]
         if column.name in targets:
             guesses[column.name] = _guess_target(column, known)
+        elif windows and column.name in windows.group:
+            guesses[column.name] = Guess("category", "tells series apart")
+        elif windows and column.name == windows.time:
+            cycles = {"type": "datetime", "trend": False}
+            is_date = column.kind in ("datetime", "date")
+            guesses[column.name] = Guess(cycles if is_date else None, "the time of the window")
+        elif windows and column.name.startswith(NEXT):
+            guesses[column.name] = Guess(None, "comes after the window")
         else:
             guesses[column.name] = _guess_feature(column, known, len(known) == len(values))
     return guesses

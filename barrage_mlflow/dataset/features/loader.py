@@ -144,7 +144,7 @@ def _build(specs: Specs, types: Mapping[str, Any], options: Mapping[str, Any]) -
 
 
 def _cells(records: Records, name: str) -> Array | list[Any]:
-    is_list = records.schema.columns[name].kind == "list"
+    is_list = records.column(name).kind == "list"
     return records.values(name) if is_list else records[name]
 
 
@@ -153,9 +153,10 @@ def _as_column(cells: Array | list[Any], kind: str) -> Array:
     if kind == "datetime":
         return np.asarray(cells, "datetime64[us]")
     if kind in ("number", "truth"):
-        if isinstance(cells, np.ndarray) and cells.dtype.kind in "fiub":
-            return cells.astype(np.float64, copy=False)
-        return np.array([np.nan if cell is None else cell for cell in cells], np.float64)
+        if not (isinstance(cells, np.ndarray) and cells.dtype.kind in "fiub"):
+            cells = np.array([np.nan if cell is None else cell for cell in cells], np.float64)
+        # Of a window, the last one.
+        return (cells[:, -1] if cells.ndim > 1 else cells).astype(np.float64, copy=False)
     if kind == "list":
         cells = [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in cells]
     if isinstance(cells, np.ndarray) and cells.dtype == object and cells.ndim == 1:

@@ -283,4 +283,6 @@ class Schema:
         columns = map(Column.from_json, saved["columns"])
         named = {column.name: column for column in columns}
         windows = saved.get("windows") and Windows.from_json(saved["windows"])
-        return cls(**{**saved, "columns": named, "missing": tuple(saved["missing"]), "windows": windows})
+        return cls(
+            **{**saved, "columns": named, "missing": tuple(saved["missing"]), "windows": windows}
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -123,7 +124,7 @@ class Records(Sequence[Record]):
         if not schema.is_complete and (schema.columns or schema.missing):
             schema = learn_schema(table.source, schema, name)
         elif not schema.is_complete:
-            schema = self.schema
+            schema = replace(self.schema, windows=schema.windows)
         if schema == self.schema and name == self.name:
             return self
         return Records(table.under(schema, name), self._rows, self.source, self.cut_at)

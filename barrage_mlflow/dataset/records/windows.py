@@ -76,7 +76,10 @@ class WindowTable(Table):
                 raise RecordError(f"{message}; dataset.windows names it")
         time = table.schema.columns[windows.time]
         if time.kind == "text":
-            columns = {**table.schema.columns, time.name: replace(time, kind="datetime")}
+            columns = {
+                **table.schema.columns,
+                time.name: replace(time, kind="datetime", reason="dates in letters"),
+            }
             table = table.under(replace(table.schema, columns=columns), table.name)
         elif time.kind not in _ORDERED:
             raise RecordError(
@@ -183,11 +186,10 @@ def _columns(windows: Windows, column: Column) -> dict[str, Column]:
         return {column.name: column}
     of = "number" if column.optional else column.kind
     listed = Column(column.name, "list", of=of, shape=(windows.history,))
-    made = {column.name: replace(listed, reason=f"the last {windows.history} of {column.reason}")}
+    made = {column.name: replace(listed, reason=f"the last {windows.history} of its numbers")}
     if windows.horizon:
-        shape, reason = (windows.horizon,), f"the next {windows.horizon} of {column.reason}"
-        after = NEXT + column.name
-        made[after] = replace(listed, name=after, shape=shape, reason=reason)
+        after, reason = NEXT + column.name, f"the next {windows.horizon} of its numbers"
+        made[after] = replace(listed, name=after, shape=(windows.horizon,), reason=reason)
     return made
 
 
