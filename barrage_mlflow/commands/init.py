@@ -15,7 +15,7 @@ import yaml
 
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.features.infer import Guess, infer_columns
-from barrage_mlflow.dataset.records.raw import find_images, raw_kind
+from barrage_mlflow.dataset.records.raw import RawRecords
 from barrage_mlflow.errors import ArtifactError, RecordError
 from barrage_mlflow.files import written_whole
 
@@ -102,8 +102,7 @@ def start_config(data: Any, targets: Sequence[str], folder: Path | None = None) 
         cut     text    left out        one value in all records
         price   number  target: number  40 different numbers
     """
-    is_images = isinstance(data, str | os.PathLike) and raw_kind(os.fspath(data)) == "images"
-    images = find_images(os.fspath(data))[0] if is_images else []
+    images = RawRecords(os.fspath(data)).images if isinstance(data, str | os.PathLike) else []
     if images:
         listed = [{"path": path.as_posix(), "label": path.parent.name} for path in images]
         records = Records.read(listed, os.fspath(data))
