@@ -18,6 +18,9 @@ from barrage_mlflow.model.dict_network import DictNetwork
 from barrage_mlflow.model.encoders import ENCODERS, Feature, encode
 from barrage_mlflow.model.layers import MeanOfMembers, ScaledCopies, uniform
 
+Features = Sequence[Feature]
+ByName = Mapping[str, Any]
+
 _PATH = "$.model.network.params"
 _COLUMNS = ("number", "truth", "datetime")
 """The types that are columns of one matrix of numbers."""
@@ -121,11 +124,7 @@ def feature_network(
 
 
 def _check(
-    features: Sequence[Feature],
-    targets: Sequence[Feature],
-    body: str,
-    units: Sequence[int],
-    encoders: Mapping[str, Any],
+    features: Features, targets: Features, body: str, units: Sequence[int], encoders: ByName
 ) -> None:
     """Refuse what would break later, or would be passed over."""
     if not features:
@@ -155,11 +154,11 @@ def _check(
             )
 
 
-def _of(features: Sequence[Feature], *types: str) -> list[Feature]:
+def _of(features: Features, *types: str) -> list[Feature]:
     return [feature for feature in features if feature["type"] in types]
 
 
-def _input(name: str, features: Sequence[Feature]) -> keras.KerasTensor:
+def _input(name: str, features: Features) -> keras.KerasTensor:
     own = [feature for feature in features if feature["input"] == name]
     first, kind = own[0], own[0]["type"]
     if kind in (*_COLUMNS, "category"):
@@ -173,9 +172,7 @@ def _input(name: str, features: Sequence[Feature]) -> keras.KerasTensor:
     return keras.Input(shape, dtype=dtype, name=f"input.{scope_name(name)}")
 
 
-def _vector(
-    feature: Feature, inputs: Mapping[str, Any], encoders: Mapping[str, Mapping[str, Any]]
-) -> Any:
+def _vector(feature: Feature, inputs: ByName, encoders: ByName) -> Any:
     """What a feature of an input of its own becomes, ``(batch, n)``."""
     x, kind, name = inputs[feature["input"]], feature["type"], feature["name"]
     if kind == "multi_category":
@@ -185,11 +182,7 @@ def _vector(
 
 
 def _flat(
-    features: Sequence[Feature],
-    inputs: Mapping[str, Any],
-    vectors: Sequence[Any],
-    numbers: str | None,
-    width: int,
+    features: Features, inputs: ByName, vectors: list[Any], numbers: str | None, width: int
 ) -> Any:
     """All features side by side, ``(batch, n)``."""
     embedded = _of(features, "number") if numbers else []
@@ -199,13 +192,12 @@ def _flat(
     one_hot = [f for f in categories if f["encoding"] == "one_hot"]
     parts = [*vectors]
     if plain:
-        columns = np.concatenate([range(*f["at"]) for f in plain])
-        parts.append(ops.take(inputs[plain[0]["input"]], columns, axis=1))
+        parts.append(_columns(plain, inputs, np.concatenate([range(*f["at"]) for f in plain])))
     if one_hot:
         codes = np.concatenate([np.full(f["size"] - 1, f["at"][0]) for f in one_hot])
         # Code 0 is left out, and so is equal to none of them.
         known = np.concatenate([np.arange(1, f["size"]) for f in one_hot])
-        hits = ops.equal(ops.take(inputs[one_hot[0]["input"]], codes, axis=1), known)
+        hits = ops.equal(_columns(one_hot, inputs, codes), known)
         parts.append(ops.cast(hits, "float32"))
     tokens = [
         _number_tokens(embedded, inputs, numbers, width),
@@ -215,12 +207,13 @@ def _flat(
     return ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
+def _columns(features: Features, inputs: ByName, places: Any) -> Any:
+    """Columns of the input that features share, ``(batch, n)``."""
+    return ops.take(inputs[features[0]["input"]], places, axis=1)
+
+
 def _tokens(
-    features: Sequence[Feature],
-    inputs: Mapping[str, Any],
-    vectors: Sequence[Any],
-    numbers: str | None,
-    width: int,
+    features: Features, inputs: ByName, vectors: list[Any], numbers: str | None, width: int
 ) -> Any:
     """A vector for each feature, and a first one for none, ``(batch, 1 + n, width)``."""
     found = [
@@ -234,9 +227,7 @@ def _tokens(
     return ops.concatenate([first(ops.ones_like(tokens[0][:, :1, :1])), *tokens], axis=1)
 
 
-def _number_tokens(
-    features: Sequence[Feature], inputs: Mapping[str, Any], kind: str | None, width: int
-) -> Any:
+def _number_tokens(features: Features, inputs: ByName, kind: str | None, width: int) -> Any:
     """A vector for each feature of the matrix of numbers, ``(batch, n, width)``."""
     if not features:
         return None
@@ -294,11 +285,11 @@ def _bins(x: Any, edges: Sequence[Sequence[float]]) -> Any:
     return ops.minimum(ops.maximum(far, least), most)
 
 
-def _category_tokens(features: Sequence[Feature], inputs: Mapping[str, Any], width: int) -> Any:
+def _category_tokens(features: Features, inputs: ByName, width: int) -> Any:
     """A vector for each category, ``(batch, n, width)``: zeros for code 0, which has no row."""
     if not features:
         return None
-    codes = ops.take(inputs[features[0]["input"]], [f["at"][0] for f in features], axis=1)
+    codes = _columns(features, inputs, [f["at"][0] for f in features])
     ends = np.cumsum([f["size"] - 1 for f in features])
     starts = np.array([0, *ends[:-1]], "int32")
     known = codes > 0
