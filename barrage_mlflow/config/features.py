@@ -9,8 +9,8 @@ from typing import Any
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.import_strings import find_target
+from barrage_mlflow.config.kinds import KINDS, paths_of
 from barrage_mlflow.config.names import did_you_mean, show_names, suggest
-from barrage_mlflow.config.output_names import outputs_of
 from barrage_mlflow.config.paths import Path, show_value, value_at
 from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.schema import SCHEMA
@@ -57,9 +57,8 @@ none; write {"import": "FeatureTransformer"}
             for name, value in params[part].items() if isinstance(params[part], dict) else ():
                 yield from checks[part](value, (*path, name))
     if _is(data, ("model", "network"), "feature_network", "model"):
-        for place, output in enumerate(outputs_of(data)):
-            if value_at(output, ("loss", "params", "from_logits")) is True:
-                where = ("model", "outputs", place, "loss", "params", "from_logits")
+        for loss in paths_of(KINDS["loss"], data):
+            if value_at(data, where := (*loss, "params", "from_logits")) is True:
                 message = "expected false, since feature_network gives probabilities, got true"
                 yield Finding(where, message, "leave it out")
 
