@@ -103,17 +103,17 @@ def _spec_findings(spec: Any, path: Path) -> Iterator[Finding]:
     """What is wrong with a feature or target: its type's name, or an object of type and options."""
     part = str(path[-2])
     types, noun = SCHEMA["$defs"][part], part.removesuffix("s")
-    kind = spec.get("type") if isinstance(spec, dict) else spec
-    if isinstance(kind, str) and kind in types:
+    known = f"known {noun} types: {show_names(types)}"
+    is_object = isinstance(spec, dict)
+    kind = spec.get("type") if is_object else spec
+    if is_object and "type" not in spec:
+        yield Finding(path, "missing key 'type'", known)
+    elif isinstance(kind, str) and kind in types:
         yield from _option_findings(spec, types[kind]["properties"], path)
-        return
-    where = (*path, "type") if isinstance(spec, dict) and "type" in spec else path
-    if isinstance(spec, dict) and "type" not in spec:
-        yield Finding(where, "missing key 'type'", f"known {noun} types: {show_names(types)}")
-        return
-    remedy = did_you_mean(kind, types) if isinstance(kind, str) else ""
-    remedy = remedy or f"known {noun} types: {show_names(types)}"
-    yield Finding(where, f"expected a {noun} type, got {show_value(kind)}", remedy)
+    else:
+        remedy = did_you_mean(kind, types) if isinstance(kind, str) else ""
+        where = (*path, "type") if is_object else path
+        yield Finding(where, f"expected a {noun} type, got {show_value(kind)}", remedy or known)
 
 
 def _all_findings(options: Any, path: Path) -> Iterator[Finding]:

@@ -129,14 +129,13 @@ def _check(
     """Refuse what would break later, or would be passed over."""
     if not features:
         raise ComponentError(f"{_PATH}.features: expected at least one feature, got none")
-    known = {"features": (*_COLUMNS, "category", "multi_category", *ENCODERS)}
-    known["targets"] = tuple(_ACTIVATIONS)
-    for param, given in (("features", features), ("targets", targets)):
+    types = (*_COLUMNS, "category", "multi_category", *ENCODERS)
+    for param, given, known in (("features", features, types), ("targets", targets, _ACTIVATIONS)):
         for place, each in enumerate(given):
-            if each["type"] not in known[param]:
-                remedy = did_you_mean(each["type"], known[param]) or "choose one of these"
+            if each["type"] not in known:
+                remedy = did_you_mean(each["type"], known) or "choose one of these"
                 raise ComponentError(
-                    f"{_PATH}.{param}[{place}].type: expected {show_names(known[param])}, "
+                    f"{_PATH}.{param}[{place}].type: expected {show_names(known)}, "
                     f"got {each['type']!a}; {remedy}"
                 )
     if body in ("resnet", "ft_transformer") and len({*units}) != 1:

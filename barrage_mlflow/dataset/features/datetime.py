@@ -62,8 +62,7 @@ class Datetime(Feature):
         found = self._moments
         return {
             "cycles": [name for name, at in self._in_cycle.items() if at.least < at.greatest],
-            "mean": found.mean,
-            "deviation": found.deviation,
+            **found.learnt(),
             "ends": [found.least, found.greatest] if found.count else [0.0, 0.0],
             "missing": self._lacking,
         }

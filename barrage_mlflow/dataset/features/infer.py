@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.dataset.records.cells import objects
+from barrage_mlflow.dataset.features.loader import column_cells
 from barrage_mlflow.dataset.records.conversions import CONVERSIONS
 from barrage_mlflow.dataset.records.kinds import Column
 from barrage_mlflow.dataset.records.records import Records
@@ -71,8 +71,7 @@ def infer_columns(records: Records, targets: Collection[str]) -> dict[str, Guess
     for piece in records.pieces(columns=[*parts]):
         some = piece.take(np.arange(0, len(piece), step))
         for name, part in parts.items():
-            is_list = some.schema.columns[name].kind == "list"
-            part.append(objects(some.values(name)) if is_list else some[name])
+            part.append(column_cells(some, name))
     guesses = {}
     for column in columns:
         values = np.concatenate(parts.pop(column.name, [np.empty(0)])).tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from barrage_mlflow.dataset.components.stacking import slice_record
 from barrage_mlflow.dataset.components.transformer import RecordTransformer
 from barrage_mlflow.dataset.features.feature import CATEGORIES, NUMBERS, Feature
 from barrage_mlflow.dataset.features.loader import FeatureLoader
-from barrage_mlflow.dataset.features.targets import CategoryTarget, TruthTarget
 from barrage_mlflow.dataset.records.cells import is_missing
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore, length
@@ -60,6 +59,7 @@ class FeatureTransformer(RecordTransformer):
             )
         super().__init__(mode, loader)
         self._features, self._targets = loader.features, loader.targets
+        self._parts: Sequence[Mapping[str, Feature]] = (loader.features, loader.targets)
         if any(target.type in ("truth", "multi_category") for target in self._targets.values()):
             self.score_params = {"threshold": 0.5}
 
@@ -72,21 +72,14 @@ class FeatureTransformer(RecordTransformer):
                     feature.learn(columns[name])
         self._restore([[each.learnt() for each in part.values()] for part in self._parts])
 
-    @property
-    def _parts(self) -> tuple[Mapping[str, Feature], Mapping[str, Feature]]:
-        return self._features, self._targets
-
     def _restore(self, learnt: list[list[dict[str, Any]]]) -> None:
         """Take what was learnt of all features and of all targets, and lay out the inputs."""
         self._learnt = learnt
         for part, each_learnt in zip(self._parts, learnt, strict=True):
             for feature, of_it in zip(part.values(), each_learnt, strict=True):
                 feature.restore(of_it)
-        self.class_labels = {
-            name: target.labels if isinstance(target, CategoryTarget) else [False, True]
-            for name, target in self._targets.items()
-            if isinstance(target, CategoryTarget | TruthTarget)
-        }
+        classes = {name: [*target.classes] for name, target in self._targets.items()}
+        self.class_labels = {name: labels for name, labels in classes.items() if labels}
         ends = dict.fromkeys(_DTYPES, 0)
         self._places: dict[str, tuple[str, int, int]] = {}
         for name, feature in self._features.items():
