@@ -79,8 +79,7 @@ def load_side(source: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
         return _load_begun(Path(name))
     document = read_config(name)
     # The project's code, which only training needs, may be elsewhere.
-    faults = find_shape_faults(document)
-    if faults:
+    if faults := find_shape_faults(document):
         raise ConfigError(faults)
     return filled(document.data), None
 

@@ -198,11 +198,9 @@ def _flat(
         known = np.concatenate([np.arange(1, f["size"]) for f in one_hot])
         hits = ops.equal(_columns(one_hot, inputs, codes), known)
         parts.append(ops.cast(hits, "float32"))
-    tokens = [
-        _number_tokens(embedded, inputs, numbers, width),
-        _category_tokens(tables, inputs, width),
-    ]
-    parts += [layers.Flatten()(each) for each in tokens if each is not None]
+    tokens = _number_tokens(embedded, inputs, numbers, width)
+    tokens += _category_tokens(tables, inputs, width)
+    parts += [layers.Flatten()(each) for each in tokens]
     return ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
@@ -215,21 +213,20 @@ def _tokens(
     features: Features, inputs: ByName, vectors: list[Any], numbers: str | None, width: int
 ) -> Any:
     """A vector for each feature, and a first one for none, ``(batch, 1 + n, width)``."""
-    found = [
-        _number_tokens(_of(features, "number"), inputs, numbers, width),
-        _number_tokens(_of(features, "truth", "datetime"), inputs, None, width),
-        _category_tokens(_of(features, "category"), inputs, width),
+    tokens = [
+        *_number_tokens(_of(features, "number"), inputs, numbers, width),
+        *_number_tokens(_of(features, "truth", "datetime"), inputs, None, width),
+        *_category_tokens(_of(features, "category"), inputs, width),
         *(ops.expand_dims(layers.Dense(width)(vector), 1) for vector in vectors),
     ]
-    tokens = [each for each in found if each is not None]
     first = layers.Dense(width, use_bias=False, kernel_initializer=uniform(width))
     return ops.concatenate([first(ops.ones_like(tokens[0][:, :1, :1])), *tokens], axis=1)
 
 
-def _number_tokens(features: Features, inputs: ByName, kind: str | None, width: int) -> Any:
-    """A vector for each feature of the matrix of numbers, ``(batch, n, width)``."""
+def _number_tokens(features: Features, inputs: ByName, kind: str | None, width: int) -> list[Any]:
+    """A vector for each feature of the matrix of numbers, ``(batch, n, width)``, if there are."""
     if not features:
-        return None
+        return []
     matrix = inputs[features[0]["input"]]
     counts = [f["at"][1] - f["at"][0] for f in features]
     # A feature of fewer columns than another is filled up with a column of zeros.
@@ -251,14 +248,15 @@ def _number_tokens(features: Features, inputs: ByName, kind: str | None, width: 
         drawn = uniform(fan_in)(shape, dtype)
         return ops.concatenate([ops.zeros_like(drawn[:, :zeros]), drawn[:, zeros:]], axis=1)
 
-    return layers.EinsumDense(
+    layer = layers.EinsumDense(
         "bnm,nmd->bnd",
         (len(features), width),
         "relu" if kind else None,
         bias_axes="nd",
         kernel_initializer=initial,
         bias_initializer=uniform(width),
-    )(x)
+    )
+    return [layer(x)]
 
 
 def _bins(x: Any, edges: Sequence[Sequence[float]]) -> Any:
@@ -284,10 +282,10 @@ def _bins(x: Any, edges: Sequence[Sequence[float]]) -> Any:
     return ops.minimum(ops.maximum(far, least), most)
 
 
-def _category_tokens(features: Features, inputs: ByName, width: int) -> Any:
+def _category_tokens(features: Features, inputs: ByName, width: int) -> list[Any]:
     """A vector for each category, ``(batch, n, width)``: zeros for code 0, which has no row."""
     if not features:
-        return None
+        return []
     codes = _columns(features, inputs, [f["at"][0] for f in features])
     ends = np.cumsum([f["size"] - 1 for f in features])
     starts = np.array([0, *ends[:-1]], "int32")
@@ -295,4 +293,4 @@ def _category_tokens(features: Features, inputs: ByName, width: int) -> Any:
     rows = ops.where(known, codes + (starts - 1), 0)
     table = layers.Embedding(max(int(ends[-1]), 1), width, uniform(width))
     vectors = table(rows)
-    return vectors * ops.expand_dims(ops.cast(known, vectors.dtype), -1)
+    return [vectors * ops.expand_dims(ops.cast(known, vectors.dtype), -1)]

@@ -114,8 +114,7 @@ def _guess_feature(column: Column, known: list[Any], is_full: bool) -> Guess:
             return Guess("series", column.reason)
         return Guess("multi_category" if column.of == "text" else None, column.reason)
     if kind == "bytes":
-        is_image = _is_image(known[0])
-        return Guess("image" if is_image else None, "images" if is_image else "bytes, no images")
+        return Guess("image", "images") if _is_image(known[0]) else Guess(None, "bytes, no images")
     different = len({*known})
     if different == 1:
         return Guess(None, "one value in all records" if is_full else "one value")
