@@ -343,12 +343,12 @@ def diff(a: str, b: str) -> None:
     """Show by path how two configs differ: exit status 1 if they do, 0 if they do not.
 
     A and B are each a config file, an artifact folder, or an MLflow run: its ID or runs:/ID.
-    Defaults are filled in first, so that what would be trained otherwise is shown.
+    Defaults are filled in first, so that what would be trained otherwise is shown. What a run
+    settled by itself, such as the seed, is no difference from a file that leaves it out.
     """
-    from barrage_mlflow.commands.diff import load_config_for_diff
-    from barrage_mlflow.config.diff import diff_configs
+    from barrage_mlflow.commands.diff import find_differences
 
-    differences = diff_configs(load_config_for_diff(a), load_config_for_diff(b))
+    differences = find_differences(a, b)
     for difference in differences:
         click.echo(difference)
     sys.exit(1 if differences else 0)

@@ -13,11 +13,12 @@ from typing import Any
 
 import yaml
 
+from barrage_mlflow.commands.check_report import aligned
 from barrage_mlflow.config.names import NEXT
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.features.infer import Guess, infer_columns
 from barrage_mlflow.dataset.records.kinds import Schema
-from barrage_mlflow.dataset.records.raw import find_images, raw_kind
+from barrage_mlflow.dataset.records.raw import RawRecords
 from barrage_mlflow.errors import ArtifactError, RecordError
 from barrage_mlflow.files import written_whole
 
@@ -60,28 +61,23 @@ class Start:
     @property
     def table(self) -> str:
         """The columns, in lines to read."""
-        rows = [("column", "kind", "feature", "why"), *self.columns]
-        widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
-        return "\n".join(
-            "  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in rows
-        )
+        return "\n".join(aligned([("column", "kind", "feature", "why"), *self.columns]))
 
     @property
     def yaml(self) -> str:
         """The config as YAML, with the reason beside each feature, also where one is left out."""
-        features = self.config["dataset"]["loader"]["params"]["features"]
+        config = copy.deepcopy(self.config)
+        params = config["dataset"]["loader"]["params"]
+        features, params["features"] = params["features"], {}
         lines = ["features:"]
         for name, _, _, reason in self.columns:
             if name in features:
                 lines.append(f"  {_in_line(name)}: {_in_line(features[name])}  # {reason}")
-            elif reason and name not in self.config["dataset"]["loader"]["params"]["targets"]:
+            elif name not in params["targets"]:
                 lines.append(f"  # {_in_line(name)} is {_LEFT_OUT}: {reason}")
-        config = copy.deepcopy(self.config)
-        config["dataset"]["loader"]["params"]["features"] = {}
-        text = _dump(config)
-        indent = re.search("^ *(?=features: {}$)", text, re.MULTILINE)
-        assert indent is not None
-        return text.replace("features: {}\n", f"\n{indent[0]}".join(lines) + "\n", 1)
+        before, _, after = _dump(config).partition("features: {}")
+        indent = before.rpartition("\n")[2]
+        return before + f"\n{indent}".join(lines) + after
 
 
 def start_config(
@@ -114,8 +110,7 @@ def start_config(
         cut     text    left out        one value in all records
         price   number  target: number  40 different numbers
     """
-    is_images = isinstance(data, str | os.PathLike) and raw_kind(os.fspath(data)) == "images"
-    images = find_images(os.fspath(data))[0] if is_images else []
+    images = RawRecords(os.fspath(data)).images if isinstance(data, str | os.PathLike) else []
     if images:
         listed = [{"path": path.as_posix(), "label": path.parent.name} for path in images]
         records = Records.read(listed, os.fspath(data))
@@ -168,11 +163,9 @@ def start_config(
         },
     }
     rows = [
-        (name, records.column(name).kind, shown, guess.reason)
-        for name, guess, shown in (
-            *((n, g, _shown(g.spec)) for n, g in guesses.items()),
-            *((n, g, f"target: {_shown(g.spec)}") for n, g in foretold.items()),
-        )
+        (name, records.column(name).kind, before + _shown(guess.spec), guess.reason)
+        for before, part in (("", guesses), ("target: ", foretold))
+        for name, guess in part.items()
     ]
     return Start(config, rows, _hints(foretold))
 

@@ -9,8 +9,8 @@ from typing import Any
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.import_strings import find_target
+from barrage_mlflow.config.kinds import KINDS, paths_of
 from barrage_mlflow.config.names import NEXT, did_you_mean, show_names, suggest
-from barrage_mlflow.config.output_names import outputs_of
 from barrage_mlflow.config.paths import Path, show_value, value_at
 from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.schema import SCHEMA
@@ -61,9 +61,8 @@ none; write {"import": "FeatureTransformer"}
                     message = f"expected what comes after a window, got its history, {name!a}"
                     yield Finding((*path, name), message, f"write {NEXT + name!a}", is_key=True)
     if _is(data, ("model", "network"), "feature_network", "model"):
-        for place, output in enumerate(outputs_of(data)):
-            if value_at(output, ("loss", "params", "from_logits")) is True:
-                where = ("model", "outputs", place, "loss", "params", "from_logits")
+        for loss in paths_of(KINDS["loss"], data):
+            if value_at(data, where := (*loss, "params", "from_logits")) is True:
                 message = "expected false, since feature_network gives probabilities, got true"
                 yield Finding(where, message, "leave it out")
 
@@ -108,17 +107,17 @@ def _spec_findings(spec: Any, path: Path) -> Iterator[Finding]:
     """What is wrong with a feature or target: its type's name, or an object of type and options."""
     part = str(path[-2])
     types, noun = SCHEMA["$defs"][part], part.removesuffix("s")
-    kind = spec.get("type") if isinstance(spec, dict) else spec
-    if isinstance(kind, str) and kind in types:
+    known = f"known {noun} types: {show_names(types)}"
+    is_object = isinstance(spec, dict)
+    kind = spec.get("type") if is_object else spec
+    if is_object and "type" not in spec:
+        yield Finding(path, "missing key 'type'", known)
+    elif isinstance(kind, str) and kind in types:
         yield from _option_findings(spec, types[kind]["properties"], path)
-        return
-    where = (*path, "type") if isinstance(spec, dict) and "type" in spec else path
-    if isinstance(spec, dict) and "type" not in spec:
-        yield Finding(where, "missing key 'type'", f"known {noun} types: {show_names(types)}")
-        return
-    remedy = did_you_mean(kind, types) if isinstance(kind, str) else ""
-    remedy = remedy or f"known {noun} types: {show_names(types)}"
-    yield Finding(where, f"expected a {noun} type, got {show_value(kind)}", remedy)
+    else:
+        remedy = did_you_mean(kind, types) if isinstance(kind, str) else ""
+        where = (*path, "type") if is_object else path
+        yield Finding(where, f"expected a {noun} type, got {show_value(kind)}", remedy or known)
 
 
 def _all_findings(options: Any, path: Path) -> Iterator[Finding]:

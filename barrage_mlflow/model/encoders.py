@@ -203,7 +203,7 @@ def fcn(feature: Feature, x: Any, filters: Sequence[int] = (128, 256, 128)) -> A
     (2017): accuracy 1.000 on GunPoint.
 
     Args:
-        feature: a series.
+        feature: a series; with ``mask``, its last channel is 1 where there is a number.
         x: ``(batch, time, channels)``.
         filters: of the convolutions of width 8, 5 and 3.
 
@@ -214,9 +214,7 @@ def fcn(feature: Feature, x: Any, filters: Sequence[int] = (128, 256, 128)) -> A
         >>> fcn({}, keras.Input((28, 2)), filters=[4, 4, 6]).shape
         (None, 6)
     """
-    for count, width in zip(filters, _WIDTHS, strict=True):
-        x = ops.relu(_normed(x, count, width))
-    return layers.GlobalAveragePooling1D()(x)
+    return _over_time(feature, x, ops.relu(_convolutions(x, filters)))
 
 
 def resnet(feature: Feature, x: Any, filters: Sequence[int] = (64, 128, 128)) -> Any:
@@ -226,7 +224,7 @@ def resnet(feature: Feature, x: Any, filters: Sequence[int] = (64, 128, 128)) ->
     (2017): accuracy 0.993 on GunPoint.
 
     Args:
-        feature: a series.
+        feature: a series; with ``mask``, its last channel is 1 where there is a number.
         x: ``(batch, time, channels)``.
         filters: of each block.
 
@@ -237,15 +235,12 @@ def resnet(feature: Feature, x: Any, filters: Sequence[int] = (64, 128, 128)) ->
         >>> resnet({}, keras.Input((28, 2)), filters=[4, 6]).shape
         (None, 6)
     """
+    series = x
     for count in filters:
-        inner = x
-        for width in _WIDTHS[:-1]:
-            inner = ops.relu(_normed(inner, count, width))
-        straight = batch_norm()(x)
-        if x.shape[-1] != count:
-            straight = _normed(x, count, 1)
-        x = ops.relu(_normed(inner, count, _WIDTHS[-1]) + straight)
-    return layers.GlobalAveragePooling1D()(x)
+        inner = _convolutions(x, [count] * len(_WIDTHS))
+        straight = batch_norm()(x) if x.shape[-1] == count else _normed(x, count, 1)
+        x = ops.relu(inner + straight)
+    return _over_time(feature, series, x)
 
 
 def flat(feature: Feature, x: Any) -> Any:
@@ -333,6 +328,19 @@ ENCODERS: dict[str, dict[str, Callable[..., Any]]] = {
 
 def _normed(x: Any, filters: int, width: int) -> Any:
     return batch_norm()(layers.Conv1D(filters, width, padding="same")(x))
+
+
+def _convolutions(x: Any, filters: Sequence[int]) -> Any:
+    for place, (count, width) in enumerate(zip(filters, _WIDTHS, strict=True)):
+        x = _normed(ops.relu(x) if place else x, count, width)
+    return x
+
+
+def _over_time(feature: Feature, series: Any, x: Any) -> Any:
+    """The mean over time: where the last channel says so, over places with a number alone."""
+    if not feature.get("mask"):
+        return layers.GlobalAveragePooling1D()(x)
+    return _mean(x, series[..., -1] > 0, dropout=0)
 
 
 def _weights(vectors: Any, counts: Any) -> Any:

@@ -14,7 +14,8 @@ from barrage_mlflow.config import add_project_path, resolve_config
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.features import LOADER, lacks_features
 from barrage_mlflow.config.monitors import check_monitors
-from barrage_mlflow.config.paths import read_path, show_path, value_at
+from barrage_mlflow.config.overrides import settle
+from barrage_mlflow.config.paths import show_path
 from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.resolve import check_config
 from barrage_mlflow.dataset import DataRecord, RecordMode, Records, build_loader, build_transformer
@@ -164,9 +165,7 @@ def resolve(document: Document, inferred: Mapping[str, Any]) -> dict[str, Any]:
             "TensorFlow makes a graph here instead of computing: train outside of tf.function and "
             "tf.Graph, and without tf.compat.v1.disable_eager_execution()"
         )
-    given = {path for path in inferred if value_at(document.data, read_path(path)) is not None}
-    settled = {path: value for path, value in inferred.items() if path not in given}
-    return resolve_config(document, settled, run_code=True)
+    return resolve_config(settle(document, inferred), run_code=True)
 
 
 def read_sets(

@@ -68,8 +68,7 @@ class Datetime(Feature):
         found = self._moments
         return {
             "cycles": [name for name, at in self._in_cycle.items() if at.least < at.greatest],
-            "mean": found.mean,
-            "deviation": found.deviation,
+            **found.learnt(),
             "ends": [found.least, found.greatest] if found.count else [0.0, 0.0],
             "missing": self._lacking,
         }
@@ -79,10 +78,8 @@ class Datetime(Feature):
         self._learnt = learnt
         self.width = 2 * len(learnt["cycles"]) + self.trend + learnt["missing"]
         # Looked up by the minute: a sine that is computed may differ with the length of an array.
-        angles = {
-            name: np.arange(_MINUTES[name]) * (2 * np.pi / _MINUTES[name])
-            for name in learnt["cycles"]
-        }
+        turns = {name: 2 * np.pi / _MINUTES[name] for name in learnt["cycles"]}
+        angles = {name: np.arange(_MINUTES[name]) * turn for name, turn in turns.items()}
         self._tables = {n: np.column_stack([np.sin(a), np.cos(a)]) for n, a in angles.items()}
 
     def encode(self, column: Array) -> Array:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from barrage_mlflow.config.names import NEXT
-from barrage_mlflow.dataset.records.cells import objects
+from barrage_mlflow.dataset.features.loader import column_cells
 from barrage_mlflow.dataset.records.conversions import CONVERSIONS
 from barrage_mlflow.dataset.records.kinds import Column
 from barrage_mlflow.dataset.records.records import Records
@@ -72,8 +72,7 @@ def infer_columns(records: Records, targets: Collection[str]) -> dict[str, Guess
     for piece in records.pieces(columns=[*parts]):
         some = piece.take(np.arange(0, len(piece), step))
         for name, part in parts.items():
-            is_list = some.column(name).kind == "list"
-            part.append(objects(some.values(name)) if is_list else some[name])
+            part.append(column_cells(some, name))
     guesses = {}
     for column in columns:
         values = np.concatenate(parts.pop(column.name, [np.empty(0)])).tolist()
@@ -124,8 +123,7 @@ def _guess_feature(column: Column, known: list[Any], is_full: bool) -> Guess:
             return Guess("series", column.reason)
         return Guess("multi_category" if column.of == "text" else None, column.reason)
     if kind == "bytes":
-        is_image = _is_image(known[0])
-        return Guess("image" if is_image else None, "images" if is_image else "bytes, no images")
+        return Guess("image", "images") if _is_image(known[0]) else Guess(None, "bytes, no images")
     different = len({*known})
     if different == 1:
         return Guess(None, "one value in all records" if is_full else "one value")

@@ -104,7 +104,7 @@ class FeatureLoader(RecordLoader):
         """
         names = [name for name in self._names if name in records.columns]
         records.need(names)
-        return self._data({name: _cells(records, name) for name in names})
+        return self._data({name: column_cells(records, name) for name in names})
 
     def _data(self, cells: Mapping[str, Array | list[Any]]) -> DataRecord:
         columns = self.derive({n: _as_column(each, self._kinds[n]) for n, each in cells.items()})
@@ -143,9 +143,15 @@ def _build(specs: Specs, types: Mapping[str, Any], options: Mapping[str, Any]) -
     return built
 
 
-def _cells(records: Records, name: str) -> Array | list[Any]:
+def column_cells(records: Records, name: str) -> Array:
+    """The cells ``(records,)`` of a column; of lists each is one, also where all are of one shape.
+
+    Example:
+        >>> column_cells(Records.read([{"s": [1, 2]}, {"s": [3, 4]}]), "s")
+        array([list([1, 2]), list([3, 4])], dtype=object)
+    """
     is_list = records.column(name).kind == "list"
-    return records.values(name) if is_list else records[name]
+    return objects(records.values(name)) if is_list else records[name]
 
 
 def _as_column(cells: Array | list[Any], kind: str) -> Array:

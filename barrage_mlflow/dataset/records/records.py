@@ -31,12 +31,11 @@ class Records(Sequence[Record]):
 
     Of Parquet no more is read than is asked for, by whole row groups. A column that is asked of
     the whole is read whole, and kept, and so are all columns for a record (``records[3]``);
-    ``records.pieces()`` and a part, ``records[:32]``, read their row groups alone and leave
-    nothing behind.
+    ``records.pieces()`` and a part, ``records[:32]``, read their row groups alone, and keep none.
 
     Attributes:
         columns: the column names.
-        schema: what is known of each column; of windows, of the columns of their table.
+        schema: what is known of each column; of windows, of those of their table.
         name: what messages call the set, ``"train.csv"``; may be empty.
         source: the path or URL that it was read from; else empty.
         cut_at: how many records were read, where the source holds more; else None.
@@ -97,11 +96,8 @@ class Records(Sequence[Record]):
             >>> Records.read([{"a": 7}], schema=train.schema)["a"]
             Traceback (most recent call last):
             barrage_mlflow...UnfitError: record 0, column 'a': expected a string, got 7 (int)
-            >>> records = Records.read([{"a": 1}, {"a": 2}, {"a": 3}], limit=2)
-            >>> len(records), records.cut_at
-            (2, 2)
         """
-        schema = Schema() if schema is None else schema
+        schema = schema or Schema()
         if isinstance(source, Records):
             records = source._under(schema, source.name if name is None else name)
         else:
@@ -113,8 +109,7 @@ class Records(Sequence[Record]):
             table = WindowTable(records._table, records._rows)
             records = cls(table, None, records.source, records.cut_at)
         if limit is not None and len(records) > limit:
-            # Columns keep the kinds of all that was read.
-            records = records[:limit]
+            records = records[:limit]  # in the kinds of all that was read
             records.cut_at = limit
         return records
 
@@ -125,7 +120,7 @@ class Records(Sequence[Record]):
             schema = learn_schema(table.source, schema, name)
         elif not schema.is_complete:
             schema = replace(self.schema, windows=schema.windows)
-        if schema == self.schema and name == self.name:
+        if (schema, name) == (self.schema, self.name):
             return self
         return Records(table.under(schema, name), self._rows, self.source, self.cut_at)
 
@@ -200,12 +195,7 @@ class Records(Sequence[Record]):
         return self._view(*self._table.of_groups(groups))
 
     def column(self, name: str) -> Column:
-        """What is known of a column as records have it.
-
-        Example:
-            >>> Records.read([{"a": 1}]).column("a").kind
-            'whole'
-        """
+        """What is known of a column as records have it, ``records.column("age").kind``."""
         return self._table.kinds[name]
 
     def check_names(self, names: Sequence[str]) -> None:
