@@ -111,11 +111,8 @@ def start_config(
         price   number  target: number  40 different numbers
     """
     images = RawRecords(os.fspath(data)).images if isinstance(data, str | os.PathLike) else []
-    if images:
-        listed = [{"path": path.as_posix(), "label": path.parent.name} for path in images]
-        records = Records.read(listed, os.fspath(data))
-    else:
-        records = Records.read(data)
+    listed = [{"path": path.as_posix(), "label": path.parent.name} for path in images]
+    records = Records.read(listed, os.fspath(data)) if images else Records.read(data)
     records.check_names(targets)
     columns: dict[str, Any] = {}
     if windows:
@@ -137,6 +134,11 @@ def start_config(
         raise RecordError(f"{records.owner}: no column but the target can be used as a feature")
     params = {"features": features, "targets": {n: guess.spec for n, guess in foretold.items()}}
     columns |= {n: guess.column for n, guess in guesses.items() if guess.column is not None}
+    body = {**_body(features), **(_FLAT if windows else {})}
+    network = {"import": "barrage_mlflow.model.feature_network", "params": body}
+    outputs = [_output(n, guess.spec, len(foretold)) for n, guess in foretold.items()]
+    regularised = {"weight_decay": 0.0003, "global_clipnorm": 1.0}
+    optimizer = {"import": "AdamW", "learning_rate": 0.001, "params": regularised}
     config = {
         "dataset": {
             "loader": {"import": "FeatureLoader", "params": params},
@@ -145,22 +147,8 @@ def start_config(
             **({"windows": dict(windows)} if windows else {}),
             "seed": 0,
         },
-        "model": {
-            "network": {
-                "import": "barrage_mlflow.model.feature_network",
-                "params": {"body": "mlp", **_body(features), **(_FLAT if windows else {})},
-            },
-            "outputs": [_output(n, guess.spec, len(foretold)) for n, guess in foretold.items()],
-        },
-        "solver": {
-            "optimizer": {
-                "import": "AdamW",
-                "learning_rate": 0.001,
-                "params": {"weight_decay": 0.0003, "global_clipnorm": 1.0},
-            },
-            "batch_size": _batch_size(len(records)),
-            "epochs": 100,
-        },
+        "model": {"network": network, "outputs": outputs},
+        "solver": {"optimizer": optimizer, "batch_size": _batch_size(len(records)), "epochs": 100},
     }
     rows = [
         (name, records.column(name).kind, before + _shown(guess.spec), guess.reason)
@@ -236,23 +224,16 @@ def _guess_images(folder: Path, images: Sequence[Path], home: Path) -> Guess:
             modes.add(image.mode)
     shape = min(shapes)
     size = list(shape) if len(shapes) == 1 and max(shape) <= max(_IMAGE) else list(_IMAGE)
-    spec = {
-        "type": "image",
-        "size": size,
-        "channels": 1 if modes <= {"1", "L", "LA", "I;16"} else 3,
-        "root": Path(os.path.relpath(folder, home)).as_posix(),
-    }
+    channels = 1 if modes <= {"1", "L", "LA", "I;16"} else 3
+    root = Path(os.path.relpath(folder, home)).as_posix()
+    spec = {"type": "image", "size": size, "channels": channels, "root": root}
     sizes = "of one size" if len(shapes) == 1 else f"of {len(shapes)} sizes"
     return Guess(spec, f"{len(images)} images, {sizes}")
 
 
 def _output(name: str, spec: Any, count: int) -> dict[str, Any]:
     loss, metrics = _LOSSES[spec if isinstance(spec, str) else spec["type"]]
-    output = {
-        "name": name,
-        "loss": {"import": loss},
-        "metrics": [{"import": metric} for metric in metrics],
-    }
+    output = {"name": name, "loss": {"import": loss}, "metrics": [{"import": m} for m in metrics]}
     return output if count == 1 else {**output, "loss_weight": 1.0}
 
 
@@ -260,14 +241,13 @@ def _body(features: Mapping[str, Any]) -> dict[str, Any]:
     """Params of the body: no layers where encoders of texts, images and series are all."""
     types = {spec if isinstance(spec, str) else spec["type"] for spec in features.values()}
     embedded = {"numbers": "piecewise_linear"} if "number" in types else {}
-    return {"units": [] if types <= {"text", "image", "series"} else [256, 256], **embedded}
+    units = [] if types <= {"text", "image", "series"} else [256, 256]
+    return {"body": "mlp", "units": units, **embedded}
 
 
-def _batch_size(records: int) -> int:
+def _batch_size(count: int) -> int:
     """Some hundred steps an epoch: few for a small table, and not too many for a large one."""
-    return (
-        32 if records < 2_000 else 128 if records < 10_000 else 256 if records < 200_000 else 1024
-    )
+    return 32 if count < 2_000 else 128 if count < 10_000 else 256 if count < 200_000 else 1024
 
 
 def _hints(targets: Mapping[str, Guess]) -> list[str]:

@@ -38,13 +38,12 @@ none; write {"import": "FeatureTransformer"}
         carat expected a feature type, got "nmber"; did you mean 'number'?
     """
     has_loader = _is(data, LOADER, "FeatureLoader")
-    has_transformer = _is(data, _TRANSFORMER, "FeatureTransformer")
     transformer = value_at(data, (*_TRANSFORMER, "import"))
     if has_loader and (transformer is None or _is(data, _TRANSFORMER, "IdentityTransformer")):
         message = "expected FeatureTransformer, which encodes what FeatureLoader loads, got "
         remedy = 'write {"import": "FeatureTransformer"}'
         yield Finding(_TRANSFORMER, message + (transformer or "none"), remedy)
-    if has_transformer and _is(data, LOADER, "KeySelector"):
+    if _is(data, _TRANSFORMER, "FeatureTransformer") and _is(data, LOADER, "KeySelector"):
         message = "expected FeatureLoader, which FeatureTransformer encodes, got KeySelector"
         yield Finding((*LOADER, "import"), message, 'write "FeatureLoader"')
     params = value_at(data, (*LOADER, "params"))

@@ -101,7 +101,8 @@ def feature_network(
         >>> scores["price"].shape, scores["sold"].shape
         (TensorShape([1, 1]), TensorShape([1, 1]))
     """
-    _check(features, targets, body, units, encoders or {})
+    encoders = encoders or {}
+    _check(features, targets, body, units, encoders)
     inputs = {name: _input(name, features) for name in dict.fromkeys(f["input"] for f in features)}
     arrays, levels = {**inputs}, {}
     foretold = {target["name"] for target in targets}
@@ -109,10 +110,7 @@ def feature_network(
         if (name := NEXT + feature["name"]) in foretold:
             arrays[feature["input"]], level = relative(feature, inputs[feature["input"]])
             levels[name] = feature, level
-    vectors = [
-        _vector(feature, arrays, encoders or {})
-        for feature in _of(features, *ENCODERS, "multi_category")
-    ]
+    vectors = [_vector(f, arrays, encoders) for f in _of(features, *ENCODERS, "multi_category")]
     if body == "ft_transformer":
         tokens = _tokens(features, inputs, vectors, numbers, units[0])
         joined = bodies.ft_transformer(tokens, units, dropout, heads)
@@ -174,10 +172,8 @@ def _input(name: str, features: Features) -> keras.KerasTensor:
     first, kind = own[0], own[0]["type"]
     if kind in (*_COLUMNS, "category"):
         shape = [max(feature["at"][1] for feature in own)]
-    elif kind == "multi_category":
-        shape = [first["size"]]
     else:
-        shape = [first["length"]] if kind == "text" else first["shape"]
+        shape = first.get("shape") or [first["length"] if kind == "text" else first["size"]]
     dtype = {"category": "int32", "text": "int32", "image": "uint8"}.get(kind, "float32")
     # Keras gives its own layers names without dots.
     return keras.Input(shape, dtype=dtype, name=f"input.{scope_name(name)}")
@@ -303,6 +299,5 @@ def _category_tokens(features: Features, inputs: ByName, width: int) -> list[Any
     starts = np.array([0, *ends[:-1]], "int32")
     known = codes > 0
     rows = ops.where(known, codes + (starts - 1), 0)
-    table = layers.Embedding(max(int(ends[-1]), 1), width, uniform(width))
-    vectors = table(rows)
+    vectors = layers.Embedding(max(int(ends[-1]), 1), width, uniform(width))(rows)
     return [vectors * ops.expand_dims(ops.cast(known, vectors.dtype), -1)]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.config.output_names import output_names
 from barrage_mlflow.dataset import RecordMode, Records
 from barrage_mlflow.dataset.components.build import load_pipeline
 from barrage_mlflow.dataset.components.pipeline import Pipeline
@@ -273,13 +274,3 @@ class ProcessScorer(Scorer):
         # Engines once took no params.
         scores: Arrays = self.call("score", records, batch_size, *([params] if params else []))
         return scores
-
-
-def output_names(config: Mapping[str, Any]) -> list[str]:
-    """The outputs of the network that a resolved config names.
-
-    Example:
-        >>> output_names({"model": {"outputs": [{"name": "species"}]}})
-        ['species']
-    """
-    return [output["name"] for output in config["model"]["outputs"]]

@@ -32,6 +32,8 @@ _DATE_FORMATS = (
 _ID = re.compile(r"(^|[_\W])(id|uuid|guid|index|key|nr|no)$|^unnamed|[a-z]I[dD]$", re.IGNORECASE)
 _CLASSES = 20
 """Different numbers of a target, at most, that are classes."""
+_LISTS = {"number": "series", "whole": "series", "text": "multi_category"}
+"""What a list is meant as, by the kind of what stands in it."""
 _NO_FEATURE = ("mixed", "object", "time", "duration")
 """Kinds of which there is no feature; of columns of several kinds none can be read."""
 
@@ -94,8 +96,7 @@ def infer_columns(records: Records, targets: Collection[str]) -> dict[str, Guess
 
 def _guess_target(column: Column, known: list[Any]) -> Guess:
     if column.kind == "list" and known:
-        kind = "series" if column.of in ("number", "whole") else "multi_category"
-        return Guess(kind, column.reason)
+        return Guess(_LISTS.get(column.of, "multi_category"), column.reason)
     if not known or column.kind not in ("truth", "whole", "number", "text"):
         return Guess(None, f"{column.reason}: no target type for them")
     counts = Counter(known)
@@ -119,9 +120,7 @@ def _guess_feature(column: Column, known: list[Any], is_full: bool) -> Guess:
     if not known:
         return Guess(None, "no value at all")
     if kind == "list":
-        if column.of in ("number", "whole"):
-            return Guess("series", column.reason)
-        return Guess("multi_category" if column.of == "text" else None, column.reason)
+        return Guess(_LISTS.get(column.of), column.reason)
     if kind == "bytes":
         return Guess("image", "images") if _is_image(known[0]) else Guess(None, "bytes, no images")
     different = len({*known})

@@ -89,12 +89,9 @@ class FeatureLoader(RecordLoader):
 
     def load(self, record: Record) -> DataRecord:
         """The columns of one record, arrays ``()``."""
-        columns = {
-            name: [record.get(name) if name in self._truths else record[name]]
-            for name in self._names
-            if name in record
-        }
-        return slice_record(self._data(columns), 0)
+        there = [name for name in self._names if name in record]
+        cells = {n: [record.get(n) if n in self._truths else record[n]] for n in there}
+        return slice_record(self._data(cells), 0)
 
     def load_batch(self, records: Records) -> DataRecord:
         """The columns of a batch, arrays ``(batch,)``.

@@ -75,8 +75,7 @@ class NumberTarget(Target):
     def encode(self, column: Array) -> Array:
         """``(records,) float32`` of numbers ``(records,) float64``."""
         scaled = (self._forth(column) - self._mean) / self._deviation
-        encoded: Array = np.nan_to_num(scaled).astype(np.float32)
-        return encoded
+        return np.asarray(np.nan_to_num(scaled), np.float32)
 
     def decode(self, output: Array, threshold: float) -> dict[str, Array]:
         """The number ``(batch,) float64``."""
@@ -222,8 +221,7 @@ class SeriesTarget(Series, Target):
         for cell in column.tolist():
             if cell is not None and (got := np.shape(cell)) != (self._length,):
                 raise ValueError(f"expected {self._length} numbers, got {got}")
-        made: Array = super().encode(column)[:, :, 0]
-        return made
+        return np.asarray(super().encode(column)[:, :, 0])
 
     def description(self) -> dict[str, Any]:
         """How many numbers there are, and how they are scaled."""

@@ -140,13 +140,10 @@ class FeatureTransformer(RecordTransformer):
             scores: target → the network's output ``(batch, ...)``.
             threshold: from which probability on an answer is yes.
         """
-        answers = {
-            name: each.decode(scores[name], threshold) for name, each in self._targets.items()
-        }
         return {
             f"{name}{beside}": values
-            for name, decoded in answers.items()
-            for beside, values in decoded.items()
+            for name, each in self._targets.items()
+            for beside, values in each.decode(scores[name], threshold).items()
         }
 
     def _batch_form(self, name: str) -> Callable[..., Any]:
@@ -156,8 +153,7 @@ class FeatureTransformer(RecordTransformer):
 
     def save(self, path: str) -> None:
         """Write what was learnt to ``features.json`` in the folder; floats keep all digits."""
-        text = json.dumps(self._learnt, ensure_ascii=False)
-        Path(path, _FILE).write_text(text, "utf-8")
+        Path(path, _FILE).write_text(json.dumps(self._learnt, ensure_ascii=False), "utf-8")
 
     def load(self, path: str) -> None:
         """Read what :meth:`save` wrote."""
