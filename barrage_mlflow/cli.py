@@ -10,6 +10,7 @@ import functools
 import json
 import logging
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -285,20 +286,37 @@ def check(
     help="File to write: .yaml, with the reasons as comments, or .json.",
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
-def init(data: str, targets: tuple[str, ...], output: str, force: bool) -> None:
+@click.option("--horizon", type=int, help="Of a long table: rows that are to be foretold.")
+@click.option("--history", type=int, help="Rows before them.  [default: four times as many]")
+@click.option("--time", metavar="COLUMN", help="The column by which rows follow each other.")
+@click.option("--group", metavar="COLUMN", multiple=True, help="What tells series apart.")
+def init(
+    data: str,
+    targets: tuple[str, ...],
+    output: str,
+    force: bool,
+    horizon: int | None,
+    history: int | None,
+    time: str | None,
+    group: tuple[str, ...],
+) -> None:
     """Write a config to begin with: what the columns of DATA are meant as, and a network.
 
     DATA is CSV, JSON, JSON Lines or Parquet; or a folder with a folder of images for each class,
-    whose --target is label.
+    whose --target is label. With --horizon and --time, DATA is a long table, of which the next
+    values of the --target are foretold.
     """
     from barrage_mlflow.commands.init import init as run_init
+    from barrage_mlflow.commands.init import windows_of
 
-    start = run_init(data, targets, output, force)
+    windows = windows_of(horizon, history, time, group)
+    start = run_init(data, targets, output, force, windows)
     click.echo(start.table)
     for hint in start.hints:
         click.echo(f"\n{hint}")
     click.echo(f"\n{output} is written; next, unless you have them, make sets, then train:")
-    click.echo(f"  barrage-mlflow split {data} --validation 0.15")
+    by = f" --time {shlex.quote(time)}" if time else ""
+    click.echo(f"  barrage-mlflow split {data} --validation 0.15{by}")
     for command in ("check", "train"):
         click.echo(f"  barrage-mlflow {command} {output} TRAIN VALIDATION")
 
@@ -325,12 +343,12 @@ def diff(a: str, b: str) -> None:
     """Show by path how two configs differ: exit status 1 if they do, 0 if they do not.
 
     A and B are each a config file, an artifact folder, or an MLflow run: its ID or runs:/ID.
-    Defaults are filled in first, so that what would be trained otherwise is shown.
+    Defaults are filled in first, so that what would be trained otherwise is shown. What a run
+    settled by itself, such as the seed, is no difference from a file that leaves it out.
     """
-    from barrage_mlflow.commands.diff import load_config_for_diff
-    from barrage_mlflow.config.diff import diff_configs
+    from barrage_mlflow.commands.diff import find_differences
 
-    differences = diff_configs(load_config_for_diff(a), load_config_for_diff(b))
+    differences = find_differences(a, b)
     for difference in differences:
         click.echo(difference)
     sys.exit(1 if differences else 0)

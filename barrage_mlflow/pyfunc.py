@@ -91,7 +91,7 @@ def _load_pyfunc(data_path: str) -> ScoringModel:
     if (folder / "MLmodel").exists():
         with artifacts.undamaged(folder / "input_example.json"):
             example: Any = Model.load(str(folder)).load_input_example(str(folder))
-        model.predict(example[:1])
+        model.predict(example if model._scorer.inputs.windows else example[:1])
     return model
 
 

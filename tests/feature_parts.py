@@ -13,7 +13,7 @@ FEATURES = [
     {"name": "tags", "type": "multi_category", "input": "tags", "size": 5},
     {"name": "note/en (new)", "type": "text", "input": "note/en (new)", "length": 6, "size": 30},
     {"name": "photo", "type": "image", "input": "photo", "shape": [8, 8, 3]},
-    {"name": "load", "type": "series", "input": "load", "shape": [12, 2]},
+    {"name": "load", "type": "series", "input": "load", "shape": [12, 2], "mask": True},
 ]
 for feature, encoding in zip(FEATURES[4:7], ("one_hot", "embedding", "one_hot"), strict=True):
     feature["encoding"] = encoding

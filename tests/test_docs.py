@@ -10,25 +10,22 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from outside import ROOT, parse_command, run
+from pages import blocks, run_blocks
 
 PAGES = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
 PAGES["README.md"] = (ROOT / "README.md").read_text("utf-8")
-
-
-def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], re.M | re.S)
-
-
+OF_EXAMPLES = [path.read_text("utf-8") for path in sorted(ROOT.glob("examples/*/README.md"))]
 SHOWN = [
     command
-    for page in PAGES
+    for text in (*PAGES.values(), *OF_EXAMPLES)
     for language in ("bash", "sh")
-    for line in "".join(blocks(page, language)).splitlines()
+    for line in "".join(blocks(text, language)).splitlines()
     for command in re.split(r" (?:&&|>) ", line)
     if shlex.split(command, comments=True)[0] in ("barrage-mlflow", "mlflow")
 ]
-RUN = [page for page in PAGES if blocks(page, "bash") and page not in ("README.md", "registry.md")]
-"""tests/test_end_to_end.py runs the README's, and the checkout below has what registry.md makes."""
+ELSEWHERE = ("README.md", "bring-your-own.md", "registry.md")
+RUN = [name for name, text in PAGES.items() if blocks(text, "bash") and name not in ELSEWHERE]
+"""Pages that no test elsewhere runs; the checkout below has what registry.md makes."""
 
 
 def test_the_pages_show_commands():
@@ -47,11 +44,6 @@ def test_the_readme_makes_a_schema_where_the_package_is() -> None:
     assert "penguins.PenguinLoader" in run(command, ROOT)
 
 
-def run_page(page: str, folder: Path) -> None:
-    for block in blocks(page, "bash"):
-        run(f"set -e\n{block}", folder)
-
-
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with the penguins' files at its top, and two versions of their model."""
@@ -62,11 +54,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, folder)
     records = pd.read_csv(folder / "validation.csv").reset_index(names="id")
     records.to_parquet(folder / "records.parquet")
-    run_page("registry.md", folder)
+    run_blocks(PAGES["registry.md"], folder)
     return folder
 
 
 @pytest.mark.nightly(part="docs")
 @pytest.mark.parametrize("page", RUN)
 def test_the_commands_of_a_page_run(page: str, checkout: Path):
-    run_page(page, checkout)
+    run_blocks(PAGES[page], checkout)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import doctest
 import importlib
+import json
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
+from click.testing import CliRunner
 from contract import assert_equal, check_loader, check_transformer
+from outside import invoke
+from pages import run_blocks, served_page
 
 import barrage_mlflow
+from barrage_mlflow.cli import main
 from barrage_mlflow.dataset import RecordMode, Records
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+CONFIGS = sorted(EXAMPLES.glob("*/config.*"))
 NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "year"]
 
 
@@ -72,6 +81,20 @@ def test_penguins_raw_file_is_split_again_alike(prepare, tmp_path):
     assert sorted([*train.index, *validation.index]) == list(range(20))
     assert list(train.index) == list(again.index) != list(other.index)
     assert set(train["sex"]) == {"", "male"}
+
+
+def test_digits_are_the_raw_file_as_images(prepare, tmp_path):
+    sklearn = pytest.importorskip("sklearn.datasets")
+    raw = Path(sklearn.__file__).parent / "data" / "digits.csv.gz"
+    prepare.write_images(raw, tmp_path / "images")
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.png"))
+    kept = (EXAMPLES / "digits").rglob("*.png")
+    assert made == sorted(path.relative_to(EXAMPLES / "digits") for path in kept)
+    for path in made:
+        pixels, expected = (PIL.Image.open(home / path) for home in (tmp_path, EXAMPLES / "digits"))
+        np.testing.assert_array_equal(pixels, expected)
+    for name, path in barrage_mlflow.split(tmp_path / "images", validation=0.2).items():
+        assert path.read_bytes() == (EXAMPLES / "digits" / f"{name}.csv").read_bytes()
 
 
 # The penguins' components
@@ -166,6 +189,12 @@ def test_examples_in_docstrings(penguins):
 # How well they do
 
 
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.parent.name)
+def test_a_config_has_no_fault(config):
+    done = CliRunner().invoke(main, ["check", str(config)])
+    assert done.output == f"{config}: all is well\n"
+
+
 def train_and_score(name: str) -> tuple[Records, pd.DataFrame]:
     """The rows that were held out, and their scores."""
     files = [EXAMPLES / name / file for file in ("config.json", "train.csv", "validation.csv")]
@@ -185,3 +214,62 @@ def test_penguins_on_held_out_rows():
     error = np.nanmean(np.abs(scores["body_mass_g"] - records["body_mass_g"]))
     # What a linear regression on all other columns comes to.
     assert error <= 1.05 * 253.6
+
+
+def share_of_price(found: pd.Series, truth: pd.Series) -> float:
+    return float(np.mean(abs(found - truth) / truth))
+
+
+def share_wrong(found: pd.Series, truth: pd.Series) -> float:
+    return float(np.mean(found != truth))
+
+
+@pytest.mark.nightly(part="docs")
+@pytest.mark.parametrize(
+    ("name", "target", "measure", "most"),
+    [
+        ("adult", "income", share_wrong, 0.17),
+        ("diamonds", "price", share_of_price, 0.09),
+        ("digits", "label", share_wrong, 0.05),
+        ("texts", "department", share_wrong, 0.27),
+    ],
+)
+def test_an_examples_commands_train_and_serve_what_predict_gives(
+    name, target, measure, most, tmp_path
+):
+    shutil.copytree(EXAMPLES / name, tmp_path / "examples" / name)
+    page = (EXAMPLES / name / "README.md").read_text("utf-8")
+    run_blocks(page, tmp_path)
+    scores = [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
+    truth = pd.read_csv(EXAMPLES / name / "validation.csv")
+    assert measure(pd.Series([score[target] for score in scores]), truth[target]) <= most
+    if name == "digits":
+        files = [EXAMPLES / name / "images" / path for path in truth["path"]]
+        truth["path"] = [base64.b64encode(file.read_bytes()).decode() for file in files]
+    with served_page(page, tmp_path) as (address, answer):
+        assert answer == scores[:1]
+        records = truth.drop(columns=target).to_dict("records")
+        assert invoke(address, {"dataframe_records": records}) == scores
+
+
+@pytest.mark.nightly(part="docs")
+def test_the_forecast_is_nearer_than_the_year_before_and_served_alike(tmp_path):
+    home = EXAMPLES / "forecast"
+    shutil.copytree(home, tmp_path / "examples" / "forecast")
+    page = (home / "README.md").read_text("utf-8")
+    run_blocks(page, tmp_path)
+    scores = [json.loads(line) for line in (tmp_path / "forecast.jsonl").read_text().splitlines()]
+    validation, test = (
+        pd.read_csv(home / f"{name}.csv").pivot(index="city", columns="date", values="sales")
+        for name in ("validation", "test")
+    )
+    found = pd.DataFrame(
+        [score["next_sales"] for score in scores], [score["city"] for score in scores], test.columns
+    ).loc[test.index]
+    before = validation.iloc[:, -12:-6].set_axis(test.columns, axis=1)
+    shares = [(abs(each - test) / test).mean(axis=None) for each in (found, before)]
+    assert shares[0] < shares[1]
+    with served_page(page, tmp_path) as (address, answer):
+        assert answer == scores[:1]
+        rows = json.loads(pd.read_csv(home / "validation.csv").to_json(orient="records"))
+        assert invoke(address, {"dataframe_records": rows}) == scores

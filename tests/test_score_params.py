@@ -106,7 +106,7 @@ def test_what_is_wrong_is_the_callers_fault(folder: Path) -> None:
     for typed, message in (
         ("treshold=0.3", unknown),
         ("threshold=high", "param 'threshold': expected a number, got 'high' (str)"),
-        ("threshold", "--param threshold: expected NAME=VALUE"),
+        ("threshold", "expected --param NAME=VALUE, got 'threshold'; write threshold=VALUE"),
     ):
         done = predict(folder, "--param", typed)
         assert (done.exit_code, done.stderr) == (2, f"error: {message}\n")

@@ -13,9 +13,12 @@ from typing import Any
 
 import yaml
 
+from barrage_mlflow.commands.check_report import aligned
+from barrage_mlflow.config.names import NEXT
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.dataset.features.infer import Guess, infer_features, infer_target
-from barrage_mlflow.dataset.records.raw import find_images, raw_kind
+from barrage_mlflow.dataset.features.infer import Guess, infer_columns
+from barrage_mlflow.dataset.records.kinds import Schema
+from barrage_mlflow.dataset.records.raw import RawRecords
 from barrage_mlflow.errors import ArtifactError, RecordError
 from barrage_mlflow.files import written_whole
 
@@ -34,6 +37,9 @@ _IMAGE = (96, 96)
 """Height and width of images that are larger, or of several sizes."""
 _LOOKED_AT = 200
 """Images that are opened, at most."""
+_DATED = 1000
+"""Records of which it is found out how dates are written."""
+_FLAT = {"encoders": {"series": {"encoder": "flat"}}}
 _PLAIN = re.compile(r"[A-Za-z_](?:[\w./ -]*\w)?")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "none"}
 
@@ -55,31 +61,31 @@ class Start:
     @property
     def table(self) -> str:
         """The columns, in lines to read."""
-        rows = [("column", "kind", "feature", "why"), *self.columns]
-        widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
-        return "\n".join(
-            "  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in rows
-        )
+        return "\n".join(aligned([("column", "kind", "feature", "why"), *self.columns]))
 
     @property
     def yaml(self) -> str:
         """The config as YAML, with the reason beside each feature, also where one is left out."""
-        features = self.config["dataset"]["loader"]["params"]["features"]
+        config = copy.deepcopy(self.config)
+        params = config["dataset"]["loader"]["params"]
+        features, params["features"] = params["features"], {}
         lines = ["features:"]
         for name, _, _, reason in self.columns:
             if name in features:
                 lines.append(f"  {_in_line(name)}: {_in_line(features[name])}  # {reason}")
-            elif reason and name not in self.config["dataset"]["loader"]["params"]["targets"]:
+            elif name not in params["targets"]:
                 lines.append(f"  # {_in_line(name)} is {_LEFT_OUT}: {reason}")
-        config = copy.deepcopy(self.config)
-        config["dataset"]["loader"]["params"]["features"] = {}
-        text = _dump(config)
-        indent = re.search("^ *(?=features: {}$)", text, re.MULTILINE)
-        assert indent is not None
-        return text.replace("features: {}\n", f"\n{indent[0]}".join(lines) + "\n", 1)
+        before, _, after = _dump(config).partition("features: {}")
+        indent = before.rpartition("\n")[2]
+        return before + f"\n{indent}".join(lines) + after
 
 
-def start_config(data: Any, targets: Sequence[str], folder: Path | None = None) -> Start:
+def start_config(
+    data: Any,
+    targets: Sequence[str],
+    folder: Path | None = None,
+    windows: Mapping[str, Any] | None = None,
+) -> Start:
     """Look at data, and make a config that trains on it.
 
     Args:
@@ -87,6 +93,8 @@ def start_config(data: Any, targets: Sequence[str], folder: Path | None = None) 
             class, of which ``path`` and ``label`` are the columns, as ``split`` writes them.
         targets: the columns that are to be foretold.
         folder: where the config will be; where one works if left out.
+        windows: of a long table, as ``dataset.windows`` has them; what comes next in the targets
+            is then to be foretold.
 
     Raises:
         RecordError: the data cannot be read, has no such column, or a target is of no type.
@@ -102,61 +110,80 @@ def start_config(data: Any, targets: Sequence[str], folder: Path | None = None) 
         cut     text    left out        one value in all records
         price   number  target: number  40 different numbers
     """
-    is_images = isinstance(data, str | os.PathLike) and raw_kind(os.fspath(data)) == "images"
-    images = find_images(os.fspath(data))[0] if is_images else []
-    if images:
-        listed = [{"path": path.as_posix(), "label": path.parent.name} for path in images]
-        records = Records.read(listed, os.fspath(data))
-    else:
-        records = Records.read(data)
-    foretold = {name: infer_target(records, name) for name in targets}
+    images = RawRecords(os.fspath(data)).images if isinstance(data, str | os.PathLike) else []
+    listed = [{"path": path.as_posix(), "label": path.parent.name} for path in images]
+    records = Records.read(listed, os.fspath(data)) if images else Records.read(data)
+    records.check_names(targets)
+    columns: dict[str, Any] = {}
+    if windows:
+        records.check_names([time := windows["time"]])
+        if dated := infer_columns(records[:_DATED], ())[time].column:
+            columns[time] = dated
+        schema = Schema.from_config({"columns": columns, "windows": windows})
+        records, targets = Records.read(records, schema=schema), [NEXT + name for name in targets]
+        records.check_names(targets)
+    guesses = infer_columns(records, targets)
+    foretold = {name: guesses.pop(name) for name in dict.fromkeys(targets)}
     for name, guess in foretold.items():
         if guess.spec is None:
             raise RecordError(f"{records.owner}: column '{name}': {guess.reason}")
-    guesses = infer_features(records, targets)
     if images:
         guesses = {"path": _guess_images(Path(data), images, folder or Path())}
     features = {name: guess.spec for name, guess in guesses.items() if guess.spec is not None}
     if not features:
         raise RecordError(f"{records.owner}: no column but the target can be used as a feature")
     params = {"features": features, "targets": {n: guess.spec for n, guess in foretold.items()}}
-    columns = {n: guess.column for n, guess in guesses.items() if guess.column is not None}
+    columns |= {n: guess.column for n, guess in guesses.items() if guess.column is not None}
+    body = {**_body(features), **(_FLAT if windows else {})}
+    network = {"import": "barrage_mlflow.model.feature_network", "params": body}
+    outputs = [_output(n, guess.spec, len(foretold)) for n, guess in foretold.items()]
+    regularised = {"weight_decay": 0.0003, "global_clipnorm": 1.0}
+    optimizer = {"import": "AdamW", "learning_rate": 0.001, "params": regularised}
     config = {
         "dataset": {
             "loader": {"import": "FeatureLoader", "params": params},
             "transformer": {"import": "FeatureTransformer"},
             **({"columns": columns} if columns else {}),
+            **({"windows": dict(windows)} if windows else {}),
             "seed": 0,
         },
-        "model": {
-            "network": {
-                "import": "barrage_mlflow.model.feature_network",
-                "params": {"body": "mlp", **_body(features)},
-            },
-            "outputs": [_output(n, guess.spec, len(foretold)) for n, guess in foretold.items()],
-        },
-        "solver": {
-            "optimizer": {
-                "import": "AdamW",
-                "learning_rate": 0.001,
-                "params": {"weight_decay": 0.0003, "global_clipnorm": 1.0},
-            },
-            "batch_size": _batch_size(len(records)),
-            "epochs": 100,
-        },
+        "model": {"network": network, "outputs": outputs},
+        "solver": {"optimizer": optimizer, "batch_size": _batch_size(len(records)), "epochs": 100},
     }
     rows = [
-        (name, records.schema.columns[name].kind, shown, guess.reason)
-        for name, guess, shown in (
-            *((n, g, _shown(g.spec)) for n, g in guesses.items()),
-            *((n, g, f"target: {_shown(g.spec)}") for n, g in foretold.items()),
-        )
+        (name, records.column(name).kind, before + _shown(guess.spec), guess.reason)
+        for before, part in (("", guesses), ("target: ", foretold))
+        for name, guess in part.items()
     ]
-    return Start(config, rows, _hints(records, foretold))
+    return Start(config, rows, _hints(foretold))
+
+
+def windows_of(
+    horizon: int | None, history: int | None, time: str | None, group: Sequence[str]
+) -> dict[str, Any] | None:
+    """The windows that are asked for on the command line, as ``dataset.windows`` has them.
+
+    Raises:
+        RecordError: of horizon and time one alone is given, or none and one of the others.
+
+    Example:
+        >>> windows_of(7, None, "date", ["shop"])
+        {'time': 'date', 'group': 'shop', 'history': 28, 'horizon': 7}
+    """
+    if horizon is None and time is None and not history and not group:
+        return None
+    if horizon is None or time is None:
+        raise RecordError("windows of a long table have --horizon and --time; give both, or none")
+    series = {"group": group[0] if len(group) == 1 else [*group]} if group else {}
+    return {"time": time, **series, "history": history or 4 * horizon, "horizon": horizon}
 
 
 def init(
-    data: str, targets: Sequence[str], output: str | os.PathLike[str], force: bool = False
+    data: str,
+    targets: Sequence[str],
+    output: str | os.PathLike[str],
+    force: bool = False,
+    windows: Mapping[str, Any] | None = None,
 ) -> Start:
     """Write the config that :func:`start_config` makes to a file.
 
@@ -165,6 +192,7 @@ def init(
         targets: the columns that are to be foretold.
         output: ``.json`` for JSON; else YAML, with reasons as comments.
         force: whether to write over a file that is there.
+        windows: of a long table, as :func:`start_config` takes them.
 
     Raises:
         ArtifactError: the file is there already.
@@ -176,7 +204,7 @@ def init(
     path = Path(output)
     if path.exists() and not force:
         raise ArtifactError(f"{path}: is there already; name another file, or use --force")
-    start = start_config(data, targets, path.parent)
+    start = start_config(data, targets, path.parent, windows)
     text = start.yaml
     if path.suffix == ".json":
         text = json.dumps(start.config, indent=2, ensure_ascii=False) + "\n"
@@ -196,23 +224,16 @@ def _guess_images(folder: Path, images: Sequence[Path], home: Path) -> Guess:
             modes.add(image.mode)
     shape = min(shapes)
     size = list(shape) if len(shapes) == 1 and max(shape) <= max(_IMAGE) else list(_IMAGE)
-    spec = {
-        "type": "image",
-        "size": size,
-        "channels": 1 if modes <= {"1", "L", "LA", "I;16"} else 3,
-        "root": Path(os.path.relpath(folder, home)).as_posix(),
-    }
+    channels = 1 if modes <= {"1", "L", "LA", "I;16"} else 3
+    root = Path(os.path.relpath(folder, home)).as_posix()
+    spec = {"type": "image", "size": size, "channels": channels, "root": root}
     sizes = "of one size" if len(shapes) == 1 else f"of {len(shapes)} sizes"
     return Guess(spec, f"{len(images)} images, {sizes}")
 
 
 def _output(name: str, spec: Any, count: int) -> dict[str, Any]:
     loss, metrics = _LOSSES[spec if isinstance(spec, str) else spec["type"]]
-    output = {
-        "name": name,
-        "loss": {"import": loss},
-        "metrics": [{"import": metric} for metric in metrics],
-    }
+    output = {"name": name, "loss": {"import": loss}, "metrics": [{"import": m} for m in metrics]}
     return output if count == 1 else {**output, "loss_weight": 1.0}
 
 
@@ -220,28 +241,24 @@ def _body(features: Mapping[str, Any]) -> dict[str, Any]:
     """Params of the body: no layers where encoders of texts, images and series are all."""
     types = {spec if isinstance(spec, str) else spec["type"] for spec in features.values()}
     embedded = {"numbers": "piecewise_linear"} if "number" in types else {}
-    return {"units": [] if types <= {"text", "image", "series"} else [256, 256], **embedded}
+    units = [] if types <= {"text", "image", "series"} else [256, 256]
+    return {"body": "mlp", "units": units, **embedded}
 
 
-def _batch_size(records: int) -> int:
+def _batch_size(count: int) -> int:
     """Some hundred steps an epoch: few for a small table, and not too many for a large one."""
-    return (
-        32 if records < 2_000 else 128 if records < 10_000 else 256 if records < 200_000 else 1024
-    )
+    return 32 if count < 2_000 else 128 if count < 10_000 else 256 if count < 200_000 else 1024
 
 
-def _hints(records: Records, targets: Mapping[str, Guess]) -> list[str]:
+def _hints(targets: Mapping[str, Guess]) -> list[str]:
     hints = []
-    for name, guess in targets.items():
-        if guess.spec not in ("category", "truth"):
-            continue
-        values = [value for value in records.values(name) if value is not None]
-        counts = {value: values.count(value) for value in {*values}}
-        rarest = min(counts, key=lambda value: counts[value])
-        if counts[rarest] < _RARE * len(values):
-            share = f"{counts[rarest] / len(values):.1%}"
+    counted = {name: guess.classes for name, guess in targets.items() if guess.classes}
+    for name, counts in counted.items():
+        rarest = min(counts, key=counts.__getitem__)
+        share = counts[rarest] / sum(counts.values())
+        if share < _RARE:
             hints.append(
-                f"{name}: {share} of the records are {rarest!r}; to have rare classes count as "
+                f"{name}: {share:.1%} of the records are {rarest!r}; to have rare classes count as "
                 f'much as frequent ones, add "class_weight": "balanced" to the output'
             )
     return hints
@@ -252,7 +269,9 @@ def _shown(spec: Any) -> str:
         return _LEFT_OUT
     if isinstance(spec, str):
         return spec
-    return ", ".join([spec["type"], *(f"{k}: {v}" for k, v in spec.items() if k != "type")])
+    return ", ".join(
+        [spec["type"], *(f"{k}: {json.dumps(v)}" for k, v in spec.items() if k != "type")]
+    )
 
 
 class _Dumper(yaml.SafeDumper):

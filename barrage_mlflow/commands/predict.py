@@ -168,7 +168,7 @@ def _read_params(texts: Sequence[str], declared: Params) -> dict[str, Any]:
     params: dict[str, Any] = {}
     for name, equals, value in (text.partition("=") for text in texts):
         if not equals:
-            raise RecordError(f"--param {name}: expected NAME=VALUE")
+            raise RecordError(f"expected --param NAME=VALUE, got {name!r}; write {name}=VALUE")
         params[name] = value
         with suppress(ValueError):
             params[name] = value if isinstance(declared.get(name), str) else json.loads(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from barrage_mlflow.dataset.records.cells import lacks, objects
 from barrage_mlflow.dataset.records.conversions import CellError, to_kind
 from barrage_mlflow.dataset.records.files import endings, no_records
 from barrage_mlflow.dataset.records.kinds import Column
-from barrage_mlflow.dataset.records.raw import find_images, raw_cells, raw_kind, write_sets
+from barrage_mlflow.dataset.records.raw import RawRecords
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import ArtifactError, RecordError
 from barrage_mlflow.files import written_whole
@@ -89,59 +89,61 @@ def split(
             f"expected shares above 0 that leave records to train on, got {validation:g} for "
             f"validation and {test:g} for test; give such as 0.15"
         )
-    data, shares = os.fspath(data), [validation, test] if test else [validation]
-    kind, names = raw_kind(data), _SETS[: 1 + len(shares)]
-    how, column = next(iter(by.items()), ("stratify", "label" if kind == "images" else None))
-    ending = {"images": ".csv", "parquet": ".parquet"}.get(kind) or "".join(endings(data))
-    paths = _free_paths(data, folder, [name + ending for name in names], force)
-    if kind == "images" and (others := find_images(data)[1]):
+    records = RawRecords(os.fspath(data))
+    how, column = next(iter(by.items()), ("stratify", "label" if records.images else None))
+    paths = _free_paths(records, folder, _SETS if test else _SETS[:2], force)
+    if others := records.others:
         logger.warning("%s: %d files are left out, as no images in a class's folder", data, others)
-    classes: dict[Any, int] = {}
-    cells = raw_cells(data, column)
-    if how == "time":
-        keys = _moments(list(cells), str(column), data)
-    else:
-        found = (None if column is None else _class(cell) for cell in cells)
-        keys = np.fromiter((classes.setdefault(each, len(classes)) for each in found), np.int64)
-    if not len(keys):
-        raise no_records(data)
-    held = [round(len(keys) * share) for share in shares]
+    keys, classes = _read_keys(records, how, column)
+    held = [round(len(keys) * share) for share in ([validation, test] if test else [validation])]
     divide = {"stratify": _by_class, "group": _by_group, "time": _by_time}[how]
     sets = divide(keys, [len(keys) - sum(held), *held], np.random.default_rng(seed))
-    counts = np.bincount(sets, minlength=len(names))
+    counts = np.bincount(sets, minlength=len(paths))
     if not counts.all():
         raise RecordError(
-            f"{data}: of {len(keys)} records, {names[counts.argmin()]} gets none; give other "
+            f"{data}: of {len(keys)} records, {_SETS[counts.argmin()]} gets none; give other "
             f"shares, or more records{'' if how == 'stratify' else f' that differ in {column!r}'}"
         )
     with ExitStack() as stack:
-        write_sets(data, sets, [stack.enter_context(written_whole(path)) for path in paths])
-    rows = [
-        [name, str(count), f"{count / len(keys):.3f}", str(path)]
-        for name, count, path in zip(names, counts, paths, strict=True)
-    ]
-    report("\n".join(aligned([["set", "records", "share", "file"], *rows])))
+        records.write(sets, [stack.enter_context(written_whole(path)) for path in paths.values()])
+    report("\n".join(_set_table(paths, counts)))
     if how == "stratify" and column is not None:
-        report("\n".join(_class_table(column, classes, keys, sets, names)))
+        report("\n".join(_class_table(column, classes, keys, sets, [*paths])))
     if how != "time":
         report(f"seed {seed}: the same data and seed give the same sets")
     if Path("config.json").is_file():
-        report(shlex.join(["barrage-mlflow", "check", "config.json", *map(str, paths[:2])]))
-    return dict(zip(names, paths, strict=True))
+        given = [*map(str, paths.values())][:2]
+        report(shlex.join(["barrage-mlflow", "check", "config.json", *given]))
+    return paths
 
 
 def _free_paths(
-    data: str, folder: str | os.PathLike[str] | None, names: Sequence[str], force: bool
-) -> list[Path]:
+    records: RawRecords, folder: str | os.PathLike[str] | None, names: Sequence[str], force: bool
+) -> dict[str, Path]:
     """The files to write, of which none is there or part of the data."""
+    data = records.source
+    ending = {"images": ".csv", "parquet": ".parquet"}.get(records.kind) or "".join(endings(data))
     beside = "." if "://" in data else os.path.normpath(f"{data}/..")
-    paths = [Path(folder or beside, name) for name in names]
-    for path in paths:
+    paths = {name: Path(folder or beside, name + ending) for name in names}
+    for path in paths.values():
         if Path(data).resolve() in (path.resolve(), *path.resolve().parents):
             raise ArtifactError(f"{path} would change {data}; name another folder")
         if path.exists() and not force:
             raise ArtifactError(f"{path} is there already; name another folder, or use --force")
     return paths
+
+
+def _read_keys(records: RawRecords, how: str, column: str | None) -> tuple[Array, list[Any]]:
+    """What each record is divided by: its moment, or the place of its class among those found."""
+    cells, classes = records.cells(column), dict[Any, int]()
+    if how == "time":
+        keys = _moments(list(cells), str(column), records.source)
+    else:
+        found = (None if column is None else _class(cell) for cell in cells)
+        keys = np.fromiter((classes.setdefault(each, len(classes)) for each in found), np.int64)
+    if not len(keys):
+        raise no_records(records.source)
+    return keys, list(classes)
 
 
 def _class(cell: Any) -> Any:
@@ -210,6 +212,14 @@ def _by_time(moments: Array, sizes: Sequence[int], rng: np.random.Generator) -> 
             start = usable[np.abs(usable - (end - sizes[number])).argmin()]
             sets[order[start:end]], end = number, start
     return sets
+
+
+def _set_table(paths: Mapping[str, Path], counts: Array) -> list[str]:
+    rows = [
+        [name, str(count), f"{count / counts.sum():.3f}", str(path)]
+        for (name, path), count in zip(paths.items(), counts, strict=True)
+    ]
+    return aligned([["set", "records", "share", "file"], *rows])
 
 
 def _class_table(

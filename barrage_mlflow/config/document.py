@@ -89,7 +89,7 @@ def _place_in(text: str, path: Path, key: bool) -> tuple[int, int]:
     for i, part in enumerate(path):
         pairs: dict[Any, Any] = {}
         if node.id == "mapping":
-            pairs = {str(name.value): (name, value) for name, value in node.value}
+            pairs = {_joined(str(name.value)): (name, value) for name, value in node.value}
         elif node.id == "sequence":
             pairs = dict(enumerate((item, item) for item in node.value))
         if part not in pairs:
@@ -97,6 +97,11 @@ def _place_in(text: str, path: Path, key: bool) -> tuple[int, int]:
         name, node = pairs[part]
         mark = (name if key and i == len(path) - 1 else node).start_mark
     return mark.line + 1, mark.column + 1
+
+
+def _joined(text: str) -> str:
+    """Halves of a character, as JSON escapes one beyond U+FFFF, as the character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 @functools.lru_cache(maxsize=1)

@@ -9,8 +9,8 @@ from typing import Any
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.import_strings import find_target
-from barrage_mlflow.config.names import did_you_mean, show_names, suggest
-from barrage_mlflow.config.output_names import outputs_of
+from barrage_mlflow.config.kinds import KINDS, paths_of
+from barrage_mlflow.config.names import NEXT, did_you_mean, show_names, suggest
 from barrage_mlflow.config.paths import Path, show_value, value_at
 from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.schema import SCHEMA
@@ -38,16 +38,16 @@ none; write {"import": "FeatureTransformer"}
         carat expected a feature type, got "nmber"; did you mean 'number'?
     """
     has_loader = _is(data, LOADER, "FeatureLoader")
-    has_transformer = _is(data, _TRANSFORMER, "FeatureTransformer")
     transformer = value_at(data, (*_TRANSFORMER, "import"))
     if has_loader and (transformer is None or _is(data, _TRANSFORMER, "IdentityTransformer")):
         message = "expected FeatureTransformer, which encodes what FeatureLoader loads, got "
         remedy = 'write {"import": "FeatureTransformer"}'
         yield Finding(_TRANSFORMER, message + (transformer or "none"), remedy)
-    if has_transformer and _is(data, LOADER, "KeySelector"):
+    if _is(data, _TRANSFORMER, "FeatureTransformer") and _is(data, LOADER, "KeySelector"):
         message = "expected FeatureLoader, which FeatureTransformer encodes, got KeySelector"
         yield Finding((*LOADER, "import"), message, 'write "FeatureLoader"')
     params = value_at(data, (*LOADER, "params"))
+    has_windows = value_at(data, ("dataset", "windows")) is not None
     if has_features(data, reader) and isinstance(params, dict):
         checks = {"features": _spec_findings, "targets": _spec_findings, "all": _all_findings}
         for part in (each for each in checks if each in params):
@@ -56,10 +56,12 @@ none; write {"import": "FeatureTransformer"}
             yield from value_findings(params[part], {"type": types}, path)
             for name, value in params[part].items() if isinstance(params[part], dict) else ():
                 yield from checks[part](value, (*path, name))
+                if part == "targets" and has_windows and not name.startswith(NEXT):
+                    message = f"expected what comes after a window, got its history, {name!a}"
+                    yield Finding((*path, name), message, f"write {NEXT + name!a}", is_key=True)
     if _is(data, ("model", "network"), "feature_network", "model"):
-        for place, output in enumerate(outputs_of(data)):
-            if value_at(output, ("loss", "params", "from_logits")) is True:
-                where = ("model", "outputs", place, "loss", "params", "from_logits")
+        for loss in paths_of(KINDS["loss"], data):
+            if value_at(data, where := (*loss, "params", "from_logits")) is True:
                 message = "expected false, since feature_network gives probabilities, got true"
                 yield Finding(where, message, "leave it out")
 
@@ -104,17 +106,17 @@ def _spec_findings(spec: Any, path: Path) -> Iterator[Finding]:
     """What is wrong with a feature or target: its type's name, or an object of type and options."""
     part = str(path[-2])
     types, noun = SCHEMA["$defs"][part], part.removesuffix("s")
-    kind = spec.get("type") if isinstance(spec, dict) else spec
-    if isinstance(kind, str) and kind in types:
+    known = f"known {noun} types: {show_names(types)}"
+    is_object = isinstance(spec, dict)
+    kind = spec.get("type") if is_object else spec
+    if is_object and "type" not in spec:
+        yield Finding(path, "missing key 'type'", known)
+    elif isinstance(kind, str) and kind in types:
         yield from _option_findings(spec, types[kind]["properties"], path)
-        return
-    where = (*path, "type") if isinstance(spec, dict) and "type" in spec else path
-    if isinstance(spec, dict) and "type" not in spec:
-        yield Finding(where, "missing key 'type'", f"known {noun} types: {show_names(types)}")
-        return
-    remedy = did_you_mean(kind, types) if isinstance(kind, str) else ""
-    remedy = remedy or f"known {noun} types: {show_names(types)}"
-    yield Finding(where, f"expected a {noun} type, got {show_value(kind)}", remedy)
+    else:
+        remedy = did_you_mean(kind, types) if isinstance(kind, str) else ""
+        where = (*path, "type") if is_object else path
+        yield Finding(where, f"expected a {noun} type, got {show_value(kind)}", remedy or known)
 
 
 def _all_findings(options: Any, path: Path) -> Iterator[Finding]:

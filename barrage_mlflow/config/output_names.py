@@ -1,7 +1,7 @@
 """Compares the names of outputs: the model's with the loader's and the network's.
 
-The loader's are known where it is the built-in `KeySelector` or `FeatureLoader`, the network's
-where it is the built-in `sequential_from_config`.
+The loader's are known where it is the built-in `KeySelector`, or `FeatureLoader` or another that
+takes its params, the network's where it is the built-in `sequential_from_config`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.features import has_features
 from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.names import did_you_mean, is_slip, nearest, show_names
 from barrage_mlflow.config.paths import Path, value_at
 from barrage_mlflow.config.placeholders import placeholder_name
+from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.unknown_keys import LAYERS
 
 _PARAMS: Path = ("dataset", "loader", "params")
@@ -21,10 +23,14 @@ _OUTPUTS = {"KeySelector": "outputs", "FeatureLoader": "targets"}
 """By the built-in loaders, the param that is by output."""
 
 
-def output_name_findings(data: Any) -> Iterator[Finding]:
+def output_name_findings(data: Any, reader: SourceReader | None = None) -> Iterator[Finding]:
     """Names of outputs that loader, model and network do not share; repeated names.
 
     The model's names count: another name is taken for a mistyped one of them.
+
+    Args:
+        data: a config; any JSON value is taken.
+        reader: reads the source of a loader of the project's own; without one, none is known.
 
     Example:
         >>> params = {"inputs": {"x": "a"}, "outputs": {"speices": "b"}}
@@ -35,13 +41,13 @@ def output_name_findings(data: Any) -> Iterator[Finding]:
         speices the model has no output 'speices'; did you mean 'species'?
     """
     yield from _repeated(data)
-    names, loaded, network = output_names(data), loader_names(data), _network_name(data)
+    names, loaded, network = output_names(data), loader_names(data, reader), _network_name(data)
     if len(names) == 1 and [network] == loaded != names:
         remedy = did_you_mean(names[0], loaded) or f"write {network!r}"
         message = f"neither the loader nor the network has an output {names[0]!a}"
         yield Finding(("model", "outputs", 0, "name"), message, remedy)
     elif names:
-        yield from _loader_findings(data, names)
+        yield from _loader_findings(data, names, reader)
         if len(names) == 1 and network is not None and network not in (*names, *loaded):
             remedy = did_you_mean(network, names) or f"write {names[0]!r}"
             where = (*LAYERS, len(value_at(data, LAYERS)) - 1, "params", "name")
@@ -70,15 +76,19 @@ def output_names(data: Any) -> list[str]:
     return [] if None in map(_plain, names) else list(dict.fromkeys(names))
 
 
-def loader_names(data: Any) -> list[str]:
-    """The names of a built-in loader's outputs; empty where another class loads.
+def loader_names(data: Any, reader: SourceReader | None = None) -> list[str]:
+    """The names of a loader's outputs; empty where they are not known.
+
+    Args:
+        data: a config; any JSON value is taken.
+        reader: as `output_name_findings` takes it.
 
     Example:
         >>> loader = {"import": "KeySelector", "params": {"outputs": {"y": "column"}}}
         >>> loader_names({"dataset": {"loader": loader}})
         ['y']
     """
-    return list(_selection(data, _outputs_param(data)))
+    return list(_selection(data, _outputs_param(data, reader)))
 
 
 def named(block: Any) -> str | None:
@@ -103,15 +113,16 @@ def _plain(name: Any) -> str | None:
     return name if isinstance(name, str) and placeholder_name(name) is None else None
 
 
-def _outputs_param(data: Any) -> str:
-    """The param of the loader that is by output; empty where it is none of the built-in ones."""
+def _outputs_param(data: Any, reader: SourceReader | None) -> str:
+    """The param of the loader that is by output; empty where it is not known."""
     path = value_at(data, (*_PARAMS[:-1], "import"))
     name = keras_index.current_path(path) if isinstance(path, str) else ""
-    return _OUTPUTS.get(name.removeprefix("barrage_mlflow.dataset."), "")
+    param = _OUTPUTS.get(name.removeprefix("barrage_mlflow.dataset."), "")
+    return param or ("targets" if reader is not None and has_features(data, reader) else "")
 
 
 def _selection(data: Any, param: str) -> dict[str, Any]:
-    found = value_at(data, (*_PARAMS, param)) if param and _outputs_param(data) else None
+    found = value_at(data, (*_PARAMS, param)) if param else None
     return found if isinstance(found, dict) else {}
 
 
@@ -125,11 +136,11 @@ def _repeated(data: Any) -> Iterator[Finding]:
         seen += [name] if name else []
 
 
-def _loader_findings(data: Any, names: list[str]) -> Iterator[Finding]:
-    loaded = loader_names(data)
+def _loader_findings(data: Any, names: list[str], reader: SourceReader | None) -> Iterator[Finding]:
+    loaded, outputs = loader_names(data, reader), _outputs_param(data, reader)
     lacking = [name for name in names if name not in loaded]
-    outputs = _outputs_param(data)
-    for param, unused in ((outputs, lacking), ("sample_weights", [*names, *loaded])):
+    weights = "sample_weights" if outputs == "outputs" else ""
+    for param, unused in ((outputs, lacking), (weights, [*names, *loaded])):
         path: Path = (*_PARAMS, param)
         for other in _selection(data, param):
             if other not in names and (param == outputs or other not in loaded):
@@ -138,7 +149,8 @@ def _loader_findings(data: Any, names: list[str]) -> Iterator[Finding]:
                 lacking = [name for name in lacking if name != near]
                 message = f"the model has no output {other!a}"
                 yield Finding((*path, other), message, remedy, is_key=True)
-    for name in lacking if loaded else ():
+    # One of the project's own may load more than it is told to.
+    for name in lacking if loader_names(data) else ():
         message = f"lacks {name!a}, which is an output of the model"
         yield Finding((*_PARAMS, outputs), message, f"give the column of {name!r}")
 

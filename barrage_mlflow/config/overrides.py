@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from barrage_mlflow.config.document import Document, plain_copy
-from barrage_mlflow.config.paths import Path, read_path, show_path, show_value
+from barrage_mlflow.config.paths import Path, read_path, show_path, show_value, value_at
 from barrage_mlflow.config.read import read_json
 from barrage_mlflow.config.schema import schema_at, types_of
 from barrage_mlflow.errors import ConfigError, Fault
@@ -59,6 +59,21 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> Docu
         faults=(*document.faults, *faults),
         overridden=overridden,
     )
+
+
+def settle(document: Document, inferred: Mapping[str, object]) -> Document:
+    """Sets values where a config has none.
+
+    Args:
+        document: the config; it is not changed.
+        inferred: values by key, as `apply_overrides` takes them.
+
+    Example:
+        >>> settle(Document({"solver": {"steps": 5}}), {"solver.steps": 3, "dataset.seed": 7}).data
+        {'solver': {'steps': 5}, 'dataset': {'seed': 7}}
+    """
+    lacking = {k: v for k, v in inferred.items() if value_at(document.data, read_path(k)) is None}
+    return apply_overrides(document, lacking)
 
 
 def _set(holder: Any, parts: list[str], value: object, path: Path) -> Path:

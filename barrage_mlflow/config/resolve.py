@@ -48,10 +48,9 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
         $: unknown key 'solvr'; did you mean 'solver'?
     """
     reader = SourceReader(document.folders)
-    read = [
-        functools.partial(check, reader=reader) for check in (feature_findings, import_findings)
-    ]
-    faults = _faults(document, shape_findings, output_name_findings, monitor_findings, *read)
+    checks = (output_name_findings, feature_findings, import_findings)
+    read = [functools.partial(check, reader=reader) for check in checks]
+    faults = _faults(document, shape_findings, monitor_findings, *read)
     if not faults and run_code:
         faults = _faults(document, import_findings)
     return [*faults, *document.faults]

@@ -203,7 +203,7 @@ def fcn(feature: Feature, x: Any, filters: Sequence[int] = (128, 256, 128)) -> A
     (2017): accuracy 1.000 on GunPoint.
 
     Args:
-        feature: a series.
+        feature: a series; with ``mask``, its last channel is 1 where there is a number.
         x: ``(batch, time, channels)``.
         filters: of the convolutions of width 8, 5 and 3.
 
@@ -214,9 +214,7 @@ def fcn(feature: Feature, x: Any, filters: Sequence[int] = (128, 256, 128)) -> A
         >>> fcn({}, keras.Input((28, 2)), filters=[4, 4, 6]).shape
         (None, 6)
     """
-    for count, width in zip(filters, _WIDTHS, strict=True):
-        x = ops.relu(_normed(x, count, width))
-    return layers.GlobalAveragePooling1D()(x)
+    return _over_time(feature, x, ops.relu(_convolutions(x, filters)))
 
 
 def resnet(feature: Feature, x: Any, filters: Sequence[int] = (64, 128, 128)) -> Any:
@@ -226,7 +224,7 @@ def resnet(feature: Feature, x: Any, filters: Sequence[int] = (64, 128, 128)) ->
     (2017): accuracy 0.993 on GunPoint.
 
     Args:
-        feature: a series.
+        feature: a series; with ``mask``, its last channel is 1 where there is a number.
         x: ``(batch, time, channels)``.
         filters: of each block.
 
@@ -237,16 +235,85 @@ def resnet(feature: Feature, x: Any, filters: Sequence[int] = (64, 128, 128)) ->
         >>> resnet({}, keras.Input((28, 2)), filters=[4, 6]).shape
         (None, 6)
     """
+    series = x
     for count in filters:
-        inner = x
-        for width in _WIDTHS[:-1]:
-            inner = ops.relu(_normed(inner, count, width))
-        straight = batch_norm()(x)
-        if x.shape[-1] != count:
-            straight = _normed(x, count, 1)
-        x = ops.relu(_normed(inner, count, _WIDTHS[-1]) + straight)
-    return layers.GlobalAveragePooling1D()(x)
+        inner = _convolutions(x, [count] * len(_WIDTHS))
+        straight = batch_norm()(x) if x.shape[-1] == count else _normed(x, count, 1)
+        x = ops.relu(inner + straight)
+    return _over_time(feature, series, x)
 
+
+def flat(feature: Feature, x: Any) -> Any:
+    """The numbers side by side, where each place in time has a meaning of its own: of forecasts.
+
+    Args:
+        feature: a series.
+        x: ``(batch, time, channels)``.
+
+    Returns:
+        ``(batch, time * channels)``.
+
+    Example:
+        >>> flat({}, keras.Input((28, 2))).shape
+        (None, 56)
+    """
+    return layers.Flatten()(x)
+
+
+def relative(feature: Feature, x: Any) -> tuple[Any, Any]:
+    """Scales each series by its own mean and deviation.
+
+    Args:
+        feature: a series, with ``means``.
+        x: ``(batch, time, channels)``; the last channel tells where there are numbers, if it has
+            one more than means.
+
+    Returns:
+        The same, scaled; and the mean and deviation of the first channel, ``(batch, 2)``.
+
+    Example:
+        >>> x, level = relative({"means": [0.0]}, ops.convert_to_tensor([[[4.0], [8.0]]]))
+        >>> x.numpy().round(3).ravel().tolist(), level.numpy().round(3).tolist()
+        ([-1.0, 1.0], [[6.0, 2.0]])
+    """
+    count = len(feature["means"])
+    values, there = x[..., :count], x[..., count:]
+    weights = there if count < x.shape[-1] else ops.ones_like(x[..., :1])
+    total = ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1)
+    mean = ops.sum(values * weights, axis=1, keepdims=True) / total
+    apart = (values - mean) * weights
+    # Of a series that never changes, the least that the deviation can be.
+    spread = ops.sqrt(ops.sum(ops.square(apart), axis=1, keepdims=True) / total + _LEAST**2)
+    level = ops.concatenate([mean[:, 0, :1], spread[:, 0, :1]], axis=-1)
+    return ops.concatenate([apart / spread, there], axis=-1), level
+
+
+def absolute(score: Any, target: Feature, feature: Feature, level: Any) -> Any:
+    """Scales what comes next in a series back to where the series is.
+
+    Args:
+        score: ``(batch, ..., n)``, in deviations from the series' mean.
+        target: with ``means`` and ``deviations``.
+        feature: the series, likewise.
+        level: as :func:`relative` gives it.
+
+    Returns:
+        ``(batch, ..., n) float32``, scaled as the target is.
+
+    Example:
+        >>> level, scale = ops.convert_to_tensor([[6.0, 2.0]]), {"means": [1.0], "deviations": [2]}
+        >>> absolute(ops.ones((1, 3)), scale, scale, level).numpy().tolist()
+        [[8.0, 8.0, 8.0]]
+    """
+    beside = [-1, *[1] * (len(score.shape) - 1)]
+    mean, spread = (ops.reshape(level[:, place], beside) for place in (0, 1))
+    of, to = feature["deviations"][0], target["deviations"][0]
+    own = (score * spread + mean) * of + feature["means"][0]
+    return (own - target["means"][0]) / to
+
+
+_LEAST = 1e-3
+"""The least deviation of a series, in those of all."""
 
 _WIDTHS = (8, 5, 3)
 """Of the convolutions of Wang et al."""
@@ -254,13 +321,26 @@ _WIDTHS = (8, 5, 3)
 ENCODERS: dict[str, dict[str, Callable[..., Any]]] = {
     "text": {"pooled": pooled, "convolved": convolved},
     "image": {"convnet": convnet},
-    "series": {"fcn": fcn, "resnet": resnet},
+    "series": {"fcn": fcn, "resnet": resnet, "flat": flat},
 }
 """The encoders of each type; the first is its default."""
 
 
 def _normed(x: Any, filters: int, width: int) -> Any:
     return batch_norm()(layers.Conv1D(filters, width, padding="same")(x))
+
+
+def _convolutions(x: Any, filters: Sequence[int]) -> Any:
+    for place, (count, width) in enumerate(zip(filters, _WIDTHS, strict=True)):
+        x = _normed(ops.relu(x) if place else x, count, width)
+    return x
+
+
+def _over_time(feature: Feature, series: Any, x: Any) -> Any:
+    """The mean over time: where the last channel says so, over places with a number alone."""
+    if not feature.get("mask"):
+        return layers.GlobalAveragePooling1D()(x)
+    return _mean(x, series[..., -1] > 0, dropout=0)
 
 
 def _weights(vectors: Any, counts: Any) -> Any:

@@ -11,12 +11,15 @@ import numpy as np
 from keras import layers, ops
 
 from barrage_mlflow.config.keras_index import scope_name
-from barrage_mlflow.config.names import did_you_mean, show_names
+from barrage_mlflow.config.names import NEXT, did_you_mean, show_names
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model import bodies
 from barrage_mlflow.model.dict_network import DictNetwork
-from barrage_mlflow.model.encoders import ENCODERS, Feature, encode
+from barrage_mlflow.model.encoders import ENCODERS, Feature, absolute, encode, relative
 from barrage_mlflow.model.layers import MeanOfMembers, ScaledCopies, uniform
+
+Features = Sequence[Feature]
+ByName = Mapping[str, Any]
 
 _PATH = "$.model.network.params"
 _COLUMNS = ("number", "truth", "datetime")
@@ -50,7 +53,10 @@ def feature_network(
 
     Outputs are probabilities where the target is a category, a truth or several categories. A
     category that was never seen in training, code 0, adds nothing. With ``tabm`` each member has
-    its own loss in training, and the score is the mean of the members.
+    its own loss in training, and the score is the mean of the members. A series of which the next
+    values are foretold (``next_`` and its name) goes in relative to its own mean and deviation,
+    and the output is scaled back: Kim et al., "Reversible Instance Normalization for Accurate
+    Time-Series Forecasting against Distribution Shift" (ICLR 2022).
 
     Args:
         features: one dict a feature, as a fitted ``FeatureTransformer`` describes it.
@@ -73,9 +79,9 @@ def feature_network(
         heads: of attention in ``ft_transformer``. 8 by default, as in its paper.
         encoders: how texts, images and series are encoded, by the feature's name or by type:
             ``{"text": {"encoder": "convolved"}}``, with the encoder's params beside its name. A
-            text is ``pooled`` or ``convolved``, a series ``fcn`` or ``resnet``; an image has
-            ``convnet``, or a network of ``keras.applications`` by name, with ``weights`` from a
-            file. By default the first of each, which CPUs train in minutes.
+            text is ``pooled`` or ``convolved``, a series ``fcn``, ``resnet`` or ``flat``; an image
+            has ``convnet``, or a network of ``keras.applications`` by name, with ``weights`` from
+            a file. By default the first of each, which CPUs train in minutes.
 
     Returns:
         A network from a dict by the features' ``input`` to a dict by target.
@@ -95,12 +101,16 @@ def feature_network(
         >>> scores["price"].shape, scores["sold"].shape
         (TensorShape([1, 1]), TensorShape([1, 1]))
     """
-    _check(features, targets, body, units, encoders or {})
+    encoders = encoders or {}
+    _check(features, targets, body, units, encoders)
     inputs = {name: _input(name, features) for name in dict.fromkeys(f["input"] for f in features)}
-    vectors = [
-        _vector(feature, inputs, encoders or {})
-        for feature in _of(features, *ENCODERS, "multi_category")
-    ]
+    arrays, levels = {**inputs}, {}
+    foretold = {target["name"] for target in targets}
+    for feature in _of(features, "series"):
+        if (name := NEXT + feature["name"]) in foretold:
+            arrays[feature["input"]], level = relative(feature, inputs[feature["input"]])
+            levels[name] = feature, level
+    vectors = [_vector(f, arrays, encoders) for f in _of(features, *ENCODERS, "multi_category")]
     if body == "ft_transformer":
         tokens = _tokens(features, inputs, vectors, numbers, units[0])
         joined = bodies.ft_transformer(tokens, units, dropout, heads)
@@ -112,8 +122,11 @@ def feature_network(
             joined = (bodies.resnet if body == "resnet" else bodies.mlp)(flat, units, dropout)
     outputs = {}
     for target in targets:
+        name = target["name"]
         score = bodies.head(joined, target.get("size", 1), _ACTIVATIONS[target["type"]])
-        outputs[target["name"]] = MeanOfMembers()(score) if body == "tabm" else score
+        if name in levels:
+            score = absolute(score, target, *levels[name])
+        outputs[name] = MeanOfMembers()(score) if body == "tabm" else score
     with warnings.catch_warnings():
         # Keras wants the keys of a dict to be the names of its tensors; the keys are what counts.
         warnings.filterwarnings("ignore", "When providing `inputs` as a dict")
@@ -121,23 +134,18 @@ def feature_network(
 
 
 def _check(
-    features: Sequence[Feature],
-    targets: Sequence[Feature],
-    body: str,
-    units: Sequence[int],
-    encoders: Mapping[str, Any],
+    features: Features, targets: Features, body: str, units: Sequence[int], encoders: ByName
 ) -> None:
     """Refuse what would break later, or would be passed over."""
     if not features:
         raise ComponentError(f"{_PATH}.features: expected at least one feature, got none")
-    known = {"features": (*_COLUMNS, "category", "multi_category", *ENCODERS)}
-    known["targets"] = tuple(_ACTIVATIONS)
-    for param, given in (("features", features), ("targets", targets)):
+    types = (*_COLUMNS, "category", "multi_category", *ENCODERS)
+    for param, given, known in (("features", features, types), ("targets", targets, _ACTIVATIONS)):
         for place, each in enumerate(given):
-            if each["type"] not in known[param]:
-                remedy = did_you_mean(each["type"], known[param]) or "choose one of these"
+            if each["type"] not in known:
+                remedy = did_you_mean(each["type"], known) or "choose one of these"
                 raise ComponentError(
-                    f"{_PATH}.{param}[{place}].type: expected {show_names(known[param])}, "
+                    f"{_PATH}.{param}[{place}].type: expected {show_names(known)}, "
                     f"got {each['type']!a}; {remedy}"
                 )
     if body in ("resnet", "ft_transformer") and len({*units}) != 1:
@@ -155,27 +163,23 @@ def _check(
             )
 
 
-def _of(features: Sequence[Feature], *types: str) -> list[Feature]:
+def _of(features: Features, *types: str) -> list[Feature]:
     return [feature for feature in features if feature["type"] in types]
 
 
-def _input(name: str, features: Sequence[Feature]) -> keras.KerasTensor:
+def _input(name: str, features: Features) -> keras.KerasTensor:
     own = [feature for feature in features if feature["input"] == name]
     first, kind = own[0], own[0]["type"]
     if kind in (*_COLUMNS, "category"):
         shape = [max(feature["at"][1] for feature in own)]
-    elif kind == "multi_category":
-        shape = [first["size"]]
     else:
-        shape = [first["length"]] if kind == "text" else first["shape"]
+        shape = first.get("shape") or [first["length"] if kind == "text" else first["size"]]
     dtype = {"category": "int32", "text": "int32", "image": "uint8"}.get(kind, "float32")
     # Keras gives its own layers names without dots.
     return keras.Input(shape, dtype=dtype, name=f"input.{scope_name(name)}")
 
 
-def _vector(
-    feature: Feature, inputs: Mapping[str, Any], encoders: Mapping[str, Mapping[str, Any]]
-) -> Any:
+def _vector(feature: Feature, inputs: ByName, encoders: ByName) -> Any:
     """What a feature of an input of its own becomes, ``(batch, n)``."""
     x, kind, name = inputs[feature["input"]], feature["type"], feature["name"]
     if kind == "multi_category":
@@ -185,11 +189,7 @@ def _vector(
 
 
 def _flat(
-    features: Sequence[Feature],
-    inputs: Mapping[str, Any],
-    vectors: Sequence[Any],
-    numbers: str | None,
-    width: int,
+    features: Features, inputs: ByName, vectors: list[Any], numbers: str | None, width: int
 ) -> Any:
     """All features side by side, ``(batch, n)``."""
     embedded = _of(features, "number") if numbers else []
@@ -199,47 +199,42 @@ def _flat(
     one_hot = [f for f in categories if f["encoding"] == "one_hot"]
     parts = [*vectors]
     if plain:
-        columns = np.concatenate([range(*f["at"]) for f in plain])
-        parts.append(ops.take(inputs[plain[0]["input"]], columns, axis=1))
+        parts.append(_columns(plain, inputs, np.concatenate([range(*f["at"]) for f in plain])))
     if one_hot:
         codes = np.concatenate([np.full(f["size"] - 1, f["at"][0]) for f in one_hot])
         # Code 0 is left out, and so is equal to none of them.
         known = np.concatenate([np.arange(1, f["size"]) for f in one_hot])
-        hits = ops.equal(ops.take(inputs[one_hot[0]["input"]], codes, axis=1), known)
+        hits = ops.equal(_columns(one_hot, inputs, codes), known)
         parts.append(ops.cast(hits, "float32"))
-    tokens = [
-        _number_tokens(embedded, inputs, numbers, width),
-        _category_tokens(tables, inputs, width),
-    ]
-    parts += [layers.Flatten()(each) for each in tokens if each is not None]
+    tokens = _number_tokens(embedded, inputs, numbers, width)
+    tokens += _category_tokens(tables, inputs, width)
+    parts += [layers.Flatten()(each) for each in tokens]
     return ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
+def _columns(features: Features, inputs: ByName, places: Any) -> Any:
+    """Columns of the input that features share, ``(batch, n)``."""
+    return ops.take(inputs[features[0]["input"]], places, axis=1)
+
+
 def _tokens(
-    features: Sequence[Feature],
-    inputs: Mapping[str, Any],
-    vectors: Sequence[Any],
-    numbers: str | None,
-    width: int,
+    features: Features, inputs: ByName, vectors: list[Any], numbers: str | None, width: int
 ) -> Any:
     """A vector for each feature, and a first one for none, ``(batch, 1 + n, width)``."""
-    found = [
-        _number_tokens(_of(features, "number"), inputs, numbers, width),
-        _number_tokens(_of(features, "truth", "datetime"), inputs, None, width),
-        _category_tokens(_of(features, "category"), inputs, width),
+    tokens = [
+        *_number_tokens(_of(features, "number"), inputs, numbers, width),
+        *_number_tokens(_of(features, "truth", "datetime"), inputs, None, width),
+        *_category_tokens(_of(features, "category"), inputs, width),
         *(ops.expand_dims(layers.Dense(width)(vector), 1) for vector in vectors),
     ]
-    tokens = [each for each in found if each is not None]
     first = layers.Dense(width, use_bias=False, kernel_initializer=uniform(width))
     return ops.concatenate([first(ops.ones_like(tokens[0][:, :1, :1])), *tokens], axis=1)
 
 
-def _number_tokens(
-    features: Sequence[Feature], inputs: Mapping[str, Any], kind: str | None, width: int
-) -> Any:
-    """A vector for each feature of the matrix of numbers, ``(batch, n, width)``."""
+def _number_tokens(features: Features, inputs: ByName, kind: str | None, width: int) -> list[Any]:
+    """A vector for each feature of the matrix of numbers, ``(batch, n, width)``, if there are."""
     if not features:
-        return None
+        return []
     matrix = inputs[features[0]["input"]]
     counts = [f["at"][1] - f["at"][0] for f in features]
     # A feature of fewer columns than another is filled up with a column of zeros.
@@ -261,14 +256,15 @@ def _number_tokens(
         drawn = uniform(fan_in)(shape, dtype)
         return ops.concatenate([ops.zeros_like(drawn[:, :zeros]), drawn[:, zeros:]], axis=1)
 
-    return layers.EinsumDense(
+    layer = layers.EinsumDense(
         "bnm,nmd->bnd",
         (len(features), width),
         "relu" if kind else None,
         bias_axes="nd",
         kernel_initializer=initial,
         bias_initializer=uniform(width),
-    )(x)
+    )
+    return [layer(x)]
 
 
 def _bins(x: Any, edges: Sequence[Sequence[float]]) -> Any:
@@ -294,15 +290,14 @@ def _bins(x: Any, edges: Sequence[Sequence[float]]) -> Any:
     return ops.minimum(ops.maximum(far, least), most)
 
 
-def _category_tokens(features: Sequence[Feature], inputs: Mapping[str, Any], width: int) -> Any:
+def _category_tokens(features: Features, inputs: ByName, width: int) -> list[Any]:
     """A vector for each category, ``(batch, n, width)``: zeros for code 0, which has no row."""
     if not features:
-        return None
-    codes = ops.take(inputs[features[0]["input"]], [f["at"][0] for f in features], axis=1)
+        return []
+    codes = _columns(features, inputs, [f["at"][0] for f in features])
     ends = np.cumsum([f["size"] - 1 for f in features])
     starts = np.array([0, *ends[:-1]], "int32")
     known = codes > 0
     rows = ops.where(known, codes + (starts - 1), 0)
-    table = layers.Embedding(max(int(ends[-1]), 1), width, uniform(width))
-    vectors = table(rows)
-    return vectors * ops.expand_dims(ops.cast(known, vectors.dtype), -1)
+    vectors = layers.Embedding(max(int(ends[-1]), 1), width, uniform(width))(rows)
+    return [vectors * ops.expand_dims(ops.cast(known, vectors.dtype), -1)]

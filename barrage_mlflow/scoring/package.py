@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
+from barrage_mlflow.config.output_names import output_names
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
 from barrage_mlflow.dataset.records.cells import is_missing, native, objects
 from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.scoring.network import Network, save_network
-from barrage_mlflow.scoring.scorer import output_names
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
 
@@ -92,13 +93,13 @@ def package_model(
     from mlflow.pyfunc import add_to_model
 
     columns = [*example.schema.columns.values()]
-    frame = example.to_frame()
+    frame = example.unwound().to_frame()
     shutil.rmtree(folder / artifacts.CODE, ignore_errors=True)
     copy_code([Path(__file__).parents[1], *code], folder / artifacts.CODE)
     # MLflow's save_model writes the same, but would put the data folder into another one.
     metadata = {"columns": {column.name: column.to_json() for column in columns}}
     model = Model(signature=_signature(columns, frame, scores, params), metadata=metadata)
-    cells = {name: objects([_in_json(cell) for cell in frame[name]]) for name in frame}
+    cells = {c.name: objects([_in_json(cell, c) for cell in frame[c.name]]) for c in columns}
     _save_example(model, pd.DataFrame(cells, dtype=object), str(folder))
     _write_environment(folder, requirements)
     add_to_model(  # type: ignore[no-untyped-call]
@@ -114,21 +115,25 @@ def package_model(
     model.save(str(folder / _MLMODEL))
 
 
-def _in_json(cell: Any) -> Any:
+def _in_json(cell: Any, column: Column) -> Any:
     """A value as a client would send it."""
     if isinstance(cell, bytes):
         return base64.b64encode(cell).decode()
     if isinstance(cell, list):
-        return [_in_json(item) for item in cell]
+        return [_in_json(item, column) for item in cell]
     if isinstance(cell, dict):
-        return {key: _in_json(item) for key, item in cell.items()}
+        return {key: _in_json(item, column) for key, item in cell.items()}
     if is_missing(cell):
         return None
     if isinstance(cell, timedelta):
         import pandas as pd
 
         return pd.Timedelta(cell).isoformat()
-    return cell.isoformat() if isinstance(cell, (date, time)) else native(cell)
+    if isinstance(cell, datetime) and (column.format or column.zone):
+        cell = cell.replace(tzinfo=UTC).astimezone(ZoneInfo(column.zone or "UTC"))
+    if isinstance(cell, (date, time)):
+        return cell.strftime(column.format) if column.format else cell.isoformat()
+    return native(cell)
 
 
 def _write_environment(folder: Path, requirements: Sequence[str]) -> None:

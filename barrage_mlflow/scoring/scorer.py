@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.config.output_names import output_names
 from barrage_mlflow.dataset import RecordMode, Records
 from barrage_mlflow.dataset.components.build import load_pipeline
 from barrage_mlflow.dataset.components.pipeline import Pipeline
@@ -218,7 +219,9 @@ artifact folder of a finished training
         check_finite(scores, records, "the network")
         scores = self._pipeline.postprocess(scores, records, params)
         check_finite(scores, records, "postprocess")
-        return scores
+        windows = self.inputs.windows
+        # Which series a window is of; of rows that are records, the caller knows it.
+        return {name: records[name] for name in (windows.group if windows else ())} | scores
 
 
 class ProcessScorer(Scorer):
@@ -239,7 +242,13 @@ class ProcessScorer(Scorer):
         columns, self.outputs, self.score_params = self._process.call("load", str(model.resolve()))
         # Cells go to the model as they are read, and it brings them to its kinds.
         known = [replace(Column.from_json(column), declared=False) for column in columns]
-        self.schema = self.inputs = Schema({column.name: column for column in known})
+        windows = Schema.from_config(config["dataset"]).windows
+        self.schema = Schema({column.name: column for column in known}, windows=windows)
+        self.inputs = self.schema.only(self.schema.columns)
+
+    def piece_size(self, batch_size: int = BATCH_SIZE) -> int:
+        """As :meth:`Scorer.piece_size`; but one window, since those that overlap share rows."""
+        return 1 if self.inputs.windows else super().piece_size(batch_size)
 
     def call(self, name: str, records: Records, *arguments: Any) -> Any:
         """Call a function of the process with records.
@@ -252,9 +261,10 @@ class ProcessScorer(Scorer):
         Raises:
             As :meth:`ModelProcess.call`.
         """
-        cells = {column: records.as_read(column) for column in records.columns}
+        rows = records.unwound()
+        cells = {column: rows.as_read(column) for column in rows.columns}
         try:
-            return self._process.call(name, cells, len(records), *arguments)
+            return self._process.call(name, cells, len(rows), *arguments)
         except BarrageError as error:
             if len(records) and records.place(0) != "record 0":
                 error.add_note(f"records are counted from {records.place(0)}")
@@ -264,13 +274,3 @@ class ProcessScorer(Scorer):
         # Engines once took no params.
         scores: Arrays = self.call("score", records, batch_size, *([params] if params else []))
         return scores
-
-
-def output_names(config: Mapping[str, Any]) -> list[str]:
-    """The outputs of the network that a resolved config names.
-
-    Example:
-        >>> output_names({"model": {"outputs": [{"name": "species"}]}})
-        ['species']
-    """
-    return [output["name"] for output in config["model"]["outputs"]]

@@ -14,14 +14,15 @@ from barrage_mlflow.config import add_project_path, resolve_config
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.features import LOADER, lacks_features
 from barrage_mlflow.config.monitors import check_monitors
-from barrage_mlflow.config.paths import read_path, show_path, value_at
+from barrage_mlflow.config.overrides import settle
+from barrage_mlflow.config.paths import show_path
 from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.resolve import check_config
 from barrage_mlflow.dataset import DataRecord, RecordMode, Records, build_loader, build_transformer
 from barrage_mlflow.dataset.components.build import fit_and_save, load_pipeline
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read, settle_columns
-from barrage_mlflow.dataset.features.infer import infer_features
+from barrage_mlflow.dataset.features.infer import infer_columns
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.feeder import Feeder
 from barrage_mlflow.dataset.records.kinds import Schema
@@ -132,8 +133,8 @@ def infer(document: Document, sets: Mapping[str, Records]) -> dict[str, Any]:
         inferred[show_path(("dataset", "seed"))] = secrets.randbelow(_SEEDS)
     if lacks_features(document.data, SourceReader(document.folders)):
         targets = dataset["loader"]["params"].get("targets", {})
-        guesses = infer_features(sets["train"], targets)
-        features = {name: guess.spec for name, guess in guesses.items() if guess.spec is not None}
+        guesses = infer_columns(sets["train"], targets)
+        features = {n: g.spec for n, g in guesses.items() if g.spec and n not in targets}
         inferred[show_path((*LOADER, "params", "features"))] = features
         for name, guess in guesses.items():
             if guess.column is not None and name not in dataset.get("columns", {}):
@@ -164,9 +165,7 @@ def resolve(document: Document, inferred: Mapping[str, Any]) -> dict[str, Any]:
             "TensorFlow makes a graph here instead of computing: train outside of tf.function and "
             "tf.Graph, and without tf.compat.v1.disable_eager_execution()"
         )
-    given = {path for path in inferred if value_at(document.data, read_path(path)) is not None}
-    settled = {path: value for path, value in inferred.items() if path not in given}
-    return resolve_config(document, settled, run_code=True)
+    return resolve_config(settle(document, inferred), run_code=True)
 
 
 def read_sets(
@@ -250,7 +249,7 @@ def prepare(
     watch("the loader")
     loaded = Pipeline(loader, unfitted).load(sample)
     trains = columns_read(loader, records[:SAMPLE])
-    watch("the loader", columns=[records.schema.columns[name] for name in trains])
+    watch("the loader", columns=[records.column(name) for name in trains])
     schema, reads = settle_columns(build_loader(config, RecordMode.SCORE), records)
     sets = {role: Records.read(each, schema=schema) for role, each in sets.items()}
     records = sets["train"]

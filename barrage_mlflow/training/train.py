@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
+from barrage_mlflow.config.output_names import output_names
 from barrage_mlflow.config.paths import read_path, value_at
 from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
@@ -25,7 +26,7 @@ from barrage_mlflow.scoring.network import Arrays, Network, Scored
 from barrage_mlflow.scoring.package import package_model, save_model
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import prove
-from barrage_mlflow.scoring.scorer import Scorer, output_names
+from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.scoring.scores import to_frame
 from barrage_mlflow.training.prepare import (
     Plan,
@@ -265,7 +266,8 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
     shutil.rmtree(data / artifacts.NETWORK, ignore_errors=True)
     saved = save_model(data, plan.config, network, plan.specs, plan.schema, plan.reads)
     scorer = _scorer(plan, saved)
-    example = Records.read(plan.sets["validation"][:_EXAMPLE_RECORDS], schema=scorer.inputs)
+    rows = plan.sets["validation"][:_EXAMPLE_RECORDS].unwound()
+    example = Records.read(rows, schema=scorer.inputs)
 
     def score() -> pd.DataFrame:
         return to_frame(scorer.score(example))

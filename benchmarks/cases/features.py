@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import Any
 
-from data import COLUMNS, few, mlp_config, table
+from data import features_config, few, mlp_config, table
 from harness import Bench, Row, in_turn
 
 from cases import training
@@ -91,18 +91,7 @@ def measure(bench: Bench) -> list[Row]:
     encoding = [[taken[side] for taken in rounds] for side in ("ours", "by_hand")]
     records, epochs = bench.size(training.RECORDS, training.SHORT_RECORDS), bench.size(8, 3)
     sets = {"train": table(bench, records, seed=1), "validation": few(bench)}
-    plain = mlp_config(256, epochs)
-    network = {"import": "feature_network", "params": {"units": [64, 64], "dropout": 0.0}}
-    features = {"features": dict.fromkeys(COLUMNS, "number"), "targets": {"y": "number"}}
-    config = {
-        **plain,
-        "dataset": {
-            **plain["dataset"],
-            "loader": {"import": "FeatureLoader", "params": features},
-            "transformer": {"import": "FeatureTransformer"},
-        },
-        "model": {**plain["model"], "network": network},
-    }
+    config, plain = features_config(256, epochs), mlp_config(256, epochs)
     taken = bench.in_turn(
         ours=lambda: bench.call(training.ours, **sets, config=config),
         peer=lambda: bench.call(training.ours, **sets, config=plain),

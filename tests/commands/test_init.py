@@ -40,7 +40,7 @@ def rows(count: int, seed: int) -> list[dict]:
             "carat": size,
             "on": bool(size > 1),
             "age": int(random.integers(20, 60)),
-            "sold": str(date(2026, 1, 1) + timedelta(days=int(100 + 50 * size))),
+            "sold": f"{date(2026, 1, 1) + timedelta(days=int(100 + 50 * size)):%d/%m/%Y}",
             "cut": "fair" if size < 0 else "good",
             "note": f"a stone, {'small and dull' if size < 0 else 'large and bright'} {number}",
             "photo": f"{int(np.clip(120 + 50 * size, 0, 255))}.png",
@@ -139,8 +139,9 @@ def test_every_way_in_gives_the_same_score(folder, tmp_path):
     frame = pd.DataFrame([records[place] for place in whole])
     assert frame["age"].dtype == "int64"  # which MLflow takes for no double
     assert model.predict(frame).to_dict("records") == [want[place] for place in whole]
-    lenient = model.predict(pd.DataFrame(records), params={"threshold": 0.1})
-    assert lenient["sell"].sum() > sum(score["sell"] for score in want)
+    lenient = model.predict(pd.DataFrame(records), params={"threshold": 0.1}).to_dict("records")
+    assert lenient == [{**score, "sell": score["sell_probability"] >= 0.1} for score in want]
+    assert lenient != want
 
 
 @pytest.mark.slow
@@ -252,4 +253,13 @@ def test_a_rare_class_has_a_hint():
     assert start.hints == [
         "y: 2.0% of the records are True; to have rare classes count as much as frequent ones, add "
         '"class_weight": "balanced" to the output'
+    ]
+
+
+def test_a_column_of_several_kinds_is_left_out():
+    rows = [{"m": "a" if n else 1, "a": float(n), "y": n / 7} for n in range(40)]
+    assert start_config(rows, ["y"]).columns == [
+        ("m", "mixed", "left out", "whole numbers and strings: no feature type for them"),
+        ("a", "number", "number", "numbers"),
+        ("y", "number", "target: number", "40 different numbers"),
     ]

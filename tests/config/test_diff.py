@@ -7,7 +7,7 @@ import mlflow
 import pytest
 from small import small_config
 
-from barrage_mlflow.commands.diff import load_config_for_diff
+from barrage_mlflow.commands.diff import find_differences, load_side
 from barrage_mlflow.config import resolve_config
 from barrage_mlflow.config.diff import diff_configs
 from barrage_mlflow.errors import ArtifactError, ConfigError, TrackingError
@@ -57,6 +57,10 @@ def test_a_long_list_is_compared_as_one_value():
     assert ' → … 298", "word 299", "new", "word 300", ' in line
 
 
+def load(source):
+    return load_side(source)[0]
+
+
 def write(path, config):
     path.write_text(json.dumps(config), "utf-8")
     return str(path)
@@ -65,21 +69,21 @@ def write(path, config):
 def test_a_file_gets_its_defaults_and_its_components_are_not_looked_for(tmp_path):
     config = small_config(dataset__loader={"import": "far_away.Loader", "params": {"a": 1}})
     config["model"]["network"] = {"import": "far_away.network"}
-    read = load_config_for_diff(write(tmp_path / "config.json", config))
+    read = load(write(tmp_path / "config.json", config))
     assert read["solver"]["optimizer"] == {"import": "Adam", "learning_rate": 0.001, "params": {}}
     assert read["dataset"]["loader"] == {"import": "far_away.Loader", "params": {"a": 1}}
     file = write(tmp_path / "known.json", small_config())
-    assert load_config_for_diff(file) == resolve_config(small_config())
+    assert load(file) == resolve_config(small_config())
 
 
 def test_a_file_with_faults(tmp_path):
     config = small_config(solver__epoch=3, dataset__seed=-1)
     file = write(tmp_path / "config.json", config)
     with pytest.raises(ConfigError, match="unknown key 'epoch'") as caught:
-        load_config_for_diff(file)
+        load(file)
     assert [fault.path for fault in caught.value.faults] == ["$.dataset.seed", "$.solver"]
     with pytest.raises(ConfigError, match=r"^nowhere\.json: no such file"):
-        load_config_for_diff("nowhere.json")
+        load("nowhere.json")
 
 
 def test_an_artifact_folder(tmp_path):
@@ -90,20 +94,22 @@ def test_an_artifact_folder(tmp_path):
         match=r"^artifacts: has no resolved_config\.json; expected the artifact folder of a "
         r"training, a config file or an MLflow run$",
     ):
-        load_config_for_diff("artifacts")
+        load("artifacts")
     # As another release may have left it: a key that this one does not know.
     resolved = {**resolve_config(small_config()), "bygone": 1}
     artifacts.write_json(folder / artifacts.RESOLVED_CONFIG, resolved)
-    assert load_config_for_diff(folder) == resolved
+    assert load(folder) == resolved
     write(folder / artifacts.RESOLVED_CONFIG, [1])
     with pytest.raises(ArtifactError, match=r"resolved_config\.json: expected a config, an object"):
-        load_config_for_diff(folder)
+        load(folder)
 
 
-def log_run(config):
-    """A run with the artifact that a training leaves, ended."""
+def log_run(config, inferred=None):
+    """A run with the artifacts that a training leaves, ended."""
     with mlflow.start_run() as run:
         mlflow.log_text(json.dumps(config), artifacts.RESOLVED_CONFIG)
+        if inferred:
+            mlflow.log_text(json.dumps({"inferred": inferred}), artifacts.RUN)
     return run.info.run_id
 
 
@@ -111,9 +117,9 @@ def test_two_runs():
     a = resolve_config(small_config())
     b = resolve_config(small_config(solver__epochs=20, solver__steps=5))
     first, second = log_run(a), log_run(b)
-    assert load_config_for_diff(first) == a
-    assert load_config_for_diff(f"runs:/{second}") == load_config_for_diff(f"runs:/{second}/") == b
-    assert diff_configs(load_config_for_diff(first), load_config_for_diff(second)) == [
+    assert load(first) == a
+    assert load(f"runs:/{second}") == load(f"runs:/{second}/") == b
+    assert find_differences(first, second) == [
         "$.solver.epochs: 3 → 20",
         "$.solver.steps: only in B: 5",
     ]
@@ -122,8 +128,8 @@ def test_two_runs():
 def test_a_file_of_the_name_of_a_run(tmp_path):
     run_id = log_run(resolve_config(small_config()))
     write(tmp_path / run_id, small_config(solver__epochs=77))
-    assert load_config_for_diff(run_id)["solver"]["epochs"] == 77
-    assert load_config_for_diff(f"runs:/{run_id}")["solver"]["epochs"] == 3
+    assert load(run_id)["solver"]["epochs"] == 77
+    assert load(f"runs:/{run_id}")["solver"]["epochs"] == 3
 
 
 def test_a_run_without_a_resolved_config():
@@ -134,7 +140,7 @@ def test_a_run_without_a_resolved_config():
         r"stores it when a training begins$"
     )
     with pytest.raises(TrackingError, match=message):
-        load_config_for_diff(run.info.run_id)
+        load(run.info.run_id)
 
 
 @pytest.mark.parametrize(
@@ -146,4 +152,30 @@ def test_a_run_whose_artifact_is_no_config(text, message, tmp_path):
     (path,) = tmp_path.glob(f"**/{run_id}/artifacts/resolved_config.json")
     path.write_text(text)
     with pytest.raises(TrackingError, match=rf"^runs:/{run_id}/resolved_config\.json{message}"):
-        load_config_for_diff(run_id)
+        load(run_id)
+
+
+def test_what_a_run_settled_by_itself_is_no_difference_from_a_file_that_leaves_it_out(tmp_path):
+    loader = {"import": "FeatureLoader", "params": {"targets": {"label": "category"}}}
+    given = {"dataset__loader": loader, "dataset__transformer": {"import": "FeatureTransformer"}}
+    config = small_config(**given)
+    del config["dataset"]["seed"]
+    inferred = {
+        "$.dataset.seed": 7,
+        "$.dataset.loader.params.features": {"a": "number", "sold": "datetime"},
+        "$.dataset.columns.sold": {"kind": "datetime", "format": "%d/%m/%Y"},
+    }
+    run = log_run(resolve_config(config, inferred), [*inferred])
+    file = write(tmp_path / "config.json", config)
+    assert find_differences(file, run) == find_differences(run, file) == []
+    # What the file has itself is compared, and so is another training.
+    loader["params"]["features"] = {"a": "number"}
+    file = write(tmp_path / "config.json", small_config(**given, dataset__seed=8))
+    differences = [
+        '$.dataset.loader.params.features.sold: only in B: "datetime"',
+        "$.dataset.seed: 8 → 7",
+    ]
+    assert find_differences(file, run) == differences
+    other = log_run(resolve_config(small_config(**given, dataset__seed=8)))
+    declared = '$.dataset.columns: only in B: {"sold": {"kind": "datetime", "format": "%d/%m/%Y"}}'
+    assert find_differences(other, run) == [*differences, declared]

@@ -63,6 +63,12 @@ def test_a_path_that_is_not_there_stands_where_its_parent_stands():
     assert read_json('{"\x7f": 1}', "c.json").place(("\x7f",)) == "c.json:1:1"
 
 
+def test_a_key_that_json_escapes_has_its_place():
+    document = Document({}, "c.json", '{"a": 1,\n "\\ud83e\\udd9c": {"\\ud83e": 2}}')
+    assert document.place(("\U0001f99c",), key=True) == "c.json:2:2"
+    assert document.place(("\U0001f99c", "\ud83e")) == "c.json:2:29"
+
+
 @given(JSON_VALUES)
 def test_reads_all_that_the_standard_library_writes(value):
     for text in (json.dumps(value), json.dumps(value, indent=2, ensure_ascii=False)):

@@ -148,7 +148,8 @@ def test_features_of_a_loader_of_ones_own_are_checked_too(tmp_path):
         "class Loader(FeatureLoader): ...\n"
         "class Transformer(FeatureTransformer): ...\n"
     )
-    params = {"features": {"carat": "nmber"}, "targets": {"price": {"type": "number", "lg": 1}}}
+    targets = {"prise": {"type": "number", "lg": 1}}
+    params = {"features": {"carat": "nmber"}, "targets": targets}
     loader = {"import": "own_features.Loader", "params": params}
     dataset = {"loader": loader, "transformer": {"import": "own_features.Transformer"}}
     outputs = [{"name": "price", "loss": {"import": "mse"}}]
@@ -158,5 +159,6 @@ def test_features_of_a_loader_of_ones_own_are_checked_too(tmp_path):
     found = [str(fault) for fault in find_faults(read_config(path))]
     assert [fault.partition("$.dataset.loader.params.")[2] for fault in found] == [
         "features.carat: expected a feature type, got \"nmber\"; did you mean 'number'?",
-        "targets.price: unknown option 'lg'; did you mean 'log'?",
+        "targets: the model has no output 'prise'; did you mean 'price'?",
+        "targets.prise: unknown option 'lg'; did you mean 'log'?",
     ]

@@ -69,10 +69,14 @@ def word(tmp_path, rows, read):
     return lambda: read(Records.read(path).take(rows))
 
 
-def target(value, **allowed):
+class Own(KeySelector):
+    """A loader of one's own."""
+
+
+def target(value, kind=KeySelector, **allowed):
     """A value among targets of 0 and 1, or among weights."""
     weights = None if allowed else {"y": "w"}
-    loader = KeySelector(TRAIN, {"x": "a"}, {"y": "y"}, weights)
+    loader = kind(TRAIN, {"x": "a"}, {"y": "y"}, weights)
     usual = {"a": 1, "y": 0, "w": 1}
     if isinstance(value, dict):
         usual |= dict.fromkeys(value, "1")
@@ -105,6 +109,7 @@ def test_what_cannot_be_fed_is_named(tmp_path):
         "an axis too many": fed([1, 2], before=[1, 2]),
         "another name": lambda: conformed([{"a": 1}], KeySelector(SCORE, {"z": "a"}, {"y": "y"})),
         "a target of text": target({"y": "b"}),
+        "a target of text, by a loader of one's own": target({"y": "b"}, Own),
         "a weight of text": target({"w": "b"}),
         **{f"a label of {value}": target(value, **labels) for value in (-1, 3, 0.5)},
         "not 0 or 1": target(1.5, highest=1, whole=False),

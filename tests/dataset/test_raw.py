@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from barrage_mlflow.dataset.records.raw import find_images, raw_cells, write_sets
+from barrage_mlflow.dataset.records.raw import RawRecords
 from barrage_mlflow.errors import RecordError
 
 
@@ -23,7 +23,8 @@ def test_parquet_keeps_types_metadata_and_compression(compression: str):
         }
     ).replace_schema_metadata({"from": "the north"})
     pq.write_table(table, "birds.parquet", row_group_size=3, compression=compression)
-    write_sets("birds.parquet", np.arange(20) % 2, [Path("even.parquet"), Path("odd.parquet")])
+    paths = [Path("even.parquet"), Path("odd.parquet")]
+    RawRecords("birds.parquet").write(np.arange(20) % 2, paths)
     for number, name in enumerate(["even", "odd"]):
         file = pq.ParquetFile(f"{name}.parquet")
         assert file.schema_arrow.equals(pq.read_schema("birds.parquet"), check_metadata=True)
@@ -47,12 +48,13 @@ def test_parquet_keeps_types_metadata_and_compression(compression: str):
 def test_a_file_that_is_not_of_its_kind_is_refused(ending: str, text: str, message: str):
     Path(f"birds.{ending}").write_text(text)
     with pytest.raises(RecordError, match=f"^{re.escape(message)}"):
-        list(raw_cells(f"birds.{ending}", None))
+        list(RawRecords(f"birds.{ending}").cells(None))
 
 
 def test_a_cell_of_csv_may_be_larger_than_python_reads_by_default():
     Path("birds.csv").write_text(f'a,b\n{"x" * 200_000},"y\nz"\n')
-    assert [list(map(len, raw_cells("birds.csv", name))) for name in "ab"] == [[200_000], [3]]
+    records = RawRecords("birds.csv")
+    assert [list(map(len, records.cells(name))) for name in "ab"] == [[200_000], [3]]
 
 
 def test_a_folder_without_images_by_class_is_refused():
@@ -60,4 +62,4 @@ def test_a_folder_without_images_by_class_is_refused():
     Path("photos/1.png").touch()
     message = r"^photos has no .parquet files, and no images in a folder for each class, such as ca"
     with pytest.raises(RecordError, match=message):
-        find_images("photos")
+        RawRecords("photos")

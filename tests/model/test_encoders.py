@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from barrage_mlflow.model import encoders
 from barrage_mlflow.model.encoders import encode
 
 RNG = np.random.default_rng(2)
@@ -61,3 +62,18 @@ def test_series_are_summed_up_whatever_their_length(name):
         feature = {"name": "load", "type": "series", "shape": [time, 2]}
         network = encoder(feature, (time, 2), "float32", encoder=name, filters=[4, 4, 6])
         assert network(RNG.normal(size=(3, time, 2)).astype("float32")).shape == (3, 6)
+
+
+@pytest.mark.parametrize("name", ["fcn", "resnet"])
+def test_what_is_put_before_a_short_series_says_nothing(name, monkeypatch):
+    monkeypatch.setattr(encoders, "_WIDTHS", (1, 1, 1))  # wider ones see a zero at the border
+    feature = {"name": "load", "type": "series", "mask": True}
+    short, long = (
+        encoder(feature, (time, 2), "float32", encoder=name, filters=[4, 4, 6]) for time in (8, 16)
+    )
+    long.set_weights([RNG.normal(size=each.shape) ** 2 for each in long.get_weights()])
+    short.set_weights(long.get_weights())
+    series = np.stack([RNG.normal(size=(3, 8)), np.ones((3, 8))], axis=-1).astype("float32")
+    padded = np.concatenate([np.zeros_like(series), series], axis=1)
+    np.testing.assert_allclose(long(padded), short(series), rtol=1e-5)
+    assert not long(np.zeros_like(padded)).numpy().any()  # of no number at all

@@ -16,6 +16,7 @@ from barrage_mlflow.dataset.components.loader import RecordLoader
 from barrage_mlflow.dataset.components.places import component_name, placed, set_record
 from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.records.windows import cell_kinds
 from barrage_mlflow.dataset.types import Record, RecordMode
 from barrage_mlflow.errors import ComponentError, ConfigError, Fault
 
@@ -132,26 +133,27 @@ def ask_kinds(
     loader, dataset = build_loader(config, RecordMode.TRAIN), config["dataset"]
     name, train = component_name(loader), sets["train"]
     with placed(train.owner, "column_kinds", name):
-        kinds = {key: kind for key, kind in loader.column_kinds().items() if key in train.columns}
+        asked = {key: kind for key, kind in loader.column_kinds().items() if key in train.columns}
+        kinds = cell_kinds(train.schema.windows, asked)
         if not kinds:
             return sets
         found = value_findings(kinds, schema_at(_COLUMNS), _COLUMNS)  # in no order
         if wrong := "; ".join(sorted(f"'{finding.path[2]}': {finding}" for finding in found)):
             raise ComponentError(f"{name}.column_kinds: {wrong}")
-    asked = Schema.from_config({**dataset, "columns": kinds}, folder).columns
+    columns = Schema.from_config({**dataset, "columns": kinds}, folder).columns
     declared = Schema.from_config(dataset, folder)
     if faults := [
         Fault(
             f"$.dataset.columns.{key}",
-            f"expected '{asked[key].kind}', which {name} asks for, got '{column.kind}'",
+            f"expected '{columns[key].kind}', which {name} asks for, got '{column.kind}'",
             "leave it out",
         )
         for key, column in declared.columns.items()
-        if key in asked and column.kind != asked[key].kind
+        if key in columns and column.kind != columns[key].kind
     ]:
         raise ConfigError(faults)
     reason = f"asked for by {name}"
-    columns = {key: replace(column, reason=reason) for key, column in asked.items()}
+    columns = {key: replace(column, reason=reason) for key, column in columns.items()}
     schema = replace(declared, columns={**columns, **declared.columns})
     schema = Records.read(train, schema=schema).schema
     return {role: Records.read(records, schema=schema) for role, records in sets.items()}
@@ -180,9 +182,15 @@ def settle_columns(loader: RecordLoader, records: Records) -> tuple[Schema, list
     optional = [
         name
         for name, is_demanded in demanded.items()
-        if not is_demanded and _loads_without(loader, some[0], name)
+        if not is_demanded
+        and name in records.schema.columns
+        and _loads_without(loader, some[0], name)
     ]
-    return records.schema.without_roots().with_optional(optional), list(demanded)
+    windows = records.schema.windows
+    # A record to score has nothing that comes after it.
+    reads = [name for name in demanded if name in records.schema.columns]
+    reads += [name for name in (windows.keys if windows else ()) if name not in reads]
+    return records.schema.without_roots().with_optional(optional), reads
 
 
 def _loads_without(loader: RecordLoader, record: Record, name: str) -> bool:

@@ -29,6 +29,10 @@ class Datetime(Feature):
     as late as the last of them. A missing value is 0 in all; if the train records lack some, a
     last column is 1 for them.
 
+    Args:
+        trend: whether it tells how late a moment is. In a forecast, all that is scored is later
+            than what was learnt.
+
     Example:
         >>> feature = Datetime()
         >>> days = np.array(["2026-01-05", "2026-01-07", "NaT"], "datetime64[us]")
@@ -40,6 +44,8 @@ class Datetime(Feature):
          [0.97, -0.22, 0.1, 0.99, 1.0, 0.0],
          [0.0, 0.0, 0.0, 0.0, 0.0, 1.0]]
     """
+
+    trend: bool = True
 
     type: ClassVar[str] = "datetime"
     kind: ClassVar[str] = "datetime"
@@ -62,8 +68,7 @@ class Datetime(Feature):
         found = self._moments
         return {
             "cycles": [name for name, at in self._in_cycle.items() if at.least < at.greatest],
-            "mean": found.mean,
-            "deviation": found.deviation,
+            **found.learnt(),
             "ends": [found.least, found.greatest] if found.count else [0.0, 0.0],
             "missing": self._lacking,
         }
@@ -71,12 +76,10 @@ class Datetime(Feature):
     def restore(self, learnt: Mapping[str, Any]) -> None:
         """Take what :meth:`learnt` gave."""
         self._learnt = learnt
-        self.width = 2 * len(learnt["cycles"]) + 1 + learnt["missing"]
+        self.width = 2 * len(learnt["cycles"]) + self.trend + learnt["missing"]
         # Looked up by the minute: a sine that is computed may differ with the length of an array.
-        angles = {
-            name: np.arange(_MINUTES[name]) * (2 * np.pi / _MINUTES[name])
-            for name in learnt["cycles"]
-        }
+        turns = {name: 2 * np.pi / _MINUTES[name] for name in learnt["cycles"]}
+        angles = {name: np.arange(_MINUTES[name]) * turn for name, turn in turns.items()}
         self._tables = {n: np.column_stack([np.sin(a), np.cos(a)]) for n, a in angles.items()}
 
     def encode(self, column: Array) -> Array:
@@ -85,8 +88,9 @@ class Datetime(Feature):
         moments = np.where(lacks, np.datetime64(0, "us"), column)
         minutes = _minutes_in(moments)
         cycles = [table[minutes[name]] for name, table in self._tables.items()]
-        trend = np.clip(moments.astype(np.int64).astype(np.float64), *learnt["ends"])
-        parts = np.column_stack([*cycles, (trend - learnt["mean"]) / learnt["deviation"]])
+        late = np.clip(moments.astype(np.int64).astype(np.float64), *learnt["ends"])
+        trend = ((late - learnt["mean"]) / learnt["deviation"])[:, np.newaxis]
+        parts = np.hstack([*cycles, trend[:, : self.trend]])
         parts[lacks] = 0
         return np.column_stack([parts, lacks]) if learnt["missing"] else parts
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.config.names import NEXT
+from barrage_mlflow.dataset.features.loader import column_cells
 from barrage_mlflow.dataset.records.conversions import CONVERSIONS
 from barrage_mlflow.dataset.records.kinds import Column
 from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.types import Array
 
 _LOOKED_AT = 100_000
 """Records that are looked at, evenly spread; of all, where there are not more."""
@@ -29,6 +32,10 @@ _DATE_FORMATS = (
 _ID = re.compile(r"(^|[_\W])(id|uuid|guid|index|key|nr|no)$|^unnamed|[a-z]I[dD]$", re.IGNORECASE)
 _CLASSES = 20
 """Different numbers of a target, at most, that are classes."""
+_LISTS = {"number": "series", "whole": "series", "text": "multi_category"}
+"""What a list is meant as, by the kind of what stands in it."""
+_NO_FEATURE = ("mixed", "object", "time", "duration")
+"""Kinds of which there is no feature; of columns of several kinds none can be read."""
 
 
 @dataclass(frozen=True)
@@ -39,100 +46,93 @@ class Guess:
         spec: a feature's or target's type, or an object of type and options; None: left out.
         reason: why, in some words.
         column: how the column is to be declared in ``dataset.columns``; None: not at all.
+        classes: of a target of classes, how often each occurs.
     """
 
     spec: str | dict[str, Any] | None
     reason: str
     column: dict[str, Any] | None = None
+    classes: Mapping[Any, int] | None = None
 
 
-def infer_features(records: Records, targets: Collection[str]) -> dict[str, Guess]:
-    """What each column but the targets is meant as.
+def infer_columns(records: Records, targets: Collection[str]) -> dict[str, Guess]:
+    """What each column is meant as: as a target if it is one, else as a feature.
 
     Args:
         records: train records.
-        targets: names of columns.
+        targets: names of columns; one that is not there is passed over.
 
     Example:
         >>> diamonds = [{"id": 7, "cut": "Good", "y": 1.5}, {"id": 9, "cut": "Bad", "y": 2.5}]
-        >>> guesses = infer_features(Records.read(diamonds), ["y"])
+        >>> guesses = infer_columns(Records.read(diamonds), ["y"])
         >>> {name: guess.spec for name, guess in guesses.items()}
-        {'id': None, 'cut': 'category'}
+        {'id': None, 'cut': 'category', 'y': 'number'}
     """
-    return {
-        name: _guess(records.schema.columns[name], _values(records, name))
-        for name in records.columns
-        if name not in targets
-    }
+    columns, windows = [records.column(name) for name in records.columns], records.schema.windows
+    parts: dict[str, list[Array]] = {c.name: [] for c in columns if c.kind not in _NO_FEATURE}
+    step = max(1, len(records) // _LOOKED_AT)
+    for piece in records.pieces(columns=[*parts]):
+        some = piece.take(np.arange(0, len(piece), step))
+        for name, part in parts.items():
+            part.append(column_cells(some, name))
+    guesses = {}
+    for column in columns:
+        values = np.concatenate(parts.pop(column.name, [np.empty(0)])).tolist()
+        known = [value for value in values if value is not None and value == value]
+        if column.name in targets:
+            guesses[column.name] = _guess_target(column, known)
+        elif windows and column.name in windows.group:
+            guesses[column.name] = Guess("category", "tells series apart")
+        elif windows and column.name == windows.time:
+            cycles = {"type": "datetime", "trend": False}
+            is_date = column.kind in ("datetime", "date")
+            guesses[column.name] = Guess(cycles if is_date else None, "the time of the window")
+        elif windows and column.name.startswith(NEXT):
+            guesses[column.name] = Guess(None, "comes after the window")
+        else:
+            guesses[column.name] = _guess_feature(column, known, len(known) == len(values))
+    return guesses
 
 
-def infer_target(records: Records, name: str) -> Guess:
-    """What a column is meant as where it is to be foretold.
-
-    Raises:
-        RecordError: there is no such column.
-
-    Example:
-        >>> infer_target(Records.read([{"y": "cat"}, {"y": "dog"}]), "y").spec
-        'category'
-    """
-    records.check_names([name])
-    column, values = records.schema.columns[name], _values(records, name)
-    known = [value for value in values if value is not None]
+def _guess_target(column: Column, known: list[Any]) -> Guess:
     if column.kind == "list" and known:
-        kind = "series" if column.of in ("number", "whole") else "multi_category"
-        return Guess(kind, column.reason)
+        return Guess(_LISTS.get(column.of, "multi_category"), column.reason)
     if not known or column.kind not in ("truth", "whole", "number", "text"):
         return Guess(None, f"{column.reason}: no target type for them")
-    different = _count_different(known)
-    if different == 1:
+    counts = Counter(known)
+    if len(counts) == 1:
         return Guess(None, "one value in all records: nothing to foretell")
-    if column.kind == "truth" or (column.kind == "whole" and {*known} == {0, 1}):
-        return Guess("truth", "two values, yes and no")
-    is_few = different <= min(_CLASSES, len(known) / 10)
-    if column.kind == "text" or (is_few and all(float(value).is_integer() for value in known)):
-        return Guess("category", f"{different} different values")
+    if column.kind == "truth" or (column.kind == "whole" and {*counts} == {0, 1}):
+        return Guess("truth", "two values, yes and no", classes=counts)
+    is_few = len(counts) <= min(_CLASSES, len(known) / 10)
+    if column.kind == "text" or (is_few and all(float(value).is_integer() for value in counts)):
+        return Guess("category", f"{len(counts)} different values", classes=counts)
     numbers = np.array(known, float)
     is_skew = numbers.min() >= 0 and _skew(numbers) > 2 > abs(2 * _skew(np.log1p(numbers)))
     log = {"type": "number", "log": True}
-    return Guess(log if is_skew else "number", f"{different} different numbers")
+    return Guess(log if is_skew else "number", f"{len(counts)} different numbers")
 
 
-def _values(records: Records, name: str) -> list[Any]:
-    """The values of a column, None where missing, of records that are evenly spread."""
-    step = max(1, len(records) // _LOOKED_AT)
-    values: list[Any] = []
-    for piece in records.pieces(columns=[name]):
-        some = piece if step == 1 else piece.take(np.arange(0, len(piece), step))
-        values += some.values(name)
-    return [None if value is None or value != value else value for value in values]
-
-
-def _guess(column: Column, values: list[Any]) -> Guess:
-    known = [value for value in values if value is not None]
+def _guess_feature(column: Column, known: list[Any], is_full: bool) -> Guess:
     kind = column.kind
+    if kind in _NO_FEATURE:
+        return Guess(None, f"{column.reason}: no feature type for them")
     if not known:
         return Guess(None, "no value at all")
     if kind == "list":
-        if column.of in ("number", "whole"):
-            return Guess("series", column.reason)
-        return Guess("multi_category" if column.of == "text" else None, column.reason)
-    if kind in ("mixed", "object", "time", "duration"):
-        return Guess(None, f"{column.reason}: no feature type for them")
+        return Guess(_LISTS.get(column.of), column.reason)
     if kind == "bytes":
-        is_image = _is_image(known[0])
-        return Guess("image" if is_image else None, "images" if is_image else "bytes, no images")
-    different = _count_different(known)
+        return Guess("image", "images") if _is_image(known[0]) else Guess(None, "bytes, no images")
+    different = len({*known})
     if different == 1:
-        return Guess(None, "one value in all records" if len(known) == len(values) else "one value")
-    if kind in ("datetime", "date"):
-        return Guess("datetime", column.reason)
-    if kind == "truth":
-        return Guess("truth", column.reason)
+        return Guess(None, "one value in all records" if is_full else "one value")
+    if kind in ("datetime", "date", "truth"):
+        return Guess("truth" if kind == "truth" else "datetime", column.reason)
     if kind == "text":
         return _guess_text(column.name, known, different)
     is_named_so = kind == "whole" and _ID.search(column.name)
-    if kind == "whole" and different == len(known) > 1 and (is_named_so or _is_sequence(known)):
+    is_sequence = kind == "whole" and max(known) - min(known) == len(known) - 1
+    if different == len(known) and (is_named_so or is_sequence):
         return Guess(None, "another in every record: an id")
     if is_named_so:
         return Guess("category", f"{different} different ids")
@@ -175,10 +175,6 @@ def _are_dates(texts: list[str], written: str) -> bool:
     return False
 
 
-def _is_sequence(values: list[Any]) -> bool:
-    return bool(max(values) - min(values) == len(values) - 1)
-
-
 def _is_image(encoded: bytes) -> bool:
     import PIL.Image
 
@@ -188,10 +184,6 @@ def _is_image(encoded: bytes) -> bool:
     return False
 
 
-def _skew(values: np.ndarray) -> float:
+def _skew(values: Array) -> float:
     spread = values.std()
     return float(((values - values.mean()) ** 3).mean() / spread**3) if spread else 0.0
-
-
-def _count_different(values: list[Any]) -> int:
-    return len({*values})

@@ -56,6 +56,13 @@ class FeatureLoader(RecordLoader):
         super().__init__(mode)
         self.features: dict[str, Feature] = _build(features or {}, FEATURES, all or {})
         self.targets: dict[str, Target] = _build(targets or {}, TARGETS, {})
+        self._asked: dict[str, Feature] = {**self.features, **self.targets}
+        self._kinds = {**self.reads, **{name: each.kind for name, each in self._asked.items()}}
+        given = () if self.mode is RecordMode.SCORE else self.targets
+        self._names = list(dict.fromkeys((*self.features, *self.reads, *given)))
+        # A column that no train record lacks must be there to score, though its value may be
+        # missing. One of truth values could not even lack a value if it were demanded.
+        self._truths = {name for name, each in self.features.items() if each.kind == "truth"}
 
     def derive(self, columns: dict[str, Array]) -> dict[str, Array]:
         """Columns made of others; a subclass may add to them, or change them.
@@ -73,25 +80,18 @@ class FeatureLoader(RecordLoader):
 
     def column_kinds(self) -> dict[str, Any]:
         """The kind that each feature and target asks for."""
-        asked = {**self.features, **self.targets}
-        kinds = {name: each.column_kind() for name, each in asked.items() if each.kind}
+        kinds = {name: each.column_kind() for name, each in self._asked.items() if each.kind}
         return {**self.reads, **kinds}
 
     def columns_of(self, name: str) -> list[str]:
         """The column of a target or of a feature that has an input of its own."""
-        return [name] if name in {**self.features, **self.targets} else []
+        return [name] if name in self._asked else []
 
     def load(self, record: Record) -> DataRecord:
         """The columns of one record, arrays ``()``."""
-        # A column that no train record lacks must be there to score, though its value may be
-        # missing. One of truth values could not even lack a value if it were demanded.
-        truths = {name for name, feature in self.features.items() if feature.kind == "truth"}
-        columns = {
-            name: [record.get(name) if name in truths else record[name]]
-            for name in self._names()
-            if name in record
-        }
-        return slice_record(self._data(columns), 0)
+        there = [name for name in self._names if name in record]
+        cells = {n: [record.get(n) if n in self._truths else record[n]] for n in there}
+        return slice_record(self._data(cells), 0)
 
     def load_batch(self, records: Records) -> DataRecord:
         """The columns of a batch, arrays ``(batch,)``.
@@ -99,19 +99,13 @@ class FeatureLoader(RecordLoader):
         Raises:
             RecordError: there is no such column.
         """
-        names = [name for name in self._names() if name in records.columns]
+        names = [name for name in self._names if name in records.columns]
         records.need(names)
-        return self._data({name: _cells(records, name) for name in names})
-
-    def _names(self) -> list[str]:
-        targets = () if self.mode is RecordMode.SCORE else self.targets
-        return list(dict.fromkeys((*self.features, *self.reads, *targets)))
+        return self._data({name: column_cells(records, name) for name in names})
 
     def _data(self, cells: Mapping[str, Array | list[Any]]) -> DataRecord:
-        asked = {**self.features, **self.targets}
-        kinds = {**self.reads, **{name: each.kind for name, each in asked.items()}}
-        columns = self.derive({name: _as_column(cells[name], kinds[name]) for name in cells})
-        for name in self._names():
+        columns = self.derive({n: _as_column(each, self._kinds[n]) for n, each in cells.items()})
+        for name in self._names:
             if name not in columns:
                 raise RecordError(no_such_column(name, list(columns), "the records"))
         x = {name: _as_column(columns[name], each.kind) for name, each in self.features.items()}
@@ -146,9 +140,15 @@ def _build(specs: Specs, types: Mapping[str, Any], options: Mapping[str, Any]) -
     return built
 
 
-def _cells(records: Records, name: str) -> Array | list[Any]:
-    is_list = records.schema.columns[name].kind == "list"
-    return records.values(name) if is_list else records[name]
+def column_cells(records: Records, name: str) -> Array:
+    """The cells ``(records,)`` of a column; of lists each is one, also where all are of one shape.
+
+    Example:
+        >>> column_cells(Records.read([{"s": [1, 2]}, {"s": [3, 4]}]), "s")
+        array([list([1, 2]), list([3, 4])], dtype=object)
+    """
+    is_list = records.column(name).kind == "list"
+    return objects(records.values(name)) if is_list else records[name]
 
 
 def _as_column(cells: Array | list[Any], kind: str) -> Array:
@@ -156,9 +156,10 @@ def _as_column(cells: Array | list[Any], kind: str) -> Array:
     if kind == "datetime":
         return np.asarray(cells, "datetime64[us]")
     if kind in ("number", "truth"):
-        if isinstance(cells, np.ndarray) and cells.dtype.kind in "fiub":
-            return cells.astype(np.float64, copy=False)
-        return np.array([np.nan if cell is None else cell for cell in cells], np.float64)
+        if not (isinstance(cells, np.ndarray) and cells.dtype.kind in "fiub"):
+            cells = np.array([np.nan if cell is None else cell for cell in cells], np.float64)
+        # Of a window, the last one.
+        return (cells[:, -1] if cells.ndim > 1 else cells).astype(np.float64, copy=False)
     if kind == "list":
         cells = [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in cells]
     if isinstance(cells, np.ndarray) and cells.dtype == object and cells.ndim == 1:

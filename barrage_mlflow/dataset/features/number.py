@@ -65,22 +65,17 @@ class Number(Feature):
     def learnt(self) -> dict[str, Any]:
         """Mean and deviation, or the points of a curve; bin edges; whether values may lack."""
         values = self._sample.values if self._moments.count else np.zeros(1)
-        learnt: dict[str, Any] = {
-            "mean": self._moments.mean,
-            "deviation": self._moments.deviation,
-        }
-        if self.scale == "quantile":
-            learnt = _normal_curve(values)
+        is_curved = self.scale == "quantile"
+        learnt = _normal_curve(values) if is_curved else self._moments.learnt()
         edges = np.quantile(_scaled(values, learnt), np.linspace(0, 1, self.bins + 1))
         edges = np.unique(edges.astype(np.float32))
         return {**learnt, "edges": edges.tolist(), "missing": self._lacking > 0}
 
     def restore(self, learnt: Mapping[str, Any]) -> None:
         """Take what :meth:`learnt` gave."""
-        self._learnt = dict(learnt)
+        curve = {key: np.array(learnt[key]) for key in ("from", "to") if key in learnt}
+        self._learnt = {**learnt, **curve}
         self.width = 1 + learnt["missing"]
-        for key in {"from", "to"} & learnt.keys():
-            self._learnt[key] = np.array(learnt[key])
 
     def encode(self, column: Array) -> Array:
         """``(records, 1 or 2) float64`` of numbers ``(records,) float64``."""
@@ -97,7 +92,7 @@ class Number(Feature):
         return np.sign(values) * np.log1p(np.abs(values)) if self.scale == "log" else values
 
 
-def _normal_curve(values: Array) -> dict[str, list[float]]:
+def _normal_curve(values: Array) -> dict[str, Any]:
     """The points of the curve that brings sorted numbers to a normal distribution.
 
     Where many numbers are equal, they get what is in the middle of their share.

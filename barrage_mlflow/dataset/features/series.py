@@ -90,9 +90,9 @@ class Series(Feature):
         return np.concatenate([scaled, there], axis=2, dtype=np.float32)
 
     def description(self) -> dict[str, Any]:
-        """The shape of one series, and how each channel is scaled."""
+        """The shape of one series, whether it has the last channel, how each other is scaled."""
         shape = [self._length, len(self._means) + self._missing]
-        return {"shape": shape, **self._scale()}
+        return {"shape": shape, "mask": self._missing, **self._scale()}
 
     def _scale(self) -> dict[str, list[float]]:
         return {"means": self._means.tolist(), "deviations": self._deviations.tolist()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,10 @@ class Moments:
         self.count += values.size
         self.least = min(self.least, float(values.min()))
         self.greatest = max(self.greatest, float(values.max()))
+
+    def learnt(self) -> dict[str, Any]:
+        """Mean and deviation, as JSON values."""
+        return {"mean": self.mean, "deviation": self.deviation}
 
     @property
     def deviation(self) -> float:

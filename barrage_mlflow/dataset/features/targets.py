@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +18,13 @@ from barrage_mlflow.dataset.types import Array, as_array
 
 
 class Target(Feature):
-    """A column that is to be foretold. A missing value is encoded as 0, and has weight 0."""
+    """A column that is to be foretold. A missing value is encoded as 0, and has weight 0.
+
+    Attributes:
+        classes: in the order of their codes, once it is restored; empty where it has none.
+    """
+
+    classes: Sequence[Any] = ()
 
     @abstractmethod
     def decode(self, output: Array, threshold: float) -> dict[str, Array]:
@@ -60,7 +66,7 @@ class NumberTarget(Target):
 
     def learnt(self) -> dict[str, Any]:
         """Mean and deviation."""
-        return {"mean": self._moments.mean, "deviation": self._moments.deviation}
+        return self._moments.learnt()
 
     def restore(self, learnt: Mapping[str, Any]) -> None:
         """Take what :meth:`learnt` gave."""
@@ -69,8 +75,7 @@ class NumberTarget(Target):
     def encode(self, column: Array) -> Array:
         """``(records,) float32`` of numbers ``(records,) float64``."""
         scaled = (self._forth(column) - self._mean) / self._deviation
-        encoded: Array = np.nan_to_num(scaled).astype(np.float32)
-        return encoded
+        return np.asarray(np.nan_to_num(scaled), np.float32)
 
     def decode(self, output: Array, threshold: float) -> dict[str, Array]:
         """The number ``(batch,) float64``."""
@@ -118,8 +123,8 @@ class CategoryTarget(Target):
 
     def restore(self, learnt: Mapping[str, Any]) -> None:
         """Take what :meth:`learnt` gave."""
-        self.labels = list(learnt["labels"])
-        self._codes = {label: code for code, label in enumerate(self.labels)} | {None: 0}
+        self.classes = list(learnt["labels"])
+        self._codes = {label: code for code, label in enumerate(self.classes)} | {None: 0}
 
     def encode(self, column: Array) -> Array:
         """``(records,) int32`` of labels ``(records,) object``.
@@ -135,15 +140,15 @@ class CategoryTarget(Target):
 
     def description(self) -> dict[str, Any]:
         """How many classes there are."""
-        return {"size": len(self.labels)}
+        return {"size": len(self.classes)}
 
     def decode(self, output: Array, threshold: float) -> dict[str, Array]:
         """The most probable label ``(batch,)``, its probability, and those of all by label."""
         rows = output.astype(np.float64)
         return {
-            "": as_array(self.labels)[rows.argmax(axis=1)],
+            "": as_array(self.classes)[rows.argmax(axis=1)],
             "_probability": rows.max(axis=1),
-            "_probabilities": _by_label(self.labels, rows),
+            "_probabilities": _by_label(self.classes, rows),
         }
 
 
@@ -158,6 +163,7 @@ class TruthTarget(Target):
 
     type: ClassVar[str] = "truth"
     kind: ClassVar[str] = "truth"
+    classes = (False, True)
 
     def encode(self, column: Array) -> Array:
         """``(records,) float32`` of 1 and 0 ``(records,) float64``, NaN where missing."""
@@ -215,8 +221,7 @@ class SeriesTarget(Series, Target):
         for cell in column.tolist():
             if cell is not None and (got := np.shape(cell)) != (self._length,):
                 raise ValueError(f"expected {self._length} numbers, got {got}")
-        made: Array = super().encode(column)[:, :, 0]
-        return made
+        return np.asarray(super().encode(column)[:, :, 0])
 
     def description(self) -> dict[str, Any]:
         """How many numbers there are, and how they are scaled."""
@@ -227,6 +232,6 @@ class SeriesTarget(Series, Target):
         return {"": output.astype(np.float64) * self._deviations + self._means}
 
 
-def _by_label(labels: list[Any], rows: Array) -> Array:
+def _by_label(labels: Sequence[Any], rows: Array) -> Array:
     names = list(map(str, labels))
     return objects([dict(zip(names, row, strict=True)) for row in rows.tolist()])

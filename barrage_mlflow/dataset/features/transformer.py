@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from barrage_mlflow.dataset.components.stacking import slice_record
 from barrage_mlflow.dataset.components.transformer import RecordTransformer
 from barrage_mlflow.dataset.features.feature import CATEGORIES, NUMBERS, Feature
 from barrage_mlflow.dataset.features.loader import FeatureLoader
-from barrage_mlflow.dataset.features.targets import CategoryTarget, TruthTarget
 from barrage_mlflow.dataset.records.cells import is_missing
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore, length
@@ -60,21 +59,17 @@ class FeatureTransformer(RecordTransformer):
             )
         super().__init__(mode, loader)
         self._features, self._targets = loader.features, loader.targets
+        self._parts: Sequence[Mapping[str, Feature]] = (loader.features, loader.targets)
         if any(target.type in ("truth", "multi_category") for target in self._targets.values()):
             self.score_params = {"threshold": 0.5}
 
     def fit(self, records: Records) -> None:
         """Learn each feature and target, piece by piece."""
         for piece in records.pieces():
-            x, y = self.loader.load_batch(piece)
-            for features, columns in ((self._features, x), (self._targets, y)):
-                for name, feature in features.items():
+            for part, columns in zip(self._parts, self.loader.load_batch(piece), strict=True):
+                for name, feature in part.items():
                     feature.learn(columns[name])
         self._restore([[each.learnt() for each in part.values()] for part in self._parts])
-
-    @property
-    def _parts(self) -> tuple[Mapping[str, Feature], Mapping[str, Feature]]:
-        return self._features, self._targets
 
     def _restore(self, learnt: list[list[dict[str, Any]]]) -> None:
         """Take what was learnt of all features and of all targets, and lay out the inputs."""
@@ -82,33 +77,24 @@ class FeatureTransformer(RecordTransformer):
         for part, each_learnt in zip(self._parts, learnt, strict=True):
             for feature, of_it in zip(part.values(), each_learnt, strict=True):
                 feature.restore(of_it)
-        self.class_labels = {
-            name: target.labels if isinstance(target, CategoryTarget) else [False, True]
-            for name, target in self._targets.items()
-            if isinstance(target, CategoryTarget | TruthTarget)
-        }
-        ends = dict.fromkeys(_DTYPES, 0)
-        self._places: dict[str, tuple[str, int, int]] = {}
+        classes = {name: [*target.classes] for name, target in self._targets.items()}
+        self.class_labels = {name: labels for name, labels in classes.items() if labels}
+        self._widths: dict[str, int] = {}
+        self._described: list[dict[str, Any]] = []
         for name, feature in self._features.items():
             # A shared input cannot have the name of a feature as well.
-            own = f"{name}_{feature.type}" if name in _DTYPES else name
-            start = ends.get(feature.shared, 0)
-            self._places[name] = (feature.shared or own, start, start + feature.width)
+            place = feature.shared or (f"{name}_{feature.type}" if name in _DTYPES else name)
+            described: dict[str, Any] = {"name": name, "type": feature.type, "input": place}
             if feature.shared:
-                ends[feature.shared] += feature.width
-        self._widths = {name: width for name, width in ends.items() if width}
-        self.network_params = {
-            "features": [self._describe(*each) for each in self._features.items()],
-            "targets": [
-                {"name": name, "type": target.type, **target.description()}
-                for name, target in self._targets.items()
-            ],
-        }
-
-    def _describe(self, name: str, feature: Feature) -> dict[str, Any]:
-        place, *at = self._places[name]
-        described = {"name": name, "type": feature.type, "input": place}
-        return described | ({"at": at} if feature.shared else {}) | feature.description()
+                start = self._widths.get(feature.shared, 0)
+                self._widths[feature.shared] = start + feature.width
+                described["at"] = [start, start + feature.width]
+            self._described.append(described | feature.description())
+        targets = [
+            {"name": name, "type": target.type, **target.description()}
+            for name, target in self._targets.items()
+        ]
+        self.network_params = {"features": self._described, "targets": targets}
 
     def transform(self, data_record: DataRecord) -> DataRecord:
         """Encode one record: its columns, arrays ``()``, to arrays ``(...)``."""
@@ -127,12 +113,11 @@ class FeatureTransformer(RecordTransformer):
         """
         columns, *targets = data_record
         size = length(data_record)
-        x = {n: np.empty((size, width), _DTYPES[n]) for n, width in self._widths.items()}
-        for name, feature in self._features.items():
-            place, start, stop = self._places[name]
-            encoded = feature.encode(columns[name])
+        x = {n: np.empty((size, self._widths[n]), _DTYPES[n]) for n in _DTYPES if n in self._widths}
+        for (name, feature), described in zip(self._features.items(), self._described, strict=True):
+            place, encoded = described["input"], feature.encode(columns[name])
             if feature.shared:
-                x[place][:, start:stop] = encoded
+                x[place][:, slice(*described["at"])] = encoded
             else:
                 x[place] = encoded
         if not targets:
@@ -155,13 +140,10 @@ class FeatureTransformer(RecordTransformer):
             scores: target → the network's output ``(batch, ...)``.
             threshold: from which probability on an answer is yes.
         """
-        answers = {
-            name: each.decode(scores[name], threshold) for name, each in self._targets.items()
-        }
         return {
             f"{name}{beside}": values
-            for name, decoded in answers.items()
-            for beside, values in decoded.items()
+            for name, each in self._targets.items()
+            for beside, values in each.decode(scores[name], threshold).items()
         }
 
     def _batch_form(self, name: str) -> Callable[..., Any]:
@@ -171,8 +153,7 @@ class FeatureTransformer(RecordTransformer):
 
     def save(self, path: str) -> None:
         """Write what was learnt to ``features.json`` in the folder; floats keep all digits."""
-        text = json.dumps(self._learnt, ensure_ascii=False)
-        Path(path, _FILE).write_text(text, "utf-8")
+        Path(path, _FILE).write_text(json.dumps(self._learnt, ensure_ascii=False), "utf-8")
 
     def load(self, path: str) -> None:
         """Read what :meth:`save` wrote."""

@@ -18,6 +18,7 @@ from barrage_mlflow.config.names import show_names
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import component_name, find_word
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer
+from barrage_mlflow.dataset.features.loader import FeatureLoader
 from barrage_mlflow.dataset.records.cells import is_missing, shown
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode
@@ -227,13 +228,9 @@ def _error(
         if isinstance(value, str) and isinstance(record[columns[0]], str):
             where, value = find_word(records, index, columns[0])
             message = f"expected a number, got {shown(value)}"
-    is_own = component == "KeySelector" and what != "sample weight"
-    if (
-        is_own
-        and loader.mode is not RecordMode.SCORE
-        and message.startswith("expected a number, got")
-    ):
-        message += _WAY_OUT
+        is_plain = not isinstance(loader, FeatureLoader) and loader.mode is not RecordMode.SCORE
+        if is_plain and what != "sample weight" and message.startswith("expected a number, got"):
+            message += _WAY_OUT
     words = ", ".join(f"'{column}'" for column in columns)
     of_columns = f", column{'s' if len(columns) > 1 else ''} {words}" if columns else ""
     error = RecordError(

@@ -132,6 +132,8 @@ def _each(cells: Array, column: Column) -> list[Any]:
             values.append(convert(cell, column))
         except (ValueError, TypeError, OverflowError) as error:
             meaning, remedy = KINDS[column.kind].meaning, ""
+            if column.format:
+                meaning = meaning.replace("ISO 8601", column.format)
             if isinstance(error, _NotTakenError):
                 meaning, remedy = error.meaning or meaning, error.remedy
             got = f"expected {meaning}, got {shown(_read_as(cell, column))}"

@@ -141,6 +141,42 @@ _OLD = {
 
 
 @dataclass(frozen=True)
+class Windows:
+    """How records are made of the rows of a long table.
+
+    Attributes:
+        time: the column by which rows follow each other.
+        history: rows that a record tells of.
+        horizon: rows after them that are to be foretold; 0 to score: of each group one record,
+            its last rows.
+        group: the columns that tell series apart; none where all rows are one series.
+        step: rows from one record to the next.
+    """
+
+    time: str
+    history: int
+    horizon: int = 0
+    group: tuple[str, ...] = ()
+    step: int = 1
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Windows:
+        """Windows as a config or :meth:`Schema.to_json` has them.
+
+        Example:
+            >>> Windows.from_json({"time": "date", "group": "shop", "history": 28}).keys
+            ('shop', 'date')
+        """
+        group = given.get("group", ())
+        return cls(**{**given, "group": (group,) if isinstance(group, str) else tuple(group)})
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that tell rows apart."""
+        return *self.group, self.time
+
+
+@dataclass(frozen=True)
 class Schema:
     """What is known of the columns of records before these are read.
 
@@ -151,6 +187,7 @@ class Schema:
         missing: words that mean a missing value in every column.
         csv: how a CSV file is written, where not with commas, points and in UTF-8: ``sep``,
             ``decimal``, ``encoding``.
+        windows: how records are made of rows; None where rows are records.
 
     Example:
         >>> schema = Schema.from_config({"columns": {"postcode": "text"}})
@@ -162,6 +199,7 @@ class Schema:
     is_complete: bool = False
     missing: tuple[str, ...] = ()
     csv: Mapping[str, str] = field(default_factory=dict)
+    windows: Windows | None = None
 
     @classmethod
     def from_config(cls, dataset: Mapping[str, Any], folder: str = "") -> Schema:
@@ -181,11 +219,13 @@ class Schema:
             of = "text" if options["kind"] == "list" else ""
             column = Column(name, **{"of": of, **options}, missing=words, declared=True)
             declared[name] = replace(column, reason="declared")
-        return cls(declared, missing=missing, csv=dataset.get("csv", {}))
+        windows = Windows.from_json(dataset["windows"]) if "windows" in dataset else None
+        return cls(declared, False, missing, dataset.get("csv", {}), windows)
 
     def only(self, names: Iterable[str]) -> Schema:
-        """The same of some columns."""
-        return replace(self, columns={name: self.columns[name] for name in names})
+        """The same of some columns, to score."""
+        windows = self.windows and replace(self.windows, horizon=0)
+        return replace(self, columns={n: self.columns[n] for n in names}, windows=windows)
 
     def with_optional(self, names: Iterable[str]) -> Schema:
         """The same, in which records may lack some more columns."""
@@ -242,4 +282,7 @@ class Schema:
         """
         columns = map(Column.from_json, saved["columns"])
         named = {column.name: column for column in columns}
-        return cls(**{**saved, "columns": named, "missing": tuple(saved["missing"])})
+        windows = saved.get("windows") and Windows.from_json(saved["windows"])
+        return cls(
+            **{**saved, "columns": named, "missing": tuple(saved["missing"]), "windows": windows}
+        )

@@ -19,6 +19,8 @@ from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.sources import Chunk, no_such_column
 from barrage_mlflow.dataset.records.tables import Table
+from barrage_mlflow.dataset.records.windows import WindowTable
+from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
 
 PART = 1 << 14
@@ -145,7 +147,9 @@ class Parts:
         spelling = replace(schema, columns={**schema.columns, **kept})
         names: list[str] = []
         first = 0
-        for chunks in _in_batches(chunks_of(self.source, self._kind, spelling), batch):
+        found = chunks_of(self.source, self._kind, spelling)
+        # Of windows, the rows of any group may follow later.
+        for chunks in [[*found]] if schema.windows else _in_batches(found, batch):
             # A key that a later record has no more is missing there.
             source = source_of(self.source, self._kind, schema, chunks, first, names)
             names = source.columns
@@ -169,6 +173,9 @@ class Parts:
 
     def _part(self, chunks: list[Chunk], table: Table) -> Part:
         kept = {name: _as_written([chunk.column(name) for chunk in chunks]) for name in self.keep}
+        if table.schema.windows:
+            table = WindowTable(table, slice(0, len(table)))
+            kept = {name: _take(cells, table.last_rows()) for name, cells in kept.items()}
         records = Records(table, None, self.source)
         return Part(records, table.source.first, kept, chunks[-1].share)
 
@@ -200,3 +207,7 @@ def _as_written(parts: list[Any]) -> Any:
 
         return pa.chunked_array(parts)
     return [cell for part in parts for cell in part.tolist()]
+
+
+def _take(cells: Any, rows: Array) -> Any:
+    return [cells[row] for row in rows.tolist()] if isinstance(cells, list) else cells.take(rows)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from barrage_mlflow.dataset.records.formats import RecordSource, read_source
-from barrage_mlflow.dataset.records.kinds import Schema
+from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.dataset.records.sources import learn_schema, no_such_column
 from barrage_mlflow.dataset.records.tables import PIECE, Table, UnevenError, is_held, make_table
+from barrage_mlflow.dataset.records.windows import WindowTable
 from barrage_mlflow.dataset.types import Array, Record, Rows, choose
 from barrage_mlflow.errors import RecordError
 
@@ -29,12 +31,11 @@ class Records(Sequence[Record]):
 
     Of Parquet no more is read than is asked for, by whole row groups. A column that is asked of
     the whole is read whole, and kept, and so are all columns for a record (``records[3]``);
-    ``records.pieces()`` and a part, ``records[:32]``, read their row groups alone and leave
-    nothing behind.
+    ``records.pieces()`` and a part, ``records[:32]``, read their row groups alone, and keep none.
 
     Attributes:
         columns: the column names.
-        schema: what is known of each column.
+        schema: what is known of each column; of windows, of those of their table.
         name: what messages call the set, ``"train.csv"``; may be empty.
         source: the path or URL that it was read from; else empty.
         cut_at: how many records were read, where the source holds more; else None.
@@ -95,19 +96,20 @@ class Records(Sequence[Record]):
             >>> Records.read([{"a": 7}], schema=train.schema)["a"]
             Traceback (most recent call last):
             barrage_mlflow...UnfitError: record 0, column 'a': expected a string, got 7 (int)
-            >>> records = Records.read([{"a": 1}, {"a": 2}, {"a": 3}], limit=2)
-            >>> len(records), records.cut_at
-            (2, 2)
         """
-        schema = Schema() if schema is None else schema
+        schema = schema or Schema()
         if isinstance(source, Records):
             records = source._under(schema, source.name if name is None else name)
         else:
-            found, shown, path = read_source(source, name, limit, schema)
+            # Of windows, the rows of any group may follow later.
+            rows = None if schema.windows else limit
+            found, shown, path = read_source(source, name, rows, schema)
             records = cls(make_table(found, schema, shown), None, path)
+        if schema.windows and not isinstance(records._table, WindowTable):
+            table = WindowTable(records._table, records._rows)
+            records = cls(table, None, records.source, records.cut_at)
         if limit is not None and len(records) > limit:
-            # Columns keep the kinds of all that was read.
-            records = records[:limit]
+            records = records[:limit]  # in the kinds of all that was read
             records.cut_at = limit
         return records
 
@@ -117,8 +119,8 @@ class Records(Sequence[Record]):
         if not schema.is_complete and (schema.columns or schema.missing):
             schema = learn_schema(table.source, schema, name)
         elif not schema.is_complete:
-            schema = self.schema
-        if schema == self.schema and name == self.name:
+            schema = replace(self.schema, windows=schema.windows)
+        if (schema, name) == (self.schema, self.name):
             return self
         return Records(table.under(schema, name), self._rows, self.source, self.cut_at)
 
@@ -192,6 +194,10 @@ class Records(Sequence[Record]):
             return self._view(self._table, rows)
         return self._view(*self._table.of_groups(groups))
 
+    def column(self, name: str) -> Column:
+        """What is known of a column as records have it, ``records.column("age").kind``."""
+        return self._table.kinds[name]
+
     def check_names(self, names: Sequence[str]) -> None:
         """Check that there are these columns.
 
@@ -230,7 +236,7 @@ class Records(Sequence[Record]):
             (2, 2)
         """
         self.check_names([name])
-        column = self.schema.columns[name]
+        column = self.column(name)
         if column.kind == "list" and is_held(column):
             raise UnevenError(f"{self.owner}: column '{name}' holds {column.reason}")
         return self._table.array(name, self._rows)
@@ -254,7 +260,7 @@ class Records(Sequence[Record]):
 
     def dtypes(self) -> dict[str, str]:
         """The dtype of each column, as ``records[name]`` has it: ``"int64"``."""
-        return {name: self.schema.columns[name].dtype for name in self.columns}
+        return {name: self.column(name).dtype for name in self.columns}
 
     def take(self, rows: Array | Sequence[int]) -> Records:
         """The records at these positions, in this order; repeats are allowed.
@@ -339,6 +345,10 @@ class Records(Sequence[Record]):
         table, rows = self._table.of_groups([found[group] for group in groups])
         table.need(columns)
         return self._view(table, rows)
+
+    def unwound(self) -> Records:
+        """The rows that windows are made of, in their own order; these where they are rows."""
+        return self._view(*self._table.unwound(self._rows))
 
     def whole(self) -> Records:
         """All records that are in memory, or are read, with these, in their own order."""

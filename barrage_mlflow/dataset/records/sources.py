@@ -197,7 +197,7 @@ def learn_schema(source: Source, declared: Schema, name: str) -> Schema:
             learnt = found[one]
             only_whole = column.kind == "number" and (learnt.kind == "whole" or learnt.only_whole)
             found[one] = replace(column, optional=learnt.optional, only_whole=only_whole)
-    return Schema(found, True, declared.missing, declared.csv)
+    return replace(declared, columns=found, is_complete=True)
 
 
 def _missing_words(name: str, declared: Schema) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ class Table:
 
     Attributes:
         columns: those that the source has, and those that records may lack.
+        kinds: what is known of them.
         roots: of them, by column.
     """
 
@@ -66,6 +67,7 @@ class Table:
         self._groups = range(len(source.groups)) if groups is None else groups
         self._length = sum(source.groups[group] for group in self._groups)
         self.schema = schema
+        self.kinds = schema.columns
         self.name = name
         there = set(source.columns)
         self.columns = [
@@ -107,7 +109,7 @@ class Table:
             )
 
     def _typed(self, name: str, chunks: list[Any]) -> Array:
-        column = self.schema.columns[name]
+        column = self.kinds[name]
         if name in self.roots:
             column = replace(column, root=self.roots[name])
         if column.kind == "mixed":
@@ -151,7 +153,7 @@ class Table:
         """A column ``(rows, ...)`` as a new array of its dtype."""
         if name in self.roots:
             return objects(list(self.files(name, rows)))
-        column = self.schema.columns[name]
+        column = self.kinds[name]
         cells = self.typed(name)[rows]
         if is_held(column):
             return objects([_copied(cell) for cell in cells])
@@ -163,7 +165,7 @@ class Table:
         """The native values of a column in some rows, new also in what they hold."""
         if name in self.roots:
             return list(self.files(name, rows))
-        column = self.schema.columns[name]
+        column = self.kinds[name]
         values = handed_out(self.typed(name)[rows], column)
         is_list = column.kind in ("list", "object")
         return [_copied(value) for value in values] if is_list else values
@@ -204,6 +206,10 @@ class Table:
             if len(errors) > 1:
                 errors[0].add_note(f"so it is with {len(errors)} cells in all")
             raise errors[0]
+
+    def unwound(self, rows: Rows) -> tuple[Table, Rows]:
+        """A table and those of its rows that some records are made of: these themselves."""
+        return self, rows
 
     def as_read(self, name: str, rows: Rows) -> Array:
         """A column ``(rows,)`` as it was read, before it was brought to its kind."""

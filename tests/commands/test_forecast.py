@@ -1,0 +1,143 @@
+"""A forecast of a long table, from ``init`` to the same answer whatever way its rows come."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from outside import invoke, serving
+
+import barrage_mlflow
+from barrage_mlflow import BarrageModel
+from barrage_mlflow.cli import main
+from barrage_mlflow.config import read_config
+
+
+def days(first: int, last: int) -> pd.DataFrame:
+    """Sales of shops of different size, which go up and down with the weekday and the promotion."""
+    made = []
+    for shop, level in (("north", 20.0), ("south", 400.0), ("west", 3.0)):
+        for day in range(first, last):
+            promo = day % 5 == 0
+            sales = level * (2 + np.sin(day * 2 * np.pi / 7) + 0.5 * promo)
+            when = pd.Timestamp("2025-01-01") + pd.Timedelta(days=day)
+            made.append(
+                {"when": f"{when:%d/%m/%Y}", "shop": shop, "sales": sales, "promo": int(promo)}
+            )
+    return pd.DataFrame(made).sample(frac=1, random_state=first)
+
+
+def forecast(model: BarrageModel, records: object) -> list[dict]:
+    """What a model answers, as JSON has it."""
+    return [
+        {"shop": each["shop"], "next_sales": [*each["next_sales"]]}
+        for each in model.predict(records)
+    ]
+
+
+def run(*arguments: object) -> str:
+    done = CliRunner().invoke(main, [*map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    home = tmp_path_factory.mktemp("forecast")
+    days(0, 240).to_csv(home / "train.csv", index=False)
+    days(240, 300).to_csv(home / "validation.csv", index=False)
+    days(300, 335).to_csv(home / "latest.csv", index=False)
+    windows = ["--horizon", 3, "--history", 14, "--time", "when", "--group", "shop"]
+    run("init", home / "train.csv", "--target", "sales", *windows, "-o", home / "config.yaml")
+    barrage_mlflow.train(
+        home / "config.yaml",
+        home / "train.csv",
+        home / "validation.csv",
+        artifact_dir=home / "out",
+        offline=True,
+        overrides={"solver.epochs": 40, "model.network.params.units": [64]},
+    )
+    return home
+
+
+def test_init_writes_windows_and_what_is_known_of_them(folder):
+    dataset = read_config(folder / "config.yaml").data["dataset"]
+    assert dataset == {
+        "loader": {
+            "import": "FeatureLoader",
+            "params": {
+                "features": {
+                    "when": {"type": "datetime", "trend": False},
+                    "shop": "category", "sales": "series", "promo": "series",
+                },
+                "targets": {"next_sales": "series"},
+            },
+        },
+        "transformer": {"import": "FeatureTransformer"},
+        "columns": {"when": {"kind": "datetime", "format": "%d/%m/%Y"}},
+        "windows": {"time": "when", "group": "shop", "history": 14, "horizon": 3},
+        "seed": 0,
+    }  # fmt: skip
+    run("check", folder / "config.yaml", folder / "train.csv", folder / "validation.csv")
+
+
+def test_it_foretells_better_than_the_week_before(folder):
+    answers = pd.DataFrame(list(BarrageModel(folder / "out").predict(folder / "latest.csv")))
+    after = days(335, 338).assign(when=lambda d: pd.to_datetime(d["when"], dayfirst=True))
+    before = days(328, 331).assign(when=lambda d: pd.to_datetime(d["when"], dayfirst=True))
+    for shop, found in zip(answers["shop"], answers["next_sales"], strict=True):
+        want, week = (
+            each[each["shop"] == shop].sort_values("when")["sales"].to_numpy()
+            for each in (after, before)
+        )
+        off = np.abs(np.array(found) - want).mean()
+        assert off < 0.6 * np.abs(week - want).mean(), shop
+
+
+def test_every_way_in_gives_the_same_forecast(folder, tmp_path):
+    model, latest = BarrageModel(folder / "out"), days(300, 335)
+    want = forecast(model, latest)
+    assert [answer["shop"] for answer in want] == latest["shop"].unique().tolist()
+    for answer in want:
+        own = latest[latest["shop"] == answer["shop"]]
+        assert forecast(model, own.to_dict("records")) == [answer]
+    output = tmp_path / "forecast.jsonl"
+    run("predict", folder / "latest.csv", folder / "out", "-o", output, "--keep", "when")
+    lines = [json.loads(line) for line in output.read_text().splitlines()]
+    assert {line.pop("when") for line in lines} == {f"{pd.Timestamp('2025-12-01'):%d/%m/%Y}"}
+    assert lines == want
+    answered = mlflow.pyfunc.load_model(str(folder / "out" / "model")).predict(latest)
+    assert answered.to_dict("records") == want
+
+
+@pytest.mark.slow
+def test_a_server_gives_the_same_forecast(folder, tmp_path):
+    latest = days(300, 335)
+    want = forecast(BarrageModel(folder / "out"), latest)
+    with serving(folder / "out" / "model", tmp_path) as address:
+        assert invoke(address, {"dataframe_records": latest.to_dict("records")}) == want
+
+
+def test_windows_are_scored_alike_in_a_process_of_their_own(folder):
+    from barrage_mlflow.scoring.scorer import ProcessScorer, Scorer
+
+    here = Scorer.load(folder / "out")
+    there = ProcessScorer(folder / "out" / "model", here.config)
+    overlapping = here.read(folder / "validation.csv")[:5]
+    for records in (overlapping, days(300, 335)):
+        want, found = here.score(records), there.score(records)
+        assert {n: a.tolist() for n, a in found.items()} == {n: a.tolist() for n, a in want.items()}
+
+
+def test_a_target_that_is_the_history_is_a_fault(folder, tmp_path):
+    config = read_config(folder / "config.yaml").data
+    config["dataset"]["loader"]["params"]["targets"] = {"sales": "series"}
+    config["model"]["outputs"][0]["name"] = "sales"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    done = CliRunner().invoke(main, ["check", str(tmp_path / "config.json")])
+    assert "got its history, 'sales'; write 'next_sales'" in done.output
