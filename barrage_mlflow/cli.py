@@ -286,8 +286,8 @@ def check(
     help="File to write: .yaml, with the reasons as comments, or .json.",
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
-@click.option("--horizon", type=int, help="Of a long table: rows that are to be foretold.")
-@click.option("--history", type=int, help="Rows before them.  [default: four times as many]")
+@_count("--horizon", help="Of a long table: rows that are to be foretold.")
+@_count("--history", help="Rows before them.  [default: four times as many]")
 @click.option("--time", metavar="COLUMN", help="The column by which rows follow each other.")
 @click.option("--group", metavar="COLUMN", multiple=True, help="What tells series apart.")
 def init(
@@ -316,7 +316,7 @@ def init(
         click.echo(f"\n{hint}")
     click.echo(f"\n{output} is written; next, unless you have them, make sets, then train:")
     by = f" --time {shlex.quote(time)}" if time else ""
-    click.echo(f"  barrage-mlflow split {data} --validation 0.15{by}")
+    click.echo(f"  barrage-mlflow split {data} --validation {start.validation:g}{by}")
     for command in ("check", "train"):
         click.echo(f"  barrage-mlflow {command} {output} TRAIN VALIDATION")
 

@@ -162,12 +162,12 @@ def clothing() -> Sets:
 
 
 def ratings() -> Sets:
-    """Ratings of films, with all that is known of who rates and of the film."""
+    """Ratings of films, five classes, with all that is known of who rates and of the film."""
     frame = table("MovieLens100k_data")
     for name, key in (("users", "user_id"), ("items", "movie_id")):
         frame = frame.merge(table(f"MovieLens100k_{name}"), on=key)
     frame["timestamp"] = pd.to_datetime(frame["timestamp"], unit="s").astype(str)
-    return thirds(frame.assign(rating=frame["rating"].astype(float)))
+    return thirds(frame)
 
 
 def houses() -> Sets:
@@ -298,7 +298,9 @@ def peer(case: Case) -> float:
 
     sets = case.data()
     train, test = sets["train"].copy(), sets["test"].copy()
+    train = train.dropna(axis=1, how="all")  # of which the trees make an error
     truth, y = test.pop(case.target), train.pop(case.target)
+    test = test[train.columns].copy()
     name, column = train.columns[0], train.iloc[:, 0]
     if case.data is definitions:
         model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(C=10))
@@ -308,13 +310,14 @@ def peer(case: Case) -> float:
     kind = HistGradientBoostingRegressor if y.dtype.kind == "f" else HistGradientBoostingClassifier
     for name in train.select_dtypes(exclude="number"):
         with contextlib.suppress(ValueError):
-            for frame in (train, test):  # dates, as days
-                frame[name] = pd.to_datetime(frame[name], format="mixed").map(
-                    pd.Timestamp.toordinal
-                )
+            for frame in (train, test):
+                dates = pd.to_datetime(frame[name], format="mixed")
+                frame[name] = (dates - pd.Timestamp(0)) / pd.Timedelta(days=1)
             continue
         levels = train[name].value_counts().index[:LEVELS]
-        train[name], test[name] = (pd.Categorical(frame[name], levels) for frame in (train, test))
+        for frame in (train, test):
+            known = frame[name].where(frame[name].isin(levels))
+            frame[name] = pd.Categorical(known, levels)
     model = kind(categorical_features="from_dtype", random_state=0).fit(train, y)
     return measure(truth, pd.Series(model.predict(test)))
 

@@ -56,6 +56,16 @@ def machines(folder: Path, random: Random) -> None:
     (folder / "machines.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
 
 
+def shops(folder: Path, random: Random) -> None:
+    rows = [
+        {"day": f"{pd.Timestamp('2026-01-01') + pd.Timedelta(days=day):%Y-%m-%d}", "shop": shop}
+        | {"sales": round(level * (2 + np.sin(day * 2 * np.pi / 7)) + random.normal(), 2)}
+        for day in range(90)
+        for shop, level in (("north", 20), ("south", 300))
+    ]
+    pd.DataFrame(rows).to_csv(folder / "shops.csv", index=False)
+
+
 def records_of(path: Path, folder: Path) -> list[dict[str, Any]]:
     """The records of a set as a client sends them."""
     if path.suffix == ".jsonl":
@@ -69,7 +79,13 @@ def records_of(path: Path, folder: Path) -> list[dict[str, Any]]:
 
 
 def test_each_section_has_its_data():
-    assert [*SECTIONS] == ["Your table", "Your images", "Your texts", "Your series"]
+    assert [*SECTIONS] == [
+        "Your table",
+        "Your images",
+        "Your texts",
+        "Your series",
+        "Your forecast",
+    ]
 
 
 @pytest.mark.nightly(part="docs")
@@ -80,6 +96,7 @@ def test_each_section_has_its_data():
         ("Your images", photos, "pets"),
         ("Your texts", messages, "messages"),
         ("Your series", machines, "machines"),
+        ("Your forecast", shops, "shops"),
     ],
 )
 def test_the_server_answers_what_predict_gives(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,8 @@ _IMAGE = (96, 96)
 """Height and width of images that are larger, or of several sizes."""
 _LOOKED_AT = 200
 """Images that are opened, at most."""
+_SHARE = 0.15
+"""Of the records, to validate."""
 _DATED = 1000
 """Records of which it is found out how dates are written."""
 _FLAT = {"encoders": {"series": {"encoder": "flat"}}}
@@ -52,11 +55,13 @@ class Start:
         config: as JSON values.
         columns: name, kind, feature or target, and the reason, for each column.
         hints: what else is worth knowing, in lines to read.
+        validation: a share of the records that does to validate; of windows, of their moments.
     """
 
     config: dict[str, Any]
     columns: list[tuple[str, str, str, str]]
     hints: list[str]
+    validation: float
 
     @property
     def table(self) -> str:
@@ -115,13 +120,21 @@ def start_config(
     records = Records.read(listed, os.fspath(data)) if images else Records.read(data)
     records.check_names(targets)
     columns: dict[str, Any] = {}
+    share = _SHARE
     if windows:
         records.check_names([time := windows["time"]])
+        for column in map(records.column, targets):
+            if column.kind not in ("whole", "number"):
+                raise RecordError(
+                    f"{records.owner}: column '{column.name}' holds {column.reason}; a forecast "
+                    "has numbers as its target"
+                )
         if dated := infer_columns(records[:_DATED], ())[time].column:
             columns[time] = dated
+        enough = (windows["history"] + 2 * windows["horizon"]) / len({*records.values(time)})
+        share = min(0.5, max(share, math.ceil(100 * enough) / 100))
         schema = Schema.from_config({"columns": columns, "windows": windows})
         records, targets = Records.read(records, schema=schema), [NEXT + name for name in targets]
-        records.check_names(targets)
     guesses = infer_columns(records, targets)
     foretold = {name: guesses.pop(name) for name in dict.fromkeys(targets)}
     for name, guess in foretold.items():
@@ -155,7 +168,7 @@ def start_config(
         for before, part in (("", guesses), ("target: ", foretold))
         for name, guess in part.items()
     ]
-    return Start(config, rows, _hints(foretold))
+    return Start(config, rows, _hints(foretold), share)
 
 
 def windows_of(

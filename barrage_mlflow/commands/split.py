@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from barrage_mlflow.commands.check_report import aligned
+from barrage_mlflow.dataset.features.infer import date_formats
 from barrage_mlflow.dataset.records.cells import lacks, objects
 from barrage_mlflow.dataset.records.conversions import CellError, to_kind
 from barrage_mlflow.dataset.records.files import endings, no_records
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 _SETS = ("train", "validation", "test")
 _ORDERED = "write dates as 2026-03-01 or 2026-03-01T08:30 in every record, or name another column"
+_TRIED = 1000
+"""Cells of which it is found out how dates are written."""
 _SHOWN = 10
 """Classes of which the counts are shown."""
 
@@ -156,9 +159,11 @@ def _class(cell: Any) -> Any:
 def _moments(cells: list[Any], name: str, data: str) -> Array:
     """A column ``(records,)`` as numbers if all cells are such, else as dates with times."""
     faults = []
-    for kind in ("whole", "number", "datetime"):
-        try:
-            return to_kind(objects(cells), Column(name, kind, shape=()))  # so that none may lack
+    ways = [("whole", ""), ("number", "")]
+    ways += [("datetime", written) for written in date_formats(cells[:_TRIED]) or [""]]
+    for kind, written in ways:
+        try:  # of a shape, so that none may lack
+            return to_kind(objects(cells), Column(name, kind, format=written, shape=()))
         except CellError as error:
             faults.append(error)
     fault = max(reversed(faults), key=lambda fault: fault.row)  # of the kind that fits most

@@ -56,14 +56,27 @@ none; write {"import": "FeatureTransformer"}
             yield from value_findings(params[part], {"type": types}, path)
             for name, value in params[part].items() if isinstance(params[part], dict) else ():
                 yield from checks[part](value, (*path, name))
-                if part == "targets" and has_windows and not name.startswith(NEXT):
-                    message = f"expected what comes after a window, got its history, {name!a}"
-                    yield Finding((*path, name), message, f"write {NEXT + name!a}", is_key=True)
+                if has_windows:
+                    yield from _window_findings(part, name, value, (*path, name))
     if _is(data, ("model", "network"), "feature_network", "model"):
         for loss in paths_of(KINDS["loss"], data):
             if value_at(data, where := (*loss, "params", "from_logits")) is True:
                 message = "expected false, since feature_network gives probabilities, got true"
                 yield Finding(where, message, "leave it out")
+
+
+def _window_findings(part: str, name: str, spec: Any, path: Path) -> Iterator[Finding]:
+    """What is wrong with a feature or target of windows of a long table."""
+    if part == "features" and name.startswith(NEXT):
+        remedy = f"leave it out, or write {name.removeprefix(NEXT)!a}"
+        yield Finding(
+            path, "comes after the window, so that no request has it", remedy, is_key=True
+        )
+    if part == "targets" and not name.startswith(NEXT):
+        message = f"expected what comes after a window, got its history, {name!a}"
+        yield Finding(path, message, f"write {NEXT + name!a}", is_key=True)
+    elif part == "targets" and spec != "series" and value_at(spec, ("type",)) != "series":
+        yield Finding(path, f"expected a series, the numbers to come, got {show_value(spec)}")
 
 
 def lacks_features(data: Any, reader: SourceReader | None = None) -> bool:

@@ -105,7 +105,7 @@ def feature_network(
     _check(features, targets, body, units, encoders)
     inputs = {name: _input(name, features) for name in dict.fromkeys(f["input"] for f in features)}
     arrays, levels = {**inputs}, {}
-    foretold = {target["name"] for target in targets}
+    foretold = {target["name"] for target in _of(targets, "series")}
     for feature in _of(features, "series"):
         if (name := NEXT + feature["name"]) in foretold:
             arrays[feature["input"]], level = relative(feature, inputs[feature["input"]])
@@ -214,7 +214,7 @@ def _flat(
 
 def _columns(features: Features, inputs: ByName, places: Any) -> Any:
     """Columns of the input that features share, ``(batch, n)``."""
-    return ops.take(inputs[features[0]["input"]], places, axis=1)
+    return ops.take(inputs[features[0]["input"]], np.asarray(places, "int32"), axis=1)
 
 
 def _tokens(

@@ -241,14 +241,12 @@ class ProcessScorer(Scorer):
         weakref.finalize(self, self._process.close)
         columns, self.outputs, self.score_params = self._process.call("load", str(model.resolve()))
         # Cells go to the model as they are read, and it brings them to its kinds.
-        known = [replace(Column.from_json(column), declared=False) for column in columns]
+        known = map(Column.from_json, columns)
         windows = Schema.from_config(config["dataset"]).windows
-        self.schema = Schema({column.name: column for column in known}, windows=windows)
+        keys = windows.keys if windows else ()
+        read = {one.name: replace(one, declared=one.name in keys) for one in known}
+        self.schema = Schema(read, windows=windows)
         self.inputs = self.schema.only(self.schema.columns)
-
-    def piece_size(self, batch_size: int = BATCH_SIZE) -> int:
-        """As :meth:`Scorer.piece_size`; but one window, since those that overlap share rows."""
-        return 1 if self.inputs.windows else super().piece_size(batch_size)
 
     def call(self, name: str, records: Records, *arguments: Any) -> Any:
         """Call a function of the process with records.
@@ -271,6 +269,11 @@ class ProcessScorer(Scorer):
             raise
 
     def _score_piece(self, records: Records, batch_size: int, params: Mapping[str, Any]) -> Arrays:
+        windows = self.inputs.windows
+        if windows and len(records.unwound()) < len(records) * windows.history:
+            # Windows that overlap have rows in common, which there are one window.
+            each = [self._score_piece(one, batch_size, params) for one in records.pieces(1)]
+            return {name: np.concatenate([scores[name] for scores in each]) for name in each[0]}
         # Engines once took no params.
         scores: Arrays = self.call("score", records, batch_size, *([params] if params else []))
         return scores

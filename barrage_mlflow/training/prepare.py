@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 from barrage_mlflow.config import add_project_path, resolve_config
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.features import LOADER, lacks_features
@@ -178,7 +180,8 @@ def read_sets(
             the first, and the others are read as it is.
         dataset: the config's section, which may declare kinds.
         folder: of the config, from which roots are named; where one works if left out.
-        limit: how many records of each to take, from the start; all if left out.
+        limit: how many records of each to take: of Parquet the first, else spread evenly over what
+            kinds are learnt of; all if left out.
 
     Raises:
         RecordError: one cannot be read, or is empty.
@@ -192,6 +195,10 @@ def read_sets(
     for role, source in sources.items():
         is_named = isinstance(source, str | os.PathLike | Records)
         records = Records.read(source, None if is_named else role, limit, schema)
+        if limit and records.cut_at and records.row_groups() is None:
+            # A file may be sorted by its target.
+            whole = records.whole()
+            records = whole.take(np.linspace(0, len(whole) - 1, limit).astype(int))
         if not len(records):
             raise RecordError(f"{records.name or role} holds no records; give at least one")
         sets[role], schema = records, records.schema

@@ -82,10 +82,10 @@ def padding() -> DryRun:
 
 
 def classes(records: int) -> DryRun:
-    """Records of which the first 20 are of two classes, and of validation of a third."""
-    names = ["cat", "dog"] * 10 + ["fox"] * 40
-    TRAIN.assign(label=names).to_csv("train.csv", index=False)
-    TRAIN.assign(label=names)[::-1].to_csv("validation.csv", index=False)
+    """Records sorted by two classes; a third is that of one record: the second, or the first."""
+    names = ["cat"] * 30 + ["dog"] * 29
+    TRAIN.assign(label=["cat", "fox", *names[1:]]).to_csv("train.csv", index=False)
+    TRAIN.assign(label=["fox", *names]).to_csv("validation.csv", index=False)
     return dry_run(coding(), "train.csv", "validation.csv", records=records)
 
 
@@ -157,7 +157,7 @@ CASES: dict[str, Callable[[], DryRun]] = {
         dataset__augmentor=[{"import": "check_parts.crop"}]
     ),
     "class that fit has not seen": lambda: classes(20),
-    "class that fit has seen": lambda: classes(21),
+    "class that fit has seen": lambda: classes(59),
 }
 
 

@@ -16,6 +16,7 @@ import barrage_mlflow
 from barrage_mlflow import BarrageModel
 from barrage_mlflow.cli import main
 from barrage_mlflow.config import read_config
+from barrage_mlflow.errors import RecordError
 
 
 def days(first: int, last: int) -> pd.DataFrame:
@@ -123,6 +124,17 @@ def test_a_server_gives_the_same_forecast(folder, tmp_path):
         assert invoke(address, {"dataframe_records": latest.to_dict("records")}) == want
 
 
+def test_a_number_that_lacks_is_as_the_mean_of_its_own_series(folder):
+    model, latest = BarrageModel(folder / "out"), days(300, 335).reset_index(drop=True)
+    whole = {each["shop"]: each["next_sales"] for each in forecast(model, latest)}
+    last = latest[latest["when"] == "28/11/2025"].index
+    assert len(last) == 3
+    latest.loc[last, "sales"] = None
+    for each in forecast(model, latest):
+        level = np.mean(whole[each["shop"]])
+        assert np.abs(np.array(each["next_sales"]) - whole[each["shop"]]).max() < 0.5 * level
+
+
 def test_windows_are_scored_alike_in_a_process_of_their_own(folder):
     from barrage_mlflow.scoring.scorer import ProcessScorer, Scorer
 
@@ -134,10 +146,41 @@ def test_windows_are_scored_alike_in_a_process_of_their_own(folder):
         assert {n: a.tolist() for n, a in found.items()} == {n: a.tolist() for n, a in want.items()}
 
 
-def test_a_target_that_is_the_history_is_a_fault(folder, tmp_path):
+def test_what_is_no_forecast_is_a_fault(folder, tmp_path):
     config = read_config(folder / "config.yaml").data
-    config["dataset"]["loader"]["params"]["targets"] = {"sales": "series"}
-    config["model"]["outputs"][0]["name"] = "sales"
+    params = config["dataset"]["loader"]["params"]
+    params["targets"] = {"sales": "series", "next_promo": "number"}
+    params["features"]["next_promo"] = "series"
     (tmp_path / "config.json").write_text(json.dumps(config))
-    done = CliRunner().invoke(main, ["check", str(tmp_path / "config.json")])
-    assert "got its history, 'sales'; write 'next_sales'" in done.output
+    output = CliRunner().invoke(main, ["check", str(tmp_path / "config.json")]).output
+    for message in (
+        "got its history, 'sales'; write 'next_sales'",
+        'expected a series, the numbers to come, got "number"',
+        "comes after the window, so that no request has it; leave it out, or write 'promo'",
+    ):
+        assert message in output
+
+
+def test_a_table_without_a_whole_target_is_nothing_to_learn(folder, tmp_path):
+    gaps = days(0, 60)
+    gaps.loc[pd.to_datetime(gaps["when"], dayfirst=True).dt.day % 2 == 0, "sales"] = None
+    match = "no record has a value of the target 'next_sales', or each has a gap in it"
+    with pytest.raises(RecordError, match=match):
+        barrage_mlflow.train(
+            folder / "config.yaml", gaps, gaps, offline=True, artifact_dir=tmp_path
+        )
+
+
+def test_init_tells_of_a_share_that_does_to_validate(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    days(0, 60).to_csv("all.csv", index=False)
+    windows = ["--horizon", 3, "--time", "when", "--group", "shop"]
+    said = run("init", "all.csv", "--target", "sales", *windows)
+    command = "split all.csv --validation 0.3 --time when"
+    assert f"barrage-mlflow {command}" in said
+    run(*command.split())
+    run("check", "config.yaml", "train.csv", "validation.csv", "--records", 1)
+    given = ["init", "all.csv", "--target", "shop", *map(str, windows), "-o", "none.yaml"]
+    assert "'shop' holds strings; a forecast has numbers as its target" in (
+        CliRunner().invoke(main, given).stderr
+    )

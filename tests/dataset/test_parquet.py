@@ -246,12 +246,12 @@ def test_a_piece_speaks_of_the_whole(tmp_path):
     records = Records.read(path, limit=5)
     *_, piece = records.pieces(2, ["a"])
     assert (len(piece), piece.name, piece.source) == (1, "t.parquet", str(path))
-    assert piece.owner == "the first 5 records of t.parquet"
+    assert piece.owner == "5 records of t.parquet"
     for same in (piece, piece[:1], piece.take([0])):
         assert same.place(-1) == "t.parquet, record 4"
     assert piece[0] == {"a": 4, "b": "x", "t": [1]}
     assert piece.whole()["a"].tolist() == [4, 5]
-    with pytest.raises(RecordError, match=r"^the first 5 records of t\.parquet: no column 'c'"):
+    with pytest.raises(RecordError, match=r"^5 records of t\.parquet: no column 'c'"):
         piece["c"]
     *_, last = Records.read(path).pieces(2)
     with pytest.raises(UnevenError, match=r"^t\.parquet: column 't' holds .*: record 5 has \(0,\)"):

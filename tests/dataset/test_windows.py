@@ -75,6 +75,22 @@ def test_to_score_each_group_is_its_last_rows_and_tells_nothing_after_them():
     assert sorted(records["sales"].tolist()) == [[52.5, 63.0, 73.5], [521.0, 531.5, 542.0]]
 
 
+def test_windows_are_made_anew_of_their_rows_where_others_are_asked_for():
+    records = Records.read(table(), schema=schema(history=2, horizon=1))
+    for windows in ({"history": 3, "horizon": 2}, {"history": 4, "horizon": 1}):
+        want = Records.read(table(), schema=schema(**windows))
+        assert repr([*Records.read(records, schema=schema(**windows))]) == repr([*want])
+    assert repr([*Records.read(records, limit=2)]) == repr([*records[:2]])
+    learnt = Records.read(records, schema=schema(history=2, horizon=1))
+    assert learnt.schema.columns["day"].kind == "datetime"
+
+
+def test_no_rows_are_no_windows():
+    inputs = Records.read(table(), schema=schema()).schema.only(["day", "shop", "sales"])
+    for each in (schema(), inputs):
+        assert len(Records.read(table().iloc[:0], schema=each)) == 0
+
+
 @pytest.mark.parametrize("rows", [slice(1, 4), [4, 0]])
 def test_every_form_of_some_windows_has_the_same_values(rows):
     records = Records.read(table(), schema=schema())
@@ -168,19 +184,29 @@ def test_a_declared_kind_is_of_the_tables_cells():
             "no column 'date'; the columns are 'day',.*; dataset.windows names it",
         ),
         ({}, {"history": 7}, r"expected 7 \+ 2 rows .* the longest has 8"),
-        ({"day": None}, {}, "record 2, column 'day': expected a time, got none"),
+        (
+            {"day": None},
+            {},
+            "record 2, column 'day': expected a value in every row, .* got none; give",
+        ),
+        ({"shop": None}, {}, "record 2, column 'shop': expected a value in every row, .* got none"),
+        ({"shop": ["north"]}, {}, "column 'shop' holds .*expects strings, whole numbers or truth"),
         ({"day": "2026-01-01"}, {}, "record 2 and .* are of one time and group; name all columns"),
         ({"day": "Monday"}, {}, "column 'day': expected a date and time, in letters as ISO 8601"),
         ({"next_sales": 1}, {}, "column 'next_sales' has the name that windows give .* rename it"),
         ({}, {"time": "weather", "group": "day"}, "expected a date and time"),
-        ({"ok": True}, {"time": "ok"}, "'ok' holds truth values, .* expects dates or numbers"),
+        (
+            {"ok": True},
+            {"time": "ok"},
+            "column 'ok' holds truth values; .* expects dates or numbers as its time",
+        ),
     ],
 )
 def test_what_makes_no_windows_is_said(change, windows, message):
     rows = table().to_dict("records")
     rows[2] = {**rows[2], **change}
-    if "ok" in change:
-        rows = [{**row, "ok": True} for row in rows]
+    if "ok" in change or change.get("shop") == ["north"]:
+        rows = [{**row, **change} for row in rows]
     if change.get("day") == "2026-01-01":
         rows[2]["shop"] = "south"
     with pytest.raises(RecordError, match=message):

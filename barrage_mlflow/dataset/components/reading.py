@@ -134,7 +134,7 @@ def ask_kinds(
     name, train = component_name(loader), sets["train"]
     with placed(train.owner, "column_kinds", name):
         asked = {key: kind for key, kind in loader.column_kinds().items() if key in train.columns}
-        kinds = cell_kinds(train.schema.windows, asked)
+        kinds = cell_kinds(train.schema, asked)
         if not kinds:
             return sets
         found = value_findings(kinds, schema_at(_COLUMNS), _COLUMNS)  # in no order

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +27,7 @@ _DATE_FORMATS = (
     "", "%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y",
     "%Y/%m/%d %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S",
     "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M",
+    "%Y-%m", "%Y/%m", "%b %Y", "%B %Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y",
 )  # fmt: skip
 """How dates are written, ISO 8601 first."""
 _ID = re.compile(r"(^|[_\W])(id|uuid|guid|index|key|nr|no)$|^unnamed|[a-z]I[dD]$", re.IGNORECASE)
@@ -141,7 +142,7 @@ def _guess_feature(column: Column, known: list[Any], is_full: bool) -> Guess:
 
 def _guess_text(name: str, known: list[str], different: int) -> Guess:
     texts = list(dict.fromkeys(known))
-    if formats := _date_formats(texts[:_TRIED]):
+    if formats := date_formats(texts[:_TRIED]):
         written, *others = formats
         if not written:
             return Guess("datetime", "dates in letters")
@@ -158,17 +159,20 @@ def _guess_text(name: str, known: list[str], different: int) -> Guess:
     return Guess("category", f"{different} levels, the most frequent {common / len(known):.0%}")
 
 
-def _date_formats(texts: list[str]) -> list[str]:
+def date_formats(texts: Sequence[Any]) -> list[str]:
     """How all texts are written as dates: empty for ISO 8601; several where days come first or not.
 
+    Args:
+        texts: what else is among them is no date.
+
     Example:
-        >>> _date_formats(["1/2/2026"]), _date_formats(["1/2/2026", "1/13/2026"])
+        >>> date_formats(["1/2/2026"]), date_formats(["1/2/2026", "1/13/2026"])
         (['%d/%m/%Y', '%m/%d/%Y'], ['%m/%d/%Y'])
     """
     return [written for written in _DATE_FORMATS if _are_dates(texts, written)]
 
 
-def _are_dates(texts: list[str], written: str) -> bool:
+def _are_dates(texts: Sequence[Any], written: str) -> bool:
     convert, column = CONVERSIONS["datetime"], Column("", "datetime", format=written)
     with suppress(ValueError, TypeError, OverflowError):
         return all(convert(text, column) for text in texts)

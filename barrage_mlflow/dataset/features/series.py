@@ -20,7 +20,8 @@ class Series(Feature):
     """A list of numbers, or of several at a time, scaled by mean and deviation of each channel.
 
     Of a longer series the last numbers stay, before a shorter one 0 is put. If train series have
-    gaps or differ in length, a last channel is 1 where there is a number.
+    gaps or differ in length, a last channel is 1 where there is a number; else what lacks later is
+    as the mean of the series itself.
 
     Args:
         length: left out, that of the longest train series, and 1,024 at most.
@@ -83,6 +84,12 @@ class Series(Feature):
         for row, cell in zip(values, column.tolist(), strict=True):
             series = _as_series(cell)[-self._length :, :channels]
             row[self._length - len(series) :, : series.shape[1]] = series
+            gaps = np.isnan(row)
+            if not self._missing and gaps.any():
+                counts = np.maximum((~gaps).sum(axis=0), 1)
+                means = np.where(gaps, 0, row).sum(axis=0) / counts
+                means[gaps.all(axis=0)] = np.nan
+                row[gaps] = np.broadcast_to(means, row.shape)[gaps]
         scaled: Array = np.nan_to_num((values - self._means) / self._deviations).astype(np.float32)
         if not self._missing:
             return scaled

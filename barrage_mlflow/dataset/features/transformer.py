@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.config.names import show_names
 from barrage_mlflow.dataset.components.stacking import slice_record
 from barrage_mlflow.dataset.components.transformer import RecordTransformer
 from barrage_mlflow.dataset.features.feature import CATEGORIES, NUMBERS, Feature
@@ -17,7 +18,7 @@ from barrage_mlflow.dataset.features.loader import FeatureLoader
 from barrage_mlflow.dataset.records.cells import is_missing
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode, RecordScore, length
-from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.errors import ComponentError, RecordError
 
 _FILE = "features.json"
 _DTYPES = {NUMBERS: np.float32, CATEGORIES: np.int32}
@@ -64,11 +65,23 @@ class FeatureTransformer(RecordTransformer):
             self.score_params = {"threshold": 0.5}
 
     def fit(self, records: Records) -> None:
-        """Learn each feature and target, piece by piece."""
+        """Learn each feature and target, piece by piece.
+
+        Raises:
+            RecordError: no record has a value of a target, or each has a gap in it.
+        """
+        lacking = [*self._targets]
         for piece in records.pieces():
-            for part, columns in zip(self._parts, self.loader.load_batch(piece), strict=True):
+            data = self.loader.load_batch(piece)
+            for part, columns in zip(self._parts, data, strict=True):
                 for name, feature in part.items():
                     feature.learn(columns[name])
+            lacking = [name for name in lacking if not _present(data[1][name]).any()]
+        if lacking:
+            raise RecordError(
+                f"{records.owner}: no record has a value of the target {show_names(lacking)}, or "
+                "each has a gap in it; there is nothing to learn"
+            )
         self._restore([[each.learnt() for each in part.values()] for part in self._parts])
 
     def _restore(self, learnt: list[list[dict[str, Any]]]) -> None:

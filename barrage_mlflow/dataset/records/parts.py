@@ -19,7 +19,7 @@ from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.sources import Chunk, no_such_column
 from barrage_mlflow.dataset.records.tables import Table
-from barrage_mlflow.dataset.records.windows import WindowTable
+from barrage_mlflow.dataset.records.windows import make_windows
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
 
@@ -174,8 +174,8 @@ class Parts:
     def _part(self, chunks: list[Chunk], table: Table) -> Part:
         kept = {name: _as_written([chunk.column(name) for chunk in chunks]) for name in self.keep}
         if table.schema.windows:
-            table = WindowTable(table, slice(0, len(table)))
-            kept = {name: _take(cells, table.last_rows()) for name, cells in kept.items()}
+            table = windows = make_windows(table, slice(0, len(table)))
+            kept = {name: _take(cells, windows.last_rows()) for name, cells in kept.items()}
         records = Records(table, None, self.source)
         return Part(records, table.source.first, kept, chunks[-1].share)
 

@@ -12,7 +12,7 @@ from barrage_mlflow.dataset.records.formats import RecordSource, read_source
 from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.dataset.records.sources import learn_schema, no_such_column
 from barrage_mlflow.dataset.records.tables import PIECE, Table, UnevenError, is_held, make_table
-from barrage_mlflow.dataset.records.windows import WindowTable
+from barrage_mlflow.dataset.records.windows import WindowTable, make_windows
 from barrage_mlflow.dataset.types import Array, Record, Rows, choose
 from barrage_mlflow.errors import RecordError
 
@@ -106,20 +106,23 @@ class Records(Sequence[Record]):
             found, shown, path = read_source(source, name, rows, schema)
             records = cls(make_table(found, schema, shown), None, path)
         if schema.windows and not isinstance(records._table, WindowTable):
-            table = WindowTable(records._table, records._rows)
-            records = cls(table, None, records.source, records.cut_at)
+            records = records._view(make_windows(records._table, records._rows), None)
         if limit is not None and len(records) > limit:
             records = records[:limit]  # in the kinds of all that was read
             records.cut_at = limit
         return records
 
     def _under(self, schema: Schema, name: str) -> Records:
-        """The same records in other kinds, or in another name."""
-        table = self._table
-        if not schema.is_complete and (schema.columns or schema.missing):
-            schema = learn_schema(table.source, schema, name)
-        elif not schema.is_complete:
-            schema = replace(self.schema, windows=schema.windows)
+        """The same records in other kinds, or in another name; under other windows, their rows."""
+        table, windows = self._table, self.schema.windows
+        if windows and isinstance(table, WindowTable):
+            given = schema.windows or windows
+            if given not in (windows, replace(windows, horizon=0)):
+                return self.unwound()._under(schema, name)
+            schema = replace(schema, windows=given)
+        is_other = schema.columns or schema.missing or schema.windows != windows
+        if not schema.is_complete:
+            schema = learn_schema(table.source, schema, name) if is_other else self.schema
         if (schema, name) == (self.schema, self.name):
             return self
         return Records(table.under(schema, name), self._rows, self.source, self.cut_at)
@@ -169,10 +172,10 @@ class Records(Sequence[Record]):
 
         Example:
             >>> Records.read([{"a": 1}, {"a": 2}], name="train.csv", limit=1).owner
-            'the first 1 records of train.csv'
+            '1 records of train.csv'
         """
         name = self.name or "the records"
-        return name if self.cut_at is None else f"the first {self.cut_at} records of {name}"
+        return name if self.cut_at is None else f"{self.cut_at} records of {name}"
 
     def _row(self, index: int) -> int:
         length = len(self)
@@ -182,15 +185,13 @@ class Records(Sequence[Record]):
         rows = self._rows
         return rows.start + position if isinstance(rows, slice) else int(rows[position])
 
-    def _view(self, table: Table, rows: Rows) -> Records:
+    def _view(self, table: Table, rows: Rows | None) -> Records:
         return Records(table, rows, self.source, self.cut_at)
 
     def _part(self, rows: Rows) -> Records:
         """Some of the rows of the table; of Parquet, over those row groups alone."""
-        groups = self._table.groups_in(rows)
-        if groups is None or (
-            isinstance(rows, slice) and rows.stop - rows.start == len(self._table)
-        ):
+        groups, count = self._table.groups_in(rows), len(self._table)
+        if groups is None or (isinstance(rows, slice) and rows.stop - rows.start == count):
             return self._view(self._table, rows)
         return self._view(*self._table.of_groups(groups))
 
@@ -347,7 +348,7 @@ class Records(Sequence[Record]):
         return self._view(table, rows)
 
     def unwound(self) -> Records:
-        """The rows that windows are made of, in their own order; these where they are rows."""
+        """The rows that windows are made of, in their own order; else these."""
         return self._view(*self._table.unwound(self._rows))
 
     def whole(self) -> Records:
@@ -379,9 +380,8 @@ class Records(Sequence[Record]):
             RecordError: the file cannot be read any more.
 
         Example:
-            >>> import pandas as pd
-            >>> frame = pd.DataFrame({"a": [1, 2]})
-            >>> Records.read(frame).digest() == Records.read([{"a": 1}, {"a": 2}]).digest()
+            >>> one, same = ([{"a": 1}, {"a": value}] for value in (2, 2))
+            >>> Records.read(one).digest() == Records.read(same).digest()
             True
         """
         return self._table.digest(self._rows, len(self), self.source)[:32]

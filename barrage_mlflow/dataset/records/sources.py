@@ -197,6 +197,9 @@ def learn_schema(source: Source, declared: Schema, name: str) -> Schema:
             learnt = found[one]
             only_whole = column.kind == "number" and (learnt.kind == "whole" or learnt.only_whole)
             found[one] = replace(column, optional=learnt.optional, only_whole=only_whole)
+    time = found.get(declared.windows.time) if declared.windows else None
+    if time is not None and time.kind == "text" and not time.declared:
+        found[time.name] = replace(time, kind="datetime", reason="dates in letters")
     return replace(declared, columns=found, is_complete=True)
 
 

@@ -20,42 +20,49 @@ from barrage_mlflow.errors import RecordError
 _NUMBERS = ("whole", "number")
 _ORDERED = (*_NUMBERS, "datetime", "date", "duration")
 """Kinds that a time can be of."""
+_GROUPED = ("text", "whole", "number", "truth")
+"""Kinds that a group can be of: an answer has it, in values of JSON."""
 
 
-def cell_kinds(windows: Windows | None, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The kinds of a table's cells that make windows of the kinds that are asked for.
+def cell_kinds(schema: Schema, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What kinds a table's columns must have, so that its records have those that are asked for.
 
     Args:
-        windows: of the table; None where its rows are the records.
-        asked: by column, written as in ``dataset.columns``.
+        schema: of the table.
+        asked: by column of the records, written as in ``dataset.columns``.
+
+    Raises:
+        RecordError: a column would have to be of two kinds.
 
     Example:
-        >>> asked = {"next_sales": {"kind": "list", "of": "number"}, "shop": "text"}
-        >>> cell_kinds(Windows("date", history=28), asked)
+        >>> sales = Schema({"sales": Column("sales", "whole")}, windows=Windows("date", 28, 7))
+        >>> cell_kinds(sales, {"next_sales": {"kind": "list", "of": "number"}, "shop": "text"})
         {'sales': 'number', 'shop': 'text'}
     """
-    if windows is None:
+    if schema.windows is None:
         return dict(asked)
-    kinds = {}
+    kinds: dict[str, Any] = {}
     for name, kind in asked.items():
-        of = kind.get("of") if isinstance(kind, dict) else None
-        kinds[name.removeprefix(NEXT)] = of if of in _NUMBERS else kind
+        own = name if name in schema.columns else name.removeprefix(NEXT)
+        is_list = own in schema.columns and schema.columns[own].kind == "list"
+        of = kind.get("of") if isinstance(kind, dict) and not is_list else None
+        wanted = of if of in _NUMBERS else kind
+        if kinds.setdefault(own, wanted) != wanted:
+            raise RecordError(f"column '{own}' is asked for as {kinds[own]} and as {wanted}")
     return kinds
 
 
-class WindowTable(Table):
-    """Windows of the rows of a table, each column of which is made when it is asked for.
-
-    Of a column of numbers a window has the last ``history`` values, and in ``next_`` and its name
-    the ``horizon`` values after them; of any other column, the last value.
+def make_windows(table: Table, rows: Rows) -> WindowTable:
+    """The windows of some rows of a table, as its schema has them.
 
     Args:
         table: with a schema that has windows.
         rows: of which rows.
 
     Raises:
-        RecordError: there is no such column, a row has no time or that of another row of its
-            group, or a group that is to be scored has too few rows; or there is no window at all.
+        RecordError: there is no such column, a row has no time or group, or the time of another
+            row of its group, or a group that is to be scored has too few rows; or there is no
+            window at all.
 
     Example:
         >>> from barrage_mlflow.dataset.records.records import Records
@@ -66,50 +73,55 @@ class WindowTable(Table):
                [1.5, 3. ],
                [3. , 4.5]]), array([3. , 4.5, 6. ]), array([1, 2, 3]))
     """
-
-    def __init__(self, table: Table, rows: Rows) -> None:
-        assert table.schema.windows is not None
-        windows = table.schema.windows
-        for name in (windows.time, *windows.group):
-            if not table.holds(name):
-                message = no_such_column(name, table.columns, table.name or "the records")
-                raise RecordError(f"{message}; dataset.windows names it")
-        time = table.schema.columns[windows.time]
-        if time.kind == "text":
-            columns = {
-                **table.schema.columns,
-                time.name: replace(time, kind="datetime", reason="dates in letters"),
-            }
-            table = table.under(replace(table.schema, columns=columns), table.name)
-        elif time.kind not in _ORDERED:
+    windows = table.schema.windows
+    assert windows is not None
+    for name in windows.keys:
+        if not table.holds(name):
+            message = no_such_column(name, table.columns, table.name or "the records")
+            raise RecordError(f"{message}; dataset.windows names it")
+        column, is_time = table.schema.columns[name], name == windows.time
+        if column.kind not in (_ORDERED if is_time else _GROUPED):
+            wanted = "dates or numbers" if is_time else "strings, whole numbers or truth values"
             raise RecordError(
-                f"{table.name}: column '{time.name}' holds {time.reason}, dataset.windows expects "
-                "dates or numbers as its time"
+                f"{table.name or 'the records'}: column '{name}' holds {column.reason}; "
+                f"dataset.windows expects {wanted} as its {'time' if is_time else 'group'}"
             )
-        self._set(table)
-        chosen = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
-        self._order, starts = _in_order(table, windows, chosen)
-        self._ends = _ends(table, windows, self._order, starts)
-        self._length = len(self._ends)
+    chosen = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+    order, starts = _in_order(table, windows, chosen)
+    ends = (_all_ends if windows.horizon else _last_ends)(table, windows, order, starts)
+    return WindowTable(table, order, ends)
 
-    def _set(self, table: Table) -> None:
+
+class WindowTable(Table):
+    """Windows of the rows of a table, each column of which is made when it is asked for.
+
+    Of a column of numbers a window has the last ``history`` values, and in ``next_`` and its name
+    the ``horizon`` values after them; of any other column, the last value.
+
+    Args:
+        table: with a schema that has windows.
+        order: rows of it ``(rows,)``, by group and time.
+        ends: positions among them ``(windows,)``, at which histories end.
+    """
+
+    def __init__(self, table: Table, order: Array, ends: Array) -> None:
         windows = table.schema.windows
         assert windows is not None
         self._table, self.schema, self.name = table, table.schema, table.name
         self.source, self.roots = table.source, table.roots
-        self.kinds = {}
+        self._order, self._ends, self._length = order, ends, len(ends)
+        self._arrays, self._names_readable = {}, None
+        self.kinds = {name: table.schema.columns[name] for name in table.columns}
         for name in table.columns:
-            self.kinds |= _columns(windows, table.schema.columns[name])
+            for made in _columns(windows, table.schema.columns[name]):
+                if made.name != name and made.name in table.columns:
+                    raise RecordError(
+                        f"{table.name or 'the records'}: column '{made.name}' has the name that "
+                        f"windows give to what comes next in '{name}'; rename it"
+                    )
+                self.kinds[made.name] = made
         self.columns = [*self.kinds]
         self._names = frozenset(self.columns)
-        self._arrays = {}
-        self._names_readable = None
-        for name in self.columns:
-            if name.startswith(NEXT) and self.schema.columns.get(name):
-                raise RecordError(
-                    f"{table.name}: column '{name}' has the name that windows give to what comes "
-                    f"next in '{name.removeprefix(NEXT)}'; rename it"
-                )
 
     def need(self, names: Sequence[str]) -> None:
         """Read columns of the table, together, and bring them to their kinds.
@@ -122,7 +134,7 @@ class WindowTable(Table):
         self._table.need([*wanted.values()])
         for name, of in wanted.items():
             column, cells = self.kinds[name], self._table.typed(of)[self._order]
-            if column is self.schema.columns.get(name):
+            if column == self.schema.columns.get(name):
                 self._arrays[name] = cells[self._ends]
                 continue
             (length,) = column.shape or (0,)
@@ -162,10 +174,7 @@ class WindowTable(Table):
 
     def under(self, schema: Schema, name: str) -> Table:
         """The same windows of a table in other kinds and in another name."""
-        other = object.__new__(WindowTable)
-        other._set(self._table.under(schema, name))
-        other._order, other._ends, other._length = self._order, self._ends, self._length
-        return other
+        return WindowTable(self._table.under(schema, name), self._order, self._ends)
 
 
 class _Windowed:
@@ -180,31 +189,35 @@ class _Windowed:
         return made
 
 
-def _columns(windows: Windows, column: Column) -> dict[str, Column]:
-    """What windows have of a column of the table."""
+def _columns(windows: Windows, column: Column) -> list[Column]:
+    """What windows have of a column of numbers."""
     if column.name in windows.keys or column.kind not in _NUMBERS:
-        return {column.name: column}
+        return []
     of = "number" if column.optional else column.kind
     listed = Column(column.name, "list", of=of, shape=(windows.history,))
-    made = {column.name: replace(listed, reason=f"the last {windows.history} of its numbers")}
+    made = [replace(listed, reason=f"the last {windows.history} of its numbers")]
     if windows.horizon:
         after, reason = NEXT + column.name, f"the next {windows.horizon} of its numbers"
-        made[after] = replace(listed, name=after, shape=(windows.horizon,), reason=reason)
+        made.append(replace(listed, name=after, shape=(windows.horizon,), reason=reason))
     return made
 
 
 def _in_order(table: Table, windows: Windows, rows: Array) -> tuple[Array, Array]:
     """Rows by group and time, and where each group starts; groups stand as in the table."""
     table.need(windows.keys)
-    times = table.typed(windows.time)[rows]
-    gone = np.array([is_missing(time) for time in times.tolist()], bool)
-    if gone.any():
-        place = table.place(int(rows[gone.argmax()]))
-        raise RecordError(f"{place}, column '{windows.time}': expected a time, got none")
+    keys = [table.values(name, rows) for name in windows.keys]
+    for name, values in zip(windows.keys, keys, strict=True):
+        gone = np.array([is_missing(value) for value in values], bool)
+        if gone.any():
+            place = table.place(int(rows[gone.argmax()]))
+            raise RecordError(
+                f"{place}, column '{name}': expected a value in every row, since "
+                "dataset.windows names it, got none; give it, or leave the row out"
+            )
     codes: dict[Any, int] = {}
-    groups = zip(*(table.values(name, rows) for name in windows.group), strict=True)
-    found = [codes.setdefault(group, len(codes)) for group in groups] or [0] * len(rows)
-    of_group = np.array(found, np.int64)
+    groups = zip(*keys[:-1], strict=True) if windows.group else ((),) * len(rows)
+    of_group = np.array([codes.setdefault(group, len(codes)) for group in groups], np.int64)
+    times = table.typed(windows.time)[rows]
     order = np.lexsort((times, of_group))
     of_group, times, rows = of_group[order], times[order], rows[order]
     same = (np.diff(of_group) == 0) & (times[1:] == times[:-1])
@@ -212,37 +225,39 @@ def _in_order(table: Table, windows: Windows, rows: Array) -> tuple[Array, Array
         first, second = (table.place(int(rows[same.argmax() + more])) for more in (0, 1))
         raise RecordError(
             f"{first} and {second} are of one time{' and group' * bool(windows.group)}; name all "
-            "columns of the group in dataset.windows.group, or make one row of them"
+            "columns that tell series apart as the group of the windows, or make one row of them"
         )
     return rows, np.flatnonzero(np.diff(of_group, prepend=-1))
 
 
-def _ends(table: Table, windows: Windows, order: Array, starts: Array) -> Array:
-    """The last row of each window's history: the last of each group where it is to be scored."""
-    stops = np.append(starts[1:], len(order))
-    if windows.horizon:
-        ends = [
-            np.arange(stop - 1 - windows.horizon, start + windows.history - 2, -windows.step)[::-1]
-            for start, stop in zip(starts, stops, strict=True)
-        ]
-        if not sum(map(len, ends)):
-            raise RecordError(
-                f"{table.name or 'the records'}: expected {windows.history} + {windows.horizon} "
-                "rows for dataset.windows' history and horizon, in one group at least; the "
-                f"longest has {max(stops - starts, default=0)}"
-            )
-        return np.concatenate(ends)
+def _all_ends(table: Table, windows: Windows, order: Array, starts: Array) -> Array:
+    """The last row of each window's history, where rows come after it."""
+    stops = np.append(starts[1:], len(order))[: len(starts)]
+    ends = [
+        np.arange(stop - 1 - windows.horizon, start + windows.history - 2, -windows.step)[::-1]
+        for start, stop in zip(starts, stops, strict=True)
+    ]
+    if len(order) and not sum(map(len, ends)):
+        raise RecordError(
+            f"{table.name or 'the records'}: expected {windows.history} + {windows.horizon} rows "
+            f"of one group, the history and horizon of the windows; the longest has "
+            f"{max(stops - starts)}: give less of them, or more rows, as by another share of split"
+        )
+    return np.concatenate([np.empty(0, np.int64), *ends])
+
+
+def _last_ends(table: Table, windows: Windows, order: Array, starts: Array) -> Array:
+    """The last row of each group, which must have a history."""
+    stops = np.append(starts[1:], len(order))[: len(starts)]
     short = stops - starts < windows.history
     if short.any():
         at = int(short.argmax())
-        of = dict(zip(windows.group, _group(table, windows, order[starts[at]]), strict=True))
+        first = int(order[starts[at]])
+        group = {name: table.values(name, slice(first, first + 1))[0] for name in windows.group}
         raise RecordError(
-            f"{table.place(int(order[starts[at]]))}: expected {windows.history} rows of history"
-            f"{f' of {of}' if of else ''}, got {(stops - starts)[at]}; give more, or leave them out"
+            f"{table.place(first)}: expected {windows.history} rows of history"
+            f"{f' of {group}' if group else ''}, got {(stops - starts)[at]}; give more, or leave "
+            "them out"
         )
-    ends_: Array = stops - 1
-    return ends_
-
-
-def _group(table: Table, windows: Windows, row: int) -> list[Any]:
-    return [table.values(name, slice(row, row + 1))[0] for name in windows.group]
+    ends: Array = stops - 1
+    return ends
