@@ -174,6 +174,8 @@ def assert_scores_agree(scores: Sequence[Any], expected: Sequence[Any]) -> None:
         for name, value in other.items():
             if isinstance(value, str):
                 assert score[name] == value
+            elif isinstance(value, dict):  # probabilities by class
+                assert_scores_agree([score[name]], [value])
             else:
                 np.testing.assert_allclose(score[name], value, rtol=1e-5, atol=1e-6)
 
