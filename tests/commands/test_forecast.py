@@ -15,6 +15,7 @@ from outside import invoke, serving
 import barrage_mlflow
 from barrage_mlflow import BarrageModel
 from barrage_mlflow.cli import main
+from barrage_mlflow.commands.init import init, windows_of
 from barrage_mlflow.config import read_config
 from barrage_mlflow.errors import RecordError
 
@@ -53,8 +54,9 @@ def folder(tmp_path_factory) -> Path:
     days(0, 240).to_csv(home / "train.csv", index=False)
     days(240, 300).to_csv(home / "validation.csv", index=False)
     days(300, 335).to_csv(home / "latest.csv", index=False)
-    windows = ["--horizon", 3, "--history", 14, "--time", "when", "--group", "shop"]
-    run("init", home / "train.csv", "--target", "sales", *windows, "-o", home / "config.yaml")
+    # Not by the command line, which sets up the messages of the process.
+    windows = windows_of(3, 14, "when", ["shop"])
+    init(str(home / "train.csv"), ["sales"], home / "config.yaml", windows=windows)
     barrage_mlflow.train(
         home / "config.yaml",
         home / "train.csv",
