@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from barrage_mlflow.training.loop import fit
+from barrage_mlflow.training.epochs import run_epochs
 from barrage_mlflow.training.steps import build_variables
 from barrage_mlflow.workspace.history import History
 
@@ -108,7 +108,7 @@ def run(
     if history is None:
         history = History(Path("metrics.jsonl"))
     build_variables(network, next(iter(validation)))
-    fit(network, train, validation, epochs, callbacks, Objective(), history, **kwargs)
+    run_epochs(network, train, validation, epochs, callbacks, Objective(), history, **kwargs)
     return [epoch.metrics for epoch in history.epochs()]
 
 

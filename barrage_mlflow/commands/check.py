@@ -110,7 +110,7 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
     config = resolve(document, {**infer(document, sets), **_SEED})
 
     from barrage_mlflow.services.training_state import kept_generators
-    from barrage_mlflow.training.epochs import train_epochs
+    from barrage_mlflow.training.fit import fit
 
     size = config["solver"]["batch_size"]
     on_this_thread = {"workers": 0, "cache": None, "shuffle_window": None}
@@ -137,7 +137,7 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
         validated = plan.sets["validation"][:size]
         plan = replace(plan, sets={**plan.sets, "validation": validated})
         try:
-            _, network = train_epochs(plan, folder, history, [report.callback()], watch=report)
+            _, network = fit(plan, folder, history, [report.callback()], watch=report)
         except Exception as error:
             _add_part(error)
             raise

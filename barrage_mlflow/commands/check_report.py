@@ -73,7 +73,7 @@ class Report:
         """Follows the loop from stage to stage."""
         import keras
 
-        from barrage_mlflow.training.epochs import SERVICES, VALIDATION
+        from barrage_mlflow.training.fit import SERVICES, VALIDATION
 
         return keras.callbacks.LambdaCallback(
             on_test_begin=lambda logs: self(VALIDATION),

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from barrage_mlflow.commands.check_report import aligned
-from barrage_mlflow.config.names import NEXT
+from barrage_mlflow.config.features import NEXT
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.features.infer import Guess, infer_columns
 from barrage_mlflow.dataset.records.kinds import Schema
@@ -186,7 +186,12 @@ def windows_of(
     if horizon is None and time is None and not history and not group:
         return None
     if horizon is None or time is None:
-        raise RecordError("windows of a long table have --horizon and --time; give both, or none")
+        given = {"--horizon": horizon, "--time": time, "--history": history, "--group": group}
+        shown = " and ".join(name for name, value in given.items() if value)
+        raise RecordError(
+            f"expected --horizon and --time, which windows of a long table have, got {shown}; "
+            "give both, or none"
+        )
     series = {"group": group[0] if len(group) == 1 else [*group]} if group else {}
     return {"time": time, **series, "history": history or 4 * horizon, "horizon": horizon}
 

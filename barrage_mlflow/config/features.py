@@ -10,7 +10,7 @@ from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.import_strings import find_target
 from barrage_mlflow.config.kinds import KINDS, paths_of
-from barrage_mlflow.config.names import NEXT, did_you_mean, show_names, suggest
+from barrage_mlflow.config.names import did_you_mean, show_names, suggest
 from barrage_mlflow.config.paths import Path, show_value, value_at
 from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.schema import SCHEMA
@@ -18,6 +18,8 @@ from barrage_mlflow.config.shape import value_findings
 from barrage_mlflow.errors import ImportPathError
 
 LOADER: Path = ("dataset", "loader")
+NEXT = "next_"
+"""Before the name of a column, that of what comes after a window (``dataset.windows``)."""
 _TRANSFORMER: Path = ("dataset", "transformer")
 
 

@@ -6,8 +6,6 @@ import difflib
 import re
 from collections.abc import Collection, Iterable
 
-NEXT = "next_"
-"""Before the name of a column, that of what comes after a window (``dataset.windows``)."""
 _SHOWN_NAMES = 20
 _LIKE = 0.65
 """How alike two names are at least, of which one may mean the other, from 0 to 1."""

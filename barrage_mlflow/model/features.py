@@ -10,8 +10,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from barrage_mlflow.config.features import NEXT
 from barrage_mlflow.config.keras_index import scope_name
-from barrage_mlflow.config.names import NEXT, did_you_mean, show_names
+from barrage_mlflow.config.names import did_you_mean, show_names
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model import bodies
 from barrage_mlflow.model.dict_network import DictNetwork

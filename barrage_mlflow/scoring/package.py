@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from barrage_mlflow.config.output_names import output_names
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
-from barrage_mlflow.dataset.records.cells import is_missing, native, objects
 from barrage_mlflow.dataset.records.kinds import Column, Schema
+from barrage_mlflow.dataset.records.values import is_missing, native, objects
 from barrage_mlflow.scoring.network import Network, save_network
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
@@ -93,7 +93,7 @@ def package_model(
     from mlflow.pyfunc import add_to_model
 
     columns = [*example.schema.columns.values()]
-    frame = example.unwound().to_frame()
+    frame = example.as_rows().to_frame()
     shutil.rmtree(folder / artifacts.CODE, ignore_errors=True)
     copy_code([Path(__file__).parents[1], *code], folder / artifacts.CODE)
     # MLflow's save_model writes the same, but would put the data folder into another one.

@@ -80,7 +80,7 @@ class Scorer:
     ) -> None:
         self.config = config
         self.schema = schema
-        self.inputs = schema.only(reads)
+        self.inputs = schema.to_score(reads)
         self.outputs = output_names(config)
         self.network = network
         self.input_specs = dict(input_specs)
@@ -246,7 +246,7 @@ class ProcessScorer(Scorer):
         keys = windows.keys if windows else ()
         read = {one.name: replace(one, declared=one.name in keys) for one in known}
         self.schema = Schema(read, windows=windows)
-        self.inputs = self.schema.only(self.schema.columns)
+        self.inputs = self.schema.to_score(self.schema.columns)
 
     def call(self, name: str, records: Records, *arguments: Any) -> Any:
         """Call a function of the process with records.
@@ -259,7 +259,7 @@ class ProcessScorer(Scorer):
         Raises:
             As :meth:`ModelProcess.call`.
         """
-        rows = records.unwound()
+        rows = records.as_rows()
         cells = {column: rows.as_read(column) for column in rows.columns}
         try:
             return self._process.call(name, cells, len(rows), *arguments)
@@ -270,7 +270,7 @@ class ProcessScorer(Scorer):
 
     def _score_piece(self, records: Records, batch_size: int, params: Mapping[str, Any]) -> Arrays:
         windows = self.inputs.windows
-        if windows and len(records.unwound()) < len(records) * windows.history:
+        if windows and len(records.as_rows()) < len(records) * windows.history:
             # Windows that overlap have rows in common, which there are one window.
             each = [self._score_piece(one, batch_size, params) for one in records.pieces(1)]
             return {name: np.concatenate([scores[name] for scores in each]) for name in each[0]}

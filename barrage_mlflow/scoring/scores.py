@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.dataset.records.cells import native, objects
+from barrage_mlflow.dataset.records.values import native, objects
 from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.scoring.network import Arrays
 

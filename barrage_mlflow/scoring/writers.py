@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from barrage_mlflow.dataset.records.cells import native, objects
+from barrage_mlflow.dataset.records.values import native, objects
 from barrage_mlflow.errors import ArtifactError
 
 Columns = Mapping[str, Any]

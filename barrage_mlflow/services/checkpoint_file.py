@@ -116,7 +116,7 @@ class Checkpoint:
         Training on from there gives the weights that a training without a break gives, bit
         for bit on CPU, if TensorFlow has as many threads; a warning on the log says if it has not.
         Callbacks are to be restored after their ``on_train_begin``, and within an epoch after its
-        ``on_epoch_begin``; ``fit(…, resume=checkpoint)`` does it all in the right order.
+        ``on_epoch_begin``; ``run_epochs(…, resume=checkpoint)`` does it all in the right order.
 
         Raises:
             ArtifactError: the checkpoint is of another network, optimizer or other callbacks.

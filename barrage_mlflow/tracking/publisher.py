@@ -58,7 +58,7 @@ class Publisher:
 
     Example:
         >>> with Publisher().following(work):  # doctest: +SKIP
-        ...     train_epochs(work)
+        ...     train(work)
     """
 
     _work: Workspace

@@ -1,137 +1,248 @@
-"""The epochs of a training: what was prepared is fed to the loop, with the config's services."""
+"""The loop over epochs and their batches.
+
+It does what ``keras.Model.fit`` does, on public Keras calls: same order of callbacks, same
+metrics and same weights to the last bit. It differs where Barrage needs more: many steps run
+in one call of TensorFlow, yet each reports its own loss; the other metrics are computed once an
+epoch; ``on_train_end`` reaches every callback also when training breaks off; and a training
+goes on from a resume checkpoint, also within an epoch, as if it had never stopped.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from contextlib import nullcontext
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 
-from barrage_mlflow.config.import_blocks import AVERAGED
-from barrage_mlflow.dataset.feeding.batches import Batches
-from barrage_mlflow.errors import ComponentError, RecordError
-from barrage_mlflow.model.class_weights import weigh_classes
-from barrage_mlflow.services.best import BestCheckpoint
-from barrage_mlflow.services.build import build_callbacks
+from barrage_mlflow.dataset.feeding.blocks import Blocks
+from barrage_mlflow.errors import TrainingError
+from barrage_mlflow.services.checkpoint import ResumeCheckpoint
 from barrage_mlflow.services.checkpoint_file import Checkpoint
-from barrage_mlflow.solver import build_learning_rate_reducer
-from barrage_mlflow.training.loop import fit
-from barrage_mlflow.training.prepare import Plan, Watch, build_feeder, unwatched
-from barrage_mlflow.training.stop import StopRequest
-from barrage_mlflow.workspace import layout as artifacts
+from barrage_mlflow.training.batch_calls import BatchCalls
+from barrage_mlflow.workspace.history import History
 
 if TYPE_CHECKING:
-    from barrage_mlflow.workspace.history import History
+    from barrage_mlflow.dataset import DataRecord
+    from barrage_mlflow.dataset.feeding.batches import Batches
+    from barrage_mlflow.model.objective import Objective
+    from barrage_mlflow.training.stop import StopRequest
 
-logger = logging.getLogger(__name__)
-
-SERVICES = "services and learning rate reducer"
-TRAIN = "the train batch"
-VALIDATION = "the validation batch"
+Logs = dict[str, float]
 
 
-def train_epochs(
-    plan: Plan,
-    folder: Path,
+def run_epochs(
+    network: keras.Model,
+    train: Batches,
+    validation: Iterable[DataRecord],
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+    objective: Objective,
     history: History,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    checkpoint: Checkpoint | None = None,
+    resume: Checkpoint | None = None,
+    steps_per_execution: int | None = None,
     stop: StopRequest | None = None,
-    watch: Watch = unwatched,
-) -> tuple[int, keras.Model]:
-    """Train the network of a plan.
+) -> None:
+    """Train a compiled network.
+
+    Callbacks are called in their order, the resume checkpoint after all others. Batches run
+    many in one call of TensorFlow, and their hooks are called after it, batch by batch; a callback
+    that must see the network after every batch has it so (see :class:`BatchCalls`). At a batch's
+    end their logs have ``loss``, its mean over the epoch so far; at an epoch's end every
+    train metric, every validation metric as ``val_…``, and ``learning_rate``: the one in force
+    at the end of the epoch, before a learning rate reducer changes it (with a schedule, the
+    one of the next step). The history has them before a checkpoint of the epoch is written.
 
     Args:
-        plan: what was prepared.
-        folder: the artifact folder.
-        history: takes the metrics of each epoch.
-        callbacks: further Keras callbacks; they come after the config's services.
-        checkpoint: goes on from it.
-        stop: looked at between two batches.
-        watch: called at each stage.
-
-    Returns:
-        The best epoch, counted from 1, and the network with its weights.
+        network: a functional network, dict in and dict out, compiled by ``objective``; the
+            variables of metrics and optimizer are made (see :func:`build_variables`).
+        train: the train records of every epoch.
+        validation: blocks of ``(x, y)`` or ``(x, y, w)``, dicts of arrays ``(records, …)``; gone
+            through after each epoch.
+        epochs: how many epochs to train in all, those before ``resume`` included.
+        callbacks: Keras callbacks.
+        objective: fits targets and sample weights to the losses.
+        history: gets the metrics of each epoch; it loses those of epochs after ``resume``.
+        resume: a checkpoint to go on from.
+        steps_per_execution: how many batches to run in one call of TensorFlow; found by
+            measuring if left out. What is trained does not depend on it.
+        stop: looked at between two calls.
 
     Raises:
-        ConfigError: the learning rate reducer has a key that it does not know, or a class_weight
-            names a class of which there is no record.
-        ComponentError: params that a callback refuses, or a component broke its contract.
-        RecordError: a record cannot be fed to the network, or a file was changed meanwhile.
-        TrainingError: the loss became NaN, or there was no best epoch.
-        KeyboardInterrupt: a stop was requested.
+        RecordError: a batch differs from the first in type or number of dimensions.
+        ArtifactError: ``resume`` is of another network or of other callbacks.
+        TrainingError: the loss became NaN or infinite, with epoch and batch, counted from 1.
+        Exception: whatever a callback or component raises. Every callback's ``on_train_end``
+            was called by then.
+        KeyboardInterrupt: likewise; where ``stop`` requested it, with a resume checkpoint.
 
     Example:
-        >>> best_epoch, network = train_epochs(plan, folder, history)  # doctest: +SKIP
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from types import SimpleNamespace
+        >>> from barrage_mlflow.training.steps import build_variables
+        >>> x = keras.Input((2,), name="x")
+        >>> network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(x)})
+        >>> network.compile("sgd", loss={"y": "mse"})
+        >>> batch = ({"x": np.ones((4, 2), "float32")}, {"y": np.ones((4, 1), "float32")})
+        >>> train = SimpleNamespace(
+        ...     steps=1, batch_size=4, epoch=lambda epoch, start=0: iter([batch])
+        ... )
+        >>> objective = SimpleNamespace(conform=lambda y: (y, None))
+        >>> build_variables(network, batch)
+        >>> with TemporaryDirectory() as folder:
+        ...     history = History(Path(folder, "metrics.jsonl"))
+        ...     run_epochs(network, train, [batch], 2, [], objective, history)
+        >>> [list(epoch.metrics) for epoch in history.epochs()]
+        [['loss', 'val_loss', 'learning_rate'], ['loss', 'val_loss', 'learning_rate']]
     """
-    config, dataset, solver = plan.config, plan.config["dataset"], plan.config["solver"]
-    watch(SERVICES)
-    services = build_callbacks(config, folder)
-    reducer = build_learning_rate_reducer(config)
-    if any(isinstance(each, keras.callbacks.SwapEMAWeights) for each in callbacks):
-        raise ComponentError(f"callbacks: {AVERAGED}; remove it")
-    with build_feeder(config, folder / artifacts.CACHE) as feeder:
-        watch(TRAIN)
-        common, ranges = (plan.specs, solver["batch_size"], feeder), plan.objective.ranges
-        train = Batches(
-            plan.sets["train"],
-            plan.train,
-            *common,
-            seed=dataset["seed"],
-            steps=solver.get("steps"),
-            sample_count=dataset.get("sample_count"),
-            ranges=ranges,
+    first_epoch, batch = (resume.epochs, resume.batch) if resume else (0, 0)
+    history.cut(first_epoch)
+    # The resume checkpoint writes what the others became.
+    ordered = sorted(callbacks, key=lambda callback: isinstance(callback, ResumeCheckpoint))
+    callback_list = keras.callbacks.CallbackList(
+        ordered,
+        add_history=True,
+        model=network,
+        epochs=epochs,
+        steps=train.steps,
+        verbose=0,
+    )
+    network.stop_training = False
+    checkpoint = next((each for each in ordered if isinstance(each, ResumeCheckpoint)), None)
+    every_steps = None
+    if checkpoint:
+        checkpoint.begin(ordered, train.steps)
+        every_steps = checkpoint.every_steps
+    done = first_epoch * train.steps + batch
+    calls = partial(BatchCalls, network, train.batch_size, objective, ordered, steps_per_execution)
+    train_calls, test_calls = calls("train", every_steps, done), calls("test")
+    loop = _Loop(network, callback_list, train, train_calls, test_calls, checkpoint, stop)
+    try:
+        callback_list.on_train_begin()
+        if batch:
+            callback_list.on_epoch_begin(first_epoch)
+        if resume:
+            resume.restore(network, ordered)
+        for epoch in range(first_epoch, epochs):
+            if network.stop_training and not batch:
+                break
+            logs = loop.train_epoch(epoch, batch)
+            logs |= {f"val_{name}": value for name, value in loop.validate(validation).items()}
+            logs["learning_rate"] = _learning_rate(network)
+            history.add(epoch + 1, logs)
+            callback_list.on_epoch_end(epoch, logs)
+            batch = 0
+        network.optimizer.finalize_variable_values(network.trainable_variables)
+    except BaseException as failure:
+        _end_callbacks(callback_list.callbacks, failure)
+        raise
+    callback_list.on_train_end(dict(history.epochs()[-1].metrics))
+
+
+@dataclass
+class _Loop:
+    """A training under way: the network, the calls of both passes, and who is called meanwhile."""
+
+    network: keras.Model
+    callbacks: keras.callbacks.CallbackList
+    train: Batches
+    train_calls: BatchCalls
+    test_calls: BatchCalls
+    checkpoint: ResumeCheckpoint | None
+    stop: StopRequest | None
+
+    def train_epoch(self, epoch: int, batch: int) -> Logs:
+        """Train an epoch, of which so many batches were trained before."""
+        network, steps = self.network, self.train.steps
+        if not batch:
+            network.reset_metrics()
+            self.callbacks.on_epoch_begin(epoch)
+        with closing(Blocks(self.train.epoch(epoch, batch))) as records:
+            while batch < steps and not network.stop_training:
+                self._look_for_stop()
+                losses = self.train_calls.run(records, batch)
+                if losses is None:
+                    break
+                finite = np.isfinite(losses)
+                count = len(losses) if finite.all() else int(finite.argmin())
+                self.train_calls.end(batch, losses[:count])
+                if count < len(losses):
+                    raise _lost(epoch, batch + count, losses[count])
+                batch += count
+                if self.checkpoint:
+                    self.checkpoint.reach(epoch * steps + batch, epoch)
+        return _results(network)
+
+    def validate(self, blocks: Iterable[DataRecord]) -> Logs:
+        """Go through all records without learning from them."""
+        network, batch = self.network, 0
+        if self.checkpoint:
+            self.checkpoint.before_validation()
+        network.stop_evaluating = False
+        try:
+            self.callbacks.on_test_begin()
+            network.reset_metrics()
+            with closing(Blocks(blocks)) as records:
+                while not network.stop_evaluating:
+                    self._look_for_stop()
+                    losses = self.test_calls.run(records, batch)
+                    if losses is None:
+                        break
+                    self.test_calls.end(batch, losses)
+                    batch += len(losses)
+        except BaseException:
+            self.callbacks.on_test_end({})
+            raise
+        results = _results(network)
+        self.callbacks.on_test_end(results)
+        return results
+
+    def _look_for_stop(self) -> None:
+        if self.stop is None or not self.stop.requested:
+            return
+        try:
+            if self.checkpoint:
+                self.checkpoint.save()
+        finally:
+            raise KeyboardInterrupt(self.stop.requested)
+
+
+def _end_callbacks(callbacks: Iterable[keras.callbacks.Callback], failure: BaseException) -> None:
+    """Let every callback close its files; what breaks then is added to the failure."""
+    for callback in callbacks:
+        try:
+            callback.on_train_end(None)
+        except Exception as error:
+            failure.add_note(
+                f"then {type(callback).__name__}.on_train_end raised "
+                f"{type(error).__name__}: {error}"
+            )
+
+
+def _lost(epoch: int, batch: int, loss: float) -> TrainingError:
+    """Once a weight is NaN, all of them soon are: nothing that follows is worth its time."""
+    remedy = (
+        "try a smaller solver.optimizer.learning_rate, or clipnorm in solver.optimizer.params, "
+        "and look for extreme values in the records"
+    )
+    if epoch == batch == 0:
+        remedy = (
+            "no update was made yet, so look at the inputs, targets and sample weights of that "
+            "batch, and whether the network's last activation suits the loss"
         )
-        logger.info("feeding: %s", train.plan)
-        watch(VALIDATION)
-        validation = Batches(plan.sets["validation"], plan.validation, *common, ranges=ranges)
-        next(iter(validation))  # what does not fit shows now, not at the end of an epoch
-        watch(TRAIN)
-        with stop.at_once() if stop else nullcontext():
-            labels = plan.train.transformer.class_labels
-            is_whole = plan.sets["train"].cut_at is None
-            asked = plan.objective.outputs.values()
-            plan.network.weigh = weigh_classes(asked, train.targets(), labels, is_whole)
-        fit(
-            plan.network,
-            train,
-            validation,
-            solver["epochs"],
-            [_file_callback(plan), *services, *([reducer] if reducer else []), *callbacks],
-            plan.objective,
-            history,
-            checkpoint,
-            solver.get("steps_per_execution"),
-            stop,
-        )
-    best = next(callback for callback in services if isinstance(callback, BestCheckpoint))
-    return best.restore()
+    return TrainingError(
+        f"epoch {epoch + 1}, batch {batch + 1}: expected a finite loss, got {loss}; {remedy}"
+    )
 
 
-def _file_callback(plan: Plan) -> keras.callbacks.Callback:
-    """End the training when a file that is read in every epoch is not what it was."""
-    streams = plan.config["dataset"].get("shuffle_window") is not None
-    before: dict[Path, tuple[int, int]] = {}
-    for records in plan.sets.values():
-        if streams and records.row_groups() is not None:
-            source = Path(records.source)
-            files = [source] if source.is_file() else source.rglob("*")
-            before |= {path: _state(path) for path in files}
-
-    def check(epoch: int, logs: object) -> None:
-        for path, state in before.items():
-            if _state(path) != state:
-                raise RecordError(
-                    f"{path} was changed while it was trained on: leave the file as it is as long "
-                    "as a training reads it, and train again"
-                )
-
-    return keras.callbacks.LambdaCallback(on_epoch_end=check)
+def _learning_rate(network: keras.Model) -> float:
+    """Give it as the user wrote it, ``0.001``, not as float32 has it, ``0.0010000000475``."""
+    return float(str(keras.ops.convert_to_numpy(network.optimizer.learning_rate)))
 
 
-def _state(path: Path) -> tuple[int, int]:
-    state = path.stat()
-    return state.st_size, state.st_mtime_ns
+def _results(network: keras.Model) -> Logs:
+    return {name: float(value) for name, value in network.get_metrics_result().items()}

@@ -145,7 +145,7 @@ def train(
             # They import Keras, which the faults of a config are not to wait for.
             from barrage_mlflow.services.report import report_callback
             from barrage_mlflow.services.training_state import kept_generators
-            from barrage_mlflow.training.epochs import train_epochs
+            from barrage_mlflow.training.fit import fit
 
             following = publisher.following(work) if publisher else nullcontext()
             with following, work.attempt(), kept_generators(), ModelProcess() as process:
@@ -160,9 +160,7 @@ def train(
                 further = [*callbacks, report_callback(work.history, folder)]
                 if progress:
                     further.append(progress_callback(progress))
-                best_epoch, network = train_epochs(
-                    plan, folder, work.history, further, checkpoint, stop
-                )
+                best_epoch, network = fit(plan, folder, work.history, further, checkpoint, stop)
                 with stop.at_once():
                     package(plan, network, folder, process)
                 work.update(best_epoch=best_epoch)
@@ -266,7 +264,7 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
     shutil.rmtree(data / artifacts.NETWORK, ignore_errors=True)
     saved = save_model(data, plan.config, network, plan.specs, plan.schema, plan.reads)
     scorer = _scorer(plan, saved)
-    rows = plan.sets["validation"][:_EXAMPLE_RECORDS].unwound()
+    rows = plan.sets["validation"][:_EXAMPLE_RECORDS].as_rows()
     example = Records.read(rows, schema=scorer.inputs)
 
     def score() -> pd.DataFrame:

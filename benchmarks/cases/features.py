@@ -45,7 +45,7 @@ def seconds_of_encoding(records: int, slices: int) -> dict[str, float]:
     }
     curves = {name: loader.features[name]._learnt for name in numbers}
     codes = {name: loader.features[name]._codes for name in categories}
-    labels = np.array(loader.targets["kind"].labels, object)
+    labels = np.array(loader.targets["kind"].classes, object)
     kinds = {label: code for code, label in enumerate(labels)}
     mean, deviation = (getattr(loader.targets["price"], key) for key in ("_mean", "_deviation"))
 

@@ -173,12 +173,13 @@ def test_a_table_without_a_whole_target_is_nothing_to_learn(folder, tmp_path):
         )
 
 
-def test_init_tells_of_a_share_that_does_to_validate(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("count", "share"), [(60, 0.3), (36, 0.5), (400, 0.15)])
+def test_init_tells_of_a_share_that_does_to_validate(tmp_path, monkeypatch, count, share):
     monkeypatch.chdir(tmp_path)
-    days(0, 60).to_csv("all.csv", index=False)
+    days(0, count).to_csv("all.csv", index=False)
     windows = ["--horizon", 3, "--time", "when", "--group", "shop"]
     said = run("init", "all.csv", "--target", "sales", *windows)
-    command = "split all.csv --validation 0.3 --time when"
+    command = f"split all.csv --validation {share} --time when"
     assert f"barrage-mlflow {command}" in said
     run(*command.split())
     run("check", "config.yaml", "train.csv", "validation.csv", "--records", 1)

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.dataset.records.cells import objects
-from barrage_mlflow.dataset.records.conversions import CellError, handed_out, to_kind
+from barrage_mlflow.dataset.records.cells import CellError, handed_out, to_kind
 from barrage_mlflow.dataset.records.kinds import KINDS, Column, Schema
+from barrage_mlflow.dataset.records.values import objects
 from barrage_mlflow.errors import RecordError
 
 NAN = math.nan

@@ -287,4 +287,4 @@ def test_a_part_of_a_file_is_read_under_a_root() -> None:
         next(Parts("t.csv", roots=["n=/"]).read(schema))
     message = "^root '/': expected a column of bytes; of these the model reads none$"
     with pytest.raises(RecordError, match=message):
-        next(Parts("t.csv", roots=["/"]).read(schema.only(["n"])))
+        next(Parts("t.csv", roots=["/"]).read(schema.to_score(["n"])))

@@ -70,7 +70,7 @@ def test_which_windows_there_are_hangs_on_no_order_and_the_last_is_one_of_them()
 
 def test_to_score_each_group_is_its_last_rows_and_tells_nothing_after_them():
     train = Records.read(table(), schema=schema())
-    records = Records.read(table(), schema=train.schema.only(["day", "shop", "sales"]))
+    records = Records.read(table(), schema=train.schema.to_score(["day", "shop", "sales"]))
     assert records.columns == ["day", "shop", "sales"]
     assert sorted(records["sales"].tolist()) == [[52.5, 63.0, 73.5], [521.0, 531.5, 542.0]]
 
@@ -86,7 +86,7 @@ def test_windows_are_made_anew_of_their_rows_where_others_are_asked_for():
 
 
 def test_no_rows_are_no_windows():
-    inputs = Records.read(table(), schema=schema()).schema.only(["day", "shop", "sales"])
+    inputs = Records.read(table(), schema=schema()).schema.to_score(["day", "shop", "sales"])
     for each in (schema(), inputs):
         assert len(Records.read(table().iloc[:0], schema=each)) == 0
 
@@ -214,7 +214,7 @@ def test_what_makes_no_windows_is_said(change, windows, message):
 
 
 def test_a_group_that_is_too_short_to_score_is_named():
-    inputs = Records.read(table(), schema=schema()).schema.only(["day", "shop", "sales"])
+    inputs = Records.read(table(), schema=schema()).schema.to_score(["day", "shop", "sales"])
     rows = [row for row in table().to_dict("records") if row["shop"] != "south"]
     rows.append({"day": DATES[0], "shop": "west", "sales": 1.0})
     match = r"record 8: expected 3 rows of history of {'shop': 'west'}, got 1; give more, or leave"

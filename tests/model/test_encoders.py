@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from barrage_mlflow.model import encoders
-from barrage_mlflow.model.encoders import encode
+from barrage_mlflow.model.encoders import encode, relative
 
 RNG = np.random.default_rng(2)
 TEXT = {"name": "note", "type": "text", "length": 6, "size": 20}
@@ -77,3 +77,10 @@ def test_what_is_put_before_a_short_series_says_nothing(name, monkeypatch):
     padded = np.concatenate([np.zeros_like(series), series], axis=1)
     np.testing.assert_allclose(long(padded), short(series), rtol=1e-5)
     assert not long(np.zeros_like(padded)).numpy().any()  # of no number at all
+
+
+def test_a_gap_in_a_series_is_at_its_own_mean():
+    series = np.array([[[4, 1], [0, 0], [8, 1]]], "float32")
+    scaled, level = relative({"means": [50.0]}, series)
+    np.testing.assert_allclose(scaled, [[[-1, 1], [0, 0], [1, 1]]], rtol=1e-5)
+    np.testing.assert_allclose(level, [[6, 2]], rtol=1e-5)

@@ -13,10 +13,10 @@ from barrage_mlflow.dataset.components.stacking import (
     lengths_in,
     stack_records,
 )
-from barrage_mlflow.dataset.records.cells import join
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.sources import no_such_column
 from barrage_mlflow.dataset.records.tables import UnevenError
+from barrage_mlflow.dataset.records.values import join
 from barrage_mlflow.dataset.types import Array, DataRecord, Record, RecordMode, as_array
 from barrage_mlflow.errors import RecordError
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from barrage_mlflow.dataset.records.cells import NUMBER, is_missing
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.sources import no_such_column
 from barrage_mlflow.dataset.records.tables import UnfitError
+from barrage_mlflow.dataset.records.values import NUMBER, is_missing
 from barrage_mlflow.dataset.types import Record
 from barrage_mlflow.errors import BarrageError
 

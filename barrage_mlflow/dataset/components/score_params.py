@@ -9,7 +9,7 @@ from typing import Any
 from barrage_mlflow.config.names import suggest
 from barrage_mlflow.dataset.components.places import component_name
 from barrage_mlflow.dataset.components.transformer import RecordTransformer
-from barrage_mlflow.dataset.records.cells import native, shown
+from barrage_mlflow.dataset.records.values import native, shown
 from barrage_mlflow.errors import ComponentError, RecordError
 
 _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}

@@ -11,7 +11,7 @@ import numpy as np
 
 from barrage_mlflow.config.names import show_names
 from barrage_mlflow.dataset.components.places import set_index
-from barrage_mlflow.dataset.records.cells import objects
+from barrage_mlflow.dataset.records.values import objects
 from barrage_mlflow.dataset.types import PARTS, Array, DataRecord, RecordMode, as_array
 from barrage_mlflow.errors import ComponentError, RecordError
 

@@ -25,7 +25,7 @@ class Image(Feature):
         root: the folder that paths in the column lead on from; left out, the column has bytes.
 
     Example:
-        >>> from barrage_mlflow.dataset.records.cells import objects
+        >>> from barrage_mlflow.dataset.records.values import objects
         >>> import PIL.Image
         >>> file = io.BytesIO()
         >>> PIL.Image.new("RGB", (8, 8), (255, 0, 0)).save(file, "PNG")

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.config.names import NEXT
+from barrage_mlflow.config.features import NEXT
 from barrage_mlflow.dataset.features.loader import column_cells
-from barrage_mlflow.dataset.records.conversions import CONVERSIONS
+from barrage_mlflow.dataset.records.cells import CONVERSIONS
 from barrage_mlflow.dataset.records.kinds import Column
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Array

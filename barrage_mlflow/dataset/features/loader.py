@@ -12,9 +12,9 @@ from barrage_mlflow.dataset.components.stacking import slice_record
 from barrage_mlflow.dataset.features.feature import Feature
 from barrage_mlflow.dataset.features.targets import Target
 from barrage_mlflow.dataset.features.types import FEATURES, TARGETS
-from barrage_mlflow.dataset.records.cells import is_missing, objects
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.sources import no_such_column
+from barrage_mlflow.dataset.records.values import is_missing, objects
 from barrage_mlflow.dataset.types import Array, DataRecord, Record, RecordMode
 from barrage_mlflow.errors import RecordError
 

@@ -25,7 +25,7 @@ class MultiCategory(Feature):
         levels: as many labels get a column, at most: the most frequent.
 
     Example:
-        >>> from barrage_mlflow.dataset.records.cells import objects
+        >>> from barrage_mlflow.dataset.records.values import objects
         >>> feature = MultiCategory(rare=1)
         >>> feature.learn(objects([["new", "red"], ["red"], None]))
         >>> feature.restore(feature.learnt())

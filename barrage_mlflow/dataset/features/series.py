@@ -28,7 +28,7 @@ class Series(Feature):
         separator: between the numbers in a CSV file; left out, the list is JSON.
 
     Example:
-        >>> from barrage_mlflow.dataset.records.cells import objects
+        >>> from barrage_mlflow.dataset.records.values import objects
         >>> feature = Series()
         >>> feature.learn(objects([[1.0, 3.0], [3.0], None]))
         >>> feature.restore(feature.learnt())

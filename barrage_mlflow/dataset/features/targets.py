@@ -13,7 +13,7 @@ from barrage_mlflow.dataset.features.feature import Feature
 from barrage_mlflow.dataset.features.multi_category import MultiCategory
 from barrage_mlflow.dataset.features.series import Series
 from barrage_mlflow.dataset.features.sketches import Moments
-from barrage_mlflow.dataset.records.cells import objects, shown
+from barrage_mlflow.dataset.records.values import objects, shown
 from barrage_mlflow.dataset.types import Array, as_array
 
 

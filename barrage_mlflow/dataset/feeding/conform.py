@@ -19,8 +19,8 @@ from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import component_name, find_word
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer
 from barrage_mlflow.dataset.features.loader import FeatureLoader
-from barrage_mlflow.dataset.records.cells import is_missing, shown
 from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.records.values import is_missing, shown
 from barrage_mlflow.dataset.types import Array, DataRecord, RecordMode
 from barrage_mlflow.errors import ComponentError, RecordError
 

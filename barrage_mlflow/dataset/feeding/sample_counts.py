@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from barrage_mlflow.dataset.components.places import find_word
-from barrage_mlflow.dataset.records.cells import is_missing
 from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.records.values import is_missing
 from barrage_mlflow.errors import RecordError
 
 _MOST_DRAWS = 2**32

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from barrage_mlflow.dataset.records.cells import EXACT, array_of, objects
+from barrage_mlflow.dataset.records.values import EXACT, array_of, objects
 from barrage_mlflow.dataset.types import Array
 
 

@@ -1,203 +1,367 @@
-"""Cells as they are read: which are missing, and what they are in plain Python and in arrays."""
+"""What the cells of a column become: one function for each kind, the same whatever they come from.
+
+Where all cells of an array are of the kind already, as Arrow gives a CSV column that is all numbers
+(``csv_files.py``), it is taken as it is; a test holds that this comes to the same as cell by cell.
+"""
 
 from __future__ import annotations
 
+import base64
+import json
 import math
-import re
-import reprlib
-from decimal import Decimal
-from functools import lru_cache
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import PurePath
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from barrage_mlflow.dataset.records.kinds import WORDS
+from barrage_mlflow.dataset.records.kinds import KINDS, Column
+from barrage_mlflow.dataset.records.values import (
+    EXACT,
+    NUMBER,
+    PLAIN,
+    WHOLE,
+    is_missing,
+    lacking,
+    lacks,
+    native,
+    objects,
+    shown,
+)
 from barrage_mlflow.dataset.types import Array
-from barrage_mlflow.errors import RecordError
 
-PLAIN = frozenset({int, float, str, bool, type(None)})
-"""Types of plain Python."""
-WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)", re.ASCII)
-"""A whole number in letters."""
-NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-"""A number in letters: JSON's, and with a plus, or without a digit on one side of the point."""
-EXACT = 2**53
-"""Up to here a double holds every whole number."""
-
-# pandas' own missing values, told by name: pandas need not be imported to know them.
-_MISSING_NAMES = frozenset({"NAType", "NaTType"})
+_TRUTHS = {"true": True, "false": False}
+_DIGITS = (
+    "a double does not hold all its digits; declare the column as text, in dataset.columns: "
+    '{"%s": "text"}'
+)
 
 
-def is_missing(value: Any) -> bool:
-    """Whether a cell holds no value: None, NaN, ``pandas.NA`` or ``pandas.NaT``.
+class CellError(Exception):
+    """A cell that its column's kind does not take.
 
-    Example:
-        >>> [is_missing(v) for v in (None, float("nan"), 0, "", [])]
-        [True, True, False, False, False]
+    Attributes:
+        row: its position.
+        message: what was expected, what came and what to do.
     """
-    if value is None:
-        return True
-    if isinstance(value, (float, np.floating)):
-        return bool(value != value)
-    return type(value).__name__ in _MISSING_NAMES
+
+    def __init__(self, row: int, message: str) -> None:
+        super().__init__(message)
+        self.row = row
+        self.message = message
 
 
-def lacks(cell: Any, missing: tuple[str, ...] = (), is_text: bool = False) -> bool:
-    """Whether a cell means that there is no value.
+def to_kind(cells: Array, column: Column) -> Array:
+    """The cells of a column in its kind.
 
     Args:
-        cell: as it was read.
-        missing: words that mean so in this column.
-        is_text: whether the usual words, ``NA`` and the like, are words as any other.
-
-    Example:
-        >>> lacks("NA"), lacks("NA", is_text=True), lacks("", is_text=True), lacks("-", ("-",))
-        (True, False, True, True)
-    """
-    if isinstance(cell, str):
-        if is_text:
-            return cell == "" or cell in missing
-        cell = cell.strip()
-        if cell in ("", *missing) or cell in WORDS:
-            return True
-        cell = float(cell) if missing and NUMBER.fullmatch(cell) else cell
-    if isinstance(cell, bytes):
-        return not cell  # as in letters
-    if missing and isinstance(cell, (int, float)) and not isinstance(cell, bool):
-        return cell != cell or cell in _numbers(missing)
-    return is_missing(cell)
-
-
-def lacking(cells: Array, missing: tuple[str, ...] = ()) -> Array:
-    """Which of an array's numbers, truth values or dates mean that there is no value.
-
-    Args:
-        cells: ``(rows,)``, no objects.
-        missing: words that mean so in this column.
+        cells: ``(rows, ...)`` numbers, truth values, dates or objects, as they were read.
+        column: what is known of it; not a mixed one.
 
     Returns:
-        ``(rows,) bool``.
-
-    Example:
-        >>> lacking(np.array([1.0, math.nan, -999.0]), ("-", "-999")).tolist()
-        [False, True, True]
-    """
-    gone: Array = cells != cells  # as NaN and NaT are
-    numbers = _numbers(missing)
-    if numbers and cells.dtype.kind in "iuf":
-        gone |= np.isin(cells, [*numbers])
-    return gone
-
-
-@lru_cache
-def _numbers(words: tuple[str, ...]) -> frozenset[float]:
-    """The numbers among words that mean a missing value."""
-    return frozenset(float(word) for word in words if NUMBER.fullmatch(word))
-
-
-def native(value: Any) -> Any:
-    """``value`` in plain Python: NumPy scalars and arrays, timestamps, decimals, tuples undone.
-
-    Containers come out as new objects, at every depth.
-
-    Example:
-        >>> import numpy as np
-        >>> native({"a": np.float32(0.5), "b": np.arange(3), "c": (1, None)})
-        {'a': 0.5, 'b': [0, 1, 2], 'c': [1, None]}
-    """
-    kind = type(value)
-    if kind in PLAIN:
-        return value
-    if kind is list or kind is tuple:
-        return [native(item) for item in value]
-    if kind is dict:
-        return {key: native(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        if value.dtype.kind in "iufbU":
-            return value.tolist()
-        return native(list(value)) if value.ndim else native(value[()])
-    if isinstance(value, (np.datetime64, np.timedelta64)):
-        # Finer than a microsecond, NumPy would hand out a bare integer.
-        return value.astype(f"{value.dtype.str[1]}8[us]").item()
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Decimal):
-        return float(value)
-    if kind.__name__ in _MISSING_NAMES:
-        return None
-    if kind.__name__ == "Timestamp":
-        return value.to_pydatetime(warn=False)
-    if kind.__name__ == "Timedelta":
-        return value.to_pytimedelta()
-    return value
-
-
-def objects(cells: list[Any]) -> Array:
-    """An object array ``(cells,)``, also where a cell is a list."""
-    return np.fromiter(cells, dtype=object, count=len(cells))
-
-
-def array_of(cells: list[Any]) -> Array:
-    """Cells as an array: of numbers where all are of one type, stacked lists, else objects.
-
-    Example:
-        >>> array_of([1, 2]), array_of([1, None]), array_of([[1, 2], [3, 4]]).shape
-        (array([1, 2]), array([1, None], dtype=object), (2, 2))
-    """
-    types = set(map(type, cells))
-    if np.ndarray in types:
-        cells = [c[()] if isinstance(c, np.ndarray) and not c.ndim else c for c in cells]
-        types = set(map(type, cells))
-    try:
-        if types == {int}:
-            return np.array(cells, np.int64)
-        if types in ({float}, {bool}):
-            return np.array(cells)
-        if types == {list}:
-            # Of whole numbers, or of others: not of both, or digits would go.
-            stacked = np.array(cells)
-            if stacked.dtype.kind in "iufb" and (stacked.dtype.kind != "f" or _are_floats(cells)):
-                return stacked
-    except (ValueError, OverflowError):  # lists that differ in shape; numbers beyond int64
-        pass
-    return objects(cells)
-
-
-def _are_floats(cell: Any) -> bool:
-    """Whether there are no whole numbers in lists."""
-    return all(map(_are_floats, cell)) if isinstance(cell, list) else isinstance(cell, float)
-
-
-def shown(value: Any) -> str:
-    """A value as messages show it: cut where it is long, with its type where that matters.
-
-    Example:
-        >>> shown("many"), shown(None), shown(0.5)
-        ("'many' (str)", 'a missing value', '0.5')
-    """
-    if value is None:
-        return "a missing value"
-    if isinstance(value, (float, np.floating)):
-        if math.isnan(value):
-            return "a missing value (NaN)"
-        return f"{float(value)!r}"
-    return f"{reprlib.repr(value)} ({type(value).__name__})"
-
-
-def join(arrays: list[Array]) -> Array:
-    """Arrays of one shape side by side on a new last axis: ``(..., len(arrays))``.
+        ``(rows, ...)`` of the column's dtype, or of a narrower one that holds the same.
 
     Raises:
-        RecordError: their shapes differ.
+        CellError: a cell is not of the kind, or is missing where it may not be.
 
     Example:
-        >>> join([np.array([1, 2]), np.array([0.5, 1.5])]).tolist()
-        [[1.0, 0.5], [2.0, 1.5]]
+        >>> to_kind(objects(["7", 8, None]), Column("a", "number")).tolist()
+        [7.0, 8.0, nan]
     """
-    shapes = {array.shape for array in arrays}
-    if len(shapes) > 1:
-        raise RecordError(
-            "columns of differing shapes cannot stand in one list of keys: "
-            + ", ".join(map(str, sorted(shapes)))
+    typed = _as_it_is(cells, column)
+    if typed is None:
+        typed = _packed(_each(cells, column), column)
+    return objects(typed.tolist()) if column.dtype == "object" != typed.dtype else typed
+
+
+def _as_it_is(cells: Array, column: Column) -> Array | None:
+    """The cells where all are of the kind already; None where that is to be seen one by one."""
+    sort, kind = cells.dtype.kind, column.kind
+    if kind == "list":
+        if cells.shape[1:] != column.shape or not cells.shape[1:]:
+            return None
+        return cells if (sort, column.of) in _SAME and _is_exact(cells, column.of) else None
+    if cells.ndim > 1:
+        return None
+    if (sort, kind) in _SAME:
+        if column.missing and lacking(cells, column.missing).any():
+            return None
+        return cells if _is_exact(cells, kind) else None
+    if kind == "text" and sort == "O" and set(map(type, cells)) <= {str, type(None)}:
+        return cells if {"", *column.missing}.isdisjoint(cells) else None
+    return None
+
+
+_SAME = {
+    *(("i", "whole"), ("u", "whole"), ("f", "number"), ("i", "number"), ("u", "number")),
+    *(("b", "truth"), ("M", "datetime"), ("m", "duration")),
+}
+"""Dtypes that may hold a kind as they are."""
+
+
+def _is_exact(cells: Array, kind: str) -> bool:
+    """Whether numbers are finite, and come through the kind's dtype unchanged."""
+    if not cells.size or cells.dtype.kind in "bMm":
+        return True
+    if cells.dtype.kind == "f":
+        return not np.isinf(cells).any()
+    if kind == "whole":
+        return bool(cells.dtype != np.uint64 or cells.max() < 2**63)
+    return cells.dtype.itemsize < 8 or bool(cells.min() >= -EXACT and cells.max() <= EXACT)
+
+
+def _each(cells: Array, column: Column) -> list[Any]:
+    """The cells one by one, None where there is no value."""
+    convert = CONVERSIONS[column.kind]
+    is_text = column.kind in ("text", "bytes")
+    must_have = not column.optional and (
+        column.kind in ("whole", "truth") or column.shape is not None
+    )
+    values: list[Any] = []
+    for row, cell in enumerate(cells.tolist() if cells.ndim == 1 else list(cells)):
+        cell = cell if isinstance(cell, np.ndarray) else _scalar(cell)
+        if lacks(cell, column.missing, is_text):
+            if must_have:
+                raise CellError(row, _no_value(column))
+            values.append(None)
+            continue
+        try:
+            values.append(convert(cell, column))
+        except (ValueError, TypeError, OverflowError) as error:
+            meaning, remedy = KINDS[column.kind].meaning, ""
+            if column.format:
+                meaning = meaning.replace("ISO 8601", column.format)
+            if isinstance(error, _NotTakenError):
+                meaning, remedy = error.meaning or meaning, error.remedy
+            got = f"expected {meaning}, got {shown(_read_as(cell, column))}"
+            raise CellError(row, f"{got}{remedy and '; '}{remedy}") from error
+    return values
+
+
+def _read_as(cell: Any, column: Column) -> Any:
+    """A cell for a message: in letters as a reader has it where no other cell is a word."""
+    if not isinstance(cell, str) or column.is_spelt:
+        return cell
+    text = cell.strip()
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if NUMBER.fullmatch(text) else cell
+
+
+def _scalar(cell: Any) -> Any:
+    return cell if type(cell) in PLAIN else native(cell)
+
+
+def _no_value(column: Column) -> str:
+    kind = KINDS[column.kind]
+    message = f"expected {kind.meaning}, got a missing value"
+    if column.kind == "whole":
+        message += (
+            ", and no train record lacks one; fill it in, or declare the column as numbers, "
+            f'in dataset.columns: {{"{column.name}": "number"}}'
         )
-    return np.stack(arrays, axis=-1)
+    return message
+
+
+class _NotTakenError(ValueError):
+    """Why a cell is not taken: what was expected more exactly, and what to do."""
+
+    def __init__(self, meaning: str = "", remedy: str = "") -> None:
+        super().__init__(meaning)
+        self.meaning = meaning
+        self.remedy = remedy
+
+
+def _to_whole(cell: Any, column: Column) -> int:
+    if isinstance(cell, str):
+        text = cell.strip()
+        cell = int(text) if WHOLE.fullmatch(text) else _to_number(text, column)
+    if isinstance(cell, bool) or not isinstance(cell, (int, float)):
+        raise _NotTakenError
+    if not math.isfinite(cell):
+        raise _NotTakenError("a finite number")
+    if isinstance(cell, float) and not (cell.is_integer() and abs(cell) < EXACT):
+        raise _NotTakenError(remedy=_DIGITS % column.name if abs(cell) >= EXACT else "")
+    if not -(2**63) <= cell < 2**63:
+        raise _NotTakenError(
+            "a whole number within int64", _DIGITS.partition("; ")[2] % column.name
+        )
+    return int(cell)
+
+
+def _to_number(cell: Any, column: Column) -> float:
+    if isinstance(cell, str):
+        text = cell.strip()
+        if not NUMBER.fullmatch(text):
+            raise _NotTakenError
+        cell = int(text) if WHOLE.fullmatch(text) else float(text)
+    if isinstance(cell, bool) or not isinstance(cell, (int, float)):
+        raise _NotTakenError
+    if isinstance(cell, int) and abs(cell) > EXACT:
+        raise _NotTakenError("a number within 2^53", _DIGITS % column.name)
+    if not math.isfinite(cell):
+        raise _NotTakenError("a finite number")
+    return float(cell)
+
+
+def _to_truth(cell: Any, column: Column) -> bool:
+    if isinstance(cell, str):
+        text = cell.strip().lower()
+        cell = float(text) if NUMBER.fullmatch(text) else _TRUTHS.get(text)
+    return bool(cell) if isinstance(cell, (bool, int, float)) and cell in (0, 1) else _refuse()
+
+
+def _refuse() -> Any:
+    raise _NotTakenError
+
+
+def _to_text(cell: Any, column: Column) -> str:
+    # pandas makes 7.0 of 7 where another record has none.
+    is_whole = type(cell) is float and cell.is_integer() and abs(cell) < EXACT
+    if column.declared and (type(cell) is int or is_whole):
+        return str(int(cell))
+    return cell if isinstance(cell, str) else _refuse()
+
+
+def _to_bytes(cell: Any, column: Column) -> bytes | str:
+    if column.root and isinstance(cell, (str, PurePath)):
+        return str(cell)  # the file is read when its record is
+    if isinstance(cell, str):
+        return base64.b64decode(cell, validate=True)
+    if not isinstance(cell, (bytes, bytearray, memoryview)):
+        raise _NotTakenError(column.root and f"the path of a file under {column.root}")
+    return bytes(cell)
+
+
+def _to_datetime(cell: Any, column: Column) -> datetime:
+    if isinstance(cell, str):
+        text = cell.strip()
+        cell = (
+            datetime.strptime(text, column.format)
+            if column.format
+            else datetime.fromisoformat(text)
+        )
+    elif isinstance(cell, date) and not isinstance(cell, datetime):
+        cell = datetime.combine(cell, time())
+    if not isinstance(cell, datetime):
+        raise _NotTakenError
+    if cell.tzinfo is None and column.zone:
+        cell = cell.replace(tzinfo=ZoneInfo(column.zone))
+    moment: datetime = cell if cell.tzinfo is None else cell.astimezone(UTC).replace(tzinfo=None)
+    return moment
+
+
+def _to_date(cell: Any, column: Column) -> date:
+    if isinstance(cell, date) and not isinstance(cell, datetime):
+        return cell
+    moment = _to_datetime(cell, column)
+    return moment.date() if moment.time() == time() else _refuse()
+
+
+def _to_time(cell: Any, column: Column) -> time:
+    if isinstance(cell, str):
+        if column.format:
+            return datetime.strptime(cell.strip(), column.format).time()
+        return time.fromisoformat(cell.strip())
+    return cell if isinstance(cell, time) else _refuse()
+
+
+def _to_duration(cell: Any, column: Column) -> timedelta:
+    if isinstance(cell, str):
+        import pandas as pd
+
+        return pd.Timedelta(cell.strip()).to_pytimedelta()
+    return cell if isinstance(cell, timedelta) else _refuse()
+
+
+def _to_list(cell: Any, column: Column) -> Any:
+    if isinstance(cell, str) and column.declared:
+        cell = cell.split(column.separator) if column.separator else json.loads(cell)
+    if not isinstance(cell, (list, np.ndarray)):
+        raise _NotTakenError
+    items = _items(cell, Column(column.name, column.of or "object"))
+    if column.shape is None and not column.arrays:
+        return items.tolist() if isinstance(items, np.ndarray) else items
+    array = np.asarray(items, KINDS[column.of].dtype)
+    if column.shape not in (None, array.shape):
+        raise _NotTakenError(f"a list of shape {column.shape}, as every train record has it")
+    return array
+
+
+def _items(cell: Any, of: Column) -> Any:
+    """The items of a list in their kind, at any depth: lists, or an array of numbers."""
+    if of.kind == "object":
+        return native(cell)
+    array = cell if isinstance(cell, np.ndarray) else None
+    if array is None and of.kind in ("whole", "number", "truth") and cell:
+        with suppress(ValueError):  # lists of differing lengths
+            array = np.array(cell)
+            if array.dtype.kind == "f" and (np.abs(array) >= EXACT).any():
+                array = None  # a whole number among them may have lost digits
+    if array is not None and (array.dtype.kind, of.kind) in _SAME and _is_exact(array, of.kind):
+        return array.astype(KINDS[of.kind].dtype)
+    made = []
+    for item in cell.tolist() if isinstance(cell, np.ndarray) else cell:
+        if isinstance(item, (list, np.ndarray)):
+            made.append(_items(item, of))
+        elif is_missing(item):
+            made.append(math.nan if of.kind == "number" else None)
+        else:
+            made.append(CONVERSIONS[of.kind](_scalar(item), of))
+    return made
+
+
+def _to_object(cell: Any, column: Column) -> Any:
+    return _refuse() if type(cell) in PLAIN else native(cell)
+
+
+CONVERSIONS: dict[str, Callable[[Any, Column], Any]] = {
+    "whole": _to_whole,
+    "number": _to_number,
+    "truth": _to_truth,
+    "text": _to_text,
+    "bytes": _to_bytes,
+    "datetime": _to_datetime,
+    "date": _to_date,
+    "time": _to_time,
+    "duration": _to_duration,
+    "list": _to_list,
+    "object": _to_object,
+}
+"""What makes a cell, in plain Python and not missing, one of a kind; a ValueError if it cannot."""
+
+
+def _packed(values: list[Any], column: Column) -> Array:
+    """Cells of a kind as an array."""
+    dtype = column.dtype
+    if column.kind == "number":
+        return np.array([math.nan if value is None else value for value in values], np.float64)
+    if column.shape is not None:
+        return np.array(values, dtype).reshape(len(values), *column.shape)
+    if dtype == "object":
+        return objects(values)
+    return np.array(values, dtype)
+
+
+def handed_out(typed: Array, column: Column) -> list[Any]:
+    """The native values of a column's cells, as a record has them.
+
+    Example:
+        >>> handed_out(np.array(["2026-01-02"], "datetime64[us]"), Column("a", "date"))
+        [datetime.date(2026, 1, 2)]
+    """
+    if column.kind == "date":
+        return [moment and moment.date() for moment in typed.tolist()]
+    if column.kind == "number" and typed.dtype.kind != "f":
+        typed = typed.astype(np.float64)
+    if column.kind == "list" and column.arrays and column.shape is not None:
+        return list(typed.astype(column.dtype, copy=False))
+    if column.kind == "list" and column.shape is not None:
+        typed = typed.astype(column.dtype, copy=False)
+    values: list[Any] = typed.tolist()
+    return values

@@ -18,7 +18,6 @@ from typing import IO, Any
 
 import numpy as np
 
-from barrage_mlflow.dataset.records.cells import EXACT
 from barrage_mlflow.dataset.records.files import (
     UNREADABLE,
     WANTED,
@@ -29,6 +28,7 @@ from barrage_mlflow.dataset.records.files import (
 )
 from barrage_mlflow.dataset.records.kinds import WORDS, Schema
 from barrage_mlflow.dataset.records.sources import Chunk
+from barrage_mlflow.dataset.records.values import EXACT
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from barrage_mlflow.dataset.records.cells import array_of, objects
 from barrage_mlflow.dataset.records.sources import Chunk, Source, cells_of_rows, check_names
+from barrage_mlflow.dataset.records.values import array_of, objects
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
 

@@ -222,8 +222,8 @@ class Schema:
         windows = Windows.from_json(dataset["windows"]) if "windows" in dataset else None
         return cls(declared, False, missing, dataset.get("csv", {}), windows)
 
-    def only(self, names: Iterable[str]) -> Schema:
-        """The same of some columns, to score."""
+    def to_score(self, names: Iterable[str]) -> Schema:
+        """The same of some columns; of windows, with nothing after them."""
         windows = self.windows and replace(self.windows, horizon=0)
         return replace(self, columns={n: self.columns[n] for n in names}, windows=windows)
 

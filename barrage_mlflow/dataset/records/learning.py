@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.dataset.records.cells import NUMBER, WHOLE, lacking, lacks
 from barrage_mlflow.dataset.records.kinds import KINDS, WORDS, Column
+from barrage_mlflow.dataset.records.values import NUMBER, WHOLE, lacking, lacks
 from barrage_mlflow.dataset.types import Array
 
 _OF_DTYPE = {"i": "whole", "u": "whole", "f": "number", "b": "truth"}

@@ -16,10 +16,10 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from barrage_mlflow.dataset.records.cells import objects
 from barrage_mlflow.dataset.records.files import UNREADABLE, reading
 from barrage_mlflow.dataset.records.learning import Learner
 from barrage_mlflow.dataset.records.sources import Chunk, Source, cells_of, check_names
+from barrage_mlflow.dataset.records.values import objects
 from barrage_mlflow.errors import RecordError
 
 _BUFFER = 1 << 16

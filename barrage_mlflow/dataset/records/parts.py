@@ -173,8 +173,8 @@ class Parts:
 
     def _part(self, chunks: list[Chunk], table: Table) -> Part:
         kept = {name: _as_written([chunk.column(name) for chunk in chunks]) for name in self.keep}
-        if table.schema.windows:
-            table = windows = make_windows(table, slice(0, len(table)))
+        if asked := table.schema.windows:
+            table = windows = make_windows(table, slice(0, len(table)), asked)
             kept = {name: _take(cells, windows.last_rows()) for name, cells in kept.items()}
         records = Records(table, None, self.source)
         return Part(records, table.source.first, kept, chunks[-1].share)

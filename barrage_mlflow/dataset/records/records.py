@@ -106,7 +106,7 @@ class Records(Sequence[Record]):
             found, shown, path = read_source(source, name, rows, schema)
             records = cls(make_table(found, schema, shown), None, path)
         if schema.windows and not isinstance(records._table, WindowTable):
-            records = records._view(make_windows(records._table, records._rows), None)
+            records = records._view(make_windows(records._table, records._rows, schema.windows))
         if limit is not None and len(records) > limit:
             records = records[:limit]  # in the kinds of all that was read
             records.cut_at = limit
@@ -118,7 +118,7 @@ class Records(Sequence[Record]):
         if windows and isinstance(table, WindowTable):
             given = schema.windows or windows
             if given not in (windows, replace(windows, horizon=0)):
-                return self.unwound()._under(schema, name)
+                return self.as_rows()._under(schema, name)
             schema = replace(schema, windows=given)
         is_other = schema.columns or schema.missing or schema.windows != windows
         if not schema.is_complete:
@@ -185,7 +185,7 @@ class Records(Sequence[Record]):
         rows = self._rows
         return rows.start + position if isinstance(rows, slice) else int(rows[position])
 
-    def _view(self, table: Table, rows: Rows | None) -> Records:
+    def _view(self, table: Table, rows: Rows | None = None) -> Records:
         return Records(table, rows, self.source, self.cut_at)
 
     def _part(self, rows: Rows) -> Records:
@@ -347,9 +347,9 @@ class Records(Sequence[Record]):
         table.need(columns)
         return self._view(table, rows)
 
-    def unwound(self) -> Records:
+    def as_rows(self) -> Records:
         """The rows that windows are made of, in their own order; else these."""
-        return self._view(*self._table.unwound(self._rows))
+        return self._view(*self._table.as_rows(self._rows))
 
     def whole(self) -> Records:
         """All records that are in memory, or are read, with these, in their own order."""
@@ -380,8 +380,8 @@ class Records(Sequence[Record]):
             RecordError: the file cannot be read any more.
 
         Example:
-            >>> one, same = ([{"a": 1}, {"a": value}] for value in (2, 2))
-            >>> Records.read(one).digest() == Records.read(same).digest()
+            >>> one, same = {"a": 1, "b": "x"}, {"b": "x", "a": 1}
+            >>> Records.read([one]).digest() == Records.read([same]).digest()
             True
         """
         return self._table.digest(self._rows, len(self), self.source)[:32]

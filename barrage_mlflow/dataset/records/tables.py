@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from barrage_mlflow.dataset.records.cells import native, objects
-from barrage_mlflow.dataset.records.conversions import CellError, handed_out, to_kind
+from barrage_mlflow.dataset.records.cells import CellError, handed_out, to_kind
 from barrage_mlflow.dataset.records.digests import digest_cells, digest_file, digest_values
 from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.dataset.records.roots import find_file, read_file
 from barrage_mlflow.dataset.records.sources import Source, cells_of, learn_schema
+from barrage_mlflow.dataset.records.values import native, objects
 from barrage_mlflow.dataset.types import Array, Record, Rows, choose
 from barrage_mlflow.errors import RecordError
 
@@ -207,7 +207,7 @@ class Table:
                 errors[0].add_note(f"so it is with {len(errors)} cells in all")
             raise errors[0]
 
-    def unwound(self, rows: Rows) -> tuple[Table, Rows]:
+    def as_rows(self, rows: Rows) -> tuple[Table, Rows]:
         """A table and those of its rows that some records are made of: these themselves."""
         return self, rows
 

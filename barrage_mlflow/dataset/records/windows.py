@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.config.names import NEXT
-from barrage_mlflow.dataset.records.cells import is_missing
+from barrage_mlflow.config.features import NEXT
 from barrage_mlflow.dataset.records.digests import digest_cells
 from barrage_mlflow.dataset.records.kinds import Column, Schema, Windows
 from barrage_mlflow.dataset.records.sources import no_such_column
 from barrage_mlflow.dataset.records.tables import Group, Table
+from barrage_mlflow.dataset.records.values import is_missing
 from barrage_mlflow.dataset.types import Array, Rows
 from barrage_mlflow.errors import RecordError
 
@@ -48,16 +48,20 @@ def cell_kinds(schema: Schema, asked: Mapping[str, Any]) -> dict[str, Any]:
         of = kind.get("of") if isinstance(kind, dict) and not is_list else None
         wanted = of if of in _NUMBERS else kind
         if kinds.setdefault(own, wanted) != wanted:
-            raise RecordError(f"column '{own}' is asked for as {kinds[own]} and as {wanted}")
+            raise RecordError(
+                f"column '{own}' is asked for as {kinds[own]} and, for what comes next, as "
+                f"{wanted}; it is of one kind: change the type of the feature or of the target"
+            )
     return kinds
 
 
-def make_windows(table: Table, rows: Rows) -> WindowTable:
-    """The windows of some rows of a table, as its schema has them.
+def make_windows(table: Table, rows: Rows, windows: Windows) -> WindowTable:
+    """The windows of some rows of a table.
 
     Args:
-        table: with a schema that has windows.
+        table: whose schema has these windows.
         rows: of which rows.
+        windows: how they are made.
 
     Raises:
         RecordError: there is no such column, a row has no time or group, or the time of another
@@ -73,8 +77,6 @@ def make_windows(table: Table, rows: Rows) -> WindowTable:
                [1.5, 3. ],
                [3. , 4.5]]), array([3. , 4.5, 6. ]), array([1, 2, 3]))
     """
-    windows = table.schema.windows
-    assert windows is not None
     for name in windows.keys:
         if not table.holds(name):
             message = no_such_column(name, table.columns, table.name or "the records")
@@ -89,7 +91,7 @@ def make_windows(table: Table, rows: Rows) -> WindowTable:
     chosen = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
     order, starts = _in_order(table, windows, chosen)
     ends = (_all_ends if windows.horizon else _last_ends)(table, windows, order, starts)
-    return WindowTable(table, order, ends)
+    return WindowTable(table, order, ends, windows)
 
 
 class WindowTable(Table):
@@ -99,15 +101,15 @@ class WindowTable(Table):
     the ``horizon`` values after them; of any other column, the last value.
 
     Args:
-        table: with a schema that has windows.
+        table: whose schema has these windows.
         order: rows of it ``(rows,)``, by group and time.
         ends: positions among them ``(windows,)``, at which histories end.
+        windows: how they are made.
     """
 
-    def __init__(self, table: Table, order: Array, ends: Array) -> None:
-        windows = table.schema.windows
-        assert windows is not None
-        self._table, self.schema, self.name = table, table.schema, table.name
+    def __init__(self, table: Table, order: Array, ends: Array, windows: Windows) -> None:
+        self._table, self._windows = table, windows
+        self.schema, self.name = table.schema, table.name
         self.source, self.roots = table.source, table.roots
         self._order, self._ends, self._length = order, ends, len(ends)
         self._arrays, self._names_readable = {}, None
@@ -132,14 +134,17 @@ class WindowTable(Table):
         """
         wanted = {name: self._cells(name) for name in names if name not in self._arrays}
         self._table.need([*wanted.values()])
+        ordered: dict[str, Array] = {}  # one array of what came before and of what comes next
         for name, of in wanted.items():
-            column, cells = self.kinds[name], self._table.typed(of)[self._order]
+            column = self.kinds[name]
             if column == self.schema.columns.get(name):
-                self._arrays[name] = cells[self._ends]
+                self._arrays[name] = self._table.typed(of)[self._order[self._ends]]
                 continue
+            if of not in ordered:
+                ordered[of] = self._table.typed(of)[self._order].astype(column.dtype, copy=False)
             (length,) = column.shape or (0,)
             first = 1 if of != name else 1 - length
-            made: Any = _Windowed(cells.astype(column.dtype), self._ends + first, length)
+            made: Any = _Windowed(ordered[of], self._ends + first, length)
             self._arrays[name] = made
 
     def _cells(self, name: str) -> str:
@@ -152,29 +157,28 @@ class WindowTable(Table):
 
     def place(self, row: int) -> str:
         """Where the last row of a window's history stands."""
-        return self._table.place(int(self.last_rows()[row]))
+        return self._table.place(int(self._order[self._ends[row]]))
 
     def last_rows(self) -> Array:
         """The row of the table that each window's history ends with."""
         return self._order[self._ends]
 
-    def unwound(self, rows: Rows) -> tuple[Table, Rows]:
+    def as_rows(self, rows: Rows) -> tuple[Table, Rows]:
         """The table and those of its rows that some windows are made of."""
-        windows = self.schema.windows
-        assert windows is not None
-        around = np.arange(1 - windows.history, windows.horizon + 1)
+        around = np.arange(1 - self._windows.history, self._windows.horizon + 1)
         return self._table, np.unique(self._order[self._ends[rows][:, np.newaxis] + around])
 
     def digest(self, rows: Rows, count: int, source: str) -> str:
         """A fingerprint of the whole table and of which windows these are."""
         whole = slice(0, len(self._table))
         chosen = rows if isinstance(rows, slice) else rows.tolist()
-        about = f"{self.schema.windows} {chosen}".encode()
+        about = f"{self._windows} {chosen}".encode()
         return digest_cells(self._table.digest(whole, len(self._table), source), [about])
 
     def under(self, schema: Schema, name: str) -> Table:
         """The same windows of a table in other kinds and in another name."""
-        return WindowTable(self._table.under(schema, name), self._order, self._ends)
+        windows = schema.windows or self._windows
+        return WindowTable(self._table.under(schema, name), self._order, self._ends, windows)
 
 
 class _Windowed:

@@ -229,7 +229,7 @@ class Crash(keras.callbacks.Callback):
 def test_killed_and_resumed_in_another_process_equals_never_stopped(tmp_path, whole):
     program = (
         f"import sys; sys.path[:0] = {[str(TESTS.parent), str(TESTS), str(TESTS / 'training')]!r}\n"
-        "from pathlib import Path; from test_loop_resume import Crash, go\n"
+        "from pathlib import Path; from test_epochs_resume import Crash, go\n"
         f"go(Path({str(tmp_path)!r}), further=[Crash()])"
     )
     killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -184,7 +184,7 @@ def test_files_are_closed_when_validation_breaks_off(tmp_path):
     assert events(tmp_path / "tensorboard")["train"]["batch_loss"] == 6
 
 
-# Resuming: test_loop_resume.py has what is interrupted
+# Resuming: test_epochs_resume.py has what is interrupted
 
 
 def test_a_training_that_a_callback_has_stopped_is_left(tmp_path):

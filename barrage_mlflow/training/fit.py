@@ -1,0 +1,137 @@
+"""Feeds what was prepared to the loop over epochs, with the config's services."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+
+from barrage_mlflow.config.import_blocks import AVERAGED
+from barrage_mlflow.dataset.feeding.batches import Batches
+from barrage_mlflow.errors import ComponentError, RecordError
+from barrage_mlflow.model.class_weights import weigh_classes
+from barrage_mlflow.services.best import BestCheckpoint
+from barrage_mlflow.services.build import build_callbacks
+from barrage_mlflow.services.checkpoint_file import Checkpoint
+from barrage_mlflow.solver import build_learning_rate_reducer
+from barrage_mlflow.training.epochs import run_epochs
+from barrage_mlflow.training.prepare import Plan, Watch, build_feeder, unwatched
+from barrage_mlflow.training.stop import StopRequest
+from barrage_mlflow.workspace import layout as artifacts
+
+if TYPE_CHECKING:
+    from barrage_mlflow.workspace.history import History
+
+logger = logging.getLogger(__name__)
+
+SERVICES = "services and learning rate reducer"
+TRAIN = "the train batch"
+VALIDATION = "the validation batch"
+
+
+def fit(
+    plan: Plan,
+    folder: Path,
+    history: History,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    checkpoint: Checkpoint | None = None,
+    stop: StopRequest | None = None,
+    watch: Watch = unwatched,
+) -> tuple[int, keras.Model]:
+    """Train the network of a plan.
+
+    Args:
+        plan: what was prepared.
+        folder: the artifact folder.
+        history: takes the metrics of each epoch.
+        callbacks: further Keras callbacks; they come after the config's services.
+        checkpoint: goes on from it.
+        stop: looked at between two batches.
+        watch: called at each stage.
+
+    Returns:
+        The best epoch, counted from 1, and the network with its weights.
+
+    Raises:
+        ConfigError: the learning rate reducer has a key that it does not know, or a class_weight
+            names a class of which there is no record.
+        ComponentError: params that a callback refuses, or a component broke its contract.
+        RecordError: a record cannot be fed to the network, or a file was changed meanwhile.
+        TrainingError: the loss became NaN, or there was no best epoch.
+        KeyboardInterrupt: a stop was requested.
+
+    Example:
+        >>> best_epoch, network = fit(plan, folder, history)  # doctest: +SKIP
+    """
+    config, dataset, solver = plan.config, plan.config["dataset"], plan.config["solver"]
+    watch(SERVICES)
+    services = build_callbacks(config, folder)
+    reducer = build_learning_rate_reducer(config)
+    if any(isinstance(each, keras.callbacks.SwapEMAWeights) for each in callbacks):
+        raise ComponentError(f"callbacks: {AVERAGED}; remove it")
+    with build_feeder(config, folder / artifacts.CACHE) as feeder:
+        watch(TRAIN)
+        common, ranges = (plan.specs, solver["batch_size"], feeder), plan.objective.ranges
+        train = Batches(
+            plan.sets["train"],
+            plan.train,
+            *common,
+            seed=dataset["seed"],
+            steps=solver.get("steps"),
+            sample_count=dataset.get("sample_count"),
+            ranges=ranges,
+        )
+        logger.info("feeding: %s", train.plan)
+        watch(VALIDATION)
+        validation = Batches(plan.sets["validation"], plan.validation, *common, ranges=ranges)
+        next(iter(validation))  # what does not fit shows now, not at the end of an epoch
+        watch(TRAIN)
+        with stop.at_once() if stop else nullcontext():
+            labels = plan.train.transformer.class_labels
+            is_whole = plan.sets["train"].cut_at is None
+            asked = plan.objective.outputs.values()
+            plan.network.weigh = weigh_classes(asked, train.targets(), labels, is_whole)
+        run_epochs(
+            plan.network,
+            train,
+            validation,
+            solver["epochs"],
+            [_file_callback(plan), *services, *([reducer] if reducer else []), *callbacks],
+            plan.objective,
+            history,
+            checkpoint,
+            solver.get("steps_per_execution"),
+            stop,
+        )
+    best = next(callback for callback in services if isinstance(callback, BestCheckpoint))
+    return best.restore()
+
+
+def _file_callback(plan: Plan) -> keras.callbacks.Callback:
+    """End the training when a file that is read in every epoch is not what it was."""
+    streams = plan.config["dataset"].get("shuffle_window") is not None
+    before: dict[Path, tuple[int, int]] = {}
+    for records in plan.sets.values():
+        if streams and records.row_groups() is not None:
+            source = Path(records.source)
+            files = [source] if source.is_file() else source.rglob("*")
+            before |= {path: _state(path) for path in files}
+
+    def check(epoch: int, logs: object) -> None:
+        for path, state in before.items():
+            if _state(path) != state:
+                raise RecordError(
+                    f"{path} was changed while it was trained on: leave the file as it is as long "
+                    "as a training reads it, and train again"
+                )
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=check)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
