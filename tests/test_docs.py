@@ -44,6 +44,13 @@ def test_the_readme_makes_a_schema_where_the_package_is() -> None:
     assert "penguins.PenguinLoader" in run(command, ROOT)
 
 
+def test_the_pages_say_what_their_readers_cannot_guess() -> None:
+    assert "\ncookiecutter gh:org/barrage-template\n" in PAGES["README.md"]
+    assert "\nwhere `org` is the GitHub account that has this template, " in PAGES["README.md"]
+    forbids = "`MLFLOW_ALLOW_MODEL_CODE_EXECUTION=false`, which MLflow knows from 3.18 on, forbids"
+    assert f"\n{forbids} every pyfunc, and so these models: leave it unset" in PAGES["serving.md"]
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with the penguins' files at its top, and two versions of their model."""

@@ -11,10 +11,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from outside import ROOT
+from small import small_config
 
 from barrage_mlflow import BarrageModel
 from barrage_mlflow.commands.check import dry_run
-from barrage_mlflow.config import find_faults, read_config
+from barrage_mlflow.config import find_faults, read_config, resolve_config
 
 PAGE = (ROOT / "docs" / "from-barrage.md").read_text("utf-8")
 IMPORTS = re.findall(r"^\| `((?:from|import) [^`]*)` \| `([^`]*)` \|$", PAGE, re.M)
@@ -73,6 +74,13 @@ def test_check_says_what_to_write():
     ]
     change_what_check_finds()
     assert faults() == []
+
+
+def test_the_page_says_that_epochs_are_fewer_where_none_are_given():
+    config = small_config()
+    del config["solver"]["epochs"]
+    epochs = resolve_config(config)["solver"]["epochs"]
+    assert f"| no `epochs` | 50 in 0.6, {epochs} here: " in PAGE
 
 
 def test_a_dry_run_says_the_rest_and_then_it_trains_packages_and_scores():

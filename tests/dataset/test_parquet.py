@@ -20,8 +20,7 @@ from barrage_mlflow.dataset.records.tables import UnevenError
 from barrage_mlflow.errors import RecordError
 
 D = decimal.Decimal
-DAY = dt.datetime(2020, 1, 2)
-NAN = float("nan")
+DAY, NAN = dt.datetime(2020, 1, 2), float("nan")
 
 # Six records each, which row groups of two cut in three.
 COLUMNS = {
@@ -40,6 +39,7 @@ COLUMNS = {
     "decimals": pa.array([D("0.1"), D("0.2"), None, None, D("2.5"), D("0.3")]),
     "decimals that are all missing": pa.array([None] * 6, pa.decimal128(5, 2)),
     "times": pa.array([DAY, None, DAY, DAY, DAY, DAY], pa.timestamp("us")),
+    "times with a zone": pa.array([DAY, None] * 3, pa.timestamp("us", "Europe/Berlin")),
     "structs": pa.array([{"a": 1, "b": "x"}, {"a": None, "b": None}, None] * 2),
     "lists": pa.array([[1, 2], [3, 4], [5, 6], [7, 8], [9, 10], [11, 12]]),
     "lists with a gap inside": pa.array([[1, 2], [3, 4], [5, None], [7, 8], [9, 10], [11, 12]]),
@@ -297,6 +297,7 @@ def test_files_of_a_folder_may_differ(tmp_path):
     ("one", "other", "fault"),
     [
         (pa.array([True]), pa.array([5]), "whole numbers and truth values"),
+        (pa.array([1]), pa.array([True]), "whole numbers and truth values"),
         (pa.array(["a"]), pa.array([7.0]), "numbers and strings"),
         (pa.array(["a"]), pa.array([b"a"]), "strings and bytes"),
         (pa.array([1.5], pa.float32()), pa.array([1e300]), [1.5, 1e300]),
@@ -393,7 +394,6 @@ def test_records_reach_another_process(tmp_path):
 
 
 def test_a_parquet_file_reaches_another_process_as_its_path(tmp_path):
-    path = write(tmp_path / "t.parquet", {"a": np.arange(10_000)}, 5_000)
-    records = Records.read(path)
+    records = Records.read(write(tmp_path / "t.parquet", {"a": np.arange(10_000)}, 5_000))
     records["a"].sum()
     assert len(pickle.dumps(records)) < 2_000

@@ -99,6 +99,7 @@ def test_a_name_replaces_that_of_the_file(tmp_path):
     assert Records.read(records, name="birds").place(0) == "birds, record 0 (line 2)"
 
 
+ZONED = pd.to_datetime(["2020-01-02T01:00+01:00", None]).tz_convert("Europe/Berlin")
 PANDAS = {
     "whole": (pd.array([1, None], dtype="Int64"), "float64", [1.0, NAN]),
     "full": (pd.array([1, 2], dtype="Int64"), "int64", [1, 2]),
@@ -108,6 +109,8 @@ PANDAS = {
     "kind": (pd.Categorical(["a", None]), "object", ["a", None]),
     "code": (pd.Categorical([7, None]), "float64", [7.0, NAN]),
     "time": (pd.to_datetime(["2020-01-02", None]), "datetime64[us]", [DAY, None]),
+    "zone": (ZONED, "datetime64[us]", [DAY, None]),
+    "span": (pd.to_timedelta(["1h", None]), "timedelta64[us]", [datetime.timedelta(hours=1), None]),
     "narrow": (np.array([1, 2], dtype=np.uint8), "int64", [1, 2]),
     "single": (np.array([0.5, 1.5], dtype=np.float32), "float64", [0.5, 1.5]),
     "decimal": ([Decimal("0.5")] * 2, "float64", [0.5, 0.5]),

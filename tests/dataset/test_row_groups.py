@@ -1,12 +1,15 @@
 """Row groups of Parquet: which there are, and how they are read as often as they are drawn."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from barrage_mlflow.dataset import RecordLoader, RecordMode, Records
 from barrage_mlflow.dataset.components.reading import settle_columns
@@ -61,6 +64,27 @@ def test_which_columns_are_read_is_learnt_from_the_first_row_group(tmp_path, mon
     path = write(tmp_path / "t.parquet", {"a": range(600), "b": range(600)}, 300)
     schema, reads = settle_columns(Loader(RecordMode.SCORE), Records.read(path))
     assert (reads, schema.columns["b"].optional, set(read)) == (["a", "b"], True, {0})
+
+
+def test_a_file_is_opened_as_often_however_many_columns_it_has(monkeypatch):
+    opened, kept = [], MemoryFileSystem._open
+
+    def watched(self, path, *arguments, **options):
+        opened.append(path)
+        return kept(self, path, *arguments, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "_open", watched)
+    cells = [[1, 2, 3, 4], ["a", None] * 2, [[1]] * 4]
+    for count in (20, 200):
+        path = f"memory://wide/{count}.parquet"
+        table = pa.table({f"c{n}": cells[n % 3] for n in range(count)})
+        with fsspec.open(path, "wb") as file:
+            pq.write_table(table, file, row_group_size=2, write_statistics=False)
+        records = Records.read(path)
+        records.digest()
+        assert len(list(records)) == 4
+    few, many = Counter(opened).values()
+    assert few == many
 
 
 def test_draws_are_counted_by_row_group(tmp_path):

@@ -42,6 +42,8 @@ class Spell(RecordLoader):
         whole = [record["whole"], -1 if record["truth"] is None else record["truth"]]
         whole += [-1 if record["date"] is None else record["date"].toordinal()]
         whole += map(self.microseconds, (record["datetime"], moment))
+        span = record["duration"]
+        whole += [-1 if span is None else span // dt.timedelta(microseconds=1)]
         whole += self.letters(record["text"]) + self.letters(record["bytes"])
         real = [number != number, 0.0 if number != number else number]
         real += [-1 if numbers is None else len(numbers), *(numbers or []), 0, 0][:3]
@@ -61,7 +63,7 @@ CONFIG = {
     },
     "model": {"outputs": [{"name": "whole"}, {"name": "real"}]},
 }
-SPECS = {"whole": ArraySpec((53,), "int64"), "real": ArraySpec((5,), "float64")}
+SPECS = {"whole": ArraySpec((54,), "int64"), "real": ArraySpec((5,), "float64")}
 FULL: dict[str, Any] = {
     "whole": 1,
     "number": 0.5,
@@ -71,6 +73,7 @@ FULL: dict[str, Any] = {
     "datetime": dt.datetime(2000, 1, 1),
     "date": dt.date(2000, 1, 1),
     "time": dt.time(1),
+    "duration": dt.timedelta(1),
     "list": [0.5, 1.5],
 }
 TRAIN = [FULL, {name: None if name not in ("whole", "text") else FULL[name] for name in FULL}]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,12 +10,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import Mock
 
+import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from runs import only_run
 from small import TRAIN, VALIDATION, small_config
 
-from barrage_mlflow import ComponentError, train
+from barrage_mlflow import ComponentError, Scorer, train
 from barrage_mlflow.commands.check import dry_run
 from barrage_mlflow.config import read_config
 from barrage_mlflow.errors import describe_error
@@ -31,7 +32,7 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-from barrage_mlflow import IdentityTransformer
+from barrage_mlflow import IdentityTransformer, RecordLoader
 
 factor = 1.0
 
@@ -72,6 +73,15 @@ class Unpacks(IdentityTransformer):
         made = Path(tempfile.mkdtemp(prefix="odd_parts-"), "factor.txt")
         made.write_text("2.0")
         self.factor = float(made.read_text())
+
+
+class Moments(RecordLoader):
+    """Counts with what a record has of time."""
+
+    def load(self, record):
+        since = record["day"] - date(2024, 1, 1)
+        x = [record["seen"].hour, since.days + record["span"].total_seconds() / 86_400]
+        return ({"x": x},) if self.mode.value == "score" else ({"x": x}, {"label": record["label"]})
 
 
 class Late(IdentityTransformer):
@@ -170,13 +180,33 @@ def test_a_file_of_the_training_machine_is_named(project: Path) -> None:
     )
 
 
-def test_a_file_that_the_model_makes_itself_may_lie_beside_the_records() -> None:
+def test_dates_and_durations_come_back_as_they_were_trained_on() -> None:
+    for name, frame in {"train": TRAIN, "validation": VALIDATION}.items():
+        seen = pd.date_range("2024-01-01", periods=len(frame), freq="7h", tz="Europe/Berlin")
+        span = pd.to_timedelta(frame["a"], "D")
+        frame.assign(seen=seen, day=seen.date, span=span).to_parquet(f"{name}.parquet")
+    config = small_config(solver__epochs=1, dataset__loader={"import": "odd_parts.Moments"})
+    result = train(config, "train.parquet", "validation.parquet", artifact_dir="out")
+    assert only_run().info.status == "FINISHED"
+    model = mlflow.pyfunc.load_model(result.model_uri)
+    np.testing.assert_allclose(
+        [*model.predict(model.input_example)["label"]],
+        Scorer.load("out").score("validation.parquet")["label"][:5],
+        rtol=1e-5,
+    )
+
+
+def test_a_file_that_the_model_makes_itself_may_lie_beside_the_records(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(project / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # looks there anew
+    monkeypatch.setattr("barrage_mlflow.training.train.ModelProcess", ModelProcess)
     config = small_config(solver__epochs=1, dataset__transformer={"import": "odd_parts.Unpacks"})
-    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-        TRAIN.to_csv(file.name, index=False)
-        train(config, file.name, VALIDATION, artifact_dir="out")
-    for left in Path(tempfile.gettempdir()).glob("odd_parts-*"):
-        shutil.rmtree(left)
+    TRAIN.to_csv("tmp/train.csv", index=False)
+    train(config, "tmp/train.csv", VALIDATION, artifact_dir="out")
+    assert [*project.glob("tmp/odd_parts-*/factor.txt")]
     assert only_run().info.status == "FINISHED"
 
 

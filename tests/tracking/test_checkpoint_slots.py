@@ -157,15 +157,18 @@ def interrupt_training(epoch: int = 1) -> str:
 
 def train_here(folder: str | None = None, **options: Any) -> Any:
     config = small_config(services__resume_checkpoint={"in_mlflow": True})
-    return barrage_mlflow.train(config, TRAIN, VALIDATION, artifact_dir=folder, **options)
+    options |= {"artifact_dir": folder, "experiment": "other"}
+    return barrage_mlflow.train(config, TRAIN, VALIDATION, **options)
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_run_goes_on_elsewhere_as_if_it_had_never_stopped(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "barrage_mlflow")
     run_id = interrupt_training()
     whole = train_here("whole")
+    mlflow.set_experiment("scratch")  # that of the caller's own runs
     # The process was killed some epochs later, with no checkpoint of them in MLflow.
     client = mlflow.MlflowClient()
     for key, step, value in history(whole.run_id):

@@ -238,9 +238,11 @@ def test_under_mlflow_run_its_run_is_used_and_its_params_stay(
 
 def test_the_run_that_mlflow_opened_leads_to_the_one_that_goes_on(project_run: str) -> None:
     opened = os.environ.pop("MLFLOW_RUN_ID")
-    before = interrupt()
+    before = interrupt(experiment="other")
+    mlflow.set_experiment("scratch")
     os.environ["MLFLOW_RUN_ID"] = opened
-    assert train() == before
+    assert train(experiment="other") == before
+    assert mlflow.get_run(before).info.status == "FINISHED"
     run = mlflow.get_run(project_run)
     assert (run.info.status, run.data.metrics) == ("FINISHED", {})
     assert run.data.tags["barrage.resumed_run"] == before

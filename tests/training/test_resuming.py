@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from outside import read_weights
 from small import small_config, small_frame
 from trainings import (
     TRAIN,
@@ -73,6 +74,25 @@ def test_what_a_crash_left_half_is_made_whole(
         shutil.rmtree(home)
     resume(killed)
     assert outcome(killed) == outcome(finished.folder)
+
+
+def test_a_flipped_bit_reaches_no_package() -> None:
+    config = small_config(
+        dataset__transformer={"import": "check_parts.Coding"},
+        services__best_checkpoint={"monitor": "val_loss", "mode": "max"},  # the first epoch's
+    )
+    train(config, TRAIN, VALIDATION, artifact_dir="whole")
+    kill(OUT, config=config)
+    names, best = OUT / "model/data/transformer/names.json", OUT / "checkpoints/best.weights.h5"
+    kernel = max(read_weights(best).values(), key=len)
+    for path, found in ((names, names.read_bytes()), (best, kernel)):
+        flipped = bytes([found[0] ^ 1]) + found[1:]
+        path.write_bytes(path.read_bytes().replace(found, flipped))
+    with pytest.raises(ArtifactError, match="the files of its transformer are not as they were"):
+        resume(OUT, config=config)
+    shutil.copy("whole/model/data/transformer/names.json", names)
+    assert resume(OUT, config=config).best_epoch == 1
+    assert outcome(OUT) == outcome(Path("whole"))
 
 
 @pytest.mark.parametrize("kept", [[], ["run.json"]])

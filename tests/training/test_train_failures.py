@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
+from outside import run
 from small import small_config
 from trainings import OUT, TRAIN, VALIDATION, Finished, Following, files, record_of
 
-from barrage_mlflow import ArtifactError, ConfigError, RecordError, TrainingError
+from barrage_mlflow import ArtifactError, ComponentError, ConfigError, RecordError, TrainingError
+from barrage_mlflow.commands.check import dry_run
+from barrage_mlflow.config import read_config
 from barrage_mlflow.training.train import train
 
 # What opens nothing ---------------------------------------------------------------------------
@@ -45,17 +51,23 @@ def test_a_faulty_config_or_unreadable_records_begin_nothing(
     assert not Path("artifacts").exists()
 
 
+def begin() -> None:
+    train(small_config(), TRAIN, VALIDATION, artifact_dir=OUT)
+
+
 def test_where_tensorflow_makes_graphs_nothing_is_begun() -> None:
     import tensorflow as tf
-
-    def begin() -> None:
-        train(small_config(), TRAIN, VALIDATION, artifact_dir=OUT)
 
     message = r"^TensorFlow makes a graph here instead of computing: train outside of tf\.function "
     with pytest.raises(TrainingError, match=message):
         tf.function(begin, autograph=False)()
     with tf.Graph().as_default(), pytest.raises(TrainingError, match=message):
         begin()
+    code = f"import tensorflow as tf, {__name__} as this; tf.compat.v1.disable_eager_execution()"
+    said = r"\nbarrage_mlflow\.errors\.TrainingError: " + message[1:]
+    path = os.pathsep.join(filter(None, sys.path))
+    with pytest.raises(AssertionError, match=said):
+        run([sys.executable, "-c", f"{code}; this.begin()"], Path.cwd(), PYTHONPATH=path)
     assert not OUT.exists()
 
 
@@ -126,6 +138,21 @@ def test_a_loss_that_becomes_nan_fails_the_training() -> None:
         dataset__loader__params__outputs={"label": ["a", "b"]},
     )
     fails(TrainingError, r"epoch 1.*batch [12]", config)
+
+
+class Several(keras.metrics.SparseCategoricalAccuracy):
+    def result(self) -> dict[str, float]:
+        return {"p": 0.0, "r": 1.0}
+
+
+def test_a_metric_of_several_numbers_fails_before_the_first_epoch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barrage_mlflow.training.fit.fit", None)  # is not come to
+    config = small_config()
+    config["model"]["outputs"][0]["metrics"] = [{"import": f"{__name__}.Several"}]
+    error = fails(ComponentError, r"^metric '.*': expected one number, got a dict of 'p', ", config)
+    assert str(dry_run(read_config(config), TRAIN, VALIDATION)[1]) == str(error)
 
 
 def test_what_would_break_after_training_is_found_before() -> None:
