@@ -145,7 +145,7 @@ def measure_csv(bench: Bench) -> list[Row]:
     path = bench.made(f"mixed-{records}.csv", make_csv, records=records)
     taken = bench.in_turn(both=lambda: bench.call(csv_in_turn, path=path, times=6))["both"]
     ours, peer = ([each for one in taken for each in one[side]] for side in ("ours", "pandas"))
-    return [Row("read_csv", "pandas.read_csv", "s", ours, peer, "≤ 3.0")]
+    return [Row("read_csv", "pandas.read_csv", "s", ours, peer, "≤ 2.0")]
 
 
 CASES = {"records": measure_penguins, "read_csv": measure_csv}

@@ -49,6 +49,14 @@ def different(array: pa.Array) -> pa.Array:
     return array.unique() if pt.is_string(kind) or pt.is_large_string(kind) else array
 
 
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array; one that is one already is not copied."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    array = column.combine_chunks()
+    return array if isinstance(array, pa.Array) else array.chunk(0)
+
+
 def plain(array: pa.Array) -> pa.Array:
     """The array, without dictionaries and with lists in the place of tensors."""
     if isinstance(array.type, pa.BaseExtensionType):

@@ -55,6 +55,9 @@ def csv_chunks(source: str, schema: Schema, spelt: Sequence[str] | None = None) 
     Raises:
         RecordError: the file is empty, or no CSV as the schema has it.
     """
+    # Imported late, since pyarrow takes long to load.
+    from barrage_mlflow.dataset.records.arrow import whole
+
     handle, file = open_file(source)
     with reading(source, "CSV"), handle:
         blocks = _blocks(_decoded(handle, schema))
@@ -64,7 +67,7 @@ def csv_chunks(source: str, schema: Schema, spelt: Sequence[str] | None = None) 
         parse = partial(_parse, source, sep, schema, spelt, texts if spelt is None else spelt)
         rest = _two_at_once(partial(parse, names), blocks)
         for table in chain([parse(None, first)], rest):
-            cells = {name: table[name].combine_chunks() for name in table.column_names}
+            cells = {name: whole(table[name]) for name in table.column_names}
             yield Chunk(cells, len(table), share_read(file))
 
 

@@ -16,6 +16,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from barrage_mlflow.dataset.records.arrow import whole
 from barrage_mlflow.dataset.records.files import UNREADABLE, reading
 from barrage_mlflow.dataset.records.learning import Learner
 from barrage_mlflow.dataset.records.sources import Chunk, Source, cells_of, check_names
@@ -82,8 +83,7 @@ class _File:
                 # One by one: together, what decoding takes is as much again as what is read. On
                 # one thread: two are no faster where another core trains.
                 found = file.read_row_group(group, [name], use_threads=False)[name]
-                array = found.combine_chunks()
-                array = array if isinstance(array, pa.Array) else array.chunk(0)
+                array = whole(found)
                 if len(array) != rows:
                     missing = rows - len(array)
                     raise RecordError(f"{self.shown} is damaged: it lacks {missing} of its records")
