@@ -147,6 +147,7 @@ def train(
 
 def _check_request(register: str | None, alias: str | None, offline: bool) -> None:
     """Find what MLflow would refuse, before anything is begun."""
+    Path.home()  # MLflow, which packages the model offline too, does not load without one
     if not offline:
         Store()
     if alias is not None:

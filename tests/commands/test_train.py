@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ import tensorflow as tf
 from small import small_config
 from trainings import TRAIN, VALIDATION, kill, record_of
 
-from barrage_mlflow import ArtifactError, ConfigError, RecordError, TrackingError, train
+from barrage_mlflow import ArtifactError, ConfigError, RecordError, Scorer, TrackingError, train
 from barrage_mlflow.commands import train as command
 from barrage_mlflow.commands.check import dry_run
 from barrage_mlflow.config import read_config
+from barrage_mlflow.evaluation.measure import evaluate
 from barrage_mlflow.training.train import TrainingResult
 from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.record import RunRecord
@@ -213,6 +215,28 @@ def test_the_random_generators_of_the_caller_are_as_before(run: Callable[[], obj
     keras.utils.set_random_seed(3)
     run()
     assert draws() == expected
+
+
+def test_two_threads_train_at_once() -> None:
+    barrier = threading.Barrier(2)
+
+    def run(name: str) -> TrainingResult:
+        barrier.wait(60)
+        return train(small_config(solver__epochs=2), TRAIN, VALIDATION, artifact_dir=name)
+
+    def environment() -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
+
+    before = environment()
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(run, ["one", "other"]))
+    assert environment() == before
+    for result in results:
+        found = mlflow.get_run(str(result.run_id))
+        best = {name: found.data.metrics[f"best_{name}"] for name in result.metrics}
+        assert (found.info.status, best) == ("FINISHED", result.metrics)
+        loss = evaluate(Scorer.load(result.artifact_dir), VALIDATION).metrics["loss"]
+        assert loss == pytest.approx(result.metrics["val_loss"], 1e-6)
 
 
 def test_what_gives_access_to_records_is_kept_nowhere(

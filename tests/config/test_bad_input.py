@@ -74,7 +74,7 @@ faulty.json:68:5  $.solver: unknown key 'epohcs'; did you mean 'epochs'?
 """
 
 
-def test_check_and_schema_import_nothing_heavy(configs):
+def test_check_schema_and_a_train_with_faults_import_nothing_heavy(configs):
     for name, expected in {
         "config.json": (VALID, "", 0),
         "faulty.json": (FAULTY, "4 faults in faulty.json\n", 1),
@@ -82,6 +82,9 @@ def test_check_and_schema_import_nothing_heavy(configs):
         run = run_apart([sys.executable, "-c", REFUSING, "check", name], configs)
         assert (run.stdout, run.stderr, run.status) == expected
         assert run.peak < MEMORY
+    code = REFUSING.replace('"numpy", "pandas", ', "")
+    run = run_apart([sys.executable, "-c", code, "train", "faulty.json", "t.csv", "v.csv"], configs)
+    assert (run.stdout, run.stderr, run.status) == ("", FAULTY, 2)
     run = run_apart([sys.executable, "-c", REFUSING, "schema", "--project", "penguins"], configs)
     assert (run.stderr, run.status) == ("", 0)
 

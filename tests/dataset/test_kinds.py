@@ -89,6 +89,16 @@ def test_kinds_are_learnt_of_what_a_csv_file_spells() -> None:
         records["large"]
 
 
+@pytest.mark.parametrize(
+    "word", ["None", "null", "NULL", "nan", "NaN", "n/a", "N/A", "#N/A", "<NA>", "NA"]
+)
+def test_a_word_that_means_missing_elsewhere_is_text_in_a_column_of_text(word: str) -> None:
+    records = csv(f'country\n{word}\nDE\n""\n')
+    assert kinds(records) == {"country": ("text", "strings, some missing")}
+    for source in (records, [{"country": cell} for cell in (word, "DE", "")]):
+        assert Records.read(source, schema=records.schema).values("country") == [word, "DE", None]
+
+
 @pytest.mark.parametrize("first", [30, 10_000])
 def test_what_a_late_block_of_a_csv_file_holds_counts_for_all(
     first: int, monkeypatch: pytest.MonkeyPatch

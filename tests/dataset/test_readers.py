@@ -163,7 +163,12 @@ def test_types_of_the_first_records_are_those_of_the_whole_where_that_can_be_tol
             "t.json is not JSON: Expecting value: line 1 column 4 (char 3); mend th",
         ),
         ("t.json", b'{"a": 1}', "t.json holds an object; expected a list of objects, one for each"),
-        ("t.json", b'{"a": {"0": 1}}', "t.json holds an object; expected a list of objects, o"),
+        (
+            "t.json",
+            pd.DataFrame({"a": [1]}).to_json().encode(),
+            "t.json holds an object; expected a list of objects, one for each record; pandas "
+            'writes one with frame.to_json(path, orient="records")',
+        ),
         ("t.json", b'[{"a": 1}, null]', "t.json, record 1: expected an object, got null"),
         ("t.jsonl", b"", "t.jsonl holds no records; give a file with at least one record"),
         ("t.jsonl", b'{"a": 1}\n{"a"\n', "t.jsonl, line 2: not JSON: Expecting ':' delimiter: "),
@@ -173,6 +178,7 @@ def test_types_of_the_first_records_are_those_of_the_whole_where_that_can_be_tol
             b"a\n1\n",
             f"t.csv.gz is not CSV: Not a gzipped file (b'a\\n'); mend the file, or give {KINDS}",
         ),
+        ("t.parquet", pd.DataFrame({"": [1]}).to_parquet(), "t.parquet: column 0 has no name; nam"),
         ("t.txt", b"a\n1\n", f"t.txt has the extension '.txt'; expected {KINDS}"),
         ("train", b"a\n1\n", f"train has no extension; expected {KINDS}"),
     ],
@@ -207,8 +213,10 @@ def test_a_place_without_records_says_so():
             pd.DataFrame([[1, 2]], columns=["a", "a"]),
             "the records: the column 'a' stands twice; rename one of them",
         ),
+        ([{"": 1}], "the records: column 0 has no name; name it"),
+        (pd.DataFrame({"a": [1], "": 1}), "the records: column 1 has no name; name it"),
     ],
-    ids=["dict", "number", "no dict", "number as name", "twice"],
+    ids=["dict", "number", "no dict", "number as name", "twice", *["no name"] * 2],
 )
 def test_a_source_that_holds_no_records_says_so(source, fault):
     with pytest.raises(RecordError, match="^" + re.escape(fault)):

@@ -164,28 +164,53 @@ def test_timestamps_and_spans_finer_than_a_microsecond_come_out_as_dates():
     }
 
 
+AS_TEXT = 'declare the column as text, in dataset.columns: {"c": "text"}'
+SORTS = 'write one sort of values, or declare what it is, in dataset.columns: {"c": "text"}'
+INT64 = f"column 'c': expected a whole number within int64, got %d (int); {AS_TEXT}"
+DIGITS = (
+    "record 0, column 'c': expected a number within 2^53, got 9007199254740993 (int); a double "
+    f"does not hold all its digits; {AS_TEXT}"
+)
+
+
 @pytest.mark.parametrize(
     ("cells", "fault"),
     [
-        (["a", 1], "train: column 'c' holds whole numbers and strings"),
-        ([True, 2.5], "train: column 'c' holds numbers and truth values"),
-        ([10**30, 1], "train, record 0, column 'c': expected a whole number within int64, got "),
-        ([2**53 + 1, None], "train, record 0, column 'c': expected a number within 2^53, got "),
-        ([0.5, math.inf], "train, record 1, column 'c': expected a finite number, got inf"),
+        (["a", 1], f": column 'c' holds whole numbers and strings; {SORTS}"),
+        ([True, 2.5], f": column 'c' holds numbers and truth values; {SORTS}"),
+        ([10**30, 1], f", record 0, {INT64 % 10**30}"),
+        (np.array([1, 2**63], np.uint64), f", record 1, {INT64 % 2**63}"),
+        ([2**53 + 1, None], f", {DIGITS}"),
+        (pd.array([2**53 + 1, None], dtype="Int64"), f", {DIGITS}"),
+        ([0.5, math.inf], ", record 1, column 'c': expected a finite number, got inf"),
     ],
     ids=repr,
 )
 def test_a_column_that_is_of_no_kind_is_refused_where_it_is_read(cells, fault):
-    records = Records.read([{"c": cell, "d": 1} for cell in cells], name="train")
+    rows = [{"c": cell, "d": 1} for cell in cells]
+    source = rows if isinstance(cells, list) else pd.DataFrame({"c": cells, "d": 1})
+    records = Records.read(source, name="train")
     assert list(records) == [{"d": 1}] * 2
     assert records["d"].tolist() == [1, 1]
-    with pytest.raises(RecordError, match=re.escape(fault)):
+    with pytest.raises(RecordError, match=f"^{re.escape(f'train{fault}')}$"):
         records["c"]
 
 
 def test_a_key_that_a_record_lacks_is_a_missing_value():
     records = Records.read([{"a": 1}, {"b": "x"}])
     assert same(list(records), [{"a": 1.0, "b": None}, {"a": NAN, "b": "x"}])
+
+
+@pytest.mark.parametrize("sort", [np.array, list])
+@pytest.mark.parametrize("cells", [([1.0, 2.0], [3.0, 4.0]), ([1.0, 2.0], [3.0])])
+def test_arrays_stay_arrays_and_lists_lists_whatever_way_they_come(tmp_path, sort, cells):
+    train = Records.read([{"v": sort(cell)} for cell in cells])
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps({"v": cell}) + "\n" for cell in cells))
+    for source in (train, tmp_path / "t.jsonl", [{"v": np.array(cell)} for cell in cells]):
+        records = Records.read(source, schema=train.schema)
+        for made in (records.values("v"), [record["v"] for record in records]):
+            assert [type(cell) for cell in made] == [type(sort([]))] * 2
+            assert [[*cell] for cell in made] == [*cells]
 
 
 @pytest.mark.parametrize(
@@ -276,6 +301,9 @@ def test_a_missing_column_is_named_with_the_nearest():
         )
     with pytest.raises(RecordError, match=r"^the records: no column 'q'; the columns are 'a'$"):
         Records.read([{"a": 1}])["q"]
+    Path("t.csv").write_text("on, no\n1,2\n")
+    with pytest.raises(RecordError, match=r"^t\.csv: no column 'no'; did you mean ' no'\?"):
+        Records.read("t.csv")["no"]
 
 
 def test_no_records_are_records_too():

@@ -69,6 +69,6 @@ def serve(connection: socket.socket) -> None:
             except BaseException as error:  # sys.exit() too
                 answer = pack((None, (describe_error(error), traceback.format_exc())))
             del message
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in filter(None, (sys.stdout, sys.stderr)):  # None: it is closed
+                stream.flush()
             send(connection, answer)
