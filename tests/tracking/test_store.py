@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -126,3 +127,16 @@ def test_files_are_listed_fetched_and_deleted() -> None:
     assert opened.list_files(run_id) == []
     with pytest.raises(TrackingError, match=rf"could not fetch logs of run {run_id}: "):
         opened.fetch(run_id, "logs", ".")
+
+
+def test_eight_files_are_sent_at_once() -> None:
+    together = threading.Barrier(8)
+    sent = []
+
+    def log(path: str, folder: str | None) -> None:
+        together.wait(60)  # for seven others, or it breaks
+        sent.append((path, folder))
+
+    files = {f"code/part{number}.py": Path(f"{number}.py") for number in range(16)}
+    Store().send(log, files)
+    assert sorted(sent) == sorted((f"{number}.py", "code") for number in range(16))
