@@ -13,7 +13,7 @@ from barrage_mlflow.workspace.layout import RUN, read_json, write_json
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
-_FORMAT = 2
+_FORMAT = 3
 """Counted up whenever a folder is laid out in a way that the engine before cannot go on with."""
 
 
