@@ -139,6 +139,14 @@ def test_a_standard_stream_may_be_closed(files, closed: str) -> None:
     assert (done.returncode, record_of(Path("out")).status) == (0, "FINISHED")
 
 
+def test_no_file_takes_the_place_of_a_closed_stream(files) -> None:
+    code = "import os; from barrage_mlflow.cli import main; main(['schema'], standalone_mode=False)"
+    code += "; null = os.stat(os.devnull); assert all(os.path.samestat(null, os.fstat(n)) for n in "
+    for closed, numbers in (("<&- >&- 2>&-", "(0, 1, 2)"), ("2>&-", "(2,)")):
+        done = subprocess.run(f'{sys.executable} -c "{code}{numbers})" {closed}', shell=True)
+        assert done.returncode == 0
+
+
 def test_files_of_the_working_folder_do_not_go_before_the_standard_library(files) -> None:
     for name in ("typing", "dataclasses", "json", "logging"):
         Path(f"{name}.py").write_text("raise SystemExit(f'{__name__} of the project')", "utf-8")

@@ -2,7 +2,7 @@
 
 A file is called after the steps that were trained, ``step-000001234.npz``. It has a ``state`` of
 JSON text, and in NumPy's format without pickle the arrays that the text refers to. The zip format
-has a checksum of each.
+has a checksum of each. The number in the run record says which version of the engine laid it out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ from barrage_mlflow.workspace.threads import operation_threads
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 3
 KEPT = 2
 """Files that are kept where the config does not name a number."""
 _ARRAY = "__array__"
@@ -153,7 +152,7 @@ class Checkpoint:
             return {_ARRAY: name, "dtype": value.dtype.name}
 
         path = artifact_dir / artifacts.RESUME / artifacts.checkpoint_name(self.step)
-        state = {"format": _FORMAT, **vars(self), "path": None}
+        state = {**vars(self), "path": None}
         text = json.dumps(state, default=refer).encode()
         for left in path.parent.glob(partial_path(Path("*.npz")).name):
             left.unlink()  # by a process that was killed
@@ -171,7 +170,6 @@ class Checkpoint:
         """Read what :meth:`write` wrote.
 
         Raises:
-            ValueError: another version of Barrage wrote it.
             Exception: whatever a damaged file makes zipfile and NumPy raise.
         """
         # Opened here, since NumPy leaves a file that it cannot read open.
@@ -182,8 +180,6 @@ class Checkpoint:
             return arrays[value[_ARRAY]].view(value["dtype"]) if _ARRAY in value else value
 
         state = json.loads(arrays["state"].tobytes(), object_hook=look_up)
-        if state.pop("format") != _FORMAT:
-            raise ValueError("another version of Barrage wrote it")
         return cls(**{**state, "path": path})
 
 

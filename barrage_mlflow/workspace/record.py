@@ -14,7 +14,8 @@ from barrage_mlflow.workspace.layout import RUN, read_json, write_json
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 _FORMAT = 3
-"""Counted up whenever a folder is laid out in a way that the engine before cannot go on with."""
+"""Counted up whenever the engine before could not go on with a folder: where the keys of this
+record or of a resume checkpoint change, or what they mean."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from barrage_mlflow.services.checkpoint import ResumeCheckpoint
 from barrage_mlflow.services.checkpoint_file import Checkpoint, find_checkpoint
 from barrage_mlflow.services.training_state import generator_states, set_generator_states
 from barrage_mlflow.workspace.code_files import digest_files
+from barrage_mlflow.workspace.record import Dataset, RunRecord
 
 STEPS = 10
 
@@ -177,13 +178,26 @@ def test_one_of_more_epochs_than_the_history_is_passed_over(folder, network):
         find(folder)
 
 
-def test_one_that_another_version_wrote(folder, network, monkeypatch):
-    monkeypatch.setattr("barrage_mlflow.services.checkpoint_file._FORMAT", 4)
-    save(folder, network, 10)
-    monkeypatch.undo()
+def test_one_number_stands_for_all_that_a_folder_is_gone_on_with(folder, network):
+    """Where the keys have changed, count ``_FORMAT`` of the run record up."""
+    RunRecord(datasets=(Dataset("train", "d1", "train.csv", {}, 3),)).write(folder)
+    record = json.loads((folder / "run.json").read_text("utf-8"))
+    checkpoint = take(network, 10)
 
-    with pytest.raises(ArtifactError, match=r"0010\.npz: another version of Barrage wrote it; "):
-        find(folder)
+    assert record["format"] == 3
+    assert [*record] == [
+        *("format", "status", "error", "started", "ended", "experiment", "run_name", "register"),
+        *("alias", "run_id", "experiment_id", "tracking_uri", "tags", "datasets", "inferred"),
+        *("network_params", "best_epoch", "model_uri", "version_uri", "published"),
+    ]
+    assert [*record["datasets"][0]] == ["name", "digest", "source", "columns", "rows"]
+    fields = ["step", "steps", "epochs", "stopped", "transformer", "memory", "path"]
+    assert [*vars(checkpoint)] == fields
+    assert {name: [*of] for name, of in checkpoint.memory.items() if isinstance(of, dict)} == {
+        "variables": ["trainable", "optimizer", "non-trainable", "metrics"],
+        "generators": ["keras", "tensorflow", "python", "numpy"],
+    }
+    assert [*checkpoint.memory] == ["variables", "callbacks", "generators", "threads"]
 
 
 def test_a_transformer_that_has_changed_is_found(folder, network):

@@ -50,7 +50,7 @@ def cell_kinds(schema: Schema, asked: Mapping[str, Any]) -> dict[str, Any]:
         if kinds.setdefault(own, wanted) != wanted:
             raise RecordError(
                 f"column '{own}' is asked for as {kinds[own]} and, for what comes next, as "
-                f"{wanted}; it is of one kind: change the type of the feature or of the target"
+                f"{wanted}; it is of one kind: ask for the same in both"
             )
     return kinds
 
