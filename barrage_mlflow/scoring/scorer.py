@@ -248,32 +248,31 @@ class ProcessScorer(Scorer):
         self.schema = Schema(read, windows=windows)
         self.inputs = self.schema.to_score(self.schema.columns)
 
-    def call(self, name: str, records: Records, *arguments: Any) -> Any:
+    def call(self, name: str, rows: Records, *arguments: Any) -> Any:
         """Call a function of the process with records.
 
         Args:
             name: of the function.
-            records: sent as columns.
+            rows: the records; of windows, the rows of their table. They are sent as columns.
             arguments: what else it takes.
 
         Raises:
             As :meth:`ModelProcess.call`.
         """
-        rows = records.as_rows()
         cells = {column: rows.as_read(column) for column in rows.columns}
         try:
             return self._process.call(name, cells, len(rows), *arguments)
         except BarrageError as error:
-            if len(records) and records.place(0) != "record 0":
-                error.add_note(f"records are counted from {records.place(0)}")
+            if len(rows) and rows.place(0) != "record 0":
+                error.add_note(f"records are counted from {rows.place(0)}")
             raise
 
     def _score_piece(self, records: Records, batch_size: int, params: Mapping[str, Any]) -> Arrays:
-        windows = self.inputs.windows
-        if windows and len(records.as_rows()) < len(records) * windows.history:
+        windows, rows = self.inputs.windows, records.as_rows()
+        if windows and len(rows) < len(records) * windows.history:
             # Windows that overlap have rows in common, which there are one window.
             each = [self._score_piece(one, batch_size, params) for one in records.pieces(1)]
             return {name: np.concatenate([scores[name] for scores in each]) for name in each[0]}
         # Engines once took no params.
-        scores: Arrays = self.call("score", records, batch_size, *([params] if params else []))
+        scores: Arrays = self.call("score", rows, batch_size, *([params] if params else []))
         return scores

@@ -188,6 +188,11 @@ class MultiCategoryTarget(MultiCategory, Target):
          '_probabilities': array([{'new': 0.25, 'red': 0.75}], dtype=object)}
     """
 
+    def restore(self, learnt: Mapping[str, Any]) -> None:
+        """Take what :meth:`learnt` gave."""
+        super().restore(learnt)
+        self.classes = self.labels
+
     def decode(self, output: Array, threshold: float) -> dict[str, Array]:
         """The labels ``(batch,) object``, and the probabilities of all by label."""
         rows = output.astype(np.float64)

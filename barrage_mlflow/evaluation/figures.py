@@ -1,0 +1,104 @@
+"""Figures: each metric beside that of the best answer without a model, with an interval."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from barrage_mlflow.evaluation.metrics import METRICS, season_of
+from barrage_mlflow.evaluation.outcome import Outcome
+
+_DRAWS = 200
+_DRAWN = 2000
+"""Records that a bootstrap draws, at most; the interval of more is narrower by the root."""
+_QUANTILES = (0.025, 0.975)
+_SEED = 0
+
+
+class Figure(NamedTuple):
+    """What a metric came to.
+
+    Attributes:
+        value: of the model; NaN where it is not defined.
+        low: 95 of 100 sets like this one would give a value from here …
+        high: … to here.
+        baseline: that of the best answer that is the same for every record; of a series, of its
+            past repeated.
+    """
+
+    value: float
+    low: float
+    high: float
+    baseline: float
+
+
+def figures_of(outcome: Outcome) -> dict[str, Figure]:
+    """Every metric of an outcome.
+
+    Example:
+        >>> truth, answer = np.array([0, 1, 1, 1]), np.array([0, 1, 1, 0])
+        >>> outcome = Outcome("a", "category", truth, answer, np.ones(4), np.arange(4))
+        >>> figures_of(outcome)["accuracy"].value, figures_of(outcome)["accuracy"].baseline
+        (0.75, 0.75)
+    """
+    plain, found = baseline(outcome) if len(outcome) else outcome, {}
+    draws = bootstrap(outcome)
+    for metric in METRICS.get(outcome.type, ()):
+        value = metric.measure(outcome) if len(outcome) else math.nan
+        low, high = interval(value, [metric.measure(drawn) for drawn in draws], len(outcome))
+        found[metric.name] = Figure(value, low, high, metric.measure(plain))
+    return found
+
+
+def baseline(outcome: Outcome) -> Outcome:
+    """The same records under the best answer that needs no model.
+
+    The most frequent class with the shares of all, the mean of numbers, and of a series with a
+    past, its last season repeated.
+
+    Example:
+        >>> truth, none = np.array([1.0, 3.0]), np.zeros(2)
+        >>> baseline(Outcome("a", "number", truth, none, np.ones(2), np.arange(2))).answer
+        array([2., 2.])
+    """
+    truth, weight = outcome.truth, outcome.weight
+    if outcome.type == "series" and outcome.past is not None:
+        lag, horizon = season_of(outcome), truth.shape[1]
+        repeated = np.tile(outcome.past[:, -lag:], math.ceil(horizon / lag))[:, :horizon]
+        return replace(outcome, answer=repeated)
+    if outcome.type in ("number", "series"):
+        mean = np.average(truth, axis=0, weights=weight) if len(truth) else truth
+        return replace(outcome, answer=np.broadcast_to(mean, truth.shape))
+    if outcome.type == "category":
+        width = outcome.probability.shape[1] if outcome.probability is not None else 1
+        shares = np.bincount(truth, weight, width) / weight.sum()
+        answer = np.full(len(truth), shares.argmax())
+    else:
+        shares = np.average(truth, axis=0, weights=weight) if len(truth) else truth
+        answer = np.broadcast_to(shares >= 0.5, truth.shape).astype(truth.dtype)
+    if outcome.probability is None:
+        return replace(outcome, answer=answer)
+    known = np.broadcast_to(shares, outcome.probability.shape)
+    return replace(outcome, answer=answer, probability=known)
+
+
+def bootstrap(outcome: Outcome) -> list[Outcome]:
+    """Sets of records drawn of an outcome with repeats; the same for any of the same length."""
+    rng, size = np.random.default_rng(_SEED), len(outcome)
+    if size < 2:
+        return []
+    drawn = min(size, _DRAWN)
+    return [outcome.take(rng.integers(size, size=drawn)) for _ in range(_DRAWS)]
+
+
+def interval(value: float, drawn: list[float], size: int) -> tuple[float, float]:
+    """Where the values of 95 of 100 sets of so many records would be."""
+    there = [each for each in drawn if not math.isnan(each)]
+    if math.isnan(value) or len(there) < _DRAWS / 2:
+        return math.nan, math.nan
+    low, high = np.quantile(np.array(there) - np.mean(there), _QUANTILES)
+    narrower = math.sqrt(min(1, _DRAWN / size))
+    return float(value + low * narrower), float(value + high * narrower)

@@ -1,0 +1,306 @@
+"""The metrics of outcomes: scikit-learn's, to which tests hold them.
+
+That takes longer to import than all of them take, and a bootstrap calls them hundreds of times.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from barrage_mlflow.dataset.types import Array
+from barrage_mlflow.evaluation.outcome import Outcome
+
+RANKED = 20
+"""Classes or labels, at most, for which records are ranked by the probability of each."""
+
+
+class Metric(NamedTuple):
+    """A figure of an outcome.
+
+    Attributes:
+        name: what it is called, ``"rmse"``.
+        measure: computes it.
+        best: ``"high"``, ``"low"``, or ``"zero"``, of what can be on either side.
+    """
+
+    name: str
+    measure: Callable[[Outcome], float]
+    best: str = "high"
+
+
+def accuracy(outcome: Outcome) -> float:
+    """The share of records whose answer is right; of several labels, with all of them right.
+
+    Example:
+        >>> truth, answer = np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2])
+        >>> accuracy(Outcome("a", "category", truth, answer, np.ones(4), np.arange(4)))
+        0.75
+    """
+    right = outcome.truth == outcome.answer
+    return _mean(right.all(axis=1) if right.ndim > 1 else right, outcome.weight)
+
+
+def counts(outcome: Outcome) -> Array:
+    """The confusion matrix ``(classes, classes) float`` of weights: rows are true, columns told."""
+    size = 1 + max(int(outcome.truth.max(initial=0)), int(outcome.answer.max(initial=0)))
+    size = max(size, len(outcome.labels))
+    cells = outcome.truth * size + outcome.answer
+    return np.bincount(cells, outcome.weight, size * size).reshape(size, size)
+
+
+def by_class(outcome: Outcome) -> dict[str, Array]:
+    """Precision, recall, F1 and support of each class or label, ``(classes,) float`` each.
+
+    What is not defined, such as the recall of a class without a record, is 0.
+    """
+    if outcome.type == "multi_category":
+        weight = outcome.weight[:, np.newaxis]
+        right = (weight * (outcome.truth & outcome.answer)).sum(axis=0)
+        told, true = ((weight * each).sum(axis=0) for each in (outcome.answer, outcome.truth))
+    else:
+        matrix = counts(outcome)
+        right, told, true = matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)
+    return {
+        "precision": _share(right, told),
+        "recall": _share(right, true),
+        "f1": _share(2 * right, told + true),
+        "support": true,
+        "told": told,
+    }
+
+
+def f1_macro(outcome: Outcome) -> float:
+    """The mean F1 of the classes that are true or told of a record."""
+    table = by_class(outcome)
+    there = table["support"] + table["told"] > 0
+    if outcome.type == "multi_category":
+        there[:] = True
+    return float(table["f1"][there].mean()) if there.any() else math.nan
+
+
+def f1_micro(outcome: Outcome) -> float:
+    """F1 of all labels of all records."""
+    weight = outcome.weight[:, np.newaxis]
+    right = (weight * (outcome.truth & outcome.answer)).sum()
+    told, true = ((weight * each).sum() for each in (outcome.answer, outcome.truth))
+    return float(_share(2 * right, told + true))
+
+
+def _of_true(name: str) -> Callable[[Outcome], float]:
+    """A figure of the answer true."""
+    return lambda outcome: float(np.pad(by_class(outcome)[name], (0, 2))[1])
+
+
+def log_loss(outcome: Outcome) -> float:
+    """The mean of minus the logarithm of the probability of what is true."""
+    p = outcome.probability
+    if p is None or not len(outcome):
+        return math.nan
+    p = np.clip(p, np.finfo(p.dtype).eps, 1 - np.finfo(p.dtype).eps).astype(np.float64)
+    if outcome.type == "category":
+        p = p[np.arange(len(p)), outcome.truth] / p.sum(axis=1)
+    else:
+        p = np.where(outcome.truth, p, 1 - p)
+    each = -np.log(p)
+    return _mean(each.mean(axis=1) if each.ndim > 1 else each, outcome.weight)
+
+
+def ranking(truth: Array, probability: Array, weight: Array) -> tuple[Array, Array, Array]:
+    """What is told as true, from the highest probability down.
+
+    Args:
+        truth: ``(records,)``, 0 or 1.
+        probability: ``(records,)``.
+        weight: ``(records,)``.
+
+    Returns:
+        Each probability that occurs, falling; the weight of what is true from there up, and of
+        what is not.
+    """
+    order = np.argsort(-probability, kind="stable")
+    ranked = probability[order]
+    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
+    true = np.cumsum((truth * weight)[order])[last]
+    false = np.cumsum(((1 - truth) * weight)[order])[last]
+    return ranked[last], true, false
+
+
+def roc_auc(outcome: Outcome) -> float:
+    """How probable it is that a true record has a higher probability than a false one.
+
+    Of several classes, the mean over each against the others.
+    """
+    return _mean_over_classes(outcome, _roc_auc)
+
+
+def average_precision(outcome: Outcome) -> float:
+    """The mean precision over the recalls; of several classes or labels, the mean over them."""
+    return _mean_over_classes(outcome, _average_precision)
+
+
+def _roc_auc(truth: Array, probability: Array, weight: Array) -> float:
+    _, true, false = ranking(truth, probability, weight)
+    if not (true[-1] > 0 and false[-1] > 0):
+        return math.nan
+    shares = (np.insert(each / each[-1], 0, 0.0) for each in (false, true))
+    return float(np.trapezoid(*reversed([*shares])))
+
+
+def _average_precision(truth: Array, probability: Array, weight: Array) -> float:
+    _, true, false = ranking(truth, probability, weight)
+    if not true[-1] > 0:
+        return math.nan
+    return float((np.diff(true, prepend=0.0) * _share(true, true + false)).sum() / true[-1])
+
+
+def _mean_over_classes(outcome: Outcome, measure: Callable[[Array, Array, Array], float]) -> float:
+    p, truth = outcome.probability, outcome.truth
+    if p is None or not len(outcome) or p.size > len(p) * RANKED:
+        return math.nan
+    if outcome.type == "truth":
+        return measure(truth, p, outcome.weight)
+    if outcome.type == "category":
+        codes = np.flatnonzero(np.bincount(truth, minlength=p.shape[1]))
+        each = [measure((truth == code).astype(int), p[:, code], outcome.weight) for code in codes]
+    else:
+        each = [
+            measure(*pair, outcome.weight) for pair in zip(truth.T.astype(int), p.T, strict=True)
+        ]
+    there = [value for value in each if not math.isnan(value)]
+    return float(np.mean(there)) if there else math.nan
+
+
+def mae(outcome: Outcome) -> float:
+    """The mean size of the error."""
+    return _mean(np.abs(_error(outcome)), _weights(outcome))
+
+
+def rmse(outcome: Outcome) -> float:
+    """The root of the mean squared error."""
+    return math.sqrt(_mean(_error(outcome) ** 2, _weights(outcome)))
+
+
+def bias(outcome: Outcome) -> float:
+    """The mean error: above 0, the answers are too high."""
+    return _mean(_error(outcome), _weights(outcome))
+
+
+def r2(outcome: Outcome) -> float:
+    """The share of the variance of what is true that the answers explain."""
+    truth, weight = outcome.truth.ravel(), _weights(outcome)
+    if len(truth) < 2:
+        return math.nan
+    left = (weight * _error(outcome) ** 2).sum()
+    variance = (weight * (truth - _mean(truth, weight)) ** 2).sum()
+    return float(1 - left / variance) if variance else float(left == 0)
+
+
+def _error_at(share: float) -> Callable[[Outcome], float]:
+    """The size of error that such a share of records stays within."""
+
+    def measure(outcome: Outcome) -> float:
+        error, weight = np.abs(_error(outcome)), _weights(outcome)
+        if not len(error):
+            return math.nan
+        return float(np.quantile(error, share, weights=weight, method="inverted_cdf"))
+
+    return measure
+
+
+def smape(outcome: Outcome) -> float:
+    """The mean error as a share of the mean of both sizes, from 0 to 2; of 0 and 0 it is 0."""
+    size = (np.abs(outcome.truth) + np.abs(outcome.answer)).ravel() / 2
+    return _mean(_share(np.abs(_error(outcome)), size), _weights(outcome))
+
+
+def mase(outcome: Outcome) -> float:
+    """The mean error, as a multiple of that of the season before repeated within the past."""
+    if outcome.past is None or not len(outcome):
+        return math.nan
+    past, lag = outcome.past, season_of(outcome)
+    steps = np.abs(past[:, lag:] - past[:, :-lag]).mean(axis=1)
+    scale = _mean(steps, outcome.weight)
+    return mae(outcome) / scale if scale else math.nan
+
+
+def season_of(outcome: Outcome) -> int:
+    """The lag by which pasts repeat themselves best: up to half of their length.
+
+    Example:
+        >>> past, ahead = np.array([[1.0, 5, 1, 5, 1, 5]]), np.zeros((1, 2))
+        >>> each = (ahead, ahead, np.ones(1), np.arange(1))
+        >>> season_of(Outcome("next_a", "series", *each, past=past))
+        2
+    """
+    assert outcome.past is not None
+    past = outcome.past
+    lags = range(1, max(1, past.shape[1] // 2) + 1)
+    errors = [_mean(np.abs(past[:, n:] - past[:, :-n]).mean(axis=1), outcome.weight) for n in lags]
+    return 1 + int(np.argmin(errors))
+
+
+_RANKED = (Metric("roc_auc", roc_auc), Metric("average_precision", average_precision))
+_LOG_LOSS = Metric("log_loss", log_loss, "low")
+_ERRORS = (Metric("rmse", rmse, "low"), Metric("mae", mae, "low"))
+METRICS: Mapping[str, tuple[Metric, ...]] = {
+    "category": (Metric("accuracy", accuracy), Metric("f1", f1_macro), _LOG_LOSS, *_RANKED),
+    "truth": (
+        Metric("accuracy", accuracy),
+        *(Metric(name, _of_true(name)) for name in ("precision", "recall", "f1")),
+        *(_LOG_LOSS, *_RANKED),
+    ),
+    "multi_category": (
+        *(Metric("f1", f1_micro), Metric("f1_macro", f1_macro), Metric("accuracy", accuracy)),
+        *(_LOG_LOSS, *_RANKED),
+    ),
+    "number": (
+        *(*_ERRORS, Metric("r2", r2), Metric("bias", bias, "zero")),
+        *(Metric(f"p{n}", _error_at(n / 100), "low") for n in (50, 90, 99)),
+    ),
+    "series": (Metric("mase", mase, "low"), Metric("smape", smape, "low"), *_ERRORS),
+}
+"""The metrics of each type of outcome."""
+
+LEADING = {
+    "category": "log_loss",
+    "truth": "log_loss",
+    "multi_category": "log_loss",
+    "number": "rmse",
+    "series": "mase",
+}
+"""The one by which two models are compared, where none is named."""
+
+
+def find_metric(of: str, name: str) -> Metric | None:
+    """The metric of that name of a type of outcome, if it has one.
+
+    Example:
+        >>> find_metric("number", "rmse").best, find_metric("number", "accuracy")
+        ('low', None)
+    """
+    return next((metric for metric in METRICS.get(of, ()) if metric.name == name), None)
+
+
+def _mean(values: Array, weight: Array) -> float:
+    total = weight.sum()
+    return float((values * weight).sum() / total) if total else math.nan
+
+
+def _error(outcome: Outcome) -> Array:
+    error: Array = (outcome.answer - outcome.truth).ravel()
+    return error
+
+
+def _weights(outcome: Outcome) -> Array:
+    """What each number counts, those of a series apart."""
+    return np.repeat(outcome.weight, outcome.truth[0].size if len(outcome) else 1)
+
+
+def _share(part: Array, whole: Array) -> Array:
+    """A share, 0 of nothing."""
+    none = np.zeros(np.shape(whole))
+    return np.divide(part, whole, out=none, where=np.asarray(whole) != 0)
