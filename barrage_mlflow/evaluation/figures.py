@@ -99,6 +99,6 @@ def interval(value: float, drawn: list[float], size: int) -> tuple[float, float]
     there = [each for each in drawn if not math.isnan(each)]
     if math.isnan(value) or len(there) < _DRAWS / 2:
         return math.nan, math.nan
-    low, high = np.quantile(np.array(there) - np.mean(there), _QUANTILES)
+    low, high = np.quantile(there, _QUANTILES)
     narrower = math.sqrt(min(1, _DRAWN / size))
-    return float(value + low * narrower), float(value + high * narrower)
+    return float(value + (low - value) * narrower), float(value + (high - value) * narrower)

@@ -143,7 +143,7 @@ def _judge(name: str, about: About, observed: Observed, seen: dict[int, Any]) ->
     if kind in ("number", "series"):
         outcome = _numbers(outcome, answer, truth)
         past = observed.pasts.get(name)
-        outcome = replace(outcome, past=None if past is None else past.astype(np.float64))
+        outcome = replace(outcome, past=None if past is None else _filled(past.astype(np.float64)))
         known = np.isfinite(outcome.truth.reshape(size, -1)).all(axis=1)
     else:
         probability = _probability(kind, score, about.has_logits)
@@ -187,6 +187,15 @@ def _floats(cells: Array, shape: Sequence[int]) -> Array:
     gap = np.full(shape[1:], np.nan)
     rows = [gap if is_missing(cell) else np.asarray(cell, np.float64) for cell in cells.tolist()]
     return np.stack(rows).reshape(shape) if rows else np.empty(shape)
+
+
+def _filled(past: Array) -> Array:
+    """Series ``(records, history)`` whose gaps have the value before, or after if there is none."""
+    for _ in range(2):
+        known = np.where(np.isnan(past), 0, np.arange(past.shape[1]))
+        places = np.maximum.accumulate(known, axis=1)
+        past = np.take_along_axis(past, places, axis=1)[:, ::-1]
+    return np.nan_to_num(past)
 
 
 def _probability(kind: str, score: Array, has_logits: bool) -> Array | None:

@@ -118,7 +118,9 @@ artifact folder of a finished training
         signature = artifacts.read_json(data / artifacts.SIGNATURE)
         columns = artifacts.read_json(data / artifacts.COLUMNS)
         if config and signature and not model_code.adopt(model / artifacts.CODE):
-            return ProcessScorer(model, config)  # of an engine whose other files may differ
+            # Of an engine whose other files may differ.
+            names = [name for name in signature["columns"] if isinstance(name, str)]  # once dicts
+            return ProcessScorer(model, config, names)
         if config is None or signature is None or columns is None:
             raise ArtifactError(
                 f"{folder}: no trained model here; expected an artifact folder of a finished "
@@ -230,9 +232,10 @@ class ProcessScorer(Scorer):
     Args:
         model: the folder of the packaged model.
         config: the resolved config.
+        reads: the columns that scoring reads; all that the model knows if empty.
     """
 
-    def __init__(self, model: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, model: Path, config: Mapping[str, Any], reads: Sequence[str]) -> None:
         self.config = config
         self.folder = model
         # It is sent columns, and cuts them up for itself.
@@ -246,7 +249,7 @@ class ProcessScorer(Scorer):
         keys = windows.keys if windows else ()
         read = {one.name: replace(one, declared=one.name in keys) for one in known}
         self.schema = Schema(read, windows=windows)
-        self.inputs = self.schema.to_score(self.schema.columns)
+        self.inputs = self.schema.to_score(reads or self.schema.columns)
 
     def call(self, name: str, rows: Records, *arguments: Any) -> Any:
         """Call a function of the process with records.

@@ -1,0 +1,97 @@
+"""Importance: how much worse a model is where a column's values are dealt to other records."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from barrage_mlflow.dataset.types import Record
+from barrage_mlflow.evaluation.metrics import LEADING, find_metric
+from barrage_mlflow.evaluation.observe import Observer
+from barrage_mlflow.evaluation.outcome import Outcome
+from barrage_mlflow.evaluation.outcomes import Outcomes
+from barrage_mlflow.evaluation.pictures import BLUE, label_axes, label_ticks, new_figure
+from barrage_mlflow.scoring.scorer import Scorer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+_REPEATS = 3
+_BARS = 30
+_SEED = 0
+
+
+def permute(
+    scorer: Scorer, observer: Observer, rows: list[Record], until: float
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Deal each column's values to other records, and see what becomes of the leading metrics.
+
+    Args:
+        scorer: the model.
+        observer: shows it records.
+        rows: records with their targets.
+        until: by ``time.monotonic()``, when to leave the rest.
+
+    Returns:
+        By output, for each column by how much the metric is worse; and columns that were left.
+    """
+    rng = np.random.default_rng(_SEED)
+    plain = _leading(scorer, observer, rows)
+    found: dict[str, dict[str, float]] = {name: {} for name in plain}
+    columns = [name for name in scorer.inputs.columns if any(name in row for row in rows)]
+    for place, column in enumerate(columns):
+        if time.monotonic() > until:
+            return found, columns[place:]
+        worse: dict[str, list[float]] = {name: [] for name in plain}
+        for _ in range(_REPEATS):
+            order = rng.permutation(len(rows))
+            dealt = [
+                {**row, column: rows[at].get(column)} for row, at in zip(rows, order, strict=True)
+            ]
+            for name, value in _leading(scorer, observer, dealt).items():
+                worse[name].append(value - plain[name])
+        for name, values in worse.items():
+            found[name][column] = float(np.mean(values))
+    return found, []
+
+
+def _leading(scorer: Scorer, observer: Observer, rows: list[Record]) -> dict[str, float]:
+    """The leading metric of each output, so that higher is worse."""
+    outcomes = Outcomes()
+    outcomes.add(observer.observe(scorer.read(rows)))
+    found = {}
+    for name, outcome in outcomes.all().items():
+        if (value := leading_value(outcome)) is not None and not math.isnan(value):
+            found[name] = value
+    return found
+
+
+def leading_value(outcome: Outcome) -> float | None:
+    """The metric that models are compared by, or what stands for it without probabilities."""
+    for name in (LEADING.get(outcome.type, ""), "f1", "mae"):
+        metric = find_metric(outcome.type, name)
+        if metric and len(outcome) and not math.isnan(value := metric.measure(outcome)):
+            return value if metric.best == "low" else -value
+    return None
+
+
+def importance_table(worse: dict[str, float]) -> pd.DataFrame:
+    """The columns by importance, the first one first."""
+    import pandas as pd
+
+    ranked = sorted(worse, key=lambda name: -worse[name])
+    return pd.DataFrame({"column": ranked, "worse by": [worse[name] for name in ranked]})
+
+
+def importance_picture(name: str, metric: str, table: pd.DataFrame) -> Figure:
+    """Bars, the most important column on top."""
+    shown = table.head(_BARS)[::-1]
+    figure, (axes,) = new_figure(1, 6.5, max(2.4, 0.9 + 0.28 * len(shown)))
+    axes.barh(range(len(shown)), shown["worse by"], color=BLUE, height=0.7)
+    label_ticks(axes, [*map(str, shown["column"])], "y")
+    label_axes(axes, f"{name}: importance", f"{metric} is worse by", "")
+    return figure
