@@ -11,6 +11,15 @@ import click
 import barrage_mlflow
 from barrage_mlflow.cli.group import command, count
 
+_roots = click.option(
+    "--root",
+    "roots",
+    metavar="[COLUMN=]FOLDER",
+    multiple=True,
+    help="In columns of bytes, or in this one, take strings as paths of files in this folder, not "
+    "as base64; may be repeated.",
+)
+
 
 @command("predict records.parquet models:/iris@champion -o scores.csv --keep id")
 @click.argument("records")
@@ -29,14 +38,7 @@ from barrage_mlflow.cli.group import command, count
 )
 @count("--batch-size", default=256, help="Records that go through the network at once.")
 @click.option("--param", metavar="NAME=VALUE", multiple=True, help="Set a param of the model.")
-@click.option(
-    "--root",
-    "roots",
-    metavar="[COLUMN=]FOLDER",
-    multiple=True,
-    help="In columns of bytes, or in this one, take strings as paths of files in this folder, not "
-    "as base64; may be repeated.",
-)
+@_roots
 def predict(records: str, model: str, output: str | None, **options: Any) -> None:
     """Score the records in the file RECORDS, of any size, with MODEL.
 
@@ -54,16 +56,51 @@ def predict(records: str, model: str, output: str | None, **options: Any) -> Non
         click.echo(f"{scores.records} scores in {output}, {show_seconds(scores.seconds)}")
 
 
+@command("evaluate test.csv models:/prices@champion -o report")
+@click.argument("records")
+@click.argument("model")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FOLDER",
+    help="Folder for report.md with tables and pictures; none is written if left out.",
+)
+@click.option("--against", metavar="MODEL", help="Show the figures beside those of another model.")
+@click.option("--run", "run_id", metavar="RUN_ID", help="Add the report to this run of MLflow.")
+@_roots
+def evaluate(
+    records: str,
+    model: str,
+    output: str | None,
+    against: str | None,
+    run_id: str | None,
+    roots: tuple[str, ...],
+) -> None:
+    """Show how good MODEL is on the records in the file RECORDS, of any size, that have targets.
+
+    MODEL is an artifact folder or any MLflow model URI. Figures are in the units of the data, each
+    with the range in which 95 of 100 such files would have it.
+    """
+    from barrage_mlflow.commands.evaluate import compare_with, figures_text
+
+    found = barrage_mlflow.evaluate(records, model, output, run_id=run_id, roots=roots)
+    differences = compare_with(found, records, against, roots) if against else {}
+    click.echo(figures_text(found, differences))
+    if output:
+        click.echo(f"\nreport: {output}/report.md")
+
+
 @command("promote models:/iris/2 test.csv --alias champion")
 @click.argument("model")
 @click.argument("records")
 @click.option("--alias", required=True, help="The alias to move, such as champion.")
-def promote(model: str, records: str, alias: str) -> None:
+@click.option("--metric", help="What decides, such as rmse or price_rmse.")
+def promote(model: str, records: str, alias: str, metric: str | None) -> None:
     """Have an alias lead to MODEL if it is at least as good on RECORDS as what has it now.
 
     MODEL is a version of a registered model, models:/NAME/VERSION; RECORDS is a file with
     targets. Exit status 1 if the alias stays with a better version.
     """
-    promotion = barrage_mlflow.promote(model, records, alias=alias)
+    promotion = barrage_mlflow.promote(model, records, alias=alias, metric=metric)
     click.echo(promotion.report)
     sys.exit(0 if promotion.promoted else 1)

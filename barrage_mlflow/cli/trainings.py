@@ -27,6 +27,9 @@ _threads = count(
 @click.argument("config")
 @click.argument("train")
 @click.argument("validation")
+@click.option(
+    "--test", "records_test", metavar="TEST", help="Evaluate the packaged model on these too."
+)
 @_artifact_dir
 @click.option("--experiment", help="MLflow experiment; made if it is not there.")
 @click.option("--run-name", help="Name of the MLflow run.")
@@ -55,6 +58,8 @@ def train(config: str, train: str, validation: str, resume: str | None, **option
     from barrage_mlflow.training.stop import stop_with_mlflow
 
     stop_with_mlflow()
+    # What `mlflow run` passes where there is none.
+    options["records_test"] = options["records_test"] or None
     result = barrage_mlflow.train(
         config,
         train,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -81,7 +82,8 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
     Returns:
         What the class or function gives when it is called with ``*args`` and the block's
         params; blocks in the params of a layer are built first. For a loss alias (``"mse"``),
-        the loss object; for an augmentor, the function itself; for an alias whose class depends
+        the loss object; for an augmentor, the function itself, for a report, the function with
+        its params; for an alias whose class depends
         on the shapes (``"accuracy"``), the alias.
 
     Raises:
@@ -113,6 +115,8 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
     component = load_path(target.path)
     if kind == "augmentor":
         return component
+    if kind == "report":
+        return functools.partial(component, **params)
     if kind in ("layer", *VALUES):
         params = {key: _built(item, f"{path}.params", (key,)) for key, item in params.items()}
     if target.path == _INPUT and isinstance(params.get("shape"), int):

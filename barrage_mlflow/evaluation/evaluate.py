@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from barrage_mlflow.config.import_blocks import build_import
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.records.parts import Parts
 from barrage_mlflow.errors import RecordError
@@ -40,6 +41,28 @@ class Options:
     reports: Sequence[Report] = ()
 
 
+def read_options(config: Mapping[str, Any]) -> Options | None:
+    """The options of a resolved config; None where it wants no evaluation.
+
+    Raises:
+        ImportPathError: a report is not to be found.
+        ComponentError: its params do not fit.
+
+    Example:
+        >>> read_options({"services": {"evaluation": {"worst": 5}}}).worst
+        5
+    """
+    section = config["services"].get("evaluation", True)
+    if section is False:
+        return None
+    if section is True:
+        return Options()
+    blocks = section.get("reports", [])
+    place = "$.services.evaluation.reports"
+    built = [build_import(block, "report", f"{place}[{i}]") for i, block in enumerate(blocks)]
+    return Options(**{**section, "reports": built})
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """How good a model is on some records.
@@ -63,6 +86,11 @@ class Evaluation:
     records: int
     share: float
     seconds: float
+
+    @property
+    def by_name(self) -> dict[str, Outcome]:
+        """The outcomes by their names."""
+        return {outcome.name: outcome for outcome in self.outcomes.values()}
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from barrage_mlflow.dataset.types import Record
-from barrage_mlflow.evaluation.metrics import LEADING, find_metric
+from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.evaluation.metrics import leading_metric
 from barrage_mlflow.evaluation.observe import Observer
-from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.outcomes import Outcomes
 from barrage_mlflow.evaluation.pictures import BLUE, label_axes, label_ticks, new_figure
 from barrage_mlflow.scoring.scorer import Scorer
@@ -65,18 +65,11 @@ def _leading(scorer: Scorer, observer: Observer, rows: list[Record]) -> dict[str
     outcomes.add(observer.observe(scorer.read(rows)))
     found = {}
     for name, outcome in outcomes.all().items():
-        if (value := leading_value(outcome)) is not None and not math.isnan(value):
-            found[name] = value
+        with suppress(ComponentError):  # none is defined
+            metric = leading_metric(outcome)
+            value = metric.measure(outcome)
+            found[name] = value if metric.best == "low" else -value
     return found
-
-
-def leading_value(outcome: Outcome) -> float | None:
-    """The metric that models are compared by, or what stands for it without probabilities."""
-    for name in (LEADING.get(outcome.type, ""), "f1", "mae"):
-        metric = find_metric(outcome.type, name)
-        if metric and len(outcome) and not math.isnan(value := metric.measure(outcome)):
-            return value if metric.best == "low" else -value
-    return None
 
 
 def importance_table(worse: dict[str, float]) -> pd.DataFrame:

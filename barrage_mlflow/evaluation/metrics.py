@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from barrage_mlflow.dataset.types import Array
+from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.evaluation.outcome import Outcome
 
 RANKED = 20
@@ -275,14 +276,22 @@ LEADING = {
 """The one by which two models are compared, where none is named."""
 
 
-def find_metric(of: str, name: str) -> Metric | None:
-    """The metric of that name of a type of outcome, if it has one.
+def leading_metric(outcome: Outcome) -> Metric:
+    """The metric by which two models are compared, where none is named.
+
+    Raises:
+        ComponentError: none is defined for the outcome.
 
     Example:
-        >>> find_metric("number", "rmse").best, find_metric("number", "accuracy")
-        ('low', None)
+        >>> truth, none = np.array([1.0, 3.0]), np.zeros(2)
+        >>> leading_metric(Outcome("a", "number", truth, none, np.ones(2), np.arange(2))).name
+        'rmse'
     """
-    return next((metric for metric in METRICS.get(of, ()) if metric.name == name), None)
+    metrics = {metric.name: metric for metric in METRICS.get(outcome.type, ())}
+    for name in (LEADING.get(outcome.type), "f1", "mae"):
+        if name in metrics and not math.isnan(metrics[name].measure(outcome)):
+            return metrics[name]
+    raise ComponentError(f"no metric is defined for {outcome.name!r} on these records")
 
 
 def _mean(values: Array, weight: Array) -> float:

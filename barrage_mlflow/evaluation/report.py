@@ -34,14 +34,10 @@ class Pages:
 
     Args:
         folder: new, or with the files of a report before, which are written over.
-
-    Attributes:
-        tables: the tables that were written, by their paths in the folder.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.tables: list[str] = []
         self._lines: list[str] = []
 
     def say(self, *lines: str) -> None:
@@ -79,7 +75,6 @@ class Pages:
             # As MLflow's log_table writes one, so that its page compares it between runs.
             written = {"columns": [*made.columns], "data": cells_of(made)}
             target.with_suffix(".json").write_text(json.dumps(written, ensure_ascii=False), "utf-8")
-            self.tables.append(f"{path}.json")
             self.say(*as_markdown(made))
         else:
             write_picture(made, target.with_suffix(".png"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from barrage_mlflow.evaluation import cases, classes, numbers
 from barrage_mlflow.evaluation.evaluate import Evaluation, Options
 from barrage_mlflow.evaluation.figures import Figure
 from barrage_mlflow.evaluation.importance import importance_picture, importance_table, permute
-from barrage_mlflow.evaluation.metrics import LEADING
+from barrage_mlflow.evaluation.metrics import LEADING, leading_metric
 from barrage_mlflow.evaluation.observe import Observer
 from barrage_mlflow.evaluation.report import Pages, Report, name_of, show
 from barrage_mlflow.scoring.scorer import Scorer
@@ -61,7 +61,8 @@ def write_report(
     options: Options,
     until: float,
     sections: Mapping[str, Any] = {},
-) -> list[str]:
+    facts: Sequence[str] = (),
+) -> None:
     """Write the report of a set: ``report.md``, and a folder of pictures and tables an output.
 
     Args:
@@ -72,15 +73,13 @@ def write_report(
         options: what to make.
         until: by ``time.monotonic()``, from when on nothing more is begun.
         sections: tables and texts about the data, by title.
-
-    Returns:
-        The paths of tables in the folder.
+        facts: sentences that come first.
 
     Raises:
         OSError: a file cannot be written.
     """
     pages, left = Pages(folder), []
-    pages.say(f"# {title}", "", *_about(evaluation))
+    pages.say(f"# {title}", "", *_about(evaluation, facts))
     for outcome in evaluation.outcomes.values():
         place = outcome.name.replace("/", "_")
         pages.say(f"## {outcome.name}")
@@ -107,13 +106,14 @@ def write_report(
     if left:
         pages.say(f"Left out for lack of time (services.evaluation.seconds): {'; '.join(left)}.")
     pages.write()
-    return pages.tables
 
 
-def _about(evaluation: Evaluation) -> list[str]:
+def _about(evaluation: Evaluation, facts: Sequence[str]) -> list[str]:
     lines = [f"{show(evaluation.records)} records, scored in {evaluation.seconds:.1f} s."]
     if evaluation.share < 1:
         lines += ["", f"The figures are of {evaluation.share:.2%} of them, drawn at random."]
+    for fact in facts:
+        lines += ["", fact]
     lines += ["", "| | metric | value | from | to | without a model |", "|---|---|--:|--:|--:|--:|"]
     for outcome in evaluation.outcomes.values():
         for name, figure in evaluation.figures[outcome.name].items():
@@ -140,8 +140,9 @@ def _add_importance(
             continue
         table = importance_table(of_output)
         place = f"{outcome.name.replace('/', '_')}/importance"
-        if options.plots:
-            picture = importance_picture(outcome.name, LEADING[outcome.type], table)
+        if options.plots and len(table) > 1:
+            metric = leading_metric(outcome).name
+            picture = importance_picture(outcome.name, metric, table)
             pages.put(outcome.name, picture, place)
         pages.put("", table, place)
     return [f"importance of {', '.join(left)}"] if left else []

@@ -115,7 +115,7 @@ def _file_callback(plan: Plan) -> keras.callbacks.Callback:
     """End the training when a file that is read in every epoch is not what it was."""
     streams = plan.config["dataset"].get("shuffle_window") is not None
     before: dict[Path, tuple[int, int]] = {}
-    for records in plan.sets.values():
+    for records in (plan.sets["train"], plan.sets["validation"]):
         if streams and records.row_groups() is not None:
             source = Path(records.source)
             files = [source] if source.is_file() else source.rglob("*")

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import prove
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.scoring.scores import to_frame
+from barrage_mlflow.training.appraisal import appraise
 from barrage_mlflow.training.prepare import (
     Plan,
     infer,
@@ -86,6 +88,7 @@ def train(
     records_train: Any,
     records_validation: Any,
     *,
+    records_test: Any = None,
     artifact_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
     resume_anyway: bool = False,
@@ -104,6 +107,8 @@ def train(
         config: a JSON or YAML file, a dict, or what :func:`read_document` returned.
         records_train: whatever :meth:`Records.read` takes: a DataFrame, dicts or a file.
         records_validation: likewise.
+        records_test: likewise; the packaged model is evaluated on them, and nothing depends on
+            them.
         artifact_dir: the artifact folder; a new one if left out.
         resume: go on with the training in the artifact folder, if there is one.
         resume_anyway: do so also where the config, the code or the records have changed since.
@@ -121,6 +126,7 @@ def train(
         >>> train("config.json", "train.csv", "validation.csv").best_epoch  # doctest: +SKIP
         17
     """
+    began = time.monotonic()
     folder = artifacts.default_folder() if artifact_dir is None else Path(artifact_dir)
     resume = resume or resume_anyway
     asked = {name: value for name, value in request.items() if value is not None}
@@ -128,6 +134,8 @@ def train(
         with stop.at_once():
             document = read_document(config, overrides)
             sources = {"train": records_train, "validation": records_validation}
+            if records_test is not None:
+                sources["test"] = records_test
             home = document.folders[0]
             read = read_sets(sources, document.data["dataset"], home)
             inferred = (find_inferred(folder) if resume else {}) or infer(document, read)
@@ -137,6 +145,7 @@ def train(
         with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
             if work.record.is_finished and not changes:
+                _evaluate_anew(work, sets, datasets)
                 return _complete(work, asked, publisher)
             values = {**asked, "datasets": datasets, "tags": tags or {}, "inferred": [*inferred]}
             work.begin(document, resolved, code, changes, values)
@@ -157,13 +166,16 @@ def train(
                     rehearse(plan)
                     work.update(network_params=_learnt_placeholders(plan))
                     _write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
-                further = [*callbacks, report_callback(work.history, folder)]
+                best = resolved["services"]["best_checkpoint"]
+                further = [*callbacks, report_callback(work.history, folder, best)]
                 if progress:
                     further.append(progress_callback(progress))
                 best_epoch, network = fit(plan, folder, work.history, further, checkpoint, stop)
                 with stop.at_once():
-                    package(plan, network, folder, process)
-                work.update(best_epoch=best_epoch)
+                    scorer = package(plan, network, folder, process)
+                    facts = _facts(network, folder, best_epoch, began)
+                    metrics = appraise(scorer, plan.sets, folder, began, facts)
+                work.update(best_epoch=best_epoch, evaluation=metrics)
             if publisher is None:
                 logger.info("log it to MLflow with: barrage-mlflow sync %s", folder)
             return _result(work)
@@ -247,7 +259,7 @@ def rehearse(plan: Plan) -> tuple[Arrays, bool]:
     raise failures[0]
 
 
-def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProcess) -> None:
+def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProcess) -> Scorer:
     """Make an MLflow model of a network, and prove that it scores elsewhere as it does here.
 
     Args:
@@ -255,6 +267,9 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
         network: with the weights to keep.
         folder: the artifact folder, which has the project's code and the transformer.
         process: a clean process.
+
+    Returns:
+        What scores as the packaged model does.
 
     Raises:
         ComponentError: the packaged model does not score elsewhere as it does here.
@@ -278,10 +293,20 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
     homes = [path.parent for path in (*files, *project_code(plan.config))]
     dtypes = {layer.compute_dtype for layer in network.layers}
     prove(process, model, scores, score, [folder, Path.cwd(), *homes], dtypes)
+    return scorer
 
 
 def _scorer(plan: Plan, network: Network) -> Scorer:
     return Scorer(plan.config, plan.transformer, network, plan.specs, plan.schema, plan.reads)
+
+
+def _facts(network: keras.Model, folder: Path, best_epoch: int, began: float) -> list[str]:
+    """What the report says of model and training."""
+    size = sum(path.stat().st_size for path in (folder / artifacts.MODEL).rglob("*"))
+    return [
+        f"The network of epoch {best_epoch}, of {network.count_params():,} parameters, was trained "
+        f"in {time.monotonic() - began:.0f} s. The packaged model is {size / 2**20:.1f} MiB."
+    ]
 
 
 def _learnt_placeholders(plan: Plan) -> Any:
@@ -309,6 +334,19 @@ def _find_checkpoint(work: Workspace) -> Checkpoint | None:
     logger.info("going on at %s, from %s", place, checkpoint.path)
     work.update(tags={**work.record.tags, "barrage.resumed_at": place})
     return checkpoint
+
+
+def _evaluate_anew(
+    work: Workspace, sets: Mapping[str, Records], datasets: Sequence[Dataset]
+) -> None:
+    """Evaluate a finished training on a test set that it was not evaluated on."""
+    test = [dataset for dataset in datasets if dataset.name == "test"]
+    if test and test[0] not in work.record.datasets:
+        scorer = Scorer.load(work.folder)
+        found = appraise(scorer, {n: sets[n] for n in ("train", "test")}, work.folder)
+        others = [each for each in work.record.datasets if each.name != "test"]
+        evaluation = {**work.record.evaluation, **found}
+        work.update(datasets=(*others, *test), evaluation=evaluation, published=False)
 
 
 def _complete(

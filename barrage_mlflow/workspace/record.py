@@ -13,7 +13,7 @@ from barrage_mlflow.workspace.layout import RUN, read_json, write_json
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
-_FORMAT = 3
+_FORMAT = 4
 """Counted up whenever the engine before could not go on with a folder: where the keys of this
 record or of a resume checkpoint change, or what they mean."""
 
@@ -60,6 +60,7 @@ class RunRecord:
             or text; None until it is fitted.
         best_epoch: the epoch whose weights are packaged, counted from 1; with it the training has
             come to its end.
+        evaluation: metrics of the packaged model by set, ``{"test": {"price_rmse": 541.2}}``.
         model_uri: the packaged model in MLflow.
         version_uri: its version in the registry.
         published: MLflow has all that is in the folder.
@@ -81,6 +82,7 @@ class RunRecord:
     inferred: Sequence[str] = ("$.dataset.seed",)
     network_params: Mapping[str, Any] | None = None
     best_epoch: int | None = None
+    evaluation: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     model_uri: str | None = None
     version_uri: str | None = None
     published: bool = False
