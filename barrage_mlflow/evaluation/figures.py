@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.evaluation.metrics import METRICS, season_of
 from barrage_mlflow.evaluation.outcome import Outcome
 
@@ -44,11 +46,16 @@ def figures_of(outcome: Outcome) -> dict[str, Figure]:
         >>> figures_of(outcome)["accuracy"].value, figures_of(outcome)["accuracy"].baseline
         (0.75, 0.75)
     """
-    plain, found = baseline(outcome) if len(outcome) else outcome, {}
-    draws = bootstrap(outcome)
-    for metric in METRICS.get(outcome.type, ()):
-        value = metric.measure(outcome) if len(outcome) else math.nan
-        low, high = interval(value, [metric.measure(drawn) for drawn in draws], len(outcome))
+    metrics = METRICS.get(outcome.type, ())
+    if not metrics or not len(outcome):
+        return {metric.name: Figure(*[math.nan] * 4) for metric in metrics}
+    if outcome.past is not None:
+        outcome = replace(outcome, season=season_of(outcome))
+    plain, found = baseline(outcome), {}
+    draws = [[metric.measure(drawn) for metric in metrics] for drawn in bootstrap(outcome)]
+    for place, metric in enumerate(metrics):
+        value = metric.measure(outcome)
+        low, high = interval(value, [values[place] for values in draws], len(outcome))
         found[metric.name] = Figure(value, low, high, metric.measure(plain))
     return found
 
@@ -65,19 +72,22 @@ def baseline(outcome: Outcome) -> Outcome:
         array([2., 2.])
     """
     truth, weight = outcome.truth, outcome.weight
+    if not len(outcome):
+        return outcome
     if outcome.type == "series" and outcome.past is not None:
         lag, horizon = season_of(outcome), truth.shape[1]
-        repeated = np.tile(outcome.past[:, -lag:], math.ceil(horizon / lag))[:, :horizon]
+        season = _filled(outcome.past, np.average(truth.mean(axis=1), weights=weight))[:, -lag:]
+        repeated = np.tile(season, math.ceil(horizon / lag))[:, :horizon]
         return replace(outcome, answer=repeated)
     if outcome.type in ("number", "series"):
-        mean = np.average(truth, axis=0, weights=weight) if len(truth) else truth
+        mean = np.average(truth, axis=0, weights=weight)
         return replace(outcome, answer=np.broadcast_to(mean, truth.shape))
     if outcome.type == "category":
         width = outcome.probability.shape[1] if outcome.probability is not None else 1
         shares = np.bincount(truth, weight, width) / weight.sum()
         answer = np.full(len(truth), shares.argmax())
     else:
-        shares = np.average(truth, axis=0, weights=weight) if len(truth) else truth
+        shares = np.average(truth, axis=0, weights=weight)
         answer = np.broadcast_to(shares >= 0.5, truth.shape).astype(truth.dtype)
     if outcome.probability is None:
         return replace(outcome, answer=answer)
@@ -85,19 +95,28 @@ def baseline(outcome: Outcome) -> Outcome:
     return replace(outcome, answer=answer, probability=known)
 
 
-def bootstrap(outcome: Outcome) -> list[Outcome]:
-    """Sets of records drawn of an outcome with repeats; the same for any of the same length."""
+def _filled(past: Array, first: float) -> Array:
+    """Numbers over time with the number before it in each gap."""
+    places = np.where(np.isnan(past), 0, np.arange(past.shape[1]))
+    filled = np.take_along_axis(past, np.maximum.accumulate(places, axis=1), axis=1)
+    return np.where(np.isnan(filled), first, filled)
+
+
+def bootstrap(outcome: Outcome) -> Iterator[Outcome]:
+    """Sets of records drawn of an outcome with repeats; the same for any of the same length.
+
+    One at a time: with many classes, each is of many megabytes.
+    """
     rng, size = np.random.default_rng(_SEED), len(outcome)
-    if size < 2:
-        return []
-    drawn = min(size, _DRAWN)
-    return [outcome.take(rng.integers(size, size=drawn)) for _ in range(_DRAWS)]
+    if size > 1:
+        for _ in range(_DRAWS):
+            yield outcome.take(rng.integers(size, size=min(size, _DRAWN)))
 
 
-def interval(value: float, drawn: list[float], size: int) -> tuple[float, float]:
+def interval(value: float, drawn: Sequence[float], size: int) -> tuple[float, float]:
     """Where the values of 95 of 100 sets of so many records would be."""
-    there = [each for each in drawn if not math.isnan(each)]
-    if math.isnan(value) or len(there) < _DRAWS / 2:
+    there = [each for each in drawn if math.isfinite(each)]
+    if not math.isfinite(value) or len(there) < _DRAWS / 2:
         return math.nan, math.nan
     low, high = np.quantile(there, _QUANTILES)
     narrower = math.sqrt(min(1, _DRAWN / size))

@@ -18,6 +18,12 @@ from barrage_mlflow.evaluation.outcome import Outcome
 RANKED = 20
 """Classes or labels, at most, for which records are ranked by the probability of each."""
 
+_SEASON_RECORDS = 1000
+"""Records, about, that tell of a season."""
+
+_quietly = np.errstate(over="ignore", invalid="ignore")
+"""Of an answer that is infinite or NaN, or of vast size, so is the metric, without a warning."""
+
 
 class Metric(NamedTuple):
     """A figure of an outcome.
@@ -47,10 +53,14 @@ def accuracy(outcome: Outcome) -> float:
 
 def counts(outcome: Outcome) -> Array:
     """The confusion matrix ``(classes, classes) float`` of weights: rows are true, columns told."""
-    size = 1 + max(int(outcome.truth.max(initial=0)), int(outcome.answer.max(initial=0)))
-    size = max(size, len(outcome.labels))
+    size = _classes(outcome)
     cells = outcome.truth * size + outcome.answer
     return np.bincount(cells, outcome.weight, size * size).reshape(size, size)
+
+
+def _classes(outcome: Outcome) -> int:
+    last = max(int(codes.max(initial=0)) for codes in (outcome.truth, outcome.answer))
+    return max(1 + last, len(outcome.labels))
 
 
 def by_class(outcome: Outcome) -> dict[str, Array]:
@@ -63,8 +73,11 @@ def by_class(outcome: Outcome) -> dict[str, Array]:
         right = (weight * (outcome.truth & outcome.answer)).sum(axis=0)
         told, true = ((weight * each).sum(axis=0) for each in (outcome.answer, outcome.truth))
     else:
-        matrix = counts(outcome)
-        right, told, true = matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)
+        size, is_right = _classes(outcome), outcome.truth == outcome.answer
+        right = np.bincount(outcome.truth[is_right], outcome.weight[is_right], size)
+        told, true = (
+            np.bincount(each, outcome.weight, size) for each in (outcome.answer, outcome.truth)
+        )
     return {
         "precision": _share(right, told),
         "recall": _share(right, true),
@@ -101,12 +114,12 @@ def log_loss(outcome: Outcome) -> float:
     p = outcome.probability
     if p is None or not len(outcome):
         return math.nan
-    p = np.clip(p, np.finfo(p.dtype).eps, 1 - np.finfo(p.dtype).eps).astype(np.float64)
+    eps = np.finfo(p.dtype).eps
     if outcome.type == "category":
-        p = p[np.arange(len(p)), outcome.truth] / p.sum(axis=1)
+        p = _share(p[np.arange(len(p)), outcome.truth], p.sum(axis=1, dtype=np.float64))
     else:
-        p = np.where(outcome.truth, p, 1 - p)
-    each = -np.log(p)
+        p = np.where(outcome.truth, p, 1 - p.astype(np.float64))
+    each = -np.log(np.clip(p, eps, 1 - eps))
     return _mean(each.mean(axis=1) if each.ndim > 1 else each, outcome.weight)
 
 
@@ -180,6 +193,7 @@ def mae(outcome: Outcome) -> float:
     return _mean(np.abs(_error(outcome)), _weights(outcome))
 
 
+@_quietly
 def rmse(outcome: Outcome) -> float:
     """The root of the mean squared error."""
     return math.sqrt(_mean(_error(outcome) ** 2, _weights(outcome)))
@@ -190,6 +204,7 @@ def bias(outcome: Outcome) -> float:
     return _mean(_error(outcome), _weights(outcome))
 
 
+@_quietly
 def r2(outcome: Outcome) -> float:
     """The share of the variance of what is true that the answers explain."""
     truth, weight = outcome.truth.ravel(), _weights(outcome)
@@ -197,7 +212,8 @@ def r2(outcome: Outcome) -> float:
         return math.nan
     left = (weight * _error(outcome) ** 2).sum()
     variance = (weight * (truth - _mean(truth, weight)) ** 2).sum()
-    return float(1 - left / variance) if variance else float(left == 0)
+    # The variance of one number again and again need not round to 0.
+    return float(1 - left / variance) if truth.min() < truth.max() else float(left == 0)
 
 
 def _error_at(share: float) -> Callable[[Outcome], float]:
@@ -212,6 +228,7 @@ def _error_at(share: float) -> Callable[[Outcome], float]:
     return measure
 
 
+@_quietly
 def smape(outcome: Outcome) -> float:
     """The mean error as a share of the mean of both sizes, from 0 to 2; of 0 and 0 it is 0."""
     size = (np.abs(outcome.truth) + np.abs(outcome.answer)).ravel() / 2
@@ -222,10 +239,8 @@ def mase(outcome: Outcome) -> float:
     """The mean error, as a multiple of that of the season before repeated within the past."""
     if outcome.past is None or not len(outcome):
         return math.nan
-    past, lag = outcome.past, season_of(outcome)
-    steps = np.abs(past[:, lag:] - past[:, :-lag]).mean(axis=1)
-    scale = _mean(steps, outcome.weight)
-    return mae(outcome) / scale if scale else math.nan
+    scale = _step(outcome.past, season_of(outcome), outcome.weight)
+    return mae(outcome) / scale if scale > 0 else math.nan
 
 
 def season_of(outcome: Outcome) -> int:
@@ -237,11 +252,21 @@ def season_of(outcome: Outcome) -> int:
         >>> season_of(Outcome("next_a", "series", *each, past=past))
         2
     """
+    if outcome.season:
+        return outcome.season
     assert outcome.past is not None
-    past = outcome.past
+    apart = 1 + len(outcome) // _SEASON_RECORDS
+    past, weight = outcome.past[::apart], outcome.weight[::apart]
     lags = range(1, max(1, past.shape[1] // 2) + 1)
-    errors = [_mean(np.abs(past[:, n:] - past[:, :-n]).mean(axis=1), outcome.weight) for n in lags]
-    return 1 + int(np.argmin(errors))
+    steps = np.array([_step(past, lag, weight) for lag in lags])
+    return 1 + int(np.where(np.isnan(steps), np.inf, steps).argmin())
+
+
+def _step(past: Array, lag: int, weight: Array) -> float:
+    """The mean size of the steps over a lag, but for those from or to a gap."""
+    steps = np.abs(past[:, lag:] - past[:, :-lag])
+    total = weight @ (~np.isnan(steps)).sum(axis=1)
+    return float(weight @ np.nansum(steps, axis=1) / total) if total else math.nan
 
 
 _RANKED = (Metric("roc_auc", roc_auc), Metric("average_precision", average_precision))

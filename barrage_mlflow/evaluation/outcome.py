@@ -29,6 +29,7 @@ class Outcome:
         past: of a series, what came before it, ``(records, history)``.
         labels: the names of classes, by code.
         in_own_units: whether it is the answer that is judged, not the network's output.
+        season: the lag by which its past repeats itself; 0 where that is still to be found.
 
     Example:
         >>> outcome = Outcome("price", "number", np.ones(2), np.zeros(2), np.ones(2), np.arange(2))
@@ -46,6 +47,7 @@ class Outcome:
     past: Array | None = None
     labels: Sequence[Any] = ()
     in_own_units: bool = True
+    season: int = 0
 
     def __len__(self) -> int:
         return len(self.truth)

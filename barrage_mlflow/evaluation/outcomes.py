@@ -6,7 +6,8 @@ They are in the data's own units where the answer has a key for what is true (se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -83,15 +84,23 @@ class Outcomes:
 
 
 def _width(outcome: Outcome) -> int:
-    arrays = (outcome.truth, outcome.probability, outcome.past)
-    return max(array.shape[1] if array is not None and array.ndim > 1 else 1 for array in arrays)
+    widths: list[int] = [math.prod(each.shape[1:]) for each in outcome.arrays().values()]
+    return max(widths)
 
 
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:
     """Outcomes of consecutive records as one."""
     each = [one.arrays() for one in outcomes]
-    arrays: Any = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
-    return replace(outcomes[0], **arrays)
+    arrays: dict[str, Any] = {
+        name: np.concatenate([one[name] for one in each])
+        if all(name in one for one in each)
+        else None
+        for name in each[0]
+    }
+    # A few answers may all be labels that no record has; one number on another scale spoils all.
+    told = [one.in_own_units for one in outcomes if len(one)] or [outcomes[0].in_own_units]
+    is_told = all(told) if outcomes[0].type in ("number", "series") else any(told)
+    return replace(outcomes[0], **arrays, in_own_units=is_told)
 
 
 def type_of(about: About, score: Array, target: Array) -> str:
@@ -111,7 +120,7 @@ def type_of(about: About, score: Array, target: Array) -> str:
     """
     if about.type:
         return about.type
-    loss = about.loss.lower()
+    loss = about.loss.lower().replace("_", "")
     gives_probability = any(word in loss for word in ("crossentropy", "bce", "focal"))
     width = score.shape[1] if score.ndim > 1 else 1
     if score.ndim > 2 or target.size not in (len(target), len(target) * width):
@@ -135,24 +144,19 @@ def _judge(name: str, about: About, observed: Observed, seen: dict[int, Any]) ->
     weight = np.ones(size)
     if name in observed.weights and observed.weights[name].size == size:
         weight = observed.weights[name].reshape(size).astype(np.float64)
+    names, rows = [*about.labels], np.arange(size)
     outcome = Outcome(
-        key or name, kind, target, score, weight, np.arange(size), in_own_units=key is not None
+        key or name, kind, target, score, weight, rows, labels=names, in_own_units=False
     )
-    if not kind:
-        return replace(outcome, in_own_units=False)
     if kind in ("number", "series"):
         outcome = _numbers(outcome, answer, truth)
         past = observed.pasts.get(name)
-        outcome = replace(outcome, past=None if past is None else _filled(past.astype(np.float64)))
+        outcome = replace(outcome, past=None if past is None else past.astype(np.float64))
         known = np.isfinite(outcome.truth.reshape(size, -1)).all(axis=1)
-    else:
-        probability = _probability(kind, score, about.has_logits)
-        outcome = replace(outcome, probability=probability, labels=[*about.labels])
-        outcome = _classes(outcome, answer, truth, seen)
-        known = np.ones(size, bool)
-        if truth is not None and truth.dtype.kind in "fO":
-            known = np.array([not is_missing(cell) for cell in truth.tolist()])
-    return outcome.take(known & (weight > 0))
+        return outcome.take(known & (weight > 0))
+    if kind:
+        return _classes(outcome, about.has_logits, answer, truth, seen)
+    return outcome.take(weight > 0)
 
 
 def _key_of(output: str, observed: Observed) -> str | None:
@@ -160,10 +164,13 @@ def _key_of(output: str, observed: Observed) -> str | None:
     keys = [key for key in observed.truths if key in observed.answers]
     if output in keys:
         return output
-    others = [name for name in observed.scores if name != output]
-    if not others:
+    if len(observed.scores) == 1:
         return keys[0] if len(keys) == 1 else None
-    return next((key for key in keys if key.startswith(f"{output}_")), None)
+    for key in keys:
+        begins_with = [name for name in observed.scores if f"{key}_".startswith(f"{name}_")]
+        if output == max(begins_with, key=len, default=None):
+            return key
+    return None
 
 
 def _numbers(outcome: Outcome, answer: Array | None, truth: Array | None) -> Outcome:
@@ -173,29 +180,22 @@ def _numbers(outcome: Outcome, answer: Array | None, truth: Array | None) -> Out
     if answer is not None and truth is not None:
         try:
             both = [_floats(cells, shape) for cells in (truth, answer)]
-            return replace(outcome, truth=both[0], answer=both[1])
+            return replace(outcome, truth=both[0], answer=both[1], in_own_units=True)
         except (TypeError, ValueError):
             pass  # they are no numbers, or another number of them
     both = [_floats(cells, shape) for cells in (outcome.truth, outcome.answer)]
-    return replace(outcome, truth=both[0], answer=both[1], in_own_units=False)
+    return replace(outcome, truth=both[0], answer=both[1])
 
 
 def _floats(cells: Array, shape: Sequence[int]) -> Array:
     """Cells as numbers; a missing one, or a list with a gap, is NaN."""
     if cells.dtype != object:
         return cells.astype(np.float64).reshape(shape)
-    gap = np.full(shape[1:], np.nan)
-    rows = [gap if is_missing(cell) else np.asarray(cell, np.float64) for cell in cells.tolist()]
-    return np.stack(rows).reshape(shape) if rows else np.empty(shape)
-
-
-def _filled(past: Array) -> Array:
-    """Series ``(records, history)`` whose gaps have the value before, or after if there is none."""
-    for _ in range(2):
-        known = np.where(np.isnan(past), 0, np.arange(past.shape[1]))
-        places = np.maximum.accumulate(known, axis=1)
-        past = np.take_along_axis(past, places, axis=1)[:, ::-1]
-    return np.nan_to_num(past)
+    numbers = np.full(shape, np.nan)
+    for place, cell in enumerate(cells.tolist()):
+        if not is_missing(cell):
+            numbers[place] = np.asarray(cell, np.float64).reshape(shape[1:])
+    return numbers
 
 
 def _probability(kind: str, score: Array, has_logits: bool) -> Array | None:
@@ -212,45 +212,76 @@ def _probability(kind: str, score: Array, has_logits: bool) -> Array | None:
 
 
 def _classes(
-    outcome: Outcome, answer: Array | None, truth: Array | None, seen: dict[int, Any]
+    outcome: Outcome,
+    has_logits: bool,
+    answer: Array | None,
+    truth: Array | None,
+    seen: dict[int, Any],
 ) -> Outcome:
-    """Classes by their codes; the answer by its label, where it has one that is known."""
-    size, kind = len(outcome), outcome.type
-    chance = outcome.probability if outcome.probability is not None else outcome.answer
-    target = outcome.truth
+    """Classes by their codes, of records of which one is known."""
+    kind, target, score = outcome.type, outcome.truth, outcome.answer
+    probability = _probability(kind, score, has_logits)
+    codes = _codes(kind, target)
+    chosen = _chosen(kind, score if probability is None else probability)
+    known = outcome.weight > 0
+    if kind == "category":  # a loss may pass over targets that are no class
+        known &= (codes >= 0) & (codes < score.shape[1])
+    if truth is not None and truth.dtype.kind in "fO":
+        known &= np.array([not is_missing(cell) for cell in truth.tolist()], bool)
+    outcome = replace(outcome, truth=codes, answer=chosen, probability=probability).take(known)
+    if answer is None or truth is None:
+        return outcome
+    told = _told_lists if kind == "multi_category" else _told
+    return told(outcome, answer[known], truth[known], seen)
+
+
+def _codes(kind: str, target: Array) -> Array:
+    """Classes, of what an output was to come to."""
     if kind == "multi_category":
-        codes, chosen = target > 0.5, chance >= 0.5
-    elif kind == "truth":
-        codes, chosen = target.reshape(size).astype(int), (chance.reshape(size) >= 0.5).astype(int)
-    else:
-        is_one_hot = target.size > size
-        codes = target.argmax(axis=1) if is_one_hot else target.reshape(size).astype(int)
-        chosen = chance.argmax(axis=1)
-    outcome = replace(outcome, truth=codes, answer=chosen)
-    if answer is None or truth is None or answer.ndim > 1:
-        return replace(outcome, in_own_units=False)
-    if kind == "multi_category":
-        answered = _indicators(answer, outcome.labels)
-        return replace(outcome, answer=answered, in_own_units=bool(outcome.labels))
-    for code, first in zip(*np.unique(codes, return_index=True), strict=True):
-        if not is_missing(cell := truth[first]):
-            seen[int(code)] = cell
-    by_label = {label: code for code, label in enumerate(outcome.labels)}
-    by_label |= {label: code for code, label in seen.items()}
-    pairs = zip(answer.tolist(), chosen.tolist(), strict=True)
+        return target > 0.5
+    if kind == "truth":
+        return (target.reshape(len(target)) > 0.5).astype(int)
+    is_one_hot = target.size > len(target)
+    return target.argmax(axis=1) if is_one_hot else target.reshape(len(target)).astype(int)
+
+
+def _chosen(kind: str, chance: Array) -> Array:
+    """The classes that a network thinks most probable."""
+    if kind == "truth":
+        return (chance.reshape(len(chance)) >= 0.5).astype(int)
+    return np.asarray(chance >= 0.5 if kind == "multi_category" else chance.argmax(axis=1))
+
+
+def _told(outcome: Outcome, answer: Array, truth: Array, seen: dict[int, Any]) -> Outcome:
+    """The classes that are answered, by labels that are known, or learnt of what is true."""
+    if answer.ndim > 1 or truth.ndim > 1:
+        return outcome
+    codes, first = np.unique(outcome.truth, return_index=True)
+    for code, label in zip(codes.tolist(), truth[first].tolist(), strict=True):
+        seen.setdefault(code, label)
+    labels = answer.tolist()
     try:
-        found = [by_label.get(label, code) for label, code in pairs]
+        by_label = {label: code for code, label in enumerate(outcome.labels)}
+        by_label |= {label: code for code, label in seen.items()}
+        is_told = any(label in by_label for label in labels)
+        answered = [by_label.get(*pair) for pair in zip(labels, outcome.answer, strict=True)]
     except TypeError:  # no labels, but lists or dicts
-        return replace(outcome, in_own_units=False)
-    is_told = any(label in by_label for label in answer.tolist())
-    return replace(outcome, answer=np.array(found, int), in_own_units=is_told or not size)
+        return outcome
+    return replace(outcome, answer=np.array(answered, int), in_own_units=is_told)
 
 
-def _indicators(lists: Iterable[Any], labels: Sequence[Any]) -> Array:
-    """Lists of labels as ``(records, labels) bool``."""
-    places = {label: place for place, label in enumerate(labels)}
-    rows = [[places[label] for label in cell or () if label in places] for cell in lists]
-    made = np.zeros((len(rows), len(labels)), bool)
-    for row, chosen in zip(made, rows, strict=True):
-        row[chosen] = True
-    return made
+def _told_lists(outcome: Outcome, answer: Array, *_: Any) -> Outcome:
+    """Likewise of lists of labels."""
+    places = {label: place for place, label in enumerate(outcome.labels)}
+    chosen, is_told = np.zeros_like(outcome.truth), False
+    try:
+        for row, cell in zip(chosen, answer.tolist(), strict=True):
+            labels = () if cell is None else cell
+            told = [places[label] for label in labels if label in places]
+            row[told] = True
+            is_told |= bool(told) or not len(labels)
+    except TypeError:  # no lists of labels
+        return outcome
+    if not (is_told and places):
+        return outcome
+    return replace(outcome, answer=chosen, in_own_units=True)
