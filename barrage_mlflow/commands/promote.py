@@ -121,8 +121,8 @@ def promote(model_uri: str, records: Any, *, alias: str, metric: str | None = No
     for each, score in scores.items():
         if not math.isfinite(score):
             raise PromotionError(
-                f"{chosen.name} of {name} version {each} is {score}: expected a finite number; "
-                "look for records that are far from those that it was trained on"
+                f"{chosen.name} of {name} version {each} is {score}: it is not defined on these "
+                "records; name another metric, or take records of every class"
             )
     mode = "max" if chosen.best == "high" else "min"
     shown = chosen.name if len(outcomes[0]) == 1 else f"{output}_{chosen.name}"
