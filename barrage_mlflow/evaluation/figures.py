@@ -56,7 +56,8 @@ def figures_of(outcome: Outcome) -> dict[str, Figure]:
     for place, metric in enumerate(metrics):
         value = metric.measure(outcome)
         low, high = interval(value, [values[place] for values in draws], len(outcome))
-        found[metric.name] = Figure(value, low, high, metric.measure(plain))
+        constant = 0.0 if metric.best == "zero" else metric.measure(plain)  # not rounding's
+        found[metric.name] = Figure(value, low, high, constant)
     return found
 
 

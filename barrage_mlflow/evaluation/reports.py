@@ -104,7 +104,10 @@ def write_report(
         pages.say(f"## {name}")
         pages.put("", made, f"data/{name.lower().replace(' ', '_')}")
     if left:
-        pages.say(f"Left out for lack of time (services.evaluation.seconds): {'; '.join(left)}.")
+        pages.say(
+            f"Left out for lack of time: {'; '.join(left)}. `barrage-mlflow evaluate RECORDS MODEL "
+            "-o FOLDER` makes them too."
+        )
     pages.write()
 
 

@@ -102,4 +102,4 @@ def _compare(
             "figures on them tell nothing; make the sets anew, as with `barrage-mlflow split`"
         )
         logger.warning("%s", said)
-    return profile(train, other, columns), said
+    return profile(train, other, columns).reset_index(), said
