@@ -29,10 +29,14 @@ def worst(outcome: Outcome, kept: Kept) -> pd.DataFrame | None:
     """The records whose answers are most wrong; of classes, those told with most confidence."""
     import pandas as pd
 
-    rows = [row for row in kept.worst.get(outcome.name, ()) if row in set(outcome.rows.tolist())]
+    # Of a record with several steps, the worst one.
+    there = np.flatnonzero(np.isin(outcome.rows, kept.worst.get(outcome.name, [])))
+    there = there[np.argsort(badness_of(outcome.take(there)), kind="stable")]
+    places = dict(zip(outcome.rows[there].tolist(), there.tolist(), strict=True))
+    rows = [row for row in kept.worst.get(outcome.name, ()) if row in places]
     if not rows:
         return None
-    at = np.searchsorted(outcome.rows, rows)
+    at = np.array([places[row] for row in rows])
     told = "error" if outcome.type in ("number", "series") else "probability of the answer"
     table: dict[str, Any] = {
         "record": rows,

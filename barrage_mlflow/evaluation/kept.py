@@ -68,7 +68,10 @@ class Kept:
         for outcome in outcomes.values():
             name, badness = outcome.name, badness_of(outcome)
             bad = np.argsort(-badness, kind="stable")[: self._most]
-            found = {int(outcome.rows[at]): float(badness[at]) for at in bad if badness[at] > 0}
+            # Of a record with several steps, its worst comes last, and so counts.
+            found = {
+                int(outcome.rows[at]): float(badness[at]) for at in bad[::-1] if badness[at] > 0
+            }
             both = self._badness.get(name, {}) | found
             ranked = sorted(both, key=lambda row: (-both[row], row))[: self._most]
             self._badness[name] = {row: both[row] for row in ranked}

@@ -44,6 +44,7 @@ class Observed(NamedTuple):
         scores: the network's outputs.
         targets: what each output was to come to.
         weights: sample weights, by output; empty where a record counts as one.
+        masks: of outputs of which some steps do not count, ``(records, steps) bool``.
         pasts: by output, what came before its series: ``(records, history)``.
         about: what is known of each output whichever the records are, as :class:`About` has it.
     """
@@ -53,6 +54,7 @@ class Observed(NamedTuple):
     scores: Arrays
     targets: Arrays
     weights: Arrays
+    masks: Arrays
     pasts: Arrays
     about: Mapping[str, tuple[Any, ...]]
 
@@ -111,7 +113,7 @@ class Observer:
         if len(data) == 1:
             raise ComponentError("the loader loads no targets for validation")
         x, y, *w = conform(data, self._scorer.input_specs, records, self._pipeline)
-        scores, _ = self._scorer.network(x, BATCH_SIZE)
+        scores, masks = self._scorer.network(x, BATCH_SIZE)
         check_finite(scores, records, "the network")
         answers = self._pipeline.postprocess(scores, records, self._scorer.score_params)
         truths = self._pipeline.transformer.targets(_targets(loaded))
@@ -121,7 +123,7 @@ class Observer:
             for name in (scores if windows else ())
             if name.startswith(NEXT) and name.removeprefix(NEXT) in records.columns
         }
-        return Observed(answers, truths, scores, y, w[0] if w else {}, pasts, self._about)
+        return Observed(answers, truths, scores, y, w[0] if w else {}, masks, pasts, self._about)
 
 
 def _targets(loaded: Any) -> dict[str, Array]:

@@ -60,10 +60,14 @@ class Outcomes:
 
     def _thin(self) -> None:
         """Let go of every second record, on average, until they are few enough."""
-        widest = max((_width(one) for one in self._kept[0].values()), default=1)
-        while self.count * self.share > min(KEPT, KEPT_VALUES // widest):
+        while self.count * self.share > KEPT or self._values() > KEPT_VALUES:
             self.share /= 2
             self._kept = [self._thinned(piece, 0.5) for piece in self._kept]
+
+    def _values(self) -> int:
+        """How many values the largest array of all outcomes would have."""
+        each = [[_largest(one) for one in piece.values()] for piece in self._kept]
+        return int(np.sum(each, axis=0).max(initial=0))
 
     def _thinned(self, piece: Mapping[str, Outcome], share: float) -> dict[str, Outcome]:
         return {name: one.take(self._rng.random(len(one)) < share) for name, one in piece.items()}
@@ -83,9 +87,8 @@ class Outcomes:
         return known or [seen.get(code, code) for code in range(max(seen, default=-1) + 1)]
 
 
-def _width(outcome: Outcome) -> int:
-    widths: list[int] = [math.prod(each.shape[1:]) for each in outcome.arrays().values()]
-    return max(widths)
+def _largest(outcome: Outcome) -> int:
+    return max(int(array.size) for array in outcome.arrays().values())
 
 
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:
@@ -137,14 +140,20 @@ def type_of(about: About, score: Array, target: Array) -> str:
 def _judge(name: str, about: About, observed: Observed, seen: dict[int, Any]) -> Outcome:
     """The outcome of one output for one piece."""
     score, target = observed.scores[name], observed.targets[name]
-    kind = type_of(about, score, target)
-    key = _key_of(name, observed)
+    steps = math.prod(score.shape[1:-1])
+    is_stepwise = score.ndim > 2 and target.size in (len(score) * steps, score.size)
+    key = None if is_stepwise else _key_of(name, observed)
     answer, truth = (None, None) if key is None else (observed.answers[key], observed.truths[key])
-    size = len(score)
+    rows = np.arange(len(score))
+    if is_stepwise:  # each word or pixel counts by itself
+        score = score.reshape(-1, score.shape[-1])
+        rows, target = np.repeat(rows, steps), target.reshape(len(score), -1)
+    kind, size = type_of(about, score, target), len(score)
     weight = np.ones(size)
-    if name in observed.weights and observed.weights[name].size == size:
-        weight = observed.weights[name].reshape(size).astype(np.float64)
-    names, rows = [*about.labels], np.arange(size)
+    for given in (observed.weights.get(name), observed.masks.get(name)):
+        if given is not None and size % given.size == 0:
+            weight = weight * np.repeat(given.ravel(), size // given.size)
+    names = [*about.labels]
     outcome = Outcome(
         key or name, kind, target, score, weight, rows, labels=names, in_own_units=False
     )

@@ -18,11 +18,14 @@ BCE = "binary_crossentropy"
 ABOUT = About("", CE, False, [])
 
 
-def observed(about, scores, targets, answers=None, truths=None, weights=None, pasts=None):
+def observed(
+    about, scores, targets, answers=None, truths=None, weights=None, pasts=None, masks=None
+):
     """What came of records; of one output where no dicts are given."""
     if isinstance(about, About):
         named = [
-            None if each is None else {"a": each} for each in (answers, truths, weights, pasts)
+            None if each is None else {"a": each}
+            for each in (answers, truths, weights, pasts, masks)
         ]
         return observed({"a": about}, {"a": scores}, {"a": targets}, *named)
     return Observed(
@@ -31,6 +34,7 @@ def observed(about, scores, targets, answers=None, truths=None, weights=None, pa
         scores={name: np.array(each, "float32") for name, each in scores.items()},
         targets={name: np.array(each) for name, each in targets.items()},
         weights={name: np.array(each, "float32") for name, each in (weights or {}).items()},
+        masks={name: np.array(each) for name, each in (masks or {}).items()},
         pasts=pasts or {},
         about={name: tuple(each) for name, each in about.items()},
     )
@@ -201,7 +205,7 @@ def test_records_without_a_target_or_weight_are_dropped():
     )
     check(found, wanted)
     unknown = observed(
-        About("", "mse", False, []), np.zeros((2, 2, 2)), np.zeros((2, 2)), None, None, [0, 1]
+        About("", "mse", False, []), np.zeros((2, 2, 2)), np.zeros((2, 3)), None, None, [0, 1]
     )
     found = outcome_of(unknown)
     assert (found.type, found.rows.tolist(), found.in_own_units) == ("", [1], False)
@@ -302,3 +306,12 @@ def test_of_many_records_a_sample_is_kept(monkeypatch):
 )
 def test_types(about, score, target, kind):
     assert type_of(About(*about, False, []), np.zeros(score), np.zeros(target)) == kind
+
+
+def test_each_step_of_an_output_counts_by_itself():
+    steps = np.array([P[:2], P[2:]])
+    piece = observed(
+        ABOUT, steps, [[0, 1], [1, 2]], masks=[[True, True], [True, False]], weights=[1.0, 2.0]
+    )
+    once = expected("category", [0, 1, 1], [0, 1, 2], [1, 1, 2], [0, 0, 1], P[:3])
+    check(outcome_of(piece), replace(once, in_own_units=False, labels=[0, 1, 2][:0]))
