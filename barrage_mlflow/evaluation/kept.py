@@ -78,8 +78,8 @@ class Kept:
         self._draw(first, len(records))
         wanted = {*self.sample, *(row for rows in self._badness.values() for row in rows)}
         self.cells = {row: cells for row, cells in self.cells.items() if row in wanted}
-        for row in sorted(wanted - self.cells.keys()):
-            self.cells[row] = records[row - first]
+        new = sorted(wanted - self.cells.keys())
+        self.cells |= zip(new, records.take([row - first for row in new]), strict=True)
 
     def _draw(self, first: int, count: int) -> None:
         """Have each record of the set in the sample with the same probability."""

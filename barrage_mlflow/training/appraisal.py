@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import describe_error
@@ -18,8 +18,6 @@ from barrage_mlflow.evaluation.reports import write_report
 from barrage_mlflow.workspace import layout as artifacts
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from barrage_mlflow.evaluation.evaluate import Options
     from barrage_mlflow.scoring.scorer import Scorer
 
@@ -29,6 +27,8 @@ _SHARE = 0.1
 """Of its time, what a training lets a report take …"""
 _SECONDS = 3.0
 """… and at least so many seconds."""
+_CELLS = 4_000_000
+"""Cells of two sets that are compared in a second, about."""
 
 
 def appraise(
@@ -79,27 +79,29 @@ def _appraise(
     facts: Sequence[str],
 ) -> dict[str, float]:
     evaluation = evaluate(scorer, sets[name], options)
-    data, overlap = _compare(scorer, sets["train"], sets[name], name)
-    said = [*facts, *([overlap] if overlap else [])]
-    sections = {"Data": data} if data is not None else {}
+    sections, overlap = _compare(scorer, sets["train"], sets[name], name, until)
     title = f"How good the model is on {name}"
+    said = [*facts, *overlap]
     write_report(scorer, evaluation, folder, title, options, until, sections, said)
     return evaluation.metrics
 
 
 def _compare(
-    scorer: Scorer, train: Records, other: Records, name: str
-) -> tuple[pd.DataFrame | None, str]:
+    scorer: Scorer, train: Records, other: Records, name: str, until: float
+) -> tuple[dict[str, Any], list[str]]:
     """A profile of both sets, and what is to be said of records that stand in both."""
-    columns = [*scorer.inputs.columns]
-    targets = [each for each in other.columns if each in scorer.schema.columns]
-    both = [*dict.fromkeys([*columns, *targets])]
-    overlap = count_overlap(train, other, both)
-    said = ""
-    if overlap:
-        said = (
-            f"{show(overlap)} of {show(len(other))} {name} records stand in the train set too: "
-            "figures on them tell nothing; make the sets anew, as with `barrage-mlflow split`"
-        )
-        logger.warning("%s", said)
-    return profile(train, other, columns).reset_index(), said
+    known = [each for each in other.columns if each in scorer.schema.columns]
+    columns = [*dict.fromkeys([*scorer.inputs.columns, *known])]
+    cells = (len(train) + len(other)) * len(columns)
+    if cells > _CELLS * (until - time.monotonic()):
+        return {"Data": "The sets are too large to be compared in the time that there is."}, []
+    overlap = count_overlap(train, other, columns)
+    sections = {"Data": profile(train, other, [*scorer.inputs.columns]).reset_index()}
+    if not overlap:
+        return sections, []
+    said = (
+        f"{show(overlap)} of {show(len(other))} {name} records stand in the train set too: figures "
+        "on them tell nothing; make the sets anew, as with `barrage-mlflow split`"
+    )
+    logger.warning("%s", said)
+    return sections, [said]
