@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.evaluation.kept import Kept
-from barrage_mlflow.evaluation.metrics import RANKED, by_class, counts, ranking
+from barrage_mlflow.evaluation.metrics import by_class, counts, one_by_one, ranking
 from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.pictures import (
     BLUE,
@@ -31,8 +29,6 @@ _CLASSES = 60
 """Classes, at most, that the picture of the confusion shows: those that are most often wrong."""
 _WRITTEN = 12
 """Up to so many classes, each cell has its number."""
-_CURVES = 8
-"""Classes, at most, that have a curve: the most frequent."""
 _POINTS = 500
 _BINS = 10
 _STEPS = 19
@@ -78,7 +74,7 @@ def curves(outcome: Outcome, kept: Kept) -> Figure | str | None:
         return None
     figure, (roc, precision) = new_figure(2)
     drawn = 0
-    for color, (name, truth, chance) in zip(COLORS, _one_by_one(outcome), strict=False):
+    for color, (name, truth, chance) in zip(COLORS, one_by_one(outcome), strict=False):
         _, true, false = ranking(truth, chance, outcome.weight)
         if not (true[-1] > 0 and false[-1] > 0):
             continue
@@ -107,7 +103,7 @@ def calibration(outcome: Outcome, kept: Kept) -> Figure | None:
         return None
     figure, (axes, below) = new_figure(2)
     every = []
-    for color, (name, truth, chance) in zip(COLORS, _one_by_one(outcome), strict=False):
+    for color, (name, truth, chance) in zip(COLORS, one_by_one(outcome), strict=False):
         every.append(chance)
         places = np.minimum((chance * _BINS).astype(int), _BINS - 1)
         weight = np.bincount(places, outcome.weight, _BINS)
@@ -153,20 +149,3 @@ def recommended_threshold(outcome: Outcome, kept: Kept) -> str | None:
         f'ask for it with `params: {{"threshold": {threshold:.2f}}}` in a request, or with '
         f"`barrage-mlflow predict … --param threshold={threshold:.2f}`."
     )
-
-
-def _one_by_one(outcome: Outcome) -> Iterator[tuple[str, Array, Array]]:
-    """Of each class or label the name, what is true ``(records,)`` and its probability."""
-    chance = outcome.probability
-    assert chance is not None
-    if outcome.type == "truth":
-        yield outcome.name, outcome.truth, chance
-        return
-    width = chance.shape[1]
-    if outcome.type == "category":
-        support = np.bincount(outcome.truth, outcome.weight, width)
-    else:
-        support = (outcome.truth * outcome.weight[:, np.newaxis]).sum(axis=0)
-    for code in np.argsort(-support, kind="stable")[: min(_CURVES, RANKED)].tolist():
-        truth = outcome.truth == code if outcome.type == "category" else outcome.truth[:, code]
-        yield outcome.label(code), truth.astype(int), chance[:, code]

@@ -6,7 +6,7 @@ That takes longer to import than all of them take, and a bootstrap calls them hu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -172,20 +172,30 @@ def _average_precision(truth: Array, probability: Array, weight: Array) -> float
 
 
 def _mean_over_classes(outcome: Outcome, measure: Callable[[Array, Array, Array], float]) -> float:
-    p, truth = outcome.probability, outcome.truth
+    p = outcome.probability
     if p is None or not len(outcome) or p.size > len(p) * RANKED:
         return math.nan
-    if outcome.type == "truth":
-        return measure(truth, p, outcome.weight)
-    if outcome.type == "category":
-        codes = np.flatnonzero(np.bincount(truth, minlength=p.shape[1]))
-        each = [measure((truth == code).astype(int), p[:, code], outcome.weight) for code in codes]
-    else:
-        each = [
-            measure(*pair, outcome.weight) for pair in zip(truth.T.astype(int), p.T, strict=True)
-        ]
+    each = [measure(truth, chance, outcome.weight) for _, truth, chance in one_by_one(outcome)]
     there = [value for value in each if not math.isnan(value)]
     return float(np.mean(there)) if there else math.nan
+
+
+def one_by_one(outcome: Outcome) -> Iterator[tuple[str, Array, Array]]:
+    """Go through what has a probability: true, or each class or label, the most frequent first.
+
+    Returns:
+        Of each the name, what is true ``(records,) int``, and the probability ``(records,)``.
+    """
+    chance, truth, is_category = outcome.probability, outcome.truth, outcome.type == "category"
+    assert chance is not None
+    if outcome.type == "truth":
+        yield outcome.name, truth, chance
+        return
+    weight = outcome.weight
+    support = np.bincount(truth, weight, chance.shape[1]) if is_category else weight @ truth
+    for code in np.argsort(-support, kind="stable").tolist():
+        true = truth == code if is_category else truth[:, code]
+        yield outcome.label(code), true.astype(int), chance[:, code]
 
 
 def mae(outcome: Outcome) -> float:
