@@ -141,7 +141,7 @@ def test_windows_are_scored_alike_in_a_process_of_their_own(folder):
     from barrage_mlflow.scoring.scorer import ProcessScorer, Scorer
 
     here = Scorer.load(folder / "out")
-    there = ProcessScorer(folder / "out" / "model", here.config)
+    there = ProcessScorer(folder / "out" / "model", here.config, [*here.inputs.columns])
     overlapping = here.read(folder / "validation.csv")[:5]
     for records in (overlapping, days(300, 335)):
         want, found = here.score(records), there.score(records)

@@ -16,7 +16,7 @@ from small import small_config
 from trainings import OUT, TRAIN, VALIDATION, Finished, files, outcome, record_of
 
 from barrage_mlflow import ComponentError, RecordError, Records, Scorer
-from barrage_mlflow.evaluation.measure import evaluate
+from barrage_mlflow.evaluation.evaluate import evaluate
 from barrage_mlflow.training.train import train
 from barrage_mlflow.workspace.record import Dataset
 
@@ -157,7 +157,7 @@ def test_averages_of_the_weights_are_packaged_as_they_were_validated() -> None:
     config = small_config(solver__optimizer=optimizer)
     result = train(config, TRAIN, VALIDATION, artifact_dir=OUT)
     measured = evaluate(Scorer.load(OUT), VALIDATION).metrics
-    assert measured["loss"] == pytest.approx(result.metrics["val_loss"], 1e-6)
+    assert measured["label_log_loss"] == pytest.approx(result.metrics["val_loss"], 1e-6)
     swap = {"callbacks": [keras.callbacks.SwapEMAWeights()], "artifact_dir": "swapped"}
     with pytest.raises(ComponentError, match=r"^callbacks: 'SwapEMAWeights' is done already: "):
         train(config, TRAIN, VALIDATION, **swap)
