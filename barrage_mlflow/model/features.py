@@ -25,6 +25,8 @@ ByName = Mapping[str, Any]
 _PATH = "$.model.network.params"
 _COLUMNS = ("number", "truth", "datetime")
 """The types that are columns of one matrix of numbers."""
+_BODIES = ("mlp", "resnet", "ft_transformer", "tabm")
+_NUMBERS: tuple[Any, ...] = (None, "piecewise_linear", "periodic")
 _ACTIVATIONS = {
     "number": None,
     "series": None,
@@ -88,8 +90,8 @@ def feature_network(
         A network from a dict by the features' ``input`` to a dict by target.
 
     Raises:
-        ComponentError: there is no feature, one is of no known type, or ``units`` or
-            ``encoders`` do not fit.
+        ComponentError: there is no feature, one is of no known type, or another param does not
+            fit.
 
     Example:
         >>> carat = {"name": "carat", "type": "number", "input": "numbers", "at": [0, 1]}
@@ -103,7 +105,8 @@ def feature_network(
         (TensorShape([1, 1]), TensorShape([1, 1]))
     """
     encoders = encoders or {}
-    _check(features, targets, body, units, encoders)
+    _check(features, targets, encoders)
+    _check_body(body, units, heads, numbers)
     inputs = {name: _input(name, features) for name in dict.fromkeys(f["input"] for f in features)}
     arrays, levels = {**inputs}, {}
     foretold = {target["name"] for target in _of(targets, "series")}
@@ -134,9 +137,7 @@ def feature_network(
         return DictNetwork(inputs=inputs, outputs=outputs)
 
 
-def _check(
-    features: Features, targets: Features, body: str, units: Sequence[int], encoders: ByName
-) -> None:
+def _check(features: Features, targets: Features, encoders: ByName) -> None:
     """Refuse what would break later, or would be passed over."""
     if not features:
         raise ComponentError(f"{_PATH}.features: expected at least one feature, got none")
@@ -149,11 +150,6 @@ def _check(
                     f"{_PATH}.{param}[{place}].type: expected {show_names(known)}, "
                     f"got {each['type']!a}; {remedy}"
                 )
-    if body in ("resnet", "ft_transformer") and len({*units}) != 1:
-        raise ComponentError(
-            f"{_PATH}.units: expected blocks of one width for {body}, got {[*units]}; "
-            "give the same number for each block"
-        )
     names = [*ENCODERS, *(each["name"] for each in _of(features, *ENCODERS))]
     for name in encoders:
         if name not in names:
@@ -162,6 +158,26 @@ def _check(
                 f"{_PATH}.encoders: expected names or types of texts, images and series "
                 f"({show_names(names)}), got {name!a}; {remedy}"
             )
+
+
+def _check_body(body: str, units: Sequence[int], heads: int, numbers: str | None) -> None:
+    """Refuse what a config is not asked for where its value is a placeholder, too."""
+    for param, given, known in (("body", body, _BODIES), ("numbers", numbers, _NUMBERS)):
+        if given not in known:
+            remedy = did_you_mean(str(given), filter(None, known)) or "choose one of these"
+            raise ComponentError(
+                f"{_PATH}.{param}: expected {show_names(known)}, got {given!a}; {remedy}"
+            )
+    if body in ("resnet", "ft_transformer") and len({*units}) != 1:
+        raise ComponentError(
+            f"{_PATH}.units: expected blocks of one width for {body}, got {[*units]}; "
+            "give the same number for each block"
+        )
+    if body == "ft_transformer" and units[0] < heads:
+        raise ComponentError(
+            f"{_PATH}.units: expected at least {heads} for {body}, which has as many heads, got "
+            f"{units[0]}; give more units, or fewer heads"
+        )
 
 
 def _of(features: Features, *types: str) -> list[Feature]:
@@ -185,7 +201,8 @@ def _vector(feature: Feature, inputs: ByName, encoders: ByName) -> Any:
     x, kind, name = inputs[feature["input"]], feature["type"], feature["name"]
     if kind == "multi_category":
         return x
-    key = name if name in encoders else kind
+    # A name that is a type's, too, means the type.
+    key = name if name in encoders and name not in ENCODERS else kind
     return encode(feature, x, encoders.get(key, {}), f"{_PATH}.encoders.{key}")
 
 

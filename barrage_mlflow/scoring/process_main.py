@@ -90,7 +90,9 @@ def _import_only_installed() -> None:
     sys.path[:] = [
         entry
         for entry in sys.path
-        if entry.startswith(homes) or "site-packages" in entry or "dist-packages" in entry
+        if any(map(Path(entry).is_relative_to, homes))
+        or "site-packages" in entry
+        or "dist-packages" in entry
     ]
     sys.meta_path[:] = [
         finder

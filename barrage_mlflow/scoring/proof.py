@@ -67,7 +67,8 @@ def prove(
             raise ComponentError(
                 f"the packaged model cannot score its input example in a clean process: {error}"
             ) from error
-    own = [copy, *map(Path, (sys.prefix, sys.base_prefix))]
+    # Opened files are named without links.
+    own = [copy, *(Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix))]
     needed = _files_within(opened, homes, own, began)
     if needed:
         raise ComponentError(

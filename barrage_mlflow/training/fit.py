@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
+from fsspec.implementations.local import LocalFileSystem
 
 from barrage_mlflow.config.import_blocks import AVERAGED
 from barrage_mlflow.dataset.feeding.batches import Batches
+from barrage_mlflow.dataset.records.files import list_files
 from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.model.class_weights import weigh_classes
 from barrage_mlflow.services.best import BestCheckpoint
@@ -114,24 +116,29 @@ def fit(
 def _file_callback(plan: Plan) -> keras.callbacks.Callback:
     """End the training when a file that is read in every epoch is not what it was."""
     streams = plan.config["dataset"].get("shuffle_window") is not None
-    before: dict[Path, tuple[int, int]] = {}
+    before: dict[Path, tuple[str, object]] = {}
     for records in (plan.sets["train"], plan.sets["validation"]):
         if streams and records.row_groups() is not None:
-            source = Path(records.source)
-            files = [source] if source.is_file() else source.rglob("*")
-            before |= {path: _state(path) for path in files}
+            files, path, names = list_files(records.source)
+            if isinstance(files, LocalFileSystem):
+                for name in names:
+                    shown = records.source.rstrip("/") + name.removeprefix(path)
+                    before[Path(name)] = shown, _state(Path(name))
 
     def check(epoch: int, logs: object) -> None:
-        for path, state in before.items():
+        for path, (shown, state) in before.items():
             if _state(path) != state:
                 raise RecordError(
-                    f"{path} was changed while it was trained on: leave the file as it is as long "
-                    "as a training reads it, and train again"
+                    f"{shown} was changed while it was trained on: leave the file as it is as "
+                    "long as a training reads it, and train again"
                 )
 
     return keras.callbacks.LambdaCallback(on_epoch_end=check)
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _state(path: Path) -> object:
+    """What a change of a file changes; None if it is gone."""
+    if not path.exists():
+        return None
     state = path.stat()
     return state.st_size, state.st_mtime_ns
