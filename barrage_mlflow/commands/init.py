@@ -131,10 +131,11 @@ def start_config(
                 )
         if dated := infer_columns(records[:_DATED], ())[time].column:
             columns[time] = dated
-        enough = (windows["history"] + 2 * windows["horizon"]) / len({*records.values(time)})
-        share = min(0.5, max(share, math.ceil(100 * enough) / 100))
         schema = Schema.from_config({"columns": columns, "windows": windows})
-        records, targets = Records.read(records, schema=schema), [NEXT + name for name in targets]
+        rows, records = records, Records.read(records, schema=schema)
+        targets = [NEXT + name for name in targets]
+        enough = (windows["history"] + 2 * windows["horizon"]) / len({*rows.values(time)})
+        share = min(0.5, max(share, math.ceil(100 * enough) / 100))
     guesses = infer_columns(records, targets)
     foretold = {name: guesses.pop(name) for name in dict.fromkeys(targets)}
     for name, guess in foretold.items():
@@ -163,12 +164,12 @@ def start_config(
         "model": {"network": network, "outputs": outputs},
         "solver": {"optimizer": optimizer, "batch_size": _batch_size(len(records)), "epochs": 100},
     }
-    rows = [
+    table = [
         (name, records.column(name).kind, before + _shown(guess.spec), guess.reason)
         for before, part in (("", guesses), ("target: ", foretold))
         for name, guess in part.items()
     ]
-    return Start(config, rows, _hints(foretold), share)
+    return Start(config, table, _hints(foretold), share)
 
 
 def windows_of(
@@ -201,7 +202,10 @@ def init(
     targets: Sequence[str],
     output: str | os.PathLike[str],
     force: bool = False,
-    windows: Mapping[str, Any] | None = None,
+    horizon: int | None = None,
+    history: int | None = None,
+    time: str | None = None,
+    group: Sequence[str] = (),
 ) -> Start:
     """Write the config that :func:`start_config` makes to a file.
 
@@ -210,11 +214,14 @@ def init(
         targets: the columns that are to be foretold.
         output: ``.json`` for JSON; else YAML, with reasons as comments.
         force: whether to write over a file that is there.
-        windows: of a long table, as :func:`start_config` takes them.
+        horizon: of windows of a long table, like the others as :func:`windows_of` takes them.
+        history: likewise.
+        time: likewise.
+        group: likewise.
 
     Raises:
         ArtifactError: the file is there already.
-        RecordError: as :func:`start_config`.
+        RecordError: as :func:`start_config` and :func:`windows_of`.
 
     Example:
         >>> print(init("train.csv", ["price"], "config.yaml").table)  # doctest: +SKIP
@@ -222,6 +229,7 @@ def init(
     path = Path(output)
     if path.exists() and not force:
         raise ArtifactError(f"{path}: is there already; name another file, or use --force")
+    windows = windows_of(horizon, history, time, group)
     start = start_config(data, targets, path.parent, windows)
     text = start.yaml
     if path.suffix == ".json":
@@ -237,9 +245,15 @@ def _guess_images(folder: Path, images: Sequence[Path], home: Path) -> Guess:
 
     shapes, modes = set(), set()
     for path in images[:_LOOKED_AT]:
-        with PIL.Image.open(folder / path) as image:
-            shapes.add((image.height, image.width))
-            modes.add(image.mode)
+        try:
+            with PIL.Image.open(folder / path) as image:
+                shapes.add((image.height, image.width))
+                modes.add(image.mode)
+        except (OSError, PIL.Image.DecompressionBombError) as error:
+            raise RecordError(
+                f"{folder / path}: expected an image, such as PNG or JPEG ({error}); mend the "
+                "file, or take it out of the folder"
+            ) from error
     shape = min(shapes)
     size = list(shape) if len(shapes) == 1 and max(shape) <= max(_IMAGE) else list(_IMAGE)
     channels = 1 if modes <= {"1", "L", "LA", "I;16"} else 3

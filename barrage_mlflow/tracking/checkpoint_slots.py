@@ -51,17 +51,19 @@ def send_checkpoint(store: Store, run_id: str, folder: Path, checkpoint: Path) -
     Example:
         >>> send_checkpoint(Store(), "1f0c", folder, checkpoint)  # doctest: +SKIP
     """
-    found = _manifests(store, run_id)
-    slot = min(_NAMES, key=lambda name: found.get(name, 0))
-    # Its steps do not say which is newer: epochs may have become shorter.
-    number = 1 + max(found.values(), default=0)
     with tempfile.TemporaryDirectory(dir=folder / artifacts.CHECKPOINTS) as home:
-        archive, manifest = Path(home, f"{slot}.zip"), Path(home, f"{slot}.json")
+        packed = Path(home, "packed")
         parts = files_in(folder, *BEGUN, artifacts.METRICS, _TRANSFORMER)
-        with zipfile.ZipFile(archive, "w") as file:
+        # At once: while MLflow answers, newer checkpoints may take this one's place.
+        with zipfile.ZipFile(packed, "w") as file:
             file.write(checkpoint, checkpoint.relative_to(folder))
             for name, path in parts.items():
                 file.write(path, name)
+        found = _manifests(store, run_id)
+        slot = min(_NAMES, key=lambda name: found.get(name, 0))
+        # Its steps do not say which is newer: epochs may have become shorter.
+        number = 1 + max(found.values(), default=0)
+        archive, manifest = packed.rename(Path(home, f"{slot}.zip")), Path(home, f"{slot}.json")
         artifacts.write_json(manifest, {"number": number, "checkpoint": checkpoint.name})
         for path in (archive, manifest):
             store.send(partial(store.client.log_artifact, run_id), {f"{SLOTS}/{path.name}": path})
