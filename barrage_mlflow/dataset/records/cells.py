@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
@@ -271,12 +272,31 @@ def _to_time(cell: Any, column: Column) -> time:
     return cell if isinstance(cell, time) else _refuse()
 
 
+_NUMBER = r"-?\d+(?:\.\d+)?"
+_DURATIONS = [
+    re.compile(text.replace("#", _NUMBER))
+    for text in (
+        "(?P<sign>[+-]?)P(?=[-T0-9])(?:(?P<weeks>#)W)?(?:(?P<days>#)D)?"
+        "(?:T(?=[-0-9])(?:(?P<hours>#)H)?(?:(?P<minutes>#)M)?(?:(?P<seconds>#)S)?)?",
+        r"(?P<sign>)(?P<days>-?\d+) days(?: \+?(?P<hours>\d+):(?P<minutes>\d+):(?P<seconds>#))?",
+    )
+]
+"""Durations in letters: as ISO 8601, also with signs within as pandas has them; as in its CSV."""
+_LONGEST = timedelta(microseconds=2**63 - 1)
+
+
 def _to_duration(cell: Any, column: Column) -> timedelta:
     if isinstance(cell, str):
-        import pandas as pd
-
-        return pd.Timedelta(cell.strip()).to_pytimedelta()
-    return cell if isinstance(cell, timedelta) else _refuse()
+        text = cell.strip()
+        parts = next(filter(None, (one.fullmatch(text) for one in _DURATIONS)), None) or _refuse()
+        sign, *given = parts.groupdict("").items()
+        found = timedelta(**{name: float(value) for name, value in given if value})
+        cell = -found if sign[1] == "-" else found
+    if not isinstance(cell, timedelta):
+        raise _NotTakenError
+    if abs(cell) > _LONGEST:
+        raise _NotTakenError("a duration of less than 292,000 years")
+    return cell
 
 
 def _to_list(cell: Any, column: Column) -> Any:
@@ -317,6 +337,7 @@ def _items(cell: Any, of: Column) -> Any:
 
 
 def _to_object(cell: Any, column: Column) -> Any:
+    # Lists, too: models that were packaged before there were kinds may have them as objects.
     return _refuse() if type(cell) in PLAIN else native(cell)
 
 

@@ -57,6 +57,7 @@ class _File:
         with fragment.open() as handle, pq.ParquetFile(handle) as file:
             self.footer: pq.FileMetaData = file.metadata
             self.schema: pa.Schema = file.schema_arrow
+            self.names = frozenset(self.schema.names)  # which Arrow makes anew at each call
             self._size = handle.size()
         count = self.footer.num_row_groups
         self.groups = [self.footer.row_group(group).num_rows for group in range(count)]
@@ -77,7 +78,7 @@ class _File:
                     "write to it in the meantime"
                 )
             for name in columns:
-                if name not in self.schema.names:
+                if name not in self.names:
                     yield objects([self.keys.get(name)] * rows)
                     continue
                 # One by one: together, what decoding takes is as much again as what is read. On
@@ -193,7 +194,7 @@ def _in_footer(file: _File, name: str) -> tuple[set[str], bool] | None:
     """What is in a column of a file, and whether a value is missing; None where it must be read."""
     if not sum(file.groups):
         return set(), False
-    if name not in file.schema.names:
+    if name not in file.names:
         value = file.keys.get(name)
         if value is None:
             return set(), True

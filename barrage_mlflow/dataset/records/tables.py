@@ -69,7 +69,7 @@ class Table:
         self.schema = schema
         self.kinds = schema.columns
         self.name = name
-        there = set(source.columns)
+        self._there = there = frozenset(source.columns)
         self.columns = [
             name for name, column in schema.columns.items() if name in there or column.optional
         ]
@@ -100,7 +100,7 @@ class Table:
             RecordError: a file is damaged.
         """
         wanted = [name for name in dict.fromkeys(names) if name not in self._arrays]
-        there = [name for name in wanted if name in self.source.columns]
+        there = [name for name in wanted if name in self._there]
         cells = self.source.read(self._groups, there) if there else {}
         for name in wanted:
             found = cells.pop(name, None)

@@ -83,7 +83,9 @@ def make_windows(table: Table, rows: Rows, windows: Windows) -> WindowTable:
             raise RecordError(f"{message}; dataset.windows names it")
         column, is_time = table.schema.columns[name], name == windows.time
         if column.kind not in (_ORDERED if is_time else _GROUPED):
-            wanted = "dates or numbers" if is_time else "strings, whole numbers or truth values"
+            wanted = (
+                "dates, durations or numbers" if is_time else "strings, numbers or truth values"
+            )
             raise RecordError(
                 f"{table.name or 'the records'}: column '{name}' holds {column.reason}; "
                 f"dataset.windows expects {wanted} as its {'time' if is_time else 'group'}"
@@ -108,11 +110,9 @@ class WindowTable(Table):
     """
 
     def __init__(self, table: Table, order: Array, ends: Array, windows: Windows) -> None:
+        super().__init__(table.source, table.schema, table.name, None, table.roots)
         self._table, self._windows = table, windows
-        self.schema, self.name = table.schema, table.name
-        self.source, self.roots = table.source, table.roots
         self._order, self._ends, self._length = order, ends, len(ends)
-        self._arrays, self._names_readable = {}, None
         self.kinds = {name: table.schema.columns[name] for name in table.columns}
         for name in table.columns:
             for made in _columns(windows, table.schema.columns[name]):
@@ -167,6 +167,10 @@ class WindowTable(Table):
         """The table and those of its rows that some windows are made of."""
         around = np.arange(1 - self._windows.history, self._windows.horizon + 1)
         return self._table, np.unique(self._order[self._ends[rows][:, np.newaxis] + around])
+
+    def as_read(self, name: str, rows: Rows) -> Array:
+        """A column ``(windows, ...)``; windows are made of cells of the columns' kinds."""
+        return self.array(name, rows)
 
     def digest(self, rows: Rows, count: int, source: str) -> str:
         """A fingerprint of the whole table and of which windows these are."""
