@@ -123,7 +123,7 @@ def _each(cells: Array, column: Column) -> list[Any]:
     )
     values: list[Any] = []
     for row, cell in enumerate(cells.tolist() if cells.ndim == 1 else list(cells)):
-        cell = cell if isinstance(cell, np.ndarray) else _scalar(cell)
+        cell = cell if isinstance(cell, np.ndarray) else native(cell)
         if lacks(cell, column.missing, is_text):
             if must_have:
                 raise CellError(row, _no_value(column))
@@ -152,10 +152,6 @@ def _read_as(cell: Any, column: Column) -> Any:
     if WHOLE.fullmatch(text):
         return int(text)
     return float(text) if NUMBER.fullmatch(text) else cell
-
-
-def _scalar(cell: Any) -> Any:
-    return cell if type(cell) in PLAIN else native(cell)
 
 
 def _no_value(column: Column) -> str:
@@ -332,7 +328,7 @@ def _items(cell: Any, of: Column) -> Any:
         elif is_missing(item):
             made.append(math.nan if of.kind == "number" else None)
         else:
-            made.append(CONVERSIONS[of.kind](_scalar(item), of))
+            made.append(CONVERSIONS[of.kind](native(item), of))
     return made
 
 
@@ -359,14 +355,11 @@ CONVERSIONS: dict[str, Callable[[Any, Column], Any]] = {
 
 def _packed(values: list[Any], column: Column) -> Array:
     """Cells of a kind as an array."""
-    dtype = column.dtype
     if column.kind == "number":
-        return np.array([math.nan if value is None else value for value in values], np.float64)
-    if column.shape is not None:
-        return np.array(values, dtype).reshape(len(values), *column.shape)
-    if dtype == "object":
+        values = [math.nan if value is None else value for value in values]
+    if column.dtype == "object" and column.shape is None:
         return objects(values)
-    return np.array(values, dtype)
+    return np.array(values, column.dtype).reshape(len(values), *(column.shape or ()))
 
 
 def handed_out(typed: Array, column: Column) -> list[Any]:
@@ -378,11 +371,8 @@ def handed_out(typed: Array, column: Column) -> list[Any]:
     """
     if column.kind == "date":
         return [moment and moment.date() for moment in typed.tolist()]
-    if column.kind == "number" and typed.dtype.kind != "f":
-        typed = typed.astype(np.float64)
-    if column.kind == "list" and column.arrays and column.shape is not None:
-        return list(typed.astype(column.dtype, copy=False))
-    if column.kind == "list" and column.shape is not None:
+    if column.kind in ("number", "list"):
         typed = typed.astype(column.dtype, copy=False)
-    values: list[Any] = typed.tolist()
+    is_array = column.arrays and column.shape is not None
+    values: list[Any] = list(typed) if is_array else typed.tolist()
     return values
