@@ -96,10 +96,10 @@ def start_config(
     Args:
         data: whatever :meth:`Records.read` takes; or a folder with a folder of images for each
             class, of which ``path`` and ``label`` are the columns, as ``split`` writes them.
-        targets: the columns that are to be foretold.
+        targets: the columns that are to be predicted.
         folder: where the config will be; where one works if left out.
         windows: of a long table, as ``dataset.windows`` has them; what comes next in the targets
-            is then to be foretold.
+            is then to be predicted.
 
     Raises:
         RecordError: the data cannot be read, has no such column, or a target is of no type.
@@ -137,8 +137,8 @@ def start_config(
         enough = (windows["history"] + 2 * windows["horizon"]) / len({*rows.values(time)})
         share = min(0.5, max(share, math.ceil(100 * enough) / 100))
     guesses = infer_columns(records, targets)
-    foretold = {name: guesses.pop(name) for name in dict.fromkeys(targets)}
-    for name, guess in foretold.items():
+    predicted = {name: guesses.pop(name) for name in dict.fromkeys(targets)}
+    for name, guess in predicted.items():
         if guess.spec is None:
             raise RecordError(f"{records.owner}: column '{name}': {guess.reason}")
     if images:
@@ -146,11 +146,11 @@ def start_config(
     features = {name: guess.spec for name, guess in guesses.items() if guess.spec is not None}
     if not features:
         raise RecordError(f"{records.owner}: no column but the target can be used as a feature")
-    params = {"features": features, "targets": {n: guess.spec for n, guess in foretold.items()}}
+    params = {"features": features, "targets": {n: guess.spec for n, guess in predicted.items()}}
     columns |= {n: guess.column for n, guess in guesses.items() if guess.column is not None}
     body = {**_body(features), **(_FLAT if windows else {})}
     network = {"import": "barrage_mlflow.model.feature_network", "params": body}
-    outputs = [_output(n, guess.spec, len(foretold)) for n, guess in foretold.items()]
+    outputs = [_output(n, guess.spec, len(predicted)) for n, guess in predicted.items()]
     regularised = {"weight_decay": 0.0003, "global_clipnorm": 1.0}
     optimizer = {"import": "AdamW", "learning_rate": 0.001, "params": regularised}
     config = {
@@ -166,16 +166,19 @@ def start_config(
     }
     table = [
         (name, records.column(name).kind, before + _shown(guess.spec), guess.reason)
-        for before, part in (("", guesses), ("target: ", foretold))
+        for before, part in (("", guesses), ("target: ", predicted))
         for name, guess in part.items()
     ]
-    return Start(config, table, _hints(foretold), share)
+    return Start(config, table, _hints(predicted), share)
 
 
 def windows_of(
     horizon: int | None, history: int | None, time: str | None, group: Sequence[str]
 ) -> dict[str, Any] | None:
     """The windows that are asked for on the command line, as ``dataset.windows`` has them.
+
+    Returns:
+        The windows; None where none are asked for.
 
     Raises:
         RecordError: of horizon and time one alone is given, or none and one of the others.
@@ -211,7 +214,7 @@ def init(
 
     Args:
         data: a file of records, or a folder of images as :func:`start_config` takes it.
-        targets: the columns that are to be foretold.
+        targets: the columns that are to be predicted.
         output: ``.json`` for JSON; else YAML, with reasons as comments.
         force: whether to write over a file that is there.
         horizon: of windows of a long table, like the others as :func:`windows_of` takes them.

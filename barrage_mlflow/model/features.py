@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -57,7 +56,7 @@ def feature_network(
     Outputs are probabilities where the target is a category, a truth or several categories. A
     category that was never seen in training, code 0, adds nothing. With ``tabm`` each member has
     its own loss in training, and the score is the mean of the members. A series of which the next
-    values are foretold (``next_`` and its name) goes in relative to its own mean and deviation,
+    values are forecast (``next_`` and its name) goes in relative to its own mean and deviation,
     and the output is scaled back: Kim et al., "Reversible Instance Normalization for Accurate
     Time-Series Forecasting against Distribution Shift" (ICLR 2022).
 
@@ -109,9 +108,9 @@ def feature_network(
     _check_body(body, units, heads, numbers)
     inputs = {name: _input(name, features) for name in dict.fromkeys(f["input"] for f in features)}
     arrays, levels = {**inputs}, {}
-    foretold = {target["name"] for target in _of(targets, "series")}
+    forecast = {target["name"] for target in _of(targets, "series")}
     for feature in _of(features, "series"):
-        if (name := NEXT + feature["name"]) in foretold:
+        if (name := NEXT + feature["name"]) in forecast:
             arrays[feature["input"]], level = relative(feature, inputs[feature["input"]])
             levels[name] = feature, level
     vectors = [_vector(f, arrays, encoders) for f in _of(features, *ENCODERS, "multi_category")]
@@ -131,10 +130,7 @@ def feature_network(
         if name in levels:
             score = absolute(score, target, *levels[name])
         outputs[name] = MeanOfMembers()(score) if body == "tabm" else score
-    with warnings.catch_warnings():
-        # Keras wants the keys of a dict to be the names of its tensors; the keys are what counts.
-        warnings.filterwarnings("ignore", "When providing `inputs` as a dict")
-        return DictNetwork(inputs=inputs, outputs=outputs)
+    return DictNetwork(inputs=inputs, outputs=outputs)
 
 
 def _check(features: Features, targets: Features, encoders: ByName) -> None:
@@ -193,7 +189,9 @@ def _input(name: str, features: Features) -> keras.KerasTensor:
         shape = first.get("shape") or [first["length"] if kind == "text" else first["size"]]
     dtype = {"category": "int32", "text": "int32", "image": "uint8"}.get(kind, "float32")
     # Keras gives its own layers names without dots.
-    return keras.Input(shape, dtype=dtype, name=f"input.{scope_name(name)}")
+    tensor = keras.Input(shape, dtype=dtype, name=f"input.{scope_name(name)}")
+    tensor.name = name  # which is its key, as Keras wants it
+    return tensor
 
 
 def _vector(feature: Feature, inputs: ByName, encoders: ByName) -> Any:
@@ -211,7 +209,7 @@ def _flat(
 ) -> Any:
     """All features side by side, ``(batch, n)``."""
     embedded = _of(features, "number") if numbers else []
-    plain = [f for f in _of(features, *_COLUMNS) if f not in embedded]
+    plain = _of(features, *(_COLUMNS[1:] if numbers else _COLUMNS))
     categories = _of(features, "category")
     tables = [f for f in categories if f["encoding"] == "embedding"]
     one_hot = [f for f in categories if f["encoding"] == "one_hot"]

@@ -54,7 +54,7 @@ def prove(
 
     Example:
         >>> with ModelProcess() as process:  # doctest: +SKIP
-        ...     prove(process, model, scores, lambda: answer(scorer, example), [Path.cwd()])
+        ...     prove(process, model, scores, lambda: to_frame(scorer.score(example)), [Path.cwd()])
     """
     began = time.time()
     with tempfile.TemporaryDirectory() as elsewhere:

@@ -2,13 +2,12 @@
 
 Sending one may be cut off at any moment. So there are two slots that are written in turn:
 ``resume/a.zip`` with all that an artifact folder needs to be gone on with, and ``resume/a.json``
-written last, with the name of the checkpoint and its number among those that were sent; and ``b``
+written last, with its number among those that were sent, and its name for people; and ``b``
 alike. A ZIP file that was left half written cannot be read, and the other one is taken.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 import zipfile
@@ -125,6 +124,6 @@ def _manifests(store: Store, run_id: str) -> dict[str, int]:
             name = f"{SLOTS}/{slot}.json"
             if name in listed:
                 path = store.fetch(run_id, name, home)
-                with suppress(ValueError, KeyError, TypeError):  # torn, or not ours
-                    found[slot] = int(json.loads(path.read_text("utf-8"))["number"])
+                with suppress(ArtifactError, ValueError, KeyError, TypeError):  # torn, or not ours
+                    found[slot] = int(artifacts.read_json(path)["number"])
     return found

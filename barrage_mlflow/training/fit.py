@@ -59,8 +59,7 @@ def fit(
         The best epoch, counted from 1, and the network with its weights.
 
     Raises:
-        ConfigError: the learning rate reducer has a key that it does not know, or a class_weight
-            names a class of which there is no record.
+        ConfigError: a class_weight names a class of which there is no record.
         ComponentError: params that a callback refuses, or a component broke its contract.
         RecordError: a record cannot be fed to the network, or a file was changed meanwhile.
         TrainingError: the loss became NaN, or there was no best epoch.
