@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,9 +38,9 @@ def fit(
     plan: Plan,
     folder: Path,
     history: History,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    checkpoint: Checkpoint | None = None,
-    stop: StopRequest | None = None,
+    callbacks: Sequence[keras.callbacks.Callback],
+    checkpoint: Checkpoint | None,
+    stop: StopRequest,
     watch: Watch = unwatched,
 ) -> tuple[int, keras.Model]:
     """Train the network of a plan.
@@ -51,7 +50,7 @@ def fit(
         folder: the artifact folder.
         history: takes the metrics of each epoch.
         callbacks: further Keras callbacks; they come after the config's services.
-        checkpoint: goes on from it.
+        checkpoint: goes on from it; None to begin.
         stop: looked at between two batches.
         watch: called at each stage.
 
@@ -66,7 +65,7 @@ def fit(
         KeyboardInterrupt: a stop was requested.
 
     Example:
-        >>> best_epoch, network = fit(plan, folder, history)  # doctest: +SKIP
+        >>> best_epoch, network = fit(plan, folder, history, [], None, stop)  # doctest: +SKIP
     """
     config, dataset, solver = plan.config, plan.config["dataset"], plan.config["solver"]
     watch(SERVICES)
@@ -91,7 +90,7 @@ def fit(
         validation = Batches(plan.sets["validation"], plan.validation, *common, ranges=ranges)
         next(iter(validation))  # what does not fit shows now, not at the end of an epoch
         watch(TRAIN)
-        with stop.at_once() if stop else nullcontext():
+        with stop.at_once():
             labels = plan.train.transformer.class_labels
             is_whole = plan.sets["train"].cut_at is None
             asked = plan.objective.outputs.values()
@@ -104,9 +103,9 @@ def fit(
             [_file_callback(plan), *services, *([reducer] if reducer else []), *callbacks],
             plan.objective,
             history,
+            stop,
             checkpoint,
             solver.get("steps_per_execution"),
-            stop,
         )
     best = next(callback for callback in services if isinstance(callback, BestCheckpoint))
     return best.restore()
