@@ -60,7 +60,8 @@ class RunRecord:
             or text; None until it is fitted.
         best_epoch: the epoch whose weights are packaged, counted from 1; with it the training has
             come to its end.
-        evaluation: metrics of the packaged model by set, ``{"test": {"price_rmse": 541.2}}``.
+        evaluation: how good the packaged model is, by set: ``{"test": {"at": milliseconds since
+            1970, "metrics": {"price_rmse": 541.2}}}``.
         model_uri: the packaged model in MLflow.
         version_uri: its version in the registry.
         published: MLflow has all that is in the folder.
@@ -82,7 +83,7 @@ class RunRecord:
     inferred: Sequence[str] = ("$.dataset.seed",)
     network_params: Mapping[str, Any] | None = None
     best_epoch: int | None = None
-    evaluation: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    evaluation: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     model_uri: str | None = None
     version_uri: str | None = None
     published: bool = False

@@ -184,7 +184,7 @@ def test_one_number_stands_for_all_that_a_folder_is_gone_on_with(folder, network
     record = json.loads((folder / "run.json").read_text("utf-8"))
     checkpoint = take(network, 10)
 
-    assert record["format"] == 3
+    assert record["format"] == 4
     assert [*record] == [
         *("format", "status", "error", "started", "ended", "experiment", "run_name", "register"),
         *("alias", "run_id", "experiment_id", "tracking_uri", "tags", "datasets", "inferred"),

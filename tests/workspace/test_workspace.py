@@ -101,7 +101,7 @@ def test_one_process_has_a_folder_and_an_empty_one_is_removed() -> None:
             pass
 
 
-@pytest.mark.parametrize("text", ["[]", '{"run_id": "1f0c", "status": "KILLED"}', '{"format": 3}'])
+@pytest.mark.parametrize("text", ["[]", '{"run_id": "1f0c", "status": "KILLED"}', '{"format": 4}'])
 def test_what_another_version_began_is_refused(text: str) -> None:
     Path("out").mkdir()
     Path("out/run.json").write_text(text)
