@@ -83,14 +83,14 @@ def by_class(outcome: Outcome) -> dict[str, Array]:
         "recall": _share(right, true),
         "f1": _share(2 * right, told + true),
         "support": true,
-        "told": told,
+        "predicted": told,
     }
 
 
 def f1_macro(outcome: Outcome) -> float:
     """The mean F1 of the classes that are true or told of a record."""
     table = by_class(outcome)
-    there = table["support"] + table["told"] > 0
+    there = table["support"] + table["predicted"] > 0
     if outcome.type == "multi_category":
         there[:] = True
     return float(table["f1"][there].mean()) if there.any() else math.nan

@@ -33,7 +33,7 @@ PICTURES: Mapping[str, tuple[Report, ...]] = {
     "category": (*_OF_CLASSES, *_OF_RECORDS),
     "truth": (*_OF_CLASSES, *_OF_RECORDS),
     "multi_category": (classes.curves, classes.calibration, cases.images),
-    "number": (numbers.predicted, numbers.residuals, *_OF_RECORDS),
+    "number": (numbers.predicted, *_OF_RECORDS),
     "series": (numbers.forecasts, numbers.by_horizon),
 }
 TABLES: Mapping[str, tuple[Report, ...]] = {

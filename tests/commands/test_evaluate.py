@@ -141,7 +141,7 @@ def test_a_training_ends_with_a_report_on_each_set(home: Path) -> None:
     made = {path.name for path in Path("out/evaluation/test/price").iterdir()}
     assert made == {
         *("metrics.json", "groups.json", "worst.json", "importance.json"),
-        *("predicted.png", "residuals.png", "importance.png"),
+        *("predicted.png", "importance.png"),
     }
 
 
