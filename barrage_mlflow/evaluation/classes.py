@@ -40,7 +40,7 @@ def per_class(outcome: Outcome, kept: Kept) -> pd.DataFrame:
 
     table = by_class(outcome)
     names = [outcome.label(code) for code in range(len(table["support"]))]
-    return pd.DataFrame({"class": names, **table}).drop(columns="told")
+    return pd.DataFrame({"class": names, **table}).drop(columns="predicted")
 
 
 def confusion(outcome: Outcome, kept: Kept) -> Figure:

@@ -133,7 +133,7 @@ def test_a_threshold_is_recommended_and_not_set():
     table = classes.thresholds(outcome, kept_of(outcome))
     assert len(table) == 19
     assert table.iloc[9].to_dict() == pytest.approx(
-        {"threshold": 0.5, "precision": 1.0, "recall": 0.25, "f1": 0.4, "told": 1.0}
+        {"threshold": 0.5, "precision": 1.0, "recall": 0.25, "f1": 0.4, "predicted": 1.0}
     )
     best = replace(outcome, answer=(probability >= 0.15).astype(int))
     assert classes.recommended_threshold(best, kept_of(best)) is None
