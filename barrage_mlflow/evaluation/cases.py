@@ -38,8 +38,7 @@ def worst(outcome: Outcome, kept: Kept) -> pd.DataFrame | None:
     rows = [row for row in kept.worst.get(outcome.name, ()) if row in places]
     if not rows:
         return None
-    at = np.array([places[row] for row in rows])
-    some = outcome.take(at)
+    some = outcome.take(np.array([places[row] for row in rows]))
     table: dict[str, Any] = {
         "record": rows,
         "true": [_value(outcome, value) for value in some.truth],
@@ -100,12 +99,8 @@ def by_length(outcome: Outcome, kept: Kept) -> Figure | None:
     if len(some) < _SOME:
         return None
     records = [kept.cells[row] for row in some.rows.tolist()]
-    columns = {name: [cells.get(name) for cells in records] for name in kept.columns}
-    texts = {
-        name: texts
-        for name, cells in columns.items()
-        if _is_prose(texts := [cell if isinstance(cell, str) else "" for cell in cells])
-    }
+    columns = {name: [_text(cells.get(name)) for cells in records] for name in kept.columns}
+    texts = {name: cells for name, cells in columns.items() if _is_prose(cells)}
     if not texts:
         return None
     figure, panels = new_figure(len(texts))
@@ -127,6 +122,10 @@ def _image(record: Record) -> Image.Image | None:
             with suppress(UnidentifiedImageError, OSError):
                 return Image.open(io.BytesIO(cell)).copy()
     return None
+
+
+def _text(cell: Any) -> str:
+    return cell if isinstance(cell, str) else ""
 
 
 def _is_prose(cells: list[str]) -> bool:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _CLASSES = 60
 """Classes, at most, that the picture of the confusion shows: those that are most often wrong."""
 _WRITTEN = 12
-"""Up to so many classes, each cell has its number."""
+"""Up to so many classes, each cell has its numbers."""
 _POINTS = 500
 _BINS = 10
 _STEPS = 19
@@ -46,7 +46,7 @@ def per_class(outcome: Outcome, kept: Kept) -> pd.DataFrame:
 
 
 def confusion(outcome: Outcome, kept: Kept) -> Figure:
-    """Which class is taken for which: how many records, and the share of each class."""
+    """Which class is taken for which: how many records, and the share of the true class."""
     import pandas as pd
 
     counts = pd.Series(outcome.weight).groupby([outcome.truth, outcome.answer]).sum()
@@ -62,18 +62,16 @@ def confusion(outcome: Outcome, kept: Kept) -> Figure:
     names = [outcome.label(int(code)) for code in chosen]
     of_class = counts.groupby(level=0).sum().reindex(chosen, fill_value=0).to_numpy()
     shares = matrix / np.maximum(of_class, _TINY)[:, np.newaxis]
-    is_small = len(names) <= _WRITTEN
-    size = min(9.0, max(4.2, 1.8 + 0.5 * len(names)))
-    figure, panels = new_figure(1 + is_small, size, size * 0.85)
-    for axes, shown, title in zip(panels, (shares, matrix), ("share", "records"), strict=False):
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.grid(visible=False)
-        label_axes(axes, f"{outcome.name}: {title}", "answer", "true")
-        label_ticks(axes, names)
-        for (row, column), value in np.ndenumerate(shown) if is_small else ():
-            text = f"{value:.2f}" if title == "share" else show(int(value))
-            color = "white" if shares[row, column] > 0.5 else "#374151"
-            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
+    size = min(9.0, max(4.2, 1.8 + 0.6 * len(names)))
+    figure, (axes,) = new_figure(1, size, size * 0.85)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.grid(visible=False)
+    label_axes(axes, f"{outcome.name}: confusion", "answer", "true")
+    label_ticks(axes, names)
+    for (row, column), share in np.ndenumerate(shares) if len(names) <= _WRITTEN else ():
+        text = f"{show(int(matrix[row, column]))}\n{share:.0%}" if share else "0"
+        color = "white" if share > 0.5 else "#374151"
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
     return figure
 
 

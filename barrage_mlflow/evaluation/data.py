@@ -82,10 +82,7 @@ def profile(
     names = ["kind", "missing_train", "missing_other", "distinct", "unseen", "shift"]
     with suppress(_TimeIsOverError):
         sets = [_sample(records, columns, until) for records in (train, other)]
-        rows = [
-            _compare(_kind(train, name), *(one.get(name, _NOTHING) for one in sets))
-            for name in columns
-        ]
+        rows = [_compare(_kind(train, n), *(one.get(n, _NOTHING) for one in sets)) for n in columns]
         frame = pd.DataFrame(rows, pd.Index(columns, name="column"), names)
         return frame.sort_values("shift", ascending=False, kind="stable")
     return None
@@ -234,11 +231,6 @@ def _digests(cells: Array, kind: str) -> Array:
         cells = objects([cell.tobytes() for cell in cells])
     elif kind in ("list", "object"):
         cells = objects([json.dumps(native(c), sort_keys=True, default=str) for c in cells])
-    if cells.dtype != object:
-        return hash_array(cells)
-    codes, values = pd.factorize(cells)
-    if kind in ("whole", "truth"):
-        values = values.astype(np.int64)
     elif kind == "text":
-        values = objects([value.encode("utf-8", "surrogatepass") for value in values])
-    return np.append(hash_array(values, categorize=False), _ODD)[codes]
+        cells = objects([cell and cell.encode("utf-8", "surrogatepass") for cell in cells])
+    return hash_array(cells)

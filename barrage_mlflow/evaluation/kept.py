@@ -119,10 +119,7 @@ class Kept:
 
 def _without_bytes(cells: Record) -> Record:
     """A record with words in place of bytes."""
-    return {
-        name: f"{len(cell)} bytes" if isinstance(cell, bytes) else cell
-        for name, cell in cells.items()
-    }
+    return {n: f"{len(c)} bytes" if isinstance(c, bytes) else c for n, c in cells.items()}
 
 
 def badness_of(outcome: Outcome) -> Array:
