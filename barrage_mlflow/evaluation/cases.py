@@ -86,9 +86,9 @@ def images(outcome: Outcome, kept: Kept) -> Figure | None:
     for axes, (row, image) in zip(panels, shown, strict=True):
         axes.imshow(image, cmap="gray" if image.mode in ("L", "1") else None)
         axes.set_axis_off()
-        true, answer = (outcome.truth[places[row]], outcome.answer[places[row]])
-        words = f"{_value(outcome, true)}\n→ {_value(outcome, answer)}"
-        color = "#c92a2a" if badness_of(outcome.take(np.array([places[row]])))[0] else "#374151"
+        one = outcome.take(np.array([places[row]]))
+        words = f"{_value(outcome, one.truth[0])}\n→ {_value(outcome, one.answer[0])}"
+        color = "#c92a2a" if badness_of(one)[0] else "#374151"
         axes.set_title(words, fontsize=8, color=color, parse_math=False)
     return figure
 
@@ -144,9 +144,7 @@ def _value(outcome: Outcome, value: Any) -> str:
 
 def _short(cell: Any) -> Any:
     """A cell as the table has it, and no more of it than can be read."""
-    if isinstance(cell, bytes):
-        return f"{len(cell)} bytes"
-    if isinstance(cell, bool | int | float) or cell is None:
+    if isinstance(cell, bool | int | float | None):
         return cell
-    text = str(cell)
+    text = f"{len(cell)} bytes" if isinstance(cell, bytes) else str(cell)
     return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"

@@ -36,7 +36,6 @@ _FEW = 1 << 10
 _ORDERED = ("whole", "number", "datetime", "date", "duration")
 _LARGE = ("list", "bytes", "object")
 _ODD = np.uint64(0x9E3779B97F4A7C15)
-_SEED = 0
 _NOTHING = pd.Series(dtype=float)
 
 
@@ -148,8 +147,7 @@ def _counts(
         for name in columns:
             digests = digests * _ODD + _digests(piece[name], piece.column(name).kind)
         found.append(pd.Series(digests[digests % step == 0]).value_counts(sort=False))
-    counts: pd.Series[Any] = pd.concat(found).groupby(level=0).sum()
-    return counts
+    return pd.Series(pd.concat(found).groupby(level=0).sum())
 
 
 def _share(counts: pd.Series[Any], chosen: Any) -> float:
@@ -178,7 +176,7 @@ def _pieces(records: Records, columns: Sequence[str], until: float) -> Iterator[
 
 def _sample(records: Records, columns: Sequence[str], until: float) -> pd.DataFrame:
     """Columns that are no files of some records, drawn evenly."""
-    rng, share, found = np.random.default_rng(_SEED), SAMPLED / max(len(records), 1), []
+    rng, share, found = np.random.default_rng(0), SAMPLED / max(len(records), 1), []
     for piece in _pieces(records, columns, until):
         some = piece.take(np.flatnonzero(rng.random(len(piece)) < share))
         names = [name for name in columns if not _are_files(piece, name)]
