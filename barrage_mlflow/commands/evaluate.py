@@ -116,6 +116,8 @@ def figures_text(
 ) -> str:
     """Lay the figures out for a terminal; beside those of another model if there are any."""
     lines = [f"{show(evaluation.records)} records in {evaluation.seconds:.1f} s"]
+    if evaluation.left_out:
+        lines.append(f"{show(evaluation.left_out)} of them were left out: {evaluation.why}")
     for outcome in evaluation.outcomes.values():
         name = outcome.name
         lines += ["", name if outcome.in_own_units else f"{name} (in the units of the network)"]

@@ -1,9 +1,9 @@
-"""Figures: each metric beside that of the best answer without a model, with an interval."""
+"""Figures: each metric beside that of a baseline, with an interval."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ from barrage_mlflow.evaluation.outcome import Outcome
 _DRAWS = 200
 _DRAWN = 2000
 """Records that a bootstrap draws, at most; the interval of more is narrower by the root."""
+_STEPS = 10
+"""Steps of a record that a bootstrap draws, on average at most: records differ more than steps."""
 _QUANTILES = (0.025, 0.975)
 _SEED = 0
 
@@ -49,15 +51,12 @@ def figures_of(outcome: Outcome) -> dict[str, Figure]:
     metrics = METRICS.get(outcome.type, ())
     if not metrics or not len(outcome):
         return {metric.name: Figure(*[math.nan] * 4) for metric in metrics}
-    if outcome.past is not None:
-        outcome = replace(outcome, season=season_of(outcome))
-    plain, found = baseline(outcome), {}
-    draws = [[metric.measure(drawn) for metric in metrics] for drawn in bootstrap(outcome)]
-    for place, metric in enumerate(metrics):
-        value = metric.measure(outcome)
-        low, high = interval(value, [values[place] for values in draws], len(outcome))
-        constant = 0.0 if metric.best == "zero" else metric.measure(plain)  # not rounding's
-        found[metric.name] = Figure(value, low, high, constant)
+    constant, found = baseline(outcome), {}
+    measured = intervals([metric.measure for metric in metrics], outcome)
+    for metric, (value, low, high) in zip(metrics, measured, strict=True):
+        top = min(high, 1.0) if metric.best == "high" else high
+        of_constant = 0.0 if metric.best == "zero" else metric.measure(constant)  # not rounding's
+        found[metric.name] = Figure(value, low, top, of_constant)
     return found
 
 
@@ -103,22 +102,55 @@ def _filled(past: Array, first: float) -> Array:
     return np.where(np.isnan(filled), first, filled)
 
 
-def bootstrap(outcome: Outcome) -> Iterator[Outcome]:
-    """Sets of records drawn of an outcome with repeats; the same for any of the same length.
+def intervals(
+    measures: Sequence[Callable[..., float]], *outcomes: Outcome
+) -> list[tuple[float, float, float]]:
+    """What each measure of outcomes of the same records comes to, and its interval.
 
-    One at a time: with many classes, each is of many megabytes.
+    Example:
+        >>> zeros, outcome = np.zeros(9), Outcome("a", "number", *[np.zeros(9)] * 3, np.arange(9))
+        >>> intervals([lambda one: one.answer.mean()], outcome)
+        [(0.0, 0.0, 0.0)]
     """
-    rng, size = np.random.default_rng(_SEED), len(outcome)
-    if size > 1:
-        for _ in range(_DRAWS):
-            yield outcome.take(rng.integers(size, size=min(size, _DRAWN)))
+    draws = [
+        [measure(*drawn) for measure in measures]
+        for drawn in zip(*map(bootstrap, outcomes), strict=True)
+    ]
+    values = [float(measure(*outcomes)) for measure in measures]
+    size = len(np.unique(outcomes[0].rows))
+    return [
+        (value, *interval(value, [of_draw[place] for of_draw in draws], size))
+        for place, value in enumerate(values)
+    ]
+
+
+def bootstrap(outcome: Outcome) -> Iterator[Outcome]:
+    """Sets of records drawn of an outcome with repeats; the same for any of the same records.
+
+    Records are drawn, not steps, since those of one record are right or wrong together. One set at
+    a time: with many classes, each is of many megabytes.
+    """
+    rng, records = np.random.default_rng(_SEED), len(np.unique(outcome.rows))
+    if records < 2:
+        return
+    some = outcome.take(slice(None, None, max(1, len(outcome) // (records * _STEPS))))
+    _, first, steps = np.unique(some.rows, return_index=True, return_counts=True)
+    for _ in range(_DRAWS):
+        drawn = rng.integers(len(first), size=min(len(first), _DRAWN))
+        size = steps[drawn]
+        within = np.arange(size.sum()) - np.repeat(size.cumsum() - size, size)
+        yield some.take(np.repeat(first[drawn], size) + within)
 
 
 def interval(value: float, drawn: Sequence[float], size: int) -> tuple[float, float]:
-    """Where the values of 95 of 100 sets of so many records would be."""
-    there = [each for each in drawn if math.isfinite(each)]
-    if not math.isfinite(value) or len(there) < _DRAWS / 2:
+    """Where the values of 95 of 100 sets of so many records would be, around the value.
+
+    Draws of fewer records may all be too high or too low, so only how they are spread counts.
+    """
+    defined = [each for each in drawn if math.isfinite(each)]
+    if not math.isfinite(value) or len(defined) < _DRAWS / 2:
         return math.nan, math.nan
-    low, high = np.quantile(there, _QUANTILES)
-    narrower = math.sqrt(min(1, _DRAWN / size))
-    return float(value + (low - value) * narrower), float(value + (high - value) * narrower)
+    ends = np.quantile(defined, _QUANTILES) - np.mean(defined)
+    low, high = (value + ends * math.sqrt(min(1, _DRAWN / size))).tolist()
+    least = min(0.0, *defined)  # what is never below 0 is not there either
+    return min(value, max(low, least)), max(value, high)

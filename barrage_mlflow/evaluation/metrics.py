@@ -52,14 +52,15 @@ def accuracy(outcome: Outcome) -> float:
 
 
 def counts(outcome: Outcome) -> Array:
-    """The confusion matrix ``(classes, classes) float`` of weights: rows are true, columns told."""
+    """The confusion matrix ``(classes, classes) float`` of weights: a row for each true class."""
     size = _classes(outcome)
     cells = outcome.truth * size + outcome.answer
     return np.bincount(cells, outcome.weight, size * size).reshape(size, size)
 
 
 def _classes(outcome: Outcome) -> int:
-    last = max(int(codes.max(initial=0)) for codes in (outcome.truth, outcome.answer))
+    least = 1 if outcome.type == "truth" else 0
+    last = max(int(codes.max(initial=least)) for codes in (outcome.truth, outcome.answer))
     return max(1 + last, len(outcome.labels))
 
 
@@ -71,42 +72,40 @@ def by_class(outcome: Outcome) -> dict[str, Array]:
     if outcome.type == "multi_category":
         weight = outcome.weight[:, np.newaxis]
         right = (weight * (outcome.truth & outcome.answer)).sum(axis=0)
-        told, true = ((weight * each).sum(axis=0) for each in (outcome.answer, outcome.truth))
+        predicted, true = ((weight * each).sum(axis=0) for each in (outcome.answer, outcome.truth))
     else:
         size, is_right = _classes(outcome), outcome.truth == outcome.answer
         right = np.bincount(outcome.truth[is_right], outcome.weight[is_right], size)
-        told, true = (
+        predicted, true = (
             np.bincount(each, outcome.weight, size) for each in (outcome.answer, outcome.truth)
         )
     return {
-        "precision": _share(right, told),
+        "precision": _share(right, predicted),
         "recall": _share(right, true),
-        "f1": _share(2 * right, told + true),
+        "f1": _share(2 * right, predicted + true),
         "support": true,
-        "predicted": told,
+        "predicted": predicted,
     }
 
 
 def f1_macro(outcome: Outcome) -> float:
-    """The mean F1 of the classes that are true or told of a record."""
+    """The mean F1 of all labels, or of the classes that are true or predicted of a record."""
     table = by_class(outcome)
-    there = table["support"] + table["predicted"] > 0
-    if outcome.type == "multi_category":
-        there[:] = True
-    return float(table["f1"][there].mean()) if there.any() else math.nan
+    defined = (table["support"] + table["predicted"] > 0) | (outcome.type == "multi_category")
+    return float(table["f1"][defined].mean()) if defined.any() else math.nan
 
 
 def f1_micro(outcome: Outcome) -> float:
     """F1 of all labels of all records."""
     weight = outcome.weight[:, np.newaxis]
     right = (weight * (outcome.truth & outcome.answer)).sum()
-    told, true = ((weight * each).sum() for each in (outcome.answer, outcome.truth))
-    return float(_share(2 * right, told + true))
+    predicted, true = ((weight * each).sum() for each in (outcome.answer, outcome.truth))
+    return float(_share(2 * right, predicted + true))
 
 
 def _of_true(name: str) -> Callable[[Outcome], float]:
     """A figure of the answer true."""
-    return lambda outcome: float(np.pad(by_class(outcome)[name], (0, 2))[1])
+    return lambda outcome: float(by_class(outcome)[name][1])
 
 
 def log_loss(outcome: Outcome) -> float:
@@ -124,7 +123,7 @@ def log_loss(outcome: Outcome) -> float:
 
 
 def ranking(truth: Array, probability: Array, weight: Array) -> tuple[Array, Array, Array]:
-    """What is told as true, from the highest probability down.
+    """What is predicted to be true, from the highest probability down.
 
     Args:
         truth: ``(records,)``, 0 or 1.
@@ -176,8 +175,8 @@ def _mean_over_classes(outcome: Outcome, measure: Callable[[Array, Array, Array]
     if p is None or not len(outcome) or p.size > len(p) * RANKED:
         return math.nan
     each = [measure(truth, chance, outcome.weight) for _, truth, chance in one_by_one(outcome)]
-    there = [value for value in each if not math.isnan(value)]
-    return float(np.mean(there)) if there else math.nan
+    defined = [value for value in each if not math.isnan(value)]
+    return float(np.mean(defined)) if defined else math.nan
 
 
 def one_by_one(outcome: Outcome) -> Iterator[tuple[str, Array, Array]]:
@@ -249,7 +248,7 @@ def mase(outcome: Outcome) -> float:
     """The mean error, as a multiple of that of the season before repeated within the past."""
     if outcome.past is None or not len(outcome):
         return math.nan
-    scale = _step(outcome.past, season_of(outcome), outcome.weight)
+    scale = _mean_step(outcome.past, season_of(outcome), outcome.weight)
     return mae(outcome) / scale if scale > 0 else math.nan
 
 
@@ -265,54 +264,49 @@ def season_of(outcome: Outcome) -> int:
     if outcome.season:
         return outcome.season
     assert outcome.past is not None
-    apart = 1 + len(outcome) // _SEASON_RECORDS
-    past, weight = outcome.past[::apart], outcome.weight[::apart]
+    stride = 1 + len(outcome) // _SEASON_RECORDS
+    past, weight = outcome.past[::stride], outcome.weight[::stride]
     lags = range(1, max(1, past.shape[1] // 2) + 1)
-    steps = np.array([_step(past, lag, weight) for lag in lags])
+    steps = np.array([_mean_step(past, lag, weight) for lag in lags])
     return 1 + int(np.where(np.isnan(steps), np.inf, steps).argmin())
 
 
-def _step(past: Array, lag: int, weight: Array) -> float:
+def _mean_step(past: Array, lag: int, weight: Array) -> float:
     """The mean size of the steps over a lag, but for those from or to a gap."""
     steps = np.abs(past[:, lag:] - past[:, :-lag])
     total = weight @ (~np.isnan(steps)).sum(axis=1)
     return float(weight @ np.nansum(steps, axis=1) / total) if total else math.nan
 
 
-_RANKED = (Metric("roc_auc", roc_auc), Metric("average_precision", average_precision))
+_ACCURACY = Metric("accuracy", accuracy)
 _LOG_LOSS = Metric("log_loss", log_loss, "low")
-_ERRORS = (Metric("rmse", rmse, "low"), Metric("mae", mae, "low"))
+_RANKED = (Metric("roc_auc", roc_auc), Metric("average_precision", average_precision))
+_RMSE, _MAE = Metric("rmse", rmse, "low"), Metric("mae", mae, "low")
 METRICS: Mapping[str, tuple[Metric, ...]] = {
-    "category": (Metric("accuracy", accuracy), Metric("f1", f1_macro), _LOG_LOSS, *_RANKED),
+    "category": (_LOG_LOSS, Metric("f1", f1_macro), _ACCURACY, *_RANKED),
     "truth": (
-        Metric("accuracy", accuracy),
-        *(Metric(name, _of_true(name)) for name in ("precision", "recall", "f1")),
-        *(_LOG_LOSS, *_RANKED),
+        _LOG_LOSS,
+        *(Metric(name, _of_true(name)) for name in ("f1", "precision", "recall")),
+        *(_ACCURACY, *_RANKED),
     ),
     "multi_category": (
-        *(Metric("f1", f1_micro), Metric("f1_macro", f1_macro), Metric("accuracy", accuracy)),
-        *(_LOG_LOSS, *_RANKED),
+        *(_LOG_LOSS, Metric("f1", f1_micro), Metric("f1_macro", f1_macro)),
+        *(_ACCURACY, *_RANKED),
     ),
     "number": (
-        *(*_ERRORS, Metric("r2", r2), Metric("bias", bias, "zero")),
+        *(_RMSE, _MAE, Metric("r2", r2), Metric("bias", bias, "zero")),
         *(Metric(f"p{n}", _error_at(n / 100), "low") for n in (50, 90, 99)),
     ),
-    "series": (Metric("mase", mase, "low"), Metric("smape", smape, "low"), *_ERRORS),
+    "series": (Metric("mase", mase, "low"), _MAE, _RMSE, Metric("smape", smape, "low")),
 }
-"""The metrics of each type of outcome."""
+"""The metrics of each type of outcome, the leading one first."""
 
-LEADING = {
-    "category": "log_loss",
-    "truth": "log_loss",
-    "multi_category": "log_loss",
-    "number": "rmse",
-    "series": "mase",
-}
-"""The one by which two models are compared, where none is named."""
+LEADING = {kind: metrics[0].name for kind, metrics in METRICS.items()}
+"""The first of each type."""
 
 
 def leading_metric(outcome: Outcome) -> Metric:
-    """The metric by which two models are compared, where none is named.
+    """The metric by which two models are compared where none is named: the first that is defined.
 
     Raises:
         ComponentError: none is defined for the outcome.
@@ -322,10 +316,9 @@ def leading_metric(outcome: Outcome) -> Metric:
         >>> leading_metric(Outcome("a", "number", truth, none, np.ones(2), np.arange(2))).name
         'rmse'
     """
-    metrics = {metric.name: metric for metric in METRICS.get(outcome.type, ())}
-    for name in (LEADING.get(outcome.type), "f1", "mae"):
-        if name in metrics and not math.isnan(metrics[name].measure(outcome)):
-            return metrics[name]
+    for metric in METRICS.get(outcome.type, ()):
+        if not math.isnan(metric.measure(outcome)):
+            return metric
     raise ComponentError(f"no metric is defined for {outcome.name!r} on these records")
 
 

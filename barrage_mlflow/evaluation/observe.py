@@ -9,9 +9,10 @@ import numpy as np
 
 from barrage_mlflow.config.features import NEXT
 from barrage_mlflow.dataset import FeatureLoader, RecordMode, Records
+from barrage_mlflow.dataset.components.stacking import call_each
 from barrage_mlflow.dataset.feeding.conform import conform
 from barrage_mlflow.dataset.records.values import objects
-from barrage_mlflow.dataset.types import Array, as_array
+from barrage_mlflow.dataset.types import Array, as_array, cut
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.scoring.scorer import BATCH_SIZE, ProcessScorer, Scorer
 from barrage_mlflow.scoring.scores import check_finite
@@ -47,6 +48,8 @@ class Observed(NamedTuple):
         masks: of outputs of which some steps do not count, ``(records, steps) bool``.
         pasts: by output, what came before its series: ``(records, history)``.
         about: what is known of each output whichever the records are, as :class:`About` has it.
+        left_out: numbers of the records that the transformer refused; of them there is nothing.
+        why: what it said of the first.
     """
 
     answers: Arrays
@@ -57,6 +60,8 @@ class Observed(NamedTuple):
     masks: Arrays
     pasts: Arrays
     about: Mapping[str, tuple[Any, ...]]
+    left_out: Sequence[int] = ()
+    why: str = ""
 
 
 class Observer:
@@ -73,6 +78,7 @@ class Observer:
 
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
+        self._has_answered = False
         if isinstance(scorer, ProcessScorer):
             return
         self._pipeline = scorer.load_pipeline(RecordMode.VALIDATION)
@@ -93,10 +99,12 @@ class Observer:
         if isinstance(self._scorer, ProcessScorer) and self._scorer.inputs.windows:
             yield records  # windows that overlap have rows in common, which there are one window
         else:
-            yield from records.pieces(self._scorer.piece_size())
+            yield from self._scorer.pieces(records)
 
     def observe(self, records: Records) -> Observed:
         """Have the model answer records that have targets.
+
+        Those that its transformer refuses are left out, such as of a class that it does not know.
 
         Args:
             records: as the model's schema reads them.
@@ -105,11 +113,21 @@ class Observer:
             RecordError: a record cannot be loaded or fed to the network.
             ComponentError: a component broke its contract.
             ArtifactError: the model was packaged by an engine that cannot be observed.
+            Exception: what the transformer raises, if it has refused all records so far.
         """
         if isinstance(self._scorer, ProcessScorer):
             return Observed(*self._scorer.call("observe", records.as_rows()))
         loaded = self._pipeline.load(records)
-        data = self._pipeline.transform(loaded, records)
+        try:
+            data = self._pipeline.transform(loaded, records)
+        except Exception as error:
+            refused = [*self._refused(loaded, 0, len(records))]
+            rest = np.delete(np.arange(len(records)), refused)
+            if not refused or not (len(rest) or self._has_answered):
+                raise
+            answered = self.observe(records.take(rest)) if len(rest) else _NOTHING
+            return answered._replace(left_out=refused, why=str(error))
+        self._has_answered = True
         if len(data) == 1:
             raise ComponentError("the loader loads no targets for validation")
         x, y, *w = conform(data, self._scorer.input_specs, records, self._pipeline)
@@ -124,6 +142,24 @@ class Observer:
             if name.startswith(NEXT) and name.removeprefix(NEXT) in records.columns
         }
         return Observed(answers, truths, scores, y, w[0] if w else {}, masks, pasts, self._about)
+
+    def _refused(self, loaded: Any, start: int, stop: int) -> Iterator[int]:
+        """Which of some loaded records the transformer refuses also by themselves."""
+        transformer, middle = self._pipeline.transformer, (start + stop) // 2
+        try:
+            if isinstance(loaded, list):
+                call_each(transformer.transform, loaded[start:stop])
+            else:
+                transformer.transform_batch(cut(loaded, start, stop))
+        except Exception:
+            if stop - start == 1:
+                yield start
+            else:
+                yield from self._refused(loaded, start, middle)
+                yield from self._refused(loaded, middle, stop)
+
+
+_NOTHING = Observed({}, {}, {}, {}, {}, {}, {}, {})
 
 
 def _targets(loaded: Any) -> dict[str, Array]:

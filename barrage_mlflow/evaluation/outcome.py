@@ -30,6 +30,7 @@ class Outcome:
         labels: the names of classes, by code.
         in_own_units: whether it is the answer that is judged, not the network's output.
         season: the lag by which its past repeats itself; 0 where that is still to be found.
+        share: of the records that were observed, how many it is of: of very many, a sample.
 
     Example:
         >>> outcome = Outcome("price", "number", np.ones(2), np.zeros(2), np.ones(2), np.arange(2))
@@ -48,11 +49,12 @@ class Outcome:
     labels: Sequence[Any] = ()
     in_own_units: bool = True
     season: int = 0
+    share: float = 1.0
 
     def __len__(self) -> int:
         return len(self.truth)
 
-    def take(self, chosen: Array) -> Outcome:
+    def take(self, chosen: Array | slice) -> Outcome:
         """The outcome of some of the records, by position or by a mask."""
         return replace(self, **{name: array[chosen] for name, array in self.arrays().items()})
 

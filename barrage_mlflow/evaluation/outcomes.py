@@ -7,7 +7,7 @@ They are in the data's own units where the answer has a key for what is true (se
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,31 +15,36 @@ import numpy as np
 
 from barrage_mlflow.dataset.records.values import is_missing
 from barrage_mlflow.dataset.types import Array
+from barrage_mlflow.evaluation.metrics import season_of
 from barrage_mlflow.evaluation.observe import About, Observed
 from barrage_mlflow.evaluation.outcome import Outcome
 
 KEPT = 5_000_000
-"""Records that are kept, at most; beyond, a seeded sample of them."""
+"""Records of an output that are kept, at most; beyond, a sample of them."""
 KEPT_VALUES = 50_000_000
-"""Likewise the values of one array, such as the probabilities of many classes."""
-
-_SEED = 0
+"""Likewise the values of one of its arrays, such as the probabilities of many classes."""
 
 
 class Outcomes:
     """Takes in what was observed, piece by piece.
 
     Attributes:
-        count: records that were observed.
-        share: of them, how many are kept.
+        count: records that were shown to the model.
+        left_out: of them, how many its transformer refused.
+        why: the first refusal, ``"expected a class that the train records have, got 'owl' (str)"``.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self.share = 1.0
-        self._rng = np.random.default_rng(_SEED)
-        self._kept: list[dict[str, Outcome]] = []
+        self.left_out = 0
+        self.why = ""
+        self._samples: dict[str, _Sample] = {}
         self._labels: dict[str, dict[int, Any]] = {}
+
+    @property
+    def share(self) -> float:
+        """Of the records, how many are kept: of the output of which the fewest are."""
+        return min((sample.share for sample in self._samples.values()), default=1.0)
 
     def add(self, observed: Observed) -> dict[str, Outcome]:
         """Take in a piece, and judge it.
@@ -47,44 +52,62 @@ class Outcomes:
         Returns:
             Its outcomes by output; a record without a target is not among them.
         """
-        size = len(next(iter(observed.scores.values())))
-        judged = {
-            name: _judge(name, About(*about), observed, self._labels.setdefault(name, {}))
-            for name, about in observed.about.items()
-        }
-        first, self.count = self.count, self.count + size
-        judged = {name: replace(one, rows=one.rows + first) for name, one in judged.items()}
-        self._kept.append(judged if self.share == 1 else self._thinned(judged, self.share))
-        self._thin()
+        left_out = np.array(observed.left_out, int)
+        size = len(left_out) + len(next(iter(observed.scores.values()), ()))
+        rows = self.count + np.delete(np.arange(size), left_out)
+        self.count += size
+        self.left_out += len(left_out)
+        self.why = self.why or observed.why
+        judged = {}
+        for name, about in observed.about.items():
+            one = _judge(name, About(*about), observed, self._labels.setdefault(name, {}))
+            judged[name] = replace(one, rows=rows[one.rows])
+            self._samples.setdefault(name, _Sample()).add(judged[name], self.count)
         return judged
-
-    def _thin(self) -> None:
-        """Let go of every second record, on average, until they are few enough."""
-        while self.count * self.share > KEPT or self._values() > KEPT_VALUES:
-            self.share /= 2
-            self._kept = [self._thinned(piece, 0.5) for piece in self._kept]
-
-    def _values(self) -> int:
-        """How many values the largest array of all outcomes would have."""
-        each = [[_largest(one) for one in piece.values()] for piece in self._kept]
-        return int(np.sum(each, axis=0).max(initial=0))
-
-    def _thinned(self, piece: Mapping[str, Outcome], share: float) -> dict[str, Outcome]:
-        return {name: one.take(self._rng.random(len(one)) < share) for name, one in piece.items()}
 
     def all(self) -> dict[str, Outcome]:
         """The outcomes of all records that are kept, by output."""
-        return {
-            name: replace(
-                _joined([piece[name] for piece in self._kept]), labels=self._names(name, one.labels)
-            )
-            for name, one in self._kept[0].items()
-        }
+        found = {}
+        for name, sample in self._samples.items():
+            one = _joined(sample.pieces)
+            one = replace(one, labels=self._names(name, one.labels), share=sample.share)
+            found[name] = one if one.past is None else replace(one, season=season_of(one))
+        return found
 
     def _names(self, output: str, known: Sequence[Any]) -> Sequence[Any]:
         """Names of classes: those that the transformer knows, or that came with their codes."""
         seen = self._labels[output]
         return known or [seen.get(code, code) for code in range(max(seen, default=-1) + 1)]
+
+
+class _Sample:
+    """The pieces of one output: all of its records, or a share of very many."""
+
+    def __init__(self) -> None:
+        self.share = 1.0
+        self.pieces: list[Outcome] = []
+        self._values = 0
+
+    def add(self, outcome: Outcome, count: int) -> None:
+        """Take in a piece, of so many records with all before it."""
+        self.pieces.append(_drawn(outcome, self.share))
+        self._values += _largest(self.pieces[-1])
+        while count * self.share > KEPT or self._values > KEPT_VALUES:
+            self.share /= 2
+            self.pieces = [_drawn(piece, self.share) for piece in self.pieces]
+            self._values = sum(map(_largest, self.pieces))
+
+
+def _drawn(outcome: Outcome, share: float) -> Outcome:
+    """A share of the records, the same ones of every output and model."""
+    if share == 1:
+        return outcome
+    # The finalizer of splitmix64 makes of numbers in order some that are spread at random.
+    mixed = outcome.rows.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    return outcome.take(mixed < np.uint64(share * 2**64))
 
 
 def _largest(outcome: Outcome) -> int:
@@ -101,9 +124,9 @@ def _joined(outcomes: Sequence[Outcome]) -> Outcome:
         for name in each[0]
     }
     # A few answers may all be labels that no record has; one number on another scale spoils all.
-    told = [one.in_own_units for one in outcomes if len(one)] or [outcomes[0].in_own_units]
-    is_told = all(told) if outcomes[0].type in ("number", "series") else any(told)
-    return replace(outcomes[0], **arrays, in_own_units=is_told)
+    in_own = [one.in_own_units for one in outcomes if len(one)] or [outcomes[0].in_own_units]
+    are_all = all(in_own) if outcomes[0].type in ("number", "series") else any(in_own)
+    return replace(outcomes[0], **arrays, in_own_units=are_all)
 
 
 def type_of(about: About, score: Array, target: Array) -> str:
@@ -140,15 +163,18 @@ def type_of(about: About, score: Array, target: Array) -> str:
 def _judge(name: str, about: About, observed: Observed, seen: dict[int, Any]) -> Outcome:
     """The outcome of one output for one piece."""
     score, target = observed.scores[name], observed.targets[name]
-    steps = math.prod(score.shape[1:-1])
+    rows, steps = np.arange(len(score)), math.prod(score.shape[1:-1])
     is_stepwise = score.ndim > 2 and target.size in (len(score) * steps, score.size)
-    key = None if is_stepwise else _key_of(name, observed)
-    answer, truth = (None, None) if key is None else (observed.answers[key], observed.truths[key])
-    rows = np.arange(len(score))
     if is_stepwise:  # each word or pixel counts by itself
         score = score.reshape(-1, score.shape[-1])
-        rows, target = np.repeat(rows, steps), target.reshape(len(score), -1)
-    kind, size = type_of(about, score, target), len(score)
+        target = target.reshape(len(score), -1)
+    kind = type_of(about, score, target)
+    if not kind or (is_stepwise and kind == "series"):  # such as an image
+        nothing = np.empty((len(rows), 0))
+        return Outcome(name, "", nothing, nothing, np.ones(len(rows)), rows, in_own_units=False)
+    key = None if is_stepwise else _key_of(name, observed)
+    answer, truth = (None, None) if key is None else (observed.answers[key], observed.truths[key])
+    rows, size = np.repeat(rows, steps) if is_stepwise else rows, len(score)
     weight = np.ones(size)
     for given in (observed.weights.get(name), observed.masks.get(name)):
         if given is not None and size % given.size == 0:
@@ -163,9 +189,7 @@ def _judge(name: str, about: About, observed: Observed, seen: dict[int, Any]) ->
         outcome = replace(outcome, past=None if past is None else past.astype(np.float64))
         known = np.isfinite(outcome.truth.reshape(size, -1)).all(axis=1)
         return outcome.take(known & (weight > 0))
-    if kind:
-        return _classes(outcome, about.has_logits, answer, truth, seen)
-    return outcome.take(weight > 0)
+    return _classes(outcome, about.has_logits, answer, truth, seen)
 
 
 def _key_of(output: str, observed: Observed) -> str | None:

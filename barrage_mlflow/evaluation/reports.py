@@ -148,6 +148,8 @@ def _about(evaluation: Evaluation, facts: Sequence[str]) -> list[str]:
     lines = [f"{show(evaluation.records)} records, scored in {evaluation.seconds:.1f} s."]
     if evaluation.share < 1:
         lines += ["", f"The figures are of {evaluation.share:.2%} of them, drawn at random."]
+    if evaluation.left_out:
+        lines += ["", f"{show(evaluation.left_out)} of them were left out: {evaluation.why}."]
     for fact in facts:
         lines += ["", fact]
     tables = []

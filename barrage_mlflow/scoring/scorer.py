@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -162,6 +162,10 @@ artifact folder of a finished training
         """
         return max(1, _PIECE // batch_size) * batch_size if self._by_columns else batch_size
 
+    def pieces(self, records: Records, batch_size: int = BATCH_SIZE) -> Iterator[Records]:
+        """Records in pieces of that size; of records with files, no more than a batch at once."""
+        return records.pieces(batch_size if records.has_files else self.piece_size(batch_size))
+
     def read(self, records: Any) -> Records:
         """Read records as the model knows their columns.
 
@@ -196,8 +200,8 @@ artifact folder of a finished training
         if not len(records):
             raise RecordError(f"{records.name}: no records to score")
         records.check_names([n for n, one in self.inputs.columns.items() if not one.optional])
-        size = batch_size if records.has_files else self.piece_size(batch_size)
-        pieces = [self._score_piece(piece, batch_size, filled) for piece in records.pieces(size)]
+        parts = self.pieces(records, batch_size)
+        pieces = [self._score_piece(piece, batch_size, filled) for piece in parts]
         if len(pieces) == 1:
             return pieces[0]
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}

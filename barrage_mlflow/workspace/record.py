@@ -18,6 +18,16 @@ _FORMAT = 4
 record or of a resume checkpoint change, or what they mean."""
 
 
+def now() -> int:
+    """Milliseconds since 1970.
+
+    Example:
+        >>> now() > 1_700_000_000_000
+        True
+    """
+    return time.time_ns() // 1_000_000
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A set of records that a training was made from.
@@ -69,7 +79,7 @@ class RunRecord:
 
     status: Status = "RUNNING"
     error: str | None = None
-    started: int = field(default_factory=lambda: now())
+    started: int = field(default_factory=now)
     ended: int | None = None
     experiment: str | None = None
     run_name: str | None = None
@@ -132,13 +142,3 @@ def read_record(folder: Path) -> RunRecord | None:
             f"{folder / RUN}: not as this version of Barrage writes it; it can neither be resumed "
             "nor synced: name a new folder, or use the version that began it"
         ) from None
-
-
-def now() -> int:
-    """Milliseconds since 1970.
-
-    Example:
-        >>> now() > 1_700_000_000_000
-        True
-    """
-    return time.time_ns() // 1_000_000

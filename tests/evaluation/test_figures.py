@@ -1,8 +1,10 @@
 """Figures: baselines by hand, what is degenerate, and intervals that hold what they promise."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from barrage_mlflow.evaluation import figures
 from barrage_mlflow.evaluation.figures import baseline, bootstrap, figures_of, interval
@@ -55,8 +57,9 @@ def test_figures_are_the_metrics_beside_those_of_the_baseline():
     plain = baseline(outcome)
     for metric in METRICS["number"]:
         values = [metric.measure(drawn) for drawn in bootstrap(outcome)]
-        expected = metric.measure(outcome), *interval(found[metric.name].value, values, 4)
-        assert found[metric.name] == (*expected, metric.measure(plain))
+        low, high = interval(found[metric.name].value, values, 4)
+        high = min(high, 1) if metric.best == "high" else high
+        assert found[metric.name] == (metric.measure(outcome), low, high, metric.measure(plain))
     assert found["mae"].value == 0.5
     assert found["mae"].baseline == 1.5
     assert found["r2"].baseline == 0
@@ -98,7 +101,7 @@ def test_what_is_degenerate_gives_numbers_or_nan(monkeypatch):
                 assert all(isinstance(value, float) for value in figure)
                 assert size or all(map(math.isnan, figure))
                 assert size > 1 or math.isnan(figure.low)
-                assert math.isnan(figure.low) or figure.low <= figure.high
+                assert math.isnan(figure.low) or figure.low <= figure.value <= figure.high
 
 
 def test_intervals_cover_what_is_true_of_all_records(monkeypatch):
@@ -120,7 +123,35 @@ def test_intervals_end_where_a_metric_does():
     right = np.ones(50, int)
     right[0] = 0
     figure = figures_of(outcome_of("truth", np.ones(50, int), right))["accuracy"]
-    assert 0.9 < figure.low < figure.value == 0.98 < figure.high == 1
+    assert 0.9 < figure.low < figure.value == 0.98 < 0.999 < figure.high <= 1
+
+
+def test_intervals_hold_the_value_also_of_many_records_and_what_is_rare():
+    rng, size, classes = np.random.default_rng(3), 40_000, 500
+    truth = rng.integers(classes, size=size)
+    answer = np.where(rng.random(size) < 0.7, truth, rng.integers(classes, size=size))
+    many = outcome_of("category", truth, answer)
+    rare = (rng.random(size) < 0.002).astype(int)
+    p = np.clip(0.3 * rare + 0.7 * rng.random(size), 0, 1)
+    for outcome in (many, outcome_of("truth", rare, (p > 0.6).astype(int), probability=p)):
+        for name, figure in figures_of(outcome).items():
+            if name != "log_loss" and not math.isnan(figure.low):
+                assert 0 <= figure.low <= figure.value <= figure.high <= 1, name
+    f1 = figures_of(many)["f1"]
+    assert 0 < f1.high - f1.low < 0.02
+
+
+def test_intervals_of_outputs_of_steps_are_by_record():
+    rng = np.random.default_rng(4)
+    right = (rng.random(100) < 0.7).astype(int)
+    one = figures_of(outcome_of("truth", np.ones(100, int), right))["accuracy"]
+    for steps in (3, 50):
+        rows = np.repeat(np.arange(100), steps)
+        tokens = outcome_of("truth", np.ones(len(rows), int), right[rows])
+        several = figures_of(replace(tokens, rows=rows))["accuracy"]
+        assert several == pytest.approx(one)
+    uneven = replace(tokens, rows=np.sort(rng.integers(100, size=len(rows))))
+    assert all(len(np.unique(drawn.rows)) < 75 for drawn in bootstrap(uneven))
 
 
 def test_intervals_of_more_records_are_narrower_by_the_root():

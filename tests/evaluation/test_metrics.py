@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.evaluation.metrics import (
     LEADING,
     METRICS,
     RANKED,
+    by_class,
     counts,
+    leading_metric,
     season_of,
 )
 from barrage_mlflow.evaluation.outcome import Outcome
@@ -260,7 +263,20 @@ def test_an_answer_that_is_no_number_shows_in_the_metrics(answer):
         assert not found["mae"] < 1e100
 
 
-def test_every_type_has_a_leading_metric():
-    for kind, name in LEADING.items():
-        assert name in {metric.name for metric in METRICS[kind]}
-    assert LEADING.keys() == METRICS.keys()
+def test_the_leading_metric_is_the_first_that_is_defined():
+    leading = dict.fromkeys(("category", "truth", "multi_category"), "log_loss")
+    assert {**leading, "number": "rmse", "series": "mase"} == LEADING
+    codes, ahead = np.array([0, 1]), np.ones((2, 3))
+    chances = {"probability": np.eye(2)}
+    assert leading_metric(outcome_of("category", codes, codes, **chances)).name == "log_loss"
+    assert leading_metric(outcome_of("category", codes, codes)).name == "f1"
+    assert leading_metric(outcome_of("series", ahead, ahead)).name == "mae"
+    with pytest.raises(ComponentError, match="no metric is defined for 'a' on these records"):
+        leading_metric(outcome_of("", ahead, ahead))
+
+
+def test_a_truth_value_has_two_classes():
+    always_false = outcome_of("truth", np.zeros(3, int), np.zeros(3, int))
+    table = {name: each.tolist() for name, each in by_class(always_false).items()}
+    assert table == {name: [1, 0] for name in table} | {"support": [3, 0], "predicted": [3, 0]}
+    assert counts(always_false).tolist() == [[3, 0], [0, 0]]

@@ -10,8 +10,17 @@ import pandas as pd
 import pytest
 from small import small_config, small_frame
 
-from barrage_mlflow import ArtifactError, BarrageModel, Scorer, TrainingResult, train
+from barrage_mlflow import (
+    ArtifactError,
+    BarrageModel,
+    ComponentError,
+    Scorer,
+    TrainingResult,
+    train,
+)
 from barrage_mlflow.evaluation.evaluate import evaluate
+from barrage_mlflow.evaluation.observe import Observer
+from barrage_mlflow.evaluation.outcomes import Outcomes
 from barrage_mlflow.scoring.scorer import ProcessScorer
 
 TRAIN, VALIDATION = small_frame(60, 0), small_frame(40, 1)
@@ -83,6 +92,54 @@ def test_windows_of_a_model_of_other_code(tmp_path: Path) -> None:
     # The season is a week, so that nothing is off by it.
     assert here.figures["next_sales"]["mae"].baseline == 0
     assert [*BarrageModel(folder).predict(days[-14:])[0]] == ["next_sales"]
+
+
+def test_records_of_a_class_that_the_model_does_not_know_are_left_out(tmp_path: Path) -> None:
+    frame = small_frame(40).assign(label=lambda frame: np.where(frame["label"] == 1, "cat", "dog"))
+    config = small_config(
+        dataset__loader={
+            "import": "FeatureLoader",
+            "params": {
+                "features": {"a": "number", "b": "number"},
+                "targets": {"label": "category"},
+            },
+        },
+        dataset__transformer={"import": "FeatureTransformer"},
+        model__network={"import": "barrage_mlflow.model.feature_network", "params": {"units": [4]}},
+        solver__epochs=1,
+    )
+    train(config, frame[:20], frame[20:], artifact_dir=tmp_path / "out", offline=True)
+    other = with_other_code(tmp_path / "out/model", tmp_path / "other")
+    odd = frame.copy()
+    odd.loc[[3, 30], "label"] = "owl"
+    owls = odd.assign(label="owl")
+    for model in (tmp_path / "out", other):
+        scorer = Scorer.load(model)
+        observer, outcomes = Observer(scorer), Outcomes()
+        with pytest.raises((ValueError, ComponentError), match="class that .* have, got 'owl'"):
+            observer.observe(scorer.read(owls))
+        for each in (frame, odd, owls[:1], frame[:5]):
+            outcomes.add(observer.observe(scorer.read(each)))
+        assert (outcomes.count, outcomes.left_out) == (86, 3)
+        assert outcomes.why == "expected a class that the train records have, got 'owl' (str)"
+        found = outcomes.all()["label"]
+        assert found.rows.tolist() == [row for row in range(86) if row not in (43, 70, 80)]
+        first = np.delete(found.answer[:40], [3, 30])
+        assert found.answer[40:78].tolist() == first.tolist()
+
+
+def test_no_more_files_are_read_at_once_than_the_network_takes(
+    result: TrainingResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = Scorer.load(result.artifact_dir)
+    records = scorer.read(small_frame(600))
+
+    def sizes() -> list[int]:
+        return [len(piece) for piece in Observer(scorer).pieces(records)]
+
+    assert sizes() == [600]
+    monkeypatch.setattr(records, "has_files", True)
+    assert sizes() == [256, 256, 88]
 
 
 def test_a_model_that_an_engine_without_evaluation_packaged(

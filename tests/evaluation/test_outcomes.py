@@ -179,13 +179,14 @@ def test_series():
         np.array([[11.0, 12.0], [13.0, 14.0], [15.0, 16.0]]),
         objects([[1, 2], None, [3, None]]),
     )
-    kept = {"rows": [0], "past": np.array([[1.0, 2, 3]])}
+    kept = {"rows": [0], "past": np.array([[1.0, 2, 3]]), "season": 1}
     wanted = expected("series", [[1.0, 2]], [[11.0, 12]], **kept)
     check(outcome_of(observed(about, scores, target, answers, gap, pasts=past)), wanted)
     truths = objects([[1, 2], [3, 4], [5, 6]])
     wanted = expected(
         *("series", [[1.0, 2], [3, 4], [5, 6]], answers),
         past=np.array([[1, 2, 3], [4, math.nan, 6], [7, 8, 9]]),
+        season=1,
     )
     check(outcome_of(observed(about, scores, target, answers, truths, pasts=past)), wanted)
 
@@ -204,11 +205,25 @@ def test_records_without_a_target_or_weight_are_dropped():
         labels=LABELS,
     )
     check(found, wanted)
-    unknown = observed(
-        About("", "mse", False, []), np.zeros((2, 2, 2)), np.zeros((2, 3)), None, None, [0, 1]
-    )
-    found = outcome_of(unknown)
-    assert (found.type, found.rows.tolist(), found.in_own_units) == ("", [1], False)
+
+
+def test_nothing_is_kept_of_what_no_type_is_defined_for():
+    number = About("", "mse", False, [])
+    for shape in ((2, 3), (2, 2, 2)):  # another shape than the scores', and an image
+        found = outcome_of(observed(number, np.zeros((2, 2, 2)), np.zeros(shape)))
+        wanted = expected("", np.empty((2, 0)), np.empty((2, 0)), in_own_units=False)
+        check(found, wanted)
+
+
+def test_records_that_the_transformer_refused_keep_their_numbers():
+    piece = observed(About("", "mse", False, []), [[0.0], [1.0]], [0.0, 1.0])
+    taken = Outcomes()
+    for left_out, why in (((), ""), ((0, 2), "an owl"), ((1,), "a cow")):
+        taken.add(piece._replace(left_out=left_out, why=why))
+    nothing = Observed({}, {}, {}, {}, {}, {}, {}, {}, left_out=[0], why="a cow")
+    assert taken.add(nothing) == {}
+    assert (taken.count, taken.left_out, taken.why) == (10, 4, "an owl")
+    assert taken.all()["a"].rows.tolist() == [0, 1, 3, 5, 6, 8]
 
 
 def test_joined_pieces_are_as_one():
@@ -281,11 +296,28 @@ def test_of_many_records_a_sample_is_kept(monkeypatch):
     assert by_piece.min() > 85
     assert by_piece.max() < 165
     check(taken().all()["a"], kept)
-    # Values count too: of 4 × 4 in a record, a tenth as many.
-    monkeypatch.setattr(outcomes, "KEPT_VALUES", 16 * 1000)
-    wide = Outcomes()
-    wide.add(observed(number, np.zeros((4000, 4, 4)), np.zeros((4000, 4, 4))))
-    assert wide.share == 0.25
+
+
+def test_an_output_of_many_values_thins_no_other(monkeypatch):
+    monkeypatch.setattr(outcomes, "KEPT_VALUES", 16 * 1100)
+    calls = []
+    largest = outcomes._largest
+    monkeypatch.setattr(outcomes, "_largest", lambda one: calls.append(one) or largest(one))
+    number, size, pieces = About("", "mse", False, []), 40, 100
+    taken = Outcomes()
+    for _ in range(pieces):
+        taken.add(
+            observed(
+                {"wide": ABOUT, "narrow": number},
+                {"wide": np.full((size, 16), 1 / 16), "narrow": np.zeros((size, 1))},
+                {"wide": np.zeros(size, int), "narrow": np.zeros(size)},
+            )
+        )
+    found = taken.all()
+    assert (found["wide"].share, found["narrow"].share, taken.share) == (0.25, 1, 0.25)
+    assert len(found["wide"]) == pytest.approx(1000, rel=0.1)
+    assert len(found["narrow"]) == pieces * size
+    assert len(calls) < 4 * pieces  # once for each piece and output, and where they are thinned
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,8 @@ def test_unfinished_trainings_and_runs_are_found() -> None:
             end(home / name)
     with Workspace.open(home / "published") as work:
         work.update(published=True)
+    begin(home / "torn")
+    (home / "torn" / "resolved_config.json").write_text("{")
     for name in ("damaged", "empty"):
         (home / name).mkdir()
     (home / "damaged" / "run.json").write_text("[]")
