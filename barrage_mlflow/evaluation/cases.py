@@ -38,8 +38,7 @@ def worst(outcome: Outcome, kept: Kept) -> pd.DataFrame | None:
     rows = [row for row in kept.worst.get(outcome.name, ()) if row in places]
     if not rows:
         return None
-    at = np.array([places[row] for row in rows])
-    some = outcome.take(at)
+    some = outcome.take(np.array([places[row] for row in rows]))
     table: dict[str, Any] = {
         "record": rows,
         "true": [_value(outcome, value) for value in some.truth],
@@ -87,9 +86,9 @@ def images(outcome: Outcome, kept: Kept) -> Figure | None:
     for axes, (row, image) in zip(panels, shown, strict=True):
         axes.imshow(image, cmap="gray" if image.mode in ("L", "1") else None)
         axes.set_axis_off()
-        true, answer = (outcome.truth[places[row]], outcome.answer[places[row]])
-        words = f"{_value(outcome, true)}\n→ {_value(outcome, answer)}"
-        color = "#c92a2a" if badness_of(outcome.take(np.array([places[row]])))[0] else "#374151"
+        one = outcome.take(np.array([places[row]]))
+        words = f"{_value(outcome, one.truth[0])}\n→ {_value(outcome, one.answer[0])}"
+        color = "#c92a2a" if badness_of(one)[0] else "#374151"
         axes.set_title(words, fontsize=8, color=color, parse_math=False)
     return figure
 
@@ -100,12 +99,8 @@ def by_length(outcome: Outcome, kept: Kept) -> Figure | None:
     if len(some) < _SOME:
         return None
     records = [kept.cells[row] for row in some.rows.tolist()]
-    columns = {name: [cells.get(name) for cells in records] for name in kept.columns}
-    texts = {
-        name: texts
-        for name, cells in columns.items()
-        if _is_prose(texts := [cell if isinstance(cell, str) else "" for cell in cells])
-    }
+    columns = {name: [_text(cells.get(name)) for cells in records] for name in kept.columns}
+    texts = {name: cells for name, cells in columns.items() if _is_prose(cells)}
     if not texts:
         return None
     figure, panels = new_figure(len(texts))
@@ -129,6 +124,10 @@ def _image(record: Record) -> Image.Image | None:
     return None
 
 
+def _text(cell: Any) -> str:
+    return cell if isinstance(cell, str) else ""
+
+
 def _is_prose(cells: list[str]) -> bool:
     """Whether strings are texts, not names of something."""
     return bool(np.mean([" " in cell for cell in cells]) > 0.5 and np.mean([*map(len, cells)]) > 30)
@@ -145,9 +144,7 @@ def _value(outcome: Outcome, value: Any) -> str:
 
 def _short(cell: Any) -> Any:
     """A cell as the table has it, and no more of it than can be read."""
-    if isinstance(cell, bytes):
-        return f"{len(cell)} bytes"
-    if isinstance(cell, bool | int | float) or cell is None:
+    if isinstance(cell, bool | int | float | None):
         return cell
-    text = str(cell)
+    text = f"{len(cell)} bytes" if isinstance(cell, bytes) else str(cell)
     return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 _CLASSES = 60
 """Classes, at most, that the picture of the confusion shows: those that are most often wrong."""
 _WRITTEN = 12
-"""Up to so many classes, each cell has its number."""
+"""Up to so many classes, each cell has its numbers."""
 _POINTS = 500
 _BINS = 10
 _STEPS = 19
@@ -40,13 +39,13 @@ def per_class(outcome: Outcome, kept: Kept) -> pd.DataFrame:
     """Precision, recall and F1 of each class or label."""
     import pandas as pd
 
-    table = by_class(outcome)
-    names = [outcome.label(code) for code in range(len(table["support"]))]
-    return pd.DataFrame({"class": names, **table}).drop(columns="predicted")
+    table = pd.DataFrame(by_class(outcome)).drop(columns="predicted")
+    table.insert(0, "class", [outcome.label(code) for code in table.index])
+    return table
 
 
 def confusion(outcome: Outcome, kept: Kept) -> Figure:
-    """Which class is taken for which: how many records, and the share of each class."""
+    """Which class is taken for which: how many records, and the share of the true class."""
     import pandas as pd
 
     counts = pd.Series(outcome.weight).groupby([outcome.truth, outcome.answer]).sum()
@@ -62,18 +61,16 @@ def confusion(outcome: Outcome, kept: Kept) -> Figure:
     names = [outcome.label(int(code)) for code in chosen]
     of_class = counts.groupby(level=0).sum().reindex(chosen, fill_value=0).to_numpy()
     shares = matrix / np.maximum(of_class, _TINY)[:, np.newaxis]
-    is_small = len(names) <= _WRITTEN
-    size = min(9.0, max(4.2, 1.8 + 0.5 * len(names)))
-    figure, panels = new_figure(1 + is_small, size, size * 0.85)
-    for axes, shown, title in zip(panels, (shares, matrix), ("share", "records"), strict=False):
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.grid(visible=False)
-        label_axes(axes, f"{outcome.name}: {title}", "answer", "true")
-        label_ticks(axes, names)
-        for (row, column), value in np.ndenumerate(shown) if is_small else ():
-            text = f"{value:.2f}" if title == "share" else show(int(value))
-            color = "white" if shares[row, column] > 0.5 else "#374151"
-            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
+    size = min(9.0, max(4.2, 1.8 + 0.6 * len(names)))
+    figure, (axes,) = new_figure(1, size, size * 0.85)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.grid(visible=False)
+    label_axes(axes, f"{outcome.name}: confusion", "answer", "true")
+    label_ticks(axes, names)
+    for (row, column), share in np.ndenumerate(shares) if len(names) <= _WRITTEN else ():
+        text = f"{show(int(matrix[row, column]))}\n{share:.0%}" if share else "0"
+        color = "white" if share > 0.5 else "#374151"
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
     return figure
 
 
@@ -93,11 +90,10 @@ def curves(outcome: Outcome, kept: Kept) -> Figure | str | None:
         precision.plot(recall, true[at] / np.maximum(true[at] + false[at], _TINY), **line)
     if not roc.lines:
         return "There are no curves: all records are of one class."
-    roc.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
     label_axes(roc, f"{outcome.name}: ROC", "false positive rate", "true positive rate")
     label_axes(precision, f"{outcome.name}: precision–recall", "recall", "precision")
     precision.set(xlim=_UNIT, ylim=_UNIT)
-    _name_classes(outcome, roc)
+    _finish(roc, outcome)
     return figure
 
 
@@ -112,16 +108,16 @@ def calibration(outcome: Outcome, kept: Kept) -> Figure | None:
         sums = (np.bincount(bins, outcome.weight * each, _BINS) for each in (probability, truth))
         mean, share = (each[weight > _TINY] / weight[weight > _TINY] for each in sums)
         axes.plot(mean, share, marker="o", markersize=4, color=color, label=name)
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
     label_axes(axes, f"{outcome.name}: calibration", "probability", "share that is true")
-    _name_classes(outcome, axes)
+    _finish(axes, outcome)
     below.hist(outcome.probability.ravel(), bins=2 * _BINS, range=(0, 1), color=BLUE)
     label_axes(below, "how often a probability is given", "probability", "times")
     return figure
 
 
-def _name_classes(outcome: Outcome, axes: Axes) -> None:
-    """Finish a panel of shares, with a line for each class."""
+def _finish(axes: Axes, outcome: Outcome) -> None:
+    """Draw the diagonal of a panel of shares, and name the classes."""
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
     axes.set(xlim=_UNIT, ylim=_UNIT)
     if outcome.type != "truth":
         axes.legend(frameon=False, fontsize=8, labelcolor="linecolor")
@@ -153,7 +149,7 @@ def recommended_threshold(outcome: Outcome, kept: Kept) -> str | None:
     now = next(each for each in METRICS["truth"] if each.name == "f1").measure(outcome)
     best = int(table["f1"].to_numpy().argmax())
     threshold, f1 = (float(table[name].iloc[best]) for name in ("threshold", "f1"))
-    if f1 <= now or math.isclose(f1, now):
+    if f1 <= now + _TINY:
         return None
     return (
         f"With the threshold {threshold:.2f}, F1 on these records is {f1:.4g} instead of "

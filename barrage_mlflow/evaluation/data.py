@@ -36,7 +36,6 @@ _FEW = 1 << 10
 _ORDERED = ("whole", "number", "datetime", "date", "duration")
 _LARGE = ("list", "bytes", "object")
 _ODD = np.uint64(0x9E3779B97F4A7C15)
-_SEED = 0
 _NOTHING = pd.Series(dtype=float)
 
 
@@ -82,10 +81,7 @@ def profile(
     names = ["kind", "missing_train", "missing_other", "distinct", "unseen", "shift"]
     with suppress(_TimeIsOverError):
         sets = [_sample(records, columns, until) for records in (train, other)]
-        rows = [
-            _compare(_kind(train, name), *(one.get(name, _NOTHING) for one in sets))
-            for name in columns
-        ]
+        rows = [_compare(_kind(train, n), *(one.get(n, _NOTHING) for one in sets)) for n in columns]
         frame = pd.DataFrame(rows, pd.Index(columns, name="column"), names)
         return frame.sort_values("shift", ascending=False, kind="stable")
     return None
@@ -151,8 +147,7 @@ def _counts(
         for name in columns:
             digests = digests * _ODD + _digests(piece[name], piece.column(name).kind)
         found.append(pd.Series(digests[digests % step == 0]).value_counts(sort=False))
-    counts: pd.Series[Any] = pd.concat(found).groupby(level=0).sum()
-    return counts
+    return pd.Series(pd.concat(found).groupby(level=0).sum())
 
 
 def _share(counts: pd.Series[Any], chosen: Any) -> float:
@@ -181,7 +176,7 @@ def _pieces(records: Records, columns: Sequence[str], until: float) -> Iterator[
 
 def _sample(records: Records, columns: Sequence[str], until: float) -> pd.DataFrame:
     """Columns that are no files of some records, drawn evenly."""
-    rng, share, found = np.random.default_rng(_SEED), SAMPLED / max(len(records), 1), []
+    rng, share, found = np.random.default_rng(0), SAMPLED / max(len(records), 1), []
     for piece in _pieces(records, columns, until):
         some = piece.take(np.flatnonzero(rng.random(len(piece)) < share))
         names = [name for name in columns if not _are_files(piece, name)]
@@ -234,11 +229,6 @@ def _digests(cells: Array, kind: str) -> Array:
         cells = objects([cell.tobytes() for cell in cells])
     elif kind in ("list", "object"):
         cells = objects([json.dumps(native(c), sort_keys=True, default=str) for c in cells])
-    if cells.dtype != object:
-        return hash_array(cells)
-    codes, values = pd.factorize(cells)
-    if kind in ("whole", "truth"):
-        values = values.astype(np.int64)
     elif kind == "text":
-        values = objects([value.encode("utf-8", "surrogatepass") for value in values])
-    return np.append(hash_array(values, categorize=False), _ODD)[codes]
+        cells = objects([cell and cell.encode("utf-8", "surrogatepass") for cell in cells])
+    return hash_array(cells)

@@ -67,12 +67,10 @@ class Kept:
         """
         first, self._count = self._count, self._count + len(records)
         for outcome in outcomes.values():
-            name, badness = outcome.name, badness_of(outcome)
+            name, rows, badness = outcome.name, outcome.rows, badness_of(outcome)
             bad = np.argsort(-badness, kind="stable")[: self.most]
             # Of a record with several steps, its worst comes last, and so counts.
-            found = {
-                int(outcome.rows[at]): float(badness[at]) for at in bad[::-1] if badness[at] > 0
-            }
+            found = {int(rows[at]): float(badness[at]) for at in bad[::-1] if badness[at] > 0}
             both = self._badness.get(name, {}) | found
             ranked = sorted(both, key=lambda row: (-both[row], row))[: self.most]
             self._badness[name] = {row: both[row] for row in ranked}
@@ -119,10 +117,7 @@ class Kept:
 
 def _without_bytes(cells: Record) -> Record:
     """A record with words in place of bytes."""
-    return {
-        name: f"{len(cell)} bytes" if isinstance(cell, bytes) else cell
-        for name, cell in cells.items()
-    }
+    return {n: f"{len(c)} bytes" if isinstance(c, bytes) else c for n, c in cells.items()}
 
 
 def badness_of(outcome: Outcome) -> Array:

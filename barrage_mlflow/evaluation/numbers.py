@@ -20,7 +20,6 @@ _POINTS = 4000
 _FORECASTS = 6
 _PAST = 4
 """Times its horizon of a series' past that is shown."""
-_SEED = 0
 
 
 def predicted(outcome: Outcome, kept: Kept) -> Figure:
@@ -28,7 +27,7 @@ def predicted(outcome: Outcome, kept: Kept) -> Figure:
 
     A pattern in the errors is something the network did not learn.
     """
-    sample = _sample(outcome, _POINTS)
+    sample = outcome.take(np.arange(0, len(outcome), 1 + len(outcome) // _POINTS))
     error = outcome.answer - outcome.truth
     figure, (against, residuals, spread, sizes) = new_figure(4, columns=2)
     dots: dict[str, Any] = {"s": 8, "alpha": 0.4, "color": BLUE, "linewidths": 0}
@@ -83,10 +82,3 @@ def by_horizon(outcome: Outcome, kept: Kept) -> Figure:
     axes.legend(frameon=False, fontsize=9, labelcolor="linecolor")
     label_axes(axes, f"{outcome.name}: error by horizon", "step", "mean |error|")
     return figure
-
-
-def _sample(outcome: Outcome, most: int) -> Outcome:
-    if len(outcome) <= most:
-        return outcome
-    rng = np.random.default_rng(_SEED)
-    return outcome.take(np.sort(rng.choice(len(outcome), most, replace=False)))
