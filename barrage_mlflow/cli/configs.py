@@ -39,14 +39,7 @@ def split(data: str, **options: Any) -> None:
 
 @command("init train.csv --target price -o config.yaml")
 @click.argument("data")
-@click.option(
-    "--target",
-    "targets",
-    metavar="COLUMN",
-    multiple=True,
-    required=True,
-    help="What is to be foretold; may be repeated.",
-)
+@_column("--target", "targets", multiple=True, required=True, help="Predicted; may be repeated.")
 @click.option(
     "-o",
     "--output",
@@ -55,39 +48,29 @@ def split(data: str, **options: Any) -> None:
     help="File to write: .yaml, with the reasons as comments, or .json.",
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
-@count("--horizon", help="Of a long table: rows that are to be foretold.")
+@count("--horizon", help="Of a long table: how many rows are predicted.")
 @count("--history", help="Rows before them.  [default: four times as many]")
-@click.option("--time", metavar="COLUMN", help="The column by which rows follow each other.")
-@click.option("--group", metavar="COLUMN", multiple=True, help="What tells series apart.")
-def init(
-    data: str,
-    targets: tuple[str, ...],
-    output: str,
-    force: bool,
-    horizon: int | None,
-    history: int | None,
-    time: str | None,
-    group: tuple[str, ...],
-) -> None:
+@_column("--time", help="The column by which rows follow each other.")
+@_column("--group", multiple=True, help="A column that names a series; may be repeated.")
+def init(data: str, output: str, time: str | None, **options: Any) -> None:
     """Write a config to begin with: what the columns of DATA are meant as, and a network.
 
     DATA is CSV, JSON, JSON Lines or Parquet; or a folder with a folder of images for each class,
     whose --target is label. With --horizon and --time, DATA is a long table, of which the next
-    values of the --target are foretold.
+    values of the --target are predicted.
     """
     from barrage_mlflow.commands.init import init as run_init
-    from barrage_mlflow.commands.init import windows_of
 
-    windows = windows_of(horizon, history, time, group)
-    start = run_init(data, targets, output, force, windows)
+    start = run_init(data, output=output, time=time, **options)
     click.echo(start.table)
     for hint in start.hints:
         click.echo(f"\n{hint}")
     click.echo(f"\n{output} is written; next, unless you have them, make sets, then train:")
     by = f" --time {shlex.quote(time)}" if time else ""
-    click.echo(f"  barrage-mlflow split {data} --validation {start.validation:g}{by}")
+    validation = f" --validation {start.validation:g}"
+    click.echo(f"  barrage-mlflow split {shlex.quote(data)}{validation}{by}")
     for name in ("check", "train"):
-        click.echo(f"  barrage-mlflow {name} {output} TRAIN VALIDATION")
+        click.echo(f"  barrage-mlflow {name} {shlex.quote(output)} TRAIN VALIDATION")
 
 
 @command("check config.json train.csv --solver.epochs 3", cls=CommandWithOverrides)

@@ -1,7 +1,7 @@
 """The ``barrage-mlflow`` command itself, and how one that fails ends.
 
 Exit status: 0 all is well, 1 ``check`` found faults, ``diff`` and ``reproduce`` differences, or
-``promote`` a version that is worse, 2 bad input, 130 interrupted.
+``promote`` a version that is worse, 2 anything else that went wrong, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import click
 
 import barrage_mlflow
+from barrage_mlflow.config.project import is_installed
 from barrage_mlflow.errors import BarrageError, ConfigError, describe_error
 
 _PACKAGE = str(Path(__file__).parents[1])
@@ -71,7 +72,7 @@ def explain_error(error: BaseException) -> str:
     """
     if isinstance(error, ConfigError):
         return describe_error(error)
-    if isinstance(error, RuntimeError) and os.path.expanduser("~") == "~":  # noqa: PTH111 - it raises
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # so says Path.home()
         return "error: no home folder is known, and MLflow needs one: set HOME to a folder"
     lines = [f"error: {describe_error(error)}"]
     if not isinstance(error, BarrageError):
@@ -85,8 +86,7 @@ def _project_frames(error: BaseException) -> list[str]:
     return [
         f"{frame.filename}:{frame.lineno} in {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((_PACKAGE, sys.prefix, sys.base_prefix, "<"))
-        and "site-packages" not in frame.filename
+        if not frame.filename.startswith((_PACKAGE, "<")) and not is_installed(frame.filename)
     ]
 
 

@@ -67,25 +67,15 @@ def predict(records: str, model: str, output: str | None, **options: Any) -> Non
 )
 @click.option("--against", metavar="MODEL", help="Show the figures beside those of another model.")
 @click.option("--run", "run_id", metavar="RUN_ID", help="Add the report to this run of MLflow.")
+@click.option("--name", help="What the set is called there; left out, the name of its file.")
 @_roots
-def evaluate(
-    records: str,
-    model: str,
-    output: str | None,
-    against: str | None,
-    run_id: str | None,
-    roots: tuple[str, ...],
-) -> None:
+def evaluate(records: str, model: str, output: str | None, **options: Any) -> None:
     """Show how good MODEL is on the records in the file RECORDS, of any size, that have targets.
 
     MODEL is an artifact folder or any MLflow model URI. Figures are in the units of the data, each
-    with the range in which 95 of 100 such files would have it.
+    with its 95 % interval and beside a baseline.
     """
-    from barrage_mlflow.commands.evaluate import compare_with, figures_text
-
-    found = barrage_mlflow.evaluate(records, model, output, run_id=run_id, roots=roots)
-    differences = compare_with(found, records, against, roots) if against else {}
-    click.echo(figures_text(found, differences))
+    barrage_mlflow.evaluate(records, model, output, report=click.echo, **options)
     if output:
         click.echo(f"\nreport: {output}/report.md")
 

@@ -168,7 +168,7 @@ def import_blocks(data: Any) -> Iterator[tuple[Path, dict[str, Any], str]]:
     for kind in KINDS.values():
         if kind.name != "layer":
             yield from ((path, value_at(data, path), kind.name) for path in paths_of(kind, data))
-        elif keras_index.is_sequential(value_at(data, (*_NETWORK, "import"))):
+        elif keras_index.means(value_at(data, (*_NETWORK, "import")), keras_index.SEQUENTIAL):
             for path, value in walk(value_at(data, LAYERS), LAYERS):
                 if isinstance(value, dict) and "import" in value:
                     yield path, value, _kind_of(path)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barrage_mlflow.dataset.types import Record
-from barrage_mlflow.evaluation.kept import Kept, badness_of
+from barrage_mlflow.evaluation.kept import IMAGES, Kept, badness_of, confidence
 from barrage_mlflow.evaluation.metrics import LEADING, METRICS
 from barrage_mlflow.evaluation.outcome import Outcome
-from barrage_mlflow.evaluation.pictures import BLUE, label_axes, new_figure
+from barrage_mlflow.evaluation.pictures import draw_tenths, label_axes, new_figure
 from barrage_mlflow.evaluation.report import show
 
 if TYPE_CHECKING:
@@ -20,33 +20,38 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
-_IMAGES = 8
-_PARTS = 8
+_SOME = 40
+"""Records, at least, whose errors are shown by the length of a text."""
+_LETTERS = 1000
+"""Of a text or a list, at most, that a table shows."""
 _SHOWN = {"category": ("accuracy", "f1"), "truth": ("accuracy", "f1"), "number": ("mae", "bias")}
 
 
 def worst(outcome: Outcome, kept: Kept) -> pd.DataFrame | None:
-    """The records whose answers are most wrong; of classes, those told with most confidence."""
+    """The records whose answers are most wrong; of classes, by the confidence."""
     import pandas as pd
 
     # Of a record with several steps, the worst one.
-    there = np.flatnonzero(np.isin(outcome.rows, kept.worst.get(outcome.name, [])))
-    there = there[np.argsort(badness_of(outcome.take(there)), kind="stable")]
-    places = dict(zip(outcome.rows[there].tolist(), there.tolist(), strict=True))
+    found = np.flatnonzero(np.isin(outcome.rows, kept.worst.get(outcome.name, [])))
+    found = found[np.argsort(badness_of(outcome.take(found)), kind="stable")]
+    places = dict(zip(outcome.rows[found].tolist(), found.tolist(), strict=True))
     rows = [row for row in kept.worst.get(outcome.name, ()) if row in places]
     if not rows:
         return None
     at = np.array([places[row] for row in rows])
-    told = "error" if outcome.type in ("number", "series") else "probability of the answer"
+    some = outcome.take(at)
     table: dict[str, Any] = {
         "record": rows,
-        "true": [_value(outcome, outcome.truth[place]) for place in at],
-        "answer": [_value(outcome, outcome.answer[place]) for place in at],
-        told: badness_of(outcome.take(at)),
+        "true": [_value(outcome, value) for value in some.truth],
+        "answer": [_value(outcome, value) for value in some.answer],
     }
+    if outcome.type in ("number", "series"):
+        table["error"] = badness_of(some)
+    elif outcome.probability is not None:
+        table["probability of the answer"] = confidence(some)
     for name in kept.columns:
         key = f"{name} (column)" if name in table else name
-        table[key] = [_plain(kept.cells[row].get(name)) for row in rows]
+        table[key] = [_short(kept.cells[row].get(name)) for row in rows]
     return pd.DataFrame({name: pd.Series(cells, dtype=object) for name, cells in table.items()})
 
 
@@ -56,28 +61,29 @@ def groups(outcome: Outcome, kept: Kept) -> pd.DataFrame | None:
 
     names = _SHOWN.get(outcome.type, (LEADING[outcome.type],))
     metrics = [metric for metric in METRICS[outcome.type] if metric.name in names]
-    rows = []
-    for column, (values, codes) in kept.groups.items():
-        of_record = codes[outcome.rows]
-        for place in np.argsort([str(value) for value in values]).tolist():
-            group = outcome.take(of_record == place)
-            if len(group) and len(values) > 1:
-                value = "missing" if values[place] is None else str(values[place])
-                rows.append([column, value, len(group), *(m.measure(group) for m in metrics)])
+    some = outcome.take(np.isin(outcome.rows, kept.groups.index))
+    rows: list[list[Any]] = []
+    for column, cells in kept.groups.loc[some.rows].items():
+        values = np.array(["missing" if pd.isna(cell) else str(cell) for cell in cells])
+        for value in sorted({*values}) if len({*values}) > 1 else ():
+            group = some.take(values == value)
+            rows.append([column, value, len(group), *(m.measure(group) for m in metrics)])
     heads = ["column", "value", "records", *(metric.name for metric in metrics)]
     return pd.DataFrame(rows, columns=heads) if rows else None
 
 
 def images(outcome: Outcome, kept: Kept) -> Figure | None:
     """The images of the worst records, and of some drawn at random."""
+    if not kept.most:
+        return None
     places = {int(row): at for at, row in enumerate(outcome.rows.tolist())}
-    worst = [row for row in kept.worst.get(outcome.name, ()) if row in places][:_IMAGES]
+    worst = [row for row in kept.worst.get(outcome.name, ()) if row in places][:IMAGES]
     rest = [row for row in kept.sample if row in places and row not in worst]
-    random = rest[:: max(1, len(rest) // _IMAGES)][:_IMAGES]
+    random = rest[:: max(1, len(rest) // IMAGES)][:IMAGES]
     shown = [(row, image) for row in (*worst, *random) if (image := _image(kept.cells[row]))]
     if not shown:
         return None
-    figure, panels = new_figure(len(shown), 1.7, 2.0, _IMAGES)
+    figure, panels = new_figure(len(shown), 1.7, 2.0, IMAGES)
     for axes, (row, image) in zip(panels, shown, strict=True):
         axes.imshow(image, cmap="gray" if image.mode in ("L", "1") else None)
         axes.set_axis_off()
@@ -90,28 +96,23 @@ def images(outcome: Outcome, kept: Kept) -> Figure | None:
 
 def by_length(outcome: Outcome, kept: Kept) -> Figure | None:
     """How wrong answers are by the length of a text."""
-    if len(outcome) < 5 * _PARTS:
+    some = outcome.take(np.isin(outcome.rows, kept.sample))
+    if len(some) < _SOME:
         return None
-    rows = [row for row in kept.sample if row in kept.cells]
-    places = {int(row): at for at, row in enumerate(outcome.rows.tolist())}
-    rows = [row for row in rows if row in places]
+    records = [kept.cells[row] for row in some.rows.tolist()]
+    columns = {name: [cells.get(name) for cells in records] for name in kept.columns}
     texts = {
-        name: [cells if isinstance(cells := kept.cells[row].get(name), str) else "" for row in rows]
-        for name in (kept.cells[rows[0]] if rows else ())
+        name: texts
+        for name, cells in columns.items()
+        if _is_prose(texts := [cell if isinstance(cell, str) else "" for cell in cells])
     }
-    long = {name: cells for name, cells in texts.items() if _is_prose(cells)}
-    if not long:
+    if not texts:
         return None
-    figure, panels = new_figure(len(long))
-    some = outcome.take(np.array([places[row] for row in rows]))
+    figure, panels = new_figure(len(texts))
     is_number = outcome.type in ("number", "series")
     wrong = badness_of(some) if is_number else (some.truth != some.answer).astype(float)
-    for axes, (name, cells) in zip(panels, long.items(), strict=True):
-        lengths = np.array([len(cell) for cell in cells])
-        parts = np.array_split(np.argsort(lengths, kind="stable"), _PARTS)
-        axes.bar(range(_PARTS), [wrong[part].mean() for part in parts], color=BLUE, width=0.7)
-        ends = [str(lengths[part[-1]]) for part in parts]
-        axes.set_xticks(range(_PARTS), ends)
+    for axes, (name, cells) in zip(panels, texts.items(), strict=True):
+        draw_tenths(axes, np.array([*map(len, cells)]), wrong, some.weight)
         y = "mean |error|" if is_number else "share that is wrong"
         label_axes(axes, f"{outcome.name} by length of {name}", "characters, up to", y)
     return figure
@@ -134,7 +135,7 @@ def _is_prose(cells: list[str]) -> bool:
 
 
 def _value(outcome: Outcome, value: Any) -> str:
-    """What is true or told of a record, to read."""
+    """What is true or predicted of a record, to read."""
     if outcome.type in ("category", "truth"):
         return outcome.label(int(value))
     if outcome.type == "multi_category":
@@ -142,7 +143,11 @@ def _value(outcome: Outcome, value: Any) -> str:
     return ", ".join(show(float(number)) for number in np.atleast_1d(value))
 
 
-def _plain(cell: Any) -> Any:
+def _short(cell: Any) -> Any:
+    """A cell as the table has it, and no more of it than can be read."""
     if isinstance(cell, bytes):
         return f"{len(cell)} bytes"
-    return cell if isinstance(cell, bool | int | float | str) or cell is None else str(cell)
+    if isinstance(cell, bool | int | float) or cell is None:
+        return cell
+    text = str(cell)
+    return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from barrage_mlflow.evaluation.kept import Kept
-from barrage_mlflow.evaluation.metrics import by_class, counts, one_by_one, ranking
+from barrage_mlflow.evaluation.metrics import METRICS, by_class, one_by_one, ranking
 from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.pictures import (
     BLUE,
@@ -23,6 +22,7 @@ from barrage_mlflow.evaluation.report import show
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _CLASSES = 60
@@ -32,6 +32,8 @@ _WRITTEN = 12
 _POINTS = 500
 _BINS = 10
 _STEPS = 19
+_TINY = 1e-12
+_UNIT = (-0.02, 1.02)
 
 
 def per_class(outcome: Outcome, kept: Kept) -> pd.DataFrame:
@@ -45,80 +47,84 @@ def per_class(outcome: Outcome, kept: Kept) -> pd.DataFrame:
 
 def confusion(outcome: Outcome, kept: Kept) -> Figure:
     """Which class is taken for which: how many records, and the share of each class."""
-    matrix = counts(outcome)
-    chosen = np.arange(len(matrix))
-    if len(matrix) > _CLASSES:
-        wrong = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * matrix.diagonal()
-        chosen = np.sort(np.argsort(-wrong, kind="stable")[:_CLASSES])
-        matrix = matrix[np.ix_(chosen, chosen)]
+    import pandas as pd
+
+    counts = pd.Series(outcome.weight).groupby([outcome.truth, outcome.answer]).sum()
+    true, answer = (counts.index.get_level_values(level) for level in (0, 1))
+    chosen = np.union1d(np.arange(len(outcome.labels)), true.union(answer)).astype(int)
+    if len(chosen) > _CLASSES:
+        wrong = counts[true != answer]
+        errors = wrong.groupby(level=0).sum().add(wrong.groupby(level=1).sum(), fill_value=0)
+        worst = errors.reindex(chosen, fill_value=0).nlargest(_CLASSES)
+        chosen = np.sort(worst.index.to_numpy())
+    pairs = pd.MultiIndex.from_product([chosen, chosen])
+    matrix = counts.reindex(pairs, fill_value=0).to_numpy().reshape(len(chosen), -1)
     names = [outcome.label(int(code)) for code in chosen]
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-12)
+    of_class = counts.groupby(level=0).sum().reindex(chosen, fill_value=0).to_numpy()
+    shares = matrix / np.maximum(of_class, _TINY)[:, np.newaxis]
+    is_small = len(names) <= _WRITTEN
     size = min(9.0, max(4.2, 1.8 + 0.5 * len(names)))
-    figure, panels = new_figure(2, size, size * 0.85)
-    for axes, shown, title in zip(panels, (matrix, shares), ("records", "share"), strict=True):
+    figure, panels = new_figure(1 + is_small, size, size * 0.85)
+    for axes, shown, title in zip(panels, (shares, matrix), ("share", "records"), strict=False):
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.grid(visible=False)
         label_axes(axes, f"{outcome.name}: {title}", "answer", "true")
         label_ticks(axes, names)
-        if len(names) <= _WRITTEN:
-            for (true, told), value in np.ndenumerate(shown):
-                text = show(int(value)) if title == "records" else f"{value:.2f}"
-                color = "white" if shares[true, told] > 0.5 else "#374151"
-                axes.text(told, true, text, ha="center", va="center", color=color, fontsize=9)
+        for (row, column), value in np.ndenumerate(shown) if is_small else ():
+            text = f"{value:.2f}" if title == "share" else show(int(value))
+            color = "white" if shares[row, column] > 0.5 else "#374151"
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
     return figure
 
 
 def curves(outcome: Outcome, kept: Kept) -> Figure | str | None:
-    """ROC and precision over recall, of the network's probabilities."""
+    """ROC and precision–recall, of the network's probabilities."""
     if outcome.probability is None:
         return None
     figure, (roc, precision) = new_figure(2)
-    drawn = 0
-    for color, (name, truth, chance) in zip(COLORS, one_by_one(outcome), strict=False):
-        _, true, false = ranking(truth, chance, outcome.weight)
+    for color, (name, truth, probability) in zip(COLORS, one_by_one(outcome), strict=False):
+        _, true, false = ranking(truth, probability, outcome.weight)
         if not (true[-1] > 0 and false[-1] > 0):
             continue
         at = np.unique(np.linspace(0, len(true) - 1, _POINTS).astype(int))
-        recall, fall_out = true[at] / true[-1], false[at] / false[-1]
-        precise = true[at] / np.maximum(true[at] + false[at], 1e-12)
+        recall, false_positive = true[at] / true[-1], false[at] / false[-1]
         line: dict[str, Any] = {"color": color, "linewidth": 1.6, "label": name}
-        roc.plot([0, *fall_out], [0, *recall], **line)
-        precision.plot(recall, precise, **line)
-        drawn += 1
-    if not drawn:
+        roc.plot([0, *false_positive], [0, *recall], **line)
+        precision.plot(recall, true[at] / np.maximum(true[at] + false[at], _TINY), **line)
+    if not roc.lines:
         return "There are no curves: all records are of one class."
     roc.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
-    label_axes(roc, f"{outcome.name}: ROC", "share of the others that is told", "recall")
-    label_axes(precision, f"{outcome.name}: precision over recall", "recall", "precision")
-    for axes in (roc, precision):
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    if outcome.type != "truth":
-        roc.legend(frameon=False, fontsize=8, labelcolor="linecolor")
+    label_axes(roc, f"{outcome.name}: ROC", "false positive rate", "true positive rate")
+    label_axes(precision, f"{outcome.name}: precision–recall", "recall", "precision")
+    precision.set(xlim=_UNIT, ylim=_UNIT)
+    _name_classes(outcome, roc)
     return figure
 
 
 def calibration(outcome: Outcome, kept: Kept) -> Figure | None:
-    """How often it is true what has a probability."""
+    """How often a predicted probability comes true."""
     if outcome.probability is None:
         return None
     figure, (axes, below) = new_figure(2)
-    every = []
-    for color, (name, truth, chance) in zip(COLORS, one_by_one(outcome), strict=False):
-        every.append(chance)
-        places = np.minimum((chance * _BINS).astype(int), _BINS - 1)
-        weight = np.bincount(places, outcome.weight, _BINS)
-        there = weight > 0
-        mean = np.bincount(places, outcome.weight * chance, _BINS)[there] / weight[there]
-        true = np.bincount(places, outcome.weight * truth, _BINS)[there] / weight[there]
-        axes.plot(mean, true, marker="o", markersize=4, color=color, label=name)
+    for color, (name, truth, probability) in zip(COLORS, one_by_one(outcome), strict=False):
+        bins = np.minimum((probability * _BINS).astype(int), _BINS - 1)
+        weight = np.maximum(np.bincount(bins, outcome.weight, _BINS), _TINY)
+        sums = (np.bincount(bins, outcome.weight * each, _BINS) for each in (probability, truth))
+        mean, share = (each[weight > _TINY] / weight[weight > _TINY] for each in sums)
+        axes.plot(mean, share, marker="o", markersize=4, color=color, label=name)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     label_axes(axes, f"{outcome.name}: calibration", "probability", "share that is true")
-    if outcome.type != "truth":
-        axes.legend(frameon=False, fontsize=8, labelcolor="linecolor")
-    below.hist(np.concatenate(every), bins=2 * _BINS, range=(0, 1), color=BLUE)
+    _name_classes(outcome, axes)
+    below.hist(outcome.probability.ravel(), bins=2 * _BINS, range=(0, 1), color=BLUE)
     label_axes(below, "how often a probability is given", "probability", "times")
     return figure
+
+
+def _name_classes(outcome: Outcome, axes: Axes) -> None:
+    """Finish a panel of shares, with a line for each class."""
+    axes.set(xlim=_UNIT, ylim=_UNIT)
+    if outcome.type != "truth":
+        axes.legend(frameon=False, fontsize=8, labelcolor="linecolor")
 
 
 def thresholds(outcome: Outcome, kept: Kept) -> pd.DataFrame | None:
@@ -127,12 +133,16 @@ def thresholds(outcome: Outcome, kept: Kept) -> pd.DataFrame | None:
 
     if outcome.probability is None:
         return None
-    rows = []
-    for threshold in np.arange(1, _STEPS + 1) / (_STEPS + 1):
-        told = replace(outcome, answer=(outcome.probability >= threshold).astype(int))
-        of_true = {name: of_class[1] for name, of_class in by_class(told).items()}
-        rows.append({"threshold": threshold, **of_true})
-    return pd.DataFrame(rows).drop(columns="support")
+    given, true, false = ranking(outcome.truth, outcome.probability, outcome.weight)
+    steps = np.arange(1, _STEPS + 1) / (_STEPS + 1)
+    above = np.searchsorted(-given, -steps, "right")
+    right, wrong = (np.append(0.0, each)[above] for each in (true, false))
+    figures = {
+        "precision": right / np.maximum(right + wrong, _TINY),
+        "recall": right / max(true[-1], _TINY),
+        "f1": 2 * right / np.maximum(right + wrong + true[-1], _TINY),
+    }
+    return pd.DataFrame({"threshold": steps, **figures, "predicted": right + wrong})
 
 
 def recommended_threshold(outcome: Outcome, kept: Kept) -> str | None:
@@ -140,12 +150,13 @@ def recommended_threshold(outcome: Outcome, kept: Kept) -> str | None:
     table = thresholds(outcome, kept)
     if table is None:
         return None
-    best, now = int(table["f1"].to_numpy().argmax()), float(by_class(outcome)["f1"][1])
-    f1, threshold = float(table["f1"].iloc[best]), float(table["threshold"].iloc[best])
+    now = next(each for each in METRICS["truth"] if each.name == "f1").measure(outcome)
+    best = int(table["f1"].to_numpy().argmax())
+    threshold, f1 = (float(table[name].iloc[best]) for name in ("threshold", "f1"))
     if f1 <= now or math.isclose(f1, now):
         return None
     return (
-        f"With the threshold {threshold:.2f}, F1 is {f1:.4g} instead of {now:.4g}. Nothing is set: "
-        f'ask for it with `params: {{"threshold": {threshold:.2f}}}` in a request, or with '
-        f"`barrage-mlflow predict … --param threshold={threshold:.2f}`."
+        f"With the threshold {threshold:.2f}, F1 on these records is {f1:.4g} instead of "
+        f'{now:.4g}. Nothing is set: ask for it with `params: {{"threshold": {threshold:.2f}}}` in '
+        f"a request, or with `barrage-mlflow predict … --param threshold={threshold:.2f}`."
     )

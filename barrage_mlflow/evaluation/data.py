@@ -1,15 +1,18 @@
 """What a report says of the data: how a set differs from the train set, and what both share.
 
-Both are read piece by piece. What is kept of them is bounded; beyond that it is a sample, which
-is the same whatever the pieces are.
+Both are read piece by piece, and of more records than are kept at once a sample is compared; it is
+the same whatever the pieces are.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,9 +25,9 @@ from barrage_mlflow.dataset.records.values import native, objects
 from barrage_mlflow.dataset.types import Array
 
 KEPT = 5_000_000
-"""Digests of a set that are kept at once, at most: of its records, or of a column's values."""
+"""Digests of the records of a set that are kept at once, about."""
 SAMPLED = 100_000
-"""Numbers or moments of a column that are kept of a larger set, about."""
+"""Records of a set whose columns are compared, about, where it has more."""
 DISTINCT = 10_000
 """Up to so many distinct values are counted."""
 
@@ -33,26 +36,36 @@ _FEW = 1 << 10
 _ORDERED = ("whole", "number", "datetime", "date", "duration")
 _LARGE = ("list", "bytes", "object")
 _ODD = np.uint64(0x9E3779B97F4A7C15)
+_SEED = 0
+_NOTHING = pd.Series(dtype=float)
 
 
-def profile(train: Records, other: Records, columns: Sequence[str]) -> pd.DataFrame:
-    """Compare the columns of two sets.
+class _TimeIsOverError(Exception):
+    pass
+
+
+def profile(
+    train: Records, other: Records, columns: Sequence[str], until: float = math.inf
+) -> pd.DataFrame | None:
+    """Compare the columns of two sets, each by about ``SAMPLED`` of its records at most.
 
     Of lists, bytes and objects only the missing ones are counted, and not even these where cells
-    are files (NaN). Of windows, the last value stands for the history, and for the horizon.
+    are files (NaN). Of windows, the last value counts for the history, and for the horizon.
 
     Args:
         train: the train set.
         other: another set of the same schema.
         columns: which.
+        until: by ``time.monotonic()``, when to give up.
 
     Returns:
         A row for each column, from the largest shift to the smallest: its ``kind``; the shares of
         records without a value in each set; ``distinct``, how many values there are in the train
         set, as text (``"> 10,000"``); ``unseen``, the share of the other set's values that no
-        train record has, but for numbers, and for whole numbers and moments of more than
-        ``DISTINCT`` values; ``shift`` from 0 to 1, the Kolmogorov-Smirnov distance of numbers and
-        moments, else the total variation distance. What is not defined is NaN, or "".
+        train record has, but for numbers; ``shift`` from 0 to 1, the Kolmogorov-Smirnov distance
+        of numbers and moments, else the total variation distance. What is not defined is NaN, or
+        ""; nor is anything that counts values one by one where there are more than ``DISTINCT``.
+        None where time was over.
 
     Raises:
         RecordError: there is no such column, or a cell is not of its column's kind.
@@ -66,22 +79,49 @@ def profile(train: Records, other: Records, columns: Sequence[str]) -> pd.DataFr
         age           2     1.0    0.5
         town          2     0.5    0.5
     """
-    rows = [_compare(_look(train, name), _look(other, name)) for name in columns]
     names = ["kind", "missing_train", "missing_other", "distinct", "unseen", "shift"]
-    frame = pd.DataFrame(rows, pd.Index(columns, name="column"), names)
-    return frame.sort_values("shift", ascending=False, kind="stable")
+    with suppress(_TimeIsOverError):
+        sets = [_sample(records, columns, until) for records in (train, other)]
+        rows = [
+            _compare(_kind(train, name), *(one.get(name, _NOTHING) for one in sets))
+            for name in columns
+        ]
+        frame = pd.DataFrame(rows, pd.Index(columns, name="column"), names)
+        return frame.sort_values("shift", ascending=False, kind="stable")
+    return None
 
 
-def count_overlap(train: Records, other: Records, columns: Sequence[str]) -> int:
-    """How many records of a set stand in the train set, too.
+@dataclass(frozen=True)
+class Overlap:
+    """Records of a set that are equal to a train record.
 
-    Records are the same by a digest of 64 bits; a missing value is like another, -0.0 like 0.0.
-    Where a set has more than ``KEPT`` records that differ, the count is an estimate.
+    Attributes:
+        count: how many.
+        expected: how many would be so by chance, if the sets were drawn independently: as large a
+            share of them as the share of train records that are equal to another train record.
+    """
+
+    count: int
+    expected: float
+
+
+def count_overlap(
+    train: Records, other: Records, columns: Sequence[str], until: float = math.inf
+) -> Overlap | None:
+    """How many records of a set are equal to a train record.
+
+    They are by a digest of 64 bits; a missing value is equal to another, -0.0 to 0.0. Cells that
+    are files are not read, and do not count. Where a set has more than ``KEPT`` records, both
+    numbers are estimates, from those records whose digest a number divides.
 
     Args:
         train: the train set ...
         other: ... in which these are looked for; of the same schema.
-        columns: by whose values records are the same.
+        columns: whose values are compared.
+        until: by ``time.monotonic()``, when to give up.
+
+    Returns:
+        What was found; None where time was over.
 
     Raises:
         RecordError: there is no such column, or a cell is not of its column's kind.
@@ -89,124 +129,101 @@ def count_overlap(train: Records, other: Records, columns: Sequence[str]) -> int
     Example:
         >>> train = Records.read([{"a": 1.5, "s": "x"}, {"a": None, "s": "y"}])
         >>> count_overlap(train, train[1:], ["a", "s"])
-        1
+        Overlap(count=1, expected=0.0)
     """
-    seen, found = _Tally(KEPT), _Tally(KEPT)
-    for records, tally in ((train, seen), (other, found)):
-        for piece in records.pieces(columns=columns):
-            digests = np.full(len(piece), _ODD)
-            for name in columns:
-                each = [_digests(cells, piece.column(name).kind) for cells in _cells(piece, name)]
-                digests = digests * _ODD + np.concatenate(each)
-            tally.add(digests)
-    shared, others = found.parted(seen)
-    return round(len(other) * shared / (shared + others or 1))
+    files = {n for n in columns for one in (train, other) if _are_files(one, n)}
+    columns = [name for name in columns if name not in files]
+    step = np.uint64(1 + max(len(train), len(other)) // KEPT)
+    with suppress(_TimeIsOverError):
+        known, asked = (_counts(records, columns, step, until) for records in (train, other))
+        shared = _share(asked, asked.index.isin(known.index))
+        return Overlap(round(len(other) * shared), len(other) * _share(known, known > 1))
+    return None
 
 
-class _Tally:
-    """Counts how often each digest came; beyond a limit, those alone that ``step`` divides.
-
-    So of one value, two tallies of one step have the digest both, or neither.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.counts = pd.Series(np.empty(0), pd.Index(np.empty(0, np.uint64)))
-        self.step, self._limit, self._new = 1, limit, [self.counts]
-
-    def add(self, digests: Array) -> None:
-        """Count digests ``(values,) uint64``."""
-        self._new.append(pd.Series(digests).value_counts(sort=False).astype(float))
-        if sum(map(len, self._new)) > self._limit:
-            self.settle()
-
-    def settle(self, step: int = 1) -> None:
-        """Bring the counts up to date, of a sample by this step at least."""
-        counts = pd.concat([self.counts, *self._new]).groupby(level=0).sum()
-        self.step, self._new = max(self.step, step), []
-        while len(kept := counts[counts.index % self.step == 0]) > self._limit:
-            self.step *= 2
-        self.counts = kept
-
-    def parted(self, other: _Tally) -> tuple[float, float]:
-        """How often digests came that another tally has, too, and how often others came.
-
-        Both are settled by one step.
-        """
-        for tally in (self, other, self):
-            tally.settle(max(self.step, other.step))
-        is_shared = self.counts.index.isin(other.counts.index)
-        shared, others = self.counts[is_shared].sum(), self.counts[~is_shared].sum()
-        return float(shared) * self.step, float(others) * self.step
+def _counts(
+    records: Records, columns: Sequence[str], step: np.uint64, until: float
+) -> pd.Series[Any]:
+    """How often each digest of a record comes, of those that ``step`` divides."""
+    found: list[pd.Series[Any]] = [pd.Series([], np.empty(0, np.uint64), int)]
+    for piece in _pieces(records, columns, until):
+        digests = np.full(len(piece), _ODD)
+        for name in columns:
+            digests = digests * _ODD + _digests(piece[name], piece.column(name).kind)
+        found.append(pd.Series(digests[digests % step == 0]).value_counts(sort=False))
+    counts: pd.Series[Any] = pd.concat(found).groupby(level=0).sum()
+    return counts
 
 
-class _Side(NamedTuple):
-    """What one set has in one column.
-
-    Attributes:
-        kind: of the column.
-        known: how many records have a value.
-        gone: the share of those that have none.
-        numbers: a sample of what has an order; else none.
-        tally: of the values, where few of them differ or they have no order.
-    """
-
-    kind: str
-    known: int
-    gone: float
-    numbers: Array
-    tally: _Tally
+def _share(counts: pd.Series[Any], chosen: Any) -> float:
+    return float(counts[chosen].sum() / (counts.sum() or 1))
 
 
-def _look(records: Records, name: str) -> _Side:
-    """Read one column of a set; one at a time, what is kept is bounded however many they are."""
-    records.check_names([name])
-    # Of windows, what comes next is of the kind of its own cells.
+def _kind(records: Records, name: str) -> str:
+    """The kind of a column; of windows, what comes next is of the kind of its own cells."""
     schema = records.schema.columns
-    kind = schema[name if name in schema else name.removeprefix(NEXT)].kind
-    rng, share = np.random.default_rng(0), SAMPLED / max(len(records), 1)
-    tally, numbers = _Tally(DISTINCT if kind in _ORDERED else KEPT), [np.empty(0)]
-    known = gone = 0
-    for cells in [] if kind == "bytes" and records.has_files else _cells(records, name):
-        cells = cells.reshape(len(cells), -1)[:, -1] if kind in _ORDERED else cells
-        is_known = ~pd.isna(cells) if cells.ndim == 1 else np.ones(len(cells), bool)
-        known, gone = known + int(is_known.sum()), gone + int((~is_known).sum())
-        if kind in _ORDERED:
-            numbers.append(cells[is_known & (rng.random(len(cells)) < share)].astype(np.float64))
-        if kind not in _LARGE and not (kind in _ORDERED and tally.step > 1):
-            tally.add(_digests(cells[is_known], kind))
-    return _Side(kind, known, gone / (known + gone or math.nan), np.concatenate(numbers), tally)
+    return schema[name if name in schema else name.removeprefix(NEXT)].kind
 
 
-def _compare(train: _Side, other: _Side) -> tuple[Any, ...]:
+def _are_files(records: Records, name: str) -> bool:
+    return records.has_files and records.column(name).kind == "bytes"
+
+
+def _pieces(records: Records, columns: Sequence[str], until: float) -> Iterator[Records]:
+    """A set in pieces while there is time, of few records where cells may be large."""
+    records.check_names(columns)
+    is_large = any(records.column(name).kind in _LARGE for name in columns)
+    for piece in records.pieces(_FEW if is_large else PIECE, columns):
+        if time.monotonic() > until:
+            raise _TimeIsOverError
+        yield piece
+
+
+def _sample(records: Records, columns: Sequence[str], until: float) -> pd.DataFrame:
+    """Columns that are no files of some records, drawn evenly."""
+    rng, share, found = np.random.default_rng(_SEED), SAMPLED / max(len(records), 1), []
+    for piece in _pieces(records, columns, until):
+        some = piece.take(np.flatnonzero(rng.random(len(piece)) < share))
+        names = [name for name in columns if not _are_files(piece, name)]
+        found.append(pd.DataFrame({n: _values(some[n], _kind(piece, n)) for n in names}))
+    return pd.concat(found)
+
+
+def _values(cells: Array, kind: str) -> pd.Series[Any]:
+    """Cells ``(records, ...)`` in one dimension; a large one is 1, or NaN."""
+    if kind in _LARGE:
+        is_missing = pd.isna(cells) if cells.ndim == 1 else np.zeros(len(cells), bool)
+        cells = np.where(is_missing, math.nan, 1.0)
+    cells = cells.reshape(len(cells), -1)[:, -1]
+    return pd.Series(cells, dtype=cells.dtype)  # text remains objects
+
+
+def _compare(kind: str, train: pd.Series[Any], other: pd.Series[Any]) -> tuple[Any, ...]:
     """A row of the profile."""
-    if train.kind in _LARGE:
-        return train.kind, train.gone, other.gone, "", math.nan, math.nan
-    train.tally.settle()
-    count = len(train.tally.counts) * train.tally.step
-    distinct = f"{count:,}" if count <= DISTINCT else f"> {DISTINCT:,}"
-    # Not what is left by those seen: the most frequent values are, and a sample may miss them.
-    unseen = min(other.tally.parted(train.tally)[1] / (other.known or math.nan), 1.0)
-    if train.kind == "number" or (train.kind in _ORDERED and train.tally.step > 1):
-        unseen = math.nan  # on a scale, a new value tells nothing
-    shift = _shift(train, other) if train.known and other.known else math.nan
-    return train.kind, train.gone, other.gone, distinct, unseen, shift
+    missing = [float(values.isna().mean()) for values in (train, other)]
+    if kind in _LARGE:
+        return kind, *missing, "", math.nan, math.nan
+    train, other = train.dropna(), other.dropna()
+    distinct = train.nunique()
+    is_countable = distinct <= DISTINCT
+    shown = f"{distinct:,}" if is_countable else f"> {DISTINCT:,}"
+    unseen = shift = math.nan
+    if is_countable and kind != "number":  # on a scale, a new value says nothing
+        unseen = float((~other.isin(train)).mean())
+    if len(train) and len(other) and (is_countable or kind in _ORDERED):
+        shift = _shift(train, other, kind in _ORDERED)
+    return kind, *missing, shown, unseen, shift
 
 
-def _shift(train: _Side, other: _Side) -> float:
+def _shift(train: pd.Series[Any], other: pd.Series[Any], is_ordered: bool) -> float:
     """The Kolmogorov-Smirnov distance, or the total variation distance."""
-    if train.kind in _ORDERED:
-        numbers = np.sort(train.numbers), np.sort(other.numbers)
-        places = np.concatenate([*numbers, [0.0]])  # not empty, where neither sample has a number
-        below = [one.searchsorted(places, "right") / (len(one) or math.nan) for one in numbers]
-        return float(np.abs(below[0] - below[1]).max())
-    here, there = (side.tally.counts / side.known for side in (train, other))
-    return min(1.0, float(here.sub(there, fill_value=0).abs().sum()) * train.tally.step / 2)
-
-
-def _cells(records: Records, name: str) -> Iterator[Array]:
-    """The cells of a column ``(records, ...)``, few at a time where they may be large."""
-    for piece in records.pieces(_FEW if records.column(name).kind in _LARGE else PIECE, [name]):
-        yield piece[name]
+    if not is_ordered:
+        here, there = (each.value_counts(normalize=True) for each in (train, other))
+        return float(here.sub(there, fill_value=0).abs().sum() / 2)
+    samples = [np.sort(each.to_numpy().astype(np.float64)) for each in (train, other)]
+    places = np.concatenate(samples)
+    below = [each.searchsorted(places, "right") / len(each) for each in samples]
+    return float(np.abs(below[0] - below[1]).max())
 
 
 def _digests(cells: Array, kind: str) -> Array:

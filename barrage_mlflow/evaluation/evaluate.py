@@ -73,6 +73,8 @@ class Evaluation:
         kept: some of the records.
         records: how many there were.
         share: of them, how many the figures are of.
+        left_out: how many records the transformer refused.
+        why: what it said of the first one.
         seconds: what scoring took.
 
     Example:
@@ -86,6 +88,8 @@ class Evaluation:
     records: int
     share: float
     seconds: float
+    left_out: int = 0
+    why: str = ""
 
     @property
     def by_name(self) -> dict[str, Outcome]:
@@ -130,7 +134,9 @@ def evaluate(
     by_output = outcomes.all()
     figures = {one.name: figures_of(one) for one in by_output.values()}
     seconds = time.monotonic() - began
-    return Evaluation(by_output, figures, kept, outcomes.count, outcomes.share, seconds)
+    count, share = outcomes.count, outcomes.share
+    refused = (outcomes.left_out, outcomes.why)
+    return Evaluation(by_output, figures, kept, count, share, seconds, *refused)
 
 
 def _pieces(

@@ -1,4 +1,4 @@
-"""Importance: how much worse a model is where a column's values are dealt to other records."""
+"""Permutation importance: how much worse a model is where a column's values are shuffled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SEED = 0
 def permute(
     scorer: Scorer, observer: Observer, rows: list[Record], until: float
 ) -> tuple[dict[str, dict[str, float]], list[str]]:
-    """Deal each column's values to other records, and see what becomes of the leading metrics.
+    """Shuffle each column's values among records, and see what becomes of the leading metrics.
 
     Args:
         scorer: the model.
@@ -40,29 +40,29 @@ def permute(
         By output, for each column by how much the metric is worse; and columns that were left.
     """
     rng = np.random.default_rng(_SEED)
-    plain = _leading(scorer, observer, rows)
-    found: dict[str, dict[str, float]] = {name: {} for name in plain}
     columns = [name for name in scorer.inputs.columns if any(name in row for row in rows)]
+    before = {} if time.monotonic() > until else _leading(scorer, observer, rows)
+    found: dict[str, dict[str, float]] = {name: {} for name in before}
     for place, column in enumerate(columns):
-        if time.monotonic() > until:
-            return found, columns[place:]
-        worse: dict[str, list[float]] = {name: [] for name in plain}
-        for _ in range(_REPEATS):
-            order = rng.permutation(len(rows))
-            dealt = [
-                {**row, column: rows[at].get(column)} for row, at in zip(rows, order, strict=True)
-            ]
-            for name, value in _leading(scorer, observer, dealt).items():
-                worse[name].append(value - plain[name])
-        for name, values in worse.items():
-            found[name][column] = float(np.mean(values))
+        after: list[dict[str, float]] = []
+        while len(after) < _REPEATS:
+            if time.monotonic() > until:
+                return found, columns[place:]
+            cells = [rows[at].get(column) for at in rng.permutation(len(rows))]
+            shuffled = [{**row, column: cell} for row, cell in zip(rows, cells, strict=True)]
+            after.append(_leading(scorer, observer, shuffled))
+        for name, worse in found.items():
+            worse[column] = (
+                float(np.mean([each.get(name, np.nan) for each in after])) - before[name]
+            )
     return found, []
 
 
 def _leading(scorer: Scorer, observer: Observer, rows: list[Record]) -> dict[str, float]:
     """The leading metric of each output, so that higher is worse."""
     outcomes = Outcomes()
-    outcomes.add(observer.observe(scorer.read(rows)))
+    for piece in observer.pieces(scorer.read(rows)):
+        outcomes.add(observer.observe(piece))
     found = {}
     for name, outcome in outcomes.all().items():
         with suppress(ComponentError):  # none is defined
@@ -72,19 +72,19 @@ def _leading(scorer: Scorer, observer: Observer, rows: list[Record]) -> dict[str
     return found
 
 
-def importance_table(worse: dict[str, float]) -> pd.DataFrame:
-    """The columns by importance, the first one first."""
+def importance_table(worse: dict[str, float], metric: str = "") -> pd.DataFrame:
+    """The columns by importance, the first one first, and by how much a metric is worse."""
     import pandas as pd
 
-    ranked = sorted(worse, key=lambda name: -worse[name])
-    return pd.DataFrame({"column": ranked, "worse by": [worse[name] for name in ranked]})
+    ranked = pd.Series(worse, dtype=float).sort_values(ascending=False, kind="stable")
+    return ranked.rename(f"{metric} worse by".strip()).rename_axis("column").reset_index()
 
 
 def importance_picture(name: str, metric: str, table: pd.DataFrame) -> Figure:
     """Bars, the most important column on top."""
     shown = table.head(_BARS)[::-1]
     figure, (axes,) = new_figure(1, 6.5, max(2.4, 0.9 + 0.28 * len(shown)))
-    axes.barh(range(len(shown)), shown["worse by"], color=BLUE, height=0.7)
+    axes.barh(range(len(shown)), shown.iloc[:, 1], color=BLUE, height=0.7)
     label_ticks(axes, [*map(str, shown["column"])], "y")
     label_axes(axes, f"{name}: importance", f"{metric} is worse by", "")
     return figure

@@ -6,6 +6,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.files import written_whole
 
 if TYPE_CHECKING:
@@ -56,9 +59,9 @@ def label_axes(axes: Axes, title: str, x: str, y: str) -> None:
 
 def label_ticks(axes: Axes, names: list[str], which: str = "xy", most: int = 30) -> None:
     """Name the places 0, 1, … of an axis; of many, some."""
-    step = -(-len(names) // most)
-    places = [*range(0, len(names), step)]
-    shown = [name if len(name) <= 16 else f"{name[:15]}…" for name in names[::step]]
+    stride = -(-len(names) // most)
+    places = [*range(0, len(names), stride)]
+    shown = [name if len(name) <= 16 else f"{name[:15]}…" for name in names[::stride]]
     is_long = max(map(len, shown), default=0) * len(shown) > 40
     if "x" in which:
         axes.set_xticks(places, shown, parse_math=False)
@@ -68,6 +71,15 @@ def label_ticks(axes: Axes, names: list[str], which: str = "xy", most: int = 30)
                 label.set(ha="right", rotation_mode="anchor")
     if "y" in which:
         axes.set_yticks(places, shown, parse_math=False)
+
+
+def draw_tenths(axes: Axes, x: Array, y: Array, weight: Array) -> None:
+    """Bars: the mean of ``y (records,)`` in each tenth of the records by ``x (records,)``."""
+    tenths = [part for part in np.array_split(np.argsort(x, kind="stable"), 10) if len(part)]
+    means = [np.average(y[part], weights=weight[part]) for part in tenths]
+    axes.bar(range(len(tenths)), means, color=BLUE, width=0.7)
+    ends = [f"{float(f'{x[part[-1]]:.4g}'):,g}" for part in tenths]
+    axes.set_xticks(range(len(tenths)), ends, rotation=40, ha="right")
 
 
 def write_picture(figure: Figure, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
@@ -33,56 +34,66 @@ class Pages:
     """Writes ``report.md`` of a set, with its pictures and tables in a folder for each output.
 
     Args:
-        folder: new, or with the files of a report before, which are written over.
+        folder: where to; files of an earlier report are written over.
+
+    Attributes:
+        files: what was written, by its path in the folder.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.files: list[str] = []
         self._lines: list[str] = []
 
     def say(self, *lines: str) -> None:
         """Add lines of Markdown, and an empty one."""
         self._lines += [*lines, ""]
 
-    def add(self, report: Report, outcome: Outcome, kept: Kept, place: str) -> None:
-        """Add a report; one that fails is named in a warning on the log, and in its place."""
-        name = name_of(report)
-        title = name.replace("_", " ").capitalize()
-        try:
-            made = report(outcome, kept)
-            if made is not None:
-                self.put(title, made, f"{place}/{name}")
-        except Exception as error:
-            logger.warning("report %s of %s: %s", name, outcome.name, describe_error(error))
-            self.say(f"### {title}", "", f"It failed: {describe_error(error)}")
+    def add(self, title: str, path: str, make: Callable[[], Made]) -> None:
+        """Add what is made under a title; a picture or table goes to a file of its own.
 
-    def put(self, title: str, made: Any, path: str) -> None:
-        """Add what was made under a title; a picture or table goes to a file of its own.
+        What fails is named in a warning on the log, and in its place.
 
         Args:
-            title: over it.
-            made: a figure, a table or a text.
+            title: over it; none if empty.
             path: of its file in the folder, without what follows the point.
+            make: makes it.
         """
-        if title:
-            self.say(f"### {title}")
-        target = self.folder / path
+        lines = [f"### {title}", ""] if title else []
+        try:
+            made = make()
+            if made is not None:
+                self.say(*lines, *self._written(title, made, path))
+        except Exception as error:
+            logger.warning("report %s: %s", path, describe_error(error))
+            self.say(*lines, f"It failed: {describe_error(error)}")
+
+    def _written(self, title: str, made: Any, path: str) -> list[str]:
+        """The lines of what was made, whose file is written."""
         if isinstance(made, str):
-            self.say(made)
-            return
+            return [made]
+        is_table = hasattr(made, "columns")
+        path = self._free(path, ".json" if is_table else ".png")
+        target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        if hasattr(made, "columns"):
+        if is_table:
             # As MLflow's log_table writes one, so that its page compares it between runs.
             written = {"columns": [*made.columns], "data": cells_of(made)}
-            target.with_suffix(".json").write_text(json.dumps(written, ensure_ascii=False), "utf-8")
-            self.say(*as_markdown(made))
+            target.write_text(json.dumps(written, ensure_ascii=False), "utf-8")
         else:
-            write_picture(made, target.with_suffix(".png"))
-            self.say(f"![{title}]({quote(path)}.png)")
+            write_picture(made, target)
+        self.files.append(path)
+        return as_markdown(made) if is_table else [f"![{title}]({quote(path)})"]
+
+    def _free(self, path: str, suffix: str) -> str:
+        """The path of a file that was not written yet."""
+        paths = (f"{path}{f'_{n}' if n > 1 else ''}{suffix}" for n in count(1))
+        return next(each for each in paths if each not in self.files)
 
     def write(self) -> None:
         """Write ``report.md``."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.files.insert(0, "report.md")
         (self.folder / "report.md").write_text("\n".join(self._lines), "utf-8")
 
 
@@ -123,7 +134,7 @@ def as_markdown(table: pd.DataFrame) -> list[str]:
         for at in range(len(table.columns))
     ]
     lines = [
-        _line(map(str, table.columns)),
+        _line(map(show, map(str, table.columns))),
         "|" + "|".join(["--:" if n else "---" for n in numeric]) + "|",
     ]
     lines += [_line([show(cell) for cell in row]) for row in rows[:_ROWS]]

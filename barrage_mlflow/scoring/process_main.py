@@ -1,7 +1,7 @@
 """What a model process runs; a script, since the engine that it imports is the model's own.
 
 It answers ``(name, arguments)`` with ``(True, result)`` or ``(False, error name, message)`` until
-the other side is gone. Only what every version of the engine has is called here.
+the other side is gone. What older engines lack is looked for first.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def _import_only_installed() -> None:
     sys.path[:] = [
         entry
         for entry in sys.path
-        if entry.startswith(homes) or "site-packages" in entry or "dist-packages" in entry
+        if any(map(Path(entry).is_relative_to, homes))
+        or "site-packages" in entry
+        or "dist-packages" in entry
     ]
     sys.meta_path[:] = [
         finder

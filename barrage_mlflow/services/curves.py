@@ -20,7 +20,7 @@ _COLUMNS = 3
 _WIDTH, _HEIGHT = 4.4, 3.1
 """Of a panel with the room around its axes, in inches."""
 _LEFT, _RIGHT, _BOTTOM, _TOP = 0.68, 0.14, 0.5, 0.44
-"""Room around the axes for their labels, in inches: matplotlib takes twice as long to find it."""
+"""Room around the axes for their labels, in inches: matplotlib takes longer to find it."""
 _DPI = 144
 _TRAIN_COLOR, _VALIDATION_COLOR, _PLAIN_COLOR = "#2a6f97", "#d1495b", "#52616b"
 _MUTED = "#6b7280"

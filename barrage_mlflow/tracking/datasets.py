@@ -59,7 +59,7 @@ def _describe_source(source: str) -> tuple[str, dict[str, Any]]:
     """Name a source as MLflow's own dataset sources do, so that it can read them back."""
     if not source:
         return "code", {"tags": {}}
-    scheme = urlsplit(source).scheme
+    scheme = urlsplit(source).scheme if "://" in source else ""
     if scheme in ("http", "https"):
         return "http", {"url": source}
     return "local" if scheme in ("", "file") else scheme, {"uri": source}

@@ -240,7 +240,8 @@ class Publisher:
         files = files_in(folder, "**/*")
         sent = [name for name in files if name.partition("/")[0] not in _NOT_SENT]
         if record.evaluation:
-            self._log("tags", [RunTag(TABLES_TAG, tables_tag(sent))])
+            before = self._run.data.tags.get(TABLES_TAG, "")
+            self._log("tags", [RunTag(TABLES_TAG, tables_tag(sent, before))])
         self._send({name: files[name] for name in [*sent, artifacts.BEST_WEIGHTS] if name in files})
         if self._in_mlflow and not finished:
             self._publish_checkpoint()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import time
@@ -145,7 +146,7 @@ def train(
         with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
             if work.record.is_finished and not changes:
-                _evaluate_anew(work, sets, datasets)
+                _evaluate(work, None, sets, datasets)
                 return _complete(work, asked, publisher)
             values = {**asked, "datasets": datasets, "tags": tags or {}, "inferred": [*inferred]}
             work.begin(document, resolved, code, changes, values)
@@ -173,9 +174,9 @@ def train(
                 best_epoch, network = fit(plan, folder, work.history, further, checkpoint, stop)
                 with stop.at_once():
                     scorer = package(plan, network, folder, process)
-                    facts = _facts(network, folder, best_epoch, began)
-                    metrics = appraise(scorer, plan.sets, folder, began, facts)
-                work.update(best_epoch=best_epoch, evaluation=metrics)
+                    work.update(best_epoch=best_epoch)
+                    facts = [_describe(network, folder, best_epoch)]
+                    _evaluate(work, scorer, plan.sets, datasets, began, facts)
             if publisher is None:
                 logger.info("log it to MLflow with: barrage-mlflow sync %s", folder)
             return _result(work)
@@ -300,13 +301,13 @@ def _scorer(plan: Plan, network: Network) -> Scorer:
     return Scorer(plan.config, plan.transformer, network, plan.specs, plan.schema, plan.reads)
 
 
-def _facts(network: keras.Model, folder: Path, best_epoch: int, began: float) -> list[str]:
-    """What the report says of model and training."""
+def _describe(network: keras.Model, folder: Path, best_epoch: int) -> str:
+    """What the report says of the model."""
     size = sum(path.stat().st_size for path in (folder / artifacts.MODEL).rglob("*"))
-    return [
-        f"The network of epoch {best_epoch}, of {network.count_params():,} parameters, was trained "
-        f"in {time.monotonic() - began:.0f} s. The packaged model is {size / 2**20:.1f} MiB."
-    ]
+    return (
+        f"The network is that of epoch {best_epoch} and has {network.count_params():,} parameters; "
+        f"the packaged model is {size / 2**20:.1f} MiB."
+    )
 
 
 def _learnt_placeholders(plan: Plan) -> Any:
@@ -336,17 +337,30 @@ def _find_checkpoint(work: Workspace) -> Checkpoint | None:
     return checkpoint
 
 
-def _evaluate_anew(
-    work: Workspace, sets: Mapping[str, Records], datasets: Sequence[Dataset]
+def _evaluate(
+    work: Workspace,
+    scorer: Scorer | None,
+    sets: Mapping[str, Records],
+    datasets: Sequence[Dataset],
+    began: float = math.inf,
+    facts: Sequence[str] = (),
 ) -> None:
-    """Evaluate a finished training on a test set that it was not evaluated on."""
-    test = [dataset for dataset in datasets if dataset.name == "test"]
-    if test and test[0] not in work.record.datasets:
-        scorer = Scorer.load(work.folder)
-        found = appraise(scorer, {n: sets[n] for n in ("train", "test")}, work.folder)
-        others = [each for each in work.record.datasets if each.name != "test"]
-        evaluation = {**work.record.evaluation, **found}
-        work.update(datasets=(*others, *test), evaluation=evaluation, published=False)
+    """Evaluate on what the packaged model was not evaluated on: the test set may be another one.
+
+    Killed meanwhile, a training has finished all the same; when it is resumed, it goes on here.
+    """
+    before = {dataset.name: dataset for dataset in work.record.datasets}
+    for dataset in datasets[1:]:
+        if before.get(dataset.name) != dataset:  # what was found is of another one
+            others = [each for each in work.record.datasets if each.name != dataset.name]
+            found = {n: each for n, each in work.record.evaluation.items() if n != dataset.name}
+            work.update(datasets=(*others, dataset), evaluation=found, published=False)
+    names = [each.name for each in datasets[1:] if each.name not in work.record.evaluation]
+    if names:
+        model = scorer or Scorer.load(work.folder)
+        for name, metrics in appraise(model, sets, names, work.folder, began, facts):
+            found = {**work.record.evaluation, name: {"at": now(), "metrics": metrics}}
+            work.update(evaluation=found, published=False)
 
 
 def _complete(

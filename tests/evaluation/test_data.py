@@ -14,7 +14,7 @@ from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.errors import RecordError
 from barrage_mlflow.evaluation import data
-from barrage_mlflow.evaluation.data import count_overlap, profile
+from barrage_mlflow.evaluation.data import Overlap, count_overlap, profile
 
 
 def frame(records: int, seed: int, shift: float = 0.0, **extra: object) -> pd.DataFrame:
@@ -82,10 +82,43 @@ def test_planted_overlap():
     after = pd.concat([frame(1900, 2), before[:50], before[-50:]], ignore_index=True)
     after["size"] = after["size"].mask(after["size"] == 0, -0.0)
     train, other = pair(before, after)
-    assert count_overlap(train, other, train.columns) == 100
-    assert count_overlap(other, train, train.columns) == 100
-    assert count_overlap(train, other, ["town"]) == after["town"].isin(before["town"]).sum()
-    assert count_overlap(train, train[:7], train.columns) == 7
+    assert count_overlap(train, other, train.columns) == Overlap(100, 0.0)
+    assert count_overlap(other, train, train.columns) == Overlap(100, 0.0)
+    assert count_overlap(train, train[:7], train.columns) == Overlap(7, 0.0)
+    in_train = after["town"].isin(before["town"]).sum()
+    assert count_overlap(train, other, ["town"]) == Overlap(in_train, len(after))
+
+
+def test_what_chance_gives():
+    def some(seed: int, records: int) -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        return pd.DataFrame(rng.integers(0, 14, (records, 3)), columns=["a", "b", "c"])
+
+    train, other = pair(some(1, 2000), some(2, 1000))
+    found = count_overlap(train, other, train.columns)
+    assert found.expected == pytest.approx(1000 * (1 - math.exp(-2000 / 14**3)), rel=0.05)
+    assert found.count == pytest.approx(found.expected, rel=0.1)
+
+
+def test_time_that_is_over():
+    train, other = pair(frame(20, 1), frame(10, 2))
+    assert count_overlap(train, other, train.columns, 0.0) is None
+    assert profile(train, other, train.columns, 0.0) is None
+
+
+def test_files_are_not_read(tmp_path):
+    for number in range(4):
+        (tmp_path / f"{number}.png").write_bytes(b"png")
+    schema = Schema.from_config({"columns": {"image": {"kind": "bytes", "root": str(tmp_path)}}})
+    rows = [{"image": f"{number}.png", "size": number} for number in range(4)]
+    train, other = (Records.read(rows[:n], schema=schema) for n in (4, 2))
+    for file in tmp_path.iterdir():
+        file.unlink()
+    assert count_overlap(train, other, ["image", "size"]) == Overlap(2, 0.0)
+    found = profile(train, other, ["image", "size"]).loc["image"]
+    assert [*found] == pytest.approx(
+        ["bytes", math.nan, math.nan, "", math.nan, math.nan], nan_ok=True
+    )
 
 
 def test_kinds_by_their_values_however_they_were_read():
@@ -110,7 +143,7 @@ def test_kinds_by_their_values_however_they_were_read():
         {**ones[1], "a": 3},
     ]
     other = Records.read(others, schema=train.schema)
-    assert count_overlap(train, other, train.columns) == 2
+    assert count_overlap(train, other, train.columns) == Overlap(2, 0.0)
     found = profile(train, other[:2], train.columns)
     assert dict(zip(train.columns, found.loc[train.columns, "kind"], strict=True)) == {
         "a": "number", "b": "truth", "w": "number", "t": "time", "l": "list", "o": "object",
@@ -132,8 +165,8 @@ def test_windows_have_their_last_values():
     for name in ("sales", "next_sales"):
         last = ks_2samp(train[name][:, -1], other[name][:, -1]).statistic
         assert found.loc[name, "shift"] == pytest.approx(last)
-    assert count_overlap(train, other, ["day", "sales", "next_sales"]) == 6
-    assert count_overlap(train, other, ["sales", "next_sales"]) == len(other)
+    assert count_overlap(train, other, ["day", "sales", "next_sales"]) == Overlap(6, 0.0)
+    assert count_overlap(train, other, ["sales", "next_sales"]).count == len(other)
 
 
 def test_a_streamed_file_gives_the_same(tmp_path, monkeypatch):
@@ -144,14 +177,14 @@ def test_a_streamed_file_gives_the_same(tmp_path, monkeypatch):
     streamed = train, Records.read(str(tmp_path / "other.parquet"), schema=train.schema)
     assert all(records.row_groups() for records in streamed)
     held = pair(before, after)
-    for sampled, kept, distinct in ((10**6, 10**6, 10**4), (500, 600, 100)):
+    for sampled, kept in ((10**6, 10**6), (500, 600)):
         monkeypatch.setattr(data, "SAMPLED", sampled)
         monkeypatch.setattr(data, "KEPT", kept)
-        monkeypatch.setattr(data, "DISTINCT", distinct)
         one, other = (profile(*records, train.columns) for records in (held, streamed))
         pd.testing.assert_frame_equal(one, other)
         counts = [count_overlap(*records, train.columns) for records in (held, streamed)]
-        assert counts[0] == counts[1] == pytest.approx(100, abs=50 * (kept < 1000))
+        assert counts[0] == counts[1]
+        assert counts[0].count == pytest.approx(100, abs=50 * (kept < 1000))
 
 
 def test_a_sample_tells_what_all_would(monkeypatch):
@@ -159,23 +192,29 @@ def test_a_sample_tells_what_all_would(monkeypatch):
 
     def some(records: int, codes: tuple[int, int], mean: float) -> pd.DataFrame:
         rare = [f"{number}" for number in rng.integers(*codes, records)]
-        code = np.where(rng.random(records) < 0.3, "usual", rare)
-        return pd.DataFrame({"rare": rare, "code": code, "a": rng.normal(mean, size=records)})
+        few = [f"{number}" for number in rng.integers(codes[0] // 1000, codes[1] // 1000, records)]
+        return pd.DataFrame({"rare": rare, "few": few, "a": rng.normal(mean, size=records)})
 
     train, other = pair(some(20_000, (0, 9000), 0.0), some(10_000, (3000, 12_000), 1.0))
-
-    def look() -> tuple[pd.DataFrame, int]:
-        found = profile(train, other, train.columns).loc[train.columns, ["unseen", "shift"]]
-        assert count_overlap(train, train, train.columns) == len(train)
-        return found, count_overlap(train, other, ["rare"])
-
-    whole, count = look()
+    table, overlap = profile(train, other, ["few", "a"]), count_overlap(train, other, ["rare"])
     monkeypatch.setattr(data, "KEPT", 2000)
     monkeypatch.setattr(data, "SAMPLED", 2000)
-    part, estimate = look()
-    assert (part != whole)["shift"].all()
-    pd.testing.assert_frame_equal(part, whole, atol=0.06)
-    assert count != estimate == pytest.approx(count, rel=0.1)
+    part, estimate = profile(train, other, ["few", "a"]), count_overlap(train, other, ["rare"])
+    assert part["distinct"]["a"] != table["distinct"]["a"]
+    shown = ["unseen", "shift"]
+    pd.testing.assert_frame_equal(part[shown], table.loc[part.index, shown], atol=0.06)
+    assert overlap.count != estimate.count == pytest.approx(overlap.count, rel=0.1)
+    assert overlap.expected != estimate.expected == pytest.approx(overlap.expected, rel=0.1)
+
+
+def test_of_many_values_nothing_is_said(monkeypatch):
+    monkeypatch.setattr(data, "DISTINCT", 100)
+    train, other = pair(frame(400, 1), frame(300, 2))
+    found = profile(train, other, ["note", "town", "built"]).drop(columns="kind")
+    assert [*found.loc["note"]][2:] == pytest.approx(["> 100", math.nan, math.nan], nan_ok=True)
+    assert [*found.loc["town"]][2:4] == ["3", 0.0]
+    assert [*found.loc["built"]][2:4] == pytest.approx(["> 100", math.nan], nan_ok=True)
+    assert found.loc["built", "shift"] > 0
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,26 @@
 """Reports: a planted fault is seen in them, and no set is too odd for one."""
 
+import io
 import math
 import re
+import time
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from barrage_mlflow.dataset import Records
+from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.evaluation import cases, classes, numbers
+from barrage_mlflow.evaluation import kept as kept_module
 from barrage_mlflow.evaluation.evaluate import Evaluation, Options
 from barrage_mlflow.evaluation.figures import figures_of
-from barrage_mlflow.evaluation.kept import SAMPLE, Kept
+from barrage_mlflow.evaluation.importance import importance_table, permute
+from barrage_mlflow.evaluation.kept import SAMPLE, Kept, badness_of
+from barrage_mlflow.evaluation.observe import About, Observed
 from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.report import Pages, as_markdown
 from barrage_mlflow.evaluation.reports import write_report
@@ -61,8 +68,8 @@ def test_a_swapped_pair_of_labels_is_seen_in_the_confusion():
     figure = classes.confusion(outcome, kept_of(outcome))
 
     assert words(figure) == [
-        *("10", "0", "0", "0", "0", "10", "0", "10", "0"),
         *("1.00", "0.00", "0.00", "0.00", "0.00", "1.00", "0.00", "1.00", "0.00"),
+        *("10", "0", "0", "0", "0", "10", "0", "10", "0"),
     ]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [*NAMES]
     table = classes.per_class(outcome, kept_of(outcome))
@@ -91,7 +98,7 @@ def test_a_unit_error_is_seen_in_the_numbers():
     assert found["bias"].value < -1
 
 
-def test_the_worst_of_classes_are_those_told_with_confidence():
+def test_the_worst_of_classes_are_those_predicted_with_confidence():
     truth, answer = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 0])
     probability = np.array([0.1, 0.4, 0.6, 0.01], np.float32)
     outcome = outcome_of("truth", truth, answer, probability=probability, labels=[False, True])
@@ -103,6 +110,15 @@ def test_the_worst_of_classes_are_those_told_with_confidence():
         "| 1 | True | False | 0.6 | 11 | – |",
         "| 2 | False | True | 0.6 | 12 | c |",
     ]
+
+
+def test_long_cells_are_cut():
+    frame = pd.DataFrame({"t": ["a" * 5000], "l": [[1.5] * 5000], "b": [b"12"], "x": [1]})
+    outcome = outcome_of("number", [0.0], [1.0])
+    (row,) = cases.worst(outcome, kept_of(outcome, frame)).to_dict("records")
+    assert row["t"] == "a" * 999 + "…"
+    assert row["l"] == str([1.5] * 5000)[:999] + "…"
+    assert (row["b"], row["x"]) == ("2 bytes", 1)
 
 
 def test_groups_tell_where_a_model_is_bad():
@@ -126,9 +142,9 @@ def test_a_threshold_is_recommended_and_not_set():
     outcome = outcome_of("truth", truth, answer, probability=probability)
     said = classes.recommended_threshold(outcome, kept_of(outcome))
     assert said == (
-        "With the threshold 0.15, F1 is 0.8889 instead of 0.4. Nothing is set: ask for it with "
-        '`params: {"threshold": 0.15}` in a request, or with `barrage-mlflow predict … --param '
-        "threshold=0.15`."
+        "With the threshold 0.15, F1 on these records is 0.8889 instead of 0.4. Nothing is set: "
+        'ask for it with `params: {"threshold": 0.15}` in a request, or with `barrage-mlflow '
+        "predict … --param threshold=0.15`."
     )
     table = classes.thresholds(outcome, kept_of(outcome))
     assert len(table) == 19
@@ -137,6 +153,63 @@ def test_a_threshold_is_recommended_and_not_set():
     )
     best = replace(outcome, answer=(probability >= 0.15).astype(int))
     assert classes.recommended_threshold(best, kept_of(best)) is None
+
+
+def test_of_thousands_of_classes_the_most_confused_are_shown():
+    truth = np.arange(100_000) % 50_000
+    answer = np.where(truth < 100, (truth + 1) % 100, truth)
+    answer[:30] = 60_000
+    outcome = outcome_of("category", truth, answer, labels=[f"c{n}" for n in range(50_000)])
+    figure = classes.confusion(outcome, kept_of(outcome))
+    shares = figure.axes[0].images[0].get_array()
+    assert len(figure.axes) == 1
+    assert shares.shape == (60, 60)
+    assert shares[:, -1].sum() > 0  # the class that has no name
+
+
+def test_a_class_that_the_network_does_not_have_is_the_worst():
+    answer = np.array([1, 5, 1])
+    outcome = outcome_of("category", [0, 1, 1], answer, probability=spread([1, 1, 1], 2))
+    assert badness_of(outcome) == pytest.approx([0.9, 1, 0])
+    table = cases.worst(outcome, kept_of(outcome))
+    assert table["record"].tolist() == [1, 0]
+    assert table["probability of the answer"].tolist() == pytest.approx(
+        [math.nan, 0.9], nan_ok=True
+    )
+
+
+def test_importance_looks_at_the_clock_and_at_few_records_at_once(monkeypatch):
+    rows = [{"x": float(n), "z": 1.0, "y": float(n)} for n in range(100)]
+    passes, clock = [], iter(range(100))
+
+    class Stub:
+        """Answers with ``x``."""
+
+        inputs = Schema.from_config({"columns": {"x": "number", "z": "number"}})
+        read = staticmethod(Records.read)
+
+        def pieces(self, records):
+            yield from records.pieces(30)
+
+        def observe(self, records):
+            passes.append(len(records))
+            about = {"y": About("number", "mse", False, [])}
+            x, y = ({"y": records[name]} for name in "xy")
+            return Observed(x, y, x, y, {}, {}, {}, about)
+
+    stub = Stub()
+    worse, left = permute(stub, stub, rows, math.inf)
+    assert left == []
+    assert worse["y"]["x"] == pytest.approx(40, rel=0.2)
+    assert worse["y"]["z"] == 0
+    assert passes == [30, 30, 30, 10] * 7
+    table = importance_table(worse["y"], "rmse")
+    assert [*table] == ["column", "rmse worse by"]
+    assert [*table["column"]] == ["x", "z"]
+
+    assert permute(stub, stub, rows, 0.0) == ({}, ["x", "z"])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    assert permute(stub, stub, rows, 5) == ({"y": {"x": pytest.approx(40, rel=0.2)}}, ["z"])
 
 
 CODES = np.arange(60) % 3
@@ -213,7 +286,7 @@ def test_own_reports_and_a_broken_one(tmp_path, caplog):
 
 def test_what_there_is_no_time_for_is_said(tmp_path):
     text = written(ODD["a constant target"], tmp_path, until=0.0)
-    assert "Left out for lack of time: a: predicted; a: residuals; a: images;" in text
+    assert "Left out for lack of time: a: predicted; a: images;" in text
     assert "| mae | 3.222 |" in text
     assert not [*tmp_path.rglob("*.png")]
 
@@ -254,3 +327,49 @@ def test_what_is_kept_does_not_grow_and_is_drawn_evenly():
     assert all(kept.cells[row] == {"x": row} for row in kept.cells)
     errors = [row * 7919 % 14000 for row in kept.worst["a"]]
     assert errors == [13999, 13998, 13997, 13996, 13995]
+
+
+def test_what_is_kept_of_large_cells_is_bounded(monkeypatch):
+    monkeypatch.setattr(kept_module, "_BYTES", 10_000)
+    kept = Kept(["image"], 20)
+    for piece in range(3):
+        rows = np.arange(100) + piece * 100
+        records = Records.read([{"image": bytes([n % 256]) * 1000} for n in rows])
+        outcome = replace(outcome_of("number", np.zeros(100), rows.astype(float)), rows=rows)
+        kept.add(records, {"a": outcome})
+    assert len(kept.sample) == 10
+    assert kept.worst["a"] == [*range(299, 279, -1)]
+    assert {*kept.cells} == {*kept.sample, *kept.worst["a"]}
+    whole = {row for row, cells in kept.cells.items() if isinstance(cells["image"], bytes)}
+    assert whole == {*kept.sample, *kept.worst["a"][:8]}
+    assert kept.cells[280]["image"] in ("1000 bytes", bytes([24]) * 1000)
+
+
+def test_no_record_is_shown_where_none_is_wanted():
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(buffer, "png")
+    records = Records.read([{"image": buffer.getvalue()}] * 3)
+    outcome = outcome_of("number", [0.0, 1, 2], [1.0, 1, 1])
+    for worst, images in ((3, 3), (0, 0)):
+        kept = Kept(["image"], worst)
+        kept.add(records, {"a": outcome})
+        figure = cases.images(outcome, kept)
+        assert (len(figure.axes) if figure else 0) == images
+    assert kept.worst == {"a": []}
+    assert cases.worst(outcome, kept) is None
+    assert kept.sample == [0, 1, 2]
+
+
+def test_groups_are_of_a_sample_and_of_few_values():
+    pieces = [
+        {"a": ["x", "y"] * 50, "b": ["x"] * 100, "n": range(100), "f": [True, None] * 50},
+        {"a": ["x", "z"] * 50, "b": [f"{n}" for n in range(100)], "n": range(100), "f": True},
+    ]
+    schema = Records.read(pd.DataFrame(pieces[0])).schema
+    kept = Kept(schema.columns, 3)
+    for place, piece in enumerate(pieces):
+        rows = np.arange(100) + 100 * place
+        outcome = replace(outcome_of("number", np.zeros(100), np.ones(100)), rows=rows)
+        kept.add(Records.read(pd.DataFrame(piece), schema=schema), {"a": outcome})
+    assert [*kept.groups] == ["a", "f"]
+    assert kept.groups.loc[range(200), "a"].tolist() == ["x", "y"] * 50 + ["x", "z"] * 50

@@ -18,7 +18,7 @@ from barrage_mlflow.dataset.types import Array, as_array
 
 
 class Target(Feature):
-    """A column that is to be foretold. A missing value is encoded as 0, and has weight 0.
+    """A column that is to be predicted. A missing value is encoded as 0, and has weight 0.
 
     Attributes:
         classes: in the order of their codes, once it is restored; empty where it has none.
