@@ -15,9 +15,9 @@ from barrage_mlflow.evaluation.outcome import Outcome
 
 _DRAWS = 200
 _DRAWN = 2000
-"""Records that a bootstrap draws, at most; the interval of more is narrower by the root."""
+"""Records that a bootstrap draws, about, or steps; the interval of more is narrower by the root."""
 _STEPS = 10
-"""Steps of a record that a bootstrap draws, on average at most: records differ more than steps."""
+"""Steps of a record, about, of which it draws."""
 _QUANTILES = (0.025, 0.975)
 _SEED = 0
 
@@ -76,12 +76,13 @@ def baseline(outcome: Outcome) -> Outcome:
         return outcome
     if outcome.type == "series" and outcome.past is not None:
         lag, horizon = season_of(outcome), truth.shape[1]
-        season = _filled(outcome.past, np.average(truth.mean(axis=1), weights=weight))[:, -lag:]
+        mean = np.average(np.nanmean(truth, axis=1), weights=weight)
+        season = _filled(outcome.past, mean)[:, -lag:]
         repeated = np.tile(season, math.ceil(horizon / lag))[:, :horizon]
         return replace(outcome, answer=repeated)
     if outcome.type in ("number", "series"):
-        mean = np.average(truth, axis=0, weights=weight)
-        return replace(outcome, answer=np.broadcast_to(mean, truth.shape))
+        mean = np.ma.average(np.ma.masked_invalid(truth), axis=0, weights=weight)
+        return replace(outcome, answer=np.broadcast_to(np.ma.filled(mean, np.nan), truth.shape))
     if outcome.type == "category":
         width = outcome.probability.shape[1] if outcome.probability is not None else 1
         shares = np.bincount(truth, weight, width) / weight.sum()
@@ -112,16 +113,22 @@ def intervals(
         >>> intervals([lambda one: one.answer.mean()], outcome)
         [(0.0, 0.0, 0.0)]
     """
+    some = [_few_steps(outcome) for outcome in outcomes]
     draws = [
         [measure(*drawn) for measure in measures]
-        for drawn in zip(*map(bootstrap, outcomes), strict=True)
+        for drawn in zip(*map(bootstrap, some), strict=True)
     ]
     values = [float(measure(*outcomes)) for measure in measures]
-    size = len(np.unique(outcomes[0].rows))
     return [
-        (value, *interval(value, [of_draw[place] for of_draw in draws], size))
+        (value, *interval(value, [of_draw[place] for of_draw in draws], len(some[0])))
         for place, value in enumerate(values)
     ]
+
+
+def _few_steps(outcome: Outcome) -> Outcome:
+    """Of an output of many steps, some of them: records differ more than the steps of one."""
+    records = max(1, len(np.unique(outcome.rows)))
+    return outcome.take(slice(None, None, max(1, len(outcome) // (records * _STEPS))))
 
 
 def bootstrap(outcome: Outcome) -> Iterator[Outcome]:
@@ -130,20 +137,18 @@ def bootstrap(outcome: Outcome) -> Iterator[Outcome]:
     Records are drawn, not steps, since those of one record are right or wrong together. One set at
     a time: with many classes, each is of many megabytes.
     """
-    rng, records = np.random.default_rng(_SEED), len(np.unique(outcome.rows))
-    if records < 2:
-        return
-    some = outcome.take(slice(None, None, max(1, len(outcome) // (records * _STEPS))))
-    _, first, steps = np.unique(some.rows, return_index=True, return_counts=True)
-    for _ in range(_DRAWS):
-        drawn = rng.integers(len(first), size=min(len(first), _DRAWN))
+    rng = np.random.default_rng(_SEED)
+    _, first, steps = np.unique(outcome.rows, return_index=True, return_counts=True)
+    records = len(first)
+    for _ in range(_DRAWS if records > 1 else 0):
+        drawn = rng.integers(records, size=min(records, 1 + _DRAWN * records // len(outcome)))
         size = steps[drawn]
         within = np.arange(size.sum()) - np.repeat(size.cumsum() - size, size)
-        yield some.take(np.repeat(first[drawn], size) + within)
+        yield outcome.take(np.repeat(first[drawn], size) + within)
 
 
 def interval(value: float, drawn: Sequence[float], size: int) -> tuple[float, float]:
-    """Where the values of 95 of 100 sets of so many records would be, around the value.
+    """Where the values of 95 of 100 sets of so many records, or steps, would be.
 
     Draws of fewer records may all be too high or too low, so only how they are spread counts.
     """

@@ -133,7 +133,7 @@ def badness_of(outcome: Outcome) -> Array:
     """
     if outcome.type in ("number", "series"):
         error: Array = np.abs(outcome.answer - outcome.truth)
-        return np.asarray(error.mean(axis=1)) if error.ndim > 1 else error
+        return np.asarray(np.nanmean(error, axis=1)) if error.ndim > 1 else error
     if outcome.type not in ("category", "truth"):
         return np.zeros(len(outcome))
     wrong: Array = (outcome.answer != outcome.truth).astype(float)

@@ -240,8 +240,8 @@ def _error_at(share: float) -> Callable[[Outcome], float]:
 @_quietly
 def smape(outcome: Outcome) -> float:
     """The mean error as a share of the mean of both sizes, from 0 to 2; of 0 and 0 it is 0."""
-    size = (np.abs(outcome.truth) + np.abs(outcome.answer)).ravel() / 2
-    return _mean(_share(np.abs(_error(outcome)), size), _weights(outcome))
+    size = (np.abs(outcome.truth) + np.abs(outcome.answer)) / 2
+    return _mean(_share(np.abs(_error(outcome)), size[_known(outcome)]), _weights(outcome))
 
 
 def mase(outcome: Outcome) -> float:
@@ -327,14 +327,22 @@ def _mean(values: Array, weight: Array) -> float:
     return float((values * weight).sum() / total) if total else math.nan
 
 
+def _known(outcome: Outcome) -> Array:
+    """Which numbers are known: a series may have gaps."""
+    return ~np.isnan(outcome.truth)
+
+
 def _error(outcome: Outcome) -> Array:
-    error: Array = (outcome.answer - outcome.truth).ravel()
+    """The error of each number that is known."""
+    error: Array = (outcome.answer - outcome.truth)[_known(outcome)]
     return error
 
 
 def _weights(outcome: Outcome) -> Array:
-    """What each number counts, those of a series apart."""
-    return np.repeat(outcome.weight, outcome.truth[0].size if len(outcome) else 1)
+    """What each of them counts."""
+    known = _known(outcome)
+    weight = outcome.weight[:, np.newaxis] if known.ndim > 1 else outcome.weight
+    return np.broadcast_to(weight, known.shape)[known]
 
 
 def _share(part: Array, whole: Array) -> Array:

@@ -51,7 +51,7 @@ def predicted(outcome: Outcome, kept: Kept) -> Figure:
 
 def forecasts(outcome: Outcome, kept: Kept) -> Figure:
     """Six forecasts, evenly over the errors from the best to the worst."""
-    error = np.abs(outcome.answer - outcome.truth).mean(axis=1)
+    error = np.nanmean(np.abs(outcome.answer - outcome.truth), axis=1)
     ranked = np.argsort(error, kind="stable")
     chosen = np.unique(np.linspace(0, len(ranked) - 1, min(_FORECASTS, len(ranked))).astype(int))
     figure, panels = new_figure(len(chosen), height=2.9)
@@ -75,8 +75,8 @@ def by_horizon(outcome: Outcome, kept: Kept) -> Figure:
     name = "mean" if outcome.past is None else f"the last {season_of(outcome)} repeated"
     steps = np.arange(1, outcome.truth.shape[1] + 1)
     for one, color, label in ((outcome, BLUE, "model"), (baseline(outcome), GREY, name)):
-        error = np.abs(one.answer - one.truth)
-        means = np.average(error, axis=0, weights=outcome.weight)
+        error = np.ma.masked_invalid(np.abs(one.answer - one.truth))
+        means = np.ma.average(error, axis=0, weights=outcome.weight)
         axes.plot(steps, means, color=color, marker="o", markersize=4, label=label)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=9, labelcolor="linecolor")

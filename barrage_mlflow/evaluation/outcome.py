@@ -20,7 +20,8 @@ class Outcome:
         type: as a target's: ``"category"``, ``"truth"``, ``"multi_category"``, ``"number"``,
             ``"series"``; empty where nothing is defined for it.
         truth: codes of classes ``(records,) int``, 0 and 1 of a truth value, ``(records, labels)``
-            of several labels; numbers ``(records,) float``, or ``(records, horizon)``.
+            of several labels; numbers ``(records,) float``, or ``(records, horizon)``, in which
+            what is not known is NaN.
         answer: likewise.
         weight: what each record counts, ``(records,) float``.
         rows: the number of each in what was evaluated, from 0.

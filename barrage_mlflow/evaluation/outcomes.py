@@ -187,8 +187,9 @@ def _judge(name: str, about: About, observed: Observed, seen: dict[int, Any]) ->
         outcome = _numbers(outcome, answer, truth)
         past = observed.pasts.get(name)
         outcome = replace(outcome, past=None if past is None else past.astype(np.float64))
-        known = np.isfinite(outcome.truth.reshape(size, -1)).all(axis=1)
-        return outcome.take(known & (weight > 0))
+        known = np.isfinite(outcome.truth)
+        outcome = replace(outcome, truth=np.where(known, outcome.truth, np.nan))
+        return outcome.take(known.reshape(size, -1).any(axis=1) & (weight > 0))
     return _classes(outcome, about.has_logits, answer, truth, seen)
 
 
@@ -264,8 +265,8 @@ def _classes(
     outcome = replace(outcome, truth=codes, answer=chosen, probability=probability).take(known)
     if answer is None or truth is None:
         return outcome
-    told = _told_lists if kind == "multi_category" else _told
-    return told(outcome, answer[known], truth[known], seen)
+    in_labels = _answered_lists if kind == "multi_category" else _answered
+    return in_labels(outcome, answer[known], truth[known], seen)
 
 
 def _codes(kind: str, target: Array) -> Array:
@@ -285,7 +286,7 @@ def _chosen(kind: str, chance: Array) -> Array:
     return np.asarray(chance >= 0.5 if kind == "multi_category" else chance.argmax(axis=1))
 
 
-def _told(outcome: Outcome, answer: Array, truth: Array, seen: dict[int, Any]) -> Outcome:
+def _answered(outcome: Outcome, answer: Array, truth: Array, seen: dict[int, Any]) -> Outcome:
     """The classes that are answered, by labels that are known, or learnt of what is true."""
     if answer.ndim > 1 or truth.ndim > 1:
         return outcome
@@ -296,25 +297,25 @@ def _told(outcome: Outcome, answer: Array, truth: Array, seen: dict[int, Any]) -
     try:
         by_label = {label: code for code, label in enumerate(outcome.labels)}
         by_label |= {label: code for code, label in seen.items()}
-        is_told = any(label in by_label for label in labels)
+        is_known = any(label in by_label for label in labels)
         answered = [by_label.get(*pair) for pair in zip(labels, outcome.answer, strict=True)]
     except TypeError:  # no labels, but lists or dicts
         return outcome
-    return replace(outcome, answer=np.array(answered, int), in_own_units=is_told)
+    return replace(outcome, answer=np.array(answered, int), in_own_units=is_known)
 
 
-def _told_lists(outcome: Outcome, answer: Array, *_: Any) -> Outcome:
+def _answered_lists(outcome: Outcome, answer: Array, *_: Any) -> Outcome:
     """Likewise of lists of labels."""
     places = {label: place for place, label in enumerate(outcome.labels)}
-    chosen, is_told = np.zeros_like(outcome.truth), False
+    chosen, is_known = np.zeros_like(outcome.truth), False
     try:
         for row, cell in zip(chosen, answer.tolist(), strict=True):
             labels = () if cell is None else cell
-            told = [places[label] for label in labels if label in places]
-            row[told] = True
-            is_told |= bool(told) or not len(labels)
+            found = [places[label] for label in labels if label in places]
+            row[found] = True
+            is_known |= bool(found) or not len(labels)
     except TypeError:  # no lists of labels
         return outcome
-    if not (is_told and places):
+    if not (is_known and places):
         return outcome
     return replace(outcome, answer=chosen, in_own_units=True)

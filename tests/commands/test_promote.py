@@ -134,7 +134,7 @@ def test_the_records_decide_and_not_the_training(alias: str) -> None:
 
 def test_versions_that_cannot_be_compared_are_refused() -> None:
     set_alias("small", "kept", "1")
-    with pytest.raises(PromotionError, match="by 'label': their loaders and transformers tell"):
+    with pytest.raises(PromotionError, match="by 'label': their loaders and transformers give"):
         promote("models:/small/3", VALIDATION, alias="kept")
     assert find_holder("small", "kept") == "1"
 

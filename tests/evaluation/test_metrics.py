@@ -8,6 +8,7 @@ import pytest
 from sklearn import metrics as sk
 
 from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.evaluation.figures import baseline
 from barrage_mlflow.evaluation.metrics import (
     LEADING,
     METRICS,
@@ -183,6 +184,16 @@ def test_numbers(size, constant, dtype, how):
     expected = pytest.approx(expected, 1e-5, nan_ok=True)
     assert measured(outcome) == expected
     assert measured(outcome.take(w > 0)) == expected
+
+
+def test_gaps_of_a_series_count_for_nothing():
+    truth, answer = np.array([[1.0, NAN], [NAN, 5.0]]), np.array([[2.0, 9.0], [9.0, 8.0]])
+    series = outcome_of("series", truth, answer, np.array([3.0, 1.0]))
+    numbers = outcome_of("number", np.array([1.0, 5]), np.array([2.0, 8]), np.array([3.0, 1.0]))
+    for name in ("mae", "rmse"):
+        assert measured(series)[name] == measured(numbers)[name]
+    assert measured(series)["smape"] == pytest.approx((3 * 1 / 1.5 + 3 / 6.5) / 4)
+    assert baseline(series).answer.tolist() == [[1, 5]] * 2
 
 
 @pytest.mark.parametrize("horizon", [1, 5])

@@ -179,8 +179,8 @@ def test_series():
         np.array([[11.0, 12.0], [13.0, 14.0], [15.0, 16.0]]),
         objects([[1, 2], None, [3, None]]),
     )
-    kept = {"rows": [0], "past": np.array([[1.0, 2, 3]]), "season": 1}
-    wanted = expected("series", [[1.0, 2]], [[11.0, 12]], **kept)
+    kept = {"rows": [0, 2], "past": np.array([[1.0, 2, 3], [7, 8, 9]]), "season": 1}
+    wanted = expected("series", [[1.0, 2], [3, math.nan]], [[11.0, 12], [15, 16]], **kept)
     check(outcome_of(observed(about, scores, target, answers, gap, pasts=past)), wanted)
     truths = objects([[1, 2], [3, 4], [5, 6]])
     wanted = expected(

@@ -234,6 +234,7 @@ ODD = {
     "a past with gaps": outcome_of(
         "series", np.ones((3, 2)), np.zeros((3, 2)), past=np.array([[np.nan, 1, 2, 1]] * 3)
     ),
+    "a series with gaps": outcome_of("series", [[1, np.nan], [np.nan, 2]], np.zeros((2, 2))),
 }  # fmt: skip
 
 
