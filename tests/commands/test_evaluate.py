@@ -206,7 +206,7 @@ def test_the_command_shows_writes_and_logs(home: Path, tmp_path: Path) -> None:
     assert lines[0].startswith("80 records in ")
     assert (lines[2], lines[3].split("  ")[-1]) == ("kind", "baseline")
     assert [line.split()[0] for line in lines if line.startswith("  ")] == [
-        *("metric", "accuracy", "f1", "log_loss", "roc_auc", "average_precision"),
+        *("metric", "log_loss", "f1", "accuracy", "roc_auc", "average_precision"),
         *("metric", "rmse", "mae", "r2", "bias", "p50", "p90", "p99"),
     ]
     assert (tmp_path / "report/report.md").read_text("utf-8").startswith("# How good out is on")

@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.report import Pages, as_markdown
 from barrage_mlflow.evaluation.reports import write_report
 
+SCORER = SimpleNamespace(score_params={"threshold": 0.5})
 PLAIN = Options(importance=False)
 NAMES = ("cat", "dog", "cow")
 
@@ -53,7 +55,7 @@ def written(outcome, folder, options=PLAIN, until=math.inf, **more):
     """The report on an outcome."""
     kept = kept_of(outcome)
     evaluation = Evaluation({"a": outcome}, {"a": figures_of(outcome)}, kept, len(outcome), 1, 0.5)
-    write_report(None, evaluation, folder, "How good", options, until, **more)
+    write_report(SCORER, evaluation, folder, "How good", options, until, **more)
     return (folder / "report.md").read_text("utf-8")
 
 
@@ -258,7 +260,7 @@ def test_no_outcome_is_too_odd(name, tmp_path, caplog):
         (outcome_of("", np.ones((2, 4, 4)), np.ones((2, 4, 4))), "No metric is defined for an"),
         (
             replace(outcome_of("number", [1.0], [1.0]), in_own_units=False),
-            "Judged on the network's output, not on the answer: the transformer's `targets`",
+            "In the units of the network: the transformer's `targets` gives nothing under a key of",
         ),
     ],
 )
@@ -279,7 +281,7 @@ def test_own_reports_and_a_broken_one(tmp_path, caplog):
     text = written(ODD["a constant target"], tmp_path, options)
     assert "### Lift\n\nlift of 0.2\n" in text
     assert "### Broken\n\nIt failed: ValueError: no such luck\n" in text
-    assert caplog.messages == ["report broken of a: ValueError: no such luck"]
+    assert caplog.messages == ["report a/broken: ValueError: no such luck"]
 
 
 def test_what_there_is_no_time_for_is_said(tmp_path):
@@ -303,8 +305,10 @@ def test_sections_and_facts(tmp_path):
 
 def test_a_long_table_is_cut_in_the_page_and_whole_in_its_file(tmp_path):
     pages = Pages(tmp_path)
-    pages.put("Long", pd.DataFrame({"n": range(100)}), "a b/long")
+    for _ in range(2):  # the second one does not take the place of the first
+        pages.add("Long", "a b/long", lambda: pd.DataFrame({"n": range(100)}))
     pages.write()
+    assert pages.files == ["report.md", "a b/long.json", "a b/long_2.json"]
     text = (tmp_path / "report.md").read_text("utf-8")
     assert text.endswith("| 39 |\n\n… and 60 more.\n")
     assert (tmp_path / "a b/long.json").read_text("utf-8").endswith("[98], [99]]}")
