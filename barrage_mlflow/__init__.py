@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from barrage_mlflow.commands.barrage_model import BarrageModel as BarrageModel
+    from barrage_mlflow.commands.evaluate import evaluate as evaluate
     from barrage_mlflow.commands.predict import FileScores as FileScores
     from barrage_mlflow.commands.predict import score_file as score_file
     from barrage_mlflow.commands.promote import Promotion as Promotion
@@ -51,6 +52,7 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "commands.barrage_model": "BarrageModel",
+    "commands.evaluate": "evaluate",
     "commands.predict": "FileScores score_file",
     "commands.promote": "Promotion promote",
     "commands.reproduce": "Reproduction reproduce",

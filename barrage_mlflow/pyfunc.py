@@ -5,7 +5,6 @@ Every packaged model names this module as its loader: it stays here for good.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +53,7 @@ class ScoringModel:
 
         try:
             records = Records.read(model_input, "input", schema=self._scorer.inputs)
-            return answer(self._scorer, records, params or {})
+            return to_frame(self._scorer.score(records, params=params or {}))
         except Exception as error:
             # Also what a project's component raises: as it is, MLflow would answer its traceback.
             raise MlflowException(
@@ -64,18 +63,6 @@ class ScoringModel:
     def get_raw_model(self) -> Scorer:
         """Return the :class:`Scorer` (``PyFuncModel.get_raw_model`` calls this)."""
         return self._scorer
-
-
-def answer(scorer: Scorer, records: Records, params: Mapping[str, Any] = {}) -> pd.DataFrame:
-    """The scores of records, as a packaged model answers them: in values of JSON.
-
-    Raises:
-        RecordError: a record cannot be scored, or a param is unknown or of another type.
-        ComponentError: ``postprocess`` gives something else than numbers, strings, truth values,
-            None, and lists and dicts of them.
-        Exception: whatever loader and transformer raise, with the place as a note.
-    """
-    return to_frame(scorer.score(records, params=params))
 
 
 def _load_pyfunc(data_path: str) -> ScoringModel:

@@ -113,11 +113,12 @@ def features_config(batch_size: int, epochs: int) -> dict[str, Any]:
 
 
 def patience(epochs: int) -> dict[str, Any]:
-    """The services section of a training that goes through all its epochs."""
+    """The services section of a training that goes through all its epochs, and no further."""
     patient = {"mode": "min", "patience": epochs, "min_delta": 0}
     return {
         "train_early_stopping": {"monitor": "loss", **patient},
         "validation_early_stopping": {"monitor": "val_loss", **patient},
+        "evaluation": False,
     }
 
 

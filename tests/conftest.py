@@ -55,15 +55,20 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if helper else None
 
 
+_APPRAISE = "barrage_mlflow.training.train.appraise"
 _PROVE = "barrage_mlflow.training.train.prove"
 _PROCESSES = [f"barrage_mlflow.{at}.ModelProcess" for at in ("training.train", "commands.check")]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _unproved_models():
-    """Leave the proof to the tests that are of it: each takes a process that imports TensorFlow."""
+    """Leave proof and evaluation to the tests that are of them.
+
+    A proof takes a process that imports TensorFlow, an evaluation draws pictures.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_PROVE, lambda *_: None)
+        patch.setattr(_APPRAISE, lambda *_: {})
         for name in _PROCESSES:
             patch.setattr(name, nullcontext)
         yield
@@ -78,6 +83,14 @@ def proved_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_PROVE, prove)
     for name in _PROCESSES:
         monkeypatch.setattr(name, ModelProcess)
+
+
+@pytest.fixture
+def evaluated_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluate each model as trainings do outside of tests."""
+    from barrage_mlflow.training.appraisal import appraise
+
+    monkeypatch.setattr(_APPRAISE, appraise)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,8 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from barrage_mlflow.services.checkpoint import ResumeCheckpoint
 from barrage_mlflow.training.epochs import run_epochs
 from barrage_mlflow.training.steps import build_variables
+from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace.history import History
 
 BATCH = 8
@@ -108,7 +110,10 @@ def run(
     if history is None:
         history = History(Path("metrics.jsonl"))
     build_variables(network, next(iter(validation)))
-    run_epochs(network, train, validation, epochs, callbacks, Objective(), history, **kwargs)
+    if not any(isinstance(each, ResumeCheckpoint) for each in callbacks):
+        callbacks = [*callbacks, ResumeCheckpoint(Path())]
+    options = {"stop": StopRequest(), **kwargs}
+    run_epochs(network, train, validation, epochs, callbacks, Objective(), history, **options)
     return [epoch.metrics for epoch in history.epochs()]
 
 

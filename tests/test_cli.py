@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -213,6 +214,21 @@ def test_explain_error_shows_project_frames(tmp_path: Path) -> None:
         f"  at {__file__}:{error.tb.tb_lineno} in test_explain_error_shows_project_frames",
         f"  at {tmp_path / 'loader.py'}:2 in load",
         "  (set BARRAGE_TRACEBACK=1 to see the whole traceback)",
+    ]
+
+
+def test_code_beside_a_python_that_is_the_systems_own_is_the_projects(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "prefix", "/usr")
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    names: dict[str, object] = {}
+    for name in ("/usr/src/app/shop.py", "/usr/lib/python3/dist-packages/other.py"):
+        exec(compile("def load(call):\n    call()", name, "exec"), names)
+        names[name] = names["load"]
+    call = partial(names["/usr/lib/python3/dist-packages/other.py"], None)
+    with pytest.raises(TypeError, match="not callable") as error:
+        names["/usr/src/app/shop.py"](call)
+    assert [line for line in explain_error(error.value).splitlines() if "/usr" in line] == [
+        "  at /usr/src/app/shop.py:2 in load"
     ]
 
 

@@ -106,6 +106,7 @@ def test_mlproject_has_the_three_entry_points_and_trains_an_example_by_default()
             "config": "examples/iris/config.json",
             "train": "examples/iris/train.csv",
             "validation": "examples/iris/validation.csv",
+            "test": "",
         },
         "predict": {"records": None, "model": None, "output": "scores.csv"},
         "check": {"config": "examples/iris/config.json"},

@@ -23,6 +23,7 @@ from barrage_mlflow.errors import BarrageError
 from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.training.prepare import SCORE, build_feeder, infer, prepare, read_sets, resolve
+from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.training.train import package, rehearse
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
@@ -137,7 +138,8 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
         validated = plan.sets["validation"][:size]
         plan = replace(plan, sets={**plan.sets, "validation": validated})
         try:
-            _, network = fit(plan, folder, history, [report.callback()], watch=report)
+            callbacks = [report.callback()]
+            _, network = fit(plan, folder, history, callbacks, None, StopRequest(), report)
         except Exception as error:
             _add_part(error)
             raise

@@ -96,10 +96,10 @@ def start_config(
     Args:
         data: whatever :meth:`Records.read` takes; or a folder with a folder of images for each
             class, of which ``path`` and ``label`` are the columns, as ``split`` writes them.
-        targets: the columns that are to be foretold.
+        targets: the columns that are to be predicted.
         folder: where the config will be; where one works if left out.
         windows: of a long table, as ``dataset.windows`` has them; what comes next in the targets
-            is then to be foretold.
+            is then to be predicted.
 
     Raises:
         RecordError: the data cannot be read, has no such column, or a target is of no type.
@@ -131,13 +131,14 @@ def start_config(
                 )
         if dated := infer_columns(records[:_DATED], ())[time].column:
             columns[time] = dated
-        enough = (windows["history"] + 2 * windows["horizon"]) / len({*records.values(time)})
-        share = min(0.5, max(share, math.ceil(100 * enough) / 100))
         schema = Schema.from_config({"columns": columns, "windows": windows})
-        records, targets = Records.read(records, schema=schema), [NEXT + name for name in targets]
+        rows, records = records, Records.read(records, schema=schema)
+        targets = [NEXT + name for name in targets]
+        enough = (windows["history"] + 2 * windows["horizon"]) / len({*rows.values(time)})
+        share = min(0.5, max(share, math.ceil(100 * enough) / 100))
     guesses = infer_columns(records, targets)
-    foretold = {name: guesses.pop(name) for name in dict.fromkeys(targets)}
-    for name, guess in foretold.items():
+    predicted = {name: guesses.pop(name) for name in dict.fromkeys(targets)}
+    for name, guess in predicted.items():
         if guess.spec is None:
             raise RecordError(f"{records.owner}: column '{name}': {guess.reason}")
     if images:
@@ -145,11 +146,11 @@ def start_config(
     features = {name: guess.spec for name, guess in guesses.items() if guess.spec is not None}
     if not features:
         raise RecordError(f"{records.owner}: no column but the target can be used as a feature")
-    params = {"features": features, "targets": {n: guess.spec for n, guess in foretold.items()}}
+    params = {"features": features, "targets": {n: guess.spec for n, guess in predicted.items()}}
     columns |= {n: guess.column for n, guess in guesses.items() if guess.column is not None}
     body = {**_body(features), **(_FLAT if windows else {})}
     network = {"import": "barrage_mlflow.model.feature_network", "params": body}
-    outputs = [_output(n, guess.spec, len(foretold)) for n, guess in foretold.items()]
+    outputs = [_output(n, guess.spec, len(predicted)) for n, guess in predicted.items()]
     regularised = {"weight_decay": 0.0003, "global_clipnorm": 1.0}
     optimizer = {"import": "AdamW", "learning_rate": 0.001, "params": regularised}
     config = {
@@ -163,18 +164,21 @@ def start_config(
         "model": {"network": network, "outputs": outputs},
         "solver": {"optimizer": optimizer, "batch_size": _batch_size(len(records)), "epochs": 100},
     }
-    rows = [
+    table = [
         (name, records.column(name).kind, before + _shown(guess.spec), guess.reason)
-        for before, part in (("", guesses), ("target: ", foretold))
+        for before, part in (("", guesses), ("target: ", predicted))
         for name, guess in part.items()
     ]
-    return Start(config, rows, _hints(foretold), share)
+    return Start(config, table, _hints(predicted), share)
 
 
 def windows_of(
     horizon: int | None, history: int | None, time: str | None, group: Sequence[str]
 ) -> dict[str, Any] | None:
     """The windows that are asked for on the command line, as ``dataset.windows`` has them.
+
+    Returns:
+        The windows; None where none are asked for.
 
     Raises:
         RecordError: of horizon and time one alone is given, or none and one of the others.
@@ -201,20 +205,26 @@ def init(
     targets: Sequence[str],
     output: str | os.PathLike[str],
     force: bool = False,
-    windows: Mapping[str, Any] | None = None,
+    horizon: int | None = None,
+    history: int | None = None,
+    time: str | None = None,
+    group: Sequence[str] = (),
 ) -> Start:
     """Write the config that :func:`start_config` makes to a file.
 
     Args:
         data: a file of records, or a folder of images as :func:`start_config` takes it.
-        targets: the columns that are to be foretold.
+        targets: the columns that are to be predicted.
         output: ``.json`` for JSON; else YAML, with reasons as comments.
         force: whether to write over a file that is there.
-        windows: of a long table, as :func:`start_config` takes them.
+        horizon: of windows of a long table, like the others as :func:`windows_of` takes them.
+        history: likewise.
+        time: likewise.
+        group: likewise.
 
     Raises:
         ArtifactError: the file is there already.
-        RecordError: as :func:`start_config`.
+        RecordError: as :func:`start_config` and :func:`windows_of`.
 
     Example:
         >>> print(init("train.csv", ["price"], "config.yaml").table)  # doctest: +SKIP
@@ -222,6 +232,7 @@ def init(
     path = Path(output)
     if path.exists() and not force:
         raise ArtifactError(f"{path}: is there already; name another file, or use --force")
+    windows = windows_of(horizon, history, time, group)
     start = start_config(data, targets, path.parent, windows)
     text = start.yaml
     if path.suffix == ".json":
@@ -237,9 +248,15 @@ def _guess_images(folder: Path, images: Sequence[Path], home: Path) -> Guess:
 
     shapes, modes = set(), set()
     for path in images[:_LOOKED_AT]:
-        with PIL.Image.open(folder / path) as image:
-            shapes.add((image.height, image.width))
-            modes.add(image.mode)
+        try:
+            with PIL.Image.open(folder / path) as image:
+                shapes.add((image.height, image.width))
+                modes.add(image.mode)
+        except (OSError, PIL.Image.DecompressionBombError) as error:
+            raise RecordError(
+                f"{folder / path}: expected an image, such as PNG or JPEG ({error}); mend the "
+                "file, or take it out of the folder"
+            ) from error
     shape = min(shapes)
     size = list(shape) if len(shapes) == 1 and max(shape) <= max(_IMAGE) else list(_IMAGE)
     channels = 1 if modes <= {"1", "L", "LA", "I;16"} else 3

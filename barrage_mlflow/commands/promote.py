@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from barrage_mlflow.config.paths import read_path, value_at
+from barrage_mlflow.config.names import show_names, suggest
 from barrage_mlflow.errors import PromotionError
-from barrage_mlflow.evaluation.measure import Evaluation, evaluate
+from barrage_mlflow.evaluation.compare import compare
+from barrage_mlflow.evaluation.evaluate import evaluate
+from barrage_mlflow.evaluation.metrics import METRICS, Metric, leading_metric
+from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.pyfunc import load_scorer
 from barrage_mlflow.tracking.registry import check_alias, find_holder, find_version, set_alias
-
-_ROUNDING = 1e-5
-"""By how much targets may differ, relatively: they are computed in float32."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +26,17 @@ class Promotion:
         alias: the alias.
         version: the version to be promoted, ``"4"``.
         holder: the version that the alias led to before; None if it led nowhere.
-        metric: what was compared: the metric that the version's best epoch was chosen by.
+        metric: what was compared, ``"rmse"``.
         mode: ``"min"`` if a lower score is better, ``"max"`` if a higher one is.
         scores: the metric on the records, by version.
 
     Example:
         >>> scores = {"4": 0.25, "3": 0.375}
-        >>> promotion = Promotion("penguins", "champion", "4", "3", "loss", "min", scores)
+        >>> promotion = Promotion("penguins", "champion", "4", "3", "rmse", "min", scores)
         >>> print(promotion.report)
-        penguins version 4: loss 0.25
-        penguins version 3: loss 0.375 (@champion)
-        moved: @champion now leads to version 4 (loss: lower is better)
+        penguins version 4: rmse 0.25
+        penguins version 3: rmse 0.375 (@champion)
+        moved: @champion now leads to version 4 (rmse: lower is better)
     """
 
     name: str
@@ -76,24 +74,27 @@ class Promotion:
         return "\n".join(lines)
 
 
-def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
+def promote(model_uri: str, records: Any, *, alias: str, metric: str | None = None) -> Promotion:
     """Have an alias lead to a version of a registered model if it is at least as good on records.
 
     The version and the one that the alias leads to are each measured with what is packaged with
-    it: code, fitted transformer, network, losses and metrics. What counts is the metric that the
-    version's config chooses the best epoch by (``services.best_checkpoint``), which both must
-    define alike. An alias that leads nowhere is set.
+    it, and compared in the data's own units: two versions may well transform their targets
+    otherwise. An alias that leads nowhere is set.
 
     Args:
         model_uri: the version, ``"models:/NAME/VERSION"`` or ``"models:/NAME@ALIAS"``.
         records: whatever :meth:`Records.read` takes, with targets.
         alias: the alias.
+        metric: what decides, ``"rmse"``, or ``"price_rmse"`` of a model with several outputs.
+            Left out, of the first output: the log loss of classes, the RMSE of numbers, the MASE
+            of series.
 
     Raises:
         TrackingError: MLflow cannot be reached or refuses the alias, or there is no such version.
-        ArtifactError: a version was not packaged by barrage-mlflow, or by one that cannot evaluate.
+        ArtifactError: a version was not packaged by barrage-mlflow, or by one that does not
+            evaluate.
         RecordError: the records cannot be read, loaded or fed to a network.
-        ComponentError: the records have no targets that fit the losses.
+        ComponentError: the loader loads no targets.
         PromotionError: the two cannot be compared; nothing was moved.
         Exception: whatever the models' own components raise.
 
@@ -106,70 +107,43 @@ def promote(model_uri: str, records: Any, *, alias: str) -> Promotion:
     name, version = find_version(model_uri)
     holder = find_holder(name, alias)
     versions = [version] if holder in (None, version) else [version, holder]
-    scorers = [load_scorer(f"models:/{name}/{each}") for each in versions]
-    configs = [scorer.config for scorer in scorers]
-    evaluations = [evaluate(scorer, records) for scorer in scorers]
-    best = configs[0]["services"]["best_checkpoint"]
-    metric = best["monitor"].removeprefix("val_")
-    scores = {}
-    for each, evaluation in zip(versions, evaluations, strict=True):
-        if metric not in evaluation.paths:
-            raise PromotionError(
-                f"{name} version {each} has no metric {metric!r}, which is what version {version} "
-                f"is compared by; it has {', '.join(evaluation.paths)}"
-            )
-        scores[each] = evaluation.metrics[metric]
-    if why := _difference(metric, configs, evaluations):
+    outcomes = [
+        evaluate(load_scorer(f"models:/{name}/{each}"), records).by_name for each in versions
+    ]
+    output, chosen = _find_metric(outcomes[0], metric)
+    if output not in outcomes[-1]:
         raise PromotionError(
-            f"{name} versions {' and '.join(versions)} cannot be compared by {metric}: {why}"
+            f"{name} version {versions[-1]} answers no {output!r}, by which version {version} is "
+            f"compared; it answers {show_names(outcomes[-1])}"
         )
+    both = compare(outcomes[0][output], outcomes[-1][output]).get(chosen.name, (math.nan, math.nan))
+    scores = dict(zip(versions, both[:2], strict=False))
     for each, score in scores.items():
         if not math.isfinite(score):
             raise PromotionError(
-                f"{metric} of {name} version {each} is {score}: expected a finite number; "
-                "look for records that are far from those that it was trained on"
+                f"{chosen.name} of {name} version {each} is {score}: it is not defined on these "
+                "records; name another metric, or take records of every class"
             )
-    promotion = Promotion(name, alias, version, holder, metric, best["mode"], scores)
+    mode = "max" if chosen.best == "high" else "min"
+    shown = chosen.name if len(outcomes[0]) == 1 else f"{output}_{chosen.name}"
+    promotion = Promotion(name, alias, version, holder, shown, mode, scores)
     if promotion.promoted and holder != version:
         set_alias(name, alias, version)
     return promotion
 
 
-def _difference(
-    metric: str, configs: Sequence[Mapping[str, Any]], evaluations: Sequence[Evaluation]
-) -> str:
-    """Why two versions cannot be compared by a metric that both have; empty if they can be.
-
-    Both configs must define it alike, and the targets and sample weights of the records must be
-    the same: a transformer that was fitted on other records may have scaled targets otherwise.
-    """
-    new, old = evaluations[0], evaluations[-1]
-    ours = _definition(configs[0], new.paths[metric])
-    theirs = _definition(configs[-1], old.paths[metric])
-    if ours != theirs:
-        return f"their configs define it otherwise: {ours} and {theirs}"
-    makers = "their loaders and transformers make"
-    for output in ours:
-        if not _is_same(new.targets.get(output), old.targets.get(output)):
-            return f"{makers} other targets of output {output!r} of the same records"
-        if not _is_same(new.weights.get(output), old.weights.get(output)):
-            return f"{makers} other sample weights of output {output!r} of the same records"
-    return ""
-
-
-def _definition(config: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """How a config defines a loss or metric, by the outputs that it measures."""
-    keys = read_path(path)
-    if keys == ("model",):  # the whole loss
-        return {
-            output["name"]: {key: output[key] for key in output if key not in ("name", "metrics")}
-            for output in config["model"]["outputs"]
-        }
-    output = value_at(config, keys[:3])
-    return {output["name"]: [value_at(config, keys), output.get("sample_weight_mode")]}
-
-
-def _is_same(ours: np.ndarray | None, theirs: np.ndarray | None) -> bool:
-    if ours is None or theirs is None:
-        return ours is theirs
-    return ours.shape == theirs.shape and np.allclose(ours, theirs, _ROUNDING, equal_nan=True)
+def _find_metric(outcomes: Mapping[str, Outcome], asked: str | None) -> tuple[str, Metric]:
+    """The answer and the metric of it that decide."""
+    known = {
+        f"{name}_{metric.name}": (name, metric)
+        for name, outcome in outcomes.items()
+        for metric in METRICS.get(outcome.type, ())
+        if metric.best != "zero"
+    }
+    first = next(iter(outcomes))
+    wanted = asked or f"{first}_{leading_metric(outcomes[first]).name}"
+    ends = [each for name, each in known.items() if name == wanted or name.endswith(f"_{wanted}")]
+    if not ends:
+        names = [*known, *{metric.name for _, metric in known.values()}]
+        raise PromotionError(f"there is no metric {wanted!r}; {suggest(wanted, names, 'metrics')}")
+    return ends[0]

@@ -25,7 +25,7 @@ from barrage_mlflow.workspace.record import read_record
 
 REPRODUCES_TAG = "barrage.reproduces"
 
-History = Mapping[tuple[str, int], float]
+Values = Mapping[tuple[str, int], float]
 
 _ENVIRONMENT = (
     "version", "python", "tensorflow", "keras", "mlflow", "threads", "git.commit", "git.clean"
@@ -145,7 +145,7 @@ def _changed_tags(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _values(store: Store, run_id: str) -> History:
+def _values(store: Store, run_id: str) -> Values:
     metrics = store.read_metrics(store.read_run(run_id))
     return {
         (metric.key, metric.step): metric.value
@@ -155,7 +155,7 @@ def _values(store: Store, run_id: str) -> History:
     }
 
 
-def _compare(then: History, now: History, finished: bool) -> tuple[int, str]:
+def _compare(then: Values, now: Values, finished: bool) -> tuple[int, str]:
     """Count the epochs that both have; tell the first metric that differs in one of them.
 
     Args:

@@ -54,7 +54,8 @@ def split(
     Args:
         data: the path or URL of a CSV, JSON, JSON Lines or Parquet file (plain or compressed) or
             Parquet folder; or a folder with a folder of images for each class, of which the
-            sets are CSV files with ``path`` and ``label``, by class unless told otherwise.
+            sets are CSV files with ``path`` and ``label``, stratified by label unless ``group`` or
+            ``time`` is given.
         validation: share of the records, above 0 and below 1.
         test: the same of the test set; 0 for none.
         stratify: give every set the same share of each value of this column, to one record.

@@ -43,6 +43,7 @@ def train(
     records_train: Any,
     records_validation: Any,
     *,
+    records_test: Any = None,
     artifact_dir: str | os.PathLike[str] | None = None,
     experiment: str | None = None,
     run_name: str | None = None,
@@ -66,6 +67,8 @@ def train(
         config: a JSON or YAML file, or a dict.
         records_train: whatever :meth:`Records.read` takes: a DataFrame, dicts or a file.
         records_validation: likewise.
+        records_test: likewise; the packaged model is evaluated on them too, and nothing depends on
+            them.
         artifact_dir: a new or empty folder; ``artifacts/<time>-<8 hex digits>`` if left out.
         experiment: MLflow experiment, made if it is not there.
         run_name: name of the MLflow run.
@@ -128,6 +131,7 @@ def train(
                 document,
                 records_train,
                 records_validation,
+                records_test=records_test,
                 artifact_dir=folder,
                 resume=bool(resume),
                 resume_anyway=resume_anyway,

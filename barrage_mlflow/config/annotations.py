@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 from functools import cache
-from typing import Any
 
-Node = dict[str, Any]
+from barrage_mlflow.config.schema import Node
 
 _PLAIN = {
     "int": "integer",

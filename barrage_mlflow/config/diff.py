@@ -65,7 +65,7 @@ def _aligned(a: list[Any], b: list[Any]) -> Iterator[tuple[int | None, int | Non
 
     What is between items that are the same belongs together if it is of one kind, in its order.
     """
-    texts_a, texts_b = ([json.dumps(item, sort_keys=True) for item in items] for items in (a, b))
+    texts_a, texts_b = ([json.dumps(_whole(i), sort_keys=True) for i in items] for items in (a, b))
     kinds_a, kinds_b = ([_kind(item) for item in items] for items in (a, b))
     for tag, i, i_end, j, j_end in _opcodes(texts_a, texts_b):
         if tag == "equal":
@@ -86,8 +86,18 @@ def _opcodes(a: list[str], b: list[str]) -> Any:
 
 def _kind(item: Any) -> str:
     """What differing items of a list have in common if they belong together."""
-    is_block = isinstance(item, Mapping)
-    return str(item.get("import", item.get("name"))) if is_block else type(item).__name__
+    if isinstance(item, Mapping):
+        return str(item.get("import", item.get("name")))
+    return "number" if type(item) in (int, float) else type(item).__name__
+
+
+def _whole(value: Any) -> Any:
+    """A value in which floats that are whole numbers are integers."""
+    if isinstance(value, Mapping):
+        return {key: _whole(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _change(a: Any, b: Any) -> str:

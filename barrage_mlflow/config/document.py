@@ -184,7 +184,7 @@ def _key(key: object) -> Any:
 
 
 def _scalar(value: object) -> Any:
-    """A value that holds no others as JSON has it.
+    """A plain value, no list or object, in JSON's form.
 
     Raises:
         ValueError: JSON has no form for it.

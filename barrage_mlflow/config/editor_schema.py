@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any
 from urllib.parse import quote
 
 from barrage_mlflow.config.annotations import annotation_schema
 from barrage_mlflow.config.catalog import built_in, of_project
 from barrage_mlflow.config.import_targets import Target
 from barrage_mlflow.config.kinds import EACH, KINDS, Kind
-from barrage_mlflow.config.schema import SCHEMA, with_placeholders
+from barrage_mlflow.config.schema import SCHEMA, Node, with_placeholders
 from barrage_mlflow.config.shape import value_findings
-
-Node = dict[str, Any]
 
 
 def editor_schema(project: str | None = None, folders: Sequence[str] = ()) -> Node:

@@ -21,6 +21,7 @@ LOADER: Path = ("dataset", "loader")
 NEXT = "next_"
 """Before the name of a column, that of what comes after a window (``dataset.windows``)."""
 _TRANSFORMER: Path = ("dataset", "transformer")
+_FEATURE_LOADER, _ENCODER = "dataset.FeatureLoader", "dataset.FeatureTransformer"
 
 
 def feature_findings(data: Any, reader: SourceReader | None = None) -> Iterator[Finding]:
@@ -39,13 +40,14 @@ def feature_findings(data: Any, reader: SourceReader | None = None) -> Iterator[
 none; write {"import": "FeatureTransformer"}
         carat expected a feature type, got "nmber"; did you mean 'number'?
     """
-    has_loader = _is(data, LOADER, "FeatureLoader")
+    has_loader = _is(data, LOADER, _FEATURE_LOADER)
     transformer = value_at(data, (*_TRANSFORMER, "import"))
-    if has_loader and (transformer is None or _is(data, _TRANSFORMER, "IdentityTransformer")):
+    encodes_nothing = transformer is None or _is(data, _TRANSFORMER, "dataset.IdentityTransformer")
+    if has_loader and encodes_nothing:
         message = "expected FeatureTransformer, which encodes what FeatureLoader loads, got "
         remedy = 'write {"import": "FeatureTransformer"}'
         yield Finding(_TRANSFORMER, message + (transformer or "none"), remedy)
-    if _is(data, _TRANSFORMER, "FeatureTransformer") and _is(data, LOADER, "KeySelector"):
+    if _is(data, _TRANSFORMER, _ENCODER) and _is(data, LOADER, "dataset.KeySelector"):
         message = "expected FeatureLoader, which FeatureTransformer encodes, got KeySelector"
         yield Finding((*LOADER, "import"), message, 'write "FeatureLoader"')
     params = value_at(data, (*LOADER, "params"))
@@ -60,7 +62,7 @@ none; write {"import": "FeatureTransformer"}
                 yield from checks[part](value, (*path, name))
                 if has_windows:
                     yield from _window_findings(part, name, value, (*path, name))
-    if _is(data, ("model", "network"), "feature_network", "model"):
+    if _is(data, ("model", "network"), "model.feature_network"):
         for loss in paths_of(KINDS["loss"], data):
             if value_at(data, where := (*loss, "params", "from_logits")) is True:
                 message = "expected false, since feature_network gives probabilities, got true"
@@ -101,7 +103,7 @@ def has_features(data: Any, reader: SourceReader | None = None) -> bool:
         >>> has_features({"dataset": {"transformer": {"import": "FeatureTransformer"}}})
         True
     """
-    if _is(data, _TRANSFORMER, "FeatureTransformer") or _is(data, LOADER, "FeatureLoader"):
+    if _is(data, _TRANSFORMER, _ENCODER) or _is(data, LOADER, _FEATURE_LOADER):
         return True
     path = value_at(data, (*LOADER, "import"))
     with suppress(ImportPathError):
@@ -111,10 +113,8 @@ def has_features(data: Any, reader: SourceReader | None = None) -> bool:
     return False
 
 
-def _is(data: Any, block: Path, name: str, room: str = "dataset") -> bool:
-    path = value_at(data, (*block, "import"))
-    paths = (name, f"barrage_mlflow.{room}.{name}")
-    return isinstance(path, str) and keras_index.current_path(path) in paths
+def _is(data: Any, block: Path, name: str) -> bool:
+    return keras_index.means(value_at(data, (*block, "import")), name)
 
 
 def _spec_findings(spec: Any, path: Path) -> Iterator[Finding]:

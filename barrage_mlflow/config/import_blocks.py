@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -81,7 +82,8 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
     Returns:
         What the class or function gives when it is called with ``*args`` and the block's
         params; blocks in the params of a layer are built first. For a loss alias (``"mse"``),
-        the loss object; for an augmentor, the function itself; for an alias whose class depends
+        the loss object; for an augmentor, the function itself, for a report, the function with
+        its params; for an alias whose class depends
         on the shapes (``"accuracy"``), the alias.
 
     Raises:
@@ -113,6 +115,8 @@ def build_import(block: Mapping[str, Any], kind: str, path: str, *args: Any) -> 
     component = load_path(target.path)
     if kind == "augmentor":
         return component
+    if kind == "report":
+        return functools.partial(component, **params)
     if kind in ("layer", *VALUES):
         params = {key: _built(item, f"{path}.params", (key,)) for key, item in params.items()}
     if target.path == _INPUT and isinstance(params.get("shape"), int):
@@ -164,7 +168,7 @@ def import_blocks(data: Any) -> Iterator[tuple[Path, dict[str, Any], str]]:
     for kind in KINDS.values():
         if kind.name != "layer":
             yield from ((path, value_at(data, path), kind.name) for path in paths_of(kind, data))
-        elif keras_index.is_sequential(value_at(data, (*_NETWORK, "import"))):
+        elif keras_index.means(value_at(data, (*_NETWORK, "import")), keras_index.SEQUENTIAL):
             for path, value in walk(value_at(data, LAYERS), LAYERS):
                 if isinstance(value, dict) and "import" in value:
                     yield path, value, _kind_of(path)

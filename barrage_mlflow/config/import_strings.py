@@ -41,7 +41,8 @@ def find_target(path: str, kind: str, reader: SourceReader | None = None) -> Tar
         path: a Python path, a short name or a Keras alias. Old paths (``tensorflow.keras…``,
             ``tensorflow.python.keras…``, ``barrage…``) mean today's classes.
         kind: ``"loader"``, ``"transformer"``, ``"augmentor"``, ``"network"``, ``"loss"``,
-            ``"metric"``, ``"optimizer"``, ``"schedule"``, ``"layer"`` or ``"callback"``.
+            ``"metric"``, ``"optimizer"``, ``"schedule"``, ``"layer"``, ``"initializer"``,
+            ``"regularizer"``, ``"constraint"`` or ``"callback"``.
         reader: reads the project's modules, which are then imported only where their source
             does not show enough; without one, they are imported.
 
@@ -187,7 +188,8 @@ def _imported(path: str, kind: str) -> Target:
         return Target(path, "function", Accepts.of(found))
     if not issubclass(found, base_classes(kind)):
         raise ImportPathError(f"{path!r} is no {KINDS[kind].wanted}", old_imports_of(found))
-    # A constructor that is inherited takes what the index says: of some, **kwargs are of no use.
+    # A constructor that is inherited takes what the index says: some take **kwargs but refuse
+    # every name.
     bases = [base for base in KINDS[kind].bases if load_path(base).__init__ is found.__init__]
     inherited = keras_index.at(bases[0]) if bases else None
     names = getattr(found, "network_param_names", None)

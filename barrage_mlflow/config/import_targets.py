@@ -199,7 +199,8 @@ class Target:
         kinds: the kinds of component that a class can be, by its base classes.
         abstract: the methods that a class still has to define.
         name: the name that a loss or metric of Keras's gives itself.
-        direction: of such a one, whether ``"min"`` or ``"max"`` is better; empty if neither.
+        direction: of a loss or metric of Keras's, whether ``"min"`` or ``"max"`` is better; empty
+            if neither.
         doc: the first line of its docstring, of Keras's excepted.
         returns: the annotation of what a function returns.
         network_param_names: what a transformer declares under this name; None if nothing, or

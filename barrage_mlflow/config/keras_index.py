@@ -24,6 +24,10 @@ _MOVED = {
 }
 
 
+SEQUENTIAL = "model.sequential_from_config"
+"""The built-in network of layer blocks, for :func:`means`."""
+
+
 def current_path(path: str) -> str:
     """Today's path for one into Keras or Barrage as it was written in older projects.
 
@@ -37,15 +41,21 @@ def current_path(path: str) -> str:
     return path
 
 
-def is_sequential(path: object) -> bool:
-    """Whether an import string means the built-in network of layer blocks.
+def means(path: object, name: str) -> bool:
+    """Whether an import string means something of Barrage's own.
+
+    Args:
+        path: the import string.
+        name: what is asked about, with its room.
 
     Example:
-        >>> is_sequential("barrage.model.sequential_from_config"), is_sequential("my.network")
-        (True, False)
+        >>> [means(path, "dataset.KeySelector") for path in ("KeySelector", "my.KeySelector")]
+        [True, False]
+        >>> means("barrage.model.sequential_from_config", SEQUENTIAL)
+        True
     """
-    name = "barrage_mlflow.model.sequential_from_config"
-    return isinstance(path, str) and current_path(path) in (name, name.split(".")[-1])
+    names = f"barrage_mlflow.{name}", name.rpartition(".")[2]
+    return isinstance(path, str) and current_path(path) in names
 
 
 def short(kind: str, name: str) -> Target | None:
@@ -155,6 +165,5 @@ def scope_name(name: str) -> str:
 
 @cache
 def _index() -> dict[str, Any]:
-    text = Path(__file__).with_suffix(".json").read_text("utf-8")
-    index: dict[str, Any] = json.loads(text)
+    index: dict[str, Any] = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
     return index

@@ -90,6 +90,10 @@ _ROWS = (
         "callback", ("services", "callbacks", EACH), ("keras.callbacks",),
         ("keras.callbacks.Callback",),
     ),
+    Kind(
+        "report", ("services", "evaluation", "reports", EACH), ("barrage_mlflow.evaluation",),
+        passed=("outcome", "kept"),
+    ),
     Kind("initializer", (), ("keras.initializers",), ("keras.initializers.Initializer",)),
     Kind("regularizer", (), ("keras.regularizers",), ("keras.regularizers.Regularizer",)),
     Kind("constraint", (), ("keras.constraints",), ("keras.constraints.Constraint",)),

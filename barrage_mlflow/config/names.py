@@ -14,8 +14,8 @@ _LIKE = 0.65
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The known name that a mistyped one most likely means, or None.
 
-    It is the one most alike by `difflib`, case aside. Failing that, it is the only one that
-    begins or ends with these letters or has these initials, or the other way round.
+    It is the one most alike by `difflib`, case aside; else the one name that starts or ends with
+    the other, or has it as initials, if there is only one.
 
     Args:
         name: what was typed.
@@ -91,7 +91,7 @@ def suggest(name: str, names: Iterable[str], what: str, taken: Collection[str] =
         name: what was typed.
         names: the known names.
         what: what they are names of, for the message.
-        taken: of these, names that are there already, and hardly meant but by a slip.
+        taken: of these, names in use, which are suggested only for a slip of the finger.
 
     Example:
         >>> suggest("epoch", ["epochs"], "keys")

@@ -19,7 +19,7 @@ from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.unknown_keys import LAYERS
 
 _PARAMS: Path = ("dataset", "loader", "params")
-_OUTPUTS = {"KeySelector": "outputs", "FeatureLoader": "targets"}
+_OUTPUTS = {"dataset.KeySelector": "outputs", "dataset.FeatureLoader": "targets"}
 """By the built-in loaders, the param that is by output."""
 
 
@@ -116,8 +116,7 @@ def _plain(name: Any) -> str | None:
 def _outputs_param(data: Any, reader: SourceReader | None) -> str:
     """The param of the loader that is by output; empty where it is not known."""
     path = value_at(data, (*_PARAMS[:-1], "import"))
-    name = keras_index.current_path(path) if isinstance(path, str) else ""
-    param = _OUTPUTS.get(name.removeprefix("barrage_mlflow.dataset."), "")
+    param = next((one for name, one in _OUTPUTS.items() if keras_index.means(path, name)), "")
     return param or ("targets" if reader is not None and has_features(data, reader) else "")
 
 
@@ -161,7 +160,7 @@ def _network_name(data: Any) -> str | None:
     One that Keras could have made, ``"dense_7"``, is none: the output then takes the config's name.
     """
     layers = value_at(data, LAYERS)
-    is_known = keras_index.is_sequential(value_at(data, (*LAYERS[:2], "import")))
+    is_known = keras_index.means(value_at(data, (*LAYERS[:2], "import")), keras_index.SEQUENTIAL)
     if not is_known or not isinstance(layers, list) or not layers:
         return None
     path, given = value_at(layers[-1], ("import",)), named(layers[-1])

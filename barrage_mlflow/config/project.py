@@ -89,7 +89,7 @@ def own_source(module: str) -> Path | None:
     if module in ENGINE or module in sys.stdlib_module_names:
         return None
     source = module_source(module)
-    return None if source is None or _is_installed(str(source)) else source
+    return None if source is None or is_installed(str(source)) else source
 
 
 def module_source(module: str) -> Path | None:
@@ -115,7 +115,7 @@ def own_modules(path: Iterable[str]) -> set[str]:
         >>> "json" in own_modules(sys.path)
         False
     """
-    folders = [entry for entry in path if not _is_installed(entry)]
+    folders = [entry for entry in path if not is_installed(entry)]
     return modules_in(folders) - sys.stdlib_module_names
 
 
@@ -130,6 +130,13 @@ def modules_in(folders: Iterable[str]) -> set[str]:
     return {module.name for module in pkgutil.iter_modules(list(folders))}
 
 
-def _is_installed(place: str) -> bool:
+def is_installed(place: str) -> bool:
+    """Whether a file or folder is of the standard library or of an installed package.
+
+    Example:
+        >>> import json
+        >>> is_installed(json.__file__), is_installed("/usr/src/app/shop.py")
+        (True, False)
+    """
     path = Path(place)
     return bool({*path.parts} & _INSTALLED) or any(map(path.is_relative_to, _STANDARD))

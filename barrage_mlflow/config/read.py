@@ -52,6 +52,8 @@ def read_config(source: str | os.PathLike[str] | Mapping[str, object] | Document
         message = f"expected a config file or a dict, got {show_value(source)}"
         raise ConfigError([Fault("$", message)])
     name = os.fspath(source)
+    if not name:
+        raise ConfigError([Fault("$", "expected a config file or a dict, got no name of a file")])
     text = _read_text(name)
     if name.lower().endswith((".yaml", ".yml")):
         from barrage_mlflow.config.yaml_reader import read_yaml

@@ -9,12 +9,14 @@ from typing import Any
 
 from barrage_mlflow.config.paths import Path
 
-SCHEMA: dict[str, Any] = json.loads(File(__file__).with_suffix(".json").read_text("utf-8"))
+Node = dict[str, Any]
+
+SCHEMA: Node = json.loads(File(__file__).with_suffix(".json").read_text("utf-8"))
 """The JSON Schema of a config, shared: not to be changed."""
 PLACEHOLDER = "#/$defs/placeholder"
 
 
-def dereferenced(node: dict[str, Any]) -> dict[str, Any]:
+def dereferenced(node: Node) -> Node:
     """A schema node with its ``$ref`` followed; the node's own words win over the target's.
 
     Example:

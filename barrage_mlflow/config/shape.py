@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.names import nearest, show_names
 from barrage_mlflow.config.paths import Path, show_value
-from barrage_mlflow.config.schema import PLACEHOLDER, SCHEMA, dereferenced, types_of
+from barrage_mlflow.config.schema import PLACEHOLDER, SCHEMA, Node, dereferenced, types_of
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
-Node = dict[str, Any]
 
 _NOUNS = {
     "object": "an object",
@@ -136,7 +135,7 @@ def _is_import_block(node: Node) -> bool:
 
 
 def expected(node: Node) -> str:
-    """What a schema node wants, in words. That a placeholder will do as well is not worth one.
+    """What a schema node wants, in words. Placeholders are left out.
 
     Example:
         >>> expected({"type": "integer", "minimum": 1})

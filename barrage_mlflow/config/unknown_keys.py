@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from barrage_mlflow.config.findings import Finding
-from barrage_mlflow.config.keras_index import is_sequential
+from barrage_mlflow.config.keras_index import SEQUENTIAL, means
 from barrage_mlflow.config.names import is_slip, nearest, suggest
 from barrage_mlflow.config.paths import Path
 from barrage_mlflow.config.schema import SCHEMA, dereferenced, object_form
@@ -79,7 +79,7 @@ def _mended(value: Any, node: dict[str, Any], path: Path, repaired: Repaired) ->
         if node.get("additionalProperties") is False and key not in known:
             right = _right_key((*path, key), node, {*value, *mended}, repaired)
         below = known.get(right) or (others if isinstance(others, dict) else {})
-        if (*path, right) == LAYERS[:-1] and any(map(is_sequential, value.values())):
+        if (*path, right) == LAYERS[:-1] and any(means(one, SEQUENTIAL) for one in value.values()):
             below = _LAYER_PARAMS
         mended[right] = _mended(item, below, (*path, right), repaired)
     return mended
@@ -96,7 +96,7 @@ def _right_key(path: Path, node: dict[str, Any], taken: set[str], repaired: Repa
     repaired.findings.append(repaired.as_given(finding))
     if homes or near is None:
         return key
-    # What is no slip of the finger is a guess, which is made where a key is needed.
+    # A key that is less alike is renamed only to one that is required.
     if not is_slip(key, near) and near not in node.get("required", ()):
         return key
     repaired.renamed[*path[:-1], near] = key

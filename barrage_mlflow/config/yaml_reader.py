@@ -64,9 +64,14 @@ def read_yaml(text: str, source: str, language: str = "YAML") -> Document:
         >>> document.data, document.place(("solver", "learning_rate"))
         ({'solver': {'learning_rate': 0.001}}, 'config.yaml:2:18')
     """
-    place, data, problem = source, None, "the file is empty"
+    place, data, problem = source, None, ""
     try:
-        data = _Loader(text).get_single_data()
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            problem = "the file is empty"
+        else:
+            data = loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
@@ -75,6 +80,6 @@ def read_yaml(text: str, source: str, language: str = "YAML") -> Document:
         problem = " ".join(str(error).split())
     except RecursionError:
         problem = f"nested deeper than {MAX_DEPTH} levels"
-    if data is None:
+    if problem:
         raise ConfigError([Fault("$", f"not {language}: {problem}", place=place)])
     return plain_document(Document(data, source, text))

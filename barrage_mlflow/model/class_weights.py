@@ -80,7 +80,7 @@ def _count(output: Output, y: np.ndarray, draws: np.ndarray) -> dict[int, int]:
 
 
 def _table(output: Output, counts: Counter[int], labels: Labels, is_whole: bool) -> np.ndarray:
-    """What each class counts, by its code; the last one is of every class behind them."""
+    """What each class counts, by its code; the last entry is for all higher codes."""
     drawn = {code: count for code, count in counts.items() if count}
     order = labels.get(output.name, range(max(drawn, default=0) + 1))
     weights = {code: counts.total() / (len(drawn) * count) for code, count in drawn.items()}

@@ -13,7 +13,8 @@ class DictNetwork(keras.Model):  # type: ignore[misc]
 
     It averages the loss of each of several outputs over records. Keras itself averages over
     batches where the batch size is open, so that a short last batch counts as much as a full
-    one; then ``loss`` is not the weighted sum of ``species_loss`` and ``mass_loss``.
+    one; with its averages ``loss`` would not be the weighted sum of ``species_loss`` and
+    ``mass_loss``.
 
     An output may have members: in training it then has an axis more after that of the batch than
     the network says. Its loss is the mean of the losses of its members, each compared with the

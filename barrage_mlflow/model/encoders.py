@@ -50,10 +50,11 @@ def encode(feature: Feature, x: Any, block: Mapping[str, Any], path: str) -> Any
     params = dict(block)
     known = ENCODERS[feature["type"]]
     name = params.pop("encoder", next(iter(known)))
+    given: tuple[Any, ...] = (feature, x)
     function = known.get(name)
     of_keras = callable(getattr(keras.applications, str(name), None))
     if feature["type"] == "image" and of_keras:
-        function, params = application, {"name": name, **params}
+        function, given = application, (feature, x, name)
     if function is None:
         remedy = did_you_mean(name, known) or "choose one of these"
         also = " or a name of keras.applications" if feature["type"] == "image" else ""
@@ -61,10 +62,10 @@ def encode(feature: Feature, x: Any, block: Mapping[str, Any], path: str) -> Any
             f"{path}.encoder: expected an encoder of {feature['type']} "
             f"({show_names(known)}{also}), got {name!a}; {remedy}"
         )
-    problems = Accepts.of(function).problems(params, ("feature", "x"))
+    problems = Accepts.of(function).problems(params, ("feature", "x", "name")[: len(given)])
     if problems:
         raise ComponentError(f"{path}: {'; '.join(map(str, problems))}")
-    return function(feature, x, **params)
+    return function(*given, **params)
 
 
 def pooled(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -25,6 +24,8 @@ ByName = Mapping[str, Any]
 _PATH = "$.model.network.params"
 _COLUMNS = ("number", "truth", "datetime")
 """The types that are columns of one matrix of numbers."""
+_BODIES = ("mlp", "resnet", "ft_transformer", "tabm")
+_NUMBERS: tuple[Any, ...] = (None, "piecewise_linear", "periodic")
 _ACTIVATIONS = {
     "number": None,
     "series": None,
@@ -55,7 +56,7 @@ def feature_network(
     Outputs are probabilities where the target is a category, a truth or several categories. A
     category that was never seen in training, code 0, adds nothing. With ``tabm`` each member has
     its own loss in training, and the score is the mean of the members. A series of which the next
-    values are foretold (``next_`` and its name) goes in relative to its own mean and deviation,
+    values are forecast (``next_`` and its name) goes in relative to its own mean and deviation,
     and the output is scaled back: Kim et al., "Reversible Instance Normalization for Accurate
     Time-Series Forecasting against Distribution Shift" (ICLR 2022).
 
@@ -88,8 +89,8 @@ def feature_network(
         A network from a dict by the features' ``input`` to a dict by target.
 
     Raises:
-        ComponentError: there is no feature, one is of no known type, or ``units`` or
-            ``encoders`` do not fit.
+        ComponentError: there is no feature, one is of no known type, or another param does not
+            fit.
 
     Example:
         >>> carat = {"name": "carat", "type": "number", "input": "numbers", "at": [0, 1]}
@@ -103,12 +104,13 @@ def feature_network(
         (TensorShape([1, 1]), TensorShape([1, 1]))
     """
     encoders = encoders or {}
-    _check(features, targets, body, units, encoders)
+    _check(features, targets, encoders)
+    _check_body(body, units, heads, numbers)
     inputs = {name: _input(name, features) for name in dict.fromkeys(f["input"] for f in features)}
     arrays, levels = {**inputs}, {}
-    foretold = {target["name"] for target in _of(targets, "series")}
+    forecast = {target["name"] for target in _of(targets, "series")}
     for feature in _of(features, "series"):
-        if (name := NEXT + feature["name"]) in foretold:
+        if (name := NEXT + feature["name"]) in forecast:
             arrays[feature["input"]], level = relative(feature, inputs[feature["input"]])
             levels[name] = feature, level
     vectors = [_vector(f, arrays, encoders) for f in _of(features, *ENCODERS, "multi_category")]
@@ -128,15 +130,10 @@ def feature_network(
         if name in levels:
             score = absolute(score, target, *levels[name])
         outputs[name] = MeanOfMembers()(score) if body == "tabm" else score
-    with warnings.catch_warnings():
-        # Keras wants the keys of a dict to be the names of its tensors; the keys are what counts.
-        warnings.filterwarnings("ignore", "When providing `inputs` as a dict")
-        return DictNetwork(inputs=inputs, outputs=outputs)
+    return DictNetwork(inputs=inputs, outputs=outputs)
 
 
-def _check(
-    features: Features, targets: Features, body: str, units: Sequence[int], encoders: ByName
-) -> None:
+def _check(features: Features, targets: Features, encoders: ByName) -> None:
     """Refuse what would break later, or would be passed over."""
     if not features:
         raise ComponentError(f"{_PATH}.features: expected at least one feature, got none")
@@ -149,11 +146,6 @@ def _check(
                     f"{_PATH}.{param}[{place}].type: expected {show_names(known)}, "
                     f"got {each['type']!a}; {remedy}"
                 )
-    if body in ("resnet", "ft_transformer") and len({*units}) != 1:
-        raise ComponentError(
-            f"{_PATH}.units: expected blocks of one width for {body}, got {[*units]}; "
-            "give the same number for each block"
-        )
     names = [*ENCODERS, *(each["name"] for each in _of(features, *ENCODERS))]
     for name in encoders:
         if name not in names:
@@ -162,6 +154,26 @@ def _check(
                 f"{_PATH}.encoders: expected names or types of texts, images and series "
                 f"({show_names(names)}), got {name!a}; {remedy}"
             )
+
+
+def _check_body(body: str, units: Sequence[int], heads: int, numbers: str | None) -> None:
+    """Refuse what a config is not asked for where its value is a placeholder, too."""
+    for param, given, known in (("body", body, _BODIES), ("numbers", numbers, _NUMBERS)):
+        if given not in known:
+            remedy = did_you_mean(str(given), filter(None, known)) or "choose one of these"
+            raise ComponentError(
+                f"{_PATH}.{param}: expected {show_names(known)}, got {given!a}; {remedy}"
+            )
+    if body in ("resnet", "ft_transformer") and len({*units}) != 1:
+        raise ComponentError(
+            f"{_PATH}.units: expected blocks of one width for {body}, got {[*units]}; "
+            "give the same number for each block"
+        )
+    if body == "ft_transformer" and units[0] < heads:
+        raise ComponentError(
+            f"{_PATH}.units: expected at least {heads} for {body}, which has as many heads, got "
+            f"{units[0]}; give more units, or fewer heads"
+        )
 
 
 def _of(features: Features, *types: str) -> list[Feature]:
@@ -177,7 +189,9 @@ def _input(name: str, features: Features) -> keras.KerasTensor:
         shape = first.get("shape") or [first["length"] if kind == "text" else first["size"]]
     dtype = {"category": "int32", "text": "int32", "image": "uint8"}.get(kind, "float32")
     # Keras gives its own layers names without dots.
-    return keras.Input(shape, dtype=dtype, name=f"input.{scope_name(name)}")
+    tensor = keras.Input(shape, dtype=dtype, name=f"input.{scope_name(name)}")
+    tensor.name = name  # which is its key, as Keras wants it
+    return tensor
 
 
 def _vector(feature: Feature, inputs: ByName, encoders: ByName) -> Any:
@@ -185,7 +199,8 @@ def _vector(feature: Feature, inputs: ByName, encoders: ByName) -> Any:
     x, kind, name = inputs[feature["input"]], feature["type"], feature["name"]
     if kind == "multi_category":
         return x
-    key = name if name in encoders else kind
+    # A name that is a type's, too, means the type.
+    key = name if name in encoders and name not in ENCODERS else kind
     return encode(feature, x, encoders.get(key, {}), f"{_PATH}.encoders.{key}")
 
 
@@ -194,7 +209,7 @@ def _flat(
 ) -> Any:
     """All features side by side, ``(batch, n)``."""
     embedded = _of(features, "number") if numbers else []
-    plain = [f for f in _of(features, *_COLUMNS) if f not in embedded]
+    plain = _of(features, *(_COLUMNS[1:] if numbers else _COLUMNS))
     categories = _of(features, "category")
     tables = [f for f in categories if f["encoding"] == "embedding"]
     one_hot = [f for f in categories if f["encoding"] == "one_hot"]

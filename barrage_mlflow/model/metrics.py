@@ -101,7 +101,7 @@ def _as_metric(built: Any, name: str) -> keras.metrics.Metric:
 
 def _accuracy(y_true: Any, y_pred: Any) -> Any:
     """What Keras means by "accuracy"."""
-    return getattr(keras.metrics, f"{_form(y_true, y_pred)}_accuracy")(y_true, y_pred)
+    return getattr(keras.metrics, f"{form(y_true.shape, y_pred.shape)}_accuracy")(y_true, y_pred)
 
 
 class Crossentropy(keras.losses.Loss):  # type: ignore[misc]
@@ -120,12 +120,23 @@ class Crossentropy(keras.losses.Loss):  # type: ignore[misc]
             y_true: classes or their probabilities, ``(batch, ...)``.
             y_pred: probabilities, ``(batch, ..., classes)``.
         """
-        return getattr(keras.losses, f"{_form(y_true, y_pred)}_crossentropy")(y_true, y_pred)
+        return getattr(keras.losses, f"{form(y_true.shape, y_pred.shape)}_crossentropy")(
+            y_true, y_pred
+        )
 
 
-def _form(y_true: Any, y_pred: Any) -> str:
-    """The form of accuracy and crossentropy that Keras chooses by the shapes."""
-    if y_pred.shape[-1] == 1:
+def form(targets: Sequence[int | None], output: Sequence[int | None]) -> str:
+    """The form of accuracy and crossentropy that Keras chooses by the shapes.
+
+    Args:
+        targets: their shape, with the batch axis.
+        output: its shape, likewise.
+
+    Example:
+        >>> form((None,), (None, 3)), form((None, 3), (None, 3)), form((None,), (None, 1))
+        ('sparse_categorical', 'categorical', 'binary')
+    """
+    if output[-1] == 1:
         return "binary"
-    is_sparse = len(y_true.shape) < len(y_pred.shape) or y_true.shape[-1] == 1
+    is_sparse = len(targets) < len(output) or targets[-1] == 1
     return "sparse_categorical" if is_sparse else "categorical"

@@ -142,10 +142,9 @@ def as_dict_network(
     else:
         inputs, outputs = _traced_tensors(network, x)
     outputs = {name: _as_float32(name, tensor) for name, tensor in outputs.items()}
-    with warnings.catch_warnings():
-        # Keras wants the keys of a dict to be the names of its tensors; the keys are what counts.
-        warnings.filterwarnings("ignore", "When providing `inputs` as a dict")
-        return DictNetwork(inputs=inputs, outputs=outputs, name=network.name)
+    for name, tensor in inputs.items():
+        tensor.name = name  # as Keras wants it of the tensors of a dict
+    return DictNetwork(inputs=inputs, outputs=outputs, name=network.name)
 
 
 Tensors = dict[str, keras.KerasTensor]
@@ -184,9 +183,7 @@ def _own_tensors(
     if isinstance(network.input, dict):
         inputs = _flat_dict(network.input, "inputs")
     else:
-        layers = [each for each in network.layers if isinstance(each, keras.layers.InputLayer)]
-        names_by_tensor = {id(layer.output): layer.name for layer in layers}
-        names = [names_by_tensor[id(tensor)] for tensor in network.inputs]
+        names = [tensor._keras_history.operation.name for tensor in network.inputs]
         if len(names) == len(x) == 1 and is_made_up(names[0], "InputLayer"):
             names = list(x)
         inputs = _named(names, network.inputs, x, "inputs")
@@ -229,7 +226,7 @@ def _call(network: keras.Model, inputs: Tensors) -> Any:
 def _check_methods(network: keras.Model) -> None:
     rewired = isinstance(network, (keras.Sequential, keras.Function))
     passed_over = (*_STEPS, "call") if rewired else _STEPS
-    own = [name for name in passed_over if not _is_of_keras(type(network), name)]
+    own = [name for name in passed_over if _is_overridden(type(network), name)]
     if own:
         raise ComponentError(
             f"{_PATH}: expected a network that leaves training to its config, "
@@ -238,10 +235,10 @@ def _check_methods(network: keras.Model) -> None:
         )
 
 
-def _is_of_keras(cls: type, method: str) -> bool:
-    """Whether a method is Keras's (or this package's) own and not overridden by a project."""
+def _is_overridden(cls: type, method: str) -> bool:
+    """Whether a method is a project's own, and neither Keras's nor this package's."""
     owner = next(base for base in cls.__mro__ if method in vars(base))
-    return owner.__module__.partition(".")[0] == "keras" or owner is DictNetwork
+    return owner.__module__.partition(".")[0] != "keras" and owner is not DictNetwork
 
 
 def _flat_dict(tensors: Any, what: str) -> Tensors:

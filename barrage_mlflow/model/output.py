@@ -13,7 +13,7 @@ import numpy as np
 
 from barrage_mlflow.dataset.feeding.conform import TargetRange, show_shape
 from barrage_mlflow.errors import ComponentError
-from barrage_mlflow.model.metrics import Crossentropy, unreduced
+from barrage_mlflow.model.metrics import Crossentropy, form, unreduced
 
 _BATCH = 7919
 """Records in a traced batch: a number that no other axis is likely to have."""
@@ -57,17 +57,21 @@ class Output:
     loss_weight: float = 1.0
     class_weight: str | Mapping[str, Any] | None = None
 
-    def __post_init__(self) -> None:
-        # The shape of the loss's values, batch included: 1 where it joins the records.
-        self._values: tuple[int | None, ...] = ()
+    # Of these, check() finds out.
+    _values: tuple[int | None, ...] = field(default=(), init=False)
+    """The shape of the loss's values, batch included: 1 where it joins the records."""
+    _form: str = field(default="", init=False)
+    """Of crossentropy, as targets and output have it."""
 
     @property
     def target_range(self) -> TargetRange | None:
-        """What the loss takes as targets; None where that is any number."""
+        """What the loss takes as targets, once they were checked; None where any number will do."""
         loss, units = self.loss, self.shape[-1] if self.shape else None
-        if isinstance(loss, _BINARY_LOSSES) or (isinstance(loss, Crossentropy) and units == 1):
+        by_shape = self._form if isinstance(loss, Crossentropy) else ""
+        if isinstance(loss, _BINARY_LOSSES) or by_shape == "binary":
             return TargetRange(1, whole=False)
-        if units is None or not isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
+        is_sparse = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+        if units is None or not (is_sparse or by_shape == "sparse_categorical"):
             return None
         # A class that is ignored may have any number.
         is_any = loss.get_config().get("ignore_class") is not None
@@ -98,6 +102,7 @@ class Output:
             Exception: whatever a project's own loss or metric raises, with the place added.
         """
         y = self.conform(y)
+        self._form = form(y.shape, (len(y), *self.shape))
         fits_output = _fit(y.shape[1:], self.shape)
         of_indices = type(self.loss).__name__ in _INDEX_LOSSES
         if _is_of_keras(self.loss) and not fits_output and not of_indices:

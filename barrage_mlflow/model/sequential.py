@@ -18,7 +18,7 @@ def sequential_from_config(layers: Sequence[Mapping[str, Any]]) -> keras.Sequent
     Layers are found in ``keras.layers`` by their short names. An ``Input`` may come first; its
     ``shape`` is a list or, for one axis, an integer. Without one the shape is that of the first
     records. The ``name`` of the ``Input`` is the name of the network's input, that of the last
-    layer the name of its output. A layer without a ``name`` is called as Keras calls it.
+    layer the name of its output. A layer without a ``name`` gets the one that Keras gives it.
 
     Args:
         layers: import blocks, ``{"import": "Dense", "params": {"units": 3}}``.

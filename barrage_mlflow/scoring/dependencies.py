@@ -12,7 +12,6 @@ from typing import Any
 
 from barrage_mlflow.config.project import code_modules, own_source
 
-_ENGINE = "barrage_mlflow"
 # What scoring imports of its own; a test compares the list with what a scoring process loads.
 _SCORING = ("keras", "mlflow", "numpy", "pandas", "pyarrow", "tensorflow")
 
@@ -36,7 +35,7 @@ def requirements(code: Iterable[Path] = (), images: bool = False) -> list[str]:
     for source in code:
         names |= _imports(source)
     owners = metadata.packages_distributions()
-    found = {each for name in names - {_ENGINE, "uvloop"} for each in owners.get(name, ())}
+    found = {each for name in names - {"barrage_mlflow", "uvloop"} for each in owners.get(name, ())}
     return sorted([*filter(None, map(_pin, found)), _UVLOOP])
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from barrage_mlflow.config.project import module_source
 from barrage_mlflow.workspace.code_files import digest_files
 
-ENGINE = __package__.partition(".")[0]
+_ENGINE = __package__.partition(".")[0]
 
 _adopted: dict[str, str] = {}
 """Digests of the project's modules that this process runs for a model, by name."""
@@ -33,14 +33,12 @@ def adopt(code: Path) -> bool:
     """
     digests = {path.stem: digest_files(path) for path in sorted(code.glob("*")) if _is_code(path)}
     with _lock:
-        fits = digests.pop(ENGINE, _engine_digest()) == _engine_digest() and _fits(digests)
-        if fits:
-            _adopted.update(digests)
-        if fits and digests and str(code) not in sys.path:
+        fits = digests.pop(_ENGINE, _engine_digest()) == _engine_digest() and _fits(digests)
+        _adopted.update(digests if fits else {})
+        # MLflow has put it there already, where other models would find it.
+        sys.path[:] = [entry for entry in sys.path if entry != str(code)]
+        if fits and digests:
             sys.path.insert(0, str(code))
-        if not fits:
-            # MLflow has put it there already, where other models would find it.
-            sys.path[:] = [entry for entry in sys.path if entry != str(code)]
     return fits
 
 

@@ -107,24 +107,17 @@ def load_network(folder: Path, inputs: Sequence[str], outputs: Sequence[str]) ->
     with artifacts.undamaged(folder):
         saved = tf.saved_model.load(str(folder))
         serve = saved.signatures[_ENDPOINT]
-    given = [serve.structured_input_signature[1][f"input_{i}"] for i in range(len(inputs))]
-    dtypes = {key: spec.dtype for key, spec in serve.structured_outputs.items()}
-
-    def score(*tensors: Any) -> list[Any]:
-        # `saved` is named here to keep its variables alive as long as the function.
-        assert saved is not None
-        scores = serve(**{f"input_{i}": tensor for i, tensor in enumerate(tensors)})
-        return [scores[key] for key in dtypes]
-
-    specs = [tf.TensorSpec(spec.shape, spec.dtype) for spec in given]
-    traced = tf.function(score, specs, autograph=False).get_concrete_function()
-    captured = traced.captured_inputs
+    # In a flat call, inputs and outputs are in the order of their keys: 0, 1, 10, 11, 2 ...
+    order = [inputs[place] for place in sorted(range(len(inputs)), key=str)]
+    keys, captured = sorted(serve.structured_outputs), serve.captured_inputs
+    dtypes = [serve.structured_outputs[key].dtype for key in keys]
     # The op that a call of the function ends in, but run in this thread: one record takes a
     # fraction of the time. Shapes and types of the arrays are those of the input specs.
-    score_batch = partial(tf.raw_ops.StatefulPartitionedCall, f=traced, Tout=[*dtypes.values()])
+    score_batch = partial(tf.raw_ops.StatefulPartitionedCall, f=serve, Tout=dtypes)
 
     def run(x: Arrays, batch_size: int) -> Scored:
-        arrays = [x[name] for name in inputs]
+        assert saved is not None  # named here, which keeps its variables alive
+        arrays = [x[name] for name in order]
         records, batch_size = len(arrays[0]), max(batch_size, 2)
         # One alone is rounded otherwise than among others, so a batch of one is made one of two.
         if records % batch_size == 1:
@@ -135,7 +128,7 @@ def load_network(folder: Path, inputs: Sequence[str], outputs: Sequence[str]) ->
         ]
         scored = {
             key: np.concatenate([batch[place].numpy() for batch in batches])[:records]
-            for place, key in enumerate(dtypes)
+            for place, key in enumerate(keys)
         }
         return _by_name(scored, outputs)
 

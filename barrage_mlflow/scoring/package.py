@@ -169,9 +169,9 @@ def _mlflow_type(column: Column, cells: pd.Series[Any]) -> Any:
     """The type of a column for MLflow; what MLflow would change is left open, for the model.
 
     Its server would cut 1.5 to 1, take null for false or for "None", and make bytes of what is no
-    base64; and it refuses a DataFrame of int64 for a double. Numbers are typed all the same, but
-    for whole ones, which may well come as int64 again: MLflow takes a microsecond for each cell of
-    an open column, and reads CSV for none.
+    base64; and it refuses a DataFrame of int64 for a double. A column of numbers is typed all the
+    same, since MLflow takes a microsecond for each cell of an open one, and reads CSV for none; but
+    not where all are whole, which may come as int64.
     """
     from mlflow.types.schema import AnyType, Array
 

@@ -33,7 +33,7 @@ class ModelProcess(contextlib.AbstractContextManager["ModelProcess"]):
     Example:
         >>> with ModelProcess() as process:  # doctest: +SKIP
         ...     process.call("load", "artifacts/iris/model")
-        ([{'name': 'sepal_length', 'type': 'double', 'required': True}], ['species'], {})
+        ([{'name': 'sepal_length', 'kind': 'number'}], ['species'], {})
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """What a model process runs; a script, since the engine that it imports is the model's own.
 
 It answers ``(name, arguments)`` with ``(True, result)`` or ``(False, error name, message)`` until
-the other side is gone. Only what every version of the engine has is called here.
+the other side is gone. What older engines lack is looked for first.
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ from pathlib import Path
 from typing import Any
 
 _model: Any = None
+_observer: Any = None
 _opened: set[str] = set()
 """Files that were opened since a model was to predict."""
+_TOO_OLD = (
+    "the model was packaged by a version of barrage-mlflow that does not evaluate: train it anew"
+)
 
 
 def load(folder: str) -> tuple[list[dict[str, Any]], list[str], dict[str, Any]]:
@@ -39,12 +43,17 @@ def score(columns: dict[str, Any], size: int, *options: Any) -> dict[str, Any]:
     return scores
 
 
-def evaluate(columns: dict[str, Any], size: int) -> tuple[Any, ...]:
-    """Evaluate the model on so many records, given as columns."""
-    if hasattr(_model, "evaluate"):  # as engines had it before it became a function
-        return tuple(_model.evaluate(_frame(columns, size)))
-    measure = importlib.import_module("barrage_mlflow.evaluation.measure")
-    return tuple(measure.evaluate(_model, _frame(columns, size)))
+def observe(columns: dict[str, Any], size: int) -> tuple[Any, ...]:
+    """Have the model answer so many records, given as columns, that have targets."""
+    global _observer
+    if _observer is None:
+        try:
+            module = importlib.import_module("barrage_mlflow.evaluation.observe")
+        except ImportError as error:  # of an engine that had none
+            errors = importlib.import_module("barrage_mlflow.errors")
+            raise errors.ArtifactError(_TOO_OLD) from error
+        _observer = module.Observer(_model)
+    return tuple(_observer.observe(_model.read(_frame(columns, size))))
 
 
 def predict(folder: str) -> tuple[list[dict[str, Any]], list[str]]:
@@ -81,7 +90,9 @@ def _import_only_installed() -> None:
     sys.path[:] = [
         entry
         for entry in sys.path
-        if entry.startswith(homes) or "site-packages" in entry or "dist-packages" in entry
+        if any(map(Path(entry).is_relative_to, homes))
+        or "site-packages" in entry
+        or "dist-packages" in entry
     ]
     sys.meta_path[:] = [
         finder
@@ -114,7 +125,7 @@ def main(descriptor: int) -> None:
     """
     _import_only_installed()
     _import_ahead()
-    functions = {function.__name__: function for function in (load, score, evaluate, predict)}
+    functions = {function.__name__: function for function in (load, score, observe, predict)}
     connection = Connection(descriptor)
     while True:
         try:

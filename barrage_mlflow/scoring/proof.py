@@ -54,7 +54,7 @@ def prove(
 
     Example:
         >>> with ModelProcess() as process:  # doctest: +SKIP
-        ...     prove(process, model, scores, lambda: answer(scorer, example), [Path.cwd()])
+        ...     prove(process, model, scores, lambda: to_frame(scorer.score(example)), [Path.cwd()])
     """
     began = time.time()
     with tempfile.TemporaryDirectory() as elsewhere:
@@ -67,7 +67,8 @@ def prove(
             raise ComponentError(
                 f"the packaged model cannot score its input example in a clean process: {error}"
             ) from error
-    own = [copy, *map(Path, (sys.prefix, sys.base_prefix))]
+    # Opened files are named without links.
+    own = [copy, *(Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix))]
     needed = _files_within(opened, homes, own, began)
     if needed:
         raise ComponentError(

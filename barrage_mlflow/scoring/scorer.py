@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,9 @@ artifact folder of a finished training
         signature = artifacts.read_json(data / artifacts.SIGNATURE)
         columns = artifacts.read_json(data / artifacts.COLUMNS)
         if config and signature and not model_code.adopt(model / artifacts.CODE):
-            return ProcessScorer(model, config)  # of an engine whose other files may differ
+            # Of an engine whose other files may differ.
+            names = [name for name in signature["columns"] if isinstance(name, str)]  # once dicts
+            return ProcessScorer(model, config, names)
         if config is None or signature is None or columns is None:
             raise ArtifactError(
                 f"{folder}: no trained model here; expected an artifact folder of a finished "
@@ -160,6 +162,10 @@ artifact folder of a finished training
         """
         return max(1, _PIECE // batch_size) * batch_size if self._by_columns else batch_size
 
+    def pieces(self, records: Records, batch_size: int = BATCH_SIZE) -> Iterator[Records]:
+        """Records in pieces of that size; of records with files, no more than a batch at once."""
+        return records.pieces(batch_size if records.has_files else self.piece_size(batch_size))
+
     def read(self, records: Any) -> Records:
         """Read records as the model knows their columns.
 
@@ -194,8 +200,8 @@ artifact folder of a finished training
         if not len(records):
             raise RecordError(f"{records.name}: no records to score")
         records.check_names([n for n, one in self.inputs.columns.items() if not one.optional])
-        size = batch_size if records.has_files else self.piece_size(batch_size)
-        pieces = [self._score_piece(piece, batch_size, filled) for piece in records.pieces(size)]
+        parts = self.pieces(records, batch_size)
+        pieces = [self._score_piece(piece, batch_size, filled) for piece in parts]
         if len(pieces) == 1:
             return pieces[0]
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
@@ -230,9 +236,10 @@ class ProcessScorer(Scorer):
     Args:
         model: the folder of the packaged model.
         config: the resolved config.
+        reads: the columns that scoring reads; all that the model knows if empty.
     """
 
-    def __init__(self, model: Path, config: Mapping[str, Any]) -> None:
+    def __init__(self, model: Path, config: Mapping[str, Any], reads: Sequence[str]) -> None:
         self.config = config
         self.folder = model
         # It is sent columns, and cuts them up for itself.
@@ -246,34 +253,33 @@ class ProcessScorer(Scorer):
         keys = windows.keys if windows else ()
         read = {one.name: replace(one, declared=one.name in keys) for one in known}
         self.schema = Schema(read, windows=windows)
-        self.inputs = self.schema.to_score(self.schema.columns)
+        self.inputs = self.schema.to_score(reads or self.schema.columns)
 
-    def call(self, name: str, records: Records, *arguments: Any) -> Any:
+    def call(self, name: str, rows: Records, *arguments: Any) -> Any:
         """Call a function of the process with records.
 
         Args:
             name: of the function.
-            records: sent as columns.
+            rows: the records; of windows, the rows of their table. They are sent as columns.
             arguments: what else it takes.
 
         Raises:
             As :meth:`ModelProcess.call`.
         """
-        rows = records.as_rows()
         cells = {column: rows.as_read(column) for column in rows.columns}
         try:
             return self._process.call(name, cells, len(rows), *arguments)
         except BarrageError as error:
-            if len(records) and records.place(0) != "record 0":
-                error.add_note(f"records are counted from {records.place(0)}")
+            if len(rows) and rows.place(0) != "record 0":
+                error.add_note(f"records are counted from {rows.place(0)}")
             raise
 
     def _score_piece(self, records: Records, batch_size: int, params: Mapping[str, Any]) -> Arrays:
-        windows = self.inputs.windows
-        if windows and len(records.as_rows()) < len(records) * windows.history:
+        windows, rows = self.inputs.windows, records.as_rows()
+        if windows and len(rows) < len(records) * windows.history:
             # Windows that overlap have rows in common, which there are one window.
             each = [self._score_piece(one, batch_size, params) for one in records.pieces(1)]
             return {name: np.concatenate([scores[name] for scores in each]) for name in each[0]}
         # Engines once took no params.
-        scores: Arrays = self.call("score", records, batch_size, *([params] if params else []))
+        scores: Arrays = self.call("score", rows, batch_size, *([params] if params else []))
         return scores

@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_REMEDIES = {
+    "the network": "look for inputs that are far from those it was trained on",
+    "postprocess": "see what it makes of such scores of the network",
+}
+
+
 def check_finite(scores: Arrays, records: Records, source: str) -> None:
     """Refuse NaN and infinity, at any depth.
 
     Args:
         scores: arrays ``(records, ...)``.
         records: what was scored, for messages.
-        source: where the scores come from.
+        source: where the scores come from: ``"the network"`` or ``"postprocess"``.
 
     Raises:
         RecordError: naming the first record that has one.
@@ -38,7 +44,7 @@ from the network for output 'y'; look for inputs that are far from those it was 
     finite: Any
     for name, array in scores.items():
         if array.dtype == object:
-            finite = np.array([_is_finite(cell) for cell in array.tolist()])
+            finite = np.array([_is_finite(native(cell)) for cell in array.tolist()])
         elif array.dtype.kind == "f":
             finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
         else:
@@ -46,8 +52,7 @@ from the network for output 'y'; look for inputs that are far from those it was 
         if not finite.all():
             raise RecordError(
                 f"{records.place(int(np.argmin(finite)))}: expected finite scores, got NaN or "
-                f"infinity from {source} for output {name!r}; look for inputs that are far "
-                "from those it was trained on"
+                f"infinity from {source} for output {name!r}; {_REMEDIES[source]}"
             )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +54,7 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         super().set_model(model)
         # Keras writes a compiled model's optimizer too, which is two thirds of the file
         # with Adam. An uncompiled model over the same layers has none.
-        with warnings.catch_warnings():
-            # Keras wants the keys to be the names of the tensors; it is the keys that count.
-            warnings.filterwarnings("ignore", "When providing `inputs` as a dict")
-            self._network = keras.Model(model.input, model.output)
+        self._network = keras.Model(model.input, model.output)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Forget an earlier training."""
@@ -74,7 +70,7 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         """Keep the weights if the metric is the best so far.
 
-        A callback that takes back what it did before the validation is called after this one.
+        Callbacks that undo in ``on_test_end`` what they did before come after this one in the list.
         """
         # There is none where the validation broke off.
         value = float((logs or {}).get(self.monitor.removeprefix("val_"), math.nan))

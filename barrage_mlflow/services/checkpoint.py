@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,8 +20,8 @@ class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes a resume checkpoint after each epoch, and within epochs if asked.
 
     All of it is copied at once, and written while training goes on; what writing raises comes out
-    of a later call. The training loop reports each step that it has reached, so that one can be
-    written of any moment, also when the training is interrupted.
+    of a later call. The training loop reports each step, so that a checkpoint can be written at any
+    step, also when the training is interrupted.
 
     Args:
         artifact_dir: the artifact folder.
@@ -46,7 +47,7 @@ class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._artifact_dir = artifact_dir
         self.every_steps = every_steps
-        self._every_seconds = None if every_minutes is None else 60 * every_minutes
+        self._every_seconds = math.inf if every_minutes is None else 60 * every_minutes
         self._keep = keep
 
     def begin(self, callbacks: Iterable[keras.callbacks.Callback], steps: int) -> None:
@@ -74,10 +75,8 @@ class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         """
         self._reached = step, epochs
         batch = step - epochs * self._steps
-        if (self.every_steps is not None and batch % self.every_steps == 0) or (
-            self._every_seconds is not None
-            and time.monotonic() - self._written >= self._every_seconds
-        ):
+        by_steps = self.every_steps is not None and batch % self.every_steps == 0
+        if by_steps or time.monotonic() - self._written >= self._every_seconds:
             self.save()
 
     def before_validation(self) -> None:

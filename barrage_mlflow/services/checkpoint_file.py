@@ -210,11 +210,7 @@ def find_checkpoint(artifact_dir: Path, history: History) -> Checkpoint | None:
                 raise ValueError(f"{artifacts.METRICS} lacks epoch {min(missing)}")
         except Exception as error:
             reasons.append(f"{path.name}: {error}")
-            logger.warning(
-                "resume checkpoint %s is of no use (%s); falling back to the one before",
-                path,
-                error,
-            )
+            logger.warning("resume checkpoint %s is of no use: %s", path, error)
             continue
         if found.transformer != digest_files(artifact_dir / artifacts.FITTED_TRANSFORMER):
             raise ArtifactError(

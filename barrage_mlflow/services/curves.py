@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ _COLUMNS = 3
 _WIDTH, _HEIGHT = 4.4, 3.1
 """Of a panel with the room around its axes, in inches."""
 _LEFT, _RIGHT, _BOTTOM, _TOP = 0.68, 0.14, 0.5, 0.44
-"""Room around the axes for their labels, in inches: matplotlib takes twice as long to find it."""
+"""Room around the axes for their labels, in inches: matplotlib takes longer to find it."""
 _DPI = 144
 _TRAIN_COLOR, _VALIDATION_COLOR, _PLAIN_COLOR = "#2a6f97", "#d1495b", "#52616b"
 _MUTED = "#6b7280"
@@ -28,7 +28,7 @@ _MARKED_EPOCHS = 30
 """Up to so many epochs, each one has its dot."""
 
 
-def write_learning_curves(history: History, path: Path) -> None:
+def write_learning_curves(history: History, path: Path, best: Mapping[str, str] = {}) -> None:
     """Draw each metric over the epochs as a PNG, train against validation, a panel each.
 
     The learning rate comes last. Where a value is NaN or infinite the line has a gap.
@@ -37,6 +37,7 @@ def write_learning_curves(history: History, path: Path) -> None:
     Args:
         history: the metrics of every epoch.
         path: the PNG file.
+        best: the ``monitor`` that is best, by its ``mode``, in the epoch that is marked.
 
     Raises:
         OSError: the picture cannot be written.
@@ -68,7 +69,10 @@ def write_learning_curves(history: History, path: Path) -> None:
     for place, metric in enumerate(metrics):
         line, column = divmod(place, columns)
         corner = (column * _WIDTH + _LEFT) / width, 1 - ((line + 1) * _HEIGHT - _BOTTOM) / height
-        _draw(figure.add_axes((*corner, *size)), metric, epochs)
+        axes = figure.add_axes((*corner, *size))
+        _draw(axes, metric, epochs)
+        if (step := _best_step(epochs, best)) is not None:
+            axes.axvline(step, color=_MUTED, linewidth=0.9, linestyle=":", zorder=0)
     with written_whole(path) as partial, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         FigureCanvasAgg(figure).print_figure(partial, dpi=_DPI, facecolor="white", format="png")
@@ -79,6 +83,14 @@ def _metrics(epochs: Sequence[Epoch]) -> list[str]:
     names = {name.removeprefix(_VALIDATION) for epoch in epochs for name in epoch.metrics}
     rank = {"loss": -1, _LEARNING_RATE: 1}
     return sorted(names, key=lambda name: (rank.get(name, 0), name))
+
+
+def _best_step(epochs: Sequence[Epoch], best: Mapping[str, str]) -> int | None:
+    """The first epoch in which the monitor was best."""
+    values = {epoch.step: epoch.metrics.get(best.get("monitor", ""), math.nan) for epoch in epochs}
+    known = [step for step, value in values.items() if not math.isnan(value)]
+    choose = min if best.get("mode") == "min" else max
+    return choose(known, key=values.__getitem__, default=None)
 
 
 def _draw(axes: Axes, metric: str, epochs: Sequence[Epoch]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,18 +15,21 @@ from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.history import History
 
 
-def report_callback(history: History, artifact_dir: Path) -> keras.callbacks.Callback:
+def report_callback(
+    history: History, artifact_dir: Path, best: Mapping[str, str]
+) -> keras.callbacks.Callback:
     """Make the callback that writes report and learning curves when a training ends or breaks off.
 
     Args:
         history: the metrics of every epoch.
         artifact_dir: the artifact folder.
+        best: ``services.best_checkpoint``, by which the best epoch is marked.
     """
 
     def write(logs: object) -> None:
         with suppress(OSError):  # the disk is full, and may be what ended the training
             write_report(history, artifact_dir / artifacts.REPORT)
-            write_learning_curves(history, artifact_dir / artifacts.LEARNING_CURVES)
+            write_learning_curves(history, artifact_dir / artifacts.LEARNING_CURVES, best)
 
     return keras.callbacks.LambdaCallback(on_train_end=write)
 

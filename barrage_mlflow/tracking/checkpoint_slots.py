@@ -2,13 +2,12 @@
 
 Sending one may be cut off at any moment. So there are two slots that are written in turn:
 ``resume/a.zip`` with all that an artifact folder needs to be gone on with, and ``resume/a.json``
-written last, with the name of the checkpoint and its number among those that were sent; and ``b``
+written last, with its number among those that were sent, and its name for people; and ``b``
 alike. A ZIP file that was left half written cannot be read, and the other one is taken.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 import zipfile
@@ -51,17 +50,19 @@ def send_checkpoint(store: Store, run_id: str, folder: Path, checkpoint: Path) -
     Example:
         >>> send_checkpoint(Store(), "1f0c", folder, checkpoint)  # doctest: +SKIP
     """
-    found = _manifests(store, run_id)
-    slot = min(_NAMES, key=lambda name: found.get(name, 0))
-    # Its steps do not say which is newer: epochs may have become shorter.
-    number = 1 + max(found.values(), default=0)
     with tempfile.TemporaryDirectory(dir=folder / artifacts.CHECKPOINTS) as home:
-        archive, manifest = Path(home, f"{slot}.zip"), Path(home, f"{slot}.json")
+        packed = Path(home, "packed")
         parts = files_in(folder, *BEGUN, artifacts.METRICS, _TRANSFORMER)
-        with zipfile.ZipFile(archive, "w") as file:
+        # At once: while MLflow answers, newer checkpoints may take this one's place.
+        with zipfile.ZipFile(packed, "w") as file:
             file.write(checkpoint, checkpoint.relative_to(folder))
             for name, path in parts.items():
                 file.write(path, name)
+        found = _manifests(store, run_id)
+        slot = min(_NAMES, key=lambda name: found.get(name, 0))
+        # Its steps do not say which is newer: epochs may have become shorter.
+        number = 1 + max(found.values(), default=0)
+        archive, manifest = packed.rename(Path(home, f"{slot}.zip")), Path(home, f"{slot}.json")
         artifacts.write_json(manifest, {"number": number, "checkpoint": checkpoint.name})
         for path in (archive, manifest):
             store.send(partial(store.client.log_artifact, run_id), {f"{SLOTS}/{path.name}": path})
@@ -123,6 +124,6 @@ def _manifests(store: Store, run_id: str) -> dict[str, int]:
             name = f"{SLOTS}/{slot}.json"
             if name in listed:
                 path = store.fetch(run_id, name, home)
-                with suppress(ValueError, KeyError, TypeError):  # torn, or not ours
-                    found[slot] = int(json.loads(path.read_text("utf-8"))["number"])
+                with suppress(ArtifactError, ValueError, KeyError, TypeError):  # torn, or not ours
+                    found[slot] = int(artifacts.read_json(path)["number"])
     return found

@@ -12,7 +12,7 @@ from barrage_mlflow.workspace.record import Dataset
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
-_DIGEST_LIMIT = 36
+DIGEST_LIMIT = 36
 _SCHEMA_LIMIT = 1_000_000
 _SOURCE_LIMIT = 60_000
 
@@ -45,7 +45,7 @@ def dataset_input(dataset: Dataset) -> DatasetInput:
     return entities.DatasetInput(
         entities.Dataset(
             name=dataset.name,
-            digest=dataset.digest[:_DIGEST_LIMIT],
+            digest=dataset.digest[:DIGEST_LIMIT],
             source_type=source_type,
             source=json.dumps(details),
             schema=schema if specs and len(schema) <= _SCHEMA_LIMIT else None,
@@ -59,7 +59,7 @@ def _describe_source(source: str) -> tuple[str, dict[str, Any]]:
     """Name a source as MLflow's own dataset sources do, so that it can read them back."""
     if not source:
         return "code", {"tags": {}}
-    scheme = urlsplit(source).scheme
+    scheme = urlsplit(source).scheme if "://" in source else ""
     if scheme in ("http", "https"):
         return "http", {"url": source}
     return "local" if scheme in ("", "file") else scheme, {"uri": source}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +68,6 @@ def _create(store: Store, run: Run, digest: str, metrics: Sequence[Metric]) -> L
     from mlflow.entities import LoggedModelOutput, Metric
 
     act, client, run_id = "log the model", store.client, run.info.run_id
-    params: Mapping[str, str] = store.read_run(run_id).data.params
     model = store.call(
         act,
         client.create_logged_model,
@@ -76,7 +75,7 @@ def _create(store: Store, run: Run, digest: str, metrics: Sequence[Metric]) -> L
         MODEL_NAME,
         run_id,
         tags={_DIGEST_TAG: digest},
-        params=dict(params),
+        params=dict(store.read_run(run_id).data.params),
     )
     outputs = [LoggedModelOutput(model.model_id, max(metric.step for metric in metrics))]
     store.call(act, client.log_outputs, run_id, outputs)

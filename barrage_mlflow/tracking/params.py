@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -47,7 +46,7 @@ def flatten_config(resolved: Mapping[str, Any]) -> dict[str, str]:
 def _walk(path: str, value: Any) -> Iterator[tuple[str, str]]:
     # By its form alone: the class of a project's loader need not be here to ask.
     if path in _WHOLE and isinstance(value, Mapping) and all(map(_is_spec, value.values())):
-        digest = hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
+        digest = artifacts.digest_of(value)[:8]
         yield path, f"{len(value)} {'entry' if len(value) == 1 else 'entries'}, {digest}"
         return
     if isinstance(value, Mapping) and value:

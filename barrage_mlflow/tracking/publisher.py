@@ -17,6 +17,7 @@ from barrage_mlflow.config.placeholders import fill_model
 from barrage_mlflow.errors import ArtifactError, TrackingError, describe_error, hide_secrets
 from barrage_mlflow.tracking.checkpoint_slots import BEGUN, SLOTS, send_checkpoint
 from barrage_mlflow.tracking.datasets import dataset_input
+from barrage_mlflow.tracking.evaluations import TABLES_TAG, evaluation_metrics, tables_tag
 from barrage_mlflow.tracking.limits import batches, legal_name, legal_tags
 from barrage_mlflow.tracking.logged_model import log_model
 from barrage_mlflow.tracking.params import flatten_config
@@ -225,6 +226,8 @@ class Publisher:
 
     def _publish_all(self) -> None:
         """Write all that there is of a training that is over, and end its run."""
+        from mlflow.entities import RunTag
+
         record, folder = self._work.record, self._work.folder
         # What it came to counts, also if the process was killed while that was published.
         finished = record.is_finished
@@ -236,6 +239,9 @@ class Publisher:
             self._publish_model()
         files = files_in(folder, "**/*")
         sent = [name for name in files if name.partition("/")[0] not in _NOT_SENT]
+        if record.evaluation:
+            before = self._run.data.tags.get(TABLES_TAG, "")
+            self._log("tags", [RunTag(TABLES_TAG, tables_tag(sent, before))])
         self._send({name: files[name] for name in [*sent, artifacts.BEST_WEIGHTS] if name in files})
         if self._in_mlflow and not finished:
             self._publish_checkpoint()
@@ -298,6 +304,7 @@ class Publisher:
         uri = log_model(self._store, self._run, work.folder / artifacts.MODEL, digest, metrics)
         if uri != record.model_uri:
             work.update(model_uri=uri, version_uri=None)
+        self._log("metrics", evaluation_metrics(work.record, uri.rpartition("/")[2]))
         if record.register and not work.record.version_uri:
             act = f"register the model {uri} as {record.register!r}"
             register = partial(register_version, uri, record.register, record.alias)

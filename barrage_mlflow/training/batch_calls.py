@@ -32,9 +32,9 @@ class BatchCalls:
 
     A callback that looks at the network in ``on_…_batch_begin`` or ``on_…_batch_end``, or stops
     the training there, needs them between two batches: for one that has such hooks, each batch
-    is a call. A class or object attribute ``batch_period`` is how many batches a callback lets
-    pass between two that matter to it, counted in each epoch or over the training, or that none
-    does (``None``). TensorBoard's is its ``update_freq``.
+    is a call. By an attribute ``batch_period`` of it or its class, it needs every n-th batch only,
+    counted both from the start of the epoch and of the training; by None, it needs none.
+    TensorBoard's is its ``update_freq``.
 
     Args:
         network: compiled, the variables of optimizer and metrics made.

@@ -42,9 +42,9 @@ def run_epochs(
     callbacks: Sequence[keras.callbacks.Callback],
     objective: Objective,
     history: History,
+    stop: StopRequest,
     resume: Checkpoint | None = None,
     steps_per_execution: int | None = None,
-    stop: StopRequest | None = None,
 ) -> None:
     """Train a compiled network.
 
@@ -63,13 +63,13 @@ def run_epochs(
         validation: blocks of ``(x, y)`` or ``(x, y, w)``, dicts of arrays ``(records, …)``; gone
             through after each epoch.
         epochs: how many epochs to train in all, those before ``resume`` included.
-        callbacks: Keras callbacks.
+        callbacks: Keras callbacks, the resume checkpoint among them.
         objective: fits targets and sample weights to the losses.
         history: gets the metrics of each epoch; it loses those of epochs after ``resume``.
+        stop: looked at between two calls.
         resume: a checkpoint to go on from.
         steps_per_execution: how many batches to run in one call of TensorFlow; found by
             measuring if left out. What is trained does not depend on it.
-        stop: looked at between two calls.
 
     Raises:
         RecordError: a batch differs from the first in type or number of dimensions.
@@ -84,6 +84,7 @@ def run_epochs(
         >>> from tempfile import TemporaryDirectory
         >>> from types import SimpleNamespace
         >>> from barrage_mlflow.training.steps import build_variables
+        >>> from barrage_mlflow.training.stop import StopRequest
         >>> x = keras.Input((2,), name="x")
         >>> network = keras.Model({"x": x}, {"y": keras.layers.Dense(1, name="y")(x)})
         >>> network.compile("sgd", loss={"y": "mse"})
@@ -95,7 +96,8 @@ def run_epochs(
         >>> build_variables(network, batch)
         >>> with TemporaryDirectory() as folder:
         ...     history = History(Path(folder, "metrics.jsonl"))
-        ...     run_epochs(network, train, [batch], 2, [], objective, history)
+        ...     callbacks = [ResumeCheckpoint(Path(folder))]
+        ...     run_epochs(network, train, [batch], 2, callbacks, objective, history, StopRequest())
         >>> [list(epoch.metrics) for epoch in history.epochs()]
         [['loss', 'val_loss', 'learning_rate'], ['loss', 'val_loss', 'learning_rate']]
     """
@@ -112,14 +114,11 @@ def run_epochs(
         verbose=0,
     )
     network.stop_training = False
-    checkpoint = next((each for each in ordered if isinstance(each, ResumeCheckpoint)), None)
-    every_steps = None
-    if checkpoint:
-        checkpoint.begin(ordered, train.steps)
-        every_steps = checkpoint.every_steps
+    checkpoint = next(each for each in ordered if isinstance(each, ResumeCheckpoint))
+    checkpoint.begin(ordered, train.steps)
     done = first_epoch * train.steps + batch
     calls = partial(BatchCalls, network, train.batch_size, objective, ordered, steps_per_execution)
-    train_calls, test_calls = calls("train", every_steps, done), calls("test")
+    train_calls, test_calls = calls("train", checkpoint.every_steps, done), calls("test")
     loop = _Loop(network, callback_list, train, train_calls, test_calls, checkpoint, stop)
     try:
         callback_list.on_train_begin()
@@ -152,8 +151,8 @@ class _Loop:
     train: Batches
     train_calls: BatchCalls
     test_calls: BatchCalls
-    checkpoint: ResumeCheckpoint | None
-    stop: StopRequest | None
+    checkpoint: ResumeCheckpoint
+    stop: StopRequest
 
     def train_epoch(self, epoch: int, batch: int) -> Logs:
         """Train an epoch, of which so many batches were trained before."""
@@ -173,15 +172,13 @@ class _Loop:
                 if count < len(losses):
                     raise _lost(epoch, batch + count, losses[count])
                 batch += count
-                if self.checkpoint:
-                    self.checkpoint.reach(epoch * steps + batch, epoch)
+                self.checkpoint.reach(epoch * steps + batch, epoch)
         return _results(network)
 
     def validate(self, blocks: Iterable[DataRecord]) -> Logs:
         """Go through all records without learning from them."""
         network, batch = self.network, 0
-        if self.checkpoint:
-            self.checkpoint.before_validation()
+        self.checkpoint.before_validation()
         network.stop_evaluating = False
         try:
             self.callbacks.on_test_begin()
@@ -202,13 +199,11 @@ class _Loop:
         return results
 
     def _look_for_stop(self) -> None:
-        if self.stop is None or not self.stop.requested:
-            return
-        try:
-            if self.checkpoint:
+        if self.stop.requested:
+            try:
                 self.checkpoint.save()
-        finally:
-            raise KeyboardInterrupt(self.stop.requested)
+            finally:
+                self.stop.check()
 
 
 def _end_callbacks(callbacks: Iterable[keras.callbacks.Callback], failure: BaseException) -> None:

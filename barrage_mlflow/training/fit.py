@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
+from fsspec.implementations.local import LocalFileSystem
 
 from barrage_mlflow.config.import_blocks import AVERAGED
 from barrage_mlflow.dataset.feeding.batches import Batches
+from barrage_mlflow.dataset.records.files import list_files
 from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.model.class_weights import weigh_classes
 from barrage_mlflow.services.best import BestCheckpoint
@@ -37,9 +38,9 @@ def fit(
     plan: Plan,
     folder: Path,
     history: History,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    checkpoint: Checkpoint | None = None,
-    stop: StopRequest | None = None,
+    callbacks: Sequence[keras.callbacks.Callback],
+    checkpoint: Checkpoint | None,
+    stop: StopRequest,
     watch: Watch = unwatched,
 ) -> tuple[int, keras.Model]:
     """Train the network of a plan.
@@ -49,7 +50,7 @@ def fit(
         folder: the artifact folder.
         history: takes the metrics of each epoch.
         callbacks: further Keras callbacks; they come after the config's services.
-        checkpoint: goes on from it.
+        checkpoint: goes on from it; None to begin.
         stop: looked at between two batches.
         watch: called at each stage.
 
@@ -57,15 +58,14 @@ def fit(
         The best epoch, counted from 1, and the network with its weights.
 
     Raises:
-        ConfigError: the learning rate reducer has a key that it does not know, or a class_weight
-            names a class of which there is no record.
+        ConfigError: a class_weight names a class of which there is no record.
         ComponentError: params that a callback refuses, or a component broke its contract.
         RecordError: a record cannot be fed to the network, or a file was changed meanwhile.
         TrainingError: the loss became NaN, or there was no best epoch.
         KeyboardInterrupt: a stop was requested.
 
     Example:
-        >>> best_epoch, network = fit(plan, folder, history)  # doctest: +SKIP
+        >>> best_epoch, network = fit(plan, folder, history, [], None, stop)  # doctest: +SKIP
     """
     config, dataset, solver = plan.config, plan.config["dataset"], plan.config["solver"]
     watch(SERVICES)
@@ -90,7 +90,7 @@ def fit(
         validation = Batches(plan.sets["validation"], plan.validation, *common, ranges=ranges)
         next(iter(validation))  # what does not fit shows now, not at the end of an epoch
         watch(TRAIN)
-        with stop.at_once() if stop else nullcontext():
+        with stop.at_once():
             labels = plan.train.transformer.class_labels
             is_whole = plan.sets["train"].cut_at is None
             asked = plan.objective.outputs.values()
@@ -103,9 +103,9 @@ def fit(
             [_file_callback(plan), *services, *([reducer] if reducer else []), *callbacks],
             plan.objective,
             history,
+            stop,
             checkpoint,
             solver.get("steps_per_execution"),
-            stop,
         )
     best = next(callback for callback in services if isinstance(callback, BestCheckpoint))
     return best.restore()
@@ -114,24 +114,29 @@ def fit(
 def _file_callback(plan: Plan) -> keras.callbacks.Callback:
     """End the training when a file that is read in every epoch is not what it was."""
     streams = plan.config["dataset"].get("shuffle_window") is not None
-    before: dict[Path, tuple[int, int]] = {}
-    for records in plan.sets.values():
+    before: dict[Path, tuple[str, object]] = {}
+    for records in (plan.sets["train"], plan.sets["validation"]):
         if streams and records.row_groups() is not None:
-            source = Path(records.source)
-            files = [source] if source.is_file() else source.rglob("*")
-            before |= {path: _state(path) for path in files}
+            files, path, names = list_files(records.source)
+            if isinstance(files, LocalFileSystem):
+                for name in names:
+                    shown = records.source.rstrip("/") + name.removeprefix(path)
+                    before[Path(name)] = shown, _state(Path(name))
 
     def check(epoch: int, logs: object) -> None:
-        for path, state in before.items():
+        for path, (shown, state) in before.items():
             if _state(path) != state:
                 raise RecordError(
-                    f"{path} was changed while it was trained on: leave the file as it is as long "
-                    "as a training reads it, and train again"
+                    f"{shown} was changed while it was trained on: leave the file as it is as "
+                    "long as a training reads it, and train again"
                 )
 
     return keras.callbacks.LambdaCallback(on_epoch_end=check)
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _state(path: Path) -> object:
+    """What a change of a file changes; None if it is gone."""
+    if not path.exists():
+        return None
     state = path.stat()
     return state.st_size, state.st_mtime_ns

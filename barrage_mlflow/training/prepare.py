@@ -41,10 +41,11 @@ Made: TypeAlias = tuple[Mapping[str, Any], ...] | list[DataRecord]
 """Arrays ``(batch, ...)`` or :class:`ArraySpec` s by name; or each record's arrays ``(...)``."""
 
 Watch: TypeAlias = Callable[..., None]
-"""Called with the stage that begins, such as ``"the network"``; and, by the name of its maker, with
-what was made of the first train records: ``loader=``, ``transformer=``, ``network=`` (inputs,
-outputs and sample weights, as far as they are there) or ``postprocess=`` (the scores); and with
-the ``columns=`` that loading reads."""
+"""Called with the stage that begins, such as ``"the network"``, and with what is known by then:
+
+``columns=`` that loading reads; and of the first train records, by the name of its maker,
+``loader=``, ``transformer=``, ``network=`` (inputs, outputs and sample weights, as far as they are
+there) or ``postprocess=`` (the scores)."""
 
 logger = logging.getLogger(__name__)
 

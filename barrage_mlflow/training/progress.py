@@ -19,7 +19,7 @@ _QUIET_SECONDS = 10.0
 _REFRESH_SECONDS = 0.1
 """Least time between two texts under a terminal: a batch may take far less."""
 _CLEAR = "\r\x1b[K"
-"""Goes to the begin of a terminal's line, and takes away what is there."""
+"""Goes to the beginning of a terminal's line, and takes away what is there."""
 
 
 def format_logs(logs: Mapping[str, float]) -> str:

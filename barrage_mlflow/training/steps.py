@@ -191,10 +191,9 @@ class Steps:
         """
         if not self._places:
             self._places = [(part, name) for part, arrays in enumerate(data) for name in arrays]
-            self._specs = [self._open_spec(*place, data) for place in self._places]
-            self._run = self._trace(len(data))
         arrays = [data[part][name] for part, name in self._places]
-        specs = list(map(self._relaxed, self._places, self._specs, arrays))
+        known = self._specs or [self._open_spec(*place, data) for place in self._places]
+        specs = list(map(self._relaxed, self._places, known, arrays))
         if specs != self._specs:
             self._specs = specs
             self._run = self._trace(len(data))

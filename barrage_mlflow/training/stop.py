@@ -27,7 +27,7 @@ class StopRequest(AbstractContextManager["StopRequest"]):
     :attr:`requested`, unless :meth:`at_once` is entered. Further SIGTERMs are passed over, since
     what ends a training sends more than one.
 
-    One that is entered within another is the other one. A signal that is ignored, or has a handler
+    Entered within another, it gives that one back. A signal that is ignored, or has a handler
     other than Python's own, is left alone; so are all in threads other than the main one, where
     Python allows no handlers.
 

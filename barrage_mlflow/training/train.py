@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import prove
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.scoring.scores import to_frame
+from barrage_mlflow.training.appraisal import appraise
 from barrage_mlflow.training.prepare import (
     Plan,
     infer,
@@ -86,6 +89,7 @@ def train(
     records_train: Any,
     records_validation: Any,
     *,
+    records_test: Any = None,
     artifact_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
     resume_anyway: bool = False,
@@ -104,6 +108,8 @@ def train(
         config: a JSON or YAML file, a dict, or what :func:`read_document` returned.
         records_train: whatever :meth:`Records.read` takes: a DataFrame, dicts or a file.
         records_validation: likewise.
+        records_test: likewise; the packaged model is evaluated on them, and nothing depends on
+            them.
         artifact_dir: the artifact folder; a new one if left out.
         resume: go on with the training in the artifact folder, if there is one.
         resume_anyway: do so also where the config, the code or the records have changed since.
@@ -121,6 +127,7 @@ def train(
         >>> train("config.json", "train.csv", "validation.csv").best_epoch  # doctest: +SKIP
         17
     """
+    began = time.monotonic()
     folder = artifacts.default_folder() if artifact_dir is None else Path(artifact_dir)
     resume = resume or resume_anyway
     asked = {name: value for name, value in request.items() if value is not None}
@@ -128,6 +135,8 @@ def train(
         with stop.at_once():
             document = read_document(config, overrides)
             sources = {"train": records_train, "validation": records_validation}
+            if records_test is not None:
+                sources["test"] = records_test
             home = document.folders[0]
             read = read_sets(sources, document.data["dataset"], home)
             inferred = (find_inferred(folder) if resume else {}) or infer(document, read)
@@ -137,6 +146,7 @@ def train(
         with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
             if work.record.is_finished and not changes:
+                _evaluate(work, None, sets, datasets)
                 return _complete(work, asked, publisher)
             values = {**asked, "datasets": datasets, "tags": tags or {}, "inferred": [*inferred]}
             work.begin(document, resolved, code, changes, values)
@@ -157,13 +167,16 @@ def train(
                     rehearse(plan)
                     work.update(network_params=_learnt_placeholders(plan))
                     _write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
-                further = [*callbacks, report_callback(work.history, folder)]
+                best = resolved["services"]["best_checkpoint"]
+                further = [*callbacks, report_callback(work.history, folder, best)]
                 if progress:
                     further.append(progress_callback(progress))
                 best_epoch, network = fit(plan, folder, work.history, further, checkpoint, stop)
                 with stop.at_once():
-                    package(plan, network, folder, process)
-                work.update(best_epoch=best_epoch)
+                    scorer = package(plan, network, folder, process)
+                    work.update(best_epoch=best_epoch)
+                    facts = [_describe(network, folder, best_epoch)]
+                    _evaluate(work, scorer, plan.sets, datasets, began, facts)
             if publisher is None:
                 logger.info("log it to MLflow with: barrage-mlflow sync %s", folder)
             return _result(work)
@@ -247,7 +260,7 @@ def rehearse(plan: Plan) -> tuple[Arrays, bool]:
     raise failures[0]
 
 
-def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProcess) -> None:
+def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProcess) -> Scorer:
     """Make an MLflow model of a network, and prove that it scores elsewhere as it does here.
 
     Args:
@@ -255,6 +268,9 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
         network: with the weights to keep.
         folder: the artifact folder, which has the project's code and the transformer.
         process: a clean process.
+
+    Returns:
+        What scores as the packaged model does.
 
     Raises:
         ComponentError: the packaged model does not score elsewhere as it does here.
@@ -278,10 +294,20 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
     homes = [path.parent for path in (*files, *project_code(plan.config))]
     dtypes = {layer.compute_dtype for layer in network.layers}
     prove(process, model, scores, score, [folder, Path.cwd(), *homes], dtypes)
+    return scorer
 
 
 def _scorer(plan: Plan, network: Network) -> Scorer:
     return Scorer(plan.config, plan.transformer, network, plan.specs, plan.schema, plan.reads)
+
+
+def _describe(network: keras.Model, folder: Path, best_epoch: int) -> str:
+    """What the report says of the model."""
+    size = sum(path.stat().st_size for path in (folder / artifacts.MODEL).rglob("*"))
+    return (
+        f"The network is that of epoch {best_epoch} and has {network.count_params():,} parameters; "
+        f"the packaged model is {size / 2**20:.1f} MiB."
+    )
 
 
 def _learnt_placeholders(plan: Plan) -> Any:
@@ -309,6 +335,32 @@ def _find_checkpoint(work: Workspace) -> Checkpoint | None:
     logger.info("going on at %s, from %s", place, checkpoint.path)
     work.update(tags={**work.record.tags, "barrage.resumed_at": place})
     return checkpoint
+
+
+def _evaluate(
+    work: Workspace,
+    scorer: Scorer | None,
+    sets: Mapping[str, Records],
+    datasets: Sequence[Dataset],
+    began: float = math.inf,
+    facts: Sequence[str] = (),
+) -> None:
+    """Evaluate on what the packaged model was not evaluated on: the test set may be another one.
+
+    Killed meanwhile, a training has finished all the same; when it is resumed, it goes on here.
+    """
+    before = {dataset.name: dataset for dataset in work.record.datasets}
+    for dataset in datasets[1:]:
+        if before.get(dataset.name) != dataset:  # what was found is of another one
+            others = [each for each in work.record.datasets if each.name != dataset.name]
+            found = {n: each for n, each in work.record.evaluation.items() if n != dataset.name}
+            work.update(datasets=(*others, dataset), evaluation=found, published=False)
+    names = [each.name for each in datasets[1:] if each.name not in work.record.evaluation]
+    if names:
+        model = scorer or Scorer.load(work.folder)
+        for name, metrics in appraise(model, sets, names, work.folder, began, facts):
+            found = {**work.record.evaluation, name: {"at": now(), "metrics": metrics}}
+            work.update(evaluation=found, published=False)
 
 
 def _complete(

@@ -1,1 +1,1 @@
-"""The artifact folder: names of files, whole writes, lock, and what was begun in it."""
+"""The artifact folder: names of files, lock, and what was begun in it."""

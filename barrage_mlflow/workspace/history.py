@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from barrage_mlflow.files import written_whole
+from barrage_mlflow.workspace.record import now
 
 
 class Epoch(NamedTuple):
@@ -69,7 +69,7 @@ class History:
         known = self._epochs.get(step)
         if known is not None and _text(known.metrics) == _text(values):
             return
-        epoch = Epoch(step, time.time_ns() // 1_000_000, values)
+        epoch = Epoch(step, now(), values)
         with self._path.open("a", encoding="utf-8") as file:
             file.write("\n" * self._torn + _line(epoch))
         self._epochs[step], self._torn = epoch, False

@@ -21,6 +21,8 @@
       checkpoints/           best.weights.h5, and the last two resume checkpoints in resume/
       cache/                 transformed records, while training with dataset.cache "disk" lasts
       tensorboard/           event files
+      evaluation/            how good the packaged model is: a folder for each set
+        validation/          report.md, and a folder of tables and pictures for each answer
       training_report.csv    every metric of every epoch
       network_summary.txt
       learning_curves.png
@@ -68,6 +70,8 @@ BEST_WEIGHTS = f"{CHECKPOINTS}/best.weights.h5"
 RESUME = f"{CHECKPOINTS}/resume"
 
 CACHE = "cache"
+
+EVALUATION = "evaluation"
 
 TENSORBOARD = "tensorboard"
 REPORT = "training_report.csv"

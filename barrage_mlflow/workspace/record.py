@@ -13,9 +13,19 @@ from barrage_mlflow.workspace.layout import RUN, read_json, write_json
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
-_FORMAT = 3
+_FORMAT = 4
 """Counted up whenever the engine before could not go on with a folder: where the keys of this
 record or of a resume checkpoint change, or what they mean."""
+
+
+def now() -> int:
+    """Milliseconds since 1970.
+
+    Example:
+        >>> now() > 1_700_000_000_000
+        True
+    """
+    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,8 @@ class RunRecord:
             or text; None until it is fitted.
         best_epoch: the epoch whose weights are packaged, counted from 1; with it the training has
             come to its end.
+        evaluation: how good the packaged model is, by set: ``{"test": {"at": milliseconds since
+            1970, "metrics": {"price_rmse": 541.2}}}``.
         model_uri: the packaged model in MLflow.
         version_uri: its version in the registry.
         published: MLflow has all that is in the folder.
@@ -67,7 +79,7 @@ class RunRecord:
 
     status: Status = "RUNNING"
     error: str | None = None
-    started: int = field(default_factory=lambda: now())
+    started: int = field(default_factory=now)
     ended: int | None = None
     experiment: str | None = None
     run_name: str | None = None
@@ -81,6 +93,7 @@ class RunRecord:
     inferred: Sequence[str] = ("$.dataset.seed",)
     network_params: Mapping[str, Any] | None = None
     best_epoch: int | None = None
+    evaluation: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     model_uri: str | None = None
     version_uri: str | None = None
     published: bool = False
@@ -129,13 +142,3 @@ def read_record(folder: Path) -> RunRecord | None:
             f"{folder / RUN}: not as this version of Barrage writes it; it can neither be resumed "
             "nor synced: name a new folder, or use the version that began it"
         ) from None
-
-
-def now() -> int:
-    """Milliseconds since 1970.
-
-    Example:
-        >>> now() > 1_700_000_000_000
-        True
-    """
-    return time.time_ns() // 1_000_000

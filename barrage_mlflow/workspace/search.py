@@ -26,7 +26,7 @@ def find_unfinished(home: Path) -> Iterator[Path]:
     """
     for folder, record in _records(home):
         is_published = record.published or record.run_id is None
-        if begun_config(folder) and not (record.is_finished and is_published):
+        if _is_begun(folder) and not (record.is_finished and is_published):
             yield folder
 
 
@@ -42,6 +42,13 @@ def find_run(home: Path, run_id: str) -> Path | None:
         True
     """
     return next((folder for folder, record in _records(home) if record.run_id == run_id), None)
+
+
+def _is_begun(folder: Path) -> bool:
+    try:
+        return bool(begun_config(folder))
+    except ArtifactError:
+        return False
 
 
 def _records(home: Path) -> Iterator[tuple[Path, RunRecord]]:

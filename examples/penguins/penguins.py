@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +215,10 @@ class PenguinTransformer(RecordTransformer):
             "species_probability": float(score["species"][code]),
             "body_mass_g": float(score["body_mass"][0]) * self._mass_deviation + self._mass_mean,
         }
+
+    def targets(self, y: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Name what is true as the answer names it; both are loaded in the answer's units."""
+        return {"species": y["species"], "body_mass_g": y["body_mass"]}
 
     def postprocess_batch(self, scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Do the same for many records, in arrays (batch,)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import mlflow
@@ -15,7 +16,7 @@ from outside import invoke, serving
 import barrage_mlflow
 from barrage_mlflow import BarrageModel
 from barrage_mlflow.cli import main
-from barrage_mlflow.commands.init import init, windows_of
+from barrage_mlflow.commands.init import init
 from barrage_mlflow.config import read_config
 from barrage_mlflow.errors import RecordError
 
@@ -55,8 +56,8 @@ def folder(tmp_path_factory) -> Path:
     days(240, 300).to_csv(home / "validation.csv", index=False)
     days(300, 335).to_csv(home / "latest.csv", index=False)
     # Not by the command line, which sets up the messages of the process.
-    windows = windows_of(3, 14, "when", ["shop"])
-    init(str(home / "train.csv"), ["sales"], home / "config.yaml", windows=windows)
+    windows = {"horizon": 3, "history": 14, "time": "when", "group": ["shop"]}
+    init(str(home / "train.csv"), ["sales"], home / "config.yaml", **windows)
     barrage_mlflow.train(
         home / "config.yaml",
         home / "train.csv",
@@ -141,7 +142,7 @@ def test_windows_are_scored_alike_in_a_process_of_their_own(folder):
     from barrage_mlflow.scoring.scorer import ProcessScorer, Scorer
 
     here = Scorer.load(folder / "out")
-    there = ProcessScorer(folder / "out" / "model", here.config)
+    there = ProcessScorer(folder / "out" / "model", here.config, [*here.inputs.columns])
     overlapping = here.read(folder / "validation.csv")[:5]
     for records in (overlapping, days(300, 335)):
         want, found = here.score(records), there.score(records)
@@ -176,14 +177,14 @@ def test_a_table_without_a_whole_target_is_nothing_to_learn(folder, tmp_path):
 @pytest.mark.parametrize(("count", "share"), [(60, 0.3), (36, 0.5), (400, 0.15)])
 def test_init_tells_of_a_share_that_does_to_validate(tmp_path, monkeypatch, count, share):
     monkeypatch.chdir(tmp_path)
-    days(0, count).to_csv("all.csv", index=False)
+    days(0, count).to_csv("all days.csv", index=False)
     windows = ["--horizon", 3, "--time", "when", "--group", "shop"]
-    said = run("init", "all.csv", "--target", "sales", *windows)
-    command = f"split all.csv --validation {share} --time when"
+    said = run("init", "all days.csv", "--target", "sales", *windows)
+    command = f"split 'all days.csv' --validation {share} --time when"
     assert f"barrage-mlflow {command}" in said
-    run(*command.split())
+    run(*shlex.split(command))
     run("check", "config.yaml", "train.csv", "validation.csv", "--records", 1)
-    given = ["init", "all.csv", "--target", "shop", *map(str, windows), "-o", "none.yaml"]
+    given = ["init", "all days.csv", "--target", "shop", *map(str, windows), "-o", "none.yaml"]
     assert "'shop' holds strings; a forecast has numbers as its target" in (
         CliRunner().invoke(main, given).stderr
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import zlib
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def png(value: int) -> bytes:
     file = io.BytesIO()
     PIL.Image.new("L", (6, 6), value).save(file, "PNG")
     return file.getvalue()
+
+
+HUGE = bytearray(png(0))
+HUGE[16:24] = (40_000).to_bytes(4, "big") * 2  # height and width
+HUGE[29:33] = zlib.crc32(HUGE[12:29]).to_bytes(4, "big")
+HUGE = bytes(HUGE)
+"""The header of an image that no memory holds."""
 
 
 def rows(count: int, seed: int) -> list[dict]:
@@ -245,6 +253,17 @@ def test_what_it_cannot_do_is_said(tmp_path):
         start_config([{"price": 1.5, "a": 2.0}, {"price": 2.5, "a": 2.0}], ["price"])
     with pytest.raises(RecordError, match="column 'y': objects: no target type for"):
         start_config([{"y": {}, "a": 2.0}, {"y": {}, "a": 3.0}], ["y"])
+    windows = {"time": "t", "history": 2, "horizon": 1}
+    with pytest.raises(RecordError, match="column 't' holds lists of whole numbers; dataset"):
+        start_config([{"y": 1.0, "t": [1, 2]}, {"y": 2.0, "t": [1, 3]}], ["y"], windows=windows)
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    for content in (b"none", HUGE):
+        (tmp_path / "photos" / "cat" / "0.png").write_bytes(content)
+        with pytest.raises(RecordError, match=r"photos/cat/0\.png: expected an image, such as PN"):
+            start_config(tmp_path / "photos", ["label"])
+    huge = [{"y": 1.0, "a": HUGE}, {"y": 2.0, "a": HUGE}]
+    with pytest.raises(RecordError, match="no column but the target can be used as a feature"):
+        start_config(huge, ["y"])
     assert path.read_text() == "mine"
 
 

@@ -26,7 +26,7 @@ from barrage_mlflow import ArtifactError, ConfigError, RecordError, Scorer, Trac
 from barrage_mlflow.commands import train as command
 from barrage_mlflow.commands.check import dry_run
 from barrage_mlflow.config import read_config
-from barrage_mlflow.evaluation.measure import evaluate
+from barrage_mlflow.evaluation.evaluate import evaluate
 from barrage_mlflow.training.train import TrainingResult
 from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.record import RunRecord
@@ -235,7 +235,7 @@ def test_two_threads_train_at_once() -> None:
         found = mlflow.get_run(str(result.run_id))
         best = {name: found.data.metrics[f"best_{name}"] for name in result.metrics}
         assert (found.info.status, best) == ("FINISHED", result.metrics)
-        loss = evaluate(Scorer.load(result.artifact_dir), VALIDATION).metrics["loss"]
+        loss = evaluate(Scorer.load(result.artifact_dir), VALIDATION).metrics["label_log_loss"]
         assert loss == pytest.approx(result.metrics["val_loss"], 1e-6)
 
 

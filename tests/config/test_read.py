@@ -137,7 +137,7 @@ def test_yaml_follows_the_core_schema_of_1_2():
 @given(JSON_VALUES)
 def test_yaml_reads_json(value):
     text = json.dumps(value)
-    if value is not None and "\\u007f" not in text and all(c.isprintable() for c in text):
+    if "\\u007f" not in text and all(c.isprintable() for c in text):
         assert read_yaml(text, "c.yaml").data == value
 
 
@@ -178,6 +178,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     assert refusal("a\0b").endswith(": cannot be read: embedded null byte")
     monkeypatch.setattr(Path, "open", denied)
     assert refusal("config.json") == "config.json: cannot be read: Permission denied"
+    assert refusal("") == "$: expected a config file or a dict, got no name of a file"
     assert refusal(None) == "$: expected a config file or a dict, got null"
 
 

@@ -136,6 +136,8 @@ class Reads(RecordLoader):
         (lambda r: r.values(), RECORDS.columns),
         (lambda r: r.items(), RECORDS.columns),
         (lambda r: r.copy(), RECORDS.columns),
+        (lambda r: r.popitem(), RECORDS.columns),
+        (reversed, RECORDS.columns),
         (lambda r: r.setdefault("a", 0), ["a"]),
         (lambda r: None, []),
     ],

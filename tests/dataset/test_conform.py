@@ -85,6 +85,12 @@ def target(value, kind=KeySelector, **allowed):
     return lambda: conformed([usual, {**usual, **other}], loader, **ranges)
 
 
+class Weigh(IdentityTransformer):
+    def transform(self, data_record):
+        x, y = data_record
+        return (x, y, {"y": np.array(np.nan)})
+
+
 class Log(IdentityTransformer):
     def transform_batch(self, data_record):
         return ({"x": np.array([[-np.inf, 0.0]])},)
@@ -111,6 +117,9 @@ def test_what_cannot_be_fed_is_named(tmp_path):
         "a target of text": target({"y": "b"}),
         "a target of text, by a loader of one's own": target({"y": "b"}, Own),
         "a weight of text": target({"w": "b"}),
+        "a weight that the transformer adds": lambda: conformed(
+            [{"a": 1, "y": 0}], KeySelector(TRAIN, {"x": "a"}, {"y": "y"}), transformer=Weigh
+        ),
         **{f"a label of {value}": target(value, **labels) for value in (-1, 3, 0.5)},
         "not 0 or 1": target(1.5, highest=1, whole=False),
         # One word makes a whole column of a CSV file text.

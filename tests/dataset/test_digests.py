@@ -54,6 +54,7 @@ def test_the_digest_of_a_folder_minds_the_names_of_its_files() -> None:
     pd.DataFrame({"a": [1]}).to_parquet("t/0.parquet")
     pd.DataFrame({"a": [1]}).to_parquet("t/1.parquet")
     digest = Records.read("t").digest()
+    Path("t/_SUCCESS").touch()  # which is not read
     Path("t").rename("u")
     assert Records.read("u").digest() == digest
     Path("u/1.parquet").rename("u/2.parquet")

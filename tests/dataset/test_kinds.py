@@ -183,6 +183,10 @@ def test_a_record_is_refused_alone_as_in_company() -> None:
 
 BERLIN = Column("c", "datetime", format="%d.%m.%Y %H:%M", zone="Europe/Berlin", declared=True)
 TAGS = Column("c", "list", of="text", separator="|", declared=True)
+SPAN, HOUR, ZERO = dt.timedelta(1, 7384.5), dt.timedelta(hours=1), dt.timedelta()
+HOURS = (-36, 14 * 24, 12)
+LONG = dt.timedelta(999_999_999)
+"""More microseconds than 64 bits count."""
 
 
 @pytest.mark.parametrize(
@@ -199,6 +203,13 @@ TAGS = Column("c", "list", of="text", separator="|", declared=True)
         ("date", [dt.date(2020, 1, 2), "2020-01-02", NOON.replace(hour=0)], [NOON.date()] * 3),
         ("time", [dt.time(12), "12:00", None], [dt.time(12), dt.time(12), None]),
         ("duration", [dt.timedelta(1), "P1D", np.timedelta64(1, "D")], [dt.timedelta(1)] * 3),
+        ("duration", ["P1DT2H3M4.5S", "-PT36H", "P2W", "P0.5D"], [SPAN, *map(HOUR.__mul__, HOURS)]),
+        (
+            "duration",
+            ["1 days 02:03:04.500000", "-1 days +23:00:00", "0 days"],
+            [SPAN, -HOUR, ZERO],
+        ),
+        ("duration", ["P-1DT23H0M0S", "PT-1H", "+PT3600S", None], [-HOUR, -HOUR, HOUR, None]),
         ("object", [{"a": np.int64(1)}, None], [{"a": 1}, None]),
         (BERLIN, ["02.01.2020 13:00", "02.07.2020 14:00"], [NOON, NOON.replace(month=7)]),
         (TAGS, ["a|b", ["c"], "", None], [["a", "b"], ["c"], None, None]),
@@ -230,7 +241,8 @@ def test_a_kind_takes(column: str | Column, cells: list[Any], expected: list[Any
         ("datetime", ["yesterday", 7, "2020-13-01"]),
         ("date", [NOON, "2020-01-02T12:00", 7]),
         ("time", ["noon", 7]),
-        ("duration", ["long", 7]),
+        ("duration", ["long", 7, "5", "P1M", "1 day", "00:05:00", "NaT", "P", "PT", "P1DT", LONG]),
+        ("duration", ["P999999999D", "P99999999999D"]),
         ("object", ["{}", 7]),
         ("list", ["[1]", 7]),
     ],

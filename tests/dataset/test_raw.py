@@ -38,7 +38,7 @@ def test_parquet_keeps_types_metadata_and_compression(compression: str):
     [
         ("csv", "", "birds.csv holds no records; give a file with at least one"),
         ("csv", "a,b\n1,2\n\n3\n", "birds.csv, line 4: expected 2 fields, as the header has them"),
-        ("csv", "a,a\n1,2\n", "birds.csv names the column 'a' twice; rename one of them"),
+        ("csv", "a,a\n1,2\n", "birds.csv: the column 'a' stands twice; rename one of them"),
         ("json", '[{"a": 1}, 2]', "birds.json, record 1: expected an object, got a number"),
         ("jsonl", '{"a": 1}\n{', "birds.jsonl, line 2: not JSON: Expecting property name"),
         ("parquet", "PAR1", "birds.parquet is not Parquet: "),

@@ -174,11 +174,24 @@ FAULTS = {
     "a target of no type": lambda: network(targets=[{"name": "y", "type": "text"}]),
     "blocks of two widths": lambda: network(body="resnet", units=(8, 16)),
     "no blocks": lambda: network(body="ft_transformer", units=()),
+    "fewer units than heads": lambda: network(body="ft_transformer", units=(4, 4)),
+    "a body of no name": lambda: network(body="mpl"),
+    "numbers of no sort": lambda: network(numbers=3),
     "an encoder for a feature that has none": lambda: network(encoders={"lod": {}}),
     "an encoder of another type": lambda: network(encoders={"load": {"encoder": "pooled"}}),
     "a mistyped encoder": lambda: network(encoders={"photo": {"encoder": "convent"}}),
     "params that an encoder does not take": lambda: network(encoders={"text": {"unit": 3}}),
+    "a network of Keras with another's name": lambda: network(
+        encoders={"image": {"encoder": "MobileNetV2", "name": "ResNet50"}}
+    ),
 }
+
+
+def test_an_encoder_by_type_is_for_that_type_whatever_features_are_called():
+    photo = next(each for each in FEATURES if each["type"] == "image")
+    encoders = {"text": {"encoder": "convolved"}, "image": {"filters": [5]}}
+    made = network(features=[{**photo, "name": "text"}], encoders=encoders)
+    assert [each.filters for each in made.layers if isinstance(each, keras.layers.Conv2D)] == [5, 5]
 
 
 def test_what_is_no_network():

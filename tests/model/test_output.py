@@ -8,6 +8,7 @@ import pytest
 from golden_messages import messages
 from keras import losses, metrics, ops
 
+from barrage_mlflow.dataset.feeding.conform import TargetRange
 from barrage_mlflow.model.metrics import Crossentropy, build_metrics
 from barrage_mlflow.model.output import Output
 
@@ -121,7 +122,6 @@ def test_temporal_weights_reach_metrics():
         ((None, 3), losses.SparseCategoricalCrossentropy(), 2, True),
         ((3,), losses.BinaryCrossentropy(), 1, False),
         ((1,), losses.BinaryFocalCrossentropy(), 1, False),
-        ((1,), Crossentropy(name="ce"), 1, False),
     ],
 )
 def test_losses_that_do_not_take_every_number(shape, loss, highest, whole):
@@ -134,6 +134,22 @@ def test_losses_that_do_not_take_every_number(shape, loss, highest, whole):
 )
 def test_losses_that_take_every_number(loss):
     assert targets((3,), loss).target_range is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "y", "found"),
+    [
+        ((1,), whole(5), TargetRange(1, whole=False)),
+        ((3,), whole(5), TargetRange(2, whole=True)),
+        ((3,), floats(5, 1), TargetRange(2, whole=True)),
+        ((7, 3), whole(5, 7), TargetRange(2, whole=True)),
+        ((3,), floats(5, 3), None),
+    ],
+)
+def test_what_crossentropy_takes_is_known_by_the_targets(shape, y, found):
+    output = targets(shape, Crossentropy(name="ce"))
+    output.check(y)
+    assert output.target_range == found
 
 
 def check(shape, loss, y, *metrics, weighted=False, temporal=False):

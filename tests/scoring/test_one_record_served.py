@@ -22,8 +22,8 @@ from outside import serving
 from barrage_mlflow import Records, Scorer
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
 from barrage_mlflow.errors import describe_error
-from barrage_mlflow.pyfunc import answer
 from barrage_mlflow.scoring.package import package_model, save_model
+from barrage_mlflow.scoring.scores import to_frame
 
 LOADER = '''
 import datetime as dt
@@ -99,7 +99,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scorer, st
         patch.syspath_prepend(home)
         save_model(folder / "data", CONFIG, network, SPECS, schema, [*FULL])
         scorer, example = Scorer.load(folder), Records.read(TRAIN, schema=schema)
-        package_model(folder, example, answer(scorer, example), [], [home / "spell.py"])
+        package_model(folder, example, to_frame(scorer.score(example)), [], [home / "spell.py"])
     with serving(folder, home) as address:
         yield scorer, address
 
@@ -120,7 +120,7 @@ def score(scorer: Scorer, rows: Any) -> Any:
     """The same of the model alone."""
     try:
         records = Records.read(rows, "input", schema=scorer.inputs)
-        return answer(scorer, records).to_dict("records")
+        return to_frame(scorer.score(records)).to_dict("records")
     except Exception as error:
         return describe_error(error)
 

@@ -10,6 +10,7 @@ import pytest
 from outside import is_gone, wait_for
 
 from barrage_mlflow import ComponentError, RecordError
+from barrage_mlflow.scoring import process_main
 from barrage_mlflow.scoring.process import ModelProcess
 
 MODEL = """
@@ -94,6 +95,18 @@ def test_a_model_runs_with_its_own_code_and_its_errors_come_through(
         for do in ("die", ""):
             with pytest.raises(ComponentError, match=death):
                 process.call("score", {"a": [do]}, 1, 1)
+
+
+def test_a_folder_beside_the_installation_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "prefix": "/work/env",
+        "base_prefix": "/opt/python",
+        "path": ["/work/env/lib", "/work/env-project", "/opt/python/lib", "/opt/python-own", ""],
+        "meta_path": [*sys.meta_path],
+    }.items():
+        monkeypatch.setattr(sys, name, value)
+    process_main._import_only_installed()
+    assert sys.path == ["/work/env/lib", "/opt/python/lib"]
 
 
 def test_it_ends_with_its_owner() -> None:

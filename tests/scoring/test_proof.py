@@ -272,6 +272,19 @@ def test_half_precision_rounds_more(dtypes: set[str], apart: float, project: Pat
             prove(elsewhere, project, expected, lambda each=expected: each, [], dtypes)
 
 
+def test_what_is_installed_may_lie_in_the_project_behind_a_link(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = project / "venv" / "lib" / "module.py"
+    module.parent.mkdir(parents=True)
+    module.touch()
+    link = project.with_name("link")
+    link.symlink_to(project)
+    monkeypatch.setattr(sys, "prefix", str(link / "venv"))
+    elsewhere = Mock(call=lambda *_: ([{"a": 1.0}], [str(module)]))
+    prove(elsewhere, project, pd.DataFrame({"a": [1.0]}), Mock(), [link])
+
+
 @pytest.mark.parametrize(
     ("scores", "expected", "difference"),
     [

@@ -21,7 +21,9 @@ from barrage_mlflow import (
     train,
 )
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
+from barrage_mlflow.dataset.records.values import objects
 from barrage_mlflow.scoring.network import load_network, save_network
+from barrage_mlflow.scoring.scores import check_finite
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(300, seed=1)
 
@@ -167,6 +169,25 @@ def test_a_score_that_is_no_number_names_its_record(
     )
     with pytest.raises(RecordError, match=message):
         scorer.score(Records.read(VALIDATION)[2:6])
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        {"p": np.float32("nan")},
+        {"p": np.array([1, np.inf], "float32")},
+        [(np.float16("nan"),)],
+        np.array([np.nan]),
+    ],
+)
+def test_a_score_that_is_no_number_is_found_at_any_depth(cell: object) -> None:
+    scores = {"y": objects([{"p": np.float32(1), "words": ["a", None]}, cell])}
+    message = (
+        r"^record 1: expected finite scores, got NaN or infinity from postprocess for output 'y'; "
+        r"see what it makes of such scores of the network$"
+    )
+    with pytest.raises(RecordError, match=message):
+        check_finite(scores, Records.read([{"a": 1}, {"a": 2}]), "postprocess")
 
 
 def test_a_list_of_another_shape_than_the_train_records_is_named(tmp_path: Path) -> None:

@@ -5,13 +5,12 @@ import math
 import numpy as np
 import pytest
 from loops import history_of
+from matplotlib.image import imread
 
 from barrage_mlflow.services.curves import write_learning_curves
 
 
 def draw(folder, epochs):
-    from matplotlib.image import imread
-
     history = history_of(folder)
     for number, metrics in enumerate(epochs, 1):
         history.add(number, metrics)
@@ -37,6 +36,22 @@ def test_a_panel_each(tmp_path, metrics, size):
     assert (round(width / 4.4 / 144), round(height / 3.1 / 144)) == size
     if metrics == 4:  # the panel that is left over is blank
         assert np.all(picture[height // 2 :, width * 2 // 3 + 20 :, :3] == 1.0)
+
+
+@pytest.mark.parametrize(("mode", "step"), [("min", 2), ("max", 3)])
+def test_the_best_epoch_is_marked(tmp_path, mode, step):
+    epochs = [{"val_loss": loss} for loss in (2.0, 1.0, 3.0, 1.0, 3.0)]
+    plain = draw(tmp_path, epochs)
+    write_learning_curves(
+        history_of(tmp_path), tmp_path / "best.png", {"monitor": "val_loss", "mode": mode}
+    )
+    marked = imread(tmp_path / "best.png")
+
+    changed = (plain != marked).any(axis=2).sum(axis=0)  # also where the legend has moved
+    columns = np.flatnonzero(changed > 0.3 * len(plain))
+    left, right = 0.68 * 144, (4.4 - 0.14) * 144  # the axes, with a margin of 5 % of the epochs
+    place = left + (right - left) * (0.05 + (step - 1) / 4) / 1.1
+    assert abs(columns.mean() - place) < 3
 
 
 def test_values_that_are_no_numbers_and_odd_names(tmp_path):

@@ -131,7 +131,7 @@ def test_a_project_is_whole_and_its_files_agree(
     mlproject = yaml.safe_load(files["MLproject"])
     assert mlproject["name"] == name
     parameters = mlproject["entry_points"]["main"]["parameters"]
-    assert {parameter["default"] for parameter in parameters.values()} <= set(paths)
+    assert {parameter["default"] for parameter in parameters.values()} <= {*paths, ""}
 
     steps = yaml.safe_load(files[".github/workflows/ci.yml"])["jobs"]["test"]["steps"]
     assert steps[1]["with"] == {"python-version": python}

@@ -28,7 +28,9 @@ from trained import (
 
 import barrage_mlflow
 from barrage_mlflow import ArtifactError, TrackingError
+from barrage_mlflow.tracking import checkpoint_slots
 from barrage_mlflow.tracking.checkpoint_slots import fetch_training
+from barrage_mlflow.tracking.store import Store
 
 
 def slot_files(run_id: str) -> dict[str, Path]:
@@ -118,6 +120,21 @@ def test_the_last_that_was_sent_is_the_newest_whatever_its_steps() -> None:
     assert checkpoints_of(run_id) == {"step-000000002.npz", "step-000000009.npz"}
     fetch_training(run_id, Path("there"))
     assert Path("there/checkpoints/resume/step-000000002.npz").exists()
+
+
+def test_a_checkpoint_may_be_replaced_while_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = interrupt(config=IN_MLFLOW)
+    checkpoint = Path("out/checkpoints/resume/step-000000003.npz")
+    write(checkpoint, "3")
+    numbers = checkpoint_slots._manifests
+
+    def look(*arguments: Any) -> dict[str, int]:
+        checkpoint.unlink()
+        return numbers(*arguments)
+
+    monkeypatch.setattr(checkpoint_slots, "_manifests", look)
+    checkpoint_slots.send_checkpoint(Store(), run_id, Path("out"), checkpoint)
+    assert checkpoints_of(run_id) == {"step-000000001.npz", "step-000000003.npz"}
 
 
 def test_nothing_of_a_checkpoint_of_somebody_else_leads_outside() -> None:

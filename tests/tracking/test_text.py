@@ -99,6 +99,7 @@ def test_flatten_config_writes_each_value_once():
     ("source", "kind", "attribute"),
     [
         ("data/train.csv", "local", "uri"),
+        ("run:3.csv", "local", "uri"),
         ("file:///data/train.csv", "local", "uri"),
         ("https://example.org/train.csv", "http", "url"),
         ("s3://bucket/train.parquet", "s3", "uri"),

@@ -17,6 +17,7 @@ from barrage_mlflow.config import read_config
 from barrage_mlflow.dataset.components.reading import ask_kinds
 from barrage_mlflow.training.fit import fit
 from barrage_mlflow.training.prepare import prepare, read_document, read_sets, resolve
+from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.training.train import train
 from barrage_mlflow.workspace.history import History
 
@@ -73,7 +74,7 @@ def test_they_are_those_of_keras(form: str, tmp_path: Path) -> None:
     plain.set_weights(plan.network.get_weights())
     history = History(tmp_path / "metrics.jsonl")
     (tmp_path / "checkpoints").mkdir()
-    best_epoch, network = fit(plan, tmp_path, history)
+    best_epoch, network = fit(plan, tmp_path, history, [], None, StopRequest())
     x, y = _arrays(RARE, form)
     plain.compile("adam", loss, weighted_metrics=[], metrics=["accuracy"])
     logs = plain.fit(
@@ -169,6 +170,6 @@ def test_a_missing_target_of_a_feature_is_of_no_class(tmp_path: Path) -> None:
     plan = prepare(resolved, ask_kinds(resolved, sets), tmp_path / "transformer")
     (tmp_path / "checkpoints").mkdir()
     resolved["solver"]["epochs"] = 1
-    fit(plan, tmp_path, History(tmp_path / "metrics.jsonl"))
+    fit(plan, tmp_path, History(tmp_path / "metrics.jsonl"), [], None, StopRequest())
     weigh = plan.network.weigh({"kind": np.array([0, 1])}, None)["kind"]
     assert np.asarray(weigh).tolist() == [0.75, 1.5]

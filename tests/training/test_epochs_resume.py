@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -14,6 +13,7 @@ from loops import Batches, Noise, build_network, history_of, run, same, services
 from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.build import build_callbacks
 from barrage_mlflow.services.checkpoint_file import find_checkpoint
+from barrage_mlflow.training.stop import StopRequest
 
 TESTS = Path(__file__).parents[1]
 EPOCHS, STEPS = 4, 6
@@ -47,7 +47,7 @@ class Interrupt(keras.callbacks.Callback):
 
     def __init__(self, place=None):
         super().__init__()
-        self.stop = SimpleNamespace(requested=None)
+        self.stop = StopRequest()
         self._place = place
 
     def _at(self, *place):

@@ -16,7 +16,7 @@ from small import small_config
 from trainings import OUT, TRAIN, VALIDATION, Finished, files, outcome, record_of
 
 from barrage_mlflow import ComponentError, RecordError, Records, Scorer
-from barrage_mlflow.evaluation.measure import evaluate
+from barrage_mlflow.evaluation.evaluate import evaluate
 from barrage_mlflow.training.train import train
 from barrage_mlflow.workspace.record import Dataset
 
@@ -157,7 +157,7 @@ def test_averages_of_the_weights_are_packaged_as_they_were_validated() -> None:
     config = small_config(solver__optimizer=optimizer)
     result = train(config, TRAIN, VALIDATION, artifact_dir=OUT)
     measured = evaluate(Scorer.load(OUT), VALIDATION).metrics
-    assert measured["loss"] == pytest.approx(result.metrics["val_loss"], 1e-6)
+    assert measured["label_log_loss"] == pytest.approx(result.metrics["val_loss"], 1e-6)
     swap = {"callbacks": [keras.callbacks.SwapEMAWeights()], "artifact_dir": "swapped"}
     with pytest.raises(ComponentError, match=r"^callbacks: 'SwapEMAWeights' is done already: "):
         train(config, TRAIN, VALIDATION, **swap)
@@ -166,24 +166,34 @@ def test_averages_of_the_weights_are_packaged_as_they_were_validated() -> None:
 def test_larger_than_memory_in_windows_until_a_file_is_changed() -> None:
     import keras
 
-    paths = [Path("train.parquet"), Path("validation.parquet")]
-    for frame, path in zip((TRAIN, VALIDATION), paths, strict=True):
-        frame.to_parquet(path, row_group_size=16)
+    file = Path("train/part=1/0.parquet")
+    file.parent.mkdir(parents=True)
+    TRAIN.to_parquet(file, row_group_size=16)
+    VALIDATION.to_parquet("validation.parquet", row_group_size=16)
     overrides = {"dataset.shuffle_window": 20, "solver.optimizer.learning_rate": 0.1}
 
     def run(folder: str, function: Any = None) -> Any:
         call = keras.callbacks.LambdaCallback(on_epoch_begin=function)
         return train(
-            small_config(), *paths, artifact_dir=folder, overrides=overrides, callbacks=[call]
+            small_config(),
+            f"file://{Path('train').resolve()}/",
+            "validation.parquet",
+            artifact_dir=folder,
+            overrides=overrides,
+            callbacks=[call],
         )
 
-    once, again = run("once"), run("again")
+    def mark(epoch: int, logs: object) -> None:
+        file.with_name("_SUCCESS").touch()
+
+    once, again = run("once"), run("again", mark)
     assert once.metrics == again.metrics
     assert once.metrics["val_accuracy"] >= 0.75
 
     def overwrite(epoch: int, logs: object) -> None:
         if epoch == 1:
-            paths[0].write_bytes(paths[0].read_bytes())
+            file.write_bytes(file.read_bytes())
 
-    with pytest.raises(RecordError, match=r"^train\.parquet was changed while it was trained on"):
+    message = r"^file://.*/train/part=1/0\.parquet was changed while it was trained on"
+    with pytest.raises(RecordError, match=message):
         run("changed", overwrite)

@@ -11,7 +11,7 @@ from barrage_mlflow.workspace.history import Epoch, History
 def clock(monkeypatch):
     """Milliseconds that go on by one with each look."""
     times = iter(range(1_000_000, 2_000_000_000_000, 1_000_000))
-    monkeypatch.setattr("barrage_mlflow.workspace.history.time.time_ns", lambda: next(times))
+    monkeypatch.setattr("barrage_mlflow.workspace.record.time.time_ns", lambda: next(times))
 
 
 def test_an_epoch_keeps_the_time_when_it_was_first_trained(tmp_path, clock):

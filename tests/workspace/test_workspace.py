@@ -101,7 +101,7 @@ def test_one_process_has_a_folder_and_an_empty_one_is_removed() -> None:
             pass
 
 
-@pytest.mark.parametrize("text", ["[]", '{"run_id": "1f0c", "status": "KILLED"}', '{"format": 3}'])
+@pytest.mark.parametrize("text", ["[]", '{"run_id": "1f0c", "status": "KILLED"}', '{"format": 4}'])
 def test_what_another_version_began_is_refused(text: str) -> None:
     Path("out").mkdir()
     Path("out/run.json").write_text(text)
@@ -137,6 +137,8 @@ def test_unfinished_trainings_and_runs_are_found() -> None:
             end(home / name)
     with Workspace.open(home / "published") as work:
         work.update(published=True)
+    begin(home / "torn")
+    (home / "torn" / "resolved_config.json").write_text("{")
     for name in ("damaged", "empty"):
         (home / name).mkdir()
     (home / "damaged" / "run.json").write_text("[]")

@@ -107,7 +107,7 @@ class KeySelector(RecordLoader):
         sample_weights: Mapping[str, str | list[str]] | None = None,
     ) -> None:
         super().__init__(mode)
-        self.inputs, self.outputs, self.sample_weights = inputs, outputs, sample_weights
+        self.inputs, self.outputs, self.sample_weights = inputs, outputs, sample_weights or {}
         parts = (inputs,) if self.mode is RecordMode.SCORE else (inputs, outputs, sample_weights)
         self._parts = [part for part in parts if part is not None]
         self._keys = [key for part in self._parts for keys in part.values() for key in _list(keys)]

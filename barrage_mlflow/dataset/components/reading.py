@@ -72,6 +72,8 @@ class WatchedRecord(dict[str, Any]):
     values = _watched("values", demands=True)
     items = _watched("items", demands=True)
     copy = _watched("copy", demands=True)
+    popitem = _watched("popitem", demands=True)
+    __reversed__ = _watched("__reversed__", demands=True)
 
 
 def columns_read(loader: RecordLoader, records: Records) -> dict[str, bool]:

@@ -32,8 +32,9 @@ def declared_params(transformer: RecordTransformer) -> dict[str, Any]:
         {'threshold': 0.5}
     """
     params = transformer.score_params
-    declared: dict[str, Any] = native(dict(params)) if isinstance(params, Mapping) else {"": None}
-    if any(type(default) not in _EXPECTED for default in declared.values()):
+    is_dict = isinstance(params, Mapping)
+    declared: dict[str, Any] = native(dict(params)) if is_dict else {}
+    if not is_dict or any(type(default) not in _EXPECTED for default in declared.values()):
         raise ComponentError(
             f"{component_name(transformer)}.score_params: expected a dict of names and their "
             f"defaults, each a number, a string or a truth value, got {params!r}"

@@ -124,6 +124,20 @@ class RecordTransformer(ABC):
         processed = call_each(lambda score: self.postprocess(score, **params), each)
         return stack_scores(processed, f"{component_name(self)}.postprocess")
 
+    def targets(self, y: Mapping[str, Array]) -> Mapping[str, Array]:
+        """What is true of a batch, as ``postprocess`` would answer it; evaluation compares the two.
+
+        By default what was loaded: a target counts whose name is a key of the answer, in the same
+        unit. Where ``postprocess`` answers by other names or in other units, override it.
+
+        Args:
+            y: the loaded targets, not transformed, ``(batch, ...)`` by output.
+
+        Returns:
+            Arrays ``(batch, ...)`` by key of the answer; None or NaN where nothing is known.
+        """
+        return y
+
 
 class IdentityTransformer(RecordTransformer):
     """Learns nothing and changes nothing; the default.

@@ -42,7 +42,9 @@ class Feature(ABC):
 
     def column_kind(self) -> str | dict[str, Any]:
         """The kind of column that it asks for, written as in ``dataset.columns``."""
-        return self.kind
+        given = {name: getattr(self, name, None) for name in ("of", "separator", "root")}
+        options = {name: value for name, value in given.items() if value}
+        return {"kind": self.kind, **options} if options else self.kind
 
     def learn(self, column: Array) -> None:  # noqa: B027 - some have nothing to learn
         """Take in the next piece of a train column, ``(records,)``."""

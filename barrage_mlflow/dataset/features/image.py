@@ -44,10 +44,6 @@ class Image(Feature):
     type: ClassVar[str] = "image"
     kind: ClassVar[str] = "bytes"
 
-    def column_kind(self) -> str | dict[str, Any]:
-        """Bytes, of files if there is a root."""
-        return {"kind": "bytes", **({"root": self.root} if self.root else {})}
-
     def encode(self, column: Array) -> Array:
         """``(records, height, width, channels) uint8`` of bytes ``(records,) object``.
 

@@ -182,7 +182,7 @@ def _are_dates(texts: Sequence[Any], written: str) -> bool:
 def _is_image(encoded: bytes) -> bool:
     import PIL.Image
 
-    with suppress(OSError):
+    with suppress(OSError, PIL.Image.DecompressionBombError):
         PIL.Image.open(io.BytesIO(encoded)).close()
         return True
     return False

@@ -43,10 +43,6 @@ class MultiCategory(Feature):
     def __post_init__(self) -> None:
         self._counts = Counts()
 
-    def column_kind(self) -> str | dict[str, Any]:
-        """A list, in CSV with a separator if there is one."""
-        return {"kind": "list", **({"separator": self.separator} if self.separator else {})}
-
     def learn(self, column: Array) -> None:
         """Count the labels in lists ``(records,) object``, None where missing."""
         self._counts.add(label for labels in column.tolist() for label in set(labels or ()))

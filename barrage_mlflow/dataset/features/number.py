@@ -21,9 +21,9 @@ _FAR = 1000.0
 
 @dataclass(eq=False)
 class Number(Feature):
-    """A number, scaled to mean 0 and about -3 to 3; where values are missing, a sign of it.
+    """A number, scaled to mean 0 and about -3 to 3.
 
-    A missing value becomes 0. If the train records lack some, a second column is 1 for them.
+    A missing value becomes 0. If the train records lack some, a second column marks them with 1.
 
     Args:
         scale: ``"quantile"`` brings the train values to a normal distribution, so that outliers

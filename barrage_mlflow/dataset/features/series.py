@@ -20,8 +20,8 @@ class Series(Feature):
     """A list of numbers, or of several at a time, scaled by mean and deviation of each channel.
 
     Of a longer series the last numbers stay, before a shorter one 0 is put. If train series have
-    gaps or differ in length, a last channel is 1 where there is a number; else what lacks later is
-    as the mean of the series itself.
+    gaps or differ in length, a last channel is 1 where there is a number; else a number that is
+    missing later is taken as the mean of its series.
 
     Args:
         length: left out, that of the longest train series, and 1,024 at most.
@@ -42,16 +42,12 @@ class Series(Feature):
 
     type: ClassVar[str] = "series"
     kind: ClassVar[str] = "list"
+    of: ClassVar[str] = "number"
 
     def __post_init__(self) -> None:
         self._moments: list[Moments] = []
         self._lengths: set[int] = set()
         self._gaps = False
-
-    def column_kind(self) -> str | dict[str, Any]:
-        """A list of numbers, in CSV with a separator if there is one."""
-        separator = {"separator": self.separator} if self.separator else {}
-        return {"kind": "list", "of": "number", **separator}
 
     def learn(self, column: Array) -> None:
         """Take in lists of numbers ``(records,) object``, None where missing."""

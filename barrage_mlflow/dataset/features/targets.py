@@ -18,7 +18,7 @@ from barrage_mlflow.dataset.types import Array, as_array
 
 
 class Target(Feature):
-    """A column that is to be foretold. A missing value is encoded as 0, and has weight 0.
+    """A column that is to be predicted. A missing value is encoded as 0, and has weight 0.
 
     Attributes:
         classes: in the order of their codes, once it is restored; empty where it has none.
@@ -187,6 +187,11 @@ class MultiCategoryTarget(MultiCategory, Target):
         {'': array([list(['red'])], dtype=object),
          '_probabilities': array([{'new': 0.25, 'red': 0.75}], dtype=object)}
     """
+
+    def restore(self, learnt: Mapping[str, Any]) -> None:
+        """Take what :meth:`learnt` gave."""
+        super().restore(learnt)
+        self.classes = self.labels
 
     def decode(self, output: Array, threshold: float) -> dict[str, Array]:
         """The labels ``(batch,) object``, and the probabilities of all by label."""

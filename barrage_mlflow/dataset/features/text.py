@@ -28,8 +28,8 @@ class Text(Feature):
 
     Args:
         unit: what a code stands for.
-        length: codes that a network gets of each text; the rest is left out. Left out itself,
-            95 of 100 train texts fit, and 256 at most.
+        length: how many codes of a text the network gets. By default as many as 95 of 100 train
+            texts have, at most 256.
         size: as many words or characters get a code of their own, at most: the most frequent.
         rare: one that the train texts have less often gets none.
 

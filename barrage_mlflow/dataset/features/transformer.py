@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +111,7 @@ class FeatureTransformer(RecordTransformer):
     def transform(self, data_record: DataRecord) -> DataRecord:
         """Encode one record: its columns, arrays ``()``, to arrays ``(...)``."""
         batch = tuple({n: a[np.newaxis] for n, a in part.items()} for part in data_record)
-        return slice_record(self._batch_form("transform_batch")(batch), 0)
+        return slice_record(FeatureTransformer.transform_batch(self, batch), 0)
 
     def transform_batch(self, data_record: DataRecord) -> DataRecord:
         """Encode a batch: its columns, arrays ``(batch,)``, to arrays ``(batch, ...)``.
@@ -141,7 +140,7 @@ class FeatureTransformer(RecordTransformer):
     def postprocess(self, score: RecordScore, threshold: float = 0.5) -> RecordScore:
         """Decode the outputs of one record, arrays ``(...)``."""
         batch = {name: np.asarray(output)[np.newaxis] for name, output in score.items()}
-        decoded = self._batch_form("postprocess_batch")(batch, threshold)
+        decoded = FeatureTransformer.postprocess_batch(self, batch, threshold)
         return {name: values.tolist()[0] for name, values in decoded.items()}
 
     def postprocess_batch(
@@ -158,11 +157,6 @@ class FeatureTransformer(RecordTransformer):
             for name, each in self._targets.items()
             for beside, values in each.decode(scores[name], threshold).items()
         }
-
-    def _batch_form(self, name: str) -> Callable[..., Any]:
-        # Where a subclass overrides the record form alone, the batch form calls that one.
-        is_undone = getattr(type(self), name) is getattr(RecordTransformer, name)
-        return partial(getattr(FeatureTransformer if is_undone else type(self), name), self)
 
     def save(self, path: str) -> None:
         """Write what was learnt to ``features.json`` in the folder; floats keep all digits."""

@@ -14,7 +14,9 @@ from barrage_mlflow.dataset.types import Array
 
 @dataclass(eq=False)
 class Truth(Feature):
-    """True as 1, false as -1, a missing value as 0; if the train records lack some, with a sign.
+    """True as 1, false as -1, a missing value as 0.
+
+    If the train records lack some, a second column marks them with 1.
 
     Example:
         >>> feature = Truth()

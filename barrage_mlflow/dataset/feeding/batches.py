@@ -113,7 +113,7 @@ class Batches:
             return self._feeder.make(self._role, windows, self.plan.workers > 0)
         columns = None if records.row_groups() is None else self._maker.columns
         # Not in a loop, whose name would hold on to a row group while the next one is read.
-        size = self.plan.block if self.plan.has_files else PIECE
+        size = self.plan.block if records.has_files else PIECE
         blocks = map(self._maker.make_plain, records.pieces(size, columns))
         return read_ahead(blocks) if self.plan.is_streamed else blocks
 

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from barrage_mlflow.config.names import show_names
+from barrage_mlflow.dataset.components.loader import KeySelector
 from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import component_name, find_word
 from barrage_mlflow.dataset.components.transformer import IdentityTransformer
@@ -217,7 +218,7 @@ def _error(
     loader = pipeline.loader
     columns: str | Sequence[str] = loader.columns_of(name)
     if what == "sample weight":
-        columns = getattr(loader, "sample_weights", {}).get(name, [])
+        columns = loader.sample_weights.get(name, []) if isinstance(loader, KeySelector) else []
     columns = [columns] if isinstance(columns, str) else columns
     columns = [column for column in columns if column in records.columns]
     # After a transformer the axes of an array need be columns no more: which of them holds

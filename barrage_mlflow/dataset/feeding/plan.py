@@ -23,8 +23,7 @@ class FeedPlan:
     """How the records of one set reach the network; ``str(plan)`` is for people.
 
     Attributes:
-        form: whether the set is made whole columns at a time, ``"batch"``, or batch by batch,
-            ``"record"``.
+        form: whether components make whole columns at a time, or one record after the other.
         cache: where what loader and transformer make is kept, in ``"memory"`` or on ``"disk"``:
             as ``dataset.cache`` asks, or in memory without being asked where columns take no
             more room as arrays. None where it is made anew in every epoch.
@@ -32,17 +31,17 @@ class FeedPlan:
         window: draws in a window, where row groups are read as they are drawn.
         is_varied: whether augmentors work on what is cached, or made, in every epoch.
         block: how many records are made, or picked from the cache, at once.
-        has_files: whether cells are files, of which no more are read at once than are made.
+        reads_windows: whether whole windows of row groups are blocks.
         advice: what would make it faster, or take less memory.
     """
 
-    form: Literal["batch", "record"]
+    form: Literal["columns", "record"]
     cache: Cache | None
     workers: int
     window: int | None
     is_varied: bool
     block: int
-    has_files: bool
+    reads_windows: bool
     advice: tuple[str, ...]
 
     @property
@@ -50,14 +49,8 @@ class FeedPlan:
         """Whether row groups are read anew in every epoch."""
         return self.window is not None and self.cache is None
 
-    @property
-    def reads_windows(self) -> bool:
-        """Whether whole windows of row groups are blocks."""
-        is_whole = self.form == "batch" and not self.workers and not self.has_files
-        return self.is_streamed and is_whole
-
     def __str__(self) -> str:
-        words = ["by columns" if self.form == "batch" else "by the record"]
+        words = ["by columns" if self.form == "columns" else "by the record"]
         if self.is_streamed:
             words.append(f"read in windows of {self.window:,} draws")
         elif self.cache is None:
@@ -123,14 +116,15 @@ def make_feed_plan(
             f"smaller ones, frame.to_parquet(path, row_group_size={max(1, window // 4)})"
         )
     return FeedPlan(
-        form="batch" if by_columns else "record",
+        form="columns" if by_columns else "record",
         cache=cache,
         workers=workers,
         window=window,
         is_varied=bool(pipeline.augmentors),
         # In whole batches, so that few are joined of two blocks.
         block=max(1, most // batch_size) * batch_size if is_fixed else batch_size,
-        has_files=records.has_files,
+        # Of cells that are files, no more are read at once than are made.
+        reads_windows=not (window is None or cache or workers or records.has_files) and by_columns,
         advice=tuple(advice),
     )
 

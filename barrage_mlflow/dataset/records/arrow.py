@@ -27,9 +27,10 @@ def cells_of(array: pa.Array) -> Array:
         return _to_numpy(array)
     if pt.is_boolean(kind) and not array.null_count:
         return _to_numpy(array)
-    if pt.is_timestamp(kind) or pt.is_duration(kind):
-        sort = "datetime64[us]" if pt.is_timestamp(kind) else "timedelta64[us]"
-        return _to_numpy(array.cast(_micros(kind), safe=False)).astype(sort)
+    if pt.is_timestamp(kind):  # one with a zone is of UTC already
+        return _to_numpy(array.cast(pa.timestamp("us"), safe=False))
+    if pt.is_duration(kind):
+        return _to_numpy(array.cast(pa.duration("us"), safe=False))
     if is_list(kind):
         stacked = _stacked(array)
         return array_of(array.to_pylist()) if stacked is None else stacked
@@ -77,11 +78,6 @@ def _with_gaps(array: pa.Array) -> Array:
     return _to_numpy(array.cast(pa.float64()))
 
 
-def _micros(kind: pa.DataType) -> pa.DataType:
-    # A moment with a zone is one of UTC already.
-    return pa.timestamp("us") if pt.is_timestamp(kind) else pa.duration("us")
-
-
 def _stacked(array: pa.Array) -> Array | None:
     """Lists of numbers or truth values as one array; None where they are of another sort."""
     shape = [len(array)]
@@ -91,7 +87,7 @@ def _stacked(array: pa.Array) -> Array | None:
             return None
         shape.append(lengths["min"].as_py())
         array = array.flatten()
-    is_number = pt.is_floating(array.type) or (pt.is_integer(array.type) and not array.null_count)
-    if not is_number and not (pt.is_boolean(array.type) and not array.null_count):
+    is_full = (pt.is_integer(array.type) or pt.is_boolean(array.type)) and not array.null_count
+    if not (is_full or pt.is_floating(array.type)):
         return None
     return _to_numpy(array).reshape(shape)

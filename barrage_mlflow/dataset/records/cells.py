@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
@@ -122,7 +123,7 @@ def _each(cells: Array, column: Column) -> list[Any]:
     )
     values: list[Any] = []
     for row, cell in enumerate(cells.tolist() if cells.ndim == 1 else list(cells)):
-        cell = cell if isinstance(cell, np.ndarray) else _scalar(cell)
+        cell = cell if isinstance(cell, np.ndarray) else native(cell)
         if lacks(cell, column.missing, is_text):
             if must_have:
                 raise CellError(row, _no_value(column))
@@ -151,10 +152,6 @@ def _read_as(cell: Any, column: Column) -> Any:
     if WHOLE.fullmatch(text):
         return int(text)
     return float(text) if NUMBER.fullmatch(text) else cell
-
-
-def _scalar(cell: Any) -> Any:
-    return cell if type(cell) in PLAIN else native(cell)
 
 
 def _no_value(column: Column) -> str:
@@ -271,12 +268,31 @@ def _to_time(cell: Any, column: Column) -> time:
     return cell if isinstance(cell, time) else _refuse()
 
 
+_NUMBER = r"-?\d+(?:\.\d+)?"
+_DURATIONS = [
+    re.compile(text.replace("#", _NUMBER))
+    for text in (
+        "(?P<sign>[+-]?)P(?=[-T0-9])(?:(?P<weeks>#)W)?(?:(?P<days>#)D)?"
+        "(?:T(?=[-0-9])(?:(?P<hours>#)H)?(?:(?P<minutes>#)M)?(?:(?P<seconds>#)S)?)?",
+        r"(?P<sign>)(?P<days>-?\d+) days(?: \+?(?P<hours>\d+):(?P<minutes>\d+):(?P<seconds>#))?",
+    )
+]
+"""Durations in letters: as ISO 8601, also with signs within as pandas has them; as in its CSV."""
+_LONGEST = timedelta(microseconds=2**63 - 1)
+
+
 def _to_duration(cell: Any, column: Column) -> timedelta:
     if isinstance(cell, str):
-        import pandas as pd
-
-        return pd.Timedelta(cell.strip()).to_pytimedelta()
-    return cell if isinstance(cell, timedelta) else _refuse()
+        text = cell.strip()
+        parts = next(filter(None, (one.fullmatch(text) for one in _DURATIONS)), None) or _refuse()
+        sign, *given = parts.groupdict("").items()
+        found = timedelta(**{name: float(value) for name, value in given if value})
+        cell = -found if sign[1] == "-" else found
+    if not isinstance(cell, timedelta):
+        raise _NotTakenError
+    if abs(cell) > _LONGEST:
+        raise _NotTakenError("a duration of less than 292,000 years")
+    return cell
 
 
 def _to_list(cell: Any, column: Column) -> Any:
@@ -312,11 +328,12 @@ def _items(cell: Any, of: Column) -> Any:
         elif is_missing(item):
             made.append(math.nan if of.kind == "number" else None)
         else:
-            made.append(CONVERSIONS[of.kind](_scalar(item), of))
+            made.append(CONVERSIONS[of.kind](native(item), of))
     return made
 
 
 def _to_object(cell: Any, column: Column) -> Any:
+    # Lists, too: models that were packaged before there were kinds may have them as objects.
     return _refuse() if type(cell) in PLAIN else native(cell)
 
 
@@ -338,14 +355,11 @@ CONVERSIONS: dict[str, Callable[[Any, Column], Any]] = {
 
 def _packed(values: list[Any], column: Column) -> Array:
     """Cells of a kind as an array."""
-    dtype = column.dtype
     if column.kind == "number":
-        return np.array([math.nan if value is None else value for value in values], np.float64)
-    if column.shape is not None:
-        return np.array(values, dtype).reshape(len(values), *column.shape)
-    if dtype == "object":
+        values = [math.nan if value is None else value for value in values]
+    if column.dtype == "object" and column.shape is None:
         return objects(values)
-    return np.array(values, dtype)
+    return np.array(values, column.dtype).reshape(len(values), *(column.shape or ()))
 
 
 def handed_out(typed: Array, column: Column) -> list[Any]:
@@ -357,11 +371,8 @@ def handed_out(typed: Array, column: Column) -> list[Any]:
     """
     if column.kind == "date":
         return [moment and moment.date() for moment in typed.tolist()]
-    if column.kind == "number" and typed.dtype.kind != "f":
-        typed = typed.astype(np.float64)
-    if column.kind == "list" and column.arrays and column.shape is not None:
-        return list(typed.astype(column.dtype, copy=False))
-    if column.kind == "list" and column.shape is not None:
+    if column.kind in ("number", "list"):
         typed = typed.astype(column.dtype, copy=False)
-    values: list[Any] = typed.tolist()
+    is_array = column.arrays and column.shape is not None
+    values: list[Any] = list(typed) if is_array else typed.tolist()
     return values

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -27,7 +28,7 @@ from barrage_mlflow.dataset.records.files import (
     share_read,
 )
 from barrage_mlflow.dataset.records.kinds import WORDS, Schema
-from barrage_mlflow.dataset.records.sources import Chunk
+from barrage_mlflow.dataset.records.sources import Chunk, check_names
 from barrage_mlflow.dataset.records.values import EXACT
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
@@ -38,7 +39,7 @@ _BLOCK = 1 << 22
 """Bytes in a block, at most, but for a record that is longer: more at once take longer."""
 _CACHED = 1 << 17
 """Bytes that are looked at together: with what is made of them, they stay in a core's cache."""
-_MARKS = {b"PAR1": "Parquet", b"[{": "JSON", b"{": "JSON", b"<!": "HTML", b"<html": "HTML"}
+_MARKS = {rb"PAR1\x15": "Parquet", rb"\[?\{": "JSON", rb"(?i)<!|<html[\s>]": "HTML"}
 _BYTES = "surrogateescape"
 """Takes bytes that are no text for characters of their own, and back."""
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
@@ -132,7 +133,7 @@ def _header(source: str, block: bytes, schema: Schema) -> tuple[list[str], str]:
             '{"encoding": "utf-16"}'
         )
     for mark, name in _MARKS.items():
-        if block.lstrip().lower().startswith(mark.lower()):
+        if re.match(mark, block.lstrip()):
             raise RecordError(f"{source} is not CSV but looks like {name}; expected {WANTED}")
     if b"\0" in block[:_FIRST]:
         raise RecordError(f"{source} is not CSV but a binary file; expected {WANTED}")
@@ -147,14 +148,7 @@ def _header(source: str, block: bytes, schema: Schema) -> tuple[list[str], str]:
             )
         sep = "\t" if "\t" in names[0] else sep
         names = next(csv.reader(names, delimiter=sep))
-    for position, name in enumerate(names):
-        if not name:
-            raise RecordError(
-                f"{source}: column {position} has no name; name it in the header (pandas leaves "
-                "out the name of an index: write with frame.to_csv(path, index=False))"
-            )
-        if name in names[:position]:
-            raise RecordError(f"{source} names the column '{name}' twice; rename one of them")
+    check_names(names, source)
     return names, sep
 
 
@@ -213,11 +207,12 @@ def _parse(
             f"holds '{sep}' or a line break in double quotes, and name every column"
         )
     doubtful = _doubtful(table, block, sep)
-    again = parse(doubtful, doubtful) if doubtful else table
-    for name in doubtful:
-        if not _is_plain(table[name], again[name]):
-            table = table.set_column(table.column_names.index(name), name, again[name])
-    return table
+    if not doubtful:
+        return table
+    again = parse(doubtful, doubtful)
+    spelt = [name for name in doubtful if not _is_plain(table[name], again[name])]
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    return pa.table(columns | {name: again[name] for name in spelt})
 
 
 def _doubtful(table: Any, block: bytes | memoryview, sep: str) -> list[str]:

@@ -48,7 +48,7 @@ def digest_file(source: str, rows: slice | Array) -> str:
 
 
 def digest_values(columns: Mapping[str, Array], length: int) -> str:
-    """Digest the values, column by column; what is no number is written as JSON.
+    """Digest the values, column by column; what is an object is written as JSON.
 
     Args:
         columns: by name, ``(records, ...)``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ WANTED = "a CSV (.csv), JSON (.json), JSON Lines (.jsonl, .ndjson) or Parquet (.
 
 _KINDS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _KINDS |= {".parquet": "parquet", ".pq": "parquet"}
+_HIDDEN = re.compile("/[._]")
 _COMPRESSIONS = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
 
 
@@ -120,11 +122,18 @@ def open_file(source: str) -> tuple[IO[bytes], IO[bytes]]:
 
 
 def list_files(source: str) -> tuple[fsspec.AbstractFileSystem, str, list[str]]:
-    """The file system of a file or folder, its path there, and the sorted paths of its files."""
+    """The file system of a file or folder, its path there, and the sorted paths of its files.
+
+    As readers of Parquet do, files and folders whose names begin with ``.`` or ``_`` are passed
+    over: the marks that Spark and others leave beside what they write.
+    """
     import fsspec
 
     files, path = fsspec.core.url_to_fs(source)
-    return files, path, sorted(files.find(path)) if files.isdir(path) else [path]
+    if not files.isdir(path):
+        return files, path, [path]
+    found = sorted(files.find(path))
+    return files, path, [n for n in found if not _HIDDEN.search(n.removeprefix(path))]
 
 
 def share_read(file: IO[bytes]) -> float | None:

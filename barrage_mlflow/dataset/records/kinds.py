@@ -14,12 +14,8 @@ from typing import Any, NamedTuple
 from barrage_mlflow.config.names import show_names
 from barrage_mlflow.errors import RecordError
 
-WORDS = frozenset(
-    {
-        *("NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-NaN", "-nan"),
-        *("null", "NULL", "None"),
-    }
-)
+WORDS = frozenset(["NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-NaN", "-nan"])
+WORDS |= {"null", "NULL", "None"}
 """Words that mean a missing value, but in a column of text."""
 
 
@@ -147,7 +143,7 @@ class Windows:
     Attributes:
         time: the column by which rows follow each other.
         history: rows that a record tells of.
-        horizon: rows after them that are to be foretold; 0 to score: of each group one record,
+        horizon: rows after them that are to be predicted; 0 to score: of each group one record,
             its last rows.
         group: the columns that tell series apart; none where all rows are one series.
         step: rows from one record to the next.

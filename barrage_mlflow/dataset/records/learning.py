@@ -153,9 +153,7 @@ class Learner:
         if self._in_letters and ("text" in seen or {"truth"} < seen):
             seen = {"text"}
         is_lacking = self._lacks or (self._lacks_words and seen != {"text"})
-        kind = next(iter(seen)) if len(seen) == 1 else "mixed"
-        if not seen or seen == {"whole", "number"} or (kind == "whole" and is_lacking):
-            kind = "number"
+        kind = _common(seen, is_lacking)
         column = Column(
             self._name,
             kind,
@@ -163,16 +161,12 @@ class Learner:
             missing=self.missing,
             reason=self._reason(is_lacking),
             only_whole=kind == "number" and seen == {"whole"},
-            word=next(iter(sorted(self._words)), ""),
+            word=min(self._words, default=""),
         )
         return self._with_lists(column) if kind == "list" else column
 
     def _with_lists(self, column: Column) -> Column:
-        of = self._of - {"none"}
-        kind = "number" if of <= {"whole", "number"} else ""
-        kind = next(iter(of)) if len(of) == 1 else kind
-        if kind == "whole" and "none" in self._of:
-            kind = "number"
+        kind = _common(self._of - {"none"}, "none" in self._of)
         shape = None if self._uneven or column.optional else self._shape
         of_kind = kind if kind in KINDS and kind != "list" else "object"
         return replace(column, of=of_kind, shape=shape, arrays=self._arrays)
@@ -190,6 +184,13 @@ class Learner:
         if self._uneven:
             return f"{reason} of several shapes: {self._uneven}"
         return f"{reason}, some missing" if is_lacking else reason
+
+
+def _common(seen: set[str], is_lacking: bool) -> str:
+    """The kind that holds all that was seen: of whole numbers with gaps, numbers."""
+    if seen <= {"whole", "number"}:
+        return "whole" if seen == {"whole"} and not is_lacking else "number"
+    return next(iter(seen)) if len(seen) == 1 else "mixed"
 
 
 def _shape(cell: Any) -> tuple[int, ...] | None:

@@ -57,6 +57,7 @@ class _File:
         with fragment.open() as handle, pq.ParquetFile(handle) as file:
             self.footer: pq.FileMetaData = file.metadata
             self.schema: pa.Schema = file.schema_arrow
+            self.names = frozenset(self.schema.names)  # which Arrow makes anew at each call
             self._size = handle.size()
         count = self.footer.num_row_groups
         self.groups = [self.footer.row_group(group).num_rows for group in range(count)]
@@ -77,7 +78,7 @@ class _File:
                     "write to it in the meantime"
                 )
             for name in columns:
-                if name not in self.schema.names:
+                if name not in self.names:
                     yield objects([self.keys.get(name)] * rows)
                     continue
                 # One by one: together, what decoding takes is as much again as what is read. On
@@ -93,19 +94,13 @@ class _File:
         """How many values of a column are missing; None where the footer does not say."""
         if not self.schema.field(name).nullable:
             return 0
-        # A path that stands twice is a column "a.b" beside a field b of a struct a.
         index = self._paths.get(name)
-        total = 0
-        for group, rows in enumerate(self.groups):
-            if not rows:
-                continue
-            statistics = None
-            if index is not None:
-                statistics = self.footer.row_group(group).column(index).statistics
-            if statistics is None or not statistics.has_null_count:
-                return None
-            total += statistics.null_count
-        return total
+        if index is None:
+            return None
+        groups = [self.footer.row_group(group) for group, rows in enumerate(self.groups) if rows]
+        found = [group.column(index).statistics for group in groups]
+        is_told = all(one is not None and one.has_null_count for one in found)
+        return sum(one.null_count for one in found) if is_told else None
 
     @cached_property
     def _paths(self) -> dict[str, int | None]:
@@ -113,6 +108,7 @@ class _File:
         places: dict[str, int | None] = {}
         for place in range(self.footer.num_columns):
             path = self.footer.schema.column(place).path
+            # Twice, it is a column "a.b" and a field b of a struct a.
             places[path] = None if path in places else place
         return places
 
@@ -193,7 +189,7 @@ def _in_footer(file: _File, name: str) -> tuple[set[str], bool] | None:
     """What is in a column of a file, and whether a value is missing; None where it must be read."""
     if not sum(file.groups):
         return set(), False
-    if name not in file.schema.names:
+    if name not in file.names:
         value = file.keys.get(name)
         if value is None:
             return set(), True
@@ -273,7 +269,7 @@ def whole_dataset(source: str) -> tuple[ds.Dataset, str]:
     """A file or folder with the columns of all its files, and the name of its compression.
 
     Raises:
-        RecordError: a file is no Parquet, or files have one column in several types.
+        RecordError: a file is no Parquet, or files have one column in types that nothing joins.
 
     Example:
         >>> import tempfile

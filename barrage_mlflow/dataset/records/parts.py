@@ -162,7 +162,7 @@ class Parts:
             raise no_records(self.source)
 
     def _check_kept(self, columns: Sequence[str]) -> None:
-        if self._kind == "parquet":  # of which no others are read
+        if self.keep and self._kind == "parquet":  # of which no others are read
             # Imported late, since it takes long.
             from barrage_mlflow.dataset.records.parquet_files import ParquetFiles
 

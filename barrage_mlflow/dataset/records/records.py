@@ -206,7 +206,7 @@ class Records(Sequence[Record]):
             RecordError: one is not there.
         """
         for name in names:
-            if not self._table.holds(name):
+            if name not in self._table.kinds:
                 raise RecordError(no_such_column(name, self.columns, self.owner))
 
     def need(self, names: Sequence[str]) -> None:

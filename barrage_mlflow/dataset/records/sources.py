@@ -159,7 +159,10 @@ def check_names(names: Sequence[Any], owner: str) -> None:
                 "rename the column, as in frame.rename(columns=str)"
             )
         if not name:
-            raise RecordError(f"{owner}: column {position} has no name; name it")
+            raise RecordError(
+                f"{owner}: column {position} has no name; name it (pandas leaves out the name of "
+                "an index: write with frame.to_csv(path, index=False))"
+            )
     if len(set(names)) < len(names):
         twice = next(name for name in names if list(names).count(name) > 1)
         raise RecordError(f"{owner}: the column '{twice}' stands twice; rename one of them")
@@ -183,8 +186,9 @@ def learn_schema(source: Source, declared: Schema, name: str) -> Schema:
     Raises:
         RecordError: a declared column is not there, or a file is damaged.
     """
+    there = set(source.columns)
     for column in declared.columns.values():
-        if column.declared and column.name not in source.columns:
+        if column.declared and column.name not in there:
             message = no_such_column(column.name, source.columns, name or "the records")
             raise RecordError(f"{message}; dataset.columns declares it")
     learners = {

@@ -46,13 +46,13 @@ class Table:
         schema: the kind of each column.
         name: what messages call the set.
         groups: which groups of the source; all if left out.
-        roots: by column of bytes, the folder of the files that its strings name; besides those of
-            the schema, since a model's has none.
+        roots: by column of bytes, the folder of the files that its strings name, where the schema
+            has none: a model's names no folder.
 
     Attributes:
         columns: those that the source has, and those that records may lack.
-        kinds: what is known of them.
-        roots: of them, by column.
+        kinds: what is known of each of these.
+        roots: by column of these, the folder of its files, where it has files.
     """
 
     def __init__(
@@ -67,16 +67,13 @@ class Table:
         self._groups = range(len(source.groups)) if groups is None else groups
         self._length = sum(source.groups[group] for group in self._groups)
         self.schema = schema
-        self.kinds = schema.columns
         self.name = name
-        there = set(source.columns)
-        self.columns = [
-            name for name, column in schema.columns.items() if name in there or column.optional
-        ]
-        self._names = frozenset(self.columns)
+        self._there = there = frozenset(source.columns)
+        self.kinds = {n: one for n, one in schema.columns.items() if n in there or one.optional}
+        self.columns = [*self.kinds]
         roots = {**(roots or {}), **{n: one.root for n, one in schema.columns.items() if one.root}}
-        taken = [n for n in self.columns if n in roots and schema.columns[n].kind == "bytes"]
-        self.roots = {name: roots[name] for name in taken}
+        is_bytes = {n for n, one in self.kinds.items() if one.kind == "bytes"}
+        self.roots = {n: root for n, root in roots.items() if n in is_bytes}
         self._arrays: dict[str, Array] = {}
         self._names_readable: list[str] | None = None
         self._lines: list[int] | None = None
@@ -88,9 +85,10 @@ class Table:
     def __len__(self) -> int:
         return self._length
 
-    def holds(self, name: str) -> bool:
-        """Whether there is such a column."""
-        return name in self._names
+    @property
+    def owner(self) -> str:
+        """What messages call the set, which may have no name."""
+        return self.name or "the records"
 
     def need(self, names: Sequence[str]) -> None:
         """Read columns, together, and bring them to their kinds.
@@ -100,13 +98,11 @@ class Table:
             RecordError: a file is damaged.
         """
         wanted = [name for name in dict.fromkeys(names) if name not in self._arrays]
-        there = [name for name in wanted if name in self.source.columns]
+        there = [name for name in wanted if name in self._there]
         cells = self.source.read(self._groups, there) if there else {}
         for name in wanted:
-            found = cells.pop(name, None)
-            self._arrays[name] = self._typed(
-                name, [objects([None] * len(self))] if found is None else found
-            )
+            found = cells.pop(name, None) or [objects([None] * len(self))]
+            self._arrays[name] = self._typed(name, found)
 
     def _typed(self, name: str, chunks: list[Any]) -> Array:
         column = self.kinds[name]
@@ -114,7 +110,7 @@ class Table:
             column = replace(column, root=self.roots[name])
         if column.kind == "mixed":
             raise UnfitError(
-                f"{self.name or 'the records'}: column '{name}' holds {column.reason}; write one "
+                f"{self.owner}: column '{name}' holds {column.reason}; write one "
                 "sort of values, or declare what it is, in dataset.columns: "
                 f'{{"{name}": "text"}}'
             )
@@ -130,8 +126,6 @@ class Table:
             row += len(cells)
         if len(made) == 1:
             return made[0]
-        if not made:
-            return np.empty((0, *(column.shape or ())), column.dtype)
         if len({array.dtype for array in made}) > 1:
             made = [array.astype(column.dtype, copy=False) for array in made]
         return np.concatenate(made)
@@ -281,15 +275,12 @@ class Table:
         """A table of some row groups, read anew when they are asked for, and the rows in it."""
         numbers = [group.number for group in groups]
         table = Table(self.source, self.schema, self.name, numbers, self.roots)
-        begins = accumulate((self.source.groups[group.number] for group in groups), initial=0)
-        rows = [
-            np.arange(begin + group.start, begin + group.stop)
-            for begin, group in zip(begins, groups, strict=False)
-        ]
         if not groups:
             return table, slice(0, 0)
-        first, last = int(rows[0][0]), int(rows[-1][-1])
-        chosen = np.concatenate(rows)
+        begins = accumulate((self.source.groups[number] for number in numbers), initial=0)
+        pairs = zip(begins, groups, strict=False)
+        chosen = np.concatenate([np.arange(at + one.start, at + one.stop) for at, one in pairs])
+        first, last = int(chosen[0]), int(chosen[-1])
         return table, slice(first, last + 1) if last - first == len(chosen) - 1 else chosen
 
     def in_file(self, rows: Rows) -> Rows:

@@ -78,19 +78,22 @@ def make_windows(table: Table, rows: Rows, windows: Windows) -> WindowTable:
                [3. , 4.5]]), array([3. , 4.5, 6. ]), array([1, 2, 3]))
     """
     for name in windows.keys:
-        if not table.holds(name):
-            message = no_such_column(name, table.columns, table.name or "the records")
+        if name not in table.kinds:
+            message = no_such_column(name, table.columns, table.owner)
             raise RecordError(f"{message}; dataset.windows names it")
         column, is_time = table.schema.columns[name], name == windows.time
         if column.kind not in (_ORDERED if is_time else _GROUPED):
-            wanted = "dates or numbers" if is_time else "strings, whole numbers or truth values"
+            wanted = (
+                "dates, durations or numbers" if is_time else "strings, numbers or truth values"
+            )
             raise RecordError(
-                f"{table.name or 'the records'}: column '{name}' holds {column.reason}; "
+                f"{table.owner}: column '{name}' holds {column.reason}; "
                 f"dataset.windows expects {wanted} as its {'time' if is_time else 'group'}"
             )
     chosen = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
     order, starts = _in_order(table, windows, chosen)
-    ends = (_all_ends if windows.horizon else _last_ends)(table, windows, order, starts)
+    stops = np.append(starts[1:], len(order))[: len(starts)]
+    ends = (_all_ends if windows.horizon else _last_ends)(table, windows, order, starts, stops)
     return WindowTable(table, order, ends, windows)
 
 
@@ -108,22 +111,19 @@ class WindowTable(Table):
     """
 
     def __init__(self, table: Table, order: Array, ends: Array, windows: Windows) -> None:
+        super().__init__(table.source, table.schema, table.name, None, table.roots)
         self._table, self._windows = table, windows
-        self.schema, self.name = table.schema, table.name
-        self.source, self.roots = table.source, table.roots
         self._order, self._ends, self._length = order, ends, len(ends)
-        self._arrays, self._names_readable = {}, None
         self.kinds = {name: table.schema.columns[name] for name in table.columns}
         for name in table.columns:
             for made in _columns(windows, table.schema.columns[name]):
                 if made.name != name and made.name in table.columns:
                     raise RecordError(
-                        f"{table.name or 'the records'}: column '{made.name}' has the name that "
+                        f"{table.owner}: column '{made.name}' has the name that "
                         f"windows give to what comes next in '{name}'; rename it"
                     )
                 self.kinds[made.name] = made
         self.columns = [*self.kinds]
-        self._names = frozenset(self.columns)
 
     def need(self, names: Sequence[str]) -> None:
         """Read columns of the table, together, and bring them to their kinds.
@@ -167,6 +167,10 @@ class WindowTable(Table):
         """The table and those of its rows that some windows are made of."""
         around = np.arange(1 - self._windows.history, self._windows.horizon + 1)
         return self._table, np.unique(self._order[self._ends[rows][:, np.newaxis] + around])
+
+    def as_read(self, name: str, rows: Rows) -> Array:
+        """A column ``(windows, ...)``; windows are made of cells of the columns' kinds."""
+        return self.array(name, rows)
 
     def digest(self, rows: Rows, count: int, source: str) -> str:
         """A fingerprint of the whole table and of which windows these are."""
@@ -234,25 +238,23 @@ def _in_order(table: Table, windows: Windows, rows: Array) -> tuple[Array, Array
     return rows, np.flatnonzero(np.diff(of_group, prepend=-1))
 
 
-def _all_ends(table: Table, windows: Windows, order: Array, starts: Array) -> Array:
+def _all_ends(table: Table, windows: Windows, order: Array, starts: Array, stops: Array) -> Array:
     """The last row of each window's history, where rows come after it."""
-    stops = np.append(starts[1:], len(order))[: len(starts)]
     ends = [
         np.arange(stop - 1 - windows.horizon, start + windows.history - 2, -windows.step)[::-1]
         for start, stop in zip(starts, stops, strict=True)
     ]
     if len(order) and not sum(map(len, ends)):
         raise RecordError(
-            f"{table.name or 'the records'}: expected {windows.history} + {windows.horizon} rows "
+            f"{table.owner}: expected {windows.history} + {windows.horizon} rows "
             f"of one group, the history and horizon of the windows; the longest has "
             f"{max(stops - starts)}: give less of them, or more rows, as by another share of split"
         )
     return np.concatenate([np.empty(0, np.int64), *ends])
 
 
-def _last_ends(table: Table, windows: Windows, order: Array, starts: Array) -> Array:
+def _last_ends(table: Table, windows: Windows, order: Array, starts: Array, stops: Array) -> Array:
     """The last row of each group, which must have a history."""
-    stops = np.append(starts[1:], len(order))[: len(starts)]
     short = stops - starts < windows.history
     if short.any():
         at = int(short.argmax())

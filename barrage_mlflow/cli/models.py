@@ -1,0 +1,96 @@
+"""Commands on packaged models."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any
+
+import click
+
+import barrage_mlflow
+from barrage_mlflow.cli.group import command, count
+
+_roots = click.option(
+    "--root",
+    "roots",
+    metavar="[COLUMN=]FOLDER",
+    multiple=True,
+    help="In columns of bytes, or in this one, take strings as paths of files in this folder, not "
+    "as base64; may be repeated.",
+)
+
+
+@command("predict records.parquet models:/iris@champion -o scores.csv --keep id")
+@click.argument("records")
+@click.argument("model")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False),
+    help="File to write: .json, .jsonl, .csv or .parquet; JSON Lines on the terminal if left out.",
+)
+@click.option(
+    "--keep",
+    metavar="COLUMN",
+    multiple=True,
+    help="Put this column of the records first in each row; may be repeated.",
+)
+@count("--batch-size", default=256, help="Records that go through the network at once.")
+@click.option("--param", metavar="NAME=VALUE", multiple=True, help="Set a param of the model.")
+@_roots
+def predict(records: str, model: str, output: str | None, **options: Any) -> None:
+    """Score the records in the file RECORDS, of any size, with MODEL.
+
+    MODEL is an artifact folder or any MLflow model URI. Killed and started again, it goes on where
+    it was.
+    """
+    from barrage_mlflow.commands.predict import predict as run_prediction
+    from barrage_mlflow.training.progress import show_seconds
+
+    # Under a terminal the rows themselves show how far it is.
+    progress = None if output is None and sys.stdout.isatty() else sys.stderr
+    write = functools.partial(click.echo, nl=False)
+    scores = run_prediction(records, model, output, write=write, progress=progress, **options)
+    if scores is not None:
+        click.echo(f"{scores.records} scores in {output}, {show_seconds(scores.seconds)}")
+
+
+@command("evaluate test.csv models:/prices@champion -o report")
+@click.argument("records")
+@click.argument("model")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FOLDER",
+    help="Folder for report.md with tables and pictures; none is written if left out.",
+)
+@click.option("--against", metavar="MODEL", help="Show the figures beside those of another model.")
+@click.option("--run", "run_id", metavar="RUN_ID", help="Add the report to this run of MLflow.")
+@click.option("--name", help="What the set is called there; left out, the name of its file.")
+@_roots
+def evaluate(records: str, model: str, output: str | None, **options: Any) -> None:
+    """Show how good MODEL is on the records in the file RECORDS, of any size, that have targets.
+
+    MODEL is an artifact folder or any MLflow model URI. Figures are in the units of the data, each
+    with its 95 % interval and beside a baseline.
+    """
+    barrage_mlflow.evaluate(records, model, output, report=click.echo, **options)
+    if output:
+        click.echo(f"\nreport: {output}/report.md")
+
+
+@command("promote models:/iris/2 test.csv --alias champion")
+@click.argument("model")
+@click.argument("records")
+@click.option("--alias", required=True, help="The alias to move, such as champion.")
+@click.option("--metric", help="What decides, such as rmse or price_rmse.")
+def promote(model: str, records: str, alias: str, metric: str | None) -> None:
+    """Have an alias lead to MODEL if it is at least as good on RECORDS as what has it now.
+
+    MODEL is a version of a registered model, models:/NAME/VERSION; RECORDS is a file with
+    targets. Exit status 1 if the alias stays with a better version.
+    """
+    promotion = barrage_mlflow.promote(model, records, alias=alias, metric=metric)
+    click.echo(promotion.report)
+    sys.exit(0 if promotion.promoted else 1)

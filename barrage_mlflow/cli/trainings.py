@@ -1,0 +1,109 @@
+"""Commands that train, or log what was trained."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+import barrage_mlflow
+from barrage_mlflow.cli.group import command, count
+from barrage_mlflow.commands.overrides import CommandWithOverrides
+from barrage_mlflow.workspace.threads import set_operation_threads
+
+_artifact_dir = click.option(
+    "--artifact-dir", help="Folder for all that the run leaves; a new one if left out."
+)
+_threads = count(
+    "--threads",
+    help="Threads for each operation of TensorFlow; last bits of some networks depend on them.",
+    callback=lambda context, option, count: set_operation_threads(count),
+    expose_value=False,
+)
+
+
+@command("train config.json train.csv validation.csv --solver.epochs 3", cls=CommandWithOverrides)
+@click.argument("config")
+@click.argument("train")
+@click.argument("validation")
+@click.option(
+    "--test", "records_test", metavar="TEST", help="Evaluate the packaged model on these too."
+)
+@_artifact_dir
+@click.option("--experiment", help="MLflow experiment; made if it is not there.")
+@click.option("--run-name", help="Name of the MLflow run.")
+@click.option("--register", metavar="NAME", help="Add the model to this registered model.")
+@click.option("--alias", help="Alias of that registered model that is to lead to the new version.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="folder",
+    metavar="[RUN_ID|auto]",
+    help="Go on with the training in --artifact-dir, if any; with RUN_ID: with that run of MLflow, "
+    "on any machine; auto: with the newest unfinished one.",
+)
+@click.option(
+    "--resume-anyway", is_flag=True, help="Resume though config, code or records changed."
+)
+@click.option("--offline", is_flag=True, help="Do without MLflow; `sync` logs the run later.")
+@_threads
+def train(config: str, train: str, validation: str, resume: str | None, **options: Any) -> None:
+    """Train as CONFIG says on the records in TRAIN, and validate on those in VALIDATION.
+
+    TRAIN and VALIDATION are CSV, JSON, JSON Lines or Parquet. Any value of the config can be
+    set here: --section.key VALUE.
+    """
+    from barrage_mlflow.training.progress import format_logs
+    from barrage_mlflow.training.stop import stop_with_mlflow
+
+    stop_with_mlflow()
+    # What `mlflow run` passes where there is none.
+    options["records_test"] = options["records_test"] or None
+    result = barrage_mlflow.train(
+        config,
+        train,
+        validation,
+        progress=sys.stderr,
+        resume=True if resume == "folder" else resume or False,
+        **options,
+    )
+    click.echo(f"best epoch {result.best_epoch}: {format_logs(result.metrics)}")
+    click.echo(f"artifacts: {result.artifact_dir}")
+    click.echo(f"run:       {result.run_id or 'not in MLflow yet'}")
+    click.echo(f"model:     {result.model_uri or result.artifact_dir}")
+    if result.version_uri:
+        click.echo(f"version:   {result.version_uri}")
+
+
+@command("reproduce RUN_ID")
+@click.argument("run_id")
+@click.argument("train", required=False)
+@click.argument("validation", required=False)
+@_artifact_dir
+@_threads
+def reproduce(run_id: str, train: str | None, validation: str | None, **options: Any) -> None:
+    """Train again what the MLflow run RUN_ID was made of, and show whether it comes out the same.
+
+    TRAIN and VALIDATION are the files that the run names, unless they are given. Exit status 1 if
+    a metric differs.
+    """
+    reproduction = barrage_mlflow.reproduce(
+        run_id, train, validation, progress=sys.stderr, **options
+    )
+    click.echo(reproduction.report)
+    click.echo(f"run: {reproduction.result.run_id}")
+    sys.exit(1 if reproduction.difference else 0)
+
+
+@command("sync artifacts/run1")
+@click.argument("artifact_dir")
+@click.option(
+    "--new-run", is_flag=True, help="Log it anew: the store that had it is gone for good."
+)
+def sync(artifact_dir: str, new_run: bool) -> None:
+    """Log to MLflow what a training in ARTIFACT_DIR could not, offline or without its server.
+
+    What MLflow has already is not logged twice.
+    """
+    click.echo(f"run: {barrage_mlflow.sync(artifact_dir, new_run=new_run)}")

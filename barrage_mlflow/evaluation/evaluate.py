@@ -1,0 +1,149 @@
+"""How good a packaged model is on records: the figures, and the report of a set."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from barrage_mlflow.config.import_blocks import build_import
+from barrage_mlflow.dataset import Records
+from barrage_mlflow.dataset.records.parts import Parts
+from barrage_mlflow.errors import RecordError
+from barrage_mlflow.evaluation.figures import Figure, figures_of
+from barrage_mlflow.evaluation.kept import Kept
+from barrage_mlflow.evaluation.observe import Observer
+from barrage_mlflow.evaluation.outcome import Outcome
+from barrage_mlflow.evaluation.outcomes import Outcomes
+from barrage_mlflow.evaluation.report import Report
+from barrage_mlflow.scoring.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``services.evaluation`` of a config asks for.
+
+    Attributes:
+        plots: whether pictures are drawn.
+        importance: whether the importance of columns is found.
+        worst: how many of the worst records are shown.
+        seconds: what the report may take, beside scoring.
+        reports: a project's own.
+    """
+
+    plots: bool = True
+    importance: bool = True
+    worst: int = 20
+    seconds: float = 60
+    reports: Sequence[Report] = ()
+
+
+def read_options(config: Mapping[str, Any]) -> Options | None:
+    """The options of a resolved config; None where it wants no evaluation.
+
+    Raises:
+        ImportPathError: a report is not to be found.
+        ComponentError: its params do not fit.
+
+    Example:
+        >>> read_options({"services": {"evaluation": {"worst": 5}}}).worst
+        5
+    """
+    section = config["services"].get("evaluation", True)
+    if section is False:
+        return None
+    if section is True:
+        return Options()
+    blocks = section.get("reports", [])
+    place = "$.services.evaluation.reports"
+    built = [build_import(block, "report", f"{place}[{i}]") for i, block in enumerate(blocks)]
+    return Options(**{**section, "reports": built})
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a model is on some records.
+
+    Attributes:
+        outcomes: by output, what it answered beside what is true.
+        figures: by the name of an outcome, its metrics.
+        kept: some of the records.
+        records: how many there were.
+        share: of them, how many the figures are of.
+        left_out: how many records the transformer refused.
+        why: what it said of the first one.
+        seconds: what scoring took.
+
+    Example:
+        >>> evaluate(Scorer.load(folder), "test.csv").metrics  # doctest: +SKIP
+        {'species_accuracy': 0.99, 'body_mass_g_mae': 240.1, ...}
+    """
+
+    outcomes: Mapping[str, Outcome]
+    figures: Mapping[str, Mapping[str, Figure]]
+    kept: Kept
+    records: int
+    share: float
+    seconds: float
+    left_out: int = 0
+    why: str = ""
+
+    @property
+    def by_name(self) -> dict[str, Outcome]:
+        """The outcomes by their names."""
+        return {outcome.name: outcome for outcome in self.outcomes.values()}
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every metric that is defined, as ``<answer>_<metric>``."""
+        return {
+            f"{name}_{metric}": figure.value
+            for name, figures in self.figures.items()
+            for metric, figure in figures.items()
+            if not math.isnan(figure.value)
+        }
+
+
+def evaluate(
+    scorer: Scorer, records: Any, options: Options = Options(), roots: Sequence[str] = ()
+) -> Evaluation:
+    """Measure a model on records with targets, piece by piece.
+
+    Args:
+        scorer: the model.
+        records: whatever :meth:`Records.read` takes; a file of any size.
+        options: of which ``worst`` counts here.
+        roots: of columns in which strings are paths of files, each a folder or
+            ``"COLUMN=FOLDER"``.
+
+    Raises:
+        RecordError: there are no records, or one cannot be loaded or fed to the network.
+        ComponentError: a component broke its contract, or loads no targets.
+        ArtifactError: the model was packaged by a version that does not evaluate.
+        Exception: whatever loader and transformer raise, with the place as a note.
+    """
+    began, observer = time.monotonic(), Observer(scorer)
+    outcomes, kept = Outcomes(), Kept(scorer.inputs.columns, options.worst)
+    for piece in _pieces(scorer, observer, records, roots):
+        kept.add(piece, outcomes.add(observer.observe(piece)))
+    if not outcomes.count:
+        raise RecordError("no records to evaluate on")
+    by_output = outcomes.all()
+    figures = {one.name: figures_of(one) for one in by_output.values()}
+    seconds = time.monotonic() - began
+    count, share = outcomes.count, outcomes.share
+    refused = (outcomes.left_out, outcomes.why)
+    return Evaluation(by_output, figures, kept, count, share, seconds, *refused)
+
+
+def _pieces(
+    scorer: Scorer, observer: Observer, records: Any, roots: Sequence[str]
+) -> Iterator[Records]:
+    if not isinstance(records, str | os.PathLike):
+        yield from observer.pieces(scorer.read(records))
+        return
+    for part in Parts(records, (), roots).read(scorer.schema, scorer.piece_size()):
+        yield from observer.pieces(part.records)

@@ -1,0 +1,90 @@
+"""Permutation importance: how much worse a model is where a column's values are shuffled."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from barrage_mlflow.dataset.types import Record
+from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.evaluation.metrics import leading_metric
+from barrage_mlflow.evaluation.observe import Observer
+from barrage_mlflow.evaluation.outcomes import Outcomes
+from barrage_mlflow.evaluation.pictures import BLUE, label_axes, label_ticks, new_figure
+from barrage_mlflow.scoring.scorer import Scorer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+_REPEATS = 3
+_BARS = 30
+_SEED = 0
+
+
+def permute(
+    scorer: Scorer, observer: Observer, rows: list[Record], until: float
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Shuffle each column's values among records, and see what becomes of the leading metrics.
+
+    Args:
+        scorer: the model.
+        observer: shows it records.
+        rows: records with their targets.
+        until: by ``time.monotonic()``, when to leave the rest.
+
+    Returns:
+        By output, for each column by how much the metric is worse; and columns that were left.
+    """
+    rng = np.random.default_rng(_SEED)
+    columns = [name for name in scorer.inputs.columns if any(name in row for row in rows)]
+    before = {} if time.monotonic() > until else _leading(scorer, observer, rows)
+    found: dict[str, dict[str, float]] = {name: {} for name in before}
+    for place, column in enumerate(columns):
+        after: list[dict[str, float]] = []
+        while len(after) < _REPEATS:
+            if time.monotonic() > until:
+                return found, columns[place:]
+            cells = [rows[at].get(column) for at in rng.permutation(len(rows))]
+            shuffled = [{**row, column: cell} for row, cell in zip(rows, cells, strict=True)]
+            after.append(_leading(scorer, observer, shuffled))
+        for name, worse in found.items():
+            worse[column] = (
+                float(np.mean([each.get(name, np.nan) for each in after])) - before[name]
+            )
+    return found, []
+
+
+def _leading(scorer: Scorer, observer: Observer, rows: list[Record]) -> dict[str, float]:
+    """The leading metric of each output, so that higher is worse."""
+    outcomes = Outcomes()
+    for piece in observer.pieces(scorer.read(rows)):
+        outcomes.add(observer.observe(piece))
+    found = {}
+    for name, outcome in outcomes.all().items():
+        with suppress(ComponentError):  # none is defined
+            metric = leading_metric(outcome)
+            value = metric.measure(outcome)
+            found[name] = value if metric.best == "low" else -value
+    return found
+
+
+def importance_table(worse: dict[str, float], metric: str = "") -> pd.DataFrame:
+    """The columns by importance, the first one first, and by how much a metric is worse."""
+    import pandas as pd
+
+    ranked = pd.Series(worse, dtype=float).sort_values(ascending=False, kind="stable")
+    return ranked.rename(f"{metric} worse by".strip()).rename_axis("column").reset_index()
+
+
+def importance_picture(name: str, metric: str, table: pd.DataFrame) -> Figure:
+    """Bars, the most important column on top."""
+    shown = table.head(_BARS)[::-1]
+    figure, (axes,) = new_figure(1, 6.5, max(2.4, 0.9 + 0.28 * len(shown)))
+    axes.barh(range(len(shown)), shown.iloc[:, 1], color=BLUE, height=0.7)
+    label_ticks(axes, [*map(str, shown["column"])], "y")
+    label_axes(axes, f"{name}: importance", f"{metric} is worse by", "")
+    return figure

@@ -1,0 +1,321 @@
+"""The outcomes of a set of records, of what was observed piece by piece.
+
+They are in the data's own units where the answer has a key for what is true (see
+``RecordTransformer.targets``), else on the scale of the network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from barrage_mlflow.dataset.records.values import is_missing
+from barrage_mlflow.dataset.types import Array
+from barrage_mlflow.evaluation.metrics import season_of
+from barrage_mlflow.evaluation.observe import About, Observed
+from barrage_mlflow.evaluation.outcome import Outcome
+
+KEPT = 5_000_000
+"""Records of an output that are kept, at most; beyond, a sample of them."""
+KEPT_VALUES = 50_000_000
+"""Likewise the values of one of its arrays, such as the probabilities of many classes."""
+
+
+class Outcomes:
+    """Takes in what was observed, piece by piece.
+
+    Attributes:
+        count: records that were shown to the model.
+        left_out: of them, how many its transformer refused.
+        why: the first refusal, ``"expected a class that the train records have, got 'owl' (str)"``.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.left_out = 0
+        self.why = ""
+        self._samples: dict[str, _Sample] = {}
+        self._labels: dict[str, dict[int, Any]] = {}
+
+    @property
+    def share(self) -> float:
+        """Of the records, how many are kept: of the output of which the fewest are."""
+        return min((sample.share for sample in self._samples.values()), default=1.0)
+
+    def add(self, observed: Observed) -> dict[str, Outcome]:
+        """Take in a piece, and judge it.
+
+        Returns:
+            Its outcomes by output; a record without a target is not among them.
+        """
+        left_out = np.array(observed.left_out, int)
+        size = len(left_out) + len(next(iter(observed.scores.values()), ()))
+        rows = self.count + np.delete(np.arange(size), left_out)
+        self.count += size
+        self.left_out += len(left_out)
+        self.why = self.why or observed.why
+        judged = {}
+        for name, about in observed.about.items():
+            one = _judge(name, About(*about), observed, self._labels.setdefault(name, {}))
+            judged[name] = replace(one, rows=rows[one.rows])
+            self._samples.setdefault(name, _Sample()).add(judged[name], self.count)
+        return judged
+
+    def all(self) -> dict[str, Outcome]:
+        """The outcomes of all records that are kept, by output."""
+        found = {}
+        for name, sample in self._samples.items():
+            one = _joined(sample.pieces)
+            one = replace(one, labels=self._names(name, one.labels), share=sample.share)
+            found[name] = one if one.past is None else replace(one, season=season_of(one))
+        return found
+
+    def _names(self, output: str, known: Sequence[Any]) -> Sequence[Any]:
+        """Names of classes: those that the transformer knows, or that came with their codes."""
+        seen = self._labels[output]
+        return known or [seen.get(code, code) for code in range(max(seen, default=-1) + 1)]
+
+
+class _Sample:
+    """The pieces of one output: all of its records, or a share of very many."""
+
+    def __init__(self) -> None:
+        self.share = 1.0
+        self.pieces: list[Outcome] = []
+        self._values = 0
+
+    def add(self, outcome: Outcome, count: int) -> None:
+        """Take in a piece, of so many records with all before it."""
+        self.pieces.append(_drawn(outcome, self.share))
+        self._values += _largest(self.pieces[-1])
+        while count * self.share > KEPT or self._values > KEPT_VALUES:
+            self.share /= 2
+            self.pieces = [_drawn(piece, self.share) for piece in self.pieces]
+            self._values = sum(map(_largest, self.pieces))
+
+
+def _drawn(outcome: Outcome, share: float) -> Outcome:
+    """A share of the records, the same ones of every output and model."""
+    if share == 1:
+        return outcome
+    # The finalizer of splitmix64 makes of numbers in order some that are spread at random.
+    mixed = outcome.rows.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    return outcome.take(mixed < np.uint64(share * 2**64))
+
+
+def _largest(outcome: Outcome) -> int:
+    return max(int(array.size) for array in outcome.arrays().values())
+
+
+def _joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """Outcomes of consecutive records as one."""
+    each = [one.arrays() for one in outcomes]
+    arrays: dict[str, Any] = {
+        name: np.concatenate([one[name] for one in each])
+        if all(name in one for one in each)
+        else None
+        for name in each[0]
+    }
+    # A few answers may all be labels that no record has; one number on another scale spoils all.
+    in_own = [one.in_own_units for one in outcomes if len(one)] or [outcomes[0].in_own_units]
+    are_all = all(in_own) if outcomes[0].type in ("number", "series") else any(in_own)
+    return replace(outcomes[0], **arrays, in_own_units=are_all)
+
+
+def type_of(about: About, score: Array, target: Array) -> str:
+    """Find what kind of target an output has; empty where nothing is defined for it.
+
+    Args:
+        about: what is known of the output.
+        score: the network's output, ``(records, ...)``.
+        target: what it was to come to.
+
+    Example:
+        >>> about = About("", "sparse_categorical_crossentropy", False, [])
+        >>> type_of(about, np.ones((5, 3)) / 3, np.zeros(5, int))
+        'category'
+        >>> type_of(about._replace(loss="mse"), np.ones((5, 1)), np.zeros(5))
+        'number'
+    """
+    if about.type:
+        return about.type
+    loss = about.loss.lower().replace("_", "")
+    gives_probability = any(word in loss for word in ("crossentropy", "bce", "focal"))
+    width = score.shape[1] if score.ndim > 1 else 1
+    if score.ndim > 2 or target.size not in (len(target), len(target) * width):
+        return ""
+    if width == 1:
+        return "truth" if gives_probability else "number"
+    if target.size == len(target):
+        return "category"
+    if gives_probability:
+        return "multi_category" if "binary" in loss or "bce" in loss else "category"
+    return "series"
+
+
+def _judge(name: str, about: About, observed: Observed, seen: dict[int, Any]) -> Outcome:
+    """The outcome of one output for one piece."""
+    score, target = observed.scores[name], observed.targets[name]
+    rows, steps = np.arange(len(score)), math.prod(score.shape[1:-1])
+    is_stepwise = score.ndim > 2 and target.size in (len(score) * steps, score.size)
+    if is_stepwise:  # each word or pixel counts by itself
+        score = score.reshape(-1, score.shape[-1])
+        target = target.reshape(len(score), -1)
+    kind = type_of(about, score, target)
+    if not kind or (is_stepwise and kind == "series"):  # such as an image
+        nothing = np.empty((len(rows), 0))
+        return Outcome(name, "", nothing, nothing, np.ones(len(rows)), rows, in_own_units=False)
+    key = None if is_stepwise else _key_of(name, observed)
+    answer, truth = (None, None) if key is None else (observed.answers[key], observed.truths[key])
+    rows, size = np.repeat(rows, steps) if is_stepwise else rows, len(score)
+    weight = np.ones(size)
+    for given in (observed.weights.get(name), observed.masks.get(name)):
+        if given is not None and size % given.size == 0:
+            weight = weight * np.repeat(given.ravel(), size // given.size)
+    names = [*about.labels]
+    outcome = Outcome(
+        key or name, kind, target, score, weight, rows, labels=names, in_own_units=False
+    )
+    if kind in ("number", "series"):
+        outcome = _numbers(outcome, answer, truth)
+        past = observed.pasts.get(name)
+        outcome = replace(outcome, past=None if past is None else past.astype(np.float64))
+        known = np.isfinite(outcome.truth)
+        outcome = replace(outcome, truth=np.where(known, outcome.truth, np.nan))
+        return outcome.take(known.reshape(size, -1).any(axis=1) & (weight > 0))
+    return _classes(outcome, about.has_logits, answer, truth, seen)
+
+
+def _key_of(output: str, observed: Observed) -> str | None:
+    """The key of the answer that an output comes to: its own name, or one that begins with it."""
+    keys = [key for key in observed.truths if key in observed.answers]
+    if output in keys:
+        return output
+    if len(observed.scores) == 1:
+        return keys[0] if len(keys) == 1 else None
+    for key in keys:
+        begins_with = [name for name in observed.scores if f"{key}_".startswith(f"{name}_")]
+        if output == max(begins_with, key=len, default=None):
+            return key
+    return None
+
+
+def _numbers(outcome: Outcome, answer: Array | None, truth: Array | None) -> Outcome:
+    """Numbers in the data's own units, if both sides have them; else on the network's scale."""
+    size, is_series = len(outcome), outcome.type == "series"
+    shape = outcome.answer.shape if is_series else (size,)
+    if answer is not None and truth is not None:
+        try:
+            both = [_floats(cells, shape) for cells in (truth, answer)]
+            return replace(outcome, truth=both[0], answer=both[1], in_own_units=True)
+        except (TypeError, ValueError):
+            pass  # they are no numbers, or another number of them
+    both = [_floats(cells, shape) for cells in (outcome.truth, outcome.answer)]
+    return replace(outcome, truth=both[0], answer=both[1])
+
+
+def _floats(cells: Array, shape: Sequence[int]) -> Array:
+    """Cells as numbers; a missing one, or a list with a gap, is NaN."""
+    if cells.dtype != object:
+        return cells.astype(np.float64).reshape(shape)
+    numbers = np.full(shape, np.nan)
+    for place, cell in enumerate(cells.tolist()):
+        if not is_missing(cell):
+            numbers[place] = np.asarray(cell, np.float64).reshape(shape[1:])
+    return numbers
+
+
+def _probability(kind: str, score: Array, has_logits: bool) -> Array | None:
+    """Probabilities, of what a network gives; None where that is something else."""
+    made = score.astype(np.float32, copy=False)
+    if kind == "truth":
+        made = made.reshape(len(made))
+    if has_logits and kind == "category":
+        powers = np.exp(made - made.max(axis=1, keepdims=True))
+        made = powers / powers.sum(axis=1, keepdims=True)
+    elif has_logits:
+        made = np.exp(-np.logaddexp(0, -made))
+    return made if ((made >= 0) & (made <= 1)).all() else None
+
+
+def _classes(
+    outcome: Outcome,
+    has_logits: bool,
+    answer: Array | None,
+    truth: Array | None,
+    seen: dict[int, Any],
+) -> Outcome:
+    """Classes by their codes, of records of which one is known."""
+    kind, target, score = outcome.type, outcome.truth, outcome.answer
+    probability = _probability(kind, score, has_logits)
+    codes = _codes(kind, target)
+    chosen = _chosen(kind, score if probability is None else probability)
+    known = outcome.weight > 0
+    if kind == "category":  # a loss may pass over targets that are no class
+        known &= (codes >= 0) & (codes < score.shape[1])
+    if truth is not None and truth.dtype.kind in "fO":
+        known &= np.array([not is_missing(cell) for cell in truth.tolist()], bool)
+    outcome = replace(outcome, truth=codes, answer=chosen, probability=probability).take(known)
+    if answer is None or truth is None:
+        return outcome
+    in_labels = _answered_lists if kind == "multi_category" else _answered
+    return in_labels(outcome, answer[known], truth[known], seen)
+
+
+def _codes(kind: str, target: Array) -> Array:
+    """Classes, of what an output was to come to."""
+    if kind == "multi_category":
+        return target > 0.5
+    if kind == "truth":
+        return (target.reshape(len(target)) > 0.5).astype(int)
+    is_one_hot = target.size > len(target)
+    return target.argmax(axis=1) if is_one_hot else target.reshape(len(target)).astype(int)
+
+
+def _chosen(kind: str, chance: Array) -> Array:
+    """The classes that a network thinks most probable."""
+    if kind == "truth":
+        return (chance.reshape(len(chance)) >= 0.5).astype(int)
+    return np.asarray(chance >= 0.5 if kind == "multi_category" else chance.argmax(axis=1))
+
+
+def _answered(outcome: Outcome, answer: Array, truth: Array, seen: dict[int, Any]) -> Outcome:
+    """The classes that are answered, by labels that are known, or learnt of what is true."""
+    if answer.ndim > 1 or truth.ndim > 1:
+        return outcome
+    codes, first = np.unique(outcome.truth, return_index=True)
+    for code, label in zip(codes.tolist(), truth[first].tolist(), strict=True):
+        seen.setdefault(code, label)
+    labels = answer.tolist()
+    try:
+        by_label = {label: code for code, label in enumerate(outcome.labels)}
+        by_label |= {label: code for code, label in seen.items()}
+        is_known = any(label in by_label for label in labels)
+        answered = [by_label.get(*pair) for pair in zip(labels, outcome.answer, strict=True)]
+    except TypeError:  # no labels, but lists or dicts
+        return outcome
+    return replace(outcome, answer=np.array(answered, int), in_own_units=is_known)
+
+
+def _answered_lists(outcome: Outcome, answer: Array, *_: Any) -> Outcome:
+    """Likewise of lists of labels."""
+    places = {label: place for place, label in enumerate(outcome.labels)}
+    chosen, is_known = np.zeros_like(outcome.truth), False
+    try:
+        for row, cell in zip(chosen, answer.tolist(), strict=True):
+            labels = () if cell is None else cell
+            found = [places[label] for label in labels if label in places]
+            row[found] = True
+            is_known |= bool(found) or not len(labels)
+    except TypeError:  # no lists of labels
+        return outcome
+    if not (is_known and places):
+        return outcome
+    return replace(outcome, answer=chosen, in_own_units=True)

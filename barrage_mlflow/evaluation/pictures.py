@@ -1,0 +1,95 @@
+"""How pictures look, and how they are written: matplotlib without a window or shared state."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from barrage_mlflow.dataset.types import Array
+from barrage_mlflow.files import written_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, RED, GREY = "#2a6f97", "#d1495b", "#9ca3af"
+COLORS = (BLUE, RED, "#2f9e44", "#e67700", "#7048e8", "#0c8599", "#c2255c", "#5c940d")
+MUTED = "#6b7280"
+_DPI = 110
+_WIDTH, _HEIGHT = 4.6, 3.6
+"""Of a panel, in inches."""
+
+
+def new_figure(
+    panels: int = 1, width: float = _WIDTH, height: float = _HEIGHT, columns: int = 3
+) -> tuple[Figure, list[Axes]]:
+    """A figure with some panels, in rows of at most so many.
+
+    Example:
+        >>> figure, axes = new_figure(2)
+        >>> len(axes)
+        2
+    """
+    from matplotlib.figure import Figure
+
+    across = min(panels, columns)
+    down = -(-panels // across)
+    figure = Figure(figsize=(width * across, height * down), layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False).ravel().tolist()
+    for axes in grid[panels:]:
+        axes.set_visible(False)
+    for axes in grid[:panels]:
+        axes.grid(color="#e5e7eb", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.tick_params(which="both", colors=MUTED, labelsize=9, length=0)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color("#d1d5db")
+    return figure, grid[:panels]
+
+
+def label_axes(axes: Axes, title: str, x: str, y: str) -> None:
+    """Name a panel and its axes; a name is taken as it is, not as mathematics."""
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", parse_math=False)
+    axes.set_xlabel(x, fontsize=9, color=MUTED, parse_math=False)
+    axes.set_ylabel(y, fontsize=9, color=MUTED, parse_math=False)
+
+
+def label_ticks(axes: Axes, names: list[str], which: str = "xy", most: int = 30) -> None:
+    """Name the places 0, 1, … of an axis; of many, some."""
+    stride = -(-len(names) // most)
+    places = [*range(0, len(names), stride)]
+    shown = [name if len(name) <= 16 else f"{name[:15]}…" for name in names[::stride]]
+    is_long = max(map(len, shown), default=0) * len(shown) > 40
+    if "x" in which:
+        axes.set_xticks(places, shown, parse_math=False)
+        if is_long:
+            axes.tick_params("x", rotation=40)
+            for label in axes.get_xticklabels():
+                label.set(ha="right", rotation_mode="anchor")
+    if "y" in which:
+        axes.set_yticks(places, shown, parse_math=False)
+
+
+def draw_tenths(axes: Axes, x: Array, y: Array, weight: Array) -> None:
+    """Bars: the mean of ``y (records,)`` in each tenth of the records by ``x (records,)``."""
+    tenths = [part for part in np.array_split(np.argsort(x, kind="stable"), 10) if len(part)]
+    means = [np.average(y[part], weights=weight[part]) for part in tenths]
+    axes.bar(range(len(tenths)), means, color=BLUE, width=0.7)
+    ends = [f"{float(f'{x[part[-1]]:.4g}'):,g}" for part in tenths]
+    axes.set_xticks(range(len(tenths)), ends, rotation=40, ha="right")
+
+
+def write_picture(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with written_whole(path) as partial, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        FigureCanvasAgg(figure).print_figure(partial, dpi=_DPI, facecolor="white", format="png")

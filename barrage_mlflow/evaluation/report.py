@@ -1,0 +1,164 @@
+"""Reports: each is one table, picture or sentence about an outcome; here they are written."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
+
+from barrage_mlflow.errors import describe_error
+from barrage_mlflow.evaluation.kept import Kept
+from barrage_mlflow.evaluation.outcome import Outcome
+from barrage_mlflow.evaluation.pictures import write_picture
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Made: TypeAlias = "Figure | pd.DataFrame | str | None"
+Report: TypeAlias = Callable[[Outcome, Kept], Made]
+"""Makes one table, picture or sentence about an outcome, of it and of some records themselves; None
+where there is nothing to say. It is called after its function."""
+
+logger = logging.getLogger(__name__)
+
+_ROWS = 40
+"""Rows of a table that stand in the report; its file has them all."""
+
+
+class Pages:
+    """Writes ``report.md`` of a set, with its pictures and tables in a folder for each output.
+
+    Args:
+        folder: where to; files of an earlier report are written over.
+
+    Attributes:
+        files: what was written, by its path in the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files: list[str] = []
+        self._lines: list[str] = []
+
+    def say(self, *lines: str) -> None:
+        """Add lines of Markdown, and an empty one."""
+        self._lines += [*lines, ""]
+
+    def add(self, title: str, path: str, make: Callable[[], Made]) -> None:
+        """Add what is made under a title; a picture or table goes to a file of its own.
+
+        What fails is named in a warning on the log, and in its place.
+
+        Args:
+            title: over it; none if empty.
+            path: of its file in the folder, without what follows the point.
+            make: makes it.
+        """
+        lines = [f"### {title}", ""] if title else []
+        try:
+            made = make()
+            if made is not None:
+                self.say(*lines, *self._written(title, made, path))
+        except Exception as error:
+            logger.warning("report %s: %s", path, describe_error(error))
+            self.say(*lines, f"It failed: {describe_error(error)}")
+
+    def _written(self, title: str, made: Any, path: str) -> list[str]:
+        """The lines of what was made, whose file is written."""
+        if isinstance(made, str):
+            return [made]
+        is_table = hasattr(made, "columns")
+        path = self._free(path, ".json" if is_table else ".png")
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if is_table:
+            # As MLflow's log_table writes one, so that its page compares it between runs.
+            written = {"columns": [*made.columns], "data": cells_of(made)}
+            target.write_text(json.dumps(written, ensure_ascii=False), "utf-8")
+        else:
+            write_picture(made, target)
+        self.files.append(path)
+        return as_markdown(made) if is_table else [f"![{title}]({quote(path)})"]
+
+    def _free(self, path: str, suffix: str) -> str:
+        """The path of a file that was not written yet."""
+        paths = (f"{path}{f'_{n}' if n > 1 else ''}{suffix}" for n in count(1))
+        return next(each for each in paths if each not in self.files)
+
+    def write(self) -> None:
+        """Write ``report.md``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.files.insert(0, "report.md")
+        (self.folder / "report.md").write_text("\n".join(self._lines), "utf-8")
+
+
+def name_of(report: Report) -> str:
+    """The name of a report's function, also of one with params."""
+    return str(getattr(report, "func", report).__name__)
+
+
+def cells_of(table: pd.DataFrame) -> list[list[Any]]:
+    """The cells of a table as JSON has them; what is not defined is None."""
+    rows = table.astype(object).to_numpy().tolist()
+    return [[_cell(cell) for cell in row] for row in rows]
+
+
+def _cell(cell: Any) -> Any:
+    if isinstance(cell, float):
+        return cell if cell - cell == 0 else None
+    if isinstance(cell, bool | int | str) or cell is None:
+        return cell
+    return str(cell)
+
+
+def as_markdown(table: pd.DataFrame) -> list[str]:
+    """Lay a table out in Markdown, numbers short and to the right.
+
+    Example:
+        >>> import pandas as pd
+        >>> for line in as_markdown(pd.DataFrame({"metric": ["mae"], "value": [0.123456]})):
+        ...     print(line)
+        | metric | value |
+        |---|--:|
+        | mae | 0.1235 |
+    """
+    rows = cells_of(table)
+    numeric = [
+        any(isinstance(row[at], int | float) for row in rows)
+        and all(isinstance(row[at], int | float | None) for row in rows)
+        for at in range(len(table.columns))
+    ]
+    lines = [
+        _line(map(show, map(str, table.columns))),
+        "|" + "|".join(["--:" if n else "---" for n in numeric]) + "|",
+    ]
+    lines += [_line([show(cell) for cell in row]) for row in rows[:_ROWS]]
+    if len(rows) > _ROWS:
+        lines += ["", f"… and {len(rows) - _ROWS} more."]
+    return lines
+
+
+def show(cell: Any) -> str:
+    """A cell as people read it: four digits of a number that is not whole.
+
+    Example:
+        >>> show(0.123456), show(12345.678), show(7), show(None)
+        ('0.1235', '12,346', '7', '–')
+    """
+    if cell is None or (isinstance(cell, float) and cell - cell != 0):
+        return "–"
+    if isinstance(cell, float):
+        return f"{cell:,.0f}" if abs(cell) >= 1e4 else f"{cell:.4g}"
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return f"{cell:,}" if abs(cell) >= 1e4 else str(cell)
+    text = " ".join(str(cell).split())
+    return (text if len(text) <= 60 else f"{text[:59]}…").replace("|", "\\|")
+
+
+def _line(cells: Any) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,189 @@
+"""The report of a set: what is made of each outcome by its type, and the page it stands on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from barrage_mlflow.evaluation import cases, classes, numbers
+from barrage_mlflow.evaluation.evaluate import Evaluation, Options
+from barrage_mlflow.evaluation.figures import Figure
+from barrage_mlflow.evaluation.importance import importance_picture, importance_table, permute
+from barrage_mlflow.evaluation.metrics import LEADING, leading_metric
+from barrage_mlflow.evaluation.observe import Observer
+from barrage_mlflow.evaluation.outcome import Outcome
+from barrage_mlflow.evaluation.report import Pages, Report, as_markdown, name_of, show
+from barrage_mlflow.scoring.scorer import Scorer
+from barrage_mlflow.tracking.limits import legal_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FIRST = ("accuracy", "mae", "roc_auc", "f1")
+_NETWORK_UNITS = (
+    "In the units of the network: the transformer's `targets` gives nothing under a key of the "
+    "answer."
+)
+_OF_CLASSES = (classes.confusion, classes.curves, classes.calibration)
+_OF_RECORDS = (cases.images, cases.by_length)
+PICTURES: Mapping[str, tuple[Report, ...]] = {
+    "category": (*_OF_CLASSES, *_OF_RECORDS),
+    "truth": (*_OF_CLASSES, *_OF_RECORDS),
+    "multi_category": (classes.curves, classes.calibration, cases.images),
+    "number": (numbers.predicted, *_OF_RECORDS),
+    "series": (numbers.forecasts, numbers.by_horizon),
+}
+TABLES: Mapping[str, tuple[Report, ...]] = {
+    "category": (classes.per_class, cases.groups, cases.worst),
+    "truth": (
+        *(classes.per_class, classes.recommended_threshold, classes.thresholds),
+        *(cases.groups, cases.worst),
+    ),
+    "multi_category": (classes.per_class, cases.groups),
+    "number": (cases.groups, cases.worst),
+    "series": (cases.groups, cases.worst),
+}
+"""What is made of an outcome, by its type."""
+
+
+def figures_table(figures: Mapping[str, Figure]) -> pd.DataFrame:
+    """A row for each metric: its value, its 95 % interval, and the baseline's."""
+    import pandas as pd
+
+    rows = [[name, *figure] for name, figure in figures.items()]
+    return pd.DataFrame(rows, columns=["metric", "value", "95 % low", "95 % high", "baseline"])
+
+
+def write_report(
+    scorer: Scorer,
+    evaluation: Evaluation,
+    folder: Path,
+    title: str,
+    options: Options,
+    until: float,
+    sections: Mapping[str, Any] = {},
+    facts: Sequence[str] = (),
+) -> list[str]:
+    """Write the report of a set: ``report.md``, and a folder of pictures and tables an output.
+
+    Args:
+        scorer: the model.
+        evaluation: what :func:`evaluate` found.
+        folder: where to.
+        title: of the report.
+        options: what to make.
+        until: by ``time.monotonic()``, from when on nothing more is begun.
+        sections: tables and texts about the data, by title.
+        facts: sentences that come first.
+
+    Returns:
+        What was written, by its path in the folder.
+
+    Raises:
+        OSError: the report cannot be written.
+    """
+    pages, left = Pages(folder), []
+    pages.say(f"# {title}", "", *_about(evaluation, facts))
+    for outcome in evaluation.outcomes.values():
+        place = _folder_of(outcome)
+        pages.say(f"## {show(outcome.name)}")
+        if not outcome.type:
+            pages.say("No metric is defined for an output of this shape.")
+            continue
+        if not len(outcome):
+            pages.say("No record has a target.")
+            continue
+        if not outcome.in_own_units:
+            pages.say(_NETWORK_UNITS)
+        figures = evaluation.figures[outcome.name]
+        pages.add("", f"{place}/metrics", partial(figures_table, figures))
+        pictures = (*PICTURES[outcome.type], *options.reports) if options.plots else options.reports
+        for report in (*TABLES[outcome.type], *pictures):
+            name = name_of(report)
+            if report is classes.recommended_threshold and not _takes_threshold(scorer, evaluation):
+                continue
+            if time.monotonic() > until and report in pictures:
+                left.append(f"{outcome.name}: {name}")
+                continue
+            heading = name.replace("_", " ").capitalize()
+            pages.add(heading, f"{place}/{name}", partial(report, outcome, evaluation.kept))
+    if options.importance:
+        left += _add_importance(pages, scorer, evaluation, options, until)
+    for name, made in sections.items():
+        pages.say(f"## {name}")
+        pages.add("", f"data/{name.lower().replace(' ', '_')}", partial(_same, made))
+    if left:
+        pages.say(
+            f"Left out for lack of time: {'; '.join(left)}. `barrage-mlflow evaluate RECORDS MODEL "
+            "-o FOLDER` makes them too."
+        )
+    pages.write()
+    return pages.files
+
+
+def _folder_of(outcome: Outcome) -> str:
+    """The folder of an outcome; never that of another one, nor one above."""
+    name = outcome.name.replace("/", ":") if outcome.name != "data" else "data:"
+    return legal_name(name)
+
+
+def _takes_threshold(scorer: Scorer, evaluation: Evaluation) -> bool:
+    """Whether a request may set the threshold of one output alone."""
+    types = [outcome.type for outcome in evaluation.outcomes.values()]
+    asked = types.count("truth") + types.count("multi_category")
+    return asked == 1 and "threshold" in scorer.score_params
+
+
+def _same(made: Any) -> Any:
+    return made
+
+
+def _about(evaluation: Evaluation, facts: Sequence[str]) -> list[str]:
+    """The first lines: what was evaluated, and the figures that count most."""
+    import pandas as pd
+
+    lines = [f"{show(evaluation.records)} records, scored in {evaluation.seconds:.1f} s."]
+    if evaluation.share < 1:
+        lines += ["", f"The figures are of {evaluation.share:.2%} of them, drawn at random."]
+    if evaluation.left_out:
+        lines += ["", f"{show(evaluation.left_out)} of them were left out: {evaluation.why}."]
+    for fact in facts:
+        lines += ["", fact]
+    tables = []
+    for outcome in evaluation.outcomes.values():
+        table = figures_table(evaluation.figures[outcome.name])
+        leading = table[table["metric"].isin({LEADING.get(outcome.type), *_FIRST})]
+        tables.append(leading.assign(output=outcome.name))
+    whole = pd.concat(tables)
+    return [*lines, "", *as_markdown(whole[["output", *whole.columns.drop("output")]])]
+
+
+def _add_importance(
+    pages: Pages, scorer: Scorer, evaluation: Evaluation, options: Options, until: float
+) -> list[str]:
+    """Add how important columns are; return what is left for lack of time."""
+    pages.say("## Importance of columns")
+    if scorer.schema.windows:
+        pages.say("Not for windows: shuffling a column would break its order in time.")
+        return []
+    kept = evaluation.kept
+    rows = [kept.cells[row] for row in kept.sample]
+    worse, left = permute(scorer, Observer(scorer), rows, until)
+    pages.say(
+        "How much worse the model is where the values of a column are shuffled among the records. "
+        "A column far above all others may give the target away."
+    )
+    for output, by_column in worse.items():
+        if not by_column:
+            continue
+        outcome, table = evaluation.outcomes[output], importance_table(by_column)
+        place, title = f"{_folder_of(outcome)}/importance", show(outcome.name)
+        if options.plots and len(table) > 1:
+            metric = leading_metric(outcome).name
+            pages.add(title, place, partial(importance_picture, outcome.name, metric, table))
+            title = ""
+        pages.add(title, place, partial(_same, table))
+    return [f"importance of {', '.join(left)}"] if left else []

@@ -1,0 +1,103 @@
+"""The evaluation at the end of a training: of the packaged model, on what it was not trained on."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from barrage_mlflow.dataset import RecordMode, Records
+from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read
+from barrage_mlflow.errors import describe_error
+from barrage_mlflow.evaluation.data import count_overlap, profile
+from barrage_mlflow.evaluation.evaluate import evaluate, read_options
+from barrage_mlflow.evaluation.report import show
+from barrage_mlflow.evaluation.reports import write_report
+from barrage_mlflow.scoring.scorer import ProcessScorer, Scorer
+from barrage_mlflow.workspace import layout as artifacts
+
+logger = logging.getLogger(__name__)
+
+_SHARE = 0.1
+"""Of its time, what a training lets a report take …"""
+_SECONDS = 3.0
+"""… and at least so many seconds."""
+_BEYOND_CHANCE = 1.5
+"""Times as many equal records as chance gives are worth a warning."""
+_TOO_LARGE = "The sets are too large to be compared in the time that there is."
+
+
+def appraise(
+    scorer: Scorer,
+    sets: Mapping[str, Records],
+    names: Sequence[str],
+    folder: Path,
+    began: float = math.inf,
+    facts: Sequence[str] = (),
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Evaluate a packaged model on some sets, and write the reports.
+
+    What goes wrong is a warning on the log: nothing that was trained is lost.
+
+    Args:
+        scorer: the packaged model.
+        sets: the records by name, ``"train"`` among them.
+        names: of those to evaluate on.
+        folder: the artifact folder.
+        began: by ``time.monotonic()``, when the training began; left out, nothing was trained.
+        facts: what is known of the model, in sentences.
+
+    Returns:
+        The metrics of each set, as soon as they are there.
+    """
+    try:
+        options = read_options(scorer.config)
+    except Exception as error:
+        logger.warning("the model could not be evaluated: %s", describe_error(error))
+        return
+    if options is None:
+        return
+    left = min(options.seconds, max(_SECONDS, _SHARE * (time.monotonic() - began)))
+    for name in names:
+        try:
+            evaluation = evaluate(scorer, sets[name], options)
+            yield name, evaluation.metrics
+            start = time.monotonic()
+            until = start + left
+            sections, overlap = _compare(scorer, sets["train"], sets[name], name, until)
+            home, title = folder / artifacts.EVALUATION / name, f"How good the model is on {name}"
+            shutil.rmtree(home, ignore_errors=True)
+            said = [*facts, *overlap]
+            write_report(scorer, evaluation, home, title, options, until, sections, said)
+            left -= time.monotonic() - start
+        except Exception as error:
+            logger.warning(
+                "the model could not be evaluated on %s: %s", name, describe_error(error)
+            )
+
+
+def _compare(
+    scorer: Scorer, train: Records, other: Records, name: str, until: float
+) -> tuple[dict[str, Any], list[str]]:
+    """A profile of both sets, and what is to be said of records that are in both."""
+    inputs = [*scorer.inputs.columns]
+    columns = inputs
+    if not isinstance(scorer, ProcessScorer):  # whose targets only its own process knows
+        loader = scorer.load_pipeline(RecordMode.VALIDATION).loader
+        columns = [*columns_read(loader, other[:SAMPLE])]
+    overlap = count_overlap(train, other, columns, until)
+    table = profile(train, other, inputs, until)
+    data = _TOO_LARGE if table is None else table.reset_index()
+    if overlap is None or overlap.count <= _BEYOND_CHANCE * overlap.expected:
+        return {"Data": data}, []
+    said = (
+        f"{show(overlap.count)} of {show(len(other))} {name} records are equal to a train record: "
+        "figures on them say nothing about new ones; make the sets anew, as with `barrage-mlflow "
+        "split`"
+    )
+    logger.warning("%s", said)
+    return {"Data": data}, [said]
