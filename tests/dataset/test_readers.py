@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import time
 from pathlib import Path
 
 import fsspec
@@ -132,23 +131,6 @@ def test_a_header_may_begin_as_files_of_another_kind_do():
     for header in ("par1,y", "PAR1,y", "htmlish,y", "<htmlish,y"):
         Path("t.csv").write_text(f"{header}\n1,2\n")
         assert Records.read("t.csv").columns == header.split(",")
-
-
-@pytest.mark.parametrize("kind", ["csv", "spelt.csv", "parquet"])
-def test_the_time_grows_with_the_columns_not_with_their_square(kind):
-    def seconds(count):
-        cell = "007" if kind == "spelt.csv" else 0.5
-        frame = pd.DataFrame(np.full((9, count), cell), columns=[f"c{n}" for n in range(count)])
-        frame.to_parquet("t.parquet") if kind == "parquet" else frame.to_csv(
-            f"t.{kind}", index=False
-        )
-        began = time.process_time()
-        records = Records.read(f"t.{kind}")
-        records.need(records.columns)
-        return time.process_time() - began
-
-    seconds(9)  # imports
-    assert seconds(4000) < 24 * seconds(500)
 
 
 # Bad input --------------------------------------------------------------------------------

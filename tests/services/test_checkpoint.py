@@ -187,7 +187,7 @@ def test_one_number_stands_for_all_that_a_folder_is_gone_on_with(folder, network
     assert [*record] == [
         *("format", "status", "error", "started", "ended", "experiment", "run_name", "register"),
         *("alias", "run_id", "experiment_id", "tracking_uri", "tags", "datasets", "inferred"),
-        *("network_params", "best_epoch", "model_uri", "version_uri", "published"),
+        *("network_params", "best_epoch", "evaluation", "model_uri", "version_uri", "published"),
     ]
     assert [*record["datasets"][0]] == ["name", "digest", "source", "columns", "rows"]
     fields = ["step", "steps", "epochs", "stopped", "transformer", "memory", "path"]
