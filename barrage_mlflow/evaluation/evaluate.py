@@ -6,11 +6,13 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from barrage_mlflow.config.import_blocks import build_import
 from barrage_mlflow.dataset import Records
+from barrage_mlflow.dataset.feeding.blocks import read_ahead
 from barrage_mlflow.dataset.records.parts import Parts
 from barrage_mlflow.errors import RecordError
 from barrage_mlflow.evaluation.figures import Figure, figures_of
@@ -145,5 +147,7 @@ def _pieces(
     if not isinstance(records, str | os.PathLike):
         yield from observer.pieces(scorer.read(records))
         return
-    for part in Parts(records, (), roots).read(scorer.schema, scorer.piece_size()):
-        yield from observer.pieces(part.records)
+    parts = Parts(records, (), roots).read(scorer.schema, scorer.piece_size())
+    with closing(read_ahead(parts)) as ahead:
+        for part in ahead:
+            yield from observer.pieces(part.records)

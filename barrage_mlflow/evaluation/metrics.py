@@ -232,7 +232,9 @@ def _error_at(share: float) -> Callable[[Outcome], float]:
         error, weight = np.abs(_error(outcome)), _weights(outcome)
         if not len(error):
             return math.nan
-        return float(np.quantile(error, share, weights=weight, method="inverted_cdf"))
+        is_even = weight.min() == weight.max()  # which takes no sorting
+        weights = None if is_even else weight
+        return float(np.quantile(error, share, weights=weights, method="inverted_cdf"))
 
     return measure
 
