@@ -254,7 +254,9 @@ def test_what_it_cannot_do_is_said(tmp_path):
     with pytest.raises(RecordError, match="column 'y': objects: no target type for"):
         start_config([{"y": {}, "a": 2.0}, {"y": {}, "a": 3.0}], ["y"])
     windows = {"time": "t", "history": 2, "horizon": 1}
-    with pytest.raises(RecordError, match=r"column 't' holds lists; dataset\.windows expects dates"):
+    with pytest.raises(
+        RecordError, match=r"column 't' holds lists; dataset\.windows expects dates"
+    ):
         start_config([{"y": 1.0, "t": [1, 2]}, {"y": 2.0, "t": [1, 3]}], ["y"], windows=windows)
     (tmp_path / "photos" / "cat").mkdir(parents=True)
     for content in (b"none", HUGE):
