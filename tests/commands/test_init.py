@@ -258,7 +258,9 @@ def test_what_it_cannot_do_is_said(tmp_path):
         RecordError, match=r"column 't' holds lists; dataset\.windows expects dates"
     ):
         start_config([{"y": 1.0, "t": [1, 2]}, {"y": 2.0, "t": [1, 3]}], ["y"], windows=windows)
-    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "0.png").write_bytes(png(1))
     for content in (b"none", HUGE):
         (tmp_path / "photos" / "cat" / "0.png").write_bytes(content)
         with pytest.raises(RecordError, match=r"photos/cat/0\.png: expected an image, such as PN"):
