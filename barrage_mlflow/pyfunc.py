@@ -5,6 +5,7 @@ Every packaged model names this module as its loader: it stays here for good.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,16 +83,19 @@ def _load_pyfunc(data_path: str) -> ScoringModel:
     return model
 
 
-def load_scorer(model_uri: str) -> Scorer:
+def load_scorer(model: str | os.PathLike[str]) -> Scorer:
     """Load the :class:`Scorer` of a packaged model.
 
     Args:
-        model_uri: any MLflow model URI (``models:/penguins/1``, ``runs:/…/model``) or a folder
-            of an MLflow model.
+        model: an artifact folder, any MLflow model URI (``models:/penguins/1``,
+            ``runs:/…/model``) or a folder of an MLflow model.
 
     Raises:
         ArtifactError: there is no such model, another tool packaged it, or it is damaged.
     """
+    if Path(model, artifacts.MODEL).is_dir():
+        return Scorer.load(model)
+    model_uri = str(model)
     import mlflow.pyfunc
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model

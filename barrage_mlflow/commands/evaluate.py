@@ -15,12 +15,11 @@ from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.evaluation.compare import Difference, compare
 from barrage_mlflow.evaluation.evaluate import Evaluation, Options, read_options
 from barrage_mlflow.evaluation.evaluate import evaluate as measure
-from barrage_mlflow.evaluation.report import show
+from barrage_mlflow.evaluation.page import PAGE, write_page
+from barrage_mlflow.evaluation.report import REPORT, show
 from barrage_mlflow.evaluation.reports import write_report
 from barrage_mlflow.pyfunc import load_scorer
-from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.tracking.evaluations import find_run, log_evaluation
-from barrage_mlflow.workspace import layout as artifacts
 
 
 def evaluate(
@@ -39,7 +38,7 @@ def evaluate(
     Args:
         records: whatever :meth:`Records.read` takes; a file of any size.
         model: an artifact folder, or any MLflow model URI.
-        output: a folder for ``report.md`` with tables and pictures; none is written if left out.
+        output: a folder for the report, with tables and pictures; none is written if left out.
         against: another model, whose figures ``report`` shows beside these.
         run_id: an MLflow run that the report and its metrics are added to.
         name: what the set is called there; left out, the name of its file, ``"test"`` of
@@ -71,12 +70,12 @@ def evaluate(
             raise ArtifactError(
                 f"{output}: the folder cannot be made ({error}); name another one"
             ) from error
-    scorer = load_model(model)
+    scorer = load_scorer(model)
     options = read_options(scorer.config) or Options()
     evaluation = measure(scorer, records, options, roots)
     differences = {}
     if against is not None:
-        other = measure(load_model(against), records, options, roots).by_name
+        other = measure(load_scorer(against), records, options, roots).by_name
         both = [one for one in evaluation.outcomes.values() if one.name in other]
         differences = {one.name: compare(one, other[one.name]) for one in both}
     if report is not None:
@@ -88,8 +87,9 @@ def evaluate(
         folder = Path(temporary if output is None else output)
         title = f"How good {model} is on {called}"
         files = write_report(scorer, evaluation, folder, title, options, until)
+        write_page([folder / REPORT], folder / PAGE, title)
         if found is not None:
-            paths = {path: folder / path for path in files}
+            paths = {path: folder / path for path in (*files, PAGE)}
             log_evaluation(*found, called, evaluation.metrics, paths)
     return evaluation
 
@@ -100,12 +100,6 @@ def _name_of(records: Any) -> str:
         return "records"
     name = Path(records).name.partition(".")[0]
     return {"val": "validation", "best": "best_records"}.get(name, name)
-
-
-def load_model(model: str | PathLike[str]) -> Scorer:
-    """Load an artifact folder, or any MLflow model URI."""
-    is_folder = Path(model, artifacts.MODEL).is_dir()
-    return Scorer.load(model) if is_folder else load_scorer(str(model))
 
 
 def figures_text(

@@ -148,12 +148,9 @@ def predict(
     if output is not None:
         check_target(Path(output))
     parts = Parts(records, keep, roots)
-    if Path(model, artifacts.MODEL).is_dir():
-        scorer = Scorer.load(model)
-    else:
-        from barrage_mlflow.pyfunc import load_scorer
+    from barrage_mlflow.pyfunc import load_scorer
 
-        scorer = load_scorer(str(model))
+    scorer = load_scorer(model)
     params = _read_params(param, scorer.score_params)
     if output is not None:
         return score_file(scorer, parts, output, (), batch_size, progress, params)

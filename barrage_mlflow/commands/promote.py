@@ -116,7 +116,8 @@ def promote(model_uri: str, records: Any, *, alias: str, metric: str | None = No
             f"{name} version {versions[-1]} answers no {output!r}, by which version {version} is "
             f"compared; it answers {show_names(outcomes[-1])}"
         )
-    both = compare(outcomes[0][output], outcomes[-1][output]).get(chosen.name, (math.nan, math.nan))
+    found = compare(outcomes[0][output], outcomes[-1][output], [chosen.name])
+    both = found.get(chosen.name, (math.nan, math.nan))
     scores = dict(zip(versions, both[:2], strict=False))
     for each, score in scores.items():
         if not math.isfinite(score):

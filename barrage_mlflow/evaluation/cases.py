@@ -10,7 +10,7 @@ import numpy as np
 
 from barrage_mlflow.dataset.types import Record
 from barrage_mlflow.evaluation.kept import IMAGES, Kept, badness_of, confidence
-from barrage_mlflow.evaluation.metrics import LEADING, METRICS
+from barrage_mlflow.evaluation.metrics import METRICS
 from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.pictures import draw_tenths, label_axes, new_figure
 from barrage_mlflow.evaluation.report import show
@@ -58,15 +58,14 @@ def groups(outcome: Outcome, kept: Kept) -> pd.DataFrame | None:
     """The leading metrics by the values of each column that has few."""
     import pandas as pd
 
-    names = _SHOWN.get(outcome.type, (LEADING[outcome.type],))
-    metrics = [metric for metric in METRICS[outcome.type] if metric.name in names]
+    known = METRICS[outcome.type]
+    names = _SHOWN.get(outcome.type, (known[0].name,))
+    metrics = [metric for metric in known if metric.name in names]
     some = outcome.take(np.isin(outcome.rows, kept.groups.index))
     rows: list[list[Any]] = []
-    for column, cells in kept.groups.loc[some.rows].items():
-        values = np.array(["missing" if pd.isna(cell) else str(cell) for cell in cells])
-        for value in sorted({*values}) if len({*values}) > 1 else ():
-            group = some.take(values == value)
-            rows.append([column, value, len(group), *(m.measure(group) for m in metrics)])
+    for column, value, chosen in kept.groups_of(some.rows):
+        group = some.take(chosen)
+        rows.append([column, value, len(group), *(m.measure(group) for m in metrics)])
     heads = ["column", "value", "records", *(metric.name for metric in metrics)]
     return pd.DataFrame(rows, columns=heads) if rows else None
 

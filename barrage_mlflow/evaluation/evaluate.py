@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from barrage_mlflow.config.import_blocks import build_import
@@ -71,7 +72,6 @@ class Evaluation:
 
     Attributes:
         outcomes: by output, what it answered beside what is true.
-        figures: by the name of an outcome, its metrics.
         kept: some of the records.
         records: how many there were.
         share: of them, how many the figures are of.
@@ -85,7 +85,6 @@ class Evaluation:
     """
 
     outcomes: Mapping[str, Outcome]
-    figures: Mapping[str, Mapping[str, Figure]]
     kept: Kept
     records: int
     share: float
@@ -97,6 +96,11 @@ class Evaluation:
     def by_name(self) -> dict[str, Outcome]:
         """The outcomes by their names."""
         return {outcome.name: outcome for outcome in self.outcomes.values()}
+
+    @cached_property
+    def figures(self) -> Mapping[str, Mapping[str, Figure]]:
+        """The metrics of each outcome, by its name."""
+        return {outcome.name: figures_of(outcome) for outcome in self.outcomes.values()}
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -133,12 +137,10 @@ def evaluate(
         kept.add(piece, outcomes.add(observer.observe(piece)))
     if not outcomes.count:
         raise RecordError("no records to evaluate on")
-    by_output = outcomes.all()
-    figures = {one.name: figures_of(one) for one in by_output.values()}
-    seconds = time.monotonic() - began
+    by_output, seconds = outcomes.all(), time.monotonic() - began
     count, share = outcomes.count, outcomes.share
     refused = (outcomes.left_out, outcomes.why)
-    return Evaluation(by_output, figures, kept, count, share, seconds, *refused)
+    return Evaluation(by_output, kept, count, share, seconds, *refused)
 
 
 def _pieces(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -57,6 +57,21 @@ class Kept:
     def worst(self) -> Mapping[str, list[int]]:
         """By the name of the outcome, the numbers of the worst records, the worst first."""
         return {name: [*rows] for name, rows in self._badness.items()}
+
+    def groups_of(self, rows: Array) -> Iterator[tuple[str, str, Array]]:
+        """The groups by the values of columns, of records that were drawn.
+
+        Args:
+            rows: numbers of some of the records in ``groups``, ``(rows,)``.
+
+        Returns:
+            Of each group the column, its value there, and which of the rows it has:
+            ``(rows,) bool``.
+        """
+        for column, cells in self.groups.loc[rows].items():
+            values = np.array(["missing" if pd.isna(cell) else str(cell) for cell in cells])
+            for value in sorted({*values}) if len({*values}) > 1 else ():
+                yield str(column), value, values == value
 
     def add(self, records: Records, outcomes: Mapping[str, Outcome]) -> None:
         """Take in a piece.

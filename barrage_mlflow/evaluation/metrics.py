@@ -51,13 +51,6 @@ def accuracy(outcome: Outcome) -> float:
     return _mean(right.all(axis=1) if right.ndim > 1 else right, outcome.weight)
 
 
-def counts(outcome: Outcome) -> Array:
-    """The confusion matrix ``(classes, classes) float`` of weights: a row for each true class."""
-    size = _classes(outcome)
-    cells = outcome.truth * size + outcome.answer
-    return np.bincount(cells, outcome.weight, size * size).reshape(size, size)
-
-
 def _classes(outcome: Outcome) -> int:
     least = 1 if outcome.type == "truth" else 0
     last = max(int(codes.max(initial=least)) for codes in (outcome.truth, outcome.answer))
@@ -302,9 +295,6 @@ METRICS: Mapping[str, tuple[Metric, ...]] = {
     "series": (Metric("mase", mase, "low"), _MAE, _RMSE, Metric("smape", smape, "low")),
 }
 """The metrics of each type of outcome, the leading one first."""
-
-LEADING = {kind: metrics[0].name for kind, metrics in METRICS.items()}
-"""The first of each type."""
 
 
 def leading_metric(outcome: Outcome) -> Metric:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,8 +11,7 @@ from barrage_mlflow.config.features import NEXT
 from barrage_mlflow.dataset import FeatureLoader, RecordMode, Records
 from barrage_mlflow.dataset.components.stacking import call_each
 from barrage_mlflow.dataset.feeding.conform import conform
-from barrage_mlflow.dataset.records.values import objects
-from barrage_mlflow.dataset.types import Array, as_array, cut
+from barrage_mlflow.dataset.types import Array, cut
 from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.scoring.scorer import BATCH_SIZE, ProcessScorer, Scorer
 from barrage_mlflow.scoring.scores import check_finite
@@ -134,7 +133,7 @@ class Observer:
         scores, masks = self._scorer.network(x, BATCH_SIZE)
         check_finite(scores, records, "the network")
         answers = self._pipeline.postprocess(scores, records, self._scorer.score_params)
-        truths = self._pipeline.transformer.targets(_targets(loaded))
+        truths = self._pipeline.targets(loaded, records)
         windows = self._scorer.schema.windows
         pasts = {
             name: records[name.removeprefix(NEXT)]
@@ -160,16 +159,3 @@ class Observer:
 
 
 _NOTHING = Observed({}, {}, {}, {}, {}, {}, {}, {})
-
-
-def _targets(loaded: Any) -> dict[str, Array]:
-    """The loaded targets of a batch, also where its records make none."""
-    if not isinstance(loaded, list):
-        return dict(loaded[1])
-    return {name: _stacked(record[1][name] for record in loaded) for name in loaded[0][1]}
-
-
-def _stacked(arrays: Iterable[Array]) -> Array:
-    cells = [np.asarray(array).tolist() for array in arrays]
-    is_uneven = any(isinstance(cell, list) for cell in cells)
-    return objects(cells) if is_uneven else as_array(cells)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,6 +27,9 @@ where there is nothing to say. It is called after its function."""
 
 logger = logging.getLogger(__name__)
 
+REPORT = "report.md"
+
+_SIGNS = re.compile(r"[\\`*\[\]<&|~]|(?<!\w)_|_(?!\w)")
 _ROWS = 40
 """Rows of a table that stand in the report; its file has them all."""
 
@@ -49,24 +53,26 @@ class Pages:
         """Add lines of Markdown, and an empty one."""
         self._lines += [*lines, ""]
 
-    def add(self, title: str, path: str, make: Callable[[], Made]) -> None:
-        """Add what is made under a title; a picture or table goes to a file of its own.
-
-        What fails is named in a warning on the log, and in its place.
+    def add(self, title: str, path: str, made: Made) -> None:
+        """Add a table, picture or sentence under a title; what is no sentence has a file too.
 
         Args:
             title: over it; none if empty.
             path: of its file in the folder, without what follows the point.
-            make: makes it.
+            made: what is added; nothing is if it is None.
         """
-        lines = [f"### {title}", ""] if title else []
+        if made is not None:
+            lines = [f"### {plain(title)}", ""] if title else []
+            self.say(*lines, *self._written(title, made, path))
+
+    def attempt(self, title: str, path: str, make: Callable[[], Made]) -> None:
+        """Add what is made; if that fails, a warning on the log says so, and the page."""
         try:
-            made = make()
-            if made is not None:
-                self.say(*lines, *self._written(title, made, path))
+            self.add(title, path, make())
         except Exception as error:
-            logger.warning("report %s: %s", path, describe_error(error))
-            self.say(*lines, f"It failed: {describe_error(error)}")
+            said = describe_error(error)
+            logger.warning("report %s: %s", path, said)
+            self.add(title, path, plain(f"It failed: {said}"))
 
     def _written(self, title: str, made: Any, path: str) -> list[str]:
         """The lines of what was made, whose file is written."""
@@ -83,7 +89,7 @@ class Pages:
         else:
             write_picture(made, target)
         self.files.append(path)
-        return as_markdown(made) if is_table else [f"![{title}]({quote(path)})"]
+        return as_markdown(made) if is_table else [f"![{plain(title)}]({quote(path)})"]
 
     def _free(self, path: str, suffix: str) -> str:
         """The path of a file that was not written yet."""
@@ -93,8 +99,8 @@ class Pages:
     def write(self) -> None:
         """Write ``report.md``."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.files.insert(0, "report.md")
-        (self.folder / "report.md").write_text("\n".join(self._lines), "utf-8")
+        self.files.insert(0, REPORT)
+        (self.folder / REPORT).write_text("\n".join(self._lines), "utf-8")
 
 
 def name_of(report: Report) -> str:
@@ -134,10 +140,10 @@ def as_markdown(table: pd.DataFrame) -> list[str]:
         for at in range(len(table.columns))
     ]
     lines = [
-        _line(map(show, map(str, table.columns))),
+        _line(map(str, table.columns)),
         "|" + "|".join(["--:" if n else "---" for n in numeric]) + "|",
     ]
-    lines += [_line([show(cell) for cell in row]) for row in rows[:_ROWS]]
+    lines += [_line(row) for row in rows[:_ROWS]]
     if len(rows) > _ROWS:
         lines += ["", f"… and {len(rows) - _ROWS} more."]
     return lines
@@ -157,8 +163,18 @@ def show(cell: Any) -> str:
     if isinstance(cell, int) and not isinstance(cell, bool):
         return f"{cell:,}" if abs(cell) >= 1e4 else str(cell)
     text = " ".join(str(cell).split())
-    return (text if len(text) <= 60 else f"{text[:59]}…").replace("|", "\\|")
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def _line(cells: Any) -> str:
-    return f"| {' | '.join(cells)} |"
+def plain(text: str) -> str:
+    r"""A text where it stands in Markdown: nothing in it is taken for a sign of that.
+
+    Example:
+        >>> print(plain("<b> of a_b | *"))
+        \<b> of a_b \| \*
+    """
+    return _SIGNS.sub(r"\\\g<0>", text)
+
+
+def _line(cells: Iterable[Any]) -> str:
+    return f"| {' | '.join(plain(show(cell)) for cell in cells)} |"

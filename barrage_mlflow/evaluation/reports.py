@@ -12,10 +12,11 @@ from barrage_mlflow.evaluation import cases, classes, numbers
 from barrage_mlflow.evaluation.evaluate import Evaluation, Options
 from barrage_mlflow.evaluation.figures import Figure
 from barrage_mlflow.evaluation.importance import importance_picture, importance_table, permute
-from barrage_mlflow.evaluation.metrics import LEADING, leading_metric
+from barrage_mlflow.evaluation.metrics import METRICS, leading_metric
 from barrage_mlflow.evaluation.observe import Observer
 from barrage_mlflow.evaluation.outcome import Outcome
-from barrage_mlflow.evaluation.report import Pages, Report, as_markdown, name_of, show
+from barrage_mlflow.evaluation.report import Pages, Report, as_markdown, name_of, plain, show
+from barrage_mlflow.evaluation.weak_spots import weak_spots
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.tracking.limits import legal_name
 
@@ -36,15 +37,16 @@ PICTURES: Mapping[str, tuple[Report, ...]] = {
     "number": (numbers.predicted, *_OF_RECORDS),
     "series": (numbers.forecasts, numbers.by_horizon),
 }
+_ON_RECORDS = (weak_spots, cases.groups, cases.worst)
 TABLES: Mapping[str, tuple[Report, ...]] = {
-    "category": (classes.per_class, cases.groups, cases.worst),
+    "category": (classes.per_class, *_ON_RECORDS),
     "truth": (
         *(classes.per_class, classes.recommended_threshold, classes.thresholds),
-        *(cases.groups, cases.worst),
+        *_ON_RECORDS,
     ),
-    "multi_category": (classes.per_class, cases.groups),
-    "number": (cases.groups, cases.worst),
-    "series": (cases.groups, cases.worst),
+    "multi_category": (classes.per_class, weak_spots, cases.groups),
+    "number": _ON_RECORDS,
+    "series": _ON_RECORDS,
 }
 """What is made of an outcome, by its type."""
 
@@ -89,7 +91,7 @@ def write_report(
     pages.say(f"# {title}", "", *_about(evaluation, facts))
     for outcome in evaluation.outcomes.values():
         place = _folder_of(outcome)
-        pages.say(f"## {show(outcome.name)}")
+        pages.say(f"## {plain(outcome.name)}")
         if not outcome.type:
             pages.say("No metric is defined for an output of this shape.")
             continue
@@ -99,7 +101,7 @@ def write_report(
         if not outcome.in_own_units:
             pages.say(_NETWORK_UNITS)
         figures = evaluation.figures[outcome.name]
-        pages.add("", f"{place}/metrics", partial(figures_table, figures))
+        pages.add("", f"{place}/metrics", figures_table(figures))
         pictures = (*PICTURES[outcome.type], *options.reports) if options.plots else options.reports
         for report in (*TABLES[outcome.type], *pictures):
             name = name_of(report)
@@ -109,16 +111,17 @@ def write_report(
                 left.append(f"{outcome.name}: {name}")
                 continue
             heading = name.replace("_", " ").capitalize()
-            pages.add(heading, f"{place}/{name}", partial(report, outcome, evaluation.kept))
+            make = partial(report, outcome, evaluation.kept)
+            pages.attempt(heading, f"{place}/{name}", make)
     if options.importance:
         left += _add_importance(pages, scorer, evaluation, options, until)
     for name, made in sections.items():
         pages.say(f"## {name}")
-        pages.add("", f"data/{name.lower().replace(' ', '_')}", partial(_same, made))
+        pages.add("", f"data/{name.lower().replace(' ', '_')}", made)
     if left:
         pages.say(
-            f"Left out for lack of time: {'; '.join(left)}. `barrage-mlflow evaluate RECORDS MODEL "
-            "-o FOLDER` makes them too."
+            f"Left out for lack of time: {plain('; '.join(left))}. `barrage-mlflow evaluate "
+            "RECORDS MODEL -o FOLDER` makes them too."
         )
     pages.write()
     return pages.files
@@ -137,28 +140,31 @@ def _takes_threshold(scorer: Scorer, evaluation: Evaluation) -> bool:
     return asked == 1 and "threshold" in scorer.score_params
 
 
-def _same(made: Any) -> Any:
-    return made
+def leading_figures(evaluation: Evaluation) -> list[str]:
+    """The figures that count most, of each answer, as a table in Markdown."""
+    import pandas as pd
+
+    tables = []
+    for outcome in evaluation.outcomes.values():
+        table = figures_table(evaluation.figures[outcome.name])
+        first = [metric.name for metric in METRICS.get(outcome.type, ())[:1]]
+        leading = table[table["metric"].isin({*first, *_FIRST})]
+        tables.append(leading.assign(answer=outcome.name))
+    whole = pd.concat(tables)
+    return as_markdown(whole[["answer", *whole.columns.drop("answer")]])
 
 
 def _about(evaluation: Evaluation, facts: Sequence[str]) -> list[str]:
     """The first lines: what was evaluated, and the figures that count most."""
-    import pandas as pd
-
     lines = [f"{show(evaluation.records)} records, scored in {evaluation.seconds:.1f} s."]
     if evaluation.share < 1:
         lines += ["", f"The figures are of {evaluation.share:.2%} of them, drawn at random."]
     if evaluation.left_out:
-        lines += ["", f"{show(evaluation.left_out)} of them were left out: {evaluation.why}."]
+        said = f"{show(evaluation.left_out)} of them were left out: {evaluation.why}."
+        lines += ["", plain(said)]
     for fact in facts:
         lines += ["", fact]
-    tables = []
-    for outcome in evaluation.outcomes.values():
-        table = figures_table(evaluation.figures[outcome.name])
-        leading = table[table["metric"].isin({LEADING.get(outcome.type), *_FIRST})]
-        tables.append(leading.assign(output=outcome.name))
-    whole = pd.concat(tables)
-    return [*lines, "", *as_markdown(whole[["output", *whole.columns.drop("output")]])]
+    return [*lines, "", *leading_figures(evaluation)]
 
 
 def _add_importance(
@@ -180,10 +186,10 @@ def _add_importance(
         if not by_column:
             continue
         outcome, table = evaluation.outcomes[output], importance_table(by_column)
-        place, title = f"{_folder_of(outcome)}/importance", show(outcome.name)
+        place, title = f"{_folder_of(outcome)}/importance", outcome.name
         if options.plots and len(table) > 1:
             metric = leading_metric(outcome).name
-            pages.add(title, place, partial(importance_picture, outcome.name, metric, table))
+            pages.add(title, place, importance_picture(outcome.name, metric, table))
             title = ""
-        pages.add(title, place, partial(_same, table))
+        pages.add(title, place, table)
     return [f"importance of {', '.join(left)}"] if left else []

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from barrage_mlflow.config.placeholders import fill_model
 from barrage_mlflow.errors import ArtifactError, TrackingError, describe_error, hide_secrets
+from barrage_mlflow.tracking.card import describe
 from barrage_mlflow.tracking.checkpoint_slots import BEGUN, SLOTS, send_checkpoint
 from barrage_mlflow.tracking.datasets import dataset_input
 from barrage_mlflow.tracking.evaluations import TABLES_TAG, evaluation_metrics, tables_tag
@@ -243,6 +244,8 @@ class Publisher:
             before = self._run.data.tags.get(TABLES_TAG, "")
             self._log("tags", [RunTag(TABLES_TAG, tables_tag(sent, before))])
         self._send({name: files[name] for name in [*sent, artifacts.BEST_WEIGHTS] if name in files})
+        if finished and artifacts.CARD in files:
+            describe(self._store, self._work.record, files[artifacts.CARD].read_text("utf-8"))
         if self._in_mlflow and not finished:
             self._publish_checkpoint()
         if finished:

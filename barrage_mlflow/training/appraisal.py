@@ -13,9 +13,11 @@ from typing import Any
 from barrage_mlflow.dataset import RecordMode, Records
 from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read
 from barrage_mlflow.errors import describe_error
+from barrage_mlflow.evaluation.card import card_of
 from barrage_mlflow.evaluation.data import count_overlap, profile
 from barrage_mlflow.evaluation.evaluate import evaluate, read_options
-from barrage_mlflow.evaluation.report import show
+from barrage_mlflow.evaluation.page import PAGE, write_page
+from barrage_mlflow.evaluation.report import REPORT, plain, show
 from barrage_mlflow.evaluation.reports import write_report
 from barrage_mlflow.scoring.scorer import ProcessScorer, Scorer
 from barrage_mlflow.workspace import layout as artifacts
@@ -52,7 +54,7 @@ def appraise(
         facts: what is known of the model, in sentences.
 
     Returns:
-        The metrics of each set, as soon as they are there.
+        The metrics of each set, once its report is written.
     """
     try:
         options = read_options(scorer.config)
@@ -62,22 +64,30 @@ def appraise(
     if options is None:
         return
     left = min(options.seconds, max(_SECONDS, _SHARE * (time.monotonic() - began)))
+    home, said = folder / artifacts.EVALUATION, [plain(fact) for fact in facts]
     for name in names:
         try:
             evaluation = evaluate(scorer, sets[name], options)
-            yield name, evaluation.metrics
-            start = time.monotonic()
+            metrics, start = evaluation.metrics, time.monotonic()
             until = start + left
             sections, overlap = _compare(scorer, sets["train"], sets[name], name, until)
-            home, title = folder / artifacts.EVALUATION / name, f"How good the model is on {name}"
-            shutil.rmtree(home, ignore_errors=True)
-            said = [*facts, *overlap]
-            write_report(scorer, evaluation, home, title, options, until, sections, said)
+            shutil.rmtree(home / name, ignore_errors=True)
+            title, about = f"How good the model is on {name}", [*said, *overlap]
+            write_report(scorer, evaluation, home / name, title, options, until, sections, about)
+            card = card_of(scorer, evaluation, name, about)
+            (folder / artifacts.CARD).write_text(card, "utf-8")
+            reports = [home / each / REPORT for each in sets]
+            write_page([path for path in reports if path.exists()], home / PAGE, "How good it is")
             left -= time.monotonic() - start
         except Exception as error:
             logger.warning(
-                "the model could not be evaluated on %s: %s", name, describe_error(error)
+                "the model could not be evaluated on %s: %s; mend it, and resume the training "
+                "with --resume, or call barrage-mlflow evaluate",
+                name,
+                describe_error(error),
             )
+        else:
+            yield name, metrics
 
 
 def _compare(

@@ -54,8 +54,6 @@ if TYPE_CHECKING:
     from barrage_mlflow.services.checkpoint_file import Checkpoint
     from barrage_mlflow.tracking.publisher import Publisher
 
-Config = Mapping[str, Any]
-
 logger = logging.getLogger(__name__)
 
 _EXAMPLE_RECORDS = 5
@@ -146,7 +144,7 @@ def train(
         with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
             if work.record.is_finished and not changes:
-                _evaluate(work, None, sets, datasets)
+                _evaluate(work, resolved, sets, datasets)
                 return _complete(work, asked, publisher)
             values = {**asked, "datasets": datasets, "tags": tags or {}, "inferred": [*inferred]}
             work.begin(document, resolved, code, changes, values)
@@ -175,8 +173,8 @@ def train(
                 with stop.at_once():
                     scorer = package(plan, network, folder, process)
                     work.update(best_epoch=best_epoch)
-                    facts = [_describe(network, folder, best_epoch)]
-                    _evaluate(work, scorer, plan.sets, datasets, began, facts)
+                    facts = [f"The network has {network.count_params():,} parameters."]
+                    _evaluate(work, resolved, plan.sets, datasets, scorer, began, facts)
             if publisher is None:
                 logger.info("log it to MLflow with: barrage-mlflow sync %s", folder)
             return _result(work)
@@ -301,15 +299,6 @@ def _scorer(plan: Plan, network: Network) -> Scorer:
     return Scorer(plan.config, plan.transformer, network, plan.specs, plan.schema, plan.reads)
 
 
-def _describe(network: keras.Model, folder: Path, best_epoch: int) -> str:
-    """What the report says of the model."""
-    size = sum(path.stat().st_size for path in (folder / artifacts.MODEL).rglob("*"))
-    return (
-        f"The network is that of epoch {best_epoch} and has {network.count_params():,} parameters; "
-        f"the packaged model is {size / 2**20:.1f} MiB."
-    )
-
-
 def _learnt_placeholders(plan: Plan) -> Any:
     """What the transformer has learnt for placeholders, by name; what is no JSON as text."""
     names, learnt = placeholder_names(plan.config["model"]), plan.train.transformer.network_params
@@ -339,9 +328,10 @@ def _find_checkpoint(work: Workspace) -> Checkpoint | None:
 
 def _evaluate(
     work: Workspace,
-    scorer: Scorer | None,
+    config: Mapping[str, Any],
     sets: Mapping[str, Records],
     datasets: Sequence[Dataset],
+    scorer: Scorer | None = None,
     began: float = math.inf,
     facts: Sequence[str] = (),
 ) -> None:
@@ -356,11 +346,24 @@ def _evaluate(
             found = {n: each for n, each in work.record.evaluation.items() if n != dataset.name}
             work.update(datasets=(*others, dataset), evaluation=found, published=False)
     names = [each.name for each in datasets[1:] if each.name not in work.record.evaluation]
-    if names:
+    if names and config["services"].get("evaluation", True):
         model = scorer or Scorer.load(work.folder)
-        for name, metrics in appraise(model, sets, names, work.folder, began, facts):
+        said = [_describe(work), *facts]
+        for name, metrics in appraise(model, sets, names, work.folder, began, said):
             found = {**work.record.evaluation, name: {"at": now(), "metrics": metrics}}
             work.update(evaluation=found, published=False)
+
+
+def _describe(work: Workspace) -> str:
+    """What the report says of how the model was made."""
+    train = work.record.datasets[0]
+    files = [path for path in (work.folder / artifacts.MODEL).rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files) / 2**20
+    return (
+        f"Trained on {train.rows:,} records{f' of {Path(train.source).name}' * bool(train.source)};"
+        f" the weights are those of epoch {work.record.best_epoch}; the packaged model is "
+        f"{size:.1f} MiB."
+    )
 
 
 def _complete(

@@ -23,6 +23,8 @@
       tensorboard/           event files
       evaluation/            how good the packaged model is: a folder for each set
         validation/          report.md, and a folder of tables and pictures for each answer
+        report.html          the reports of all sets, as one page with its pictures
+        card.md              the model in short, which becomes its description in MLflow
       training_report.csv    every metric of every epoch
       network_summary.txt
       learning_curves.png
@@ -72,6 +74,9 @@ RESUME = f"{CHECKPOINTS}/resume"
 CACHE = "cache"
 
 EVALUATION = "evaluation"
+CARD = f"{EVALUATION}/card.md"
+MODEL_URI = "MODEL_URI"
+"""What stands in a card for the URI that MLflow gives the model."""
 
 TENSORBOARD = "tensorboard"
 REPORT = "training_report.csv"

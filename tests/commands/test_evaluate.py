@@ -128,7 +128,8 @@ def test_a_training_ends_with_a_report_on_each_set(home: Path) -> None:
     for line in (
         "# How good the model is on test",
         "80 records, scored in",
-        "The network is that of epoch",
+        "Trained on 400 records; the weights are those of epoch",
+        "The network has",
         "## kind",
         "### Confusion",
         "### Count\n\n80 birds of price",
@@ -217,7 +218,8 @@ def test_the_command_shows_writes_and_logs(home: Path, tmp_path: Path) -> None:
     sent = [
         file.path for file in mlflow.MlflowClient().list_artifacts(record.run_id, "evaluation/new")
     ]
-    assert sorted(sent) == [f"evaluation/new/{name}" for name in ("kind", "price", "report.md")]
+    names = ("kind", "price", "report.html", "report.md")
+    assert sorted(sent) == [f"evaluation/new/{name}" for name in names]
     assert again.metrics == pytest.approx(figures, 1e-5)
     logged = mlflow.MlflowClient().get_run(record.run_id)
     assert logged.data.metrics["new_price_mae"] == again.metrics["price_mae"]
@@ -318,17 +320,31 @@ def test_no_evaluation_and_one_that_fails(
     none = {**config(), "services": {"evaluation": False}}
     barrage_mlflow.train(none, TRAIN, VALIDATION, artifact_dir=tmp_path / "none", **options)
     assert not (tmp_path / "none/evaluation").exists()
-    (tmp_path / "full").mkdir()
-    quick = config(plots=False, importance=False)
+    with pytest.MonkeyPatch.context() as patch:  # a model that is not looked for
+        patch.setattr("barrage_mlflow.training.train.Scorer.load", _full)
+        barrage_mlflow.train(
+            none, TRAIN, VALIDATION, artifact_dir=tmp_path / "none", resume=True, **options
+        )
+    arguments = (config(plots=False, importance=False), TRAIN, VALIDATION)
+    full = tmp_path / "full"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("barrage_mlflow.evaluation.report.Pages.write", _full)
-        barrage_mlflow.train(quick, TRAIN, VALIDATION, artifact_dir=tmp_path / "full", **options)
-    record = read_record(tmp_path / "full")
-    assert record is not None
-    assert "price_mae" in record.evaluation["validation"]["metrics"]
+        barrage_mlflow.train(*arguments, artifact_dir=full, **options)
     (warning,) = [r.message for r in caplog.records if r.levelno == logging.WARNING]
-    said = "the model could not be evaluated on validation: OSError: [Errno 28] No space left on"
-    assert warning.startswith(said)
+    assert warning == (
+        "the model could not be evaluated on validation: OSError: [Errno 28] No space left on "
+        "device; mend it, and resume the training with --resume, or call barrage-mlflow evaluate"
+    )
+    assert _evaluation(full) == {}
+    barrage_mlflow.train(*arguments, artifact_dir=full, resume=True, **options)
+    assert "price_mae" in _evaluation(full)["validation"]["metrics"]
+    assert (full / "evaluation/report.html").exists()
+
+
+def _evaluation(folder: Path) -> Any:
+    record = read_record(folder)
+    assert record is not None
+    return record.evaluation
 
 
 def _full(_: Any) -> None:

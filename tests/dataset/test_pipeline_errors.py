@@ -93,6 +93,9 @@ class OddBatches(Odd):
     def postprocess_batch(self, scores):
         return 3
 
+    def targets(self, y):
+        return {"y": y["y"][:2]}
+
 
 def fails_on_three(data_record):
     if data_record[0]["x"][0] == 3:
@@ -135,6 +138,8 @@ def cases(transformer, loader):
         yield f"transform: {kind.__name__}", partial(call, RECORDS)
         call = pipeline(transformer=kind).postprocess
         yield f"postprocess: {kind.__name__}", partial(call, {"y": np.arange(5)}, RECORDS)
+    odd = pipeline(loader, OddBatches)
+    yield "targets: OddBatches", lambda: odd.targets(odd.load(RECORDS), RECORDS)
     for function in (fails_on_three, renames, crops, shortens):
         made = pipeline(augmentors=[function])
         yield f"augment: {function.__name__}", partial(batch, made, RECORDS, epoch=0)

@@ -54,7 +54,7 @@ def kept_of(outcome, frame=None):
 def written(outcome, folder, options=PLAIN, until=math.inf, **more):
     """The report on an outcome."""
     kept = kept_of(outcome)
-    evaluation = Evaluation({"a": outcome}, {"a": figures_of(outcome)}, kept, len(outcome), 1, 0.5)
+    evaluation = Evaluation({"a": outcome}, kept, len(outcome), 1, 0.5)
     write_report(SCORER, evaluation, folder, "How good", options, until, **more)
     return (folder / "report.md").read_text("utf-8")
 
@@ -306,7 +306,7 @@ def test_sections_and_facts(tmp_path):
 def test_a_long_table_is_cut_in_the_page_and_whole_in_its_file(tmp_path):
     pages = Pages(tmp_path)
     for _ in range(2):  # the second one does not take the place of the first
-        pages.add("Long", "a b/long", lambda: pd.DataFrame({"n": range(100)}))
+        pages.add("Long", "a b/long", pd.DataFrame({"n": range(100)}))
     pages.write()
     assert pages.files == ["report.md", "a b/long.json", "a b/long_2.json"]
     text = (tmp_path / "report.md").read_text("utf-8")

@@ -19,6 +19,7 @@ from barrage_mlflow.dataset.components.stacking import (
     data_records,
     lengths_in,
     stack_records,
+    stack_scores,
 )
 from barrage_mlflow.dataset.components.transformer import RecordTransformer
 from barrage_mlflow.dataset.records.records import Records
@@ -144,6 +145,32 @@ class Pipeline:
                 return stack_records(made, f"{name}.transform", self._lengths)
         with placed(records, "transform", name, lambda at: call(cut(loaded, at, at + 1))):
             return check_batch(call(loaded), len(records), f"{name}.transform_batch", self._lengths)
+
+    def targets(self, loaded: DataRecord | list[DataRecord], records: Records) -> dict[str, Array]:
+        """What is true of a loaded batch, as the transformer's ``targets`` gives it.
+
+        Args:
+            loaded: what :meth:`load` returned, with targets.
+            records: what was loaded, for messages.
+
+        Returns:
+            Key of the answer → ``(batch, ...)``; of objects where shapes differ.
+
+        Raises:
+            ComponentError: the transformer returns something other than its contract says.
+        """
+        if isinstance(loaded, list):
+            whole = stack_scores([record[1] for record in loaded], f"{self._loader_name}.load")
+        else:
+            whole = dict(loaded[1])
+        name, call = self._transformer_name, self.transformer.targets
+        with placed(records, "targets", name, lambda at: call(cut((whole,), at, at + 1)[0])):
+            made = call(whole)
+            if not isinstance(made, Mapping):
+                raise ComponentError(
+                    f"{name}.targets: expected a dict of arrays, got {type(made).__name__}"
+                )
+            return check_lengths(made, len(records), f"{name}.targets")
 
     def postprocess(
         self, scores: Mapping[str, Array], records: Records, params: Mapping[str, Any] = {}

@@ -53,8 +53,8 @@ def set_place(error: BaseException, records: str, stage: str, component: str) ->
     Args:
         error: the exception.
         records: which record, batch or set it is about.
-        stage: ``"load"``, ``"transform"``, ``"augment"``, ``"feed"``, ``"postprocess"``, ``"fit"``,
-            ``"save"`` or ``"column_kinds"``.
+        stage: ``"load"``, ``"transform"``, ``"augment"``, ``"feed"``, ``"postprocess"``,
+            ``"targets"``, ``"fit"``, ``"save"`` or ``"column_kinds"``.
         component: the name of the one at fault.
     """
     if place_of(error) is None:

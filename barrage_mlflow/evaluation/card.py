@@ -1,0 +1,57 @@
+"""The card of a model: what it is, how good, what it does badly, and how to call it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from barrage_mlflow.evaluation.evaluate import Evaluation
+from barrage_mlflow.evaluation.report import plain, show
+from barrage_mlflow.evaluation.reports import leading_figures
+from barrage_mlflow.evaluation.weak_spots import weak_spots
+from barrage_mlflow.scoring.scorer import Scorer
+from barrage_mlflow.workspace.layout import MODEL_URI
+
+_COLUMNS = 30
+"""Columns that are named, at most."""
+
+
+def card_of(scorer: Scorer, evaluation: Evaluation, name: str, facts: Sequence[str] = ()) -> str:
+    """Write the card of a model, in Markdown.
+
+    Args:
+        scorer: the model.
+        evaluation: how good it is on a set.
+        name: of the set.
+        facts: sentences on how it was made.
+
+    Returns:
+        The card; ``MODEL_URI`` stands where it is to have the model's URI.
+    """
+    answers = [plain(outcome.name) for outcome in evaluation.outcomes.values()]
+    columns = [plain(str(column)) for column in scorer.inputs.columns]
+    more = f" and {len(columns) - _COLUMNS} more" if len(columns) > _COLUMNS else ""
+    spots: list[str] = []
+    for answer, outcome in zip(answers, evaluation.outcomes.values(), strict=True):
+        found = weak_spots(outcome, evaluation.kept) if outcome.type and len(outcome) else None
+        spots += [f"{answer}:", "", found, ""] if found else []
+    lines = [
+        f"Answers **{', '.join(answers)}** to records with the columns "
+        f"{', '.join(columns[:_COLUMNS])}{more}.",
+        *(line for fact in facts for line in ("", fact)),
+        "",
+        f"**How good it is**, on {show(evaluation.records)} records of {plain(name)}",
+        "",
+        *leading_figures(evaluation),
+        "",
+        "**What it does badly**",
+        "",
+        *(spots or ["No group of these records stands out.", ""]),
+        "**How to call it**",
+        "",
+        "```sh",
+        f"mlflow models serve -m {MODEL_URI} --env-manager local",
+        f"barrage-mlflow predict records.csv {MODEL_URI} -o scores.csv",
+        "```",
+        "",
+    ]
+    return "\n".join(lines)

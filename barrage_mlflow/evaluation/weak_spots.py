@@ -1,0 +1,76 @@
+"""Weak spots: groups of records on which a model is wrong more often, or by more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from barrage_mlflow.dataset.types import Array
+from barrage_mlflow.evaluation.figures import baseline
+from barrage_mlflow.evaluation.kept import Kept, badness_of
+from barrage_mlflow.evaluation.outcome import Outcome
+from barrage_mlflow.evaluation.report import plain, show
+
+_LEAST = 20
+"""Records in a group, at least, and beside it."""
+_BEYOND_CHANCE = 3.0
+"""Standard errors between a group and all others: of a thousand groups that are like all others,
+one is so far away."""
+_MOST = 3
+"""Groups that are told: those with the most of the error."""
+
+
+def weak_spots(outcome: Outcome, kept: Kept) -> str | None:
+    """The groups of records on which the model is worse than on all others, beyond chance.
+
+    They are by the values of columns that have few, and of classes by the true one.
+    """
+    some = np.isin(outcome.rows, kept.groups.index)
+    one, constant = outcome.take(some), baseline(outcome).take(some)
+    error, simple = _errors(one), _errors(constant)
+    is_number = outcome.type in ("number", "series")
+    found: list[tuple[float, str]] = []
+    for where, inside in _groups(one, kept):
+        size = int(inside.sum())
+        if min(size, len(one) - size) < _LEAST:
+            continue
+        both = (error[inside], error[~inside])
+        (here, elsewhere), noise = (each.mean() for each in both), [e.var() / len(e) for e in both]
+        if here - elsewhere <= _BEYOND_CHANCE * math.sqrt(sum(noise)):
+            continue
+        if is_number:
+            said = f"off by {show(float(here))} on average, elsewhere by {show(float(elsewhere))}"
+            if here >= simple[inside].mean():
+                said += "; no better than the baseline"
+        else:
+            said = f"{here:.0%} of the answers are wrong, elsewhere {elsewhere:.0%}"
+        found.append((size * (here - elsewhere), f"{where} ({show(size)} records): {said}"))
+    found.sort(reverse=True)
+    return "\n".join(f"- {plain(said)}" for _, said in found[:_MOST]) or None
+
+
+def _errors(outcome: Outcome) -> Array:
+    """How wrong each answer is ``(records,)``: by how much, or 1 where it is wrong."""
+    if outcome.type in ("number", "series"):
+        return badness_of(outcome)
+    wrong = outcome.truth != outcome.answer
+    return np.asarray(wrong.any(axis=1) if wrong.ndim > 1 else wrong, float)
+
+
+def _groups(outcome: Outcome, kept: Kept) -> Iterator[tuple[str, Array]]:
+    """Groups in words, and which of the records are in each."""
+    for column, value, inside in kept.groups_of(outcome.rows):
+        yield f"Where {show(column)} is {show(value)}", inside
+    if outcome.type not in ("category", "truth"):
+        return
+    for code in np.unique(outcome.truth).tolist():
+        inside = outcome.truth == code
+        wrong = outcome.answer[inside & (outcome.answer != code)]
+        others, times = np.unique(wrong, return_counts=True)
+        often = ""
+        if len(others):
+            label = outcome.label(int(others[times.argmax()]))
+            often = f", most often taken for {show(label)}"
+        yield f"Of class {show(outcome.label(code))}{often}", inside
