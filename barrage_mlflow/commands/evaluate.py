@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -16,7 +15,7 @@ from barrage_mlflow.evaluation.compare import Difference, compare
 from barrage_mlflow.evaluation.evaluate import Evaluation, Options, read_options
 from barrage_mlflow.evaluation.evaluate import evaluate as measure
 from barrage_mlflow.evaluation.page import PAGE, write_page
-from barrage_mlflow.evaluation.report import REPORT, show
+from barrage_mlflow.evaluation.report import REPORT, show, show_range
 from barrage_mlflow.evaluation.reports import write_report
 from barrage_mlflow.pyfunc import load_scorer
 from barrage_mlflow.tracking.evaluations import find_run, log_evaluation
@@ -118,18 +117,14 @@ def figures_text(
         if differences.get(name):
             heads = ["metric", model, against, "difference, 95 %"]
             rows = [
-                [metric, show(each.ours), show(each.theirs), _range(each.low, each.high)]
+                [metric, show(each.ours), show(each.theirs), show_range(each.low, each.high)]
                 for metric, each in differences[name].items()
             ]
         else:
             heads = ["metric", "value", "95 %", "baseline"]
             rows = [
-                [metric, show(each.value), _range(each.low, each.high), show(each.baseline)]
+                [metric, show(each.value), show_range(each.low, each.high), show(each.baseline)]
                 for metric, each in evaluation.figures[name].items()
             ]
         lines += [f"  {line}" for line in aligned([heads, *rows])]
     return "\n".join(lines)
-
-
-def _range(low: float, high: float) -> str:
-    return "–" if math.isnan(low) else f"{show(low)} … {show(high)}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from barrage_mlflow.evaluation.evaluate import Evaluation
+from barrage_mlflow.evaluation.figures import Figure
 from barrage_mlflow.evaluation.report import plain, show
 from barrage_mlflow.evaluation.reports import leading_figures
 from barrage_mlflow.evaluation.weak_spots import weak_spots
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.workspace.layout import MODEL_URI
 
+_FIRST = ("accuracy", "mae")
 _COLUMNS = 30
 """Columns that are named, at most."""
 
@@ -27,15 +29,18 @@ def card_of(scorer: Scorer, evaluation: Evaluation, name: str, facts: Sequence[s
     Returns:
         The card; ``MODEL_URI`` stands where it is to have the model's URI.
     """
-    answers = [plain(outcome.name) for outcome in evaluation.outcomes.values()]
+    outcomes = evaluation.outcomes.values()
+    answers = [plain(outcome.name) for outcome in outcomes]
     columns = [plain(str(column)) for column in scorer.inputs.columns]
     more = f" and {len(columns) - _COLUMNS} more" if len(columns) > _COLUMNS else ""
     spots: list[str] = []
-    for answer, outcome in zip(answers, evaluation.outcomes.values(), strict=True):
+    for answer, outcome in zip(answers, outcomes, strict=True):
         found = weak_spots(outcome, evaluation.kept) if outcome.type and len(outcome) else None
         spots += [f"{answer}:", "", found, ""] if found else []
     lines = [
-        f"Answers **{', '.join(answers)}** to records with the columns "
+        f"On {plain(name)}: {'; '.join(map(_headline, evaluation.figures.items()))}.",
+        "",
+        f"Answers {', '.join(answers)} to records with the columns "
         f"{', '.join(columns[:_COLUMNS])}{more}.",
         *(line for fact in facts for line in ("", fact)),
         "",
@@ -55,3 +60,10 @@ def card_of(scorer: Scorer, evaluation: Evaluation, name: str, facts: Sequence[s
         "",
     ]
     return "\n".join(lines)
+
+
+def _headline(answer: tuple[str, Mapping[str, Figure]]) -> str:
+    """An answer with the one figure that everybody knows."""
+    name, figures = answer
+    known = [metric for metric in (*_FIRST, *figures) if metric in figures]
+    return " ".join([f"**{plain(name)}**", *(f"{m} {show(figures[m].value)}" for m in known[:1])])

@@ -12,7 +12,7 @@ from barrage_mlflow.dataset.types import Record
 from barrage_mlflow.evaluation.kept import IMAGES, Kept, badness_of, confidence
 from barrage_mlflow.evaluation.metrics import METRICS
 from barrage_mlflow.evaluation.outcome import Outcome
-from barrage_mlflow.evaluation.pictures import draw_tenths, label_axes, new_figure
+from barrage_mlflow.evaluation.pictures import RED, draw_tenths, label_axes, new_figure
 from barrage_mlflow.evaluation.report import show
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def images(outcome: Outcome, kept: Kept) -> Figure | None:
         axes.set_axis_off()
         one = outcome.take(np.array([places[row]]))
         words = f"{_value(outcome, one.truth[0])}\n→ {_value(outcome, one.answer[0])}"
-        color = "#c92a2a" if badness_of(one)[0] else "#374151"
+        color = RED if badness_of(one)[0] else "#374151"
         axes.set_title(words, fontsize=8, color=color, parse_math=False)
     return figure
 

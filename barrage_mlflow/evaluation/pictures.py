@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, RED, GREY = "#2a6f97", "#d1495b", "#9ca3af"
-COLORS = (BLUE, RED, "#2f9e44", "#e67700", "#7048e8", "#0c8599", "#c2255c", "#5c940d")
+BLUE, RED, GREY = "#0072b2", "#d55e00", "#9ca3af"
+COLORS = (BLUE, RED, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b3a8e", "#333333")
+"""Those of Okabe and Ito, which are told apart also by who does not see red or green."""
 MUTED = "#6b7280"
 _DPI = 110
 _WIDTH, _HEIGHT = 4.6, 3.6

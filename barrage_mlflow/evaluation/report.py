@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Callable, Iterable
 from itertools import count
@@ -164,6 +165,16 @@ def show(cell: Any) -> str:
         return f"{cell:,}" if abs(cell) >= 1e4 else str(cell)
     text = " ".join(str(cell).split())
     return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def show_range(low: float, high: float) -> str:
+    """An interval as people read it.
+
+    Example:
+        >>> show_range(0.5, 12345.678)
+        '0.5 … 12,346'
+    """
+    return show(low) if math.isnan(low) else f"{show(low)} … {show(high)}"
 
 
 def plain(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,7 +16,15 @@ from barrage_mlflow.evaluation.importance import importance_picture, importance_
 from barrage_mlflow.evaluation.metrics import METRICS, leading_metric
 from barrage_mlflow.evaluation.observe import Observer
 from barrage_mlflow.evaluation.outcome import Outcome
-from barrage_mlflow.evaluation.report import Pages, Report, as_markdown, name_of, plain, show
+from barrage_mlflow.evaluation.report import (
+    Pages,
+    Report,
+    as_markdown,
+    name_of,
+    plain,
+    show,
+    show_range,
+)
 from barrage_mlflow.evaluation.weak_spots import weak_spots
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.tracking.limits import legal_name
@@ -144,14 +153,15 @@ def leading_figures(evaluation: Evaluation) -> list[str]:
     """The figures that count most, of each answer, as a table in Markdown."""
     import pandas as pd
 
-    tables = []
+    rows: list[list[Any]] = []
     for outcome in evaluation.outcomes.values():
-        table = figures_table(evaluation.figures[outcome.name])
-        first = [metric.name for metric in METRICS.get(outcome.type, ())[:1]]
-        leading = table[table["metric"].isin({*first, *_FIRST})]
-        tables.append(leading.assign(answer=outcome.name))
-    whole = pd.concat(tables)
-    return as_markdown(whole[["answer", *whole.columns.drop("answer")]])
+        first = {metric.name for metric in METRICS.get(outcome.type, ())[:1]}
+        for metric, figure in evaluation.figures[outcome.name].items():
+            if metric in {*first, *_FIRST} and not math.isnan(figure.value):
+                interval = show_range(figure.low, figure.high)
+                rows.append([outcome.name, metric, figure.value, interval, figure.baseline])
+    heads = ["answer", "metric", "value", "95 %", "baseline"]
+    return as_markdown(pd.DataFrame(rows, columns=heads))
 
 
 def _about(evaluation: Evaluation, facts: Sequence[str]) -> list[str]:

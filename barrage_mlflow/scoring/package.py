@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -159,7 +160,10 @@ def _signature(
         for column in columns
     ]
     answers: list[Any] = scores.to_dict("records")
-    outputs = infer_signature(model_input=None, model_output=answers).outputs
+    with warnings.catch_warnings():
+        # It warns of whole numbers that may be missing, which no answer is.
+        warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer", UserWarning)
+        outputs = infer_signature(model_input=None, model_output=answers).outputs
     specs = [ParamSpec(name, _PARAM_TYPES[type(it)], it) for name, it in params.items()]
     settable: Any = ParamSchema(specs) if specs else None
     return ModelSignature(inputs=Schema(inputs), outputs=outputs, params=settable)

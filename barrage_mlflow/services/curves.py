@@ -22,7 +22,7 @@ _WIDTH, _HEIGHT = 4.4, 3.1
 _LEFT, _RIGHT, _BOTTOM, _TOP = 0.68, 0.14, 0.5, 0.44
 """Room around the axes for their labels, in inches: matplotlib takes longer to find it."""
 _DPI = 144
-_TRAIN_COLOR, _VALIDATION_COLOR, _PLAIN_COLOR = "#2a6f97", "#d1495b", "#52616b"
+_TRAIN_COLOR, _VALIDATION_COLOR, _PLAIN_COLOR = "#0072b2", "#d55e00", "#52616b"
 _MUTED = "#6b7280"
 _MARKED_EPOCHS = 30
 """Up to so many epochs, each one has its dot."""

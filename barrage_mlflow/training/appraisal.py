@@ -28,8 +28,8 @@ _SHARE = 0.1
 """Of its time, what a training lets a report take …"""
 _SECONDS = 3.0
 """… and at least so many seconds."""
-_BEYOND_CHANCE = 1.5
-"""Times as many equal records as chance gives are worth a warning."""
+_BEYOND_CHANCE, _ODD_ONES = 1.5, 3
+"""More than so many times the equal records that chance gives, and some, are worth a warning."""
 _TOO_LARGE = "The sets are too large to be compared in the time that there is."
 
 
@@ -102,7 +102,7 @@ def _compare(
     overlap = count_overlap(train, other, columns, until)
     table = profile(train, other, inputs, until)
     data = _TOO_LARGE if table is None else table.reset_index()
-    if overlap is None or overlap.count <= _BEYOND_CHANCE * overlap.expected:
+    if overlap is None or overlap.count <= _BEYOND_CHANCE * overlap.expected + _ODD_ONES:
         return {"Data": data}, []
     said = (
         f"{show(overlap.count)} of {show(len(other))} {name} records are equal to a train record: "

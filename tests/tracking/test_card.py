@@ -1,4 +1,4 @@
-"""The card of a model, and the descriptions of run and version that are made of it."""
+"""The card of a model, and the descriptions of run, model and version that are made of it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from barrage_mlflow.workspace.record import read_record
 TRAIN, VALIDATION, TEST = small_frame(60, 0), small_frame(40, 1), small_frame(30, 2)
 
 
-def trained(test: Any = None) -> tuple[str, str]:
-    """The descriptions of run and version after a training, or when a test set is added."""
+def trained(test: Any = None) -> tuple[str, str, str]:
+    """The descriptions of run, model and version after a training, or when a test set is added."""
     config = small_config(services={"evaluation": {"plots": False, "importance": False}})
     options = {"records_test": test, "artifact_dir": "out", "resume": True, "register": "cats"}
     train(config, TRAIN, VALIDATION, **options)
     record, client = read_record(Path("out")), mlflow.MlflowClient()
     assert record is not None
-    tags = client.get_run(record.run_id).data.tags
-    return tags["mlflow.note.content"], client.get_model_version("cats", "1").description
+    run, model = client.get_run(record.run_id), client.get_logged_model(model_id(record))
+    notes = [tags["mlflow.note.content"] for tags in (run.data.tags, model.tags)]
+    return *notes, client.get_model_version("cats", "1").description
+
+
+def model_id(record: Any) -> str:
+    return str(record.model_uri.rpartition("/")[2])
 
 
 def card() -> str:
@@ -30,10 +35,11 @@ def card() -> str:
     return text.replace("MODEL_URI", "models:/cats/1")
 
 
-def test_run_and_version_are_described_by_the_card(evaluated_models: None) -> None:
-    assert trained() == (card(), card())
+def test_run_model_and_version_are_described_by_the_card(evaluated_models: None) -> None:
+    assert trained() == (card(), card(), card())
     for line in (
-        "Answers **label** to records with the columns a, b.",
+        "On validation: **label** accuracy ",
+        "Answers label to records with the columns a, b.",
         "Trained on 60 records; the weights are those of epoch ",
         "**How good it is**, on 40 records of validation",
         "| label | log_loss |",
@@ -41,11 +47,12 @@ def test_run_and_version_are_described_by_the_card(evaluated_models: None) -> No
         "mlflow models serve -m models:/cats/1 --env-manager local",
     ):
         assert line in card()
-    assert trained(TEST) == (card(), card())
+    assert trained(TEST) == (card(), card(), card())
     assert "on 30 records of test" in card()
 
     client, record = mlflow.MlflowClient(), read_record(Path("out"))
     assert record is not None
     client.set_tag(record.run_id, "mlflow.note.content", "Mine.")
     client.update_model_version("cats", "1", "Mine too.")
-    assert trained(TEST[:20]) == ("Mine.", "Mine too.")
+    assert trained(TEST[:20]) == ("Mine.", card(), "Mine too.")
+    assert "on 20 records of test" in card()
