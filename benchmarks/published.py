@@ -63,7 +63,7 @@ class Case:
 
     Attributes:
         data: makes the sets.
-        target: the column that is foretold.
+        target: the column that is predicted.
         goal: what the median must reach, or stay below; 0: what scikit-learn does; None: nearly.
         paper: what the paper's table has.
         changes: of the config that ``init`` writes, by path.
