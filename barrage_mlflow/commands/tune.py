@@ -17,12 +17,11 @@ from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
 from barrage_mlflow.training.prepare import infer, read_document, read_sets, resolve
-from barrage_mlflow.training.progress import Display
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.training.train import describe_sets, find_inferred
 from barrage_mlflow.tuning.search import read_search
 from barrage_mlflow.tuning.study import Study
-from barrage_mlflow.tuning.table import show_search, write_trials
+from barrage_mlflow.tuning.table import shown, write_trials
 from barrage_mlflow.tuning.tune import run_trials
 from barrage_mlflow.tuning.worker import Job, folder_of
 from barrage_mlflow.workspace import layout as artifacts
@@ -165,9 +164,8 @@ def tune(
                     *(folder, asked, study.document, sources, storage, request),
                     *(None if offline else Publisher, final, resume_anyway or bool(changes)),
                 )
-                with Display(progress) as display:
-                    watch = show_search(study, work.history, display)
-                    run_trials(job, study, jobs, stop, timeout, watch)
+                with shown(study, work.history, progress) as update:
+                    run_trials(job, study, jobs, stop, timeout, update)
                 with stop.at_once():
                     return _finish(work, study)
 

@@ -1,14 +1,15 @@
-"""Shows the trials of a search: as they end, and as a table."""
+"""Shows the trials of a search: as they end, as a live table, and as a file."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.config.paths import one_line
-from barrage_mlflow.training.progress import Display, format_seconds
+from barrage_mlflow.training.progress import format_seconds
 from barrage_mlflow.tuning.study import ERROR, Study
 from barrage_mlflow.tuning.worker import folder_of
 from barrage_mlflow.workspace.history import History
@@ -16,38 +17,49 @@ from barrage_mlflow.workspace.record import read_record
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
+    from rich.table import Table
 
 TRIALS = "trials.csv"
 _WORDS = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
 
 
-def show_search(study: Study, history: History, display: Display) -> Callable[[], None]:
-    """Make what shows each trial that has ended, and how far the search is.
+@contextmanager
+def shown(study: Study, history: History, stream: TextIO | None) -> Iterator[Callable[[], None]]:
+    """Show the trials that are under way in a table under a terminal, and a line for each end.
 
     Args:
         study: of the search.
         history: takes the best metric so far, by the number of trials that have ended.
-        display: where to show it.
+        stream: where to; nowhere if it is None.
 
     Returns:
-        To be called again and again.
+        What brings both up to date, to be called again and again.
     """
-    began, shown = time.monotonic(), {t.number for t in _ended(study)}
-    before = len(shown)
+    from rich.console import Console
+    from rich.live import Live
 
-    def watch() -> None:
+    console = Console(file=stream, quiet=stream is None, highlight=False, soft_wrap=True)
+    live: Any = nullcontext()
+    if console.is_terminal:
+        live = Live(console=console, auto_refresh=False, transient=True)
+    began = time.monotonic()
+    told = {trial.number for trial in _ended(study)}
+    before = len(told)
+
+    def update() -> None:
         ended, best = _ended(study), study.best()
         for trial in ended:
-            if trial.number not in shown:
-                shown.add(trial.number)
-                display.show(_line(trial, study.search.metric), stays=True)
-        known = len(history.epochs())
-        if best is not None and len(ended) > known:
+            if trial.number not in told:
+                told.add(trial.number)
+                console.print(_line(trial, study.search.metric), markup=False)
+        if best is not None and len(ended) > len(history.epochs()):
             history.add(len(ended), {f"best_{study.search.metric}": float(best.value or 0)})
-        if display.is_live and display.is_due:
-            display.show(_status(study, ended, best, time.monotonic() - began, before))
+        if console.is_terminal:
+            each = (time.monotonic() - began) / max(1, len(ended) - before)
+            live.update(_table(study, ended, best, each), refresh=True)
 
-    return watch
+    with live:
+        yield update
 
 
 def write_trials(study: Study, folder: Path) -> None:
@@ -85,32 +97,38 @@ def _ended(study: Study) -> list[FrozenTrial]:
 
 
 def _line(trial: FrozenTrial, metric: str) -> str:
-    values = "  ".join(f"{path} {_short(value)}" for path, value in trial.params.items())
     found = {
         "COMPLETE": f"{metric} {trial.value:.4g}" if trial.value is not None else "",
         "PRUNED": f"after epoch {len(trial.intermediate_values)}",
         "FAIL": trial.user_attrs.get(ERROR, ""),
     }[trial.state.name]
-    return f"trial {trial.number}: {_WORDS[trial.state.name]}  {found}  {values}"
+    return f"trial {trial.number}: {_WORDS[trial.state.name]}  {found}  {_values(trial)}"
+
+
+def _values(trial: FrozenTrial) -> str:
+    return "  ".join(f"{path} {_short(value)}" for path, value in trial.params.items())
 
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else one_line(value)
 
 
-def _status(
-    study: Study, ended: list[FrozenTrial], best: FrozenTrial | None, seconds: float, before: int
-) -> str:
+def _table(study: Study, ended: list[FrozenTrial], best: FrozenTrial | None, each: float) -> Table:
+    """The best trial and those that are under way; below, how many there are and the time left."""
+    from rich.table import Table
+
     wanted = study.search.data["trials"]
-    parts = [f"{len(ended)}/{wanted} trials"]
-    if best is not None:
-        parts.append(f"best {study.search.metric} {best.value:.4g} (trial {best.number})")
-    if len(ended) > before:
-        left = seconds / (len(ended) - before) * (wanted - len(ended))
-        parts.append(f"{format_seconds(left)} left")
-    for trial in study.trials():
-        if trial.state.name == "RUNNING" and trial.intermediate_values:
-            last = max(trial.intermediate_values)
-            value = trial.intermediate_values[last]
-            parts.append(f"trial {trial.number}: epoch {last + 1} {value:.4g}")
-    return "  ".join(parts)
+    left = format_seconds(each * (wanted - len(ended))) if ended else "–"
+    caption = f"{len(ended)} of {wanted} trials, {left} left"
+    table = Table(caption=caption, caption_justify="left", expand=False)
+    for name in ("trial", "state", "epoch", study.search.metric, "values"):
+        table.add_column(name, overflow="ellipsis", no_wrap=True)
+    running = [trial for trial in study.trials() if trial.state.name == "RUNNING"]
+    for trial in [*([best] if best else []), *running]:
+        epochs = trial.intermediate_values
+        value = epochs[max(epochs)] if epochs else None
+        value = trial.value if trial is best else value
+        state = "best" if trial is best else "running"
+        shown = "–" if value is None else f"{value:.4g}"
+        table.add_row(str(trial.number), state, str(len(epochs)), shown, _values(trial))
+    return table
