@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from pandas.util import hash_array
 
 from barrage_mlflow.dataset.records.values import is_missing
 from barrage_mlflow.dataset.types import Array
@@ -102,12 +103,8 @@ def _drawn(outcome: Outcome, share: float) -> Outcome:
     """A share of the records, the same ones of every output and model."""
     if share == 1:
         return outcome
-    # The finalizer of splitmix64 makes of numbers in order some that are spread at random.
-    mixed = outcome.rows.astype(np.uint64)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    mixed ^= mixed >> np.uint64(31)
-    return outcome.take(mixed < np.uint64(share * 2**64))
+    # Digests of numbers in order are spread at random.
+    return outcome.take(hash_array(outcome.rows) < np.uint64(share * 2**64))
 
 
 def _largest(outcome: Outcome) -> int:
@@ -235,8 +232,6 @@ def _floats(cells: Array, shape: Sequence[int]) -> Array:
 def _probability(kind: str, score: Array, has_logits: bool) -> Array | None:
     """Probabilities, of what a network gives; None where that is something else."""
     made = score.astype(np.float32, copy=False)
-    if kind == "truth":
-        made = made.reshape(len(made))
     if has_logits and kind == "category":
         powers = np.exp(made - made.max(axis=1, keepdims=True))
         made = powers / powers.sum(axis=1, keepdims=True)
@@ -254,68 +249,57 @@ def _classes(
 ) -> Outcome:
     """Classes by their codes, of records of which one is known."""
     kind, target, score = outcome.type, outcome.truth, outcome.answer
+    if kind == "truth":
+        target, score = target.reshape(len(target)), score.reshape(len(score))
     probability = _probability(kind, score, has_logits)
-    codes = _codes(kind, target)
-    chosen = _chosen(kind, score if probability is None else probability)
+    chance = score if probability is None else probability
     known = outcome.weight > 0
-    if kind == "category":  # a loss may pass over targets that are no class
+    if kind == "category":
+        is_one_hot = target.size > len(target)
+        codes = target.argmax(axis=1) if is_one_hot else target.reshape(len(target)).astype(int)
+        chosen = chance.argmax(axis=1)
+        # A loss may pass over targets that are no class.
         known &= (codes >= 0) & (codes < score.shape[1])
+    else:
+        dtype = int if kind == "truth" else bool
+        codes, chosen = (target > 0.5).astype(dtype), (chance >= 0.5).astype(dtype)
     if truth is not None and truth.dtype.kind in "fO":
         known &= np.array([not is_missing(cell) for cell in truth.tolist()], bool)
     outcome = replace(outcome, truth=codes, answer=chosen, probability=probability).take(known)
     if answer is None or truth is None:
         return outcome
     in_labels = _answered_lists if kind == "multi_category" else _answered
-    return in_labels(outcome, answer[known], truth[known], seen)
+    try:
+        answered = in_labels(outcome, answer[known], truth[known], seen)
+    except TypeError:  # no labels, but numbers, lists or dicts
+        answered = None
+    return outcome if answered is None else replace(outcome, answer=answered, in_own_units=True)
 
 
-def _codes(kind: str, target: Array) -> Array:
-    """Classes, of what an output was to come to."""
-    if kind == "multi_category":
-        return target > 0.5
-    if kind == "truth":
-        return (target.reshape(len(target)) > 0.5).astype(int)
-    is_one_hot = target.size > len(target)
-    return target.argmax(axis=1) if is_one_hot else target.reshape(len(target)).astype(int)
+def _answered(outcome: Outcome, answer: Array, truth: Array, seen: dict[int, Any]) -> Array | None:
+    """The classes that are answered, by labels that are known, or learnt of what is true.
 
-
-def _chosen(kind: str, chance: Array) -> Array:
-    """The classes that a network thinks most probable."""
-    if kind == "truth":
-        return (chance.reshape(len(chance)) >= 0.5).astype(int)
-    return np.asarray(chance >= 0.5 if kind == "multi_category" else chance.argmax(axis=1))
-
-
-def _answered(outcome: Outcome, answer: Array, truth: Array, seen: dict[int, Any]) -> Outcome:
-    """The classes that are answered, by labels that are known, or learnt of what is true."""
+    None if no answer is a label.
+    """
     if answer.ndim > 1 or truth.ndim > 1:
-        return outcome
+        return None
     codes, first = np.unique(outcome.truth, return_index=True)
     for code, label in zip(codes.tolist(), truth[first].tolist(), strict=True):
         seen.setdefault(code, label)
+    by_label = {label: code for code, label in (*enumerate(outcome.labels), *seen.items())}
     labels = answer.tolist()
-    try:
-        by_label = {label: code for code, label in enumerate(outcome.labels)}
-        by_label |= {label: code for code, label in seen.items()}
-        is_known = any(label in by_label for label in labels)
-        answered = [by_label.get(*pair) for pair in zip(labels, outcome.answer, strict=True)]
-    except TypeError:  # no labels, but lists or dicts
-        return outcome
-    return replace(outcome, answer=np.array(answered, int), in_own_units=is_known)
+    if not any(label in by_label for label in labels):
+        return None
+    return np.array([by_label.get(*pair) for pair in zip(labels, outcome.answer, strict=True)], int)
 
 
-def _answered_lists(outcome: Outcome, answer: Array, *_: Any) -> Outcome:
+def _answered_lists(outcome: Outcome, answer: Array, *_: Any) -> Array | None:
     """Likewise of lists of labels."""
     places = {label: place for place, label in enumerate(outcome.labels)}
     chosen, is_known = np.zeros_like(outcome.truth), False
-    try:
-        for row, cell in zip(chosen, answer.tolist(), strict=True):
-            labels = () if cell is None else cell
-            found = [places[label] for label in labels if label in places]
-            row[found] = True
-            is_known |= bool(found) or not len(labels)
-    except TypeError:  # no lists of labels
-        return outcome
-    if not (is_known and places):
-        return outcome
-    return replace(outcome, answer=chosen, in_own_units=True)
+    for row, cell in zip(chosen, answer.tolist(), strict=True):
+        labels = () if cell is None else cell
+        found = [places[label] for label in labels if label in places]
+        row[found] = True
+        is_known |= bool(found) or not len(labels)
+    return chosen if is_known and places else None
