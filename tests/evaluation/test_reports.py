@@ -203,8 +203,8 @@ def test_importance_looks_at_the_clock_and_at_few_records_at_once(monkeypatch):
     assert worse["y"]["x"] == pytest.approx(40, rel=0.2)
     assert worse["y"]["z"] == 0
     assert passes == [30, 30, 30, 10] * 7
-    table = importance_table(worse["y"], "rmse")
-    assert [*table] == ["column", "rmse worse by"]
+    table = importance_table(worse["y"])
+    assert [*table] == ["column", "worse by"]
     assert [*table["column"]] == ["x", "z"]
 
     assert permute(stub, stub, rows, 0.0) == ({}, ["x", "z"])
