@@ -40,12 +40,6 @@ class Outcomes:
         self.left_out = 0
         self.why = ""
         self._samples: dict[str, _Sample] = {}
-        self._labels: dict[str, dict[int, Any]] = {}
-
-    @property
-    def share(self) -> float:
-        """Of the records, how many are kept: of the output of which the fewest are."""
-        return min((sample.share for sample in self._samples.values()), default=1.0)
 
     def add(self, observed: Observed) -> dict[str, Outcome]:
         """Take in a piece, and judge it.
@@ -61,42 +55,45 @@ class Outcomes:
         self.why = self.why or observed.why
         judged = {}
         for name, about in observed.about.items():
-            one = _judge(name, About(*about), observed, self._labels.setdefault(name, {}))
+            sample = self._samples.setdefault(name, _Sample())
+            one = _judge(name, About(*about), observed, sample.labels)
             judged[name] = replace(one, rows=rows[one.rows])
-            self._samples.setdefault(name, _Sample()).add(judged[name], self.count)
+            sample.add(judged[name], self.count)
         return judged
 
     def all(self) -> dict[str, Outcome]:
-        """The outcomes of all records that are kept, by output."""
-        found = {}
-        for name, sample in self._samples.items():
-            one = _joined(sample.pieces)
-            one = replace(one, labels=self._names(name, one.labels), share=sample.share)
-            found[name] = one if one.past is None else replace(one, season=season_of(one))
-        return found
-
-    def _names(self, output: str, known: Sequence[Any]) -> Sequence[Any]:
-        """Names of classes: those that the transformer knows, or that came with their codes."""
-        seen = self._labels[output]
-        return known or [seen.get(code, code) for code in range(max(seen, default=-1) + 1)]
+        """The outcomes of all records that are kept, by their names."""
+        return {one.name: one for one in map(_Sample.outcome, self._samples.values())}
 
 
 class _Sample:
-    """The pieces of one output: all of its records, or a share of very many."""
+    """What is kept of one output: all of its records, or a share of very many.
+
+    Attributes:
+        labels: names of classes that came with their codes.
+    """
 
     def __init__(self) -> None:
-        self.share = 1.0
-        self.pieces: list[Outcome] = []
+        self.labels: dict[int, Any] = {}
+        self._share = 1.0
+        self._pieces: list[Outcome] = []
         self._values = 0
 
     def add(self, outcome: Outcome, count: int) -> None:
         """Take in a piece, of so many records with all before it."""
-        self.pieces.append(_drawn(outcome, self.share))
-        self._values += _largest(self.pieces[-1])
-        while count * self.share > KEPT or self._values > KEPT_VALUES:
-            self.share /= 2
-            self.pieces = [_drawn(piece, self.share) for piece in self.pieces]
-            self._values = sum(map(_largest, self.pieces))
+        self._pieces.append(_drawn(outcome, self._share))
+        self._values += _largest(self._pieces[-1])
+        while count * self._share > KEPT or self._values > KEPT_VALUES:
+            self._share /= 2
+            self._pieces = [_drawn(piece, self._share) for piece in self._pieces]
+            self._values = sum(map(_largest, self._pieces))
+
+    def outcome(self) -> Outcome:
+        """The pieces as one, with the names of classes that the transformer knows or that came."""
+        one, size = _joined(self._pieces), max(self.labels, default=-1) + 1
+        labels = one.labels or [self.labels.get(code, code) for code in range(size)]
+        one = replace(one, labels=labels, share=self._share)
+        return one if one.past is None else replace(one, season=season_of(one))
 
 
 def _drawn(outcome: Outcome, share: float) -> Outcome:

@@ -54,7 +54,7 @@ def kept_of(outcome, frame=None):
 def written(outcome, folder, options=PLAIN, until=math.inf, **more):
     """The report on an outcome."""
     kept = kept_of(outcome)
-    evaluation = Evaluation({"a": outcome}, kept, len(outcome), 1, 0.5)
+    evaluation = Evaluation({"a": outcome}, kept, len(outcome), 0.5)
     write_report(SCORER, evaluation, folder, "How good", options, until, **more)
     return (folder / "report.md").read_text("utf-8")
 
