@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ class Difference(NamedTuple):
 
 
 def compare(
-    ours: Outcome, theirs: Outcome, metrics: Iterable[str] | None = None
+    ours: Outcome, theirs: Outcome, metrics: Sequence[str] | None = None
 ) -> dict[str, Difference]:
     """Every metric of two models' outcomes of one output, on the records that both judge.
 
@@ -57,12 +57,8 @@ def compare(
         (0.0, 1.0)
     """
     ours, theirs = _aligned(ours, theirs)
-    wanted = None if metrics is None else {*metrics}
-    chosen = [
-        metric
-        for metric in METRICS.get(ours.type, ())
-        if len(ours) and (wanted is None or metric.name in wanted)
-    ]
+    known = METRICS.get(ours.type, ()) if len(ours) else ()
+    chosen = [metric for metric in known if metrics is None or metric.name in metrics]
     found = intervals([_difference(metric) for metric in chosen], ours, theirs)
     return {
         metric.name: Difference(metric.measure(ours), metric.measure(theirs), low, high)
