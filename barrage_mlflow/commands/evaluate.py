@@ -12,7 +12,7 @@ from typing import Any
 from barrage_mlflow.commands.check_report import aligned
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.evaluation.compare import Difference, compare
-from barrage_mlflow.evaluation.evaluate import Evaluation, Options, read_options
+from barrage_mlflow.evaluation.evaluate import Evaluation, read_options
 from barrage_mlflow.evaluation.evaluate import evaluate as measure
 from barrage_mlflow.evaluation.page import PAGE, write_page
 from barrage_mlflow.evaluation.report import REPORT, show, show_range
@@ -70,7 +70,7 @@ def evaluate(
                 f"{output}: the folder cannot be made ({error}); name another one"
             ) from error
     scorer = load_scorer(model)
-    options = read_options(scorer.config) or Options()
+    options = read_options(scorer.config)
     evaluation = measure(scorer, records, options, roots)
     differences = {}
     if against is not None:

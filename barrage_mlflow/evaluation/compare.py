@@ -11,7 +11,7 @@ import numpy as np
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import PromotionError
 from barrage_mlflow.evaluation.figures import intervals
-from barrage_mlflow.evaluation.metrics import METRICS, Metric, season_of
+from barrage_mlflow.evaluation.metrics import METRICS, Metric
 from barrage_mlflow.evaluation.outcome import Outcome
 
 _ROUNDING = 1e-5
@@ -86,11 +86,10 @@ def _aligned(ours: Outcome, theirs: Outcome) -> tuple[Outcome, Outcome]:
             f"different targets for the same records ({differs}); {remedy}"
         )
     # They are judged by one set of weights, and of what came before: ours.
-    other = replace(other, weight=one.weight, past=one.past)
+    other = replace(other, weight=one.weight, past=one.past, season=one.season)
     if one.type not in ("category", "truth"):
         other = replace(other, truth=one.truth)
-    season = season_of(one) if one.past is not None else 0
-    return replace(one, season=season), replace(other, season=season)
+    return one, other
 
 
 def _how_they_differ(ours: Outcome, theirs: Outcome) -> str:

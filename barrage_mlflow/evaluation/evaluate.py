@@ -44,8 +44,8 @@ class Options:
     reports: Sequence[Report] = ()
 
 
-def read_options(config: Mapping[str, Any]) -> Options | None:
-    """The options of a resolved config; None where it wants no evaluation.
+def read_options(config: Mapping[str, Any]) -> Options:
+    """The options of a resolved config; those that are usual where it has none.
 
     Raises:
         ImportPathError: a report is not to be found.
@@ -56,9 +56,7 @@ def read_options(config: Mapping[str, Any]) -> Options | None:
         5
     """
     section = config["services"].get("evaluation", True)
-    if section is False:
-        return None
-    if section is True:
+    if isinstance(section, bool):
         return Options()
     blocks = section.get("reports", [])
     place = "$.services.evaluation.reports"
