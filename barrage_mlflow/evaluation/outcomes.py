@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from pandas.util import hash_array
@@ -24,6 +24,9 @@ KEPT = 5_000_000
 """Records of an output that are kept, at most; beyond, a sample of them."""
 KEPT_VALUES = 50_000_000
 """Likewise the values of one of its arrays, such as the probabilities of many classes."""
+
+_Told: TypeAlias = "tuple[Array, Array] | None"
+"""In the terms of the answer, what is true and what was answered, if there is a key of both."""
 
 
 class Outcomes:
@@ -167,24 +170,22 @@ def _judge(name: str, about: About, observed: Observed, seen: dict[int, Any]) ->
         nothing = np.empty((len(rows), 0))
         return Outcome(name, "", nothing, nothing, np.ones(len(rows)), rows, in_own_units=False)
     key = None if is_stepwise else _key_of(name, observed)
-    answer, truth = (None, None) if key is None else (observed.answers[key], observed.truths[key])
+    told = None if key is None else (observed.truths[key], observed.answers[key])
     rows, size = np.repeat(rows, steps) if is_stepwise else rows, len(score)
     weight = np.ones(size)
     for given in (observed.weights.get(name), observed.masks.get(name)):
         if given is not None and size % given.size == 0:
             weight = weight * np.repeat(given.ravel(), size // given.size)
-    names = [*about.labels]
     outcome = Outcome(
-        key or name, kind, target, score, weight, rows, labels=names, in_own_units=False
+        key or name, kind, target, score, weight, rows, labels=about.labels, in_own_units=False
     )
     if kind in ("number", "series"):
-        outcome = _numbers(outcome, answer, truth)
-        past = observed.pasts.get(name)
-        outcome = replace(outcome, past=None if past is None else past.astype(np.float64))
+        outcome = _numbers(outcome, told)
         known = np.isfinite(outcome.truth)
-        outcome = replace(outcome, truth=np.where(known, outcome.truth, np.nan))
+        past = observed.pasts[name].astype(np.float64) if name in observed.pasts else None
+        outcome = replace(outcome, truth=np.where(known, outcome.truth, np.nan), past=past)
         return outcome.take(known.reshape(size, -1).any(axis=1) & (weight > 0))
-    return _classes(outcome, about.has_logits, answer, truth, seen)
+    return _classes(outcome, about.has_logits, told, seen)
 
 
 def _key_of(output: str, observed: Observed) -> str | None:
@@ -201,13 +202,13 @@ def _key_of(output: str, observed: Observed) -> str | None:
     return None
 
 
-def _numbers(outcome: Outcome, answer: Array | None, truth: Array | None) -> Outcome:
+def _numbers(outcome: Outcome, told: _Told) -> Outcome:
     """Numbers in the data's own units, if both sides have them; else on the network's scale."""
     size, is_series = len(outcome), outcome.type == "series"
     shape = outcome.answer.shape if is_series else (size,)
-    if answer is not None and truth is not None:
+    if told is not None:
         try:
-            both = [_floats(cells, shape) for cells in (truth, answer)]
+            both = [_floats(cells, shape) for cells in told]
             return replace(outcome, truth=both[0], answer=both[1], in_own_units=True)
         except (TypeError, ValueError):
             pass  # they are no numbers, or another number of them
@@ -237,13 +238,7 @@ def _probability(kind: str, score: Array, has_logits: bool) -> Array | None:
     return made if ((made >= 0) & (made <= 1)).all() else None
 
 
-def _classes(
-    outcome: Outcome,
-    has_logits: bool,
-    answer: Array | None,
-    truth: Array | None,
-    seen: dict[int, Any],
-) -> Outcome:
+def _classes(outcome: Outcome, has_logits: bool, told: _Told, seen: dict[int, Any]) -> Outcome:
     """Classes by their codes, of records of which one is known."""
     kind, target, score = outcome.type, outcome.truth, outcome.answer
     if kind == "truth":
@@ -260,20 +255,20 @@ def _classes(
     else:
         dtype = int if kind == "truth" else bool
         codes, chosen = (target > 0.5).astype(dtype), (chance >= 0.5).astype(dtype)
-    if truth is not None and truth.dtype.kind in "fO":
-        known &= np.array([not is_missing(cell) for cell in truth.tolist()], bool)
+    if told is not None and told[0].dtype.kind in "fO":
+        known &= np.array([not is_missing(cell) for cell in told[0].tolist()], bool)
     outcome = replace(outcome, truth=codes, answer=chosen, probability=probability).take(known)
-    if answer is None or truth is None:
+    if told is None:
         return outcome
     in_labels = _answered_lists if kind == "multi_category" else _answered
     try:
-        answered = in_labels(outcome, answer[known], truth[known], seen)
+        answered = in_labels(outcome, told[0][known], told[1][known], seen)
     except TypeError:  # no labels, but numbers, lists or dicts
         answered = None
     return outcome if answered is None else replace(outcome, answer=answered, in_own_units=True)
 
 
-def _answered(outcome: Outcome, answer: Array, truth: Array, seen: dict[int, Any]) -> Array | None:
+def _answered(outcome: Outcome, truth: Array, answer: Array, seen: dict[int, Any]) -> Array | None:
     """The classes that are answered, by labels that are known, or learnt of what is true.
 
     None if no answer is a label.
@@ -290,7 +285,7 @@ def _answered(outcome: Outcome, answer: Array, truth: Array, seen: dict[int, Any
     return np.array([by_label.get(*pair) for pair in zip(labels, outcome.answer, strict=True)], int)
 
 
-def _answered_lists(outcome: Outcome, answer: Array, *_: Any) -> Array | None:
+def _answered_lists(outcome: Outcome, truth: Array, answer: Array, seen: Any) -> Array | None:
     """Likewise of lists of labels."""
     places = {label: place for place, label in enumerate(outcome.labels)}
     chosen, is_known = np.zeros_like(outcome.truth), False
