@@ -91,8 +91,6 @@ def write_picture(figure: Figure, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     with written_whole(path) as partial, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        FigureCanvasAgg(figure).print_figure(partial, dpi=_DPI, facecolor="white", format="png")
+        figure.savefig(partial, dpi=_DPI, facecolor="white", format="png")

@@ -13,7 +13,7 @@ from barrage_mlflow.evaluation import cases, classes, numbers
 from barrage_mlflow.evaluation.evaluate import Evaluation, Options
 from barrage_mlflow.evaluation.figures import Figure
 from barrage_mlflow.evaluation.importance import importance_picture, importance_table, permute
-from barrage_mlflow.evaluation.metrics import METRICS, leading_metric
+from barrage_mlflow.evaluation.metrics import leading_metric
 from barrage_mlflow.evaluation.observe import Observer
 from barrage_mlflow.evaluation.report import (
     Pages,
@@ -45,18 +45,13 @@ PICTURES: Mapping[str, tuple[Report, ...]] = {
     "number": (numbers.predicted, *_OF_RECORDS),
     "series": (numbers.forecasts, numbers.by_horizon),
 }
-_ON_RECORDS = (weak_spots, cases.groups, cases.worst)
 TABLES: Mapping[str, tuple[Report, ...]] = {
-    "category": (classes.per_class, *_ON_RECORDS),
-    "truth": (
-        *(classes.per_class, classes.recommended_threshold, classes.thresholds),
-        *_ON_RECORDS,
-    ),
-    "multi_category": (classes.per_class, weak_spots, cases.groups),
-    "number": _ON_RECORDS,
-    "series": _ON_RECORDS,
+    "category": (classes.per_class,),
+    "truth": (classes.per_class, classes.recommended_threshold, classes.thresholds),
+    "multi_category": (classes.per_class,),
 }
 """What is made of an outcome, by its type."""
+_OF_ALL = (weak_spots, cases.groups, cases.worst)
 
 
 def figures_table(figures: Mapping[str, Figure]) -> pd.DataFrame:
@@ -110,7 +105,7 @@ def write_report(
             pages.say(_NETWORK_UNITS)
         pages.add("", f"{place}/metrics", figures_table(evaluation.figures[answer]))
         pictures = (*PICTURES[outcome.type], *options.reports) if options.plots else options.reports
-        for report in (*TABLES[outcome.type], *pictures):
+        for report in (*TABLES.get(outcome.type, ()), *_OF_ALL, *pictures):
             name = name_of(report)
             if report is classes.recommended_threshold and not _takes_threshold(scorer, evaluation):
                 continue
@@ -141,9 +136,9 @@ def _folder_of(answer: str) -> str:
 
 def _takes_threshold(scorer: Scorer, evaluation: Evaluation) -> bool:
     """Whether a request may set the threshold of one output alone."""
-    types = [outcome.type for outcome in evaluation.outcomes.values()]
-    asked = types.count("truth") + types.count("multi_category")
-    return asked == 1 and "threshold" in scorer.score_params
+    asked = ("truth", "multi_category")
+    decided = [one for one in evaluation.outcomes.values() if one.type in asked]
+    return len(decided) == 1 and "threshold" in scorer.score_params
 
 
 def leading_figures(evaluation: Evaluation) -> list[str]:
@@ -151,10 +146,9 @@ def leading_figures(evaluation: Evaluation) -> list[str]:
     import pandas as pd
 
     rows: list[list[Any]] = []
-    for answer, outcome in evaluation.outcomes.items():
-        first = {metric.name for metric in METRICS.get(outcome.type, ())[:1]}
-        for metric, figure in evaluation.figures[answer].items():
-            if metric in {*first, *_FIRST} and not math.isnan(figure.value):
+    for answer, figures in evaluation.figures.items():
+        for place, (metric, figure) in enumerate(figures.items()):
+            if (place == 0 or metric in _FIRST) and not math.isnan(figure.value):
                 interval = show_range(figure.low, figure.high)
                 rows.append([answer, metric, figure.value, interval, figure.baseline])
     heads = ["answer", "metric", "value", "95 %", "baseline"]
