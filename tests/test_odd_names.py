@@ -82,7 +82,7 @@ def test_any_name_works_from_the_config_to_the_scores() -> None:
     events = EventAccumulator("out/tensorboard/train").Reload().Tags()
     assert {*events["tensors"]} >= {f"epoch_{name}" for name in logged}
 
-    assert [*evaluate(Scorer.load("out"), frame).by_name] == NAMES
+    assert [*evaluate(Scorer.load("out"), frame).outcomes] == NAMES
     scores = Scorer.load("out").score(frame)
     assert list(scores) == NAMES
     tables = [mlflow.pyfunc.load_model(result.model_uri).predict(frame[NAMES])]

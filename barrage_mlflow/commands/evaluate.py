@@ -12,7 +12,7 @@ from typing import Any
 from barrage_mlflow.commands.check_report import aligned
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.evaluation.compare import Difference, compare
-from barrage_mlflow.evaluation.evaluate import Evaluation, Options, read_options
+from barrage_mlflow.evaluation.evaluate import Evaluation, read_options
 from barrage_mlflow.evaluation.evaluate import evaluate as measure
 from barrage_mlflow.evaluation.page import PAGE, write_page
 from barrage_mlflow.evaluation.report import REPORT, show, show_range
@@ -70,13 +70,13 @@ def evaluate(
                 f"{output}: the folder cannot be made ({error}); name another one"
             ) from error
     scorer = load_scorer(model)
-    options = read_options(scorer.config) or Options()
+    options = read_options(scorer.config)
     evaluation = measure(scorer, records, options, roots)
     differences = {}
     if against is not None:
-        other = measure(load_scorer(against), records, options, roots).by_name
-        both = [one for one in evaluation.outcomes.values() if one.name in other]
-        differences = {one.name: compare(one, other[one.name]) for one in both}
+        other = measure(load_scorer(against), records, options, roots).outcomes
+        both = {name: one for name, one in evaluation.outcomes.items() if name in other}
+        differences = {name: compare(one, other[name]) for name, one in both.items()}
     if report is not None:
         report(figures_text(evaluation, str(model), str(against), differences))
     if output is None and found is None:
@@ -111,8 +111,7 @@ def figures_text(
     lines = [f"{show(evaluation.records)} records in {evaluation.seconds:.1f} s"]
     if evaluation.left_out:
         lines.append(f"{show(evaluation.left_out)} of them were left out: {evaluation.why}")
-    for outcome in evaluation.outcomes.values():
-        name = outcome.name
+    for name, outcome in evaluation.outcomes.items():
         lines += ["", name if outcome.in_own_units else f"{name} (in the units of the network)"]
         if differences.get(name):
             heads = ["metric", model, against, "difference, 95 %"]

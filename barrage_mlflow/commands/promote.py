@@ -108,7 +108,7 @@ def promote(model_uri: str, records: Any, *, alias: str, metric: str | None = No
     holder = find_holder(name, alias)
     versions = [version] if holder in (None, version) else [version, holder]
     outcomes = [
-        evaluate(load_scorer(f"models:/{name}/{each}"), records).by_name for each in versions
+        evaluate(load_scorer(f"models:/{name}/{each}"), records).outcomes for each in versions
     ]
     output, chosen = _find_metric(outcomes[0], metric)
     if output not in outcomes[-1]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barrage_mlflow.dataset.types import Record
-from barrage_mlflow.evaluation.kept import IMAGES, Kept, badness_of, confidence
+from barrage_mlflow.evaluation.kept import IMAGES, Kept, badness_of, confidence, errors_of
 from barrage_mlflow.evaluation.metrics import METRICS
 from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.pictures import RED, draw_tenths, label_axes, new_figure
@@ -104,9 +104,8 @@ def by_length(outcome: Outcome, kept: Kept) -> Figure | None:
         return None
     figure, panels = new_figure(len(texts))
     is_number = outcome.type in ("number", "series")
-    wrong = badness_of(some) if is_number else (some.truth != some.answer).astype(float)
     for axes, (name, cells) in zip(panels, texts.items(), strict=True):
-        draw_tenths(axes, np.array([*map(len, cells)]), wrong, some.weight)
+        draw_tenths(axes, np.array([*map(len, cells)]), errors_of(some), some.weight)
         y = "mean |error|" if is_number else "share that is wrong"
         label_axes(axes, f"{outcome.name} by length of {name}", "characters, up to", y)
     return figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barrage_mlflow.evaluation.kept import Kept
-from barrage_mlflow.evaluation.metrics import METRICS, by_class, one_by_one, ranking
+from barrage_mlflow.evaluation.metrics import by_class, one_by_one, ranking
 from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.pictures import (
     BLUE,
@@ -146,7 +146,7 @@ def recommended_threshold(outcome: Outcome, kept: Kept) -> str | None:
     table = thresholds(outcome, kept)
     if table is None:
         return None
-    now = next(each for each in METRICS["truth"] if each.name == "f1").measure(outcome)
+    now = float(by_class(outcome)["f1"][1])
     best = int(table["f1"].to_numpy().argmax())
     threshold, f1 = (float(table[name].iloc[best]) for name in ("threshold", "f1"))
     if f1 <= now + _TINY:

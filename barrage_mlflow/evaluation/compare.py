@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import PromotionError
 from barrage_mlflow.evaluation.figures import intervals
-from barrage_mlflow.evaluation.metrics import METRICS, Metric, season_of
+from barrage_mlflow.evaluation.metrics import METRICS, Metric
 from barrage_mlflow.evaluation.outcome import Outcome
 
 _ROUNDING = 1e-5
@@ -35,7 +35,7 @@ class Difference(NamedTuple):
 
 
 def compare(
-    ours: Outcome, theirs: Outcome, metrics: Iterable[str] | None = None
+    ours: Outcome, theirs: Outcome, metrics: Sequence[str] | None = None
 ) -> dict[str, Difference]:
     """Every metric of two models' outcomes of one output, on the records that both judge.
 
@@ -57,12 +57,8 @@ def compare(
         (0.0, 1.0)
     """
     ours, theirs = _aligned(ours, theirs)
-    wanted = None if metrics is None else {*metrics}
-    chosen = [
-        metric
-        for metric in METRICS.get(ours.type, ())
-        if len(ours) and (wanted is None or metric.name in wanted)
-    ]
+    known = METRICS.get(ours.type, ()) if len(ours) else ()
+    chosen = [metric for metric in known if metrics is None or metric.name in metrics]
     found = intervals([_difference(metric) for metric in chosen], ours, theirs)
     return {
         metric.name: Difference(metric.measure(ours), metric.measure(theirs), low, high)
@@ -90,11 +86,10 @@ def _aligned(ours: Outcome, theirs: Outcome) -> tuple[Outcome, Outcome]:
             f"different targets for the same records ({differs}); {remedy}"
         )
     # They are judged by one set of weights, and of what came before: ours.
-    other = replace(other, weight=one.weight, past=one.past)
+    other = replace(other, weight=one.weight, past=one.past, season=one.season)
     if one.type not in ("category", "truth"):
         other = replace(other, truth=one.truth)
-    season = season_of(one) if one.past is not None else 0
-    return replace(one, season=season), replace(other, season=season)
+    return one, other
 
 
 def _how_they_differ(ours: Outcome, theirs: Outcome) -> str:

@@ -189,7 +189,7 @@ def _values(cells: Array, kind: str) -> pd.Series[Any]:
     if kind in _LARGE:
         is_missing = pd.isna(cells) if cells.ndim == 1 else np.zeros(len(cells), bool)
         cells = np.where(is_missing, math.nan, 1.0)
-    cells = cells.reshape(len(cells), -1)[:, -1]
+    cells = cells[:, -1] if cells.ndim > 1 else cells
     return pd.Series(cells, dtype=cells.dtype)  # text remains objects
 
 

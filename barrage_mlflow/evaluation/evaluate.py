@@ -44,8 +44,8 @@ class Options:
     reports: Sequence[Report] = ()
 
 
-def read_options(config: Mapping[str, Any]) -> Options | None:
-    """The options of a resolved config; None where it wants no evaluation.
+def read_options(config: Mapping[str, Any]) -> Options:
+    """The options of a resolved config; those that are usual where it has none.
 
     Raises:
         ImportPathError: a report is not to be found.
@@ -56,9 +56,7 @@ def read_options(config: Mapping[str, Any]) -> Options | None:
         5
     """
     section = config["services"].get("evaluation", True)
-    if section is False:
-        return None
-    if section is True:
+    if isinstance(section, bool):
         return Options()
     blocks = section.get("reports", [])
     place = "$.services.evaluation.reports"
@@ -71,13 +69,12 @@ class Evaluation:
     """How good a model is on some records.
 
     Attributes:
-        outcomes: by output, what it answered beside what is true.
+        outcomes: what it answered beside what is true, by the name of the answer.
         kept: some of the records.
         records: how many there were.
-        share: of them, how many the figures are of.
+        seconds: what scoring took.
         left_out: how many records the transformer refused.
         why: what it said of the first one.
-        seconds: what scoring took.
 
     Example:
         >>> evaluate(Scorer.load(folder), "test.csv").metrics  # doctest: +SKIP
@@ -87,20 +84,19 @@ class Evaluation:
     outcomes: Mapping[str, Outcome]
     kept: Kept
     records: int
-    share: float
     seconds: float
     left_out: int = 0
     why: str = ""
 
     @property
-    def by_name(self) -> dict[str, Outcome]:
-        """The outcomes by their names."""
-        return {outcome.name: outcome for outcome in self.outcomes.values()}
+    def share(self) -> float:
+        """Of the records, how many the figures are of: of the output of which the fewest are."""
+        return min(outcome.share for outcome in self.outcomes.values())
 
     @cached_property
     def figures(self) -> Mapping[str, Mapping[str, Figure]]:
         """The metrics of each outcome, by its name."""
-        return {outcome.name: figures_of(outcome) for outcome in self.outcomes.values()}
+        return {name: figures_of(outcome) for name, outcome in self.outcomes.items()}
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -137,10 +133,8 @@ def evaluate(
         kept.add(piece, outcomes.add(observer.observe(piece)))
     if not outcomes.count:
         raise RecordError("no records to evaluate on")
-    by_output, seconds = outcomes.all(), time.monotonic() - began
-    count, share = outcomes.count, outcomes.share
-    refused = (outcomes.left_out, outcomes.why)
-    return Evaluation(by_output, kept, count, share, seconds, *refused)
+    by_name, seconds = outcomes.all(), time.monotonic() - began
+    return Evaluation(by_name, kept, outcomes.count, seconds, outcomes.left_out, outcomes.why)
 
 
 def _pieces(

@@ -72,8 +72,6 @@ def baseline(outcome: Outcome) -> Outcome:
         array([2., 2.])
     """
     truth, weight = outcome.truth, outcome.weight
-    if not len(outcome):
-        return outcome
     if outcome.type == "series" and outcome.past is not None:
         lag, horizon = season_of(outcome), truth.shape[1]
         mean = np.average(np.nanmean(truth, axis=1), weights=weight)

@@ -72,12 +72,12 @@ def _leading(scorer: Scorer, observer: Observer, rows: list[Record]) -> dict[str
     return found
 
 
-def importance_table(worse: dict[str, float], metric: str = "") -> pd.DataFrame:
-    """The columns by importance, the first one first, and by how much a metric is worse."""
+def importance_table(worse: dict[str, float]) -> pd.DataFrame:
+    """The columns by importance, the first one first, and by how much the metric is worse."""
     import pandas as pd
 
     ranked = pd.Series(worse, dtype=float).sort_values(ascending=False, kind="stable")
-    return ranked.rename(f"{metric} worse by".strip()).rename_axis("column").reset_index()
+    return ranked.rename("worse by").rename_axis("column").reset_index()
 
 
 def importance_picture(name: str, metric: str, table: pd.DataFrame) -> Figure:

@@ -135,27 +135,32 @@ def _without_bytes(cells: Record) -> Record:
     return {n: f"{len(c)} bytes" if isinstance(c, bytes) else c for n, c in cells.items()}
 
 
+def errors_of(outcome: Outcome) -> Array:
+    """How far off each answer is, ``(records,)``: of a series on average; 1 of a wrong class."""
+    if outcome.type in ("number", "series"):
+        error: Array = np.abs(outcome.answer - outcome.truth)
+        return np.asarray(np.nanmean(error, axis=1)) if error.ndim > 1 else error
+    wrong = outcome.truth != outcome.answer
+    return np.asarray(wrong.any(axis=1) if wrong.ndim > 1 else wrong, float)
+
+
 def badness_of(outcome: Outcome) -> Array:
     """How wrong each answer is, ``(records,)``: 0 of one that is right.
 
-    Of numbers the size of the error, of a series its mean, of classes the probability of the
-    wrong one that was predicted.
+    Of classes it is the probability of the wrong one that was predicted.
 
     Example:
         >>> truth, answer = np.array([1.0, 2.0]), np.array([1.0, 5.0])
         >>> badness_of(Outcome("a", "number", truth, answer, np.ones(2), np.arange(2)))
         array([0., 3.])
     """
-    if outcome.type in ("number", "series"):
-        error: Array = np.abs(outcome.answer - outcome.truth)
-        return np.asarray(np.nanmean(error, axis=1)) if error.ndim > 1 else error
-    if outcome.type not in ("category", "truth"):
+    if outcome.type in ("multi_category", ""):
         return np.zeros(len(outcome))
-    wrong: Array = (outcome.answer != outcome.truth).astype(float)
+    errors = errors_of(outcome)
     if outcome.probability is None:
-        return wrong
+        return errors
     # A class that the network does not have cannot have been more wrong.
-    return np.asarray(wrong * np.nan_to_num(confidence(outcome), nan=1.0))
+    return np.asarray(errors * np.nan_to_num(confidence(outcome), nan=1.0))
 
 
 def confidence(outcome: Outcome) -> Array:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -96,9 +97,9 @@ def f1_micro(outcome: Outcome) -> float:
     return float(_share(2 * right, predicted + true))
 
 
-def _of_true(name: str) -> Callable[[Outcome], float]:
+def _of_true(name: str, outcome: Outcome) -> float:
     """A figure of the answer true."""
-    return lambda outcome: float(by_class(outcome)[name][1])
+    return float(by_class(outcome)[name][1])
 
 
 def log_loss(outcome: Outcome) -> float:
@@ -135,20 +136,8 @@ def ranking(truth: Array, probability: Array, weight: Array) -> tuple[Array, Arr
     return ranked[last], true, false
 
 
-def roc_auc(outcome: Outcome) -> float:
-    """How probable it is that a true record has a higher probability than a false one.
-
-    Of several classes, the mean over each against the others.
-    """
-    return _mean_over_classes(outcome, _roc_auc)
-
-
-def average_precision(outcome: Outcome) -> float:
-    """The mean precision over the recalls; of several classes or labels, the mean over them."""
-    return _mean_over_classes(outcome, _average_precision)
-
-
 def _roc_auc(truth: Array, probability: Array, weight: Array) -> float:
+    """How probable it is that a true record has a higher probability than a false one."""
     _, true, false = ranking(truth, probability, weight)
     if not (true[-1] > 0 and false[-1] > 0):
         return math.nan
@@ -157,13 +146,15 @@ def _roc_auc(truth: Array, probability: Array, weight: Array) -> float:
 
 
 def _average_precision(truth: Array, probability: Array, weight: Array) -> float:
+    """The mean precision over the recalls."""
     _, true, false = ranking(truth, probability, weight)
     if not true[-1] > 0:
         return math.nan
     return float((np.diff(true, prepend=0.0) * _share(true, true + false)).sum() / true[-1])
 
 
-def _mean_over_classes(outcome: Outcome, measure: Callable[[Array, Array, Array], float]) -> float:
+def _mean_over_classes(measure: Callable[[Array, Array, Array], float], outcome: Outcome) -> float:
+    """A figure of the ranking; of classes or labels, the mean over each against the others."""
     p = outcome.probability
     if p is None or not len(outcome) or p.size > len(p) * RANKED:
         return math.nan
@@ -218,18 +209,14 @@ def r2(outcome: Outcome) -> float:
     return float(1 - left / variance) if truth.min() < truth.max() else float(left == 0)
 
 
-def _error_at(share: float) -> Callable[[Outcome], float]:
+def _error_at(share: float, outcome: Outcome) -> float:
     """The size of error that such a share of records stays within."""
-
-    def measure(outcome: Outcome) -> float:
-        error, weight = np.abs(_error(outcome)), _weights(outcome)
-        if not len(error):
-            return math.nan
-        is_even = weight.min() == weight.max()  # which takes no sorting
-        weights = None if is_even else weight
-        return float(np.quantile(error, share, weights=weights, method="inverted_cdf"))
-
-    return measure
+    error, weight = np.abs(_error(outcome)), _weights(outcome)
+    if not len(error):
+        return math.nan
+    is_even = weight.min() == weight.max()  # which takes no sorting
+    weights = None if is_even else weight
+    return float(np.quantile(error, share, weights=weights, method="inverted_cdf"))
 
 
 @_quietly
@@ -275,13 +262,16 @@ def _mean_step(past: Array, lag: int, weight: Array) -> float:
 
 _ACCURACY = Metric("accuracy", accuracy)
 _LOG_LOSS = Metric("log_loss", log_loss, "low")
-_RANKED = (Metric("roc_auc", roc_auc), Metric("average_precision", average_precision))
+_RANKED = (
+    Metric("roc_auc", partial(_mean_over_classes, _roc_auc)),
+    Metric("average_precision", partial(_mean_over_classes, _average_precision)),
+)
 _RMSE, _MAE = Metric("rmse", rmse, "low"), Metric("mae", mae, "low")
 METRICS: Mapping[str, tuple[Metric, ...]] = {
     "category": (_LOG_LOSS, Metric("f1", f1_macro), _ACCURACY, *_RANKED),
     "truth": (
         _LOG_LOSS,
-        *(Metric(name, _of_true(name)) for name in ("f1", "precision", "recall")),
+        *(Metric(name, partial(_of_true, name)) for name in ("f1", "precision", "recall")),
         *(_ACCURACY, *_RANKED),
     ),
     "multi_category": (
@@ -290,7 +280,7 @@ METRICS: Mapping[str, tuple[Metric, ...]] = {
     ),
     "number": (
         *(_RMSE, _MAE, Metric("r2", r2), Metric("bias", bias, "zero")),
-        *(Metric(f"p{n}", _error_at(n / 100), "low") for n in (50, 90, 99)),
+        *(Metric(f"p{n}", partial(_error_at, n / 100), "low") for n in (50, 90, 99)),
     ),
     "series": (Metric("mase", mase, "low"), _MAE, _RMSE, Metric("smape", smape, "low")),
 }

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from pandas.util import hash_array
 
 from barrage_mlflow.dataset.records.values import is_missing
 from barrage_mlflow.dataset.types import Array
@@ -23,6 +24,9 @@ KEPT = 5_000_000
 """Records of an output that are kept, at most; beyond, a sample of them."""
 KEPT_VALUES = 50_000_000
 """Likewise the values of one of its arrays, such as the probabilities of many classes."""
+
+_Told: TypeAlias = "tuple[Array, Array] | None"
+"""In the terms of the answer, what is true and what was answered, if there is a key of both."""
 
 
 class Outcomes:
@@ -39,12 +43,6 @@ class Outcomes:
         self.left_out = 0
         self.why = ""
         self._samples: dict[str, _Sample] = {}
-        self._labels: dict[str, dict[int, Any]] = {}
-
-    @property
-    def share(self) -> float:
-        """Of the records, how many are kept: of the output of which the fewest are."""
-        return min((sample.share for sample in self._samples.values()), default=1.0)
 
     def add(self, observed: Observed) -> dict[str, Outcome]:
         """Take in a piece, and judge it.
@@ -60,54 +58,53 @@ class Outcomes:
         self.why = self.why or observed.why
         judged = {}
         for name, about in observed.about.items():
-            one = _judge(name, About(*about), observed, self._labels.setdefault(name, {}))
+            sample = self._samples.setdefault(name, _Sample())
+            one = _judge(name, About(*about), observed, sample.labels)
             judged[name] = replace(one, rows=rows[one.rows])
-            self._samples.setdefault(name, _Sample()).add(judged[name], self.count)
+            sample.add(judged[name], self.count)
         return judged
 
     def all(self) -> dict[str, Outcome]:
-        """The outcomes of all records that are kept, by output."""
-        found = {}
-        for name, sample in self._samples.items():
-            one = _joined(sample.pieces)
-            one = replace(one, labels=self._names(name, one.labels), share=sample.share)
-            found[name] = one if one.past is None else replace(one, season=season_of(one))
-        return found
-
-    def _names(self, output: str, known: Sequence[Any]) -> Sequence[Any]:
-        """Names of classes: those that the transformer knows, or that came with their codes."""
-        seen = self._labels[output]
-        return known or [seen.get(code, code) for code in range(max(seen, default=-1) + 1)]
+        """The outcomes of all records that are kept, by their names."""
+        return {one.name: one for one in map(_Sample.outcome, self._samples.values())}
 
 
 class _Sample:
-    """The pieces of one output: all of its records, or a share of very many."""
+    """What is kept of one output: all of its records, or a share of very many.
+
+    Attributes:
+        labels: names of classes that came with their codes.
+    """
 
     def __init__(self) -> None:
-        self.share = 1.0
-        self.pieces: list[Outcome] = []
+        self.labels: dict[int, Any] = {}
+        self._share = 1.0
+        self._pieces: list[Outcome] = []
         self._values = 0
 
     def add(self, outcome: Outcome, count: int) -> None:
         """Take in a piece, of so many records with all before it."""
-        self.pieces.append(_drawn(outcome, self.share))
-        self._values += _largest(self.pieces[-1])
-        while count * self.share > KEPT or self._values > KEPT_VALUES:
-            self.share /= 2
-            self.pieces = [_drawn(piece, self.share) for piece in self.pieces]
-            self._values = sum(map(_largest, self.pieces))
+        self._pieces.append(_drawn(outcome, self._share))
+        self._values += _largest(self._pieces[-1])
+        while count * self._share > KEPT or self._values > KEPT_VALUES:
+            self._share /= 2
+            self._pieces = [_drawn(piece, self._share) for piece in self._pieces]
+            self._values = sum(map(_largest, self._pieces))
+
+    def outcome(self) -> Outcome:
+        """The pieces as one, with the names of classes that the transformer knows or that came."""
+        one, size = _joined(self._pieces), max(self.labels, default=-1) + 1
+        labels = one.labels or [self.labels.get(code, code) for code in range(size)]
+        one = replace(one, labels=labels, share=self._share)
+        return one if one.past is None else replace(one, season=season_of(one))
 
 
 def _drawn(outcome: Outcome, share: float) -> Outcome:
     """A share of the records, the same ones of every output and model."""
     if share == 1:
         return outcome
-    # The finalizer of splitmix64 makes of numbers in order some that are spread at random.
-    mixed = outcome.rows.astype(np.uint64)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    mixed ^= mixed >> np.uint64(31)
-    return outcome.take(mixed < np.uint64(share * 2**64))
+    # Digests of numbers in order are spread at random.
+    return outcome.take(hash_array(outcome.rows) < np.uint64(share * 2**64))
 
 
 def _largest(outcome: Outcome) -> int:
@@ -173,24 +170,22 @@ def _judge(name: str, about: About, observed: Observed, seen: dict[int, Any]) ->
         nothing = np.empty((len(rows), 0))
         return Outcome(name, "", nothing, nothing, np.ones(len(rows)), rows, in_own_units=False)
     key = None if is_stepwise else _key_of(name, observed)
-    answer, truth = (None, None) if key is None else (observed.answers[key], observed.truths[key])
+    told = None if key is None else (observed.truths[key], observed.answers[key])
     rows, size = np.repeat(rows, steps) if is_stepwise else rows, len(score)
     weight = np.ones(size)
     for given in (observed.weights.get(name), observed.masks.get(name)):
         if given is not None and size % given.size == 0:
             weight = weight * np.repeat(given.ravel(), size // given.size)
-    names = [*about.labels]
     outcome = Outcome(
-        key or name, kind, target, score, weight, rows, labels=names, in_own_units=False
+        key or name, kind, target, score, weight, rows, labels=about.labels, in_own_units=False
     )
     if kind in ("number", "series"):
-        outcome = _numbers(outcome, answer, truth)
-        past = observed.pasts.get(name)
-        outcome = replace(outcome, past=None if past is None else past.astype(np.float64))
+        outcome = _numbers(outcome, told)
         known = np.isfinite(outcome.truth)
-        outcome = replace(outcome, truth=np.where(known, outcome.truth, np.nan))
+        past = observed.pasts[name].astype(np.float64) if name in observed.pasts else None
+        outcome = replace(outcome, truth=np.where(known, outcome.truth, np.nan), past=past)
         return outcome.take(known.reshape(size, -1).any(axis=1) & (weight > 0))
-    return _classes(outcome, about.has_logits, answer, truth, seen)
+    return _classes(outcome, about.has_logits, told, seen)
 
 
 def _key_of(output: str, observed: Observed) -> str | None:
@@ -207,13 +202,13 @@ def _key_of(output: str, observed: Observed) -> str | None:
     return None
 
 
-def _numbers(outcome: Outcome, answer: Array | None, truth: Array | None) -> Outcome:
+def _numbers(outcome: Outcome, told: _Told) -> Outcome:
     """Numbers in the data's own units, if both sides have them; else on the network's scale."""
     size, is_series = len(outcome), outcome.type == "series"
     shape = outcome.answer.shape if is_series else (size,)
-    if answer is not None and truth is not None:
+    if told is not None:
         try:
-            both = [_floats(cells, shape) for cells in (truth, answer)]
+            both = [_floats(cells, shape) for cells in told]
             return replace(outcome, truth=both[0], answer=both[1], in_own_units=True)
         except (TypeError, ValueError):
             pass  # they are no numbers, or another number of them
@@ -235,8 +230,6 @@ def _floats(cells: Array, shape: Sequence[int]) -> Array:
 def _probability(kind: str, score: Array, has_logits: bool) -> Array | None:
     """Probabilities, of what a network gives; None where that is something else."""
     made = score.astype(np.float32, copy=False)
-    if kind == "truth":
-        made = made.reshape(len(made))
     if has_logits and kind == "category":
         powers = np.exp(made - made.max(axis=1, keepdims=True))
         made = powers / powers.sum(axis=1, keepdims=True)
@@ -245,77 +238,60 @@ def _probability(kind: str, score: Array, has_logits: bool) -> Array | None:
     return made if ((made >= 0) & (made <= 1)).all() else None
 
 
-def _classes(
-    outcome: Outcome,
-    has_logits: bool,
-    answer: Array | None,
-    truth: Array | None,
-    seen: dict[int, Any],
-) -> Outcome:
+def _classes(outcome: Outcome, has_logits: bool, told: _Told, seen: dict[int, Any]) -> Outcome:
     """Classes by their codes, of records of which one is known."""
     kind, target, score = outcome.type, outcome.truth, outcome.answer
+    if kind == "truth":
+        target, score = target.reshape(len(target)), score.reshape(len(score))
     probability = _probability(kind, score, has_logits)
-    codes = _codes(kind, target)
-    chosen = _chosen(kind, score if probability is None else probability)
+    chance = score if probability is None else probability
     known = outcome.weight > 0
-    if kind == "category":  # a loss may pass over targets that are no class
+    if kind == "category":
+        is_one_hot = target.size > len(target)
+        codes = target.argmax(axis=1) if is_one_hot else target.reshape(len(target)).astype(int)
+        chosen = chance.argmax(axis=1)
+        # A loss may pass over targets that are no class.
         known &= (codes >= 0) & (codes < score.shape[1])
-    if truth is not None and truth.dtype.kind in "fO":
-        known &= np.array([not is_missing(cell) for cell in truth.tolist()], bool)
+    else:
+        dtype = int if kind == "truth" else bool
+        codes, chosen = (target > 0.5).astype(dtype), (chance >= 0.5).astype(dtype)
+    if told is not None and told[0].dtype.kind in "fO":
+        known &= np.array([not is_missing(cell) for cell in told[0].tolist()], bool)
     outcome = replace(outcome, truth=codes, answer=chosen, probability=probability).take(known)
-    if answer is None or truth is None:
+    if told is None:
         return outcome
     in_labels = _answered_lists if kind == "multi_category" else _answered
-    return in_labels(outcome, answer[known], truth[known], seen)
+    try:
+        answered = in_labels(outcome, told[0][known], told[1][known], seen)
+    except TypeError:  # no labels, but numbers, lists or dicts
+        answered = None
+    return outcome if answered is None else replace(outcome, answer=answered, in_own_units=True)
 
 
-def _codes(kind: str, target: Array) -> Array:
-    """Classes, of what an output was to come to."""
-    if kind == "multi_category":
-        return target > 0.5
-    if kind == "truth":
-        return (target.reshape(len(target)) > 0.5).astype(int)
-    is_one_hot = target.size > len(target)
-    return target.argmax(axis=1) if is_one_hot else target.reshape(len(target)).astype(int)
+def _answered(outcome: Outcome, truth: Array, answer: Array, seen: dict[int, Any]) -> Array | None:
+    """The classes that are answered, by labels that are known, or learnt of what is true.
 
-
-def _chosen(kind: str, chance: Array) -> Array:
-    """The classes that a network thinks most probable."""
-    if kind == "truth":
-        return (chance.reshape(len(chance)) >= 0.5).astype(int)
-    return np.asarray(chance >= 0.5 if kind == "multi_category" else chance.argmax(axis=1))
-
-
-def _answered(outcome: Outcome, answer: Array, truth: Array, seen: dict[int, Any]) -> Outcome:
-    """The classes that are answered, by labels that are known, or learnt of what is true."""
+    None if no answer is a label.
+    """
     if answer.ndim > 1 or truth.ndim > 1:
-        return outcome
+        return None
     codes, first = np.unique(outcome.truth, return_index=True)
     for code, label in zip(codes.tolist(), truth[first].tolist(), strict=True):
         seen.setdefault(code, label)
+    by_label = {label: code for code, label in (*enumerate(outcome.labels), *seen.items())}
     labels = answer.tolist()
-    try:
-        by_label = {label: code for code, label in enumerate(outcome.labels)}
-        by_label |= {label: code for code, label in seen.items()}
-        is_known = any(label in by_label for label in labels)
-        answered = [by_label.get(*pair) for pair in zip(labels, outcome.answer, strict=True)]
-    except TypeError:  # no labels, but lists or dicts
-        return outcome
-    return replace(outcome, answer=np.array(answered, int), in_own_units=is_known)
+    if not any(label in by_label for label in labels):
+        return None
+    return np.array([by_label.get(*pair) for pair in zip(labels, outcome.answer, strict=True)], int)
 
 
-def _answered_lists(outcome: Outcome, answer: Array, *_: Any) -> Outcome:
+def _answered_lists(outcome: Outcome, truth: Array, answer: Array, seen: Any) -> Array | None:
     """Likewise of lists of labels."""
     places = {label: place for place, label in enumerate(outcome.labels)}
     chosen, is_known = np.zeros_like(outcome.truth), False
-    try:
-        for row, cell in zip(chosen, answer.tolist(), strict=True):
-            labels = () if cell is None else cell
-            found = [places[label] for label in labels if label in places]
-            row[found] = True
-            is_known |= bool(found) or not len(labels)
-    except TypeError:  # no lists of labels
-        return outcome
-    if not (is_known and places):
-        return outcome
-    return replace(outcome, answer=chosen, in_own_units=True)
+    for row, cell in zip(chosen, answer.tolist(), strict=True):
+        labels = () if cell is None else cell
+        found = [places[label] for label in labels if label in places]
+        row[found] = True
+        is_known |= bool(found) or not len(labels)
+    return chosen if is_known and places else None

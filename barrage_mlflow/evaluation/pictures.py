@@ -22,6 +22,8 @@ MUTED = "#6b7280"
 _DPI = 110
 _WIDTH, _HEIGHT = 4.6, 3.6
 """Of a panel, in inches."""
+_TICKS = 30
+"""Names along an axis, at most."""
 
 
 def new_figure(
@@ -58,9 +60,9 @@ def label_axes(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set_ylabel(y, fontsize=9, color=MUTED, parse_math=False)
 
 
-def label_ticks(axes: Axes, names: list[str], which: str = "xy", most: int = 30) -> None:
+def label_ticks(axes: Axes, names: list[str], which: str = "xy") -> None:
     """Name the places 0, 1, … of an axis; of many, some."""
-    stride = -(-len(names) // most)
+    stride = -(-len(names) // _TICKS)
     places = [*range(0, len(names), stride)]
     shown = [name if len(name) <= 16 else f"{name[:15]}…" for name in names[::stride]]
     is_long = max(map(len, shown), default=0) * len(shown) > 40
@@ -89,8 +91,6 @@ def write_picture(figure: Figure, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     with written_whole(path) as partial, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        FigureCanvasAgg(figure).print_figure(partial, dpi=_DPI, facecolor="white", format="png")
+        figure.savefig(partial, dpi=_DPI, facecolor="white", format="png")

@@ -13,9 +13,8 @@ from barrage_mlflow.evaluation import cases, classes, numbers
 from barrage_mlflow.evaluation.evaluate import Evaluation, Options
 from barrage_mlflow.evaluation.figures import Figure
 from barrage_mlflow.evaluation.importance import importance_picture, importance_table, permute
-from barrage_mlflow.evaluation.metrics import METRICS, leading_metric
+from barrage_mlflow.evaluation.metrics import leading_metric
 from barrage_mlflow.evaluation.observe import Observer
-from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.report import (
     Pages,
     Report,
@@ -46,18 +45,13 @@ PICTURES: Mapping[str, tuple[Report, ...]] = {
     "number": (numbers.predicted, *_OF_RECORDS),
     "series": (numbers.forecasts, numbers.by_horizon),
 }
-_ON_RECORDS = (weak_spots, cases.groups, cases.worst)
 TABLES: Mapping[str, tuple[Report, ...]] = {
-    "category": (classes.per_class, *_ON_RECORDS),
-    "truth": (
-        *(classes.per_class, classes.recommended_threshold, classes.thresholds),
-        *_ON_RECORDS,
-    ),
-    "multi_category": (classes.per_class, weak_spots, cases.groups),
-    "number": _ON_RECORDS,
-    "series": _ON_RECORDS,
+    "category": (classes.per_class,),
+    "truth": (classes.per_class, classes.recommended_threshold, classes.thresholds),
+    "multi_category": (classes.per_class,),
 }
 """What is made of an outcome, by its type."""
+_OF_ALL = (weak_spots, cases.groups, cases.worst)
 
 
 def figures_table(figures: Mapping[str, Figure]) -> pd.DataFrame:
@@ -98,9 +92,9 @@ def write_report(
     """
     pages, left = Pages(folder), []
     pages.say(f"# {title}", "", *_about(evaluation, facts))
-    for outcome in evaluation.outcomes.values():
-        place = _folder_of(outcome)
-        pages.say(f"## {plain(outcome.name)}")
+    for answer, outcome in evaluation.outcomes.items():
+        place = _folder_of(answer)
+        pages.say(f"## {plain(answer)}")
         if not outcome.type:
             pages.say("No metric is defined for an output of this shape.")
             continue
@@ -109,15 +103,14 @@ def write_report(
             continue
         if not outcome.in_own_units:
             pages.say(_NETWORK_UNITS)
-        figures = evaluation.figures[outcome.name]
-        pages.add("", f"{place}/metrics", figures_table(figures))
+        pages.add("", f"{place}/metrics", figures_table(evaluation.figures[answer]))
         pictures = (*PICTURES[outcome.type], *options.reports) if options.plots else options.reports
-        for report in (*TABLES[outcome.type], *pictures):
+        for report in (*TABLES.get(outcome.type, ()), *_OF_ALL, *pictures):
             name = name_of(report)
             if report is classes.recommended_threshold and not _takes_threshold(scorer, evaluation):
                 continue
             if time.monotonic() > until and report in pictures:
-                left.append(f"{outcome.name}: {name}")
+                left.append(f"{answer}: {name}")
                 continue
             heading = name.replace("_", " ").capitalize()
             make = partial(report, outcome, evaluation.kept)
@@ -136,17 +129,16 @@ def write_report(
     return pages.files
 
 
-def _folder_of(outcome: Outcome) -> str:
+def _folder_of(answer: str) -> str:
     """The folder of an outcome; never that of another one, nor one above."""
-    name = outcome.name.replace("/", ":") if outcome.name != "data" else "data:"
-    return legal_name(name)
+    return legal_name(answer.replace("/", ":") if answer != "data" else "data:")
 
 
 def _takes_threshold(scorer: Scorer, evaluation: Evaluation) -> bool:
     """Whether a request may set the threshold of one output alone."""
-    types = [outcome.type for outcome in evaluation.outcomes.values()]
-    asked = types.count("truth") + types.count("multi_category")
-    return asked == 1 and "threshold" in scorer.score_params
+    asked = ("truth", "multi_category")
+    decided = [one for one in evaluation.outcomes.values() if one.type in asked]
+    return len(decided) == 1 and "threshold" in scorer.score_params
 
 
 def leading_figures(evaluation: Evaluation) -> list[str]:
@@ -154,12 +146,11 @@ def leading_figures(evaluation: Evaluation) -> list[str]:
     import pandas as pd
 
     rows: list[list[Any]] = []
-    for outcome in evaluation.outcomes.values():
-        first = {metric.name for metric in METRICS.get(outcome.type, ())[:1]}
-        for metric, figure in evaluation.figures[outcome.name].items():
-            if metric in {*first, *_FIRST} and not math.isnan(figure.value):
+    for answer, figures in evaluation.figures.items():
+        for place, (metric, figure) in enumerate(figures.items()):
+            if (place == 0 or metric in _FIRST) and not math.isnan(figure.value):
                 interval = show_range(figure.low, figure.high)
-                rows.append([outcome.name, metric, figure.value, interval, figure.baseline])
+                rows.append([answer, metric, figure.value, interval, figure.baseline])
     heads = ["answer", "metric", "value", "95 %", "baseline"]
     return as_markdown(pd.DataFrame(rows, columns=heads))
 
@@ -192,14 +183,14 @@ def _add_importance(
         "How much worse the model is where the values of a column are shuffled among the records. "
         "A column far above all others may give the target away."
     )
-    for output, by_column in worse.items():
+    for answer, by_column in worse.items():
         if not by_column:
             continue
-        outcome, table = evaluation.outcomes[output], importance_table(by_column)
-        place, title = f"{_folder_of(outcome)}/importance", outcome.name
+        place, title = f"{_folder_of(answer)}/importance", answer
+        table = importance_table(by_column)
         if options.plots and len(table) > 1:
-            metric = leading_metric(outcome).name
-            pages.add(title, place, importance_picture(outcome.name, metric, table))
+            metric = leading_metric(evaluation.outcomes[answer]).name
+            pages.add(title, place, importance_picture(answer, metric, table))
             title = ""
         pages.add(title, place, table)
     return [f"importance of {', '.join(left)}"] if left else []

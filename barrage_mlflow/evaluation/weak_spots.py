@@ -9,7 +9,7 @@ import numpy as np
 
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.evaluation.figures import baseline
-from barrage_mlflow.evaluation.kept import Kept, badness_of
+from barrage_mlflow.evaluation.kept import Kept, errors_of
 from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.report import plain, show
 
@@ -29,7 +29,7 @@ def weak_spots(outcome: Outcome, kept: Kept) -> str | None:
     """
     some = np.isin(outcome.rows, kept.groups.index)
     one, constant = outcome.take(some), baseline(outcome).take(some)
-    error, simple = _errors(one), _errors(constant)
+    error, simple = errors_of(one), errors_of(constant)
     is_number = outcome.type in ("number", "series")
     found: list[tuple[float, str]] = []
     for where, inside in _groups(one, kept):
@@ -49,14 +49,6 @@ def weak_spots(outcome: Outcome, kept: Kept) -> str | None:
         found.append((size * (here - elsewhere), f"{where} ({show(size)} records): {said}"))
     found.sort(reverse=True)
     return "\n".join(f"- {plain(said)}" for _, said in found[:_MOST]) or None
-
-
-def _errors(outcome: Outcome) -> Array:
-    """How wrong each answer is ``(records,)``: by how much, or 1 where it is wrong."""
-    if outcome.type in ("number", "series"):
-        return badness_of(outcome)
-    wrong = outcome.truth != outcome.answer
-    return np.asarray(wrong.any(axis=1) if wrong.ndim > 1 else wrong, float)
 
 
 def _groups(outcome: Outcome, kept: Kept) -> Iterator[tuple[str, Array]]:

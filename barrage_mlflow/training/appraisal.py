@@ -61,8 +61,6 @@ def appraise(
     except Exception as error:
         logger.warning("the model could not be evaluated: %s", describe_error(error))
         return
-    if options is None:
-        return
     left = min(options.seconds, max(_SECONDS, _SHARE * (time.monotonic() - began)))
     home, said = folder / artifacts.EVALUATION, [plain(fact) for fact in facts]
     for name in names:

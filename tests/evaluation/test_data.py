@@ -207,6 +207,14 @@ def test_a_sample_tells_what_all_would(monkeypatch):
     assert overlap.expected != estimate.expected == pytest.approx(overlap.expected, rel=0.1)
 
 
+def test_a_piece_of_which_no_record_is_drawn(monkeypatch):
+    monkeypatch.setattr(data, "PIECE", 1)
+    monkeypatch.setattr(data, "SAMPLED", 20)
+    train, other = pair(frame(60, 1), frame(50, 2))
+    found = profile(train, other, ["rooms"]).loc["rooms"]
+    assert (found["missing_train"], found["distinct"]) == (0, "5")
+
+
 def test_of_many_values_nothing_is_said(monkeypatch):
     monkeypatch.setattr(data, "DISTINCT", 100)
     train, other = pair(frame(400, 1), frame(300, 2))

@@ -48,7 +48,6 @@ def test_baseline_of_each_type():
     assert baseline_of(seasonal) == ([[1, 5, 1], [2, 2, 2]], None)
     gap = outcome_of("series", ahead, ahead, past=np.full((2, 6), NAN))
     assert baseline_of(gap) == ([[3 + 1 / 6] * 3] * 2, None)
-    assert baseline_of(gap.take(np.zeros(2, bool))) == ([], None)
 
 
 def test_figures_are_the_metrics_beside_those_of_the_baseline():

@@ -86,7 +86,7 @@ def test_windows_of_a_model_of_other_code(tmp_path: Path) -> None:
     there = evaluate(Scorer.load(with_other_code(folder / "model", tmp_path / "other")), days)
     assert here.records == there.records == 90 - 14 - 3 + 1
     assert there.metrics == pytest.approx(here.metrics, 1e-6)
-    outcome = here.by_name["next_sales"]
+    outcome = here.outcomes["next_sales"]
     assert (outcome.in_own_units, outcome.past.shape) == (True, (74, 14))
     assert outcome.truth[:, 0].tolist() == days["sales"][14:88].tolist()
     # The season is a week, so that nothing is off by it.
@@ -179,4 +179,4 @@ def test_what_a_mask_leaves_out_counts_no_more_than_in_training(tmp_path: Path) 
     found = evaluate(Scorer.load(tmp_path / "masked"), frame[37:])
     assert found.metrics["odd_accuracy"] == pytest.approx(result.metrics["val_accuracy"], 1e-6)
     assert found.metrics["odd_log_loss"] == pytest.approx(result.metrics["val_loss"], 1e-5)
-    assert len(found.by_name["odd"]) == (words[37:] > 0).sum()
+    assert len(found.outcomes["odd"]) == (words[37:] > 0).sum()

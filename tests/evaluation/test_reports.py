@@ -54,7 +54,7 @@ def kept_of(outcome, frame=None):
 def written(outcome, folder, options=PLAIN, until=math.inf, **more):
     """The report on an outcome."""
     kept = kept_of(outcome)
-    evaluation = Evaluation({"a": outcome}, kept, len(outcome), 1, 0.5)
+    evaluation = Evaluation({"a": outcome}, kept, len(outcome), 0.5)
     write_report(SCORER, evaluation, folder, "How good", options, until, **more)
     return (folder / "report.md").read_text("utf-8")
 
@@ -203,8 +203,8 @@ def test_importance_looks_at_the_clock_and_at_few_records_at_once(monkeypatch):
     assert worse["y"]["x"] == pytest.approx(40, rel=0.2)
     assert worse["y"]["z"] == 0
     assert passes == [30, 30, 30, 10] * 7
-    table = importance_table(worse["y"], "rmse")
-    assert [*table] == ["column", "rmse worse by"]
+    table = importance_table(worse["y"])
+    assert [*table] == ["column", "worse by"]
     assert [*table["column"]] == ["x", "z"]
 
     assert permute(stub, stub, rows, 0.0) == ({}, ["x", "z"])
