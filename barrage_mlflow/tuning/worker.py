@@ -35,6 +35,8 @@ _PATIENCE = 30
 """Seconds: the process that trained a trial before may take a moment to end."""
 _LOOK = 0.5
 """Seconds between two looks at whether the search is still there."""
+_OUTPUT = f"{artifacts.TRIALS}/workers.log"
+"""What processes write to the terminal before they have a trial."""
 _FITTED = "transformer"
 """Where a transformer is kept that is the same for all trials."""
 
@@ -96,6 +98,7 @@ def work(job: Job, line: Connection) -> None:
         job: of the search.
         line: to the process of the search, with which this one ends.
     """
+    _write_to(job.folder / _OUTPUT)
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     logging.getLogger("barrage_mlflow").setLevel(logging.ERROR)
     add_project_path(job.document)
@@ -134,10 +137,7 @@ def _train(job: Job, study: Study, sets: Mapping[str, Any], task: Task) -> float
     folder, values = folder_of(job.folder, trial.number), study.sample(trial)
     with locked(folder, _PATIENCE):
         pass
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".log").open("a") as output:  # also what TensorFlow writes by itself
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
+    _write_to(folder.with_suffix(".log"))
     is_shared = not any(path.startswith("dataset") for path in job.search.space)
     result = train(
         apply_overrides(job.document, values),
@@ -175,6 +175,14 @@ def _report(study: Study, trial: Trial, metric: str) -> keras.callbacks.Callback
                 self.model.stop_training = True
 
     return TrialReport()
+
+
+def _write_to(path: Path) -> None:
+    """Have what goes to the terminal go to a file, also what TensorFlow writes by itself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
 
 
 def _watch(parent: int) -> None:
