@@ -176,7 +176,8 @@ def _range(path: str, asked: Any) -> Range:
         return Range(values=tuple(asked))
     if "values" in asked:
         return Range(values=tuple(asked["values"]), when=asked.get("when", {}))
-    types = types_of(schema_at(read_path(path)))
+    node = schema_at(read_path(path))
+    types = {name for each in (node, *node.get("anyOf", ())) for name in types_of(each)}
     are_whole = isinstance(asked["low"], int) and isinstance(asked["high"], int)
     is_whole = "integer" in types or (are_whole and "number" not in types)
     return Range(**{"when": {}, **asked}, is_whole=is_whole)
