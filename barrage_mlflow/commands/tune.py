@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from barrage_mlflow.commands.train import check_request
 from barrage_mlflow.config.overrides import apply_overrides, settle
@@ -28,9 +28,6 @@ from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.record import read_record
 from barrage_mlflow.workspace.threads import operation_threads, set_operation_threads
 from barrage_mlflow.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from barrage_mlflow.config.document import Document
 
 BEST_CONFIG = "best_config.json"
 
@@ -164,7 +161,7 @@ def tune(
                     *(folder, asked, study.document, sources, storage, request),
                     *(None if offline else Publisher, final, resume_anyway or bool(changes)),
                 )
-                with shown(study, work.history, progress) as update:
+                with shown(study, work.history, progress) as update, _told_to_go_on():
                     run_trials(job, study, jobs, stop, timeout, update)
                 with stop.at_once():
                     return _finish(work, study)
@@ -175,7 +172,8 @@ def _finish(work: Workspace, study: Study) -> TuningResult:
     best = study.best()
     assert best is not None
     values = study.sample(study.open_trial(best.number))
-    artifacts.write_json(work.folder / BEST_CONFIG, _filled_in(study.document, values))
+    config = apply_overrides(study.document, values).data
+    artifacts.write_json(work.folder / BEST_CONFIG, config)
     write_trials(study, work.folder)
     for name, picture in study.pictures().items():
         write_picture(picture, work.folder / f"{name}.png")
@@ -190,5 +188,10 @@ def _finish(work: Workspace, study: Study) -> TuningResult:
     )
 
 
-def _filled_in(document: Document, values: Mapping[str, Any]) -> Any:
-    return apply_overrides(document, values).data
+@contextmanager
+def _told_to_go_on() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note("the same command goes on, with the trials that are half done first")
+        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 NAME = "search"
-OWNER, PRUNED, ERROR = "folder", "pruned", "error"
-"""What is noted of a trial: the folder of the search that trains it, that the pruner has ended it,
-and why it failed."""
+OWNER, PRUNED, ERROR = "owner", "pruned", "error"
+"""What is noted of a trial: machine and folder of the search that trains it, that the pruner has
+ended it, and why it failed."""
 _STARTUP = 10
 """Trials that are drawn at random before the sampler learns of them."""
 _WAIT = 60
@@ -68,7 +69,8 @@ class Study:
         self, folder: Path, search: Search, document: Document, storage: str | None = None
     ) -> None:
         optuna = _load_optuna()
-        self.folder, self.search, self.document = folder, search, document
+        self.search, self.document, self._is_shared = search, document, storage is not None
+        self._owner = f"{socket.gethostname()}:{folder.resolve()}"
         url = storage or f"sqlite:///{folder / artifacts.STUDY}"
         name = NAME if storage is None else folder.name
         wait = {"connect_args": {"timeout": _WAIT}} if url.startswith("sqlite") else {}
@@ -103,7 +105,8 @@ class Study:
         return [
             trial.number
             for trial in self.trials()
-            if trial.state.name == "RUNNING" and trial.user_attrs.get(OWNER) == str(self.folder)
+            if trial.state.name == "RUNNING"
+            and (not self._is_shared or trial.user_attrs.get(OWNER) == self._owner)
         ]
 
     def next(self) -> int | None:
@@ -114,7 +117,7 @@ class Study:
             return None
         if not is_waiting:  # with its owner from the first moment on
             first = {} if every else self._as_it_is()
-            self._study.enqueue_trial(first, user_attrs={OWNER: str(self.folder)})
+            self._study.enqueue_trial(first, user_attrs={OWNER: self._owner})
         trial = self._study.ask()
         if trial.number >= self.search.data["trials"]:  # another process began one at once
             self.tell(trial.number, Outcome("FAIL", error="one too many"))

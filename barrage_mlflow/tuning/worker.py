@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import os
 import signal
 import threading
@@ -154,10 +155,11 @@ def _train(job: Job, study: Study, sets: Mapping[str, Any], task: Task) -> float
         **job.request,
         **(job.final if task.is_best else {}),
     )
-    if job.search.metric not in result.metrics:
+    name, value = job.search.metric, result.metrics.get(job.search.metric, math.nan)
+    if not math.isfinite(value):
         known = ", ".join(result.metrics)
-        raise TuningError(f"there is no metric {job.search.metric!r}; there are {known}")
-    return result.metrics[job.search.metric]
+        raise TuningError(f"{name} is {value}: expected a finite number of one of {known}")
+    return value
 
 
 def _report(study: Study, trial: Trial, metric: str) -> keras.callbacks.Callback:
