@@ -126,7 +126,7 @@ class Publisher:
             ArtifactError: the run was finished elsewhere.
         """
         self._attach(work)
-        if not work.record.is_finished and self._run.info.status == "FINISHED":
+        if not work.record.has_ended and self._run.info.status == "FINISHED":
             raise ArtifactError(
                 f"run {work.record.run_id} was finished elsewhere: {work.folder} has an earlier "
                 "state of it"
@@ -234,7 +234,7 @@ class Publisher:
 
         record, folder = self._work.record, self._work.folder
         # What it came to counts, also if the process was killed while that was published.
-        finished = record.is_finished or record.status == "FINISHED"
+        finished = record.has_ended
         if not finished:
             self._end("FAILED" if record.status == "FAILED" else "KILLED", record.error or KILLED)
         self._publish_begin()
