@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from barrage_mlflow.commands.train import check_request
 from barrage_mlflow.config.overrides import apply_overrides, settle
 from barrage_mlflow.dataset.components.reading import ask_kinds
-from barrage_mlflow.evaluation.pictures import write_picture
+from barrage_mlflow.files import written_whole
 from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
@@ -176,7 +176,8 @@ def _finish(work: Workspace, study: Study) -> TuningResult:
     artifacts.write_json(work.folder / BEST_CONFIG, config)
     write_trials(study, work.folder)
     for name, picture in study.pictures().items():
-        write_picture(picture, work.folder / f"{name}.png")
+        with written_whole(work.folder / f"{name}.png") as partial:  # none of its names cut
+            picture.savefig(partial, format="png", dpi=110, bbox_inches="tight")
     folder = folder_of(work.folder, best.number)
     record = read_record(folder)
     assert record is not None

@@ -171,7 +171,7 @@ class Study:
         from optuna.visualization import matplotlib as plots
 
         made: dict[str, Any] = {}
-        drawn: dict[str, Callable[[Any], Any]] = {
+        drawn: dict[str, Callable[..., Any]] = {
             "history": plots.plot_optimization_history,
             "importance": plots.plot_param_importances,
             "slices": plots.plot_slice,
@@ -181,11 +181,13 @@ class Study:
             warnings.simplefilter("ignore")
             for name, draw in drawn.items():
                 try:
-                    axes = draw(self._study)
+                    axes = draw(self._study, target_name=self.search.metric)
                 except (ValueError, RuntimeError):  # too few trials, or one value alone
                     continue
-                made[name] = getattr(axes, "figure", None) or axes.ravel()[0].figure
-                pyplot.close(made[name])
+                figure = getattr(axes, "figure", None) or axes.ravel()[0].figure
+                pyplot.close(figure)
+                figure.set_size_inches(max(8.0, 3.5 * len(self.search.space)), 5)
+                made[name] = figure
         return made
 
     def _place_of(self, number: int) -> int:
