@@ -139,7 +139,8 @@ def train(
         with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
             if work.record.is_finished and not changes and (work.is_packaged or not packages):
-                _evaluate(work, resolved, sets, datasets)
+                if packages:
+                    _evaluate(work, resolved, sets, datasets)
                 return _complete(work, asked, publisher)
             values = {**asked, "datasets": datasets, "tags": tags or {}, "inferred": [*inferred]}
             work.begin(document, resolved, code, changes, values)

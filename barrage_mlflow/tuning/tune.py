@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import time
@@ -12,12 +13,12 @@ from typing import Any
 from barrage_mlflow.errors import TuningError
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.tuning.crew import Crew
-from barrage_mlflow.tuning.study import Outcome, Study
+from barrage_mlflow.tuning.study import ERROR, Outcome, Study
 from barrage_mlflow.tuning.worker import Job, Task, folder_of
 from barrage_mlflow.workspace import layout as artifacts
 
-_DEATHS = 3
-"""Times that the process of a trial may die before the trial has failed."""
+_DEATHS = 4
+"""Times that the process of a trial may die at one epoch before the trial has failed."""
 _ALIKE = 10
 """Trials in a row that fail for one reason end the search."""
 _LOOK = 1.0
@@ -31,7 +32,7 @@ def run_trials(
     stop: StopRequest,
     seconds: float | None = None,
     watch: Callable[[], object] = lambda: None,
-) -> Outcome:
+) -> None:
     """Train trials until there are as many as are wanted, and package the best one.
 
     Args:
@@ -42,60 +43,66 @@ def run_trials(
         seconds: after which no trial is begun any more; all are if left out.
         watch: called whenever a trial has ended, and each second.
 
-    Returns:
-        The outcome of the best trial.
-
     Raises:
         TuningError: too many trials in a row failed, or none came to its end.
         KeyboardInterrupt: a stop was requested; the trials go on when the search does.
     """
-    until = None if seconds is None else time.monotonic() + seconds
-    waiting, deaths = study.begun(), Counter[int]()
+    until = math.inf if seconds is None else time.monotonic() + seconds
+    waiting, deaths = [*map(Task, study.begun())], Counter[tuple[Task, int]]()
     with Crew(job, jobs) as crew:
         while True:
-            while crew.is_free and (until is None or time.monotonic() < until):
-                number = waiting.pop(0) if waiting else study.next()
-                if number is None:
+            while crew.is_free and time.monotonic() < until:
+                task = waiting.pop(0) if waiting else _next(study)
+                if task is None:
                     break
-                crew.give(Task(number))
+                crew.give(task)
             if not crew.tasks:
-                break
+                best = study.best()
+                if best is None:
+                    raise TuningError(f"no trial came to its end: {_why(study)}")
+                crew.give(Task(best.number, is_best=True))
             for task, outcome in crew.ended(_LOOK):
                 if outcome is None:
-                    deaths[task.number] += 1
-                    if deaths[task.number] < _DEATHS:
-                        waiting.insert(0, task.number)
+                    place = task, len(study.reported(task.number))
+                    deaths[place] += 1
+                    if deaths[place] < _DEATHS:
+                        waiting.insert(0, task)
                         continue
-                    said = f"its process was killed {_DEATHS} times; is there too little memory?"
+                    said = (
+                        f"its process was killed {_DEATHS} times at one epoch; is there too little "
+                        "memory?"
+                    )
                     outcome = Outcome("FAIL", error=said)
+                if task.is_best:
+                    if outcome.error:
+                        said = f"the best trial, {task.number}, was not packaged: {outcome.error}"
+                        raise TuningError(said)
+                    return
                 study.tell(task.number, outcome)
                 _check_failures(study)
                 _keep_best(job, study)
             watch()
             stop.check()
-        best = study.best()
-        if best is None:
-            errors = [trial.user_attrs.get("error") for trial in study.trials()]
-            why = next((error for error in reversed(errors) if error), "there was no time")
-            raise TuningError(f"no trial came to its end: {why}")
-        crew.give(Task(best.number, is_best=True))
-        while crew.tasks:
-            for _, outcome in crew.ended(_LOOK):
-                if outcome is None or outcome.error:
-                    why = outcome.error if outcome else "its process was killed"
-                    raise TuningError(f"the best trial, {best.number}, was not packaged: {why}")
-                return outcome
-            stop.check()
-    raise AssertionError
+
+
+def _next(study: Study) -> Task | None:
+    number = study.next()
+    return None if number is None else Task(number)
+
+
+def _why(study: Study) -> str:
+    """Why no trial came to its end."""
+    errors = [trial.user_attrs.get(ERROR) for trial in study.trials()]
+    return next((error for error in reversed(errors) if error), "there was no time")
 
 
 def _check_failures(study: Study) -> None:
     """End a search in which all trials fail alike."""
     ended = [trial for trial in study.trials() if trial.state.is_finished()]
     last = sorted(ended, key=lambda trial: trial.datetime_complete or 0)[-_ALIKE:]
-    reasons = {re.sub(r"\d+", "", trial.user_attrs.get("error", "")) for trial in last}
+    reasons = {re.sub(r"\d+", "", trial.user_attrs.get(ERROR, "")) for trial in last}
     if len(last) == _ALIKE and len(reasons) == 1 and "" not in reasons:
-        why: Any = last[-1].user_attrs["error"]
+        why: Any = last[-1].user_attrs[ERROR]
         raise TuningError(f"{_ALIKE} trials in a row failed for one reason: {why}")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import optuna
 import pandas as pd
 import pytest
@@ -18,6 +19,7 @@ from small import small_config, small_frame
 import barrage_mlflow
 from barrage_mlflow.cli import main
 from barrage_mlflow.errors import ArtifactError, TuningError
+from barrage_mlflow.training.train import train
 from barrage_mlflow.tuning import tune as recipe
 from barrage_mlflow.tuning.crew import Crew
 from barrage_mlflow.workspace.record import read_record
@@ -152,6 +154,36 @@ def test_it_goes_on_to_more_trials_and_refuses_what_has_changed(
     assert result.model_uri is not None
 
 
+@pytest.mark.usefixtures("_there")
+def test_the_best_trial_alone_has_weights_and_a_model() -> None:
+    best = study_of().best_trial.number
+    for trial in study_of().trials:
+        folder = Path(f"out/trials/{trial.number:04d}")
+        record = read_record(folder)
+        assert record is not None
+        assert record.is_finished
+        for name in ("model/MLmodel", "checkpoints", "evaluation/card.md"):
+            assert (folder / name).exists() == (trial.number == best)
+
+
+def test_a_training_is_packaged_later(evaluated_models: None) -> None:
+    def trained(**options: Any) -> Any:
+        return train(CONFIG, TRAIN, VALIDATION, artifact_dir="one", resume=True, **options)
+
+    first = trained(packages=False)
+    assert trained(packages=False) == first  # as after a kill at its very end
+    assert not Path("one/model/MLmodel").exists()
+    assert not Path("one/evaluation").exists()
+    history = Path("one/metrics.jsonl").read_text("utf-8")
+    assert trained() == first
+    assert Path("one/metrics.jsonl").read_text("utf-8") == history
+    assert Path("one/evaluation/card.md").exists()
+    whole = train(CONFIG, TRAIN, VALIDATION, artifact_dir="two")
+    assert whole.metrics == first.metrics
+    scores = [barrage_mlflow.Scorer.load(folder).score(VALIDATION) for folder in ("one", "two")]
+    assert np.array_equal(scores[0]["label"], scores[1]["label"])
+
+
 def test_trials_that_fail_end_the_search_if_all_fail_alike(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -180,7 +212,7 @@ def test_a_process_that_dies_again_and_again_is_a_trial_that_failed(
     result = tune(search={**SEARCH, "trials": 2}, offline=True)
     first, second = study_of().trials
     assert (first.state.name, second.state.name) == ("FAIL", "COMPLETE")
-    assert first.user_attrs["error"].startswith("its process was killed 3 times")
+    assert first.user_attrs["error"].startswith("its process was killed 4 times")
     assert result.best_trial == 1
 
 
