@@ -155,7 +155,7 @@ def badness_of(outcome: Outcome) -> Array:
         return np.zeros(len(outcome))
     errors = errors_of(outcome)
     if outcome.probability is None:
-        return errors
+        return np.nan_to_num(errors, nan=math.inf)  # no answer at all is the worst
     # A class that the network does not have cannot have been more wrong.
     return np.asarray(errors * np.nan_to_num(confidence(outcome), nan=1.0))
 
