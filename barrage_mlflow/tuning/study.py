@@ -96,9 +96,12 @@ class Study:
         """A trial that is under way, to go on with."""
         import optuna
 
-        self._seed(number, "")
-        self._study.get_trials(deepcopy=False)  # Optuna knows a trial of another process by this
-        return optuna.trial.Trial(self._study, self._place_of(number))
+        # Opened anew: a study keeps what it has read of other trials until it begins one itself.
+        study = optuna.load_study(
+            study_name=self._study.study_name, storage=self._storage, pruner=self._study.pruner
+        )
+        study.get_trials(deepcopy=False)  # by this Optuna knows a trial of another process
+        return optuna.trial.Trial(study, self._place_of(number))
 
     def begun(self) -> list[int]:
         """Trials that an earlier process of this search has begun and not ended."""
@@ -134,7 +137,7 @@ class Study:
         for path, asked in self.search.space.items():
             if self.search.is_asked(path, apply_overrides(self.document, values).data):
                 # Drawn by itself, whatever a process that was killed had drawn before.
-                self._seed(trial.number, path)
+                self._seed(trial, path)
                 values[path] = _suggest(trial, path, asked)
         return values
 
@@ -199,14 +202,14 @@ class Study:
         values = {path: value_at(config, read_path(path)) for path in self.search.space}
         return {p: _plain(v) for p, v in values.items() if self.search.space[p].holds(v)}
 
-    def _seed(self, number: int, path: str) -> None:
+    def _seed(self, trial: Trial, path: str) -> None:
         """Have what is drawn next depend on seed, trial and value alone, and on other trials."""
         import optuna
 
-        seed = crc32(f"{self.search.data['seed']}/{number}/{path}".encode())
+        seed = crc32(f"{self.search.data['seed']}/{trial.number}/{path}".encode())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the constant liar is called experimental
-            self._study.sampler = optuna.samplers.TPESampler(
+            trial.study.sampler = optuna.samplers.TPESampler(
                 seed=seed, constant_liar=True, n_startup_trials=_STARTUP
             )
 
