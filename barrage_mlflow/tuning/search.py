@@ -14,7 +14,7 @@ from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.config.names import suggest
 from barrage_mlflow.config.overrides import apply_overrides
-from barrage_mlflow.config.paths import read_path, show_value, value_at
+from barrage_mlflow.config.paths import Path, read_path, show_value, value_at
 from barrage_mlflow.config.read import read_config
 from barrage_mlflow.config.resolve import check_config
 from barrage_mlflow.config.schema import Node, filled, schema_at, types_of
@@ -99,7 +99,7 @@ class Search:
         conditions = self.space[path].when
         config = filled(data) if conditions else data
         for other, wanted in conditions.items():
-            value = value_at(config, read_path(other))
+            value = value_at(config, path_in(config, other))
             if value not in (wanted if isinstance(wanted, list) else [wanted]):
                 return False
         return True
@@ -119,8 +119,8 @@ def read_search(
         ConfigError: with every fault, also a value that the config refuses.
 
     Example:
-        >>> space = {"solver.epochs": [1, 2]}
-        >>> read_search({"space": space}, Document({"model": {}})).metric
+        >>> config = read_config("config.json")  # doctest: +SKIP
+        >>> read_search({"space": {"solver.epochs": [1, 2]}}, config).metric  # doctest: +SKIP
         'val_loss'
     """
     document = read_config(source)
@@ -130,12 +130,30 @@ def read_search(
     data = {**defaults, **document.data, **({"trials": trials} if trials else {})}
     found = [*_range_findings(data["space"])]
     bad = {finding.path[1] for finding in found}
-    space = {path: _range(path, asked) for path, asked in data["space"].items() if path not in bad}
+    space = {
+        path: _range(path, asked, config.data)
+        for path, asked in data["space"].items()
+        if path not in bad
+    }
     data |= _judged_by(data, config.data)
     found += [*_metric_findings(data, config.data), *_value_findings(space, config)]
     if faults := as_faults(found, document):
         raise ConfigError(faults)
     return Search(data, space)
+
+
+def path_in(config: Any, text: str) -> Path:
+    """A dotted path in a config, in which a number is the index of a list if one is there.
+
+    Example:
+        >>> path_in({"layers": [{"units": 8}]}, "layers.0.units")
+        ('layers', 0, 'units')
+    """
+    steps: list[str | int] = []
+    for step in read_path(text):
+        is_index = str(step).isdigit() and isinstance(value_at(config, tuple(steps)), list)
+        steps.append(int(step) if is_index else step)
+    return tuple(steps)
 
 
 def _findings(data: Any) -> Iterator[Finding]:
@@ -171,12 +189,12 @@ def _range_findings(space: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding(here, "log takes a low above 0 and no step", "leave one of them out")
 
 
-def _range(path: str, asked: Any) -> Range:
+def _range(path: str, asked: Any, config: Any) -> Range:
     if isinstance(asked, list):
         return Range(values=tuple(asked))
     if "values" in asked:
         return Range(values=tuple(asked["values"]), when=asked.get("when", {}))
-    node = schema_at(read_path(path))
+    node = schema_at(path_in(config, path))
     types = {name for each in (node, *node.get("anyOf", ())) for name in types_of(each)}
     are_whole = isinstance(asked["low"], int) and isinstance(asked["high"], int)
     is_whole = "integer" in types or (are_whole and "number" not in types)

@@ -13,10 +13,10 @@ from zlib import crc32
 
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.overrides import apply_overrides
-from barrage_mlflow.config.paths import read_path, value_at
+from barrage_mlflow.config.paths import value_at
 from barrage_mlflow.config.schema import filled
 from barrage_mlflow.errors import TuningError
-from barrage_mlflow.tuning.search import Range, Search
+from barrage_mlflow.tuning.search import Range, Search, path_in
 from barrage_mlflow.workspace import layout as artifacts
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ class Study:
     def _as_it_is(self) -> dict[str, Any]:
         """The values that the config has, as far as they are within the space."""
         config = filled(self.document.data)
-        values = {path: value_at(config, read_path(path)) for path in self.search.space}
+        values = {path: value_at(config, path_in(config, path)) for path in self.search.space}
         return {p: _plain(v) for p, v in values.items() if self.search.space[p].holds(v)}
 
     def _seed(self, trial: Trial, path: str) -> None:

@@ -92,6 +92,7 @@ def test_what_is_left_out_is_filled_in() -> None:
         RATE: {"low": 1, "high": 2},
         "solver.epochs": {"low": 1, "high": 3},
         UNITS: {"low": 4, "high": 8},
+        "model.outputs.0.loss_weight": {"low": 1, "high": 2},
         "solver.batch_size": [8, 16],
     }
     found = read_search({"space": space}, CONFIG, trials=5)
@@ -107,6 +108,7 @@ def test_what_is_left_out_is_filled_in() -> None:
         RATE: Range(low=1, high=2),  # the config takes 1.5 too
         "solver.epochs": Range(low=1, high=3, is_whole=True),
         UNITS: Range(low=4, high=8, is_whole=True),
+        "model.outputs.0.loss_weight": Range(low=1, high=2),
         "solver.batch_size": Range(values=(8, 16)),
     }
     assert not found.is_better_high

@@ -73,6 +73,19 @@ def test_what_was_drawn_before_a_kill_stays_and_the_rest_comes_as_it_would_have(
     assert values[0] == values[1]
 
 
+def test_the_first_trial_is_the_config_as_it_is() -> None:
+    units = "model.network.params.layers.1.params.units"
+    space = {**SPACE, RATE: {"low": 0.1, "high": 1.0}, units: {"low": 4, "high": 16, "step": 4}}
+    search = read_search({"space": space}, CONFIG)
+    Path("out").mkdir()
+    study = Study(Path("out"), search, CONFIG)
+    number = study.next()
+    assert number is not None
+    values = study.sample(study.open_trial(number))
+    assert values.pop(RATE) >= 0.1  # which the config's is not
+    assert values == {"solver.batch_size": 16, "solver.optimizer.import": "Adam", units: 8}
+
+
 def test_values_that_do_not_make_sense_are_left_out() -> None:
     search = opened("out")
     for _ in range(20):
