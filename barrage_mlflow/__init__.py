@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from barrage_mlflow.commands.split import split as split
     from barrage_mlflow.commands.sync import sync as sync
     from barrage_mlflow.commands.train import train as train
+    from barrage_mlflow.commands.tune import tune as tune
     from barrage_mlflow.config import resolve_config as resolve_config
     from barrage_mlflow.dataset import FeatureLoader as FeatureLoader
     from barrage_mlflow.dataset import FeatureTransformer as FeatureTransformer
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from barrage_mlflow.errors import RecordError as RecordError
     from barrage_mlflow.errors import TrackingError as TrackingError
     from barrage_mlflow.errors import TrainingError as TrainingError
+    from barrage_mlflow.errors import TuningError as TuningError
     from barrage_mlflow.scoring.scorer import Scorer as Scorer
     from barrage_mlflow.training.train import TrainingResult as TrainingResult
 
@@ -59,11 +61,12 @@ _HOMES = {
     "commands.split": "split",
     "commands.sync": "sync",
     "commands.train": "train",
+    "commands.tune": "tune",
     "config": "resolve_config",
     "dataset": "FeatureLoader FeatureTransformer IdentityTransformer KeySelector RecordLoader "
     "RecordMode RecordTransformer Records",
     "errors": "ArtifactError BarrageError ComponentError ConfigError Fault ImportPathError "
-    "PromotionError RecordError TrackingError TrainingError",
+    "PromotionError RecordError TrackingError TrainingError TuningError",
     "scoring.scorer": "Scorer",
     "training.train": "TrainingResult",
 }

@@ -125,6 +125,10 @@ class TrackingError(BarrageError):
         self.error_code = error_code
 
 
+class TuningError(BarrageError):
+    """A search cannot begin, or came to nothing."""
+
+
 class TrainingError(BarrageError):
     """Training cannot begin where it is called, or ended without a usable model.
 

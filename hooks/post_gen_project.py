@@ -43,7 +43,8 @@ def move_kind(project: Path, kind: str, package: str) -> None:
     for source in sorted((chosen / "package").iterdir()):
         source.rename(project / package / source.name)
     (chosen / "data").rename(project / "data")
-    (chosen / "config.json").rename(project / "config.json")
+    for name in ("config.json", "search.json"):
+        (chosen / name).rename(project / name)
     shutil.rmtree(project / "kinds")
 
 

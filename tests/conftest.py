@@ -56,7 +56,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 _APPRAISE = "barrage_mlflow.training.train.appraise"
-_PROVE = "barrage_mlflow.training.train.prove"
+_PROVE = "barrage_mlflow.training.packaging.prove"
 _PROCESSES = [f"barrage_mlflow.{at}.ModelProcess" for at in ("training.train", "commands.check")]
 
 

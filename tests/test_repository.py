@@ -42,7 +42,8 @@ LONGEST = 400
 def test_every_file_that_lists_dependencies_lists_the_same():
     conda = yaml.safe_load((ROOT / "conda.yaml").read_text("utf-8"))["dependencies"]
     (pip,) = [line["pip"] for line in conda if isinstance(line, dict)]
-    assert pip == PROJECT["dependencies"]
+    tune = PROJECT["optional-dependencies"]["tune"]
+    assert sorted(pip) == sorted([*PROJECT["dependencies"], *tune])
     assert f"python{PROJECT['requires-python']}" in conda
 
     template = "".join(
@@ -61,7 +62,7 @@ def test_every_dependency_is_bounded_on_both_sides():
     groups = [PYPROJECT["build-system"]["requires"], PROJECT["dependencies"]]
     groups += PROJECT["optional-dependencies"].values()
     lines = [line for group in groups for line in group]
-    bounded = re.compile(r"[\w.-]+>=[\d.]+,<[\d.]+(; .+)?|barrage-mlflow\[test\]")
+    bounded = re.compile(r"[\w.-]+>=[\d.]+,<[\d.]+(; .+)?|barrage-mlflow\[(test|tune)\]")
     assert [line for line in lines if not bounded.fullmatch(line)] == []
 
 
@@ -73,7 +74,8 @@ def test_every_package_that_the_engine_imports_is_a_dependency():
         for name in _imported(node)
     }
     foreign = imported - sys.stdlib_module_names - {"barrage_mlflow"}
-    declared = {re.split("[>=]", line)[0].lower() for line in PROJECT["dependencies"]}
+    listed = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["tune"]]
+    declared = {re.split("[>=]", line)[0].lower() for line in listed}
     called = {"yaml": "pyyaml", "PIL": "pillow", "markdown_it": "markdown-it-py"}
     assert sorted({called.get(name, name) for name in foreign} - declared) == []
 
@@ -96,7 +98,7 @@ def test_version_is_the_same_everywhere():
     assert newest[1] == PROJECT["version"] == barrage_mlflow.__version__
 
 
-def test_mlproject_has_the_three_entry_points_and_trains_an_example_by_default():
+def test_mlproject_has_its_entry_points_and_trains_an_example_by_default():
     parameters = {
         name: {key: value.get("default") for key, value in entry["parameters"].items()}
         for name, entry in MLPROJECT["entry_points"].items()
@@ -107,6 +109,14 @@ def test_mlproject_has_the_three_entry_points_and_trains_an_example_by_default()
             "train": "examples/iris/train.csv",
             "validation": "examples/iris/validation.csv",
             "test": "",
+        },
+        "tune": {
+            "config": "examples/iris/config.json",
+            "search": "examples/iris/search.json",
+            "train": "examples/iris/train.csv",
+            "validation": "examples/iris/validation.csv",
+            "test": "",
+            "artifact_dir": "artifacts/search",
         },
         "predict": {"records": None, "model": None, "output": "scores.csv"},
         "check": {"config": "examples/iris/config.json"},

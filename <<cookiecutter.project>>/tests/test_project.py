@@ -4,6 +4,7 @@ import tomllib
 
 import yaml
 from barrage_mlflow.config import add_project_path, find_faults, find_warnings, read_config
+from barrage_mlflow.tuning.search import read_search
 from conftest import CONFIG, PROJECT
 
 
@@ -12,6 +13,10 @@ def test_config_has_no_fault():
     add_project_path(document)
     assert [str(fault) for fault in find_faults(document)] == []
     assert [str(warning) for warning in find_warnings(document)] == []
+
+
+def test_search_fits_the_config():
+    assert read_search(PROJECT / "search.json", read_config(CONFIG)).space
 
 
 def test_conda_lists_what_pyproject_lists():

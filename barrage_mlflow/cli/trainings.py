@@ -76,6 +76,55 @@ def train(config: str, train: str, validation: str, resume: str | None, **option
         click.echo(f"version:   {result.version_uri}")
 
 
+@command(
+    "tune config.json search.json train.csv validation.csv --artifact-dir search --jobs 2",
+    cls=CommandWithOverrides,
+)
+@click.argument("config")
+@click.argument("search")
+@click.argument("train")
+@click.argument("validation")
+@click.option(
+    "--artifact-dir", required=True, help="Folder of the search; one that was begun goes on."
+)
+@click.option(
+    "--test", "records_test", metavar="TEST", help="Evaluate the best model on these too."
+)
+@count("--jobs", default=1, help="Trials at once, each in a process of its own.")
+@count("--trials", help="Trials in all, instead of what SEARCH says.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="After these no trial is begun.")
+@click.option("--storage", metavar="URL", help="Database of Optuna; a file in the folder.")
+@count("--threads", help="Threads of each trial; left out, the jobs share the cores.")
+@click.option("--experiment", help="MLflow experiment; made if it is not there.")
+@click.option("--run-name", help="Name of the run that holds those of the trials.")
+@click.option("--register", metavar="NAME", help="Add the best model to this registered model.")
+@click.option("--alias", help="Alias of that registered model that is to lead to the new version.")
+@click.option(
+    "--resume-anyway", is_flag=True, help="Go on though config, search, code or records changed."
+)
+@click.option("--offline", is_flag=True, help="Do without MLflow.")
+def tune(config: str, search: str, train: str, validation: str, **options: Any) -> None:
+    """Search the values of CONFIG that SEARCH names for those that train the best model.
+
+    Killed, or called with more trials, the same command goes on.
+    """
+    from barrage_mlflow.training.stop import stop_with_mlflow
+
+    stop_with_mlflow()
+    options["records_test"] = options["records_test"] or None
+    result = barrage_mlflow.tune(config, search, train, validation, progress=sys.stderr, **options)
+    click.echo(f"best trial {result.best_trial}: {result.best_value:.6g}")
+    for path, value in result.best_values.items():
+        click.echo(f"  {path}: {value}")
+    best = f"{result.artifact_dir}/best_config.json"
+    click.echo(f"config:    {best}; it comes out the same with --threads {result.threads}")
+    click.echo(f"artifacts: {result.best_dir}")
+    click.echo(f"run:       {result.run_id or 'not in MLflow'}")
+    click.echo(f"model:     {result.model_uri or result.best_dir}")
+    if result.version_uri:
+        click.echo(f"version:   {result.version_uri}")
+
+
 @command("reproduce RUN_ID")
 @click.argument("run_id")
 @click.argument("train", required=False)

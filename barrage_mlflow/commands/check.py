@@ -22,9 +22,9 @@ from barrage_mlflow.dataset.records.formats import RecordSource
 from barrage_mlflow.errors import BarrageError
 from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.scoring.process import ModelProcess
+from barrage_mlflow.training.packaging import package, rehearse
 from barrage_mlflow.training.prepare import SCORE, build_feeder, infer, prepare, read_sets, resolve
 from barrage_mlflow.training.stop import StopRequest
-from barrage_mlflow.training.train import package, rehearse
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
 from barrage_mlflow.workspace.history import History

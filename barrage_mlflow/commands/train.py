@@ -116,7 +116,7 @@ def train(
             with stop.at_once():
                 # The config first: MLflow takes seconds to load.
                 document = read_document(config, overrides)
-                _check_request(register, alias, offline)
+                check_request(register, alias, offline)
                 if resume == "auto":
                     sources = {"train": records_train, "validation": records_validation}
                     sets = read_sets(sources, document.data["dataset"], document.folders[0])
@@ -149,7 +149,7 @@ def train(
             raise
 
 
-def _check_request(register: str | None, alias: str | None, offline: bool) -> None:
+def check_request(register: str | None, alias: str | None, offline: bool) -> None:
     """Find what MLflow would refuse, before anything is begun."""
     Path.home()  # MLflow, which packages the model offline too, does not load without one
     if not offline:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
+from pandas.util import hash_array
 
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.types import Array, Record
@@ -24,7 +25,6 @@ _BYTES = 1 << 26
 _KINDS = ("text", "whole", "truth")
 _GROUPS = 12
 """Values of a column, at most, by which records are grouped."""
-_SEED = 0
 
 
 class Kept:
@@ -44,10 +44,9 @@ class Kept:
 
     def __init__(self, columns: Iterable[str], worst: int) -> None:
         self.columns, self.most = [*columns], worst
-        self._rng = np.random.default_rng(_SEED)
         self._badness: dict[str, dict[int, float]] = {}
         self._count, self._sampled = 0, SAMPLE
-        self._rows, self._lots = np.empty(0, int), np.empty(0)
+        self._rows = np.empty(0, int)
         self._sizes: dict[int, int] = {}
         self.cells: dict[int, Record] = {}
         self.sample: list[int] = []
@@ -89,11 +88,9 @@ class Kept:
             both = self._badness.get(name, {}) | found
             ranked = sorted(both, key=lambda row: (-both[row], row))[: self.most]
             self._badness[name] = {row: both[row] for row in ranked}
-        # Whatever the pieces are, a record has the same lot; those with the lowest are drawn.
-        lots = np.append(self._lots, self._rng.random(len(records)))
-        lowest = np.argsort(lots)[:GROUPED]
-        self._rows = np.append(self._rows, np.arange(first, self._count))[lowest]
-        self._lots = lots[lowest]
+        # Drawn as outcomes are where there are too many, so that they have those of these records.
+        rows = np.append(self._rows, np.arange(first, self._count))
+        self._rows = rows[np.argsort(hash_array(rows))[:GROUPED]]
         self._group(first, records)
         self._keep(first, records)
 
@@ -158,7 +155,7 @@ def badness_of(outcome: Outcome) -> Array:
         return np.zeros(len(outcome))
     errors = errors_of(outcome)
     if outcome.probability is None:
-        return errors
+        return np.nan_to_num(errors, nan=math.inf)  # no answer at all is the worst
     # A class that the network does not have cannot have been more wrong.
     return np.asarray(errors * np.nan_to_num(confidence(outcome), nan=1.0))
 

@@ -116,7 +116,8 @@ def write_report(
             make = partial(report, outcome, evaluation.kept)
             pages.attempt(heading, f"{place}/{name}", make)
     if options.importance:
-        left += _add_importance(pages, scorer, evaluation, options, until)
+        find = partial(_add_importance, pages, scorer, evaluation, options, until, left)
+        pages.attempt("", "importance", find)
     for name, made in sections.items():
         pages.say(f"## {name}")
         pages.add("", f"data/{name.lower().replace(' ', '_')}", made)
@@ -169,16 +170,21 @@ def _about(evaluation: Evaluation, facts: Sequence[str]) -> list[str]:
 
 
 def _add_importance(
-    pages: Pages, scorer: Scorer, evaluation: Evaluation, options: Options, until: float
-) -> list[str]:
-    """Add how important columns are; return what is left for lack of time."""
+    pages: Pages,
+    scorer: Scorer,
+    evaluation: Evaluation,
+    options: Options,
+    until: float,
+    left: list[str],
+) -> None:
+    """Add how important columns are, and to what is left those for which there is no time."""
     pages.say("## Importance of columns")
     if scorer.schema.windows:
         pages.say("Not for windows: shuffling a column would break its order in time.")
-        return []
+        return
     kept = evaluation.kept
     rows = [kept.cells[row] for row in kept.sample]
-    worse, left = permute(scorer, Observer(scorer), rows, until)
+    worse, late = permute(scorer, Observer(scorer), rows, until)
     pages.say(
         "How much worse the model is where the values of a column are shuffled among the records. "
         "A column far above all others may give the target away."
@@ -193,4 +199,5 @@ def _add_importance(
             pages.add(title, place, importance_picture(answer, metric, table))
             title = ""
         pages.add(title, place, table)
-    return [f"importance of {', '.join(left)}"] if left else []
+    if late:
+        left.append(f"importance of {', '.join(late)}")

@@ -48,7 +48,10 @@ _KILLED_PATIENCE = 5
 _REST = 20
 """Times as long as sending a resume checkpoint took is waited before the next one is sent."""
 
-_NOT_SENT = (artifacts.MODEL, artifacts.LOCK, artifacts.CACHE, artifacts.CHECKPOINTS)
+_NOT_SENT = (
+    *(artifacts.MODEL, artifacts.LOCK, artifacts.CACHE, artifacts.CHECKPOINTS),
+    *(artifacts.TRIALS, artifacts.STUDY),
+)
 """What of the artifact folder is not sent as it is."""
 
 
@@ -123,7 +126,7 @@ class Publisher:
             ArtifactError: the run was finished elsewhere.
         """
         self._attach(work)
-        if not work.record.is_finished and self._run.info.status == "FINISHED":
+        if not work.record.has_ended and self._run.info.status == "FINISHED":
             raise ArtifactError(
                 f"run {work.record.run_id} was finished elsewhere: {work.folder} has an earlier "
                 "state of it"
@@ -231,12 +234,12 @@ class Publisher:
 
         record, folder = self._work.record, self._work.folder
         # What it came to counts, also if the process was killed while that was published.
-        finished = record.is_finished
+        finished = record.has_ended
         if not finished:
             self._end("FAILED" if record.status == "FAILED" else "KILLED", record.error or KILLED)
         self._publish_begin()
         self._publish_progress()
-        if finished:
+        if record.is_finished:
             self._publish_model()
         files = files_in(folder, "**/*")
         sent = [name for name in files if name.partition("/")[0] not in _NOT_SENT]
@@ -244,7 +247,7 @@ class Publisher:
             before = self._run.data.tags.get(TABLES_TAG, "")
             self._log("tags", [RunTag(TABLES_TAG, tables_tag(sent, before))])
         self._send({name: files[name] for name in [*sent, artifacts.BEST_WEIGHTS] if name in files})
-        if finished and artifacts.CARD in files:
+        if self._work.record.model_uri and artifacts.CARD in files:
             describe(self._store, self._work.record, files[artifacts.CARD].read_text("utf-8"))
         if self._in_mlflow and not finished:
             self._publish_checkpoint()
@@ -304,6 +307,8 @@ class Publisher:
         digest = artifacts.digest_of([self._config, epoch.step, epoch.metrics])
         best = epoch.as_best()
         metrics = self._log("metrics", _metrics_of(best))
+        if not work.is_packaged:
+            return
         uri = log_model(self._store, self._run, work.folder / artifacts.MODEL, digest, metrics)
         if uri != record.model_uri:
             work.update(model_uri=uri, version_uri=None)

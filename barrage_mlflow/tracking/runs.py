@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ERROR_TAG = "barrage.error"
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Without it MLflow's page opens an experiment as if it were about prompts and agents."""
 RUN_ID = "MLFLOW_RUN_ID"
 """The variable by which ``mlflow run`` names the run that it opened."""
 
@@ -77,7 +79,7 @@ def _find_experiment(store: Store, name: str | None) -> str:
 
     def find_or_make(name: str) -> Experiment:
         found = client.get_experiment_by_name(name)
-        return found or client.get_experiment(client.create_experiment(name))
+        return found or client.get_experiment(client.create_experiment(name, tags=_KIND))
 
     found = store.call(act, find_or_make, name)
     if found.lifecycle_stage == "deleted":

@@ -7,30 +7,24 @@ import logging
 import math
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-import numpy as np
-
-from barrage_mlflow.config.output_names import output_names
 from barrage_mlflow.config.paths import read_path, value_at
 from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.components.reading import ask_kinds
-from barrage_mlflow.dataset.features.loader import has_images
 from barrage_mlflow.errors import hide_secrets
-from barrage_mlflow.scoring.dependencies import project_code, requirements
-from barrage_mlflow.scoring.network import Arrays, Network, Scored
-from barrage_mlflow.scoring.package import package_model, save_model
+from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.scoring.process import ModelProcess
-from barrage_mlflow.scoring.proof import prove
 from barrage_mlflow.scoring.scorer import Scorer
-from barrage_mlflow.scoring.scores import to_frame
 from barrage_mlflow.training.appraisal import appraise
+from barrage_mlflow.training.packaging import package, rehearse
 from barrage_mlflow.training.prepare import (
     Plan,
     infer,
@@ -48,16 +42,12 @@ from barrage_mlflow.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     import keras
-    import pandas as pd
 
     from barrage_mlflow.config.document import Document
     from barrage_mlflow.services.checkpoint_file import Checkpoint
     from barrage_mlflow.tracking.publisher import Publisher
 
 logger = logging.getLogger(__name__)
-
-_EXAMPLE_RECORDS = 5
-"""Records in the packaged model's input example, and in a rehearsal."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +86,8 @@ def train(
     progress: TextIO | None = None,
     publisher: Publisher | None = None,
     tags: Mapping[str, str] | None = None,
+    packages: bool = True,
+    fitted: Path | None = None,
     **request: str | None,
 ) -> TrainingResult:
     """Train a network as a config says, and package the best of it, in an artifact folder.
@@ -116,6 +108,9 @@ def train(
         progress: where to show how far it is.
         publisher: writes to MLflow; None: nothing does.
         tags: tags of the MLflow run.
+        packages: False: the weights are left as they are; resumed with True, it goes on there.
+        fitted: the folder of a transformer that was fitted to these records as the config says,
+            which is taken; what is fitted goes there if it is not there yet.
         request: what is asked of MLflow: ``experiment``, ``run_name``, ``register``, ``alias``.
 
     Raises:
@@ -143,8 +138,9 @@ def train(
             datasets, code = describe_sets(sets), project_code(resolved)
         with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
-            if work.record.is_finished and not changes:
-                _evaluate(work, resolved, sets, datasets)
+            if work.record.is_finished and not changes and (work.is_packaged or not packages):
+                if packages:
+                    _evaluate(work, resolved, sets, datasets)
                 return _complete(work, asked, publisher)
             values = {**asked, "datasets": datasets, "tags": tags or {}, "inferred": [*inferred]}
             work.begin(document, resolved, code, changes, values)
@@ -156,12 +152,19 @@ def train(
             from barrage_mlflow.training.fit import fit
 
             following = publisher.following(work) if publisher else nullcontext()
-            with following, work.attempt(), kept_generators(), ModelProcess() as process:
+            proof: Any = ModelProcess() if packages else nullcontext()
+            with following, work.attempt(), kept_generators(), proof as process:
                 if publisher:
                     logger.info("MLflow run %s of %s", work.record.run_id, work.record.tracking_uri)
                 with stop.at_once():
+                    for place in (work.transformer.parent, folder / artifacts.CHECKPOINTS):
+                        place.mkdir(parents=True, exist_ok=True)
                     checkpoint = _find_checkpoint(work)
+                    if fitted and fitted.exists() and not work.transformer.exists():
+                        _copy_whole(fitted, work.transformer)
                     plan = prepare(resolved, sets, work.transformer)
+                    if fitted and not fitted.exists():
+                        _copy_whole(work.transformer, fitted)
                     rehearse(plan)
                     work.update(network_params=_learnt_placeholders(plan))
                     _write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
@@ -171,10 +174,11 @@ def train(
                     further.append(progress_callback(progress))
                 best_epoch, network = fit(plan, folder, work.history, further, checkpoint, stop)
                 with stop.at_once():
-                    scorer = package(plan, network, folder, process)
+                    scorer = package(plan, network, folder, process) if packages else None
                     work.update(best_epoch=best_epoch)
                     facts = [f"The network has {network.count_params():,} parameters."]
-                    _evaluate(work, resolved, plan.sets, datasets, scorer, began, facts)
+                    if scorer:
+                        _evaluate(work, resolved, plan.sets, datasets, scorer, began, facts)
             if publisher is None:
                 logger.info("log it to MLflow with: barrage-mlflow sync %s", folder)
             return _result(work)
@@ -216,94 +220,20 @@ def describe_sets(sets: Mapping[str, Records]) -> tuple[Dataset, ...]:
     )
 
 
-def rehearse(plan: Plan) -> tuple[Arrays, bool]:
-    """Score a few records with the untrained network, to find now what would break at the end.
-
-    The network is left as it is.
-
-    Args:
-        plan: what was prepared.
-
-    Returns:
-        The scores after ``postprocess``, arrays ``(records, ...)`` by output; and whether they are
-        those of the network. An untrained one may give what a trained one does not and
-        ``postprocess`` rightly refuses: then 0.5 takes the place of each of its scores.
-
-    Raises:
-        RecordError: a record cannot be loaded or fed to the network.
-        ComponentError: a component broke its contract, or gives what JSON does not hold.
-        Exception: whatever loader or transformer raise, with the place as a note.
-    """
-    import keras
-
-    def untrained(x: Arrays, batch_size: int) -> Scored:
-        with keras.StatelessScope():  # a state that the network changes is changed in here alone
-            made = plan.network(x, training=False)
-        names = output_names(plan.config)
-        return {name: keras.ops.convert_to_numpy(made[name]) for name in names}, {}
-
-    def mild(x: Arrays, batch_size: int) -> Scored:
-        scores, masks = untrained(x, batch_size)
-        return {name: np.full_like(array, 0.5) for name, array in scores.items()}, masks
-
-    failures: list[Exception] = []
-    for network in (untrained, mild):
-        try:
-            scores = _scorer(plan, network).score(plan.sets["train"][:_EXAMPLE_RECORDS])
-            to_frame(scores)
-            return scores, not failures
-        except Exception as error:
-            failures.append(error)
-    failures[0].add_note("found before training, on records scored by the untrained network")
-    raise failures[0]
-
-
-def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProcess) -> Scorer:
-    """Make an MLflow model of a network, and prove that it scores elsewhere as it does here.
-
-    Args:
-        plan: what was prepared.
-        network: with the weights to keep.
-        folder: the artifact folder, which has the project's code and the transformer.
-        process: a clean process.
-
-    Returns:
-        What scores as the packaged model does.
-
-    Raises:
-        ComponentError: the packaged model does not score elsewhere as it does here.
-    """
-    model = folder / artifacts.MODEL
-    data = model / artifacts.DATA
-    shutil.rmtree(data / artifacts.NETWORK, ignore_errors=True)
-    saved = save_model(data, plan.config, network, plan.specs, plan.schema, plan.reads)
-    scorer = _scorer(plan, saved)
-    rows = plan.sets["validation"][:_EXAMPLE_RECORDS].as_rows()
-    example = Records.read(rows, schema=scorer.inputs)
-
-    def score() -> pd.DataFrame:
-        return to_frame(scorer.score(example))
-
-    scores = score()
-    code = sorted((folder / artifacts.CODE).glob("*"))
-    needs = requirements(code, has_images(plan.train.transformer.loader))
-    package_model(model, example, scores, needs, code, scorer.score_params)
-    files = [Path(records.source) for records in plan.sets.values() if records.source]
-    homes = [path.parent for path in (*files, *project_code(plan.config))]
-    dtypes = {layer.compute_dtype for layer in network.layers}
-    prove(process, model, scores, score, [folder, Path.cwd(), *homes], dtypes)
-    return scorer
-
-
-def _scorer(plan: Plan, network: Network) -> Scorer:
-    return Scorer(plan.config, plan.transformer, network, plan.specs, plan.schema, plan.reads)
-
-
 def _learnt_placeholders(plan: Plan) -> Any:
     """What the transformer has learnt for placeholders, by name; what is no JSON as text."""
     names, learnt = placeholder_names(plan.config["model"]), plan.train.transformer.network_params
     used = {name: learnt[name] for name in names if name in learnt}
     return json.loads(json.dumps(used, default=str, skipkeys=True))
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """Copy a folder, which has its name once it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        half = shutil.copytree(source, Path(folder, target.name))
+        with suppress(FileExistsError, OSError):  # another process was faster
+            half.rename(target)
 
 
 def _write_summary(network: keras.Model, path: Path) -> None:

@@ -73,6 +73,9 @@ RESUME = f"{CHECKPOINTS}/resume"
 
 CACHE = "cache"
 
+TRIALS = "trials"
+STUDY = "study.db"
+
 EVALUATION = "evaluation"
 CARD = f"{EVALUATION}/card.md"
 MODEL_URI = "MODEL_URI"

@@ -103,6 +103,11 @@ class RunRecord:
         """Whether the training has come to its end, with a packaged model."""
         return self.best_epoch is not None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is nothing left to do: of a training, or of a search."""
+        return self.is_finished or self.status == "FINISHED"
+
     def write(self, folder: Path) -> None:
         """Write it to an artifact folder, whole or not at all.
 

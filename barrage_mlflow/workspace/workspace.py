@@ -71,6 +71,11 @@ class Workspace:
         """The folder of the fitted transformer."""
         return self.folder / artifacts.FITTED_TRANSFORMER
 
+    @property
+    def is_packaged(self) -> bool:
+        """Whether the packaged model is there."""
+        return (self.folder / artifacts.MODEL / "MLmodel").exists()
+
     def update(self, **values: Any) -> None:
         """Change the run record, on disk too.
 
@@ -152,8 +157,6 @@ class Workspace:
                 **{**values, "tags": tags},
             )
             self._running = True
-            self.transformer.parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / artifacts.CHECKPOINTS).mkdir(exist_ok=True)
             if changes or not (self.folder / artifacts.RESOLVED_CONFIG).exists():
                 # The resolved config is the sign that all of it is whole: it comes last.
                 suffix = Path(document.source).suffix or ".json"

@@ -375,3 +375,16 @@ def test_groups_are_of_a_sample_and_of_few_values():
         kept.add(Records.read(pd.DataFrame(piece), schema=schema), {"a": outcome})
     assert [*kept.groups] == ["a", "f"]
     assert kept.groups.loc[range(200), "a"].tolist() == ["x", "y"] * 50 + ["x", "z"] * 50
+
+
+def test_a_report_is_there_though_importances_cannot_be_found(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("barrage_mlflow.evaluation.reports.permute", broken)
+    scorer = SimpleNamespace(**vars(SCORER), schema=Schema())
+    monkeypatch.setattr("barrage_mlflow.evaluation.reports.Observer", lambda _: None)
+    outcome = ODD["a constant target"]
+    evaluation = Evaluation({"a": outcome}, kept_of(outcome), len(outcome), 0.5)
+    write_report(scorer, evaluation, tmp_path, "How good", Options(), math.inf)
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert "## Importance of columns\n\nIt failed: TypeError: " in text
+    assert "| mae | 3.222 |" in text
+    assert len(caplog.messages) == 1

@@ -19,6 +19,7 @@ from workshop import KINDS, QUESTIONS, Workshop, files_of, git, readme_command
 
 TYPED = "barrage-mlflow >= 0.1, < 1; python_version < '4'"
 FILES = {
+    "search.json",
     *(".dockerignore", ".github/workflows/ci.yml", ".gitignore", "Dockerfile", "LICENSE"),
     *("MLproject", "README.md", "conda.yaml", "config.json", "data/README.md", "pyproject.toml"),
     *("tests/conftest.py", "tests/test_components.py", "tests/test_project.py"),

@@ -60,7 +60,7 @@ def test_a_training_is_begun_and_begun_again(tmp_path: Path) -> None:
 )
 def test_what_ends_a_training_is_kept(error: BaseException, status: str, told: str) -> None:
     begin(Path("out"))
-    Path("out/checkpoints/resume").mkdir()
+    Path("out/checkpoints/resume").mkdir(parents=True)
     Path("out/checkpoints/resume/1.npz").touch()
     with pytest.raises(type(error), match=str(error)):
         end(Path("out"), error)

@@ -1,0 +1,1 @@
+"""A search over one config: trials of its values, each a training."""

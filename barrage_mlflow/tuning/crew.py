@@ -1,0 +1,98 @@
+"""The processes of a search: each trains one trial at a time."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from barrage_mlflow.tuning.study import Outcome
+from barrage_mlflow.tuning.worker import Job, Task, work
+
+_PATIENCE = 120
+"""Seconds that a process may take for its last checkpoint."""
+
+
+@dataclass
+class _Worker:
+    process: Any
+    line: Connection
+    task: Task | None = None
+
+
+class Crew(AbstractContextManager["Crew"]):
+    """Some processes, which live as long as the search; one that dies is replaced.
+
+    Args:
+        job: what they are to know.
+        size: how many.
+
+    Example:
+        >>> with Crew(job, 2) as crew:  # doctest: +SKIP
+        ...     crew.give(Task(0))
+        ...     [*crew.ended(60)]
+        [(Task(number=0, is_best=False), Outcome(state='COMPLETE', value=0.25, error=None))]
+    """
+
+    def __init__(self, job: Job, size: int) -> None:
+        self._job = job
+        self._workers = [self._start() for _ in range(size)]
+
+    @property
+    def is_free(self) -> bool:
+        """Whether one has nothing to do."""
+        return any(worker.task is None for worker in self._workers)
+
+    @property
+    def tasks(self) -> list[Task]:
+        """What is being done."""
+        return [worker.task for worker in self._workers if worker.task is not None]
+
+    def give(self, task: Task) -> None:
+        """Give a task to one that has none."""
+        worker = next(worker for worker in self._workers if worker.task is None)
+        with suppress(BrokenPipeError):  # it has died, which shows when it is waited for
+            worker.line.send(task)
+        worker.task = task
+
+    def ended(self, seconds: float) -> Iterator[tuple[Task, Outcome | None]]:
+        """Wait so long for tasks to end.
+
+        Returns:
+            Of each the outcome; None if its process has died.
+        """
+        busy = [worker for worker in self._workers if worker.task is not None]
+        ready = wait([worker.line for worker in busy], seconds)
+        for worker in busy:
+            if worker.line not in ready:
+                continue
+            task, worker.task = worker.task, None
+            assert task is not None
+            try:
+                yield task, worker.line.recv()
+            except (EOFError, ConnectionResetError):
+                worker.process.join()
+                self._workers[self._workers.index(worker)] = self._start()
+                yield task, None
+
+    def __exit__(self, *raised: object) -> None:
+        for worker in self._workers:
+            with suppress(BrokenPipeError):
+                worker.line.send(None)
+            if worker.task is not None:
+                worker.process.terminate()  # between two batches, with a checkpoint
+        for worker in self._workers:
+            worker.process.join(_PATIENCE)
+            worker.process.kill()
+            worker.line.close()
+
+    def _start(self) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=work, args=(self._job, theirs))
+        process.start()
+        theirs.close()
+        return _Worker(process, ours)

@@ -1,0 +1,239 @@
+"""The search file: what of a config is varied, and by what a trial is judged."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as File
+from typing import Any
+
+from barrage_mlflow.config.document import Document
+from barrage_mlflow.config.findings import Finding, as_faults
+from barrage_mlflow.config.monitors import known_monitors
+from barrage_mlflow.config.names import suggest
+from barrage_mlflow.config.overrides import apply_overrides
+from barrage_mlflow.config.paths import Path, read_path, show_value, value_at
+from barrage_mlflow.config.read import read_config
+from barrage_mlflow.config.resolve import check_config
+from barrage_mlflow.config.schema import Node, filled, schema_at, types_of
+from barrage_mlflow.config.shape import value_findings
+from barrage_mlflow.errors import ConfigError
+
+SEARCH_SCHEMA: Node = json.loads(File(__file__).with_name("search_schema.json").read_text("utf-8"))
+"""The JSON Schema of a search file."""
+_KEYS: Node = SEARCH_SCHEMA["properties"]
+_RANGE: Node = _KEYS["space"]["additionalProperties"]["anyOf"][1]
+_DIRECTIONS = {"min": "minimize", "max": "maximize"}
+
+
+@dataclass(frozen=True)
+class Range:
+    """What one value of the config may be.
+
+    Attributes:
+        values: to choose from; none if there are ends.
+        low: the least value.
+        high: the largest one.
+        step: between two of them, if there are steps.
+        log: whether small ones are as likely as large ones.
+        is_whole: whether all are whole numbers.
+        when: by path, what the config must have elsewhere.
+    """
+
+    values: tuple[Any, ...] = ()
+    low: float = 0
+    high: float = 0
+    step: float | None = None
+    log: bool = False
+    is_whole: bool = False
+    when: Mapping[str, Any] = field(default_factory=dict)
+
+    def holds(self, value: Any) -> bool:
+        """Whether it has a value.
+
+        Example:
+            >>> Range(low=1, high=3).holds(2), Range(values=(1, 3)).holds(2)
+            (True, False)
+        """
+        if self.values:
+            return value in self.values
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and self.low <= value <= self.high
+
+    def corners(self) -> tuple[Any, ...]:
+        """Its values, or its ends."""
+        return self.values or (self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search without faults.
+
+    Attributes:
+        data: the search file's, with defaults.
+        space: by dotted path, what its value may be.
+    """
+
+    data: Mapping[str, Any]
+    space: Mapping[str, Range]
+
+    @property
+    def metric(self) -> str:
+        """What a trial is judged by."""
+        return str(self.data["metric"])
+
+    @property
+    def is_better_high(self) -> bool:
+        """Whether a higher value is better."""
+        return bool(self.data["direction"] == "maximize")
+
+    def is_asked(self, path: str, data: Any) -> bool:
+        """Whether a value is varied, in a config that has the values before it.
+
+        Args:
+            path: of the value.
+            data: the config.
+        """
+        conditions = self.space[path].when
+        config = filled(data) if conditions else data
+        for other, wanted in conditions.items():
+            value = value_at(config, path_in(config, other))
+            if value not in (wanted if isinstance(wanted, list) else [wanted]):
+                return False
+        return True
+
+
+def read_search(
+    source: str | os.PathLike[str] | Mapping[str, Any], config: Document, trials: int | None = None
+) -> Search:
+    """Read a search file, and find every fault of it, with a config that it is to vary.
+
+    Args:
+        source: a JSON or YAML file, or a dict.
+        config: without faults.
+        trials: in all, instead of what it says.
+
+    Raises:
+        ConfigError: with every fault, also a value that the config refuses.
+
+    Example:
+        >>> config = read_config("config.json")  # doctest: +SKIP
+        >>> read_search({"space": {"solver.epochs": [1, 2]}}, config).metric  # doctest: +SKIP
+        'val_loss'
+    """
+    document = read_config(source)
+    if faults := as_faults(_findings(document.data), document):
+        raise ConfigError(faults)
+    defaults = {key: node["default"] for key, node in _KEYS.items() if "default" in node}
+    data = {**defaults, **document.data, **({"trials": trials} if trials else {})}
+    found = [*_range_findings(data["space"])]
+    bad = {finding.path[1] for finding in found}
+    space = {
+        path: _range(path, asked, config.data)
+        for path, asked in data["space"].items()
+        if path not in bad
+    }
+    data |= _judged_by(data, config.data)
+    found += [*_metric_findings(data, config.data), *_value_findings(space, config)]
+    if faults := as_faults(found, document):
+        raise ConfigError(faults)
+    return Search(data, space)
+
+
+def path_in(config: Any, text: str) -> Path:
+    """A dotted path in a config, in which a number is the index of a list if one is there.
+
+    Example:
+        >>> path_in({"layers": [{"units": 8}]}, "layers.0.units")
+        ('layers', 0, 'units')
+    """
+    steps: list[str | int] = []
+    for step in read_path(text):
+        is_index = str(step).isdigit() and isinstance(value_at(config, tuple(steps)), list)
+        steps.append(int(step) if is_index else step)
+    return tuple(steps)
+
+
+def _findings(data: Any) -> Iterator[Finding]:
+    yield from value_findings(data, SEARCH_SCHEMA, ())
+    if not isinstance(data, dict):
+        return
+    yield from _unknown(data, _KEYS, ())
+    space = data.get("space")
+    for path, asked in space.items() if isinstance(space, dict) else ():
+        if isinstance(asked, dict):
+            yield from _unknown(asked, _RANGE["properties"], ("space", path))
+
+
+def _unknown(data: Mapping[str, Any], known: Node, path: tuple[str, ...]) -> Iterator[Finding]:
+    for key in data:
+        if key not in known:
+            remedy = suggest(key, known, "keys")
+            yield Finding((*path, key), f"unknown key {key!r}", remedy, is_key=True)
+
+
+def _range_findings(space: Mapping[str, Any]) -> Iterator[Finding]:
+    """What is wrong with ranges whose keys are right."""
+    for path, asked in space.items():
+        if isinstance(asked, list):
+            continue
+        here, ends = ("space", path), {"low", "high"} & asked.keys()
+        if ("values" in asked) == bool(ends) or (ends and len(ends) < 2):
+            yield Finding(here, "expected low and high, or values", "write one of the two")
+        elif ends and asked["low"] >= asked["high"]:
+            low, high = show_value(asked["low"]), show_value(asked["high"])
+            yield Finding(here, f"expected low to be less than high, got {low} and {high}")
+        elif asked.get("log") and (asked.get("low", 0) <= 0 or "step" in asked):
+            yield Finding(here, "log takes a low above 0 and no step", "leave one of them out")
+
+
+def _range(path: str, asked: Any, config: Any) -> Range:
+    if isinstance(asked, list):
+        return Range(values=tuple(asked))
+    if "values" in asked:
+        return Range(values=tuple(asked["values"]), when=asked.get("when", {}))
+    node = schema_at(path_in(config, path))
+    types = {name for each in (node, *node.get("anyOf", ())) for name in types_of(each)}
+    are_whole = isinstance(asked["low"], int) and isinstance(asked["high"], int)
+    is_whole = "integer" in types or (are_whole and "number" not in types)
+    return Range(**{"when": {}, **asked}, is_whole=is_whole)
+
+
+def _judged_by(data: Mapping[str, Any], config: Any) -> dict[str, str]:
+    """Metric and direction, where the search does not name them."""
+    best = filled(config)["services"]["best_checkpoint"]
+    metric = data.get("metric", best["monitor"])
+    ways, _ = known_monitors(config)
+    way = best["mode"] if metric == best["monitor"] else ways.get(metric.removeprefix("val_"), "")
+    direction = data.get("direction", _DIRECTIONS.get(way, ""))
+    return {"metric": metric, "direction": direction}
+
+
+def _metric_findings(data: Mapping[str, Any], config: Any) -> Iterator[Finding]:
+    names, are_all = known_monitors(config)
+    metric = data["metric"]
+    if are_all and metric.removeprefix("val_") not in names:
+        both = [*names, *(f"val_{name}" for name in names if name != "learning_rate")]
+        remedy = suggest(metric, both, "metrics")
+        yield Finding(("metric",), f"there is no metric {metric!r}", remedy)
+    elif not data["direction"]:
+        yield Finding((), "missing key 'direction'", 'write "minimize" or "maximize"')
+
+
+def _value_findings(space: Mapping[str, Range], config: Document) -> Iterator[Finding]:
+    """What the config refuses of each range, in a config as its condition wants it."""
+    for path, asked in space.items():
+        needed = {
+            other: wanted[0] if isinstance(wanted, list) else wanted
+            for other, wanted in asked.when.items()
+        }
+        for value in asked.corners():
+            _, faults, _ = check_config(apply_overrides(config, needed), {path: value})
+            own = [fault for fault in faults if fault.place == f"--{path}"]
+            for fault in own[:1]:
+                message = f"the config refuses {show_value(value)}: {fault.message}"
+                yield Finding(("space", path), message, fault.remedy)
+            if own:
+                break

@@ -1,0 +1,250 @@
+"""The trials of a search, kept in Optuna's storage, where every process finds them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from barrage_mlflow.config.document import Document
+from barrage_mlflow.config.overrides import apply_overrides
+from barrage_mlflow.config.paths import value_at
+from barrage_mlflow.config.schema import filled
+from barrage_mlflow.errors import TuningError
+from barrage_mlflow.tuning.search import Range, Search, path_in
+from barrage_mlflow.workspace import layout as artifacts
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial, Trial
+
+NAME = "search"
+OWNER, PRUNED, ERROR = "owner", "pruned", "error"
+"""What is noted of a trial: machine and folder of the search that trains it, that the pruner has
+ended it, and why it failed."""
+_STARTUP = 10
+"""Trials that are drawn at random before the sampler learns of them."""
+_WAIT = 60
+"""Seconds that a process waits for another one that writes."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes:
+        state: as Optuna calls it: ``"COMPLETE"``, ``"PRUNED"`` or ``"FAIL"``.
+        value: of the metric; None if it failed.
+        error: why it failed.
+    """
+
+    state: str
+    value: float | None = None
+    error: str | None = None
+
+
+class Study:
+    """The trials of a search.
+
+    Args:
+        folder: of the search.
+        search: what is varied.
+        document: the config that is varied.
+        storage: any database that Optuna takes; a file in the folder if left out.
+
+    Raises:
+        TuningError: Optuna is missing, or the storage cannot be opened.
+
+    Example:
+        >>> Study(folder, search, document).trials()  # doctest: +SKIP
+        []
+    """
+
+    def __init__(
+        self, folder: Path, search: Search, document: Document, storage: str | None = None
+    ) -> None:
+        optuna = _load_optuna()
+        self.search, self.document, self._is_shared = search, document, storage is not None
+        self._owner = f"{socket.gethostname()}:{folder.resolve()}"
+        url = storage or f"sqlite:///{folder / artifacts.STUDY}"
+        name = NAME if storage is None else folder.name
+        wait = {"connect_args": {"timeout": _WAIT}} if url.startswith("sqlite") else {}
+        try:
+            self._storage = optuna.storages.RDBStorage(url, engine_kwargs=wait)
+            self._study = optuna.create_study(
+                study_name=name,
+                storage=self._storage,
+                load_if_exists=True,
+                direction=search.data["direction"],
+                pruner=_pruner(search),
+            )
+            self._id = self._storage.get_study_id_from_name(name)
+        except Exception as error:
+            raise TuningError(f"the search's storage {url} cannot be opened: {error}") from error
+
+    def trials(self) -> Sequence[FrozenTrial]:
+        """All trials that count, by number."""
+        every = self._study.get_trials(deepcopy=False)
+        return [trial for trial in every if trial.number < self.search.data["trials"]]
+
+    def open_trial(self, number: int) -> Trial:
+        """A trial that is under way, to go on with."""
+        import optuna
+
+        # Opened anew: a study keeps what it has read of other trials until it begins one itself.
+        study = optuna.load_study(
+            study_name=self._study.study_name, storage=self._storage, pruner=self._study.pruner
+        )
+        study.get_trials(deepcopy=False)  # by this Optuna knows a trial of another process
+        return optuna.trial.Trial(study, self._place_of(number))
+
+    def begun(self) -> list[int]:
+        """Trials that an earlier process of this search has begun and not ended."""
+        return [
+            trial.number
+            for trial in self.trials()
+            if trial.state.name == "RUNNING"
+            and (not self._is_shared or trial.user_attrs.get(OWNER) == self._owner)
+        ]
+
+    def next(self) -> int | None:
+        """Begin another trial; None if there are as many as are wanted."""
+        every = self._study.get_trials(deepcopy=False)
+        is_waiting = any(trial.state.name == "WAITING" for trial in every)
+        if not is_waiting and len(every) >= self.search.data["trials"]:
+            return None
+        if not is_waiting:  # with its owner from the first moment on
+            first = {} if every else self._as_it_is()
+            self._study.enqueue_trial(first, user_attrs={OWNER: self._owner})
+        trial = self._study.ask()
+        if trial.number >= self.search.data["trials"]:  # another process began one at once
+            self.tell(trial.number, Outcome("FAIL", error="one too many"))
+            return None
+        return int(trial.number)
+
+    def sample(self, trial: Trial) -> dict[str, Any]:
+        """Draw the values of a trial; those that it has already stay as they are.
+
+        Returns:
+            By dotted path.
+        """
+        values: dict[str, Any] = {}
+        for path, asked in self.search.space.items():
+            if self.search.is_asked(path, apply_overrides(self.document, values).data):
+                # Drawn by itself, whatever a process that was killed had drawn before.
+                self._seed(trial, path)
+                values[path] = _suggest(trial, path, asked)
+        return values
+
+    def tell(self, number: int, outcome: Outcome) -> None:
+        """End a trial."""
+        from optuna.trial import TrialState
+
+        if outcome.error is not None:
+            self.note(number, ERROR, outcome.error)
+        value = outcome.value if outcome.state == "COMPLETE" else None
+        self._study.tell(number, value, TrialState[outcome.state])
+
+    def note(self, number: int, name: str, value: Any) -> None:
+        """Note something of a trial."""
+        self._storage.set_trial_user_attr(self._place_of(number), name, value)
+
+    def noted(self, number: int, name: str) -> Any:
+        """What was noted of a trial; None if nothing was."""
+        return self._storage.get_trial(self._place_of(number)).user_attrs.get(name)
+
+    def reported(self, number: int) -> Mapping[int, float]:
+        """The metric of a trial by epoch, counted from 0, as far as it is known."""
+        return dict(self._storage.get_trial(self._place_of(number)).intermediate_values)
+
+    def best(self) -> FrozenTrial | None:
+        """The best trial that is complete; None if none is."""
+        done = [trial for trial in self.trials() if trial.state.name == "COMPLETE"]
+        sign = -1 if self.search.is_better_high else 1
+        return min(done, key=lambda trial: sign * float(trial.value or 0), default=None)
+
+    def pictures(self) -> Mapping[str, Any]:
+        """Optuna's pictures of the search, by name; those that can be drawn."""
+        from matplotlib import pyplot
+        from optuna.visualization import matplotlib as plots
+
+        made: dict[str, Any] = {}
+        drawn: dict[str, Callable[..., Any]] = {
+            "history": plots.plot_optimization_history,
+            "importance": plots.plot_param_importances,
+            "slices": plots.plot_slice,
+            "parallel_coordinates": plots.plot_parallel_coordinate,
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for name, draw in drawn.items():
+                try:
+                    axes = draw(self._study, target_name=self.search.metric)
+                except (ValueError, RuntimeError):  # too few trials, or one value alone
+                    continue
+                figure = getattr(axes, "figure", None) or axes.ravel()[0].figure
+                pyplot.close(figure)
+                figure.set_size_inches(max(8.0, 3.5 * len(self.search.space)), 5)
+                made[name] = figure
+        return made
+
+    def _place_of(self, number: int) -> int:
+        return int(self._storage.get_trial_id_from_study_id_trial_number(self._id, number))
+
+    def _as_it_is(self) -> dict[str, Any]:
+        """The values that the config has, as far as they are within the space."""
+        config = filled(self.document.data)
+        values = {path: value_at(config, path_in(config, path)) for path in self.search.space}
+        return {p: _plain(v) for p, v in values.items() if self.search.space[p].holds(v)}
+
+    def _seed(self, trial: Trial, path: str) -> None:
+        """Have what is drawn next depend on seed, trial and value alone, and on other trials."""
+        import optuna
+
+        seed = crc32(f"{self.search.data['seed']}/{trial.number}/{path}".encode())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the constant liar is called experimental
+            trial.study.sampler = optuna.samplers.TPESampler(
+                seed=seed, constant_liar=True, n_startup_trials=_STARTUP
+            )
+
+
+def _load_optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        raise TuningError(
+            "a search needs Optuna, which is not installed: pip install 'barrage-mlflow[tune]'"
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+def _pruner(search: Search) -> optuna.pruners.BasePruner:
+    import optuna
+
+    if search.data["pruner"] == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=3)
+    if search.data["pruner"] == "hyperband":
+        return optuna.pruners.HyperbandPruner()
+    return optuna.pruners.NopPruner()
+
+
+def _suggest(trial: Trial, path: str, asked: Range) -> Any:
+    if asked.values:
+        names = [*map(_plain, asked.values)]
+        return asked.values[names.index(trial.suggest_categorical(path, names))]
+    if asked.is_whole:
+        step = int(asked.step or 1)
+        return trial.suggest_int(path, int(asked.low), int(asked.high), step=step, log=asked.log)
+    return trial.suggest_float(path, asked.low, asked.high, step=asked.step, log=asked.log)
+
+
+def _plain(value: Any) -> Any:
+    """A value as Optuna takes it for a choice: lists and objects as text."""
+    return value if isinstance(value, str | int | float | bool | None) else json.dumps(value)

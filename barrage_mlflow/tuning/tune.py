@@ -1,0 +1,115 @@
+"""The recipe of a search: trials by several processes, until there are as many as are wanted."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from barrage_mlflow.errors import TuningError
+from barrage_mlflow.training.stop import StopRequest
+from barrage_mlflow.tuning.crew import Crew
+from barrage_mlflow.tuning.study import ERROR, Outcome, Study
+from barrage_mlflow.tuning.worker import Job, Task, folder_of
+from barrage_mlflow.workspace import layout as artifacts
+
+_DEATHS = 4
+"""Times that the process of a trial may die at one epoch before the trial has failed."""
+_ALIKE = 10
+"""Trials in a row that fail for one reason end the search."""
+_LOOK = 1.0
+"""Seconds between two looks at what has become of the trials."""
+
+
+def run_trials(
+    job: Job,
+    study: Study,
+    jobs: int,
+    stop: StopRequest,
+    seconds: float | None = None,
+    watch: Callable[[], object] = lambda: None,
+) -> None:
+    """Train trials until there are as many as are wanted, and package the best one.
+
+    Args:
+        job: what each process is to know.
+        study: keeps the trials.
+        jobs: processes at once.
+        stop: looked at each second.
+        seconds: after which no trial is begun any more; all are if left out.
+        watch: called whenever a trial has ended, and each second.
+
+    Raises:
+        TuningError: too many trials in a row failed, or none came to its end.
+        KeyboardInterrupt: a stop was requested; the trials go on when the search does.
+    """
+    until = math.inf if seconds is None else time.monotonic() + seconds
+    waiting, deaths = [*map(Task, study.begun())], Counter[tuple[Task, int]]()
+    with Crew(job, jobs) as crew:
+        while True:
+            while crew.is_free and time.monotonic() < until:
+                task = waiting.pop(0) if waiting else _next(study)
+                if task is None:
+                    break
+                crew.give(task)
+            if not crew.tasks:
+                best = study.best()
+                if best is None:
+                    raise TuningError(f"no trial came to its end: {_why(study)}")
+                crew.give(Task(best.number, is_best=True))
+            for task, outcome in crew.ended(_LOOK):
+                if outcome is None:
+                    place = task, len(study.reported(task.number))
+                    deaths[place] += 1
+                    if deaths[place] < _DEATHS:
+                        waiting.insert(0, task)
+                        continue
+                    said = (
+                        f"its process was killed {_DEATHS} times at one epoch; is there too little "
+                        "memory?"
+                    )
+                    outcome = Outcome("FAIL", error=said)
+                if task.is_best:
+                    if outcome.error:
+                        said = f"the best trial, {task.number}, was not packaged: {outcome.error}"
+                        raise TuningError(said)
+                    return
+                study.tell(task.number, outcome)
+                _check_failures(study)
+                _keep_best(job, study)
+            watch()
+            stop.check()
+
+
+def _next(study: Study) -> Task | None:
+    number = study.next()
+    return None if number is None else Task(number)
+
+
+def _why(study: Study) -> str:
+    """Why no trial came to its end."""
+    errors = [trial.user_attrs.get(ERROR) for trial in study.trials()]
+    return next((error for error in reversed(errors) if error), "there was no time")
+
+
+def _check_failures(study: Study) -> None:
+    """End a search in which all trials fail alike."""
+    ended = [trial for trial in study.trials() if trial.state.is_finished()]
+    last = sorted(ended, key=lambda trial: trial.datetime_complete or 0)[-_ALIKE:]
+    reasons = {re.sub(r"\d+", "", trial.user_attrs.get(ERROR, "")) for trial in last}
+    if len(last) == _ALIKE and len(reasons) == 1 and "" not in reasons:
+        why: Any = last[-1].user_attrs[ERROR]
+        raise TuningError(f"{_ALIKE} trials in a row failed for one reason: {why}")
+
+
+def _keep_best(job: Job, study: Study) -> None:
+    """Delete the weights of trials that have ended, but for the best one's."""
+    best = study.best()
+    for trial in study.trials():
+        if trial.state.is_finished() and (best is None or trial.number != best.number):
+            checkpoints = folder_of(job.folder, trial.number) / artifacts.CHECKPOINTS
+            shutil.rmtree(checkpoints, ignore_errors=True)

@@ -1,0 +1,194 @@
+"""A process that trains one trial after another, as the search tells it."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from barrage_mlflow.config.document import Document
+from barrage_mlflow.config.overrides import apply_overrides
+from barrage_mlflow.config.project import add_project_path
+from barrage_mlflow.errors import TuningError, describe_error
+from barrage_mlflow.training.prepare import read_sets
+from barrage_mlflow.training.stop import StopRequest
+from barrage_mlflow.tuning.search import Search
+from barrage_mlflow.tuning.study import PRUNED, Outcome, Study
+from barrage_mlflow.workspace import layout as artifacts
+from barrage_mlflow.workspace.lock import locked
+
+if TYPE_CHECKING:
+    import keras
+    from optuna.trial import Trial
+
+    from barrage_mlflow.tracking.publisher import Publisher
+
+_PATIENCE = 30
+"""Seconds: the process that trained a trial before may take a moment to end."""
+_LOOK = 0.5
+"""Seconds between two looks at whether the search is still there."""
+_OUTPUT = f"{artifacts.TRIALS}/workers.log"
+"""What processes write to the terminal before they have a trial."""
+_FITTED = "transformer"
+"""Where a transformer is kept that is the same for all trials."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is to know of a search.
+
+    Attributes:
+        folder: of the search.
+        search: what is varied.
+        document: the config that is varied, with all that was settled.
+        sources: the records by set, whatever :meth:`Records.read` takes.
+        storage: of Optuna; None for the folder's own.
+        request: what is asked of MLflow for each trial: experiment and tags.
+        publisher: makes what writes to MLflow; None: nothing does.
+        final: what is asked besides where the best trial is packaged: ``register``, ``alias`` and
+            ``records_test``.
+        resume_anyway: whether trials go on though code or records have changed.
+    """
+
+    folder: Path
+    search: Search
+    document: Document
+    sources: Mapping[str, Any]
+    storage: str | None
+    request: Mapping[str, Any]
+    publisher: Callable[[], Publisher] | None
+    final: Mapping[str, Any]
+    resume_anyway: bool
+
+
+class Task(NamedTuple):
+    """What a worker is to do.
+
+    Attributes:
+        number: of a trial, which it trains, or goes on with.
+        is_best: whether it packages the trial's best weights besides.
+    """
+
+    number: int
+    is_best: bool = False
+
+
+def folder_of(folder: Path, number: int) -> Path:
+    """The artifact folder of a trial.
+
+    Example:
+        >>> folder_of(Path("out"), 7).as_posix()
+        'out/trials/0007'
+    """
+    return folder / artifacts.TRIALS / f"{number:04d}"
+
+
+def work(job: Job, line: Connection) -> None:
+    """Do the tasks that come in, and answer each with its outcome, until None comes.
+
+    Args:
+        job: of the search.
+        line: to the process of the search, with which this one ends.
+    """
+    _write_to(job.folder / _OUTPUT)
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    logging.getLogger("barrage_mlflow").setLevel(logging.ERROR)
+    add_project_path(job.document)
+    study = Study(job.folder, job.search, job.document, job.storage)
+    sets: Mapping[str, Any] | None = None
+    with StopRequest() as stop:
+        try:
+            while (task := line.recv()) is not None:
+                home = job.document.folders[0]
+                sets = sets or read_sets(job.sources, job.document.data["dataset"], home)
+                line.send(_ended(job, study, sets, task))
+                stop.check()
+        except (KeyboardInterrupt, EOFError, BrokenPipeError):
+            return
+
+
+def _ended(job: Job, study: Study, sets: Mapping[str, Any], task: Task) -> Outcome:
+    """Do a task, however that ends."""
+    import keras
+
+    try:
+        value = _train(job, study, sets, task)
+    except Exception as error:
+        return Outcome("FAIL", error=describe_error(error))
+    finally:
+        keras.backend.clear_session()
+        gc.collect()
+    return Outcome("PRUNED" if study.noted(task.number, PRUNED) else "COMPLETE", value)
+
+
+def _train(job: Job, study: Study, sets: Mapping[str, Any], task: Task) -> float:
+    """Train a trial, or go on with it; the metric at its best epoch."""
+    from barrage_mlflow.training.train import train
+
+    trial = study.open_trial(task.number)
+    folder, values = folder_of(job.folder, trial.number), study.sample(trial)
+    with locked(folder, _PATIENCE):
+        pass
+    _write_to(folder.with_suffix(".log"))
+    is_shared = not any(path.startswith("dataset") for path in job.search.space)
+    result = train(
+        apply_overrides(job.document, values),
+        sets["train"],
+        sets["validation"],
+        artifact_dir=folder,
+        resume=True,
+        resume_anyway=job.resume_anyway,
+        callbacks=[_report(study, trial, job.search.metric)],
+        publisher=job.publisher() if job.publisher else None,
+        packages=task.is_best,
+        fitted=job.folder / _FITTED if is_shared else None,
+        run_name=f"trial {trial.number}",
+        **job.request,
+        **(job.final if task.is_best else {}),
+    )
+    name, value = job.search.metric, result.metrics.get(job.search.metric, math.nan)
+    if not math.isfinite(value):
+        known = ", ".join(result.metrics)
+        raise TuningError(f"{name} is {value}: expected a finite number of one of {known}")
+    return value
+
+
+def _report(study: Study, trial: Trial, metric: str) -> keras.callbacks.Callback:
+    """Tell the study of each epoch, and end a trial that the pruner takes for hopeless."""
+    import keras
+
+    class TrialReport(keras.callbacks.Callback):  # type: ignore[misc]
+        batch_period = None  # it need not see the network between two batches
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if metric in logs and epoch not in study.reported(trial.number):
+                trial.report(logs[metric], epoch)
+            if trial.should_prune():
+                study.note(trial.number, PRUNED, True)
+                self.model.stop_training = True
+
+    return TrialReport()
+
+
+def _write_to(path: Path) -> None:
+    """Have what goes to the terminal go to a file, also what TensorFlow writes by itself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+
+
+def _watch(parent: int) -> None:
+    """End this process in good order when that of the search has gone."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK)
+    os.kill(os.getpid(), signal.SIGTERM)

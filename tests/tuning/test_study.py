@@ -1,0 +1,114 @@
+"""What is drawn for the trials of a search."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from small import small_config
+
+from barrage_mlflow.config.overrides import apply_overrides
+from barrage_mlflow.config.read import read_config
+from barrage_mlflow.tuning.search import read_search
+from barrage_mlflow.tuning.study import Outcome, Study
+
+RATE = "solver.optimizer.learning_rate"
+SPACE = {
+    RATE: {"low": 1e-4, "high": 1.0, "log": True},
+    "solver.batch_size": [16, 32, 64],
+    "solver.optimizer.import": ["Adam", "SGD"],
+    "solver.optimizer.params.momentum": {
+        "low": 0.0, "high": 0.9, "when": {"solver.optimizer.import": "SGD"},
+    },
+}  # fmt: skip
+CONFIG = read_config(small_config())
+TRIALS = 40
+
+
+def opened(folder: str, **options: Any) -> Study:
+    Path(folder).mkdir(exist_ok=True)
+    search = read_search({"space": SPACE, "trials": TRIALS, "seed": 3}, CONFIG)
+    return Study(Path(folder), search, CONFIG, **options)
+
+
+def draw(search: Study, worker: Study) -> dict[str, Any]:
+    """Begin a trial and end it: the rate is best at 0.01."""
+    number = search.next()
+    assert number is not None
+    values = worker.sample(worker.open_trial(number))
+    value = abs(math.log10(values[RATE]) + 2) + 0.01 * (values["solver.batch_size"] == 16)
+    search.tell(number, Outcome("COMPLETE", value))
+    return values
+
+
+def test_a_process_that_lives_long_draws_as_one_that_begins_anew() -> None:
+    search, worker = opened("long"), opened("long")
+    long = [draw(search, worker) for _ in range(TRIALS)]
+    anew = [draw(opened("anew"), opened("anew")) for _ in range(TRIALS)]
+    assert long == anew
+    assert search.next() is None
+
+    def errors(drawn: list[dict[str, Any]]) -> float:
+        return sum(abs(math.log10(values[RATE]) + 2) for values in drawn) / len(drawn)
+
+    assert errors(long[-10:]) < 0.7 * errors(long[1:11])  # it has learnt
+
+
+def test_what_was_drawn_before_a_kill_stays_and_the_rest_comes_as_it_would_have() -> None:
+    values = []
+    for folder, kills in (("whole", False), ("killed", True)):
+        search = opened(folder)
+        for _ in range(12):
+            draw(search, opened(folder))
+        number = search.next()
+        assert number is not None
+        assert opened(folder).begun() == [number]
+        if kills:  # once the first value is drawn
+            killed = opened(folder)
+            trial = killed.open_trial(number)
+            killed._seed(trial, RATE)
+            trial.suggest_float(RATE, 1e-4, 1.0, log=True)
+        values.append(opened(folder).sample(opened(folder).open_trial(number)))
+    assert values[0] == values[1]
+
+
+def test_the_first_trial_is_the_config_as_it_is() -> None:
+    units = "model.network.params.layers.1.params.units"
+    space = {**SPACE, RATE: {"low": 0.1, "high": 1.0}, units: {"low": 4, "high": 16, "step": 4}}
+    search = read_search({"space": space}, CONFIG)
+    Path("out").mkdir()
+    study = Study(Path("out"), search, CONFIG)
+    number = study.next()
+    assert number is not None
+    values = study.sample(study.open_trial(number))
+    assert values.pop(RATE) >= 0.1  # which the config's is not
+    assert values == {"solver.batch_size": 16, "solver.optimizer.import": "Adam", units: 8}
+
+
+def test_values_that_do_not_make_sense_are_left_out() -> None:
+    search = opened("out")
+    for _ in range(20):
+        values = draw(search, search)
+        uses_momentum = values["solver.optimizer.import"] == "SGD"
+        assert ("solver.optimizer.params.momentum" in values) == uses_momentum
+        data = apply_overrides(CONFIG, values).data
+        assert data["solver"]["optimizer"]["import"] == values["solver.optimizer.import"]
+
+
+def test_of_two_searches_of_one_storage_each_goes_on_with_its_own() -> None:
+    url = "sqlite:///shared.db"
+    one, two = opened("one", storage=url), opened("one", storage=url)
+    first = one.next()
+    assert first is not None
+    assert one.begun() == [first]
+    assert two.begun() == [first]  # in one folder, of one machine
+    Path("other").mkdir()
+    other = Path("other/one")
+    other.mkdir()
+    search = read_search({"space": SPACE, "trials": 2, "seed": 3}, CONFIG)
+    elsewhere = Study(other, search, CONFIG, url)
+    assert elsewhere.begun() == []
+    assert elsewhere.next() == 1
+    assert elsewhere.next() is None
+    assert [trial.number for trial in elsewhere.trials()] == [0, 1]
