@@ -53,7 +53,24 @@ BODIES: dict[str, dict[str, Any]] = {
     "mlp-plr": {},
     "tabm": {f"{NETWORK}.body": "tabm", f"{NETWORK}.units": [256, 256, 256]},
 }
-TUNED = {"adult-mlp-plr": {f"{NETWORK}.dropout": 0.4}}
+AVERAGED = {"solver.optimizer.params.use_ema": True}
+"""Averages of the weights are validated and kept."""
+TUNED: dict[str, dict[str, Any]] = {
+    "adult-mlp-plr": {f"{NETWORK}.dropout": 0.4},
+    "california-resnet": {
+        **AVERAGED,
+        f"{NETWORK}.units": [192, 192, 192, 192],
+        f"{NETWORK}.dropout": 0.3,
+    },
+    "california-ft_transformer": AVERAGED,
+    "california-tabm": {**AVERAGED, "solver.optimizer.learning_rate": 0.002},
+    "adult-ft_transformer": AVERAGED,
+    "adult-tabm": {
+        **AVERAGED,
+        "solver.optimizer.learning_rate": 0.003,
+        "dataset.loader.params.all": {"number": {"bins": 256}},
+    },
+}
 """What was chosen on the validation set, as the papers do for each table."""
 
 

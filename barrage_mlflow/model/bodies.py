@@ -61,7 +61,9 @@ def resnet(x: Any, units: Sequence[int], dropout: float) -> Any:
     return ops.relu(batch_norm()(x))
 
 
-def tabm(x: Any, units: Sequence[int], dropout: float, members: int) -> Any:
+def tabm(
+    x: Any, units: Sequence[int], dropout: float, members: int, initializer: Any = random_signs
+) -> Any:
     """An ensemble in one perceptron: its members differ in the scales of their inputs and in heads.
 
     Row "TabM-mini" in Gorishniy et al., "TabM: Advancing Tabular Deep Learning with
@@ -73,6 +75,8 @@ def tabm(x: Any, units: Sequence[int], dropout: float, members: int) -> Any:
         units: of each layer.
         dropout: after each layer.
         members: how many.
+        initializer: of the scales, ``(members, n)``. In the paper's code random signs where
+            numbers go in as they are; where they are embedded, one normal number a feature.
 
     Returns:
         ``(batch, members, units)``.
@@ -81,7 +85,7 @@ def tabm(x: Any, units: Sequence[int], dropout: float, members: int) -> Any:
         >>> tabm(layers.Input((4,)), [8, 6], 0.1, 32).shape
         (None, 32, 6)
     """
-    return mlp(ScaledCopies(members, 1, random_signs)(x), units, dropout)
+    return mlp(ScaledCopies(members, 1, initializer)(x), units, dropout)
 
 
 def ft_transformer(tokens: Any, units: Sequence[int], dropout: float, heads: int) -> Any:

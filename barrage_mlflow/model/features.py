@@ -16,7 +16,13 @@ from barrage_mlflow.errors import ComponentError
 from barrage_mlflow.model import bodies
 from barrage_mlflow.model.dict_network import DictNetwork
 from barrage_mlflow.model.encoders import ENCODERS, Feature, absolute, encode, relative
-from barrage_mlflow.model.layers import MeanOfMembers, ScaledCopies, uniform
+from barrage_mlflow.model.layers import (
+    MeanOfMembers,
+    ScaledCopies,
+    in_groups,
+    random_signs,
+    uniform,
+)
 
 Features = Sequence[Feature]
 ByName = Mapping[str, Any]
@@ -118,9 +124,13 @@ def feature_network(
         tokens = _tokens(features, inputs, vectors, numbers, units[0])
         joined = bodies.ft_transformer(tokens, units, dropout, heads)
     else:
-        flat = _flat(features, inputs, vectors, numbers, embedding)
+        # As in the code of TabM; the perceptron is better with one.
+        activation = None if body == "tabm" and numbers == "piecewise_linear" else "relu"
+        flat, sizes = _flat(features, inputs, vectors, numbers, embedding, activation)
         if body == "tabm":
-            joined = bodies.tabm(flat, units, dropout, members)
+            is_embedded = numbers and _of(features, "number")
+            draw = keras.initializers.RandomNormal(stddev=1.0) if is_embedded else random_signs
+            joined = bodies.tabm(flat, units, dropout, members, in_groups(sizes, draw))
         else:
             joined = (bodies.resnet if body == "resnet" else bodies.mlp)(flat, units, dropout)
     outputs = {}
@@ -205,27 +215,40 @@ def _vector(feature: Feature, inputs: ByName, encoders: ByName) -> Any:
 
 
 def _flat(
-    features: Features, inputs: ByName, vectors: list[Any], numbers: str | None, width: int
-) -> Any:
-    """All features side by side, ``(batch, n)``."""
+    features: Features,
+    inputs: ByName,
+    vectors: list[Any],
+    numbers: str | None,
+    width: int,
+    activation: str | None,
+) -> tuple[Any, list[int]]:
+    """All features side by side, ``(batch, n)``, and how many columns each of them has.
+
+    Each column of what an encoder makes counts as a feature here.
+    """
     embedded = _of(features, "number") if numbers else []
     plain = _of(features, *(_COLUMNS[1:] if numbers else _COLUMNS))
     categories = _of(features, "category")
     tables = [f for f in categories if f["encoding"] == "embedding"]
     one_hot = [f for f in categories if f["encoding"] == "one_hot"]
     parts = [*vectors]
+    sizes = [1] * sum(vector.shape[-1] for vector in vectors)
     if plain:
-        parts.append(_columns(plain, inputs, np.concatenate([range(*f["at"]) for f in plain])))
+        columns = np.concatenate([range(*f["at"]) for f in plain])
+        parts.append(_columns(plain, inputs, columns))
+        sizes += [1] * len(columns)
     if one_hot:
         codes = np.concatenate([np.full(f["size"] - 1, f["at"][0]) for f in one_hot])
         # Code 0 is left out, and so is equal to none of them.
         known = np.concatenate([np.arange(1, f["size"]) for f in one_hot])
         hits = ops.equal(_columns(one_hot, inputs, codes), known)
         parts.append(ops.cast(hits, "float32"))
-    tokens = _number_tokens(embedded, inputs, numbers, width)
+        sizes += [f["size"] - 1 for f in one_hot]
+    tokens = _number_tokens(embedded, inputs, numbers, width, activation)
     tokens += _category_tokens(tables, inputs, width)
     parts += [layers.Flatten()(each) for each in tokens]
-    return ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+    sizes += [width] * (len(embedded) + len(tables))
+    return (ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]), sizes
 
 
 def _columns(features: Features, inputs: ByName, places: Any) -> Any:
@@ -247,7 +270,13 @@ def _tokens(
     return ops.concatenate([first(ops.ones_like(tokens[0][:, :1, :1])), *tokens], axis=1)
 
 
-def _number_tokens(features: Features, inputs: ByName, kind: str | None, width: int) -> list[Any]:
+def _number_tokens(
+    features: Features,
+    inputs: ByName,
+    kind: str | None,
+    width: int,
+    activation: str | None = "relu",
+) -> list[Any]:
     """A vector for each feature of the matrix of numbers, ``(batch, n, width)``, if there are."""
     if not features:
         return []
@@ -275,7 +304,7 @@ def _number_tokens(features: Features, inputs: ByName, kind: str | None, width: 
     layer = layers.EinsumDense(
         "bnm,nmd->bnd",
         (len(features), width),
-        "relu" if kind else None,
+        activation if kind else None,
         bias_axes="nd",
         kernel_initializer=initial,
         bias_initializer=uniform(width),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -82,6 +83,25 @@ def random_signs(shape: tuple[int, ...], dtype: Any = None) -> Any:
     """
     drawn = keras.initializers.RandomUniform(-1.0, 1.0)(shape, dtype)
     return ops.where(drawn < 0, -ops.ones_like(drawn), ops.ones_like(drawn))
+
+
+def in_groups(sizes: Sequence[int], initializer: Any) -> Any:
+    """An initializer whose weights are alike within each group.
+
+    Args:
+        sizes: of the groups, along the last axis.
+        initializer: draws one weight for each group.
+
+    Example:
+        >>> drawn = in_groups([1, 3], keras.initializers.RandomNormal())((2, 4))
+        >>> [len({*row}) for row in drawn.numpy().tolist()]
+        [2, 2]
+    """
+
+    def initial(shape: tuple[int, ...], dtype: Any = None) -> Any:
+        return ops.repeat(initializer((*shape[:-1], len(sizes)), dtype), sizes, axis=-1)
+
+    return initial
 
 
 def uniform(fan_in: int) -> keras.initializers.Initializer:

@@ -21,6 +21,7 @@ from small import TRAIN, VALIDATION, small_config
 from barrage_mlflow import Scorer, train
 from barrage_mlflow.config import find_faults, read_config
 from barrage_mlflow.model import feature_network
+from barrage_mlflow.model.layers import ScaledCopies
 from barrage_mlflow.training.steps import train_step
 
 NUMBER = [{"name": "y", "type": "number"}]
@@ -100,6 +101,40 @@ def test_piecewise_linear_is_the_way_through_the_bins():
     x = np.array([[-3, 0], [-1, 0], [-0.5, 0], [1, 0.25], [4, 2]], "float32")
     scores = network({"numbers": x})["y"].numpy()[:, 0] - 18
     np.testing.assert_allclose(scores, [-2, 0, 0.5, 1.75, 5], rtol=1e-6)
+
+
+def test_members_begin_with_one_scale_for_each_embedded_number_and_category():
+    number, missing, *_ = FEATURES
+    features = [number, missing, *FEATURES[4:6]]
+    given = {"body": "tabm", "members": 40, "embedding": 3, "units": (4,)}
+
+    def first_scales(numbers):
+        network = feature_network(features, NUMBER, numbers=numbers, **given)
+        (layer,) = [each for each in network.layers if isinstance(each, ScaledCopies)]
+        return layer.scales.numpy()
+
+    # "cut" has 6 columns, then come the two numbers, then "shop".
+    embedded = first_scales("piecewise_linear")
+    assert embedded.shape == (40, 6 + 3 + 3 + 3)
+    groups = np.split(embedded, [6, 9, 12], axis=1)
+    assert all((group == group[:, :1]).all() for group in groups)
+    alone = np.stack([group[:, 0] for group in groups])
+    assert len({*alone.ravel().tolist()}) == 4 * 40
+    assert 0.7 < alone.std() < 1.3
+    assert {*first_scales(None).ravel().tolist()} == {-1.0, 1.0}
+
+
+def test_tabm_takes_piecewise_linear_numbers_below_zero_too():
+    given = {"numbers": "piecewise_linear", "embedding": 64, "units": (), "members": 2}
+    x = {"numbers": np.linspace(-3, 3, 9, dtype="float32")[:, None]}
+
+    def embedded(body):
+        network = feature_network(numbers_alone(1), NUMBER, body=body, **given)
+        (layer,) = [each for each in network.layers if each.name.startswith("einsum_dense")][:1]
+        return keras.Model(network.input, layer.output).predict(x, verbose=0)
+
+    assert embedded("tabm").min() < 0
+    assert embedded("mlp").min() == 0
 
 
 def fitted(network, x, y, steps):
