@@ -12,6 +12,8 @@ from typing import Any
 from barrage_mlflow.tuning.study import Outcome
 from barrage_mlflow.tuning.worker import Job, Task, work
 
+_TASKS = 20
+"""Of a process: TensorFlow keeps some megabytes of each training."""
 _PATIENCE = 120
 """Seconds that a process may take for its last checkpoint."""
 
@@ -21,10 +23,11 @@ class _Worker:
     process: Any
     line: Connection
     task: Task | None = None
+    done: int = 0
 
 
 class Crew(AbstractContextManager["Crew"]):
-    """Some processes, which live as long as the search; one that dies is replaced.
+    """Some processes, each of which does many tasks; one that dies is replaced.
 
     Args:
         job: what they are to know.
@@ -71,23 +74,30 @@ class Crew(AbstractContextManager["Crew"]):
                 continue
             task, worker.task = worker.task, None
             assert task is not None
+            worker.done += 1
+            outcome: Outcome | None = None
             try:
-                yield task, worker.line.recv()
+                outcome = worker.line.recv()
             except (EOFError, ConnectionResetError):
                 worker.process.join()
+            if outcome is None or worker.done == _TASKS:
+                self._end(worker)
                 self._workers[self._workers.index(worker)] = self._start()
-                yield task, None
+            yield task, outcome
 
     def __exit__(self, *raised: object) -> None:
         for worker in self._workers:
-            with suppress(BrokenPipeError):
-                worker.line.send(None)
             if worker.task is not None:
                 worker.process.terminate()  # between two batches, with a checkpoint
         for worker in self._workers:
-            worker.process.join(_PATIENCE)
-            worker.process.kill()
-            worker.line.close()
+            self._end(worker)
+
+    def _end(self, worker: _Worker) -> None:
+        with suppress(BrokenPipeError):
+            worker.line.send(None)
+        worker.process.join(_PATIENCE)
+        worker.process.kill()
+        worker.line.close()
 
     def _start(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
