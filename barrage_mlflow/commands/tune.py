@@ -26,7 +26,7 @@ from barrage_mlflow.tuning.tune import run_trials
 from barrage_mlflow.tuning.worker import Job, folder_of
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.record import read_record
-from barrage_mlflow.workspace.threads import operation_threads, set_operation_threads
+from barrage_mlflow.workspace.threads import operation_threads
 from barrage_mlflow.workspace.workspace import Workspace
 
 BEST_CONFIG = "best_config.json"
@@ -125,7 +125,7 @@ def tune(
         {'solver.optimizer.learning_rate': 0.0031}
     """
     folder = Path(artifact_dir)
-    set_operation_threads(threads or max(1, operation_threads() // jobs))
+    threads = threads or max(1, operation_threads() // jobs)
     with StopRequest() as stop:
         with stop.at_once():
             document = read_document(config, overrides)
@@ -158,16 +158,16 @@ def tune(
                 parent = {"mlflow.parentRunId": work.record.run_id or ""}
                 request = {"experiment": experiment, "tags": {**common, **parent}}
                 job = Job(
-                    *(folder, asked, study.document, sources, storage, request),
-                    *(None if offline else Publisher, final, resume_anyway or bool(changes)),
+                    *(folder, asked, study.document, sources, storage, threads, request),
+                    *(None if offline else Publisher, final, resume_anyway),
                 )
                 with shown(study, work.history, progress) as update, _told_to_go_on():
                     run_trials(job, study, jobs, stop, timeout, update)
                 with stop.at_once():
-                    return _finish(work, study)
+                    return _finish(work, study, threads)
 
 
-def _finish(work: Workspace, study: Study) -> TuningResult:
+def _finish(work: Workspace, study: Study, threads: int) -> TuningResult:
     """Write the best config, the table of trials and the pictures."""
     best = study.best()
     assert best is not None
@@ -185,7 +185,7 @@ def _finish(work: Workspace, study: Study) -> TuningResult:
     work.update(tags={**work.record.tags, **found})
     return TuningResult(
         *(work.folder, work.record.run_id, best.number, float(best.value or 0), values, folder),
-        *(record.model_uri, record.version_uri, operation_threads()),
+        *(record.model_uri, record.version_uri, threads),
     )
 
 

@@ -25,6 +25,7 @@ from barrage_mlflow.tuning.search import Search
 from barrage_mlflow.tuning.study import PRUNED, Outcome, Study
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.lock import locked
+from barrage_mlflow.workspace.threads import set_operation_threads
 
 if TYPE_CHECKING:
     import keras
@@ -52,6 +53,7 @@ class Job:
         document: the config that is varied, with all that was settled.
         sources: the records by set, whatever :meth:`Records.read` takes.
         storage: of Optuna; None for the folder's own.
+        threads: for each operation of TensorFlow.
         request: what is asked of MLflow for each trial: experiment and tags.
         publisher: makes what writes to MLflow; None: nothing does.
         final: what is asked besides where the best trial is packaged: ``register``, ``alias`` and
@@ -64,6 +66,7 @@ class Job:
     document: Document
     sources: Mapping[str, Any]
     storage: str | None
+    threads: int
     request: Mapping[str, Any]
     publisher: Callable[[], Publisher] | None
     final: Mapping[str, Any]
@@ -100,6 +103,7 @@ def work(job: Job, line: Connection) -> None:
         line: to the process of the search, with which this one ends.
     """
     _write_to(job.folder / _OUTPUT)
+    set_operation_threads(job.threads)  # before TensorFlow is loaded
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     logging.getLogger("barrage_mlflow").setLevel(logging.ERROR)
     add_project_path(job.document)

@@ -152,6 +152,8 @@ def test_it_goes_on_to_more_trials_and_refuses_what_has_changed(
     assert len(trials) == 4
     assert result.best_trial == study_of().best_trial.number
     assert result.model_uri is not None
+    assert result.threads == 1
+    assert "TF_NUM_INTRAOP_THREADS" not in os.environ  # as this process had it
 
 
 @pytest.mark.usefixtures("_there")
