@@ -46,9 +46,9 @@ def test_an_experiment_that_cannot_be_made_or_was_made_meanwhile(
 ) -> None:
     made = MlflowClient.create_experiment
 
-    def make_twice(self: Any, name: str) -> str:
-        made(self, name)
-        return made(self, name)
+    def make_twice(self: Any, name: str, **more: Any) -> str:
+        made(self, name, **more)
+        return made(self, name, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "create_experiment", refuse("INVALID_PARAMETER_VALUE"))
@@ -56,7 +56,10 @@ def test_an_experiment_that_cannot_be_made_or_was_made_meanwhile(
             train(experiment="birds")
         patch.setattr(MlflowClient, "create_experiment", make_twice)
         experiment_id = mlflow.get_run(train(experiment="birds")).info.experiment_id
-    assert mlflow.get_experiment(experiment_id).name == "birds"
+    experiment = mlflow.get_experiment(experiment_id)
+    assert experiment.name == "birds"
+    # Without it MLflow's page takes the experiment for one of prompts and agents.
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     mlflow.delete_experiment(experiment_id)
     message = (
         r"^experiment 'birds' is deleted: choose another name, or bring it back with "
