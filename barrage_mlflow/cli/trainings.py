@@ -93,7 +93,6 @@ def train(config: str, train: str, validation: str, resume: str | None, **option
 @count("--jobs", default=1, help="Trials at once, each in a process of its own.")
 @count("--trials", help="Trials in all, instead of what SEARCH says.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="After these no trial is begun.")
-@click.option("--storage", metavar="URL", help="Database of Optuna; a file in the folder.")
 @count("--threads", help="Threads of each trial; left out, the jobs share the cores.")
 @click.option("--experiment", help="MLflow experiment; made if it is not there.")
 @click.option("--run-name", help="Name of the run that holds those of the trials.")

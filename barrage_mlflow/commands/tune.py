@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, TextIO
 from barrage_mlflow.commands.train import check_request
 from barrage_mlflow.config.overrides import apply_overrides, settle
 from barrage_mlflow.dataset.components.reading import ask_kinds
+from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.files import written_whole
 from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.tracking.environment import environment_tags
@@ -23,7 +25,7 @@ from barrage_mlflow.tuning.search import read_search
 from barrage_mlflow.tuning.study import Study
 from barrage_mlflow.tuning.table import shown, write_trials
 from barrage_mlflow.tuning.tune import run_trials
-from barrage_mlflow.tuning.worker import Job, folder_of
+from barrage_mlflow.tuning.worker import FITTED, Job, folder_of
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.record import read_record
 from barrage_mlflow.workspace.threads import operation_threads
@@ -70,7 +72,6 @@ def tune(
     jobs: int = 1,
     trials: int | None = None,
     timeout: float | None = None,
-    storage: str | None = None,
     threads: int | None = None,
     experiment: str | None = None,
     run_name: str | None = None,
@@ -98,8 +99,6 @@ def tune(
         jobs: trials at once, each in a process of its own.
         trials: how many in all, instead of what the search says.
         timeout: seconds after which no trial is begun any more.
-        storage: any database URL that Optuna takes, which several machines may share; a file in
-            the folder if left out.
         threads: for each operation of TensorFlow; left out, the cores are shared among the jobs.
         experiment: MLflow experiment, made if it is not there.
         run_name: name of the parent run.
@@ -141,6 +140,13 @@ def tune(
             resolved["search"] = {k: v for k, v in asked.data.items() if k != "trials"}
         with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, code, datasets, True, resume_anyway)
+            if any(change.startswith("config $.search") for change in changes):
+                raise ArtifactError(
+                    f"{folder}: another search was begun there, with whose trials those of this "
+                    "one have nothing in common; name a new folder"
+                )
+            if changes:  # it may be of other records
+                shutil.rmtree(folder / FITTED, ignore_errors=True)
             common = {**(tags or {}), **environment_tags(home)}
             values = {
                 "experiment": experiment,
@@ -153,12 +159,12 @@ def tune(
             publisher = None if offline else Publisher()
             following = publisher.following(work) if publisher else nullcontext()
             with following, work.attempt():
-                study = Study(folder, asked, settle(document, inferred), storage)
+                study = Study(folder, asked, settle(document, inferred))
                 final = {"register": register, "alias": alias, "records_test": records_test}
                 parent = {"mlflow.parentRunId": work.record.run_id or ""}
                 request = {"experiment": experiment, "tags": {**common, **parent}}
                 job = Job(
-                    *(folder, asked, study.document, sources, storage, threads, request),
+                    *(folder, os.getpid(), asked, study.document, sources, threads, request),
                     *(None if offline else Publisher, final, resume_anyway),
                 )
                 with shown(study, work.history, progress) as update, _told_to_go_on():

@@ -232,7 +232,7 @@ def _copy_whole(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         half = shutil.copytree(source, Path(folder, target.name))
-        with suppress(FileExistsError, OSError):  # another process was faster
+        with suppress(OSError):  # another process was faster
             half.rename(target)
 
 

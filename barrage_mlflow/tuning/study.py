@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 NAME = "search"
-OWNER, PRUNED, ERROR = "owner", "pruned", "error"
-"""What is noted of a trial: machine and folder of the search that trains it, that the pruner has
-ended it, and why it failed."""
+PRUNED, ERROR = "pruned", "error"
+"""What is noted of a trial: that the pruner has ended it, and why it failed."""
 _STARTUP = 10
 """Trials that are drawn at random before the sampler learns of them."""
 _WAIT = 60
@@ -55,7 +53,6 @@ class Study:
         folder: of the search.
         search: what is varied.
         document: the config that is varied.
-        storage: any database that Optuna takes; a file in the folder if left out.
 
     Raises:
         TuningError: Optuna is missing, or the storage cannot be opened.
@@ -65,25 +62,21 @@ class Study:
         []
     """
 
-    def __init__(
-        self, folder: Path, search: Search, document: Document, storage: str | None = None
-    ) -> None:
+    def __init__(self, folder: Path, search: Search, document: Document) -> None:
         optuna = _load_optuna()
-        self.search, self.document, self._is_shared = search, document, storage is not None
-        self._owner = f"{socket.gethostname()}:{folder.resolve()}"
-        url = storage or f"sqlite:///{folder / artifacts.STUDY}"
-        name = NAME if storage is None else folder.name
-        wait = {"connect_args": {"timeout": _WAIT}} if url.startswith("sqlite") else {}
+        self.search, self.document = search, document
+        url = f"sqlite:///{folder / artifacts.STUDY}"
         try:
+            wait = {"connect_args": {"timeout": _WAIT}}
             self._storage = optuna.storages.RDBStorage(url, engine_kwargs=wait)
             self._study = optuna.create_study(
-                study_name=name,
+                study_name=NAME,
                 storage=self._storage,
                 load_if_exists=True,
                 direction=search.data["direction"],
-                pruner=_pruner(search),
+                pruner=_pruner(search, filled(document.data)["solver"]["epochs"]),
             )
-            self._id = self._storage.get_study_id_from_name(name)
+            self._id = self._storage.get_study_id_from_name(NAME)
         except Exception as error:
             raise TuningError(f"the search's storage {url} cannot be opened: {error}") from error
 
@@ -105,12 +98,7 @@ class Study:
 
     def begun(self) -> list[int]:
         """Trials that an earlier process of this search has begun and not ended."""
-        return [
-            trial.number
-            for trial in self.trials()
-            if trial.state.name == "RUNNING"
-            and (not self._is_shared or trial.user_attrs.get(OWNER) == self._owner)
-        ]
+        return [trial.number for trial in self.trials() if trial.state.name == "RUNNING"]
 
     def next(self) -> int | None:
         """Begin another trial; None if there are as many as are wanted."""
@@ -118,14 +106,9 @@ class Study:
         is_waiting = any(trial.state.name == "WAITING" for trial in every)
         if not is_waiting and len(every) >= self.search.data["trials"]:
             return None
-        if not is_waiting:  # with its owner from the first moment on
-            first = {} if every else self._as_it_is()
-            self._study.enqueue_trial(first, user_attrs={OWNER: self._owner})
-        trial = self._study.ask()
-        if trial.number >= self.search.data["trials"]:  # another process began one at once
-            self.tell(trial.number, Outcome("FAIL", error="one too many"))
-            return None
-        return int(trial.number)
+        if not every:
+            self._study.enqueue_trial(self._as_it_is())
+        return int(self._study.ask().number)
 
     def sample(self, trial: Trial) -> dict[str, Any]:
         """Draw the values of a trial; those that it has already stay as they are.
@@ -225,13 +208,15 @@ def _load_optuna() -> Any:
     return optuna
 
 
-def _pruner(search: Search) -> optuna.pruners.BasePruner:
+def _pruner(search: Search, epochs: int) -> optuna.pruners.BasePruner:
     import optuna
 
+    asked = search.space.get("solver.epochs")
+    epochs = max(epochs, *asked.corners()) if asked else epochs
     if search.data["pruner"] == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=3)
     if search.data["pruner"] == "hyperband":
-        return optuna.pruners.HyperbandPruner()
+        return optuna.pruners.HyperbandPruner(max_resource=epochs)
     return optuna.pruners.NopPruner()
 
 

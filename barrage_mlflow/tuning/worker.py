@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.project import add_project_path
+from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import TuningError, describe_error
 from barrage_mlflow.training.prepare import read_sets
 from barrage_mlflow.training.stop import StopRequest
@@ -39,7 +41,7 @@ _LOOK = 0.5
 """Seconds between two looks at whether the search is still there."""
 _OUTPUT = f"{artifacts.TRIALS}/workers.log"
 """What processes write to the terminal before they have a trial."""
-_FITTED = "transformer"
+FITTED = "transformer"
 """Where a transformer is kept that is the same for all trials."""
 
 
@@ -49,10 +51,10 @@ class Job:
 
     Attributes:
         folder: of the search.
+        process: of the search, with which each worker ends.
         search: what is varied.
         document: the config that is varied, with all that was settled.
         sources: the records by set, whatever :meth:`Records.read` takes.
-        storage: of Optuna; None for the folder's own.
         threads: for each operation of TensorFlow.
         request: what is asked of MLflow for each trial: experiment and tags.
         publisher: makes what writes to MLflow; None: nothing does.
@@ -62,10 +64,10 @@ class Job:
     """
 
     folder: Path
+    process: int
     search: Search
     document: Document
     sources: Mapping[str, Any]
-    storage: str | None
     threads: int
     request: Mapping[str, Any]
     publisher: Callable[[], Publisher] | None
@@ -104,23 +106,33 @@ def work(job: Job, line: Connection) -> None:
     """
     _write_to(job.folder / _OUTPUT)
     set_operation_threads(job.threads)  # before TensorFlow is loaded
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_watch, args=(job.process,), daemon=True).start()
     logging.getLogger("barrage_mlflow").setLevel(logging.ERROR)
     add_project_path(job.document)
-    study = Study(job.folder, job.search, job.document, job.storage)
-    sets: Mapping[str, Any] | None = None
+    study, sets = Study(job.folder, job.search, job.document), _Sets(job)
     with StopRequest() as stop:
         try:
             while (task := line.recv()) is not None:
-                home = job.document.folders[0]
-                sets = sets or read_sets(job.sources, job.document.data["dataset"], home)
                 line.send(_ended(job, study, sets, task))
                 stop.check()
         except (KeyboardInterrupt, EOFError, BrokenPipeError):
             return
 
 
-def _ended(job: Job, study: Study, sets: Mapping[str, Any], task: Task) -> Outcome:
+class _Sets:
+    """The records, which are read when they are first asked for."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    @cached_property
+    def read(self) -> Mapping[str, Records]:
+        """By name."""
+        document = self._job.document
+        return read_sets(self._job.sources, document.data["dataset"], document.folders[0])
+
+
+def _ended(job: Job, study: Study, sets: _Sets, task: Task) -> Outcome:
     """Do a task, however that ends."""
     import keras
 
@@ -134,7 +146,7 @@ def _ended(job: Job, study: Study, sets: Mapping[str, Any], task: Task) -> Outco
     return Outcome("PRUNED" if study.noted(task.number, PRUNED) else "COMPLETE", value)
 
 
-def _train(job: Job, study: Study, sets: Mapping[str, Any], task: Task) -> float:
+def _train(job: Job, study: Study, sets: _Sets, task: Task) -> float:
     """Train a trial, or go on with it; the metric at its best epoch."""
     from barrage_mlflow.training.train import train
 
@@ -146,15 +158,15 @@ def _train(job: Job, study: Study, sets: Mapping[str, Any], task: Task) -> float
     is_shared = not any(path.startswith("dataset") for path in job.search.space)
     result = train(
         apply_overrides(job.document, values),
-        sets["train"],
-        sets["validation"],
+        sets.read["train"],
+        sets.read["validation"],
         artifact_dir=folder,
         resume=True,
         resume_anyway=job.resume_anyway,
         callbacks=[_report(study, trial, job.search.metric)],
         publisher=job.publisher() if job.publisher else None,
         packages=task.is_best,
-        fitted=job.folder / _FITTED if is_shared else None,
+        fitted=job.folder / FITTED if is_shared else None,
         run_name=f"trial {trial.number}",
         **job.request,
         **(job.final if task.is_best else {}),

@@ -26,10 +26,10 @@ CONFIG = read_config(small_config())
 TRIALS = 40
 
 
-def opened(folder: str, **options: Any) -> Study:
+def opened(folder: str) -> Study:
     Path(folder).mkdir(exist_ok=True)
     search = read_search({"space": SPACE, "trials": TRIALS, "seed": 3}, CONFIG)
-    return Study(Path(folder), search, CONFIG, **options)
+    return Study(Path(folder), search, CONFIG)
 
 
 def draw(search: Study, worker: Study) -> dict[str, Any]:
@@ -94,21 +94,3 @@ def test_values_that_do_not_make_sense_are_left_out() -> None:
         assert ("solver.optimizer.params.momentum" in values) == uses_momentum
         data = apply_overrides(CONFIG, values).data
         assert data["solver"]["optimizer"]["import"] == values["solver.optimizer.import"]
-
-
-def test_of_two_searches_of_one_storage_each_goes_on_with_its_own() -> None:
-    url = "sqlite:///shared.db"
-    one, two = opened("one", storage=url), opened("one", storage=url)
-    first = one.next()
-    assert first is not None
-    assert one.begun() == [first]
-    assert two.begun() == [first]  # in one folder, of one machine
-    Path("other").mkdir()
-    other = Path("other/one")
-    other.mkdir()
-    search = read_search({"space": SPACE, "trials": 2, "seed": 3}, CONFIG)
-    elsewhere = Study(other, search, CONFIG, url)
-    assert elsewhere.begun() == []
-    assert elsewhere.next() == 1
-    assert elsewhere.next() is None
-    assert [trial.number for trial in elsewhere.trials()] == [0, 1]

@@ -146,6 +146,8 @@ def test_it_goes_on_to_more_trials_and_refuses_what_has_changed(
     other = {**SEARCH, "space": {**SEARCH["space"], "solver.batch_size": [16, 64]}}
     with pytest.raises(ArtifactError, match=r'batch_size"\]\[1\]: 32 → 64'):
         tune(search=other)
+    with pytest.raises(ArtifactError, match=r"another search was begun there, .* a new folder$"):
+        tune(search=other, resume_anyway=True)
     result = tune(trials=4)
     trials = study_of().trials
     assert [(t.params, t.value) for t in trials[:3]] == before
