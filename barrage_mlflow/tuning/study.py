@@ -190,6 +190,9 @@ class Study:
         import optuna
 
         seed = crc32(f"{self.search.data['seed']}/{trial.number}/{path}".encode())
+        if self.search.data["sampler"] == "random":
+            trial.study.sampler = optuna.samplers.RandomSampler(seed)
+            return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the constant liar is called experimental
             trial.study.sampler = optuna.samplers.TPESampler(

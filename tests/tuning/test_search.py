@@ -100,6 +100,7 @@ def test_what_is_left_out_is_filled_in() -> None:
         "space": space,
         "trials": 5,
         "seed": 0,
+        "sampler": "tpe",
         "pruner": "median",
         "metric": "val_loss",
         "direction": "minimize",

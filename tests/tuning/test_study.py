@@ -26,18 +26,19 @@ CONFIG = read_config(small_config())
 TRIALS = 40
 
 
-def opened(folder: str) -> Study:
+def opened(folder: str, sampler: str = "tpe") -> Study:
     Path(folder).mkdir(exist_ok=True)
-    search = read_search({"space": SPACE, "trials": TRIALS, "seed": 3}, CONFIG)
+    asked = {"space": SPACE, "trials": TRIALS, "seed": 3, "sampler": sampler}
+    search = read_search(asked, CONFIG)
     return Study(Path(folder), search, CONFIG)
 
 
-def draw(search: Study, worker: Study) -> dict[str, Any]:
-    """Begin a trial and end it: the rate is best at 0.01."""
+def draw(search: Study, worker: Study, best: float = 0.01) -> dict[str, Any]:
+    """Begin a trial and end it; which rate is best is given."""
     number = search.next()
     assert number is not None
     values = worker.sample(worker.open_trial(number))
-    value = abs(math.log10(values[RATE]) + 2) + 0.01 * (values["solver.batch_size"] == 16)
+    value = abs(math.log10(values[RATE] / best)) + 0.01 * (values["solver.batch_size"] == 16)
     search.tell(number, Outcome("COMPLETE", value))
     return values
 
@@ -53,6 +54,17 @@ def test_a_process_that_lives_long_draws_as_one_that_begins_anew() -> None:
         return sum(abs(math.log10(values[RATE]) + 2) for values in drawn) / len(drawn)
 
     assert errors(long[-10:]) < 0.7 * errors(long[1:11])  # it has learnt
+
+
+def test_a_random_sampler_draws_whatever_the_trials_have_shown() -> None:
+    drawn = {
+        (sampler, best): [draw(study, study, best) for _ in range(20)]
+        for sampler in ("tpe", "random")
+        for best in (0.001, 0.1)
+        for study in [opened(f"{sampler}-{best}", sampler)]
+    }
+    assert drawn["random", 0.001] == drawn["random", 0.1]
+    assert drawn["tpe", 0.001] != drawn["tpe", 0.1]
 
 
 def test_what_was_drawn_before_a_kill_stays_and_the_rest_comes_as_it_would_have() -> None:
