@@ -92,6 +92,7 @@ def train(config: str, train: str, validation: str, resume: str | None, **option
 )
 @count("--jobs", default=1, help="Trials at once, each in a process of its own.")
 @count("--trials", help="Trials in all, instead of what SEARCH says.")
+@click.option("--storage", metavar="URL", help="Database in which several machines share a search.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="After these no trial is begun.")
 @count("--threads", help="Threads of each trial; left out, the jobs share the cores.")
 @click.option("--experiment", help="MLflow experiment; made if it is not there.")
@@ -117,8 +118,11 @@ def tune(config: str, search: str, train: str, validation: str, **options: Any) 
         click.echo(f"  {path}: {value}")
     best = f"{result.artifact_dir}/best_config.json"
     click.echo(f"config:    {best}; it comes out the same with --threads {result.threads}")
-    click.echo(f"artifacts: {result.best_dir}")
     click.echo(f"run:       {result.run_id or 'not in MLflow'}")
+    if result.best_dir is None:
+        click.echo("model:     packaged where the trial was trained; trials.csv has its run")
+        return
+    click.echo(f"artifacts: {result.best_dir}")
     click.echo(f"model:     {result.model_uri or result.best_dir}")
     if result.version_uri:
         click.echo(f"version:   {result.version_uri}")

@@ -18,7 +18,8 @@ from barrage_mlflow.scoring.tensorflow_alone import load_tensorflow
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.store import Store
 from barrage_mlflow.training.prepare import read_sets
-from barrage_mlflow.training.train import TrainingResult, describe_sets
+from barrage_mlflow.training.settled import describe_sets
+from barrage_mlflow.training.train import TrainingResult
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.changes import begun_config, find_changes
 from barrage_mlflow.workspace.record import read_record

@@ -16,10 +16,11 @@ from barrage_mlflow.tracking.checkpoint_slots import fetch_training
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
 from barrage_mlflow.tracking.registry import check_alias, check_registrable
-from barrage_mlflow.tracking.runs import end_project_run
+from barrage_mlflow.tracking.runs import ending_project_run
 from barrage_mlflow.tracking.store import Store
 from barrage_mlflow.training import train as recipe
 from barrage_mlflow.training.prepare import read_document, read_sets, resolve
+from barrage_mlflow.training.settled import describe_sets, find_inferred
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.training.train import TrainingResult
 from barrage_mlflow.workspace import layout as artifacts
@@ -111,42 +112,38 @@ def train(
         raise ArtifactError(
             "resume needs an artifact_dir (--artifact-dir): the folder of the training"
         )
-    with StopRequest() as stop:
-        try:
-            with stop.at_once():
-                # The config first: MLflow takes seconds to load.
-                document = read_document(config, overrides)
-                check_request(register, alias, offline)
-                if resume == "auto":
-                    sources = {"train": records_train, "validation": records_validation}
-                    sets = read_sets(sources, document.data["dataset"], document.folders[0])
-                    records_train, records_validation = sets["train"], sets["validation"]
-                    folder = folder or _find_unfinished(document, sets)
-                    if folder is not None:
-                        with locked(folder, _PATIENCE):
-                            pass  # another process may have to leave it first
-                elif isinstance(resume, str):
-                    folder = _find_or_fetch(resume, folder)
-            return recipe.train(
-                document,
-                records_train,
-                records_validation,
-                records_test=records_test,
-                artifact_dir=folder,
-                resume=bool(resume),
-                resume_anyway=resume_anyway,
-                callbacks=callbacks,
-                progress=progress,
-                publisher=None if offline else Publisher(),
-                tags={**(tags or {}), **environment_tags(document.folders[0])},
-                experiment=experiment,
-                run_name=run_name,
-                register=register,
-                alias=alias,
-            )
-        except BaseException as error:
-            end_project_run(error)
-            raise
+    with StopRequest() as stop, ending_project_run():
+        with stop.at_once():
+            # The config first: MLflow takes seconds to load.
+            document = read_document(config, overrides)
+            check_request(register, alias, offline)
+            if resume == "auto":
+                sources = {"train": records_train, "validation": records_validation}
+                sets = read_sets(sources, document.data["dataset"], document.folders[0])
+                records_train, records_validation = sets["train"], sets["validation"]
+                folder = folder or _find_unfinished(document, sets)
+                if folder is not None:
+                    with locked(folder, _PATIENCE):
+                        pass  # another process may have to leave it first
+            elif isinstance(resume, str):
+                folder = _find_or_fetch(resume, folder)
+        return recipe.train(
+            document,
+            records_train,
+            records_validation,
+            records_test=records_test,
+            artifact_dir=folder,
+            resume=bool(resume),
+            resume_anyway=resume_anyway,
+            callbacks=callbacks,
+            progress=progress,
+            publisher=None if offline else Publisher(),
+            tags={**(tags or {}), **environment_tags(document.folders[0])},
+            experiment=experiment,
+            run_name=run_name,
+            register=register,
+            alias=alias,
+        )
 
 
 def check_request(register: str | None, alias: str | None, offline: bool) -> None:
@@ -167,9 +164,9 @@ def check_request(register: str | None, alias: str | None, offline: bool) -> Non
 
 def _find_unfinished(document: Document, sets: Mapping[str, Any]) -> Path | None:
     """Find the folder of the newest unfinished training of a config, its code and records."""
-    datasets = recipe.describe_sets(ask_kinds(resolve(document, {}), sets, document.folders[0]))
+    datasets = describe_sets(ask_kinds(resolve(document, {}), sets, document.folders[0]))
     for folder in find_unfinished(_HOME):
-        resolved = resolve(document, recipe.find_inferred(folder))
+        resolved = resolve(document, find_inferred(folder))
         if not find_changes(folder, resolved, project_code(resolved), datasets):
             return folder
     return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,17 +14,16 @@ from typing import Any, TextIO
 
 from barrage_mlflow.commands.train import check_request
 from barrage_mlflow.config.overrides import apply_overrides, settle
-from barrage_mlflow.dataset.components.reading import ask_kinds
-from barrage_mlflow.errors import ArtifactError
+from barrage_mlflow.errors import ArtifactError, TrackingError, TuningError, describe_error
 from barrage_mlflow.files import written_whole
-from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
-from barrage_mlflow.training.prepare import infer, read_document, read_sets, resolve
+from barrage_mlflow.tracking.runs import RUN_ID, ending_project_run
+from barrage_mlflow.training.prepare import read_document
+from barrage_mlflow.training.settled import settle_training
 from barrage_mlflow.training.stop import StopRequest
-from barrage_mlflow.training.train import describe_sets, find_inferred
 from barrage_mlflow.tuning.search import read_search
-from barrage_mlflow.tuning.study import Study
+from barrage_mlflow.tuning.study import NAME, RUN, THREADS, Place, Study, load_optuna
 from barrage_mlflow.tuning.table import shown, write_trials
 from barrage_mlflow.tuning.tune import run_trials
 from barrage_mlflow.tuning.worker import FITTED, Job, folder_of
@@ -31,7 +32,11 @@ from barrage_mlflow.workspace.record import read_record
 from barrage_mlflow.workspace.threads import operation_threads
 from barrage_mlflow.workspace.workspace import Workspace
 
+logger = logging.getLogger(__name__)
+
 BEST_CONFIG = "best_config.json"
+_OWNER = "barrage.search_folder"
+"""The tag that names machine and folder of a search for those that share a storage."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,10 @@ class TuningResult:
         best_trial: the number of the best trial.
         best_value: its metric.
         best_values: what it has put in the config, by dotted path.
-        best_dir: its artifact folder, with the packaged model.
+        threads: for each operation of TensorFlow, by which it was trained.
+        best_dir: its artifact folder, with the packaged model; None if it was trained elsewhere.
         model_uri: the packaged model in MLflow; None as long as MLflow has not got it.
         version_uri: its version in the registry; None if there is none.
-        threads: for each operation of TensorFlow, by which the trials were trained.
     """
 
     artifact_dir: Path
@@ -55,10 +60,10 @@ class TuningResult:
     best_trial: int
     best_value: float
     best_values: Mapping[str, Any]
-    best_dir: Path
-    model_uri: str | None
-    version_uri: str | None
     threads: int
+    best_dir: Path | None = None
+    model_uri: str | None = None
+    version_uri: str | None = None
 
 
 def tune(
@@ -71,6 +76,7 @@ def tune(
     records_test: Any = None,
     jobs: int = 1,
     trials: int | None = None,
+    storage: str | None = None,
     timeout: float | None = None,
     threads: int | None = None,
     experiment: str | None = None,
@@ -98,6 +104,8 @@ def tune(
         artifact_dir: a new folder, or that of the search to go on with.
         jobs: trials at once, each in a process of its own.
         trials: how many in all, instead of what the search says.
+        storage: URL of a database in which several machines share one search, each in a folder of
+            its own; a file in the folder if left out.
         timeout: seconds after which no trial is begun any more.
         threads: for each operation of TensorFlow; left out, the cores are shared among the jobs.
         experiment: MLflow experiment, made if it is not there.
@@ -112,10 +120,11 @@ def tune(
 
     Raises:
         ConfigError: with every fault of the config, or of the search.
-        TuningError: Optuna is missing, or no trial came to its end.
+        TuningError: Optuna is missing, the storage cannot be used, no trial came to its end, or one
+            cannot go on for want of MLflow, the disk or the storage.
         ArtifactError: the folder is in use, or what was begun in it has changed since.
         RecordError: records cannot be read.
-        TrackingError: MLflow cannot be reached, or refuses something.
+        TrackingError: MLflow cannot be reached at the start, or refuses something of the search.
 
     Example:
         >>> tune(  # doctest: +SKIP
@@ -123,57 +132,101 @@ def tune(
         ... ).best_values
         {'solver.optimizer.learning_rate': 0.0031}
     """
-    folder = Path(artifact_dir)
-    threads = threads or max(1, operation_threads() // jobs)
-    with StopRequest() as stop:
+    load_optuna()
+    folder, is_new = Path(artifact_dir), read_record(Path(artifact_dir)) is None
+    with StopRequest() as stop, ending_project_run():
         with stop.at_once():
             document = read_document(config, overrides)
             asked = read_search(search, document, trials)
             check_request(register, alias, offline)
-            home = document.folders[0]
             sources = {"train": records_train, "validation": records_validation}
-            read = read_sets(sources, document.data["dataset"], home)
-            inferred = find_inferred(folder) or infer(document, read)
-            resolved = resolve(document, inferred)
-            datasets = describe_sets(ask_kinds(resolved, read, home))
-            code = project_code(resolved)
-            resolved["search"] = {k: v for k, v in asked.data.items() if k != "trials"}
+            every = sources if records_test is None else {**sources, "test": records_test}
+            settled = settle_training(document, every, folder)
+            if storage is not None and document.data["dataset"].get("seed") is None:
+                raise TuningError(
+                    "a search that several machines share needs one seed: write dataset.seed in "
+                    "the config"
+                )
+            varied = {k: v for k, v in asked.data.items() if k != "trials"}
+            resolved = {**settled.config, "search": varied}
+            home = document.folders[0]
+            threads = threads or max(1, operation_threads() // jobs)
+            of_threads = {"barrage.threads": str(threads)}
+            tags = {**(tags or {}), **environment_tags(home), **of_threads}
+            if is_new:
+                tags[_OWNER] = f"{socket.gethostname()}:{folder.resolve()}"
         with Workspace.open(folder) as work:
-            changes = work.check_begun(resolved, code, datasets, True, resume_anyway)
+            datasets = settled.datasets[: len(sources)]
+            changes = work.check_begun(resolved, settled.code, datasets, True, resume_anyway)
             if any(change.startswith("config $.search") for change in changes):
                 raise ArtifactError(
                     f"{folder}: another search was begun there, with whose trials those of this "
                     "one have nothing in common; name a new folder"
                 )
+            if changes and storage is not None:
+                raise ArtifactError(
+                    f"{folder}: with what has changed it is another search in the storage; name a "
+                    "new folder"
+                )
             if changes:  # it may be of other records
                 shutil.rmtree(folder / FITTED, ignore_errors=True)
-            common = {**(tags or {}), **environment_tags(home)}
             values = {
                 "experiment": experiment,
                 "run_name": run_name,
-                "tags": common,
+                "tags": tags,
                 "datasets": datasets,
-                "inferred": [*inferred],
+                "inferred": [*settled.inferred],
             }
-            work.begin(document, resolved, code, changes, values)
-            publisher = None if offline else Publisher()
+            work.begin(document, resolved, settled.code, changes, values)
+            digests = [dataset.digest for dataset in datasets]
+            place = _place(work, storage, artifacts.digest_of([resolved, digests]))
+            study = Study(place, asked, settle(document, settled.inferred))
+            # A search that others have begun has its run already.
+            is_first = study.run_id in (None, work.record.run_id) or RUN_ID in os.environ
+            publisher = Publisher() if is_first and not offline else None
             following = publisher.following(work) if publisher else nullcontext()
             with following, work.attempt():
-                study = Study(folder, asked, settle(document, inferred))
+                run_id = work.record.run_id or study.run_id
+                if run_id and study.run_id is None:
+                    study.run_id = run_id
+                parent = {"mlflow.parentRunId": run_id or ""}
+                request = {"experiment": experiment, "tags": {**tags, **parent}}
                 final = {"register": register, "alias": alias, "records_test": records_test}
-                parent = {"mlflow.parentRunId": work.record.run_id or ""}
-                request = {"experiment": experiment, "tags": {**common, **parent}}
                 job = Job(
-                    *(folder, os.getpid(), asked, study.document, sources, threads, request),
-                    *(None if offline else Publisher, final, resume_anyway),
+                    *(folder, place, os.getpid(), asked, study.document, sources, threads),
+                    *(request, None if offline else Publisher, final, resume_anyway),
                 )
                 with shown(study, work.history, progress) as update, _told_to_go_on():
                     run_trials(job, study, jobs, stop, timeout, update)
                 with stop.at_once():
-                    return _finish(work, study, threads)
+                    if not offline:
+                        _publish_trials(study, folder, parent)
+                    return _finish(work, study, run_id)
 
 
-def _finish(work: Workspace, study: Study, threads: int) -> TuningResult:
+def _place(work: Workspace, storage: str | None, digest: str) -> Place:
+    """Where the trials are: in the folder, or with those of others who search the same."""
+    owner = work.record.tags[_OWNER]
+    if storage is None:
+        return Place(work.folder / artifacts.STUDY, NAME, owner)
+    return Place(storage, f"{NAME} {digest[:12]}", owner)
+
+
+def _publish_trials(study: Study, folder: Path, parent: Mapping[str, str]) -> None:
+    """Bring MLflow up to the trials that ended when it was gone, or offline."""
+    for trial in study.trials():
+        record = read_record(folder_of(folder, trial.number))
+        if record and not record.published and trial.state.is_finished():
+            with Workspace.open(folder_of(folder, trial.number)) as work:
+                work.update(tags={**work.record.tags, **parent})
+                try:
+                    Publisher().publish(work)
+                except TrackingError as problem:
+                    logger.warning("%s\nthe same command sends it again", describe_error(problem))
+                    return
+
+
+def _finish(work: Workspace, study: Study, run_id: str | None) -> TuningResult:
     """Write the best config, the table of trials and the pictures."""
     best = study.best()
     assert best is not None
@@ -184,14 +237,14 @@ def _finish(work: Workspace, study: Study, threads: int) -> TuningResult:
     for name, picture in study.pictures().items():
         with written_whole(work.folder / f"{name}.png") as partial:  # none of its names cut
             picture.savefig(partial, format="png", dpi=110, bbox_inches="tight")
-    folder = folder_of(work.folder, best.number)
-    record = read_record(folder)
-    assert record is not None
-    found = {"barrage.best_trial": str(best.number), "barrage.best_run": record.run_id or ""}
-    work.update(tags={**work.record.tags, **found})
+    found = {"barrage.best_trial": str(best.number), "barrage.best_run": best.user_attrs.get(RUN)}
+    work.update(tags={**work.record.tags, **{k: v or "" for k, v in found.items()}})
+    here = folder_of(work.folder, best.number) if study.is_own(best) else None
+    record = here and read_record(here)
     return TuningResult(
-        *(work.folder, work.record.run_id, best.number, float(best.value or 0), values, folder),
-        *(record.model_uri, record.version_uri, threads),
+        *(work.folder, run_id, best.number, float(best.value or 0), values),
+        *(int(best.user_attrs[THREADS]), here),
+        *((record.model_uri, record.version_uri) if record else ()),
     )
 
 

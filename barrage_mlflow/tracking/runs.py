@@ -148,21 +148,24 @@ def end_run(
         store.call("set tags", client.set_tag, run_id, ERROR_TAG, shorten(error, TAG_LIMIT))
 
 
-def end_project_run(error: BaseException) -> None:
-    """Under ``mlflow run``, end the run that MLflow opened; else do nothing.
+@contextmanager
+def ending_project_run() -> Iterator[None]:
+    """Under ``mlflow run``, end the run that MLflow opened if the block fails; else do nothing.
 
-    For what goes wrong before the engine has opened its run. Nothing is raised: the error that
-    is at hand matters more.
-
-    Args:
-        error: why; its message becomes a tag. The run is KILLED by a KeyboardInterrupt, FAILED
-            by anything else.
+    For what goes wrong before the engine has opened its run. Of its own it raises nothing: the
+    error that is at hand matters more. The run is KILLED by a KeyboardInterrupt, FAILED by anything
+    else; the message becomes a tag.
 
     Example:
-        >>> end_project_run(ValueError("no run is open here"))
+        >>> with ending_project_run():
+        ...     pass
     """
-    run_id = os.environ.get(RUN_ID)
-    if run_id and getattr(error, "error_code", "") != NO_ANSWER:
-        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-        with suppress(TrackingError):
-            end_run(Store(), run_id, status, describe_error(error))
+    try:
+        yield
+    except BaseException as error:
+        run_id = os.environ.get(RUN_ID)
+        if run_id and getattr(error, "error_code", "") != NO_ANSWER:
+            status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+            with suppress(TrackingError):
+                end_run(Store(), run_id, status, describe_error(error))
+        raise

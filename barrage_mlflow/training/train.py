@@ -15,29 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from barrage_mlflow.config.paths import read_path, value_at
 from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.dataset.components.reading import ask_kinds
-from barrage_mlflow.errors import hide_secrets
-from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.training.appraisal import appraise
 from barrage_mlflow.training.packaging import package, rehearse
-from barrage_mlflow.training.prepare import (
-    Plan,
-    infer,
-    prepare,
-    read_document,
-    read_sets,
-    resolve,
-)
+from barrage_mlflow.training.prepare import Plan, prepare, read_document
 from barrage_mlflow.training.progress import progress_callback
+from barrage_mlflow.training.settled import settle_training
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import layout as artifacts
-from barrage_mlflow.workspace.changes import begun_config
-from barrage_mlflow.workspace.record import Dataset, now, read_record
+from barrage_mlflow.workspace.record import Dataset, now
 from barrage_mlflow.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -130,20 +119,16 @@ def train(
             sources = {"train": records_train, "validation": records_validation}
             if records_test is not None:
                 sources["test"] = records_test
-            home = document.folders[0]
-            read = read_sets(sources, document.data["dataset"], home)
-            inferred = (find_inferred(folder) if resume else {}) or infer(document, read)
-            resolved = resolve(document, inferred)
-            sets = ask_kinds(resolved, read, home)
-            datasets, code = describe_sets(sets), project_code(resolved)
+            settled = settle_training(document, sources, folder if resume else None)
+            resolved, sets, datasets = settled.config, settled.sets, settled.datasets
         with Workspace.open(folder) as work:
-            changes = work.check_begun(resolved, code, datasets, resume, resume_anyway)
+            changes = work.check_begun(resolved, settled.code, datasets, resume, resume_anyway)
             if work.record.is_finished and not changes and (work.is_packaged or not packages):
                 if packages:
                     _evaluate(work, resolved, sets, datasets)
                 return _complete(work, asked, publisher)
-            values = {**asked, "datasets": datasets, "tags": tags or {}, "inferred": [*inferred]}
-            work.begin(document, resolved, code, changes, values)
+            known = {"datasets": datasets, "tags": tags or {}, "inferred": [*settled.inferred]}
+            work.begin(document, resolved, settled.code, changes, {**asked, **known})
             logger.info("artifacts in %s", folder)
 
             # They import Keras, which the faults of a config are not to wait for.
@@ -182,42 +167,6 @@ def train(
             if publisher is None:
                 logger.info("log it to MLflow with: barrage-mlflow sync %s", folder)
             return _result(work)
-
-
-def find_inferred(folder: Path) -> dict[str, Any]:
-    """Take what was settled when a training was begun in a folder; nothing if none was.
-
-    Args:
-        folder: an artifact folder that is to be resumed.
-
-    Example:
-        >>> find_inferred(Path("nowhere"))
-        {}
-    """
-    before, record = begun_config(folder), read_record(folder)
-    if before is None or record is None:
-        return {}
-    paths = {"$.dataset.seed", *record.inferred}
-    return {path: value_at(before, read_path(path)) for path in sorted(paths)}
-
-
-def describe_sets(sets: Mapping[str, Records]) -> tuple[Dataset, ...]:
-    """Describe sets of records for the run record, with a digest of their files or values.
-
-    Args:
-        sets: by name.
-
-    Raises:
-        RecordError: a file is damaged, or not there any more.
-
-    Example:
-        >>> [dataset.rows for dataset in describe_sets({"train": Records.read([{"a": 1}])})]
-        [1]
-    """
-    return tuple(
-        Dataset(name, each.digest(), hide_secrets(each.source), each.dtypes(), len(each))
-        for name, each in sets.items()
-    )
 
 
 def _learnt_placeholders(plan: Plan) -> Any:

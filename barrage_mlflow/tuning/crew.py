@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from barrage_mlflow.errors import TuningError
 from barrage_mlflow.tuning.study import Outcome
 from barrage_mlflow.tuning.worker import Job, Task, work
+from barrage_mlflow.workspace.layout import TRIALS
 
 _TASKS = 20
 """Of a process: TensorFlow keeps some megabytes of each training."""
@@ -65,7 +67,10 @@ class Crew(AbstractContextManager["Crew"]):
         """Wait so long for tasks to end.
 
         Returns:
-            Of each the outcome; None if its process has died.
+            Of each the outcome; None if its process was killed.
+
+        Raises:
+            TuningError: a process has ended by itself.
         """
         busy = [worker for worker in self._workers if worker.task is not None]
         ready = wait([worker.line for worker in busy], seconds)
@@ -80,6 +85,12 @@ class Crew(AbstractContextManager["Crew"]):
                 outcome = worker.line.recv()
             except (EOFError, ConnectionResetError):
                 worker.process.join()
+                if worker.process.exitcode > 0:
+                    raise TuningError(
+                        "a process of the search ended by itself; why stands above, or in "
+                        f"{self._job.folder / TRIALS}; a script calls tune() below "
+                        '`if __name__ == "__main__":`, since the processes import it'
+                    ) from None
             if outcome is None or worker.done == _TASKS:
                 self._end(worker)
                 self._workers[self._workers.index(worker)] = self._start()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path as File
 from typing import Any
 
@@ -59,8 +61,10 @@ class Range:
         """
         if self.values:
             return value in self.values
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and self.low <= value <= self.high
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return False
+        steps = (value - self.low) / self.step if self.step else 0.0
+        return self.low <= value <= self.high and math.isclose(steps, round(steps), abs_tol=1e-9)
 
     def corners(self) -> tuple[Any, ...]:
         """Its values, or its ends."""
@@ -73,7 +77,7 @@ class Search:
 
     Attributes:
         data: the search file's, with defaults.
-        space: by dotted path, what its value may be.
+        space: by dotted path, what its value may be; those that others depend on come first.
     """
 
     data: Mapping[str, Any]
@@ -128,13 +132,19 @@ def read_search(
         raise ConfigError(faults)
     defaults = {key: node["default"] for key, node in _KEYS.items() if "default" in node}
     data = {**defaults, **document.data, **({"trials": trials} if trials else {})}
-    found = [*_range_findings(data["space"])]
+    found = [*_range_findings(data["space"], config.data)]
     bad = {finding.path[1] for finding in found}
     space = {
         path: _range(path, asked, config.data)
         for path, asked in data["space"].items()
         if path not in bad
     }
+    try:
+        order = {path: asked.when.keys() & space.keys() for path, asked in space.items()}
+        space = {path: space[path] for path in TopologicalSorter(order).static_order()}
+    except CycleError as error:
+        around = ", ".join(error.args[1])
+        found.append(Finding(("space",), f"these values wait for each other: {around}"))
     data |= _judged_by(data, config.data)
     found += [*_metric_findings(data, config.data), *_value_findings(space, config)]
     if faults := as_faults(found, document):
@@ -174,7 +184,7 @@ def _unknown(data: Mapping[str, Any], known: Node, path: tuple[str, ...]) -> Ite
             yield Finding((*path, key), f"unknown key {key!r}", remedy, is_key=True)
 
 
-def _range_findings(space: Mapping[str, Any]) -> Iterator[Finding]:
+def _range_findings(space: Mapping[str, Any], config: Any) -> Iterator[Finding]:
     """What is wrong with ranges whose keys are right."""
     for path, asked in space.items():
         if isinstance(asked, list):
@@ -185,8 +195,13 @@ def _range_findings(space: Mapping[str, Any]) -> Iterator[Finding]:
         elif ends and asked["low"] >= asked["high"]:
             low, high = show_value(asked["low"]), show_value(asked["high"])
             yield Finding(here, f"expected low to be less than high, got {low} and {high}")
-        elif asked.get("log") and (asked.get("low", 0) <= 0 or "step" in asked):
+        elif not ends and {"step", "log"} & asked.keys():
+            yield Finding(here, "values take neither step nor log", "leave them out")
+        elif asked.get("log") and (asked["low"] <= 0 or "step" in asked):
             yield Finding(here, "log takes a low above 0 and no step", "leave one of them out")
+        elif asked.get("step", 1) % 1 and _is_whole(path, asked, config):
+            step = show_value(asked["step"])
+            yield Finding((*here, "step"), f"expected whole steps of whole numbers, got {step}")
 
 
 def _range(path: str, asked: Any, config: Any) -> Range:
@@ -194,11 +209,15 @@ def _range(path: str, asked: Any, config: Any) -> Range:
         return Range(values=tuple(asked))
     if "values" in asked:
         return Range(values=tuple(asked["values"]), when=asked.get("when", {}))
+    return Range(**{"when": {}, **asked}, is_whole=_is_whole(path, asked, config))
+
+
+def _is_whole(path: str, asked: Mapping[str, Any], config: Any) -> bool:
+    """Whether a range is of whole numbers."""
     node = schema_at(path_in(config, path))
     types = {name for each in (node, *node.get("anyOf", ())) for name in types_of(each)}
     are_whole = isinstance(asked["low"], int) and isinstance(asked["high"], int)
-    is_whole = "integer" in types or (are_whole and "number" not in types)
-    return Range(**{"when": {}, **asked}, is_whole=is_whole)
+    return "integer" in types or (are_whole and "number" not in types)
 
 
 def _judged_by(data: Mapping[str, Any], config: Any) -> dict[str, str]:
@@ -223,17 +242,31 @@ def _metric_findings(data: Mapping[str, Any], config: Any) -> Iterator[Finding]:
 
 
 def _value_findings(space: Mapping[str, Range], config: Document) -> Iterator[Finding]:
-    """What the config refuses of each range, in a config as its condition wants it."""
+    """What the config refuses of each range and of its conditions."""
     for path, asked in space.items():
-        needed = {
-            other: wanted[0] if isinstance(wanted, list) else wanted
-            for other, wanted in asked.when.items()
-        }
-        for value in asked.corners():
-            _, faults, _ = check_config(apply_overrides(config, needed), {path: value})
-            own = [fault for fault in faults if fault.place == f"--{path}"]
-            for fault in own[:1]:
-                message = f"the config refuses {show_value(value)}: {fault.message}"
-                yield Finding(("space", path), message, fault.remedy)
-            if own:
-                break
+        here, needed = ("space", path), {}
+        for other, wanted in asked.when.items():
+            values = wanted if isinstance(wanted, list) else [wanted]
+            needed[other] = values[0] if values else None
+            if other not in space:
+                refused = _refused(config, {}, other, values)
+            elif never := [value for value in values if not space[other].holds(value)]:
+                refused = f"the space of {other} has no {show_value(never[0])}", ""
+            else:
+                refused = None
+            if refused:
+                yield Finding((*here, "when", other), *refused)
+        if refused := _refused(config, needed, path, asked.corners()):
+            yield Finding(here, *refused)
+
+
+def _refused(
+    config: Document, needed: Mapping[str, Any], path: str, values: Sequence[Any]
+) -> tuple[str, str] | None:
+    """The first value that a config refuses which has what is needed besides, and the remedy."""
+    for value in values:
+        _, faults, _ = check_config(apply_overrides(config, needed), {path: value})
+        for fault in faults:
+            if fault.place == f"--{path}":
+                return f"the config refuses {show_value(value)}: {fault.message}", fault.remedy
+    return None

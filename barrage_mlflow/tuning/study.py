@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -16,15 +18,15 @@ from barrage_mlflow.config.paths import value_at
 from barrage_mlflow.config.schema import filled
 from barrage_mlflow.errors import TuningError
 from barrage_mlflow.tuning.search import Range, Search, path_in
-from barrage_mlflow.workspace import layout as artifacts
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial, Trial
 
 NAME = "search"
-PRUNED, ERROR = "pruned", "error"
-"""What is noted of a trial: that the pruner has ended it, and why it failed."""
+PRUNED, ERROR, OWNER, RUN, THREADS = "pruned", "error", "owner", "run", "threads"
+"""What is noted of a trial: the epoch after which the pruner ended it, why it failed, where it is
+trained, its MLflow run, and on how many threads it was trained."""
 _STARTUP = 10
 """Trials that are drawn at random before the sampler learns of them."""
 _WAIT = 60
@@ -36,9 +38,10 @@ class Outcome:
     """How a trial ended.
 
     Attributes:
-        state: as Optuna calls it: ``"COMPLETE"``, ``"PRUNED"`` or ``"FAIL"``.
+        state: as Optuna calls it: ``"COMPLETE"``, ``"PRUNED"`` or ``"FAIL"``; ``"RUNNING"`` of one
+            that could not go on for want of MLflow, the disk or the storage.
         value: of the metric; None if it failed.
-        error: why it failed.
+        error: why it failed, or could not go on.
     """
 
     state: str
@@ -46,39 +49,69 @@ class Outcome:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the trials of a search are kept.
+
+    Attributes:
+        source: a file of SQLite, or the URL of any database.
+        name: of the search there.
+        owner: who trains here: machine and folder.
+    """
+
+    source: Path | str
+    name: str
+    owner: str
+
+
 class Study:
     """The trials of a search.
 
     Args:
-        folder: of the search.
+        place: where they are kept.
         search: what is varied.
         document: the config that is varied.
 
     Raises:
-        TuningError: Optuna is missing, or the storage cannot be opened.
+        TuningError: the storage cannot be opened.
 
     Example:
-        >>> Study(folder, search, document).trials()  # doctest: +SKIP
+        >>> place = Place(Path("study.db"), "search", "here")  # doctest: +SKIP
+        >>> Study(place, search, document).trials()  # doctest: +SKIP
         []
     """
 
-    def __init__(self, folder: Path, search: Search, document: Document) -> None:
-        optuna = _load_optuna()
-        self.search, self.document = search, document
-        url = f"sqlite:///{folder / artifacts.STUDY}"
+    def __init__(self, place: Place, search: Search, document: Document) -> None:
+        import optuna
+
+        self.search, self.document, self.owner = search, document, place.owner
+        url, options = place.source, dict[str, Any]()
+        if isinstance(url, Path):  # a URL would not take every path
+            connect = partial(sqlite3.connect, url, _WAIT, check_same_thread=False)
+            url, options = f"sqlite:///{url.name}", {"creator": connect}
+        elif url.startswith("sqlite"):
+            options = {"connect_args": {"timeout": _WAIT}}
         try:
-            wait = {"connect_args": {"timeout": _WAIT}}
-            self._storage = optuna.storages.RDBStorage(url, engine_kwargs=wait)
+            self._storage = optuna.storages.RDBStorage(url, engine_kwargs=options)
             self._study = optuna.create_study(
-                study_name=NAME,
+                study_name=place.name,
                 storage=self._storage,
                 load_if_exists=True,
                 direction=search.data["direction"],
                 pruner=_pruner(search, filled(document.data)["solver"]["epochs"]),
             )
-            self._id = self._storage.get_study_id_from_name(NAME)
+            self._id = self._storage.get_study_id_from_name(place.name)
         except Exception as error:
-            raise TuningError(f"the search's storage {url} cannot be opened: {error}") from error
+            raise TuningError(f"the storage {place.source} cannot be opened: {error}") from error
+
+    @property
+    def run_id(self) -> str | None:
+        """The run of the search in MLflow, as the first one that came has noted it."""
+        return self._study.user_attrs.get(RUN)
+
+    @run_id.setter
+    def run_id(self, run_id: str) -> None:
+        self._study.set_user_attr(RUN, run_id)
 
     def trials(self) -> Sequence[FrozenTrial]:
         """All trials that count, by number."""
@@ -97,18 +130,34 @@ class Study:
         return optuna.trial.Trial(study, self._place_of(number))
 
     def begun(self) -> list[int]:
-        """Trials that an earlier process of this search has begun and not ended."""
-        return [trial.number for trial in self.trials() if trial.state.name == "RUNNING"]
+        """Trials that were begun here and have not ended."""
+        return [trial.number for trial in self._running() if self.is_own(trial)]
+
+    def elsewhere(self) -> list[str]:
+        """Trials that are under way elsewhere, each with where."""
+        others = [trial for trial in self._running() if not self.is_own(trial)]
+        return [f"{trial.number} in {trial.user_attrs.get(OWNER)}" for trial in others]
+
+    def is_own(self, trial: FrozenTrial) -> bool:
+        """Whether a trial is trained here."""
+        return bool(trial.user_attrs.get(OWNER) == self.owner)
 
     def next(self) -> int | None:
         """Begin another trial; None if there are as many as are wanted."""
-        every = self._study.get_trials(deepcopy=False)
-        is_waiting = any(trial.state.name == "WAITING" for trial in every)
-        if not is_waiting and len(every) >= self.search.data["trials"]:
+        from optuna.trial import TrialState, create_trial
+
+        begun = len(self._study.get_trials(deepcopy=False))
+        if begun >= self.search.data["trials"]:
             return None
-        if not every:
-            self._study.enqueue_trial(self._as_it_is())
-        return int(self._study.ask().number)
+        # At once with its owner: one without would be waited for in vain, if this process died.
+        template = create_trial(
+            state=TrialState.RUNNING,
+            user_attrs={OWNER: self.owner},
+            system_attrs={} if begun else {"fixed_params": self._as_it_is()},
+        )
+        place = self._storage.create_new_trial(self._id, template)
+        number = int(self._storage.get_trial(place).number)
+        return number if number < self.search.data["trials"] else None  # others were faster
 
     def sample(self, trial: Trial) -> dict[str, Any]:
         """Draw the values of a trial; those that it has already stay as they are.
@@ -124,10 +173,12 @@ class Study:
                 values[path] = _suggest(trial, path, asked)
         return values
 
-    def tell(self, number: int, outcome: Outcome) -> None:
-        """End a trial."""
+    def tell(self, number: int, outcome: Outcome, run_id: str | None = None) -> None:
+        """End a trial, which has a run in MLflow or none."""
         from optuna.trial import TrialState
 
+        if run_id is not None:
+            self.note(number, RUN, run_id)
         if outcome.error is not None:
             self.note(number, ERROR, outcome.error)
         value = outcome.value if outcome.state == "COMPLETE" else None
@@ -176,6 +227,9 @@ class Study:
                 made[name] = figure
         return made
 
+    def _running(self) -> list[FrozenTrial]:
+        return [trial for trial in self.trials() if trial.state.name == "RUNNING"]
+
     def _place_of(self, number: int) -> int:
         return int(self._storage.get_trial_id_from_study_id_trial_number(self._id, number))
 
@@ -200,7 +254,12 @@ class Study:
             )
 
 
-def _load_optuna() -> Any:
+def load_optuna() -> Any:
+    """Load Optuna, and have it say nothing by itself.
+
+    Raises:
+        TuningError: it is missing.
+    """
     try:
         import optuna
     except ImportError as error:

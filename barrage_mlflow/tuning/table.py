@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.config.paths import one_line
 from barrage_mlflow.training.progress import format_seconds
-from barrage_mlflow.tuning.study import ERROR, Study
-from barrage_mlflow.tuning.worker import folder_of
+from barrage_mlflow.tuning.study import ERROR, RUN, Study
 from barrage_mlflow.workspace.history import History
-from barrage_mlflow.workspace.record import read_record
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -74,21 +72,19 @@ def write_trials(study: Study, folder: Path) -> None:
     """
     import pandas as pd
 
-    rows = []
-    for trial in study.trials():
-        record = read_record(folder_of(folder, trial.number))
-        rows.append(
-            {
-                "trial": trial.number,
-                "state": _WORDS.get(trial.state.name, "waiting"),
-                study.search.metric: trial.value if trial.state.name == "COMPLETE" else None,
-                **trial.params,
-                "epochs": len(trial.intermediate_values),
-                "seconds": trial.duration and round(trial.duration.total_seconds(), 1),
-                "run": record.run_id if record else None,
-                "error": trial.user_attrs.get(ERROR),
-            }
-        )
+    rows = [
+        {
+            "trial": trial.number,
+            "state": _WORDS[trial.state.name],
+            study.search.metric: trial.value if trial.state.name == "COMPLETE" else None,
+            **trial.params,
+            "epochs": len(trial.intermediate_values),
+            "seconds": trial.duration and round(trial.duration.total_seconds(), 1),
+            "run": trial.user_attrs.get(RUN),
+            "error": trial.user_attrs.get(ERROR),
+        }
+        for trial in study.trials()
+    ]
     pd.DataFrame(rows).to_csv(folder / TRIALS, index=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import shutil
@@ -16,11 +17,17 @@ from barrage_mlflow.tuning.crew import Crew
 from barrage_mlflow.tuning.study import ERROR, Outcome, Study
 from barrage_mlflow.tuning.worker import Job, Task, folder_of
 from barrage_mlflow.workspace import layout as artifacts
+from barrage_mlflow.workspace.record import read_record
+
+logger = logging.getLogger(__name__)
 
 _DEATHS = 4
 """Times that the process of a trial may die at one epoch before the trial has failed."""
 _ALIKE = 10
 """Trials in a row that fail for one reason end the search."""
+_ANEW = "mend that, and search anew in another folder"
+_GOES_ON = "the same command goes on, with this trial first"
+_DIED = f"its process was killed {_DEATHS} times at one epoch; is there too little memory?"
 _LOOK = 1.0
 """Seconds between two looks at what has become of the trials."""
 
@@ -35,6 +42,9 @@ def run_trials(
 ) -> None:
     """Train trials until there are as many as are wanted, and package the best one.
 
+    Trials of the same search that are under way elsewhere are waited for, and the best one is
+    packaged where it was trained.
+
     Args:
         job: what each process is to know.
         study: keeps the trials.
@@ -44,11 +54,13 @@ def run_trials(
         watch: called whenever a trial has ended, and each second.
 
     Raises:
-        TuningError: too many trials in a row failed, or none came to its end.
+        TuningError: too many trials in a row failed, none came to its end, or one cannot go on for
+            want of MLflow, the disk or the storage.
         KeyboardInterrupt: a stop was requested; the trials go on when the search does.
     """
     until = math.inf if seconds is None else time.monotonic() + seconds
     waiting, deaths = [*map(Task, study.begun())], Counter[tuple[Task, int]]()
+    told: list[str] = []
     with Crew(job, jobs) as crew:
         while True:
             while crew.is_free and time.monotonic() < until:
@@ -56,10 +68,17 @@ def run_trials(
                 if task is None:
                     break
                 crew.give(task)
-            if not crew.tasks:
+            others = study.elsewhere() if not crew.tasks and time.monotonic() < until else []
+            if others != told:
+                logger.info("waiting for trials elsewhere: %s", ", ".join(others) or "none")
+                told = others
+            if not crew.tasks and not others:
                 best = study.best()
                 if best is None:
-                    raise TuningError(f"no trial came to its end: {_why(study)}")
+                    raise TuningError(f"no trial came to its end: {_why(study)}; {_ANEW}")
+                _keep_best(job, study)
+                if not study.is_own(best):
+                    return
                 crew.give(Task(best.number, is_best=True))
             for task, outcome in crew.ended(_LOOK):
                 if outcome is None:
@@ -68,17 +87,14 @@ def run_trials(
                     if deaths[place] < _DEATHS:
                         waiting.insert(0, task)
                         continue
-                    said = (
-                        f"its process was killed {_DEATHS} times at one epoch; is there too little "
-                        "memory?"
-                    )
-                    outcome = Outcome("FAIL", error=said)
+                    outcome = Outcome("FAIL", error=_DIED)
+                what = f"trial {task.number}" + " could not be packaged" * task.is_best
+                if outcome.state == "RUNNING" or (task.is_best and outcome.error):
+                    raise TuningError(f"{what}: {outcome.error}\n{_GOES_ON}")
                 if task.is_best:
-                    if outcome.error:
-                        said = f"the best trial, {task.number}, was not packaged: {outcome.error}"
-                        raise TuningError(said)
                     return
-                study.tell(task.number, outcome)
+                record = read_record(folder_of(job.folder, task.number))
+                study.tell(task.number, outcome, record.run_id if record else None)
                 _check_failures(study)
                 _keep_best(job, study)
             watch()
@@ -103,7 +119,7 @@ def _check_failures(study: Study) -> None:
     reasons = {re.sub(r"\d+", "", trial.user_attrs.get(ERROR, "")) for trial in last}
     if len(last) == _ALIKE and len(reasons) == 1 and "" not in reasons:
         why: Any = last[-1].user_attrs[ERROR]
-        raise TuningError(f"{_ALIKE} trials in a row failed for one reason: {why}")
+        raise TuningError(f"{_ALIKE} trials in a row failed for one reason: {why}; {_ANEW}")
 
 
 def _keep_best(job: Job, study: Study) -> None:

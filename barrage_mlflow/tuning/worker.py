@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,11 +20,11 @@ from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.project import add_project_path
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.errors import TuningError, describe_error
+from barrage_mlflow.errors import ArtifactError, TrackingError, TuningError, describe_error
 from barrage_mlflow.training.prepare import read_sets
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.tuning.search import Search
-from barrage_mlflow.tuning.study import PRUNED, Outcome, Study
+from barrage_mlflow.tuning.study import PRUNED, THREADS, Outcome, Place, Study, load_optuna
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.threads import set_operation_threads
@@ -45,12 +45,17 @@ FITTED = "transformer"
 """Where a transformer is kept that is the same for all trials."""
 
 
+Sets = Callable[[], Mapping[str, Records]]
+"""Gives the records by name; they are read when they are first asked for."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What a worker is to know of a search.
 
     Attributes:
         folder: of the search.
+        place: where its trials are kept.
         process: of the search, with which each worker ends.
         search: what is varied.
         document: the config that is varied, with all that was settled.
@@ -64,6 +69,7 @@ class Job:
     """
 
     folder: Path
+    place: Place
     process: int
     search: Search
     document: Document
@@ -109,7 +115,10 @@ def work(job: Job, line: Connection) -> None:
     threading.Thread(target=_watch, args=(job.process,), daemon=True).start()
     logging.getLogger("barrage_mlflow").setLevel(logging.ERROR)
     add_project_path(job.document)
-    study, sets = Study(job.folder, job.search, job.document), _Sets(job)
+    load_optuna()
+    study = Study(job.place, job.search, job.document)
+    dataset, home = job.document.data["dataset"], job.document.folders[0]
+    sets = cache(partial(read_sets, job.sources, dataset, home))
     with StopRequest() as stop:
         try:
             while (task := line.recv()) is not None:
@@ -119,34 +128,26 @@ def work(job: Job, line: Connection) -> None:
             return
 
 
-class _Sets:
-    """The records, which are read when they are first asked for."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    @cached_property
-    def read(self) -> Mapping[str, Records]:
-        """By name."""
-        document = self._job.document
-        return read_sets(self._job.sources, document.data["dataset"], document.folders[0])
-
-
-def _ended(job: Job, study: Study, sets: _Sets, task: Task) -> Outcome:
+def _ended(job: Job, study: Study, sets: Sets, task: Task) -> Outcome:
     """Do a task, however that ends."""
     import keras
+    from optuna.exceptions import StorageInternalError
 
     try:
         value = _train(job, study, sets, task)
+    except (TrackingError, ArtifactError, StorageInternalError) as error:
+        return Outcome("RUNNING", error=describe_error(error))
     except Exception as error:
         return Outcome("FAIL", error=describe_error(error))
     finally:
         keras.backend.clear_session()
         gc.collect()
-    return Outcome("PRUNED" if study.noted(task.number, PRUNED) else "COMPLETE", value)
+    # A trial that was killed once it was to end may have gone on, since others had ended.
+    is_pruned = study.noted(task.number, PRUNED) == len(study.reported(task.number))
+    return Outcome("PRUNED" if is_pruned else "COMPLETE", value)
 
 
-def _train(job: Job, study: Study, sets: _Sets, task: Task) -> float:
+def _train(job: Job, study: Study, sets: Sets, task: Task) -> float:
     """Train a trial, or go on with it; the metric at its best epoch."""
     from barrage_mlflow.training.train import train
 
@@ -155,11 +156,13 @@ def _train(job: Job, study: Study, sets: _Sets, task: Task) -> float:
     with locked(folder, _PATIENCE):
         pass
     _write_to(folder.with_suffix(".log"))
+    if not task.is_best:
+        study.note(trial.number, THREADS, job.threads)
     is_shared = not any(path.startswith("dataset") for path in job.search.space)
     result = train(
         apply_overrides(job.document, values),
-        sets.read["train"],
-        sets.read["validation"],
+        sets()["train"],
+        sets()["validation"],
         artifact_dir=folder,
         resume=True,
         resume_anyway=job.resume_anyway,
@@ -189,7 +192,7 @@ def _report(study: Study, trial: Trial, metric: str) -> keras.callbacks.Callback
             if metric in logs and epoch not in study.reported(trial.number):
                 trial.report(logs[metric], epoch)
             if trial.should_prune():
-                study.note(trial.number, PRUNED, True)
+                study.note(trial.number, PRUNED, epoch + 1)
                 self.model.stop_training = True
 
     return TrialReport()

@@ -33,7 +33,7 @@ from trained import (
 
 from barrage_mlflow import RecordError, sync
 from barrage_mlflow.tracking.registry import find_holder
-from barrage_mlflow.tracking.runs import end_project_run
+from barrage_mlflow.tracking.runs import ending_project_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -249,7 +249,8 @@ def test_the_run_that_mlflow_opened_leads_to_the_one_that_goes_on(project_run: s
 
 
 def test_an_interruption_before_the_run_is_opened_ends_the_project_run(project_run: str) -> None:
-    end_project_run(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt, match=r"^$"), ending_project_run():
+        raise KeyboardInterrupt
     found = mlflow.get_run(project_run)
     assert (found.info.status, found.data.tags["barrage.error"]) == ("KILLED", "KeyboardInterrupt")
 

@@ -73,6 +73,40 @@ def faults(search: Any) -> list[str]:
                 '≤ 4294967295, got "x"',
             ],
         ),
+        (
+            {
+                "space": {
+                    "solver.epochs": {"low": 1, "high": 5, "step": 0.5},
+                    UNITS: {"values": [4, 8], "step": 4},
+                    "solver.optimizer.import": ["Adam", "SGD"],
+                    "solver.optimizer.params.momentum": {
+                        "low": 0.0,
+                        "high": 0.9,
+                        "when": {"solver.optimizer.import": "SDG", "solver.bach_size": [16]},
+                    },
+                }
+            },
+            [
+                '$.space["solver.epochs"].step: expected whole steps of whole numbers, got 0.5',
+                f'$.space["{UNITS}"]: values take neither step nor log; leave them out',
+                '$.space["solver.optimizer.params.momentum"].when["solver.optimizer.import"]: the '
+                'space of solver.optimizer.import has no "SDG"',
+                '$.space["solver.optimizer.params.momentum"].when["solver.bach_size"]: the config '
+                "refuses 16: unknown key 'bach_size'; did you mean 'batch_size'?",
+            ],
+        ),
+        (
+            {
+                "space": {
+                    "solver.batch_size": {"values": [16], "when": {"solver.epochs": 3}},
+                    "solver.epochs": {"values": [3], "when": {"solver.batch_size": 16}},
+                }
+            },
+            [
+                "$.space: these values wait for each other: solver.batch_size, solver.epochs, "
+                "solver.batch_size"
+            ],
+        ),
     ],
 )
 def test_every_fault_is_told(search: Any, expected: list[str]) -> None:
@@ -115,6 +149,22 @@ def test_what_is_left_out_is_filled_in() -> None:
     assert not found.is_better_high
     up = read_search({"metric": "val_accuracy", "space": space}, CONFIG)
     assert up.is_better_high
+
+
+def test_a_range_with_steps_holds_what_lies_on_them() -> None:
+    steps = Range(low=0.1, high=0.9, step=0.2)
+    held = [value for value in (0.1, 0.2, 0.3, 0.7, 0.9, 1.1, True, "0.3") if steps.holds(value)]
+    assert held == [0.1, 0.3, 0.7, 0.9]
+
+
+def test_what_others_depend_on_is_drawn_first() -> None:
+    space = {
+        RATE: {"values": [0.1], "when": {"solver.batch_size": 8}},
+        "solver.batch_size": {"values": [8, 16], "when": {"solver.epochs": [2]}},
+        "solver.epochs": [1, 2],
+    }
+    found = read_search({"space": space}, CONFIG)
+    assert [*found.space] == ["solver.epochs", "solver.batch_size", RATE]
 
 
 def test_conditions_are_of_values_that_are_drawn_and_of_defaults() -> None:

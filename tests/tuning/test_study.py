@@ -11,7 +11,7 @@ from small import small_config
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.read import read_config
 from barrage_mlflow.tuning.search import read_search
-from barrage_mlflow.tuning.study import Outcome, Study
+from barrage_mlflow.tuning.study import NAME, Outcome, Place, Study
 
 RATE = "solver.optimizer.learning_rate"
 SPACE = {
@@ -27,10 +27,12 @@ TRIALS = 40
 
 
 def opened(folder: str, sampler: str = "tpe") -> Study:
-    Path(folder).mkdir(exist_ok=True)
     asked = {"space": SPACE, "trials": TRIALS, "seed": 3, "sampler": sampler}
-    search = read_search(asked, CONFIG)
-    return Study(Path(folder), search, CONFIG)
+    return Study(place_of(folder), read_search(asked, CONFIG), CONFIG)
+
+
+def place_of(name: str, owner: str = "here") -> Place:
+    return Place(Path(f"{name}.db"), NAME, owner)
 
 
 def draw(search: Study, worker: Study, best: float = 0.01) -> dict[str, Any]:
@@ -89,8 +91,7 @@ def test_the_first_trial_is_the_config_as_it_is() -> None:
     units = "model.network.params.layers.1.params.units"
     space = {**SPACE, RATE: {"low": 0.1, "high": 1.0}, units: {"low": 4, "high": 16, "step": 4}}
     search = read_search({"space": space}, CONFIG)
-    Path("out").mkdir()
-    study = Study(Path("out"), search, CONFIG)
+    study = Study(place_of("out"), search, CONFIG)
     number = study.next()
     assert number is not None
     values = study.sample(study.open_trial(number))
@@ -106,3 +107,23 @@ def test_values_that_do_not_make_sense_are_left_out() -> None:
         assert ("solver.optimizer.params.momentum" in values) == uses_momentum
         data = apply_overrides(CONFIG, values).data
         assert data["solver"]["optimizer"]["import"] == values["solver.optimizer.import"]
+
+
+def test_several_machines_share_the_trials_of_one_search() -> None:
+    search = read_search({"space": SPACE, "trials": 4}, CONFIG)
+    here, there = (Study(place_of("out", owner), search, CONFIG) for owner in ("here", "there"))
+    assert [here.next(), there.next(), here.next()] == [0, 1, 2]
+    assert (here.begun(), here.elsewhere()) == ([0, 2], ["1 in there"])
+    assert (there.begun(), there.elsewhere()) == ([1], ["0 in here", "2 in here"])
+    first, second = (study.sample(study.open_trial(study.begun()[0])) for study in (here, there))
+    assert first[RATE] == 0.001  # the config's
+    assert second[RATE] != 0.001
+    here.tell(0, Outcome("COMPLETE", 0.5), "the run")
+    there.tell(1, Outcome("COMPLETE", 0.25))
+    best = here.best()
+    assert best is not None
+    assert (best.number, here.is_own(best), there.is_own(best)) == (1, False, True)
+    assert [there.next(), here.next()] == [3, None]
+    here.run_id = "parent"
+    anew = Study(place_of("out", "there"), search, CONFIG)
+    assert (anew.run_id, anew.begun()) == ("parent", [3])
