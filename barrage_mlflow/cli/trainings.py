@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -21,20 +22,31 @@ _threads = count(
     callback=lambda context, option, count: set_operation_threads(count),
     expose_value=False,
 )
+_TRACKED = (
+    click.option("--test", "records_test", metavar="TEST", help="Evaluate the model on these too."),
+    click.option("--experiment", help="MLflow experiment; made if it is not there."),
+    click.option("--run-name", help="Name of the MLflow run."),
+    click.option("--register", metavar="NAME", help="Add the model to this registered model."),
+    click.option("--alias", help="Alias of that registered model for the new version."),
+    click.option(
+        "--resume-anyway", is_flag=True, help="Go on though config, code or records changed."
+    ),
+    click.option("--offline", is_flag=True, help="Do without MLflow; the run can be logged later."),
+)
+
+
+def _tracked(run: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of what is tracked and packaged."""
+    for option in reversed(_TRACKED):
+        run = option(run)
+    return run
 
 
 @command("train config.json train.csv validation.csv --solver.epochs 3", cls=CommandWithOverrides)
 @click.argument("config")
 @click.argument("train")
 @click.argument("validation")
-@click.option(
-    "--test", "records_test", metavar="TEST", help="Evaluate the packaged model on these too."
-)
 @_artifact_dir
-@click.option("--experiment", help="MLflow experiment; made if it is not there.")
-@click.option("--run-name", help="Name of the MLflow run.")
-@click.option("--register", metavar="NAME", help="Add the model to this registered model.")
-@click.option("--alias", help="Alias of that registered model that is to lead to the new version.")
 @click.option(
     "--resume",
     is_flag=False,
@@ -43,10 +55,7 @@ _threads = count(
     help="Go on with the training in --artifact-dir, if any; with RUN_ID: with that run of MLflow, "
     "on any machine; auto: with the newest unfinished one.",
 )
-@click.option(
-    "--resume-anyway", is_flag=True, help="Resume though config, code or records changed."
-)
-@click.option("--offline", is_flag=True, help="Do without MLflow; `sync` logs the run later.")
+@_tracked
 @_threads
 def train(config: str, train: str, validation: str, resume: str | None, **options: Any) -> None:
     """Train as CONFIG says on the records in TRAIN, and validate on those in VALIDATION.
@@ -87,22 +96,12 @@ def train(config: str, train: str, validation: str, resume: str | None, **option
 @click.option(
     "--artifact-dir", required=True, help="Folder of the search; one that was begun goes on."
 )
-@click.option(
-    "--test", "records_test", metavar="TEST", help="Evaluate the best model on these too."
-)
 @count("--jobs", default=1, help="Trials at once, each in a process of its own.")
 @count("--trials", help="Trials in all, instead of what SEARCH says.")
 @click.option("--storage", metavar="URL", help="Database in which several machines share a search.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="After these no trial is begun.")
 @count("--threads", help="Threads of each trial; left out, the jobs share the cores.")
-@click.option("--experiment", help="MLflow experiment; made if it is not there.")
-@click.option("--run-name", help="Name of the run that holds those of the trials.")
-@click.option("--register", metavar="NAME", help="Add the best model to this registered model.")
-@click.option("--alias", help="Alias of that registered model that is to lead to the new version.")
-@click.option(
-    "--resume-anyway", is_flag=True, help="Go on though config, search, code or records changed."
-)
-@click.option("--offline", is_flag=True, help="Do without MLflow.")
+@_tracked
 def tune(config: str, search: str, train: str, validation: str, **options: Any) -> None:
     """Search the values of CONFIG that SEARCH names for those that train the best model.
 

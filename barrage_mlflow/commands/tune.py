@@ -6,8 +6,8 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,10 +23,10 @@ from barrage_mlflow.training.prepare import read_document
 from barrage_mlflow.training.settled import settle_training
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.tuning.search import read_search
-from barrage_mlflow.tuning.study import NAME, RUN, THREADS, Place, Study, load_optuna
+from barrage_mlflow.tuning.study import NAME, RUN, THREADS, Place, Study, answering, load_optuna
 from barrage_mlflow.tuning.table import shown, write_trials
 from barrage_mlflow.tuning.tune import run_trials
-from barrage_mlflow.tuning.worker import FITTED, Job, folder_of
+from barrage_mlflow.tuning.worker import Job, folder_of
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.record import read_record
 from barrage_mlflow.workspace.threads import operation_threads
@@ -35,6 +35,8 @@ from barrage_mlflow.workspace.workspace import Workspace
 logger = logging.getLogger(__name__)
 
 BEST_CONFIG = "best_config.json"
+FITTED = "transformer"
+"""Where a transformer is kept that is the same for all trials."""
 _OWNER = "barrage.search_folder"
 """The tag that names machine and folder of a search for those that share a storage."""
 
@@ -149,67 +151,51 @@ def tune(
                 )
             varied = {k: v for k, v in asked.data.items() if k != "trials"}
             resolved = {**settled.config, "search": varied}
-            home = document.folders[0]
             threads = threads or max(1, operation_threads() // jobs)
-            of_threads = {"barrage.threads": str(threads)}
-            tags = {**(tags or {}), **environment_tags(home), **of_threads}
+            tags = {**(tags or {}), **environment_tags(document.folders[0], threads)}
             if is_new:
                 tags[_OWNER] = f"{socket.gethostname()}:{folder.resolve()}"
         with Workspace.open(folder) as work:
             datasets = settled.datasets[: len(sources)]
             changes = work.check_begun(resolved, settled.code, datasets, True, resume_anyway)
-            if any(change.startswith("config $.search") for change in changes):
+            is_other = any(change.startswith("config $.search") for change in changes)
+            if is_other or (changes and storage is not None):
                 raise ArtifactError(
                     f"{folder}: another search was begun there, with whose trials those of this "
                     "one have nothing in common; name a new folder"
                 )
-            if changes and storage is not None:
-                raise ArtifactError(
-                    f"{folder}: with what has changed it is another search in the storage; name a "
-                    "new folder"
-                )
             if changes:  # it may be of other records
                 shutil.rmtree(folder / FITTED, ignore_errors=True)
-            values = {
-                "experiment": experiment,
-                "run_name": run_name,
-                "tags": tags,
-                "datasets": datasets,
-                "inferred": [*settled.inferred],
-            }
+            values: dict[str, Any] = {"experiment": experiment, "run_name": run_name, "tags": tags}
+            values |= {"datasets": datasets, "inferred": [*settled.inferred]}
             work.begin(document, resolved, settled.code, changes, values)
-            digests = [dataset.digest for dataset in datasets]
-            place = _place(work, storage, artifacts.digest_of([resolved, digests]))
+            digest = artifacts.digest_of([resolved, [dataset.digest for dataset in datasets]])
+            name = f"{NAME} {digest[:12]}" if storage else NAME
+            place = Place(storage or folder / artifacts.STUDY, name, work.record.tags[_OWNER])
             study = Study(place, asked, settle(document, settled.inferred))
             # A search that others have begun has its run already.
             is_first = study.run_id in (None, work.record.run_id) or RUN_ID in os.environ
             publisher = Publisher() if is_first and not offline else None
             following = publisher.following(work) if publisher else nullcontext()
-            with following, work.attempt():
+            with following, work.attempt(), answering(place):
                 run_id = work.record.run_id or study.run_id
                 if run_id and study.run_id is None:
                     study.run_id = run_id
                 parent = {"mlflow.parentRunId": run_id or ""}
                 request = {"experiment": experiment, "tags": {**tags, **parent}}
                 final = {"register": register, "alias": alias, "records_test": records_test}
+                is_fitted_once = not any(path.startswith("dataset") for path in asked.space)
                 job = Job(
-                    *(folder, place, os.getpid(), asked, study.document, sources, threads),
-                    *(request, None if offline else Publisher, final, resume_anyway),
+                    *(folder, os.getpid(), study.document, sources, asked.metric),
+                    *(folder / FITTED if is_fitted_once else None, threads, request),
+                    *(None if offline else Publisher, final, resume_anyway),
                 )
-                with shown(study, work.history, progress) as update, _told_to_go_on():
+                with shown(study, work.history, progress) as update:
                     run_trials(job, study, jobs, stop, timeout, update)
                 with stop.at_once():
                     if not offline:
                         _publish_trials(study, folder, parent)
                     return _finish(work, study, run_id)
-
-
-def _place(work: Workspace, storage: str | None, digest: str) -> Place:
-    """Where the trials are: in the folder, or with those of others who search the same."""
-    owner = work.record.tags[_OWNER]
-    if storage is None:
-        return Place(work.folder / artifacts.STUDY, NAME, owner)
-    return Place(storage, f"{NAME} {digest[:12]}", owner)
 
 
 def _publish_trials(study: Study, folder: Path, parent: Mapping[str, str]) -> None:
@@ -230,7 +216,7 @@ def _finish(work: Workspace, study: Study, run_id: str | None) -> TuningResult:
     """Write the best config, the table of trials and the pictures."""
     best = study.best()
     assert best is not None
-    values = study.sample(study.open_trial(best.number))
+    values = study.sample(best.number)
     config = apply_overrides(study.document, values).data
     artifacts.write_json(work.folder / BEST_CONFIG, config)
     write_trials(study, work.folder)
@@ -246,12 +232,3 @@ def _finish(work: Workspace, study: Study, run_id: str | None) -> TuningResult:
         *(int(best.user_attrs[THREADS]), here),
         *((record.model_uri, record.version_uri) if record else ()),
     )
-
-
-@contextmanager
-def _told_to_go_on() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt as interrupt:
-        interrupt.add_note("the same command goes on, with the trials that are half done first")
-        raise

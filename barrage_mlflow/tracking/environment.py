@@ -19,7 +19,7 @@ _GIT_TIMEOUT = 10
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "mlflow")
 
 
-def environment_tags(folder: str | os.PathLike[str]) -> dict[str, str]:
+def environment_tags(folder: str | os.PathLike[str], threads: int | None = None) -> dict[str, str]:
     """Return tags for the code's commit, and for the versions and threads of what runs it.
 
     Without ``git``, or outside a repository, there are no tags about a commit. A tree is clean
@@ -27,6 +27,7 @@ def environment_tags(folder: str | os.PathLike[str]) -> dict[str, str]:
 
     Args:
         folder: the project's folder.
+        threads: for each operation of TensorFlow; those of this process if left out.
 
     Example:
         >>> tags = environment_tags(".")
@@ -36,7 +37,7 @@ def environment_tags(folder: str | os.PathLike[str]) -> dict[str, str]:
     tags = {
         "barrage.version": __version__,
         "barrage.python": platform.python_version(),
-        "barrage.threads": str(operation_threads()),
+        "barrage.threads": str(threads or operation_threads()),
     }
     for package in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):

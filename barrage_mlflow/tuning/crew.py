@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from barrage_mlflow.errors import TuningError
-from barrage_mlflow.tuning.study import Outcome
-from barrage_mlflow.tuning.worker import Job, Task, work
+from barrage_mlflow.tuning.worker import Job, Outcome, Task, work
 from barrage_mlflow.workspace.layout import TRIALS
 
 _TASKS = 20
@@ -29,21 +29,23 @@ class _Worker:
 
 
 class Crew(AbstractContextManager["Crew"]):
-    """Some processes, each of which does many tasks; one that dies is replaced.
+    """Some processes, each of which does many tasks; one that is killed is replaced.
 
     Args:
         job: what they are to know.
         size: how many.
+        report: called with number, epoch and metric after each epoch of a trial; returns whether
+            the trial ends there.
 
     Example:
-        >>> with Crew(job, 2) as crew:  # doctest: +SKIP
-        ...     crew.give(Task(0))
+        >>> with Crew(job, 2, lambda *report: False) as crew:  # doctest: +SKIP
+        ...     crew.give(Task(0, {}))
         ...     [*crew.ended(60)]
-        [(Task(number=0, is_best=False), Outcome(state='COMPLETE', value=0.25, error=None))]
+        [(Task(number=0, values={}, is_best=False), Outcome(value=0.25, error=None, is_over=True))]
     """
 
-    def __init__(self, job: Job, size: int) -> None:
-        self._job = job
+    def __init__(self, job: Job, size: int, report: Callable[[int, int, float], bool]) -> None:
+        self._job, self._report = job, report
         self._workers = [self._start() for _ in range(size)]
 
     @property
@@ -52,9 +54,9 @@ class Crew(AbstractContextManager["Crew"]):
         return any(worker.task is None for worker in self._workers)
 
     @property
-    def tasks(self) -> list[Task]:
-        """What is being done."""
-        return [worker.task for worker in self._workers if worker.task is not None]
+    def is_idle(self) -> bool:
+        """Whether none has anything to do."""
+        return all(worker.task is None for worker in self._workers)
 
     def give(self, task: Task) -> None:
         """Give a task to one that has none."""
@@ -64,7 +66,7 @@ class Crew(AbstractContextManager["Crew"]):
         worker.task = task
 
     def ended(self, seconds: float) -> Iterator[tuple[Task, Outcome | None]]:
-        """Wait so long for tasks to end.
+        """Answer reports for so long, or until tasks have ended.
 
         Returns:
             Of each the outcome; None if its process was killed.
@@ -72,29 +74,23 @@ class Crew(AbstractContextManager["Crew"]):
         Raises:
             TuningError: a process has ended by itself.
         """
-        busy = [worker for worker in self._workers if worker.task is not None]
-        ready = wait([worker.line for worker in busy], seconds)
-        for worker in busy:
-            if worker.line not in ready:
-                continue
-            task, worker.task = worker.task, None
-            assert task is not None
-            worker.done += 1
-            outcome: Outcome | None = None
-            try:
-                outcome = worker.line.recv()
-            except (EOFError, ConnectionResetError):
-                worker.process.join()
-                if worker.process.exitcode > 0:
-                    raise TuningError(
-                        "a process of the search ended by itself; why stands above, or in "
-                        f"{self._job.folder / TRIALS}; a script calls tune() below "
-                        '`if __name__ == "__main__":`, since the processes import it'
-                    ) from None
-            if outcome is None or worker.done == _TASKS:
-                self._end(worker)
-                self._workers[self._workers.index(worker)] = self._start()
-            yield task, outcome
+        until, are_ended = time.monotonic() + seconds, False
+        while not are_ended and (left := until - time.monotonic()) > 0:
+            busy = {worker.line: worker for worker in self._workers if worker.task}
+            for line in wait(busy, left):
+                worker = busy[line]  # type: ignore[index]
+                task, message = worker.task, self._receive(worker)
+                assert task is not None
+                if isinstance(message, tuple):
+                    with suppress(BrokenPipeError):
+                        worker.line.send(self._report(task.number, *message))
+                    continue
+                are_ended, worker.task = True, None
+                worker.done += 1
+                if message is None or worker.done == _TASKS:
+                    self._end(worker)
+                    self._workers[self._workers.index(worker)] = self._start()
+                yield task, message
 
     def __exit__(self, *raised: object) -> None:
         for worker in self._workers:
@@ -102,6 +98,20 @@ class Crew(AbstractContextManager["Crew"]):
                 worker.process.terminate()  # between two batches, with a checkpoint
         for worker in self._workers:
             self._end(worker)
+
+    def _receive(self, worker: _Worker) -> Any:
+        """What a process has to say; None if it was killed."""
+        try:
+            return worker.line.recv()
+        except (EOFError, ConnectionResetError):
+            worker.process.join()
+            if worker.process.exitcode > 0:
+                raise TuningError(
+                    "a process of the search ended by itself; why stands above, or in "
+                    f"{self._job.folder / TRIALS}; a script calls tune() below "
+                    '`if __name__ == "__main__":`, since the processes import it'
+                ) from None
+            return None
 
     def _end(self, worker: _Worker) -> None:
         with suppress(BrokenPipeError):

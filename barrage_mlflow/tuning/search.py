@@ -88,11 +88,6 @@ class Search:
         """What a trial is judged by."""
         return str(self.data["metric"])
 
-    @property
-    def is_better_high(self) -> bool:
-        """Whether a higher value is better."""
-        return bool(self.data["direction"] == "maximize")
-
     def is_asked(self, path: str, data: Any) -> bool:
         """Whether a value is varied, in a config that has the values before it.
 

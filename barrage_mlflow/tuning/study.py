@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,32 +22,17 @@ from barrage_mlflow.tuning.search import Range, Search, path_in
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial, Trial
 
 NAME = "search"
 PRUNED, ERROR, OWNER, RUN, THREADS = "pruned", "error", "owner", "run", "threads"
 """What is noted of a trial: the epoch after which the pruner ended it, why it failed, where it is
-trained, its MLflow run, and on how many threads it was trained."""
+trained, its MLflow run, and on how many threads."""
 _STARTUP = 10
 """Trials that are drawn at random before the sampler learns of them."""
 _WAIT = 60
 """Seconds that a process waits for another one that writes."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a trial ended.
-
-    Attributes:
-        state: as Optuna calls it: ``"COMPLETE"``, ``"PRUNED"`` or ``"FAIL"``; ``"RUNNING"`` of one
-            that could not go on for want of MLflow, the disk or the storage.
-        value: of the metric; None if it failed.
-        error: why it failed, or could not go on.
-    """
-
-    state: str
-    value: float | None = None
-    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +48,30 @@ class Place:
     source: Path | str
     name: str
     owner: str
+
+
+@contextmanager
+def answering(place: Place, errors: type[Exception] | None = None) -> Iterator[None]:
+    """Have it said in our words if a storage does not answer.
+
+    Args:
+        place: of the storage.
+        errors: what it raises then; Optuna's own of storages if left out.
+
+    Raises:
+        TuningError: it does not.
+    """
+    from optuna.exceptions import StorageInternalError
+
+    errors = errors or StorageInternalError
+    try:
+        yield
+    except errors as error:
+        why = str(error.__cause__ or error).splitlines()[0]
+        raise TuningError(
+            f"the storage {place.source} cannot be used: {why}; once it can, the same command goes "
+            "on"
+        ) from error
 
 
 class Study:
@@ -91,7 +101,7 @@ class Study:
             url, options = f"sqlite:///{url.name}", {"creator": connect}
         elif url.startswith("sqlite"):
             options = {"connect_args": {"timeout": _WAIT}}
-        try:
+        with answering(place, Exception):
             self._storage = optuna.storages.RDBStorage(url, engine_kwargs=options)
             self._study = optuna.create_study(
                 study_name=place.name,
@@ -101,8 +111,6 @@ class Study:
                 pruner=_pruner(search, filled(document.data)["solver"]["epochs"]),
             )
             self._id = self._storage.get_study_id_from_name(place.name)
-        except Exception as error:
-            raise TuningError(f"the storage {place.source} cannot be opened: {error}") from error
 
     @property
     def run_id(self) -> str | None:
@@ -117,17 +125,6 @@ class Study:
         """All trials that count, by number."""
         every = self._study.get_trials(deepcopy=False)
         return [trial for trial in every if trial.number < self.search.data["trials"]]
-
-    def open_trial(self, number: int) -> Trial:
-        """A trial that is under way, to go on with."""
-        import optuna
-
-        # Opened anew: a study keeps what it has read of other trials until it begins one itself.
-        study = optuna.load_study(
-            study_name=self._study.study_name, storage=self._storage, pruner=self._study.pruner
-        )
-        study.get_trials(deepcopy=False)  # by this Optuna knows a trial of another process
-        return optuna.trial.Trial(study, self._place_of(number))
 
     def begun(self) -> list[int]:
         """Trials that were begun here and have not ended."""
@@ -159,47 +156,62 @@ class Study:
         number = int(self._storage.get_trial(place).number)
         return number if number < self.search.data["trials"] else None  # others were faster
 
-    def sample(self, trial: Trial) -> dict[str, Any]:
+    def sample(self, number: int) -> dict[str, Any]:
         """Draw the values of a trial; those that it has already stay as they are.
 
         Returns:
             By dotted path.
         """
+        import optuna
+
+        # Opened anew: a study keeps what it has read of other trials.
+        study = optuna.load_study(
+            study_name=self._study.study_name, storage=self._storage, pruner=self._study.pruner
+        )
+        study.get_trials(deepcopy=False)  # by this Optuna knows a trial of another process
+        trial = optuna.trial.Trial(study, self._place_of(number))
         values: dict[str, Any] = {}
         for path, asked in self.search.space.items():
             if self.search.is_asked(path, apply_overrides(self.document, values).data):
                 # Drawn by itself, whatever a process that was killed had drawn before.
-                self._seed(trial, path)
+                study.sampler = self._sampler(number, path)
                 values[path] = _suggest(trial, path, asked)
         return values
 
-    def tell(self, number: int, outcome: Outcome, run_id: str | None = None) -> None:
-        """End a trial, which has a run in MLflow or none."""
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """Take down the metric after an epoch, counted from 0; whether the trial ends there."""
+        place = self._place_of(number)
+        self._storage.set_trial_intermediate_value(place, epoch, value)
+        is_pruned = self._study.pruner.prune(self._study, self._storage.get_trial(place))
+        if is_pruned:
+            self._storage.set_trial_user_attr(place, PRUNED, epoch)
+        return is_pruned
+
+    def epochs(self, number: int) -> int:
+        """How many epochs a trial has had."""
+        return len(self._storage.get_trial(self._place_of(number)).intermediate_values)
+
+    def tell(self, number: int, value: float | None, notes: Mapping[str, Any]) -> None:
+        """End a trial: with a metric, or failed without one; and note something of it."""
         from optuna.trial import TrialState
 
-        if run_id is not None:
-            self.note(number, RUN, run_id)
-        if outcome.error is not None:
-            self.note(number, ERROR, outcome.error)
-        value = outcome.value if outcome.state == "COMPLETE" else None
-        self._study.tell(number, value, TrialState[outcome.state])
-
-    def note(self, number: int, name: str, value: Any) -> None:
-        """Note something of a trial."""
-        self._storage.set_trial_user_attr(self._place_of(number), name, value)
-
-    def noted(self, number: int, name: str) -> Any:
-        """What was noted of a trial; None if nothing was."""
-        return self._storage.get_trial(self._place_of(number)).user_attrs.get(name)
-
-    def reported(self, number: int) -> Mapping[int, float]:
-        """The metric of a trial by epoch, counted from 0, as far as it is known."""
-        return dict(self._storage.get_trial(self._place_of(number)).intermediate_values)
+        place = self._place_of(number)
+        for name, note in notes.items():
+            if note is not None:
+                self._storage.set_trial_user_attr(place, name, note)
+        trial = self._storage.get_trial(place)
+        if value is None:
+            self._study.tell(number, state=TrialState.FAIL)
+        # Killed once it was to end, it may have gone on, since others had ended meanwhile.
+        elif trial.last_step is not None and trial.user_attrs.get(PRUNED) == trial.last_step:
+            self._study.tell(number, state=TrialState.PRUNED)
+        else:
+            self._study.tell(number, value)
 
     def best(self) -> FrozenTrial | None:
         """The best trial that is complete; None if none is."""
         done = [trial for trial in self.trials() if trial.state.name == "COMPLETE"]
-        sign = -1 if self.search.is_better_high else 1
+        sign = -1 if self.search.data["direction"] == "maximize" else 1
         return min(done, key=lambda trial: sign * float(trial.value or 0), default=None)
 
     def pictures(self) -> Mapping[str, Any]:
@@ -239,19 +251,16 @@ class Study:
         values = {path: value_at(config, path_in(config, path)) for path in self.search.space}
         return {p: _plain(v) for p, v in values.items() if self.search.space[p].holds(v)}
 
-    def _seed(self, trial: Trial, path: str) -> None:
-        """Have what is drawn next depend on seed, trial and value alone, and on other trials."""
-        import optuna
+    def _sampler(self, number: int, path: str) -> BaseSampler:
+        """What draws a value by seed, trial and path alone, and by other trials."""
+        from optuna.samplers import RandomSampler, TPESampler
 
-        seed = crc32(f"{self.search.data['seed']}/{trial.number}/{path}".encode())
+        seed = crc32(f"{self.search.data['seed']}/{number}/{path}".encode())
         if self.search.data["sampler"] == "random":
-            trial.study.sampler = optuna.samplers.RandomSampler(seed)
-            return
+            return RandomSampler(seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the constant liar is called experimental
-            trial.study.sampler = optuna.samplers.TPESampler(
-                seed=seed, constant_liar=True, n_startup_trials=_STARTUP
-            )
+            return TPESampler(seed=seed, constant_liar=True, n_startup_trials=_STARTUP)
 
 
 def load_optuna() -> Any:

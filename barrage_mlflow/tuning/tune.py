@@ -9,13 +9,12 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from barrage_mlflow.errors import TuningError
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.tuning.crew import Crew
-from barrage_mlflow.tuning.study import ERROR, Outcome, Study
-from barrage_mlflow.tuning.worker import Job, Task, folder_of
+from barrage_mlflow.tuning.study import ERROR, RUN, THREADS, Study
+from barrage_mlflow.tuning.worker import Job, Outcome, Task, folder_of
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.record import read_record
 
@@ -26,7 +25,7 @@ _DEATHS = 4
 _ALIKE = 10
 """Trials in a row that fail for one reason end the search."""
 _ANEW = "mend that, and search anew in another folder"
-_GOES_ON = "the same command goes on, with this trial first"
+_GOES_ON = "the same command goes on, with the trials that are half done first"
 _DIED = f"its process was killed {_DEATHS} times at one epoch; is there too little memory?"
 _LOOK = 1.0
 """Seconds between two looks at what has become of the trials."""
@@ -55,55 +54,55 @@ def run_trials(
 
     Raises:
         TuningError: too many trials in a row failed, none came to its end, or one cannot go on for
-            want of MLflow, the disk or the storage.
+            want of MLflow or the disk.
         KeyboardInterrupt: a stop was requested; the trials go on when the search does.
     """
     until = math.inf if seconds is None else time.monotonic() + seconds
-    waiting, deaths = [*map(Task, study.begun())], Counter[tuple[Task, int]]()
-    told: list[str] = []
-    with Crew(job, jobs) as crew:
+    waiting, deaths, told = study.begun(), Counter[tuple[int, int]](), list[str]()
+    with Crew(job, jobs, study.report) as crew:
         while True:
             while crew.is_free and time.monotonic() < until:
-                task = waiting.pop(0) if waiting else _next(study)
-                if task is None:
+                number = waiting.pop(0) if waiting else study.next()
+                if number is None:
                     break
-                crew.give(task)
-            others = study.elsewhere() if not crew.tasks and time.monotonic() < until else []
-            if others != told:
-                logger.info("waiting for trials elsewhere: %s", ", ".join(others) or "none")
+                crew.give(Task(number, study.sample(number)))
+            others = study.elsewhere() if crew.is_idle and time.monotonic() < until else []
+            if others not in ([], told):
+                logger.info("waiting for trials elsewhere: %s", ", ".join(others))
                 told = others
-            if not crew.tasks and not others:
+            if crew.is_idle and not others:
                 best = study.best()
                 if best is None:
                     raise TuningError(f"no trial came to its end: {_why(study)}; {_ANEW}")
                 _keep_best(job, study)
                 if not study.is_own(best):
                     return
-                crew.give(Task(best.number, is_best=True))
+                crew.give(Task(best.number, study.sample(best.number), is_best=True))
             for task, outcome in crew.ended(_LOOK):
                 if outcome is None:
-                    place = task, len(study.reported(task.number))
+                    place = task.number, study.epochs(task.number)
                     deaths[place] += 1
                     if deaths[place] < _DEATHS:
-                        waiting.insert(0, task)
+                        if not task.is_best:  # which is found anew
+                            waiting.insert(0, task.number)
                         continue
-                    outcome = Outcome("FAIL", error=_DIED)
-                what = f"trial {task.number}" + " could not be packaged" * task.is_best
-                if outcome.state == "RUNNING" or (task.is_best and outcome.error):
-                    raise TuningError(f"{what}: {outcome.error}\n{_GOES_ON}")
+                    outcome = Outcome(error=_DIED)
+                if outcome.error and (task.is_best or not outcome.is_over):
+                    what = " could not be packaged" if task.is_best else ""
+                    raise TuningError(f"trial {task.number}{what}: {outcome.error}\n{_GOES_ON}")
                 if task.is_best:
                     return
                 record = read_record(folder_of(job.folder, task.number))
-                study.tell(task.number, outcome, record.run_id if record else None)
+                notes = {ERROR: outcome.error, RUN: record and record.run_id, THREADS: job.threads}
+                study.tell(task.number, outcome.value, notes)
                 _check_failures(study)
                 _keep_best(job, study)
             watch()
-            stop.check()
-
-
-def _next(study: Study) -> Task | None:
-    number = study.next()
-    return None if number is None else Task(number)
+            try:
+                stop.check()
+            except KeyboardInterrupt as interrupt:
+                interrupt.add_note(_GOES_ON)
+                raise
 
 
 def _why(study: Study) -> str:
@@ -116,10 +115,9 @@ def _check_failures(study: Study) -> None:
     """End a search in which all trials fail alike."""
     ended = [trial for trial in study.trials() if trial.state.is_finished()]
     last = sorted(ended, key=lambda trial: trial.datetime_complete or 0)[-_ALIKE:]
-    reasons = {re.sub(r"\d+", "", trial.user_attrs.get(ERROR, "")) for trial in last}
-    if len(last) == _ALIKE and len(reasons) == 1 and "" not in reasons:
-        why: Any = last[-1].user_attrs[ERROR]
-        raise TuningError(f"{_ALIKE} trials in a row failed for one reason: {why}; {_ANEW}")
+    errors = [str(trial.user_attrs.get(ERROR, "")) for trial in last]
+    if len(last) == _ALIKE and all(errors) and len({re.sub(r"\d+", "", e) for e in errors}) == 1:
+        raise TuningError(f"{_ALIKE} trials in a row failed for one reason: {errors[-1]}; {_ANEW}")
 
 
 def _keep_best(job: Job, study: Study) -> None:

@@ -23,15 +23,12 @@ from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import ArtifactError, TrackingError, TuningError, describe_error
 from barrage_mlflow.training.prepare import read_sets
 from barrage_mlflow.training.stop import StopRequest
-from barrage_mlflow.tuning.search import Search
-from barrage_mlflow.tuning.study import PRUNED, THREADS, Outcome, Place, Study, load_optuna
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.threads import set_operation_threads
 
 if TYPE_CHECKING:
     import keras
-    from optuna.trial import Trial
 
     from barrage_mlflow.tracking.publisher import Publisher
 
@@ -41,9 +38,6 @@ _LOOK = 0.5
 """Seconds between two looks at whether the search is still there."""
 _OUTPUT = f"{artifacts.TRIALS}/workers.log"
 """What processes write to the terminal before they have a trial."""
-FITTED = "transformer"
-"""Where a transformer is kept that is the same for all trials."""
-
 
 Sets = Callable[[], Mapping[str, Records]]
 """Gives the records by name; they are read when they are first asked for."""
@@ -55,11 +49,11 @@ class Job:
 
     Attributes:
         folder: of the search.
-        place: where its trials are kept.
         process: of the search, with which each worker ends.
-        search: what is varied.
         document: the config that is varied, with all that was settled.
         sources: the records by set, whatever :meth:`Records.read` takes.
+        metric: what a trial is judged by.
+        fitted: where a transformer is kept that is the same for all trials; None if it is not.
         threads: for each operation of TensorFlow.
         request: what is asked of MLflow for each trial: experiment and tags.
         publisher: makes what writes to MLflow; None: nothing does.
@@ -69,11 +63,11 @@ class Job:
     """
 
     folder: Path
-    place: Place
     process: int
-    search: Search
     document: Document
     sources: Mapping[str, Any]
+    metric: str
+    fitted: Path | None
     threads: int
     request: Mapping[str, Any]
     publisher: Callable[[], Publisher] | None
@@ -86,11 +80,28 @@ class Task(NamedTuple):
 
     Attributes:
         number: of a trial, which it trains, or goes on with.
+        values: what the trial puts in the config, by dotted path.
         is_best: whether it packages the trial's best weights besides.
     """
 
     number: int
+    values: Mapping[str, Any]
     is_best: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended.
+
+    Attributes:
+        value: of the metric; None if there is none.
+        error: why not.
+        is_over: whether the trial has ended with that; one that lacked MLflow or the disk has not.
+    """
+
+    value: float | None = None
+    error: str | None = None
+    is_over: bool = True
 
 
 def folder_of(folder: Path, number: int) -> Path:
@@ -106,6 +117,9 @@ def folder_of(folder: Path, number: int) -> Path:
 def work(job: Job, line: Connection) -> None:
     """Do the tasks that come in, and answer each with its outcome, until None comes.
 
+    After each epoch of a trial its metric is sent as ``(epoch, value)``; the answer is whether the
+    trial ends there.
+
     Args:
         job: of the search.
         line: to the process of the search, with which this one ends.
@@ -115,85 +129,77 @@ def work(job: Job, line: Connection) -> None:
     threading.Thread(target=_watch, args=(job.process,), daemon=True).start()
     logging.getLogger("barrage_mlflow").setLevel(logging.ERROR)
     add_project_path(job.document)
-    load_optuna()
-    study = Study(job.place, job.search, job.document)
     dataset, home = job.document.data["dataset"], job.document.folders[0]
     sets = cache(partial(read_sets, job.sources, dataset, home))
     with StopRequest() as stop:
         try:
             while (task := line.recv()) is not None:
-                line.send(_ended(job, study, sets, task))
+                line.send(_outcome(job, sets, task, line))
                 stop.check()
         except (KeyboardInterrupt, EOFError, BrokenPipeError):
             return
 
 
-def _ended(job: Job, study: Study, sets: Sets, task: Task) -> Outcome:
+def _outcome(job: Job, sets: Sets, task: Task, line: Connection) -> Outcome:
     """Do a task, however that ends."""
     import keras
-    from optuna.exceptions import StorageInternalError
 
     try:
-        value = _train(job, study, sets, task)
-    except (TrackingError, ArtifactError, StorageInternalError) as error:
-        return Outcome("RUNNING", error=describe_error(error))
+        return Outcome(_train(job, sets, task, line))
     except Exception as error:
-        return Outcome("FAIL", error=describe_error(error))
+        is_over = not isinstance(error, TrackingError | ArtifactError)
+        return Outcome(error=describe_error(error), is_over=is_over)
     finally:
         keras.backend.clear_session()
         gc.collect()
-    # A trial that was killed once it was to end may have gone on, since others had ended.
-    is_pruned = study.noted(task.number, PRUNED) == len(study.reported(task.number))
-    return Outcome("PRUNED" if is_pruned else "COMPLETE", value)
 
 
-def _train(job: Job, study: Study, sets: Sets, task: Task) -> float:
+def _train(job: Job, sets: Sets, task: Task, line: Connection) -> float:
     """Train a trial, or go on with it; the metric at its best epoch."""
     from barrage_mlflow.training.train import train
 
-    trial = study.open_trial(task.number)
-    folder, values = folder_of(job.folder, trial.number), study.sample(trial)
+    folder = folder_of(job.folder, task.number)
     with locked(folder, _PATIENCE):
         pass
     _write_to(folder.with_suffix(".log"))
-    if not task.is_best:
-        study.note(trial.number, THREADS, job.threads)
-    is_shared = not any(path.startswith("dataset") for path in job.search.space)
     result = train(
-        apply_overrides(job.document, values),
+        apply_overrides(job.document, task.values),
         sets()["train"],
         sets()["validation"],
         artifact_dir=folder,
         resume=True,
         resume_anyway=job.resume_anyway,
-        callbacks=[_report(study, trial, job.search.metric)],
+        callbacks=[_report(job.metric, line)],
         publisher=job.publisher() if job.publisher else None,
         packages=task.is_best,
-        fitted=job.folder / FITTED if is_shared else None,
-        run_name=f"trial {trial.number}",
+        fitted=job.fitted,
+        run_name=f"trial {task.number}",
         **job.request,
         **(job.final if task.is_best else {}),
     )
-    name, value = job.search.metric, result.metrics.get(job.search.metric, math.nan)
+    value = result.metrics.get(job.metric, math.nan)
     if not math.isfinite(value):
         known = ", ".join(result.metrics)
-        raise TuningError(f"{name} is {value}: expected a finite number of one of {known}")
+        raise TuningError(f"{job.metric} is {value}: expected a finite number of one of {known}")
     return value
 
 
-def _report(study: Study, trial: Trial, metric: str) -> keras.callbacks.Callback:
-    """Tell the study of each epoch, and end a trial that the pruner takes for hopeless."""
+def _report(metric: str, line: Connection) -> keras.callbacks.Callback:
+    """Tell the search of each epoch, and end the trial if it says so."""
     import keras
 
     class TrialReport(keras.callbacks.Callback):  # type: ignore[misc]
         batch_period = None  # it need not see the network between two batches
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            if metric in logs and epoch not in study.reported(trial.number):
-                trial.report(logs[metric], epoch)
-            if trial.should_prune():
-                study.note(trial.number, PRUNED, epoch + 1)
-                self.model.stop_training = True
+            if metric not in logs:
+                return
+            try:
+                line.send((epoch, float(logs[metric])))
+                if line.recv():
+                    self.model.stop_training = True
+            except (EOFError, BrokenPipeError):  # the search has gone
+                raise KeyboardInterrupt from None
 
     return TrialReport()
 

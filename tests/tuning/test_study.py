@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from small import small_config
 
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.read import read_config
+from barrage_mlflow.tuning import study as recipe
 from barrage_mlflow.tuning.search import read_search
-from barrage_mlflow.tuning.study import NAME, Outcome, Place, Study
+from barrage_mlflow.tuning.study import NAME, Place, Study
 
 RATE = "solver.optimizer.learning_rate"
 SPACE = {
@@ -39,9 +42,9 @@ def draw(search: Study, worker: Study, best: float = 0.01) -> dict[str, Any]:
     """Begin a trial and end it; which rate is best is given."""
     number = search.next()
     assert number is not None
-    values = worker.sample(worker.open_trial(number))
+    values = worker.sample(number)
     value = abs(math.log10(values[RATE] / best)) + 0.01 * (values["solver.batch_size"] == 16)
-    search.tell(number, Outcome("COMPLETE", value))
+    search.tell(number, value, {})
     return values
 
 
@@ -69,7 +72,21 @@ def test_a_random_sampler_draws_whatever_the_trials_have_shown() -> None:
     assert drawn["tpe", 0.001] != drawn["tpe", 0.1]
 
 
-def test_what_was_drawn_before_a_kill_stays_and_the_rest_comes_as_it_would_have() -> None:
+def once(suggest: Callable[..., Any]) -> Callable[..., Any]:
+    """What draws one value, and then the process is killed."""
+    left = [suggest]
+
+    def draw(*given: Any) -> Any:
+        if not left:
+            raise InterruptedError("killed")
+        return left.pop()(*given)
+
+    return draw
+
+
+def test_what_was_drawn_before_a_kill_stays_and_the_rest_comes_as_it_would_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     values = []
     for folder, kills in (("whole", False), ("killed", True)):
         search = opened(folder)
@@ -79,11 +96,11 @@ def test_what_was_drawn_before_a_kill_stays_and_the_rest_comes_as_it_would_have(
         assert number is not None
         assert opened(folder).begun() == [number]
         if kills:  # once the first value is drawn
-            killed = opened(folder)
-            trial = killed.open_trial(number)
-            killed._seed(trial, RATE)
-            trial.suggest_float(RATE, 1e-4, 1.0, log=True)
-        values.append(opened(folder).sample(opened(folder).open_trial(number)))
+            with monkeypatch.context() as patch:
+                patch.setattr(recipe, "_suggest", once(recipe._suggest))
+                with pytest.raises(InterruptedError, match=r"^killed$"):
+                    opened(folder).sample(number)
+        values.append(opened(folder).sample(number))
     assert values[0] == values[1]
 
 
@@ -94,7 +111,7 @@ def test_the_first_trial_is_the_config_as_it_is() -> None:
     study = Study(place_of("out"), search, CONFIG)
     number = study.next()
     assert number is not None
-    values = study.sample(study.open_trial(number))
+    values = study.sample(number)
     assert values.pop(RATE) >= 0.1  # which the config's is not
     assert values == {"solver.batch_size": 16, "solver.optimizer.import": "Adam", units: 8}
 
@@ -115,11 +132,11 @@ def test_several_machines_share_the_trials_of_one_search() -> None:
     assert [here.next(), there.next(), here.next()] == [0, 1, 2]
     assert (here.begun(), here.elsewhere()) == ([0, 2], ["1 in there"])
     assert (there.begun(), there.elsewhere()) == ([1], ["0 in here", "2 in here"])
-    first, second = (study.sample(study.open_trial(study.begun()[0])) for study in (here, there))
+    first, second = (study.sample(study.begun()[0]) for study in (here, there))
     assert first[RATE] == 0.001  # the config's
     assert second[RATE] != 0.001
-    here.tell(0, Outcome("COMPLETE", 0.5), "the run")
-    there.tell(1, Outcome("COMPLETE", 0.25))
+    here.tell(0, 0.5, {})
+    there.tell(1, 0.25, {})
     best = here.best()
     assert best is not None
     assert (best.number, here.is_own(best), there.is_own(best)) == (1, False, True)
@@ -127,3 +144,21 @@ def test_several_machines_share_the_trials_of_one_search() -> None:
     here.run_id = "parent"
     anew = Study(place_of("out", "there"), search, CONFIG)
     assert (anew.run_id, anew.begun()) == ("parent", [3])
+
+
+def test_a_trial_that_went_on_after_it_was_to_end_is_complete() -> None:
+    """Killed before its last checkpoint, it trains an epoch anew; the median may be another."""
+    study = opened("out")
+    for number in [study.next() for _ in range(5)]:
+        assert number is not None
+        assert not any(study.report(number, epoch, 0.1) for epoch in range(6))
+        study.tell(number, 0.1, {})
+    for number in (study.next(), study.next()):
+        assert number is not None
+        assert [study.report(number, epoch, 0.2) for epoch in range(4)] == [False] * 3 + [True]
+    study.report(6, 4, 0.05)
+    study.tell(5, 0.2, {})
+    study.tell(6, 0.05, {"error": None, "run": "1f0c"})
+    states = [(trial.state.name, trial.value) for trial in study.trials()[-2:]]
+    assert states == [("PRUNED", 0.2), ("COMPLETE", 0.05)]
+    assert study.trials()[6].user_attrs == {"owner": "here", "pruned": 3, "run": "1f0c"}
