@@ -40,7 +40,13 @@ def build_optimizer(config: Mapping[str, Any]) -> keras.optimizers.Optimizer:
         # Keras refuses an integer, and JSON makes 1 out of 1.0 in many a tool.
         rate = float(rate)
     params = {**block.get("params", {}), "learning_rate": rate}
-    return build_import({"import": block["import"], "params": params}, "optimizer", _OPTIMIZER)
+    asked = {"import": block["import"], "params": params}
+    optimizer: keras.optimizers.Optimizer = build_import(asked, "optimizer", _OPTIMIZER)
+    # A process alone has nothing to add up, and TensorFlow keeps for ever what it would make to
+    # derive the sum: the graph of each training, some megabytes.
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner._all_reduce_sum_gradients = lambda gradients: gradients
+    return optimizer
 
 
 def averages(optimizer: keras.optimizers.Optimizer) -> list[tuple[Any, Any]]:

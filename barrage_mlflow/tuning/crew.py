@@ -14,8 +14,6 @@ from barrage_mlflow.errors import TuningError
 from barrage_mlflow.tuning.worker import Job, Outcome, Task, work
 from barrage_mlflow.workspace.layout import TRIALS
 
-_TASKS = 20
-"""Of a process: TensorFlow keeps some megabytes of each training."""
 _PATIENCE = 120
 """Seconds that a process may take for its last checkpoint."""
 
@@ -25,7 +23,6 @@ class _Worker:
     process: Any
     line: Connection
     task: Task | None = None
-    done: int = 0
 
 
 class Crew(AbstractContextManager["Crew"]):
@@ -86,8 +83,7 @@ class Crew(AbstractContextManager["Crew"]):
                         worker.line.send(self._report(task.number, *message))
                     continue
                 are_ended, worker.task = True, None
-                worker.done += 1
-                if message is None or worker.done == _TASKS:
+                if message is None:
                     self._end(worker)
                     self._workers[self._workers.index(worker)] = self._start()
                 yield task, message

@@ -144,14 +144,14 @@ def _outcome(job: Job, sets: Sets, task: Task, line: Connection) -> Outcome:
     """Do a task, however that ends."""
     import keras
 
+    gc.freeze()  # what is loaded by now is not looked through after each trial
     try:
         return Outcome(_train(job, sets, task, line))
     except Exception as error:
         is_over = not isinstance(error, TrackingError | ArtifactError)
         return Outcome(error=describe_error(error), is_over=is_over)
     finally:
-        keras.backend.clear_session()
-        gc.collect()
+        keras.backend.clear_session()  # it collects garbage too
 
 
 def _train(job: Job, sets: Sets, task: Task, line: Connection) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -9,9 +10,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from small import small_config
 from trainings import OUT, TRAIN, VALIDATION, Finished, files, outcome, record_of
 
@@ -47,6 +50,25 @@ def test_a_training_leaves_exactly_these_files(finished: Finished) -> None:
         "learning_curves.png",
     }
     assert json.loads((finished.folder / "config.json").read_text("utf-8")) == small_config()
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_a_training_leaves_no_graph_in_memory(policy: str) -> None:
+    """One of trainings that follow each other in a process took seven megabytes each."""
+    optimizer = {"import": "AdamW", "learning_rate": 0.01, "params": {"use_ema": True}}
+    config = small_config(solver__optimizer=optimizer, solver__epochs=1)
+
+    def graphs_after(folder: str) -> int:
+        keras.config.set_dtype_policy(policy)
+        train(config, TRAIN, VALIDATION, artifact_dir=folder, packages=False)
+        keras.backend.clear_session()
+        gc.collect()
+        return sum(issubclass(type(each), tf.Graph) for each in gc.get_objects())
+
+    try:
+        assert graphs_after("one") == graphs_after("two")
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 def test_the_record_tells_how_it_went(finished: Finished) -> None:
