@@ -79,7 +79,7 @@ def write_trials(study: Study, folder: Path) -> None:
             study.search.metric: trial.value if trial.state.name == "COMPLETE" else None,
             **trial.params,
             "epochs": len(trial.intermediate_values),
-            "seconds": trial.duration and round(trial.duration.total_seconds(), 1),
+            "seconds": trial.duration and round(trial.duration.total_seconds(), 2),
             "run": trial.user_attrs.get(RUN),
             "error": trial.user_attrs.get(ERROR),
         }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 import statistics
 import sys
 import time
@@ -77,6 +79,35 @@ def measure_evaluate(bench: Bench) -> list[Row]:
     return [Row("evaluate", "predict", "s", *seconds, "≤ 1.3", note)]
 
 
+def measure_search(bench: Bench) -> list[Row]:
+    """Measure one process that trains the trials of a search, from the second trial on."""
+    trials, epochs = bench.size(50, 3), bench.size(60, 2)
+    config = mlp_config(256, epochs)
+    config["services"]["callbacks"] = [{"import": "marks.Marks"}]
+    rates = {"low": 1e-4, "high": 1e-2, "log": True}
+    space = {"solver.optimizer.learning_rate": rates}
+    search = {"trials": trials, "pruner": None, "sampler": "random", "space": space}
+    files = table(bench, bench.size(200_000, 2_000), seed=1), few(bench)
+    with bench.folder() as folder:
+        for name, value in (("config", config), ("search", search)):
+            (folder / f"{name}.json").write_text(json.dumps(value), "utf-8")
+        shutil.copy(Path(__file__).with_name("marks.py"), folder)
+        command = [sys.executable, "-m", "barrage_mlflow", "tune", "config.json", "search.json"]
+        bench.command([*command, *files, "--artifact-dir", "out"], folder)
+        rows = [*csv.DictReader((folder / "out" / "trials.csv").open(encoding="utf-8"))]
+        lines = (folder / "marks.jsonl").read_text("utf-8").splitlines()
+    marks = [json.loads(line) for line in lines]
+    ours = [float(row["seconds"]) for row in rows[1:]]
+    peer = [mark["seconds"] for mark in marks[1:]]
+    apart = statistics.median(a - b for a, b in zip(ours, peer, strict=True))
+    memory = [mark["rss"] / MB for mark in marks]
+    last, first = statistics.median(memory[-5:]), statistics.median(memory[:5])
+    return [
+        Row("search", "its epochs", "s a trial", ours, peer, "≤ 1.15", f"{apart:.2f} s apart"),
+        Row("search, memory", "first trials", "MB", [last], [first], "≤ 1.05", f"{trials} trials"),
+    ]
+
+
 def seconds_to_package(table: str) -> dict[str, float]:
     """Train; return the seconds from the best weights to the logged model, by part."""
     from barrage_mlflow import BarrageModel
@@ -144,4 +175,5 @@ CASES = {
     "iris": measure_iris,
     "check": measure_check,
     "evaluate": measure_evaluate,
+    "search": measure_search,
 }
