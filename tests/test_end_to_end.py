@@ -240,7 +240,7 @@ def trained(
     return request.param, home, plain(scores)
 
 
-@pytest.mark.nightly(part="spark")
+@pytest.mark.nightly(part="clusters")
 def test_a_spark_cluster_of_two_workers_scores_alike(trained, tmp_path: Path) -> None:
     name, home, expected = trained
     assert shutil.which("java"), "Spark needs Java 17 or 21"

@@ -145,7 +145,7 @@ def test_ci_runs_the_two_commands_that_the_readme_begins_with():
 def test_nightly_lists_its_parts_and_refuses_others():
     listed = run([ROOT / ".ci" / "nightly"], ROOT)
     parts = re.findall(r"^([\w-]+): \d+ of \d+ steps", listed, re.M)
-    assert {"kills", "kills-elsewhere", "fuzz", "environments", "spark", "lowest"} <= set(parts)
+    assert {"kills", "kills-elsewhere", "fuzz", "environments", "clusters", "lowest"} <= set(parts)
     done = subprocess.run(
         [ROOT / ".ci" / "nightly", "kill"], env=environment(), capture_output=True, text=True
     )
