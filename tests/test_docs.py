@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import shutil
+import textwrap
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from outside import ROOT, parse_command, run
 from pages import blocks, run_blocks
+
+from barrage_mlflow.workspace import layout
 
 PAGES = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
 PAGES["README.md"] = (ROOT / "README.md").read_text("utf-8")
@@ -26,6 +30,17 @@ SHOWN = [
 ELSEWHERE = ("README.md", "bring-your-own.md", "registry.md")
 RUN = [name for name, text in PAGES.items() if blocks(text, "bash") and name not in ELSEWHERE]
 """Pages that no test elsewhere runs; the checkout below has what registry.md makes."""
+
+
+@pytest.mark.parametrize("tool", ["cli_page", "reference_page"])
+def test_a_generated_page_is_current(tool: str) -> None:
+    made = runpy.run_path(str(ROOT / "tools" / f"{tool}.py"))
+    assert made["PAGE"].read_text("utf-8") == made["render"](), f"run: python -m tools.{tool}"
+
+
+def test_the_artifact_folder_is_described_as_it_is() -> None:
+    tree = (layout.__doc__ or "").partition("::\n\n")[2]
+    assert blocks(PAGES["files.md"], "")[0] == textwrap.dedent(tree)
 
 
 def test_the_pages_show_commands():

@@ -53,7 +53,7 @@ def main() -> None:
     logger.propagate = False  # libraries give the root logger a handler, which would write it again
 
 
-count = functools.partial(click.option, type=click.IntRange(min=1), show_default=True)
+count = functools.partial(click.option, type=click.IntRange(min=1), metavar="N", show_default=True)
 """An option that is a whole number from 1 on."""
 
 
