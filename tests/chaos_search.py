@@ -3,9 +3,10 @@
     python tests/chaos_search.py --kills 30 --trials 40
 
 A search is the command ``barrage-mlflow tune`` with its processes. Each kill is a SIGKILL of one of
-them, the search itself or a worker. At the end there are as many trials as were asked for, each
-with one finished run in MLflow that has every epoch once; with one job, the same trials with the
-same values to the last bit as a search that nobody disturbed.
+them, the search itself or a worker; every fifth is a SIGTERM, on which it ends in good order. At
+the end there are as many trials as were asked for, each with one finished run in MLflow that has
+every epoch once; with one job, the same trials with the same values to the last bit as a search
+that nobody disturbed.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ SPACE = {
         "low": 0.0, "high": 0.9, "when": {"solver.optimizer.import": "SGD"},
     },
 }  # fmt: skip
+INTERRUPTED = 130
 FOREVER = 3600
 """Seconds within which a search must end."""
 
@@ -84,10 +86,11 @@ def run(home: Path, jobs: int, trials: int, kills: int, seed: int) -> int:
             with suppress(psutil.NoSuchProcess):
                 search = psutil.Process(process.pid)
                 workers = [p for p in search.children() if "spawn_main" in " ".join(p.cmdline())]
-                rng.choice([search, *workers]).send_signal(signal.SIGKILL)
                 done += 1
+                deadly = signal.SIGKILL if done % 5 else signal.SIGTERM
+                rng.choice([search, *workers]).send_signal(deadly)
             time.sleep(0.1)
-        elif process.poll() != -signal.SIGKILL:
+        elif process.poll() not in (-signal.SIGKILL, INTERRUPTED):
             sys.exit((home / "output.log").read_text("utf-8", "replace")[-4000:])
         if process.poll() is not None:
             process = start(home, jobs, trials)

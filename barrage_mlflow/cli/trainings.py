@@ -99,7 +99,12 @@ def train(config: str, train: str, validation: str, resume: str | None, **option
 @count("--jobs", default=1, help="Trials at once, each in a process of its own.")
 @count("--trials", help="Trials in all, instead of what SEARCH says.")
 @click.option("--storage", metavar="URL", help="Database in which several machines share a search.")
-@click.option("--timeout", type=float, metavar="SECONDS", help="After these no trial is begun.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Seconds after which no trial is begun.",
+)
 @count("--threads", help="Threads of each trial; left out, the jobs share the cores.")
 @_tracked
 def tune(config: str, search: str, train: str, validation: str, **options: Any) -> None:

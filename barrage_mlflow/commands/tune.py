@@ -8,7 +8,7 @@ import shutil
 import socket
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -135,6 +135,8 @@ def tune(
         {'solver.optimizer.learning_rate': 0.0031}
     """
     load_optuna()
+    if jobs < 1:
+        raise TuningError(f"jobs: expected at least 1, got {jobs}")
     folder, is_new = Path(artifact_dir), read_record(Path(artifact_dir)) is None
     with StopRequest() as stop, ending_project_run():
         with stop.at_once():
@@ -153,10 +155,10 @@ def tune(
             resolved = {**settled.config, "search": varied}
             threads = threads or max(1, operation_threads() // jobs)
             tags = {**(tags or {}), **environment_tags(document.folders[0], threads)}
-            if is_new:
-                tags[_OWNER] = f"{socket.gethostname()}:{folder.resolve()}"
-        with Workspace.open(folder) as work:
+            own = {_OWNER: f"{socket.gethostname()}:{folder.resolve()}"} if is_new else {}
             datasets = settled.datasets[: len(sources)]
+            settled = replace(settled, sets={})  # each process reads them for itself
+        with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, settled.code, datasets, True, resume_anyway)
             is_other = any(change.startswith("config $.search") for change in changes)
             if is_other or (changes and storage is not None):
@@ -166,8 +168,9 @@ def tune(
                 )
             if changes:  # it may be of other records
                 shutil.rmtree(folder / FITTED, ignore_errors=True)
-            values: dict[str, Any] = {"experiment": experiment, "run_name": run_name, "tags": tags}
+            values: dict[str, Any] = {"experiment": experiment, "run_name": run_name}
             values |= {"datasets": datasets, "inferred": [*settled.inferred]}
+            values["tags"] = {**tags, **own}
             work.begin(document, resolved, settled.code, changes, values)
             digest = artifacts.digest_of([resolved, [dataset.digest for dataset in datasets]])
             name = f"{NAME} {digest[:12]}" if storage else NAME
@@ -181,7 +184,8 @@ def tune(
                 run_id = work.record.run_id or study.run_id
                 if run_id and study.run_id is None:
                     study.run_id = run_id
-                parent = {"mlflow.parentRunId": run_id or ""}
+                run_id = study.run_id or run_id  # another one may have come at the same moment
+                parent = {"mlflow.parentRunId": run_id} if run_id else {}
                 request = {"experiment": experiment, "tags": {**tags, **parent}}
                 final = {"register": register, "alias": alias, "records_test": records_test}
                 is_fitted_once = not any(path.startswith("dataset") for path in asked.space)
@@ -200,9 +204,9 @@ def tune(
 
 def _publish_trials(study: Study, folder: Path, parent: Mapping[str, str]) -> None:
     """Bring MLflow up to the trials that ended when it was gone, or offline."""
-    for trial in study.trials():
+    for trial in study.ended():
         record = read_record(folder_of(folder, trial.number))
-        if record and not record.published and trial.state.is_finished():
+        if record and not record.published:
             with Workspace.open(folder_of(folder, trial.number)) as work:
                 work.update(tags={**work.record.tags, **parent})
                 try:
@@ -223,8 +227,9 @@ def _finish(work: Workspace, study: Study, run_id: str | None) -> TuningResult:
     for name, picture in study.pictures().items():
         with written_whole(work.folder / f"{name}.png") as partial:  # none of its names cut
             picture.savefig(partial, format="png", dpi=110, bbox_inches="tight")
-    found = {"barrage.best_trial": str(best.number), "barrage.best_run": best.user_attrs.get(RUN)}
-    work.update(tags={**work.record.tags, **{k: v or "" for k, v in found.items()}})
+    run = best.user_attrs.get(RUN, "")
+    found = {"barrage.best_trial": str(best.number), "barrage.best_run": run}
+    work.update(tags={**work.record.tags, **found})
     here = folder_of(work.folder, best.number) if study.is_own(best) else None
     record = here and read_record(here)
     return TuningResult(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -58,7 +60,7 @@ class Crew(AbstractContextManager["Crew"]):
     def give(self, task: Task) -> None:
         """Give a task to one that has none."""
         worker = next(worker for worker in self._workers if worker.task is None)
-        with suppress(BrokenPipeError):  # it has died, which shows when it is waited for
+        with suppress(ConnectionError):  # it has died, which shows when it is waited for
             worker.line.send(task)
         worker.task = task
 
@@ -66,7 +68,7 @@ class Crew(AbstractContextManager["Crew"]):
         """Answer reports for so long, or until tasks have ended.
 
         Returns:
-            Of each the outcome; None if its process was killed.
+            Of each the outcome; None if its process was killed, or stopped.
 
         Raises:
             TuningError: a process has ended by itself.
@@ -79,7 +81,7 @@ class Crew(AbstractContextManager["Crew"]):
                 task, message = worker.task, self._receive(worker)
                 assert task is not None
                 if isinstance(message, tuple):
-                    with suppress(BrokenPipeError):
+                    with suppress(ConnectionError):
                         worker.line.send(self._report(task.number, *message))
                     continue
                 are_ended, worker.task = True, None
@@ -110,7 +112,7 @@ class Crew(AbstractContextManager["Crew"]):
             return None
 
     def _end(self, worker: _Worker) -> None:
-        with suppress(BrokenPipeError):
+        with suppress(ConnectionError):
             worker.line.send(None)
         worker.process.join(_PATIENCE)
         worker.process.kill()
@@ -120,6 +122,12 @@ class Crew(AbstractContextManager["Crew"]):
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=work, args=(self._job, theirs))
-        process.start()
+        resource_tracker.ensure_running()  # which would take the mask away
+        # Ctrl-C goes to the whole group of a terminal; the search ends its processes itself.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return _Worker(process, ours)

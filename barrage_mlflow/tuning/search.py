@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path as File
 from typing import Any
@@ -123,10 +123,12 @@ def read_search(
         'val_loss'
     """
     document = read_config(source)
+    if trials is not None and isinstance(document.data, dict):
+        document = replace(document, data={**document.data, "trials": trials})
     if faults := as_faults(_findings(document.data), document):
         raise ConfigError(faults)
     defaults = {key: node["default"] for key, node in _KEYS.items() if "default" in node}
-    data = {**defaults, **document.data, **({"trials": trials} if trials else {})}
+    data = {**defaults, **document.data}
     found = [*_range_findings(data["space"], config.data)]
     bad = {finding.path[1] for finding in found}
     space = {
@@ -197,6 +199,9 @@ def _range_findings(space: Mapping[str, Any], config: Any) -> Iterator[Finding]:
         elif asked.get("step", 1) % 1 and _is_whole(path, asked, config):
             step = show_value(asked["step"])
             yield Finding((*here, "step"), f"expected whole steps of whole numbers, got {step}")
+        elif "step" in asked and not _range(path, asked, config).holds(asked["high"]):
+            low, step, high = (show_value(asked[key]) for key in ("low", "step", "high"))
+            yield Finding((*here, "step"), f"steps of {step} do not lead from {low} to {high}")
 
 
 def _range(path: str, asked: Any, config: Any) -> Range:
@@ -204,7 +209,7 @@ def _range(path: str, asked: Any, config: Any) -> Range:
         return Range(values=tuple(asked))
     if "values" in asked:
         return Range(values=tuple(asked["values"]), when=asked.get("when", {}))
-    return Range(**{"when": {}, **asked}, is_whole=_is_whole(path, asked, config))
+    return Range(**asked, is_whole=_is_whole(path, asked, config))
 
 
 def _is_whole(path: str, asked: Mapping[str, Any], config: Any) -> bool:

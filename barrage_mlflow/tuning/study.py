@@ -1,4 +1,4 @@
-"""The trials of a search, kept in Optuna's storage, where every process finds them."""
+"""The trials of a search, kept in Optuna's storage, which the process of the search alone opens."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
+
+import numpy as np
 
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.overrides import apply_overrides
@@ -32,7 +34,7 @@ trained, its MLflow run, and on how many threads."""
 _STARTUP = 10
 """Trials that are drawn at random before the sampler learns of them."""
 _WAIT = 60
-"""Seconds that a process waits for another one that writes."""
+"""Seconds to wait for another search that writes to the same file."""
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,21 @@ class Study:
         every = self._study.get_trials(deepcopy=False)
         return [trial for trial in every if trial.number < self.search.data["trials"]]
 
+    def ended(self) -> list[FrozenTrial]:
+        """Those that have ended, however that was."""
+        return [trial for trial in self.trials() if trial.state.is_finished()]
+
+    def running(self) -> list[FrozenTrial]:
+        """Those that are under way, here or elsewhere."""
+        return [trial for trial in self.trials() if trial.state.name == "RUNNING"]
+
     def begun(self) -> list[int]:
         """Trials that were begun here and have not ended."""
-        return [trial.number for trial in self._running() if self.is_own(trial)]
+        return [trial.number for trial in self.running() if self.is_own(trial)]
 
     def elsewhere(self) -> list[str]:
         """Trials that are under way elsewhere, each with where."""
-        others = [trial for trial in self._running() if not self.is_own(trial)]
+        others = [trial for trial in self.running() if not self.is_own(trial)]
         return [f"{trial.number} in {trial.user_attrs.get(OWNER)}" for trial in others]
 
     def is_own(self, trial: FrozenTrial) -> bool:
@@ -152,8 +162,8 @@ class Study:
             user_attrs={OWNER: self.owner},
             system_attrs={} if begun else {"fixed_params": self._as_it_is()},
         )
-        place = self._storage.create_new_trial(self._id, template)
-        number = int(self._storage.get_trial(place).number)
+        trial_id = self._storage.create_new_trial(self._id, template)
+        number = int(self._storage.get_trial(trial_id).number)
         return number if number < self.search.data["trials"] else None  # others were faster
 
     def sample(self, number: int) -> dict[str, Any]:
@@ -168,8 +178,8 @@ class Study:
         study = optuna.load_study(
             study_name=self._study.study_name, storage=self._storage, pruner=self._study.pruner
         )
-        study.get_trials(deepcopy=False)  # by this Optuna knows a trial of another process
-        trial = optuna.trial.Trial(study, self._place_of(number))
+        study.get_trials(deepcopy=False)  # the trial was made past Optuna's cache
+        trial = optuna.trial.Trial(study, self._id_of(number))
         values: dict[str, Any] = {}
         for path, asked in self.search.space.items():
             if self.search.is_asked(path, apply_overrides(self.document, values).data):
@@ -180,33 +190,33 @@ class Study:
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Take down the metric after an epoch, counted from 0; whether the trial ends there."""
-        place = self._place_of(number)
-        self._storage.set_trial_intermediate_value(place, epoch, value)
-        is_pruned = self._study.pruner.prune(self._study, self._storage.get_trial(place))
+        trial_id = self._id_of(number)
+        if self._storage.get_trial(trial_id).state.is_finished():
+            return False  # its weights are gone, and it is trained again to be packaged
+        self._storage.set_trial_intermediate_value(trial_id, epoch, value)
+        is_pruned = self._study.pruner.prune(self._study, self._storage.get_trial(trial_id))
         if is_pruned:
-            self._storage.set_trial_user_attr(place, PRUNED, epoch)
+            self._storage.set_trial_user_attr(trial_id, PRUNED, epoch)
         return is_pruned
 
     def epochs(self, number: int) -> int:
         """How many epochs a trial has had."""
-        return len(self._storage.get_trial(self._place_of(number)).intermediate_values)
+        return len(self._storage.get_trial(self._id_of(number)).intermediate_values)
 
     def tell(self, number: int, value: float | None, notes: Mapping[str, Any]) -> None:
         """End a trial: with a metric, or failed without one; and note something of it."""
         from optuna.trial import TrialState
 
-        place = self._place_of(number)
+        trial_id = self._id_of(number)
         for name, note in notes.items():
             if note is not None:
-                self._storage.set_trial_user_attr(place, name, note)
-        trial = self._storage.get_trial(place)
-        if value is None:
-            self._study.tell(number, state=TrialState.FAIL)
+                self._storage.set_trial_user_attr(trial_id, name, note)
+        trial = self._storage.get_trial(trial_id)
         # Killed once it was to end, it may have gone on, since others had ended meanwhile.
-        elif trial.last_step is not None and trial.user_attrs.get(PRUNED) == trial.last_step:
-            self._study.tell(number, state=TrialState.PRUNED)
-        else:
-            self._study.tell(number, value)
+        is_pruned = trial.last_step is not None and trial.last_step == trial.user_attrs.get(PRUNED)
+        state = TrialState.PRUNED if is_pruned else TrialState.COMPLETE
+        state = TrialState.FAIL if value is None else state
+        self._study.tell(number, value if state == TrialState.COMPLETE else None, state)
 
     def best(self) -> FrozenTrial | None:
         """The best trial that is complete; None if none is."""
@@ -233,16 +243,13 @@ class Study:
                     axes = draw(self._study, target_name=self.search.metric)
                 except (ValueError, RuntimeError):  # too few trials, or one value alone
                     continue
-                figure = getattr(axes, "figure", None) or axes.ravel()[0].figure
+                figure = np.ravel(axes)[0].figure
                 pyplot.close(figure)
                 figure.set_size_inches(max(8.0, 3.5 * len(self.search.space)), 5)
                 made[name] = figure
         return made
 
-    def _running(self) -> list[FrozenTrial]:
-        return [trial for trial in self.trials() if trial.state.name == "RUNNING"]
-
-    def _place_of(self, number: int) -> int:
+    def _id_of(self, number: int) -> int:
         return int(self._storage.get_trial_id_from_study_id_trial_number(self._id, number))
 
     def _as_it_is(self) -> dict[str, Any]:
@@ -263,7 +270,7 @@ class Study:
             return TPESampler(seed=seed, constant_liar=True, n_startup_trials=_STARTUP)
 
 
-def load_optuna() -> Any:
+def load_optuna() -> None:
     """Load Optuna, and have it say nothing by itself.
 
     Raises:
@@ -276,7 +283,6 @@ def load_optuna() -> Any:
             "a search needs Optuna, which is not installed: pip install 'barrage-mlflow[tune]'"
         ) from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna
 
 
 def _pruner(search: Search, epochs: int) -> optuna.pruners.BasePruner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -41,11 +42,11 @@ def shown(study: Study, history: History, stream: TextIO | None) -> Iterator[Cal
     if console.is_terminal:
         live = Live(console=console, auto_refresh=False, transient=True)
     began = time.monotonic()
-    told = {trial.number for trial in _ended(study)}
+    told = {trial.number for trial in study.ended()}
     before = len(told)
 
     def update() -> None:
-        ended, best = _ended(study), study.best()
+        ended, best = study.ended(), study.best()
         for trial in ended:
             if trial.number not in told:
                 told.add(trial.number)
@@ -53,7 +54,8 @@ def shown(study: Study, history: History, stream: TextIO | None) -> Iterator[Cal
         if best is not None and len(ended) > len(history.epochs()):
             history.add(len(ended), {f"best_{study.search.metric}": float(best.value or 0)})
         if console.is_terminal:
-            each = (time.monotonic() - began) / max(1, len(ended) - before)
+            new = len(ended) - before
+            each = (time.monotonic() - began) / new if new else math.nan
             live.update(_table(study, ended, best, each), refresh=True)
 
     with live:
@@ -88,10 +90,6 @@ def write_trials(study: Study, folder: Path) -> None:
     pd.DataFrame(rows).to_csv(folder / TRIALS, index=False)
 
 
-def _ended(study: Study) -> list[FrozenTrial]:
-    return [trial for trial in study.trials() if trial.state.is_finished()]
-
-
 def _line(trial: FrozenTrial, metric: str) -> str:
     found = {
         "COMPLETE": f"{metric} {trial.value:.4g}" if trial.value is not None else "",
@@ -114,17 +112,16 @@ def _table(study: Study, ended: list[FrozenTrial], best: FrozenTrial | None, eac
     from rich.table import Table
 
     wanted = study.search.data["trials"]
-    left = format_seconds(each * (wanted - len(ended))) if ended else "–"
+    left = "–" if math.isnan(each) else format_seconds(each * (wanted - len(ended)))
     caption = f"{len(ended)} of {wanted} trials, {left} left"
     table = Table(caption=caption, caption_justify="left", expand=False)
     for name in ("trial", "state", "epoch", study.search.metric, "values"):
         table.add_column(name, overflow="ellipsis", no_wrap=True)
-    running = [trial for trial in study.trials() if trial.state.name == "RUNNING"]
-    for trial in [*([best] if best else []), *running]:
+    for trial in [*([best] if best else []), *study.running()]:
         epochs = trial.intermediate_values
         value = epochs[max(epochs)] if epochs else None
         value = trial.value if trial is best else value
         state = "best" if trial is best else "running"
-        shown = "–" if value is None else f"{value:.4g}"
-        table.add_row(str(trial.number), state, str(len(epochs)), shown, _values(trial))
+        metric = "–" if value is None else f"{value:.4g}"
+        table.add_row(str(trial.number), state, str(len(epochs)), metric, _values(trial))
     return table

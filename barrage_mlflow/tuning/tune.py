@@ -7,8 +7,8 @@ import math
 import re
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 
 from barrage_mlflow.errors import TuningError
 from barrage_mlflow.training.stop import StopRequest
@@ -24,9 +24,9 @@ _DEATHS = 4
 """Times that the process of a trial may die at one epoch before the trial has failed."""
 _ALIKE = 10
 """Trials in a row that fail for one reason end the search."""
-_ANEW = "mend that, and search anew in another folder"
+_ANEW = "mend that, and search in another folder"
 _GOES_ON = "the same command goes on, with the trials that are half done first"
-_DIED = f"its process was killed {_DEATHS} times at one epoch; is there too little memory?"
+_DIED = f"its process ended {_DEATHS} times at one epoch; is there too little memory?"
 _LOOK = 1.0
 """Seconds between two looks at what has become of the trials."""
 
@@ -59,9 +59,10 @@ def run_trials(
     """
     until = math.inf if seconds is None else time.monotonic() + seconds
     waiting, deaths, told = study.begun(), Counter[tuple[int, int]](), list[str]()
+    errors: deque[str | None] = deque(maxlen=_ALIKE)
     with Crew(job, jobs, study.report) as crew:
         while True:
-            while crew.is_free and time.monotonic() < until:
+            while crew.is_free and (waiting or time.monotonic() < until):
                 number = waiting.pop(0) if waiting else study.next()
                 if number is None:
                     break
@@ -73,7 +74,7 @@ def run_trials(
             if crew.is_idle and not others:
                 best = study.best()
                 if best is None:
-                    raise TuningError(f"no trial came to its end: {_why(study)}; {_ANEW}")
+                    raise TuningError(_no_best(study))
                 _keep_best(job, study)
                 if not study.is_own(best):
                     return
@@ -95,7 +96,8 @@ def run_trials(
                 record = read_record(folder_of(job.folder, task.number))
                 notes = {ERROR: outcome.error, RUN: record and record.run_id, THREADS: job.threads}
                 study.tell(task.number, outcome.value, notes)
-                _check_failures(study)
+                errors.append(outcome.error)
+                _check_failures(errors)
                 _keep_best(job, study)
             watch()
             try:
@@ -105,25 +107,24 @@ def run_trials(
                 raise
 
 
-def _why(study: Study) -> str:
-    """Why no trial came to its end."""
-    errors = [trial.user_attrs.get(ERROR) for trial in study.trials()]
-    return next((error for error in reversed(errors) if error), "there was no time")
+def _no_best(study: Study) -> str:
+    errors = [error for trial in study.trials() if (error := trial.user_attrs.get(ERROR))]
+    if not errors:
+        return "no trial came to its end in time; the same command goes on"
+    return f"no trial came to its end: {errors[-1]}; {_ANEW}"
 
 
-def _check_failures(study: Study) -> None:
+def _check_failures(errors: Sequence[str | None]) -> None:
     """End a search in which all trials fail alike."""
-    ended = [trial for trial in study.trials() if trial.state.is_finished()]
-    last = sorted(ended, key=lambda trial: trial.datetime_complete or 0)[-_ALIKE:]
-    errors = [str(trial.user_attrs.get(ERROR, "")) for trial in last]
-    if len(last) == _ALIKE and all(errors) and len({re.sub(r"\d+", "", e) for e in errors}) == 1:
+    reasons = {re.sub(r"\d+", "", error or "") for error in errors}
+    if len(errors) == _ALIKE and len(reasons) == 1 and "" not in reasons:
         raise TuningError(f"{_ALIKE} trials in a row failed for one reason: {errors[-1]}; {_ANEW}")
 
 
 def _keep_best(job: Job, study: Study) -> None:
     """Delete the weights of trials that have ended, but for the best one's."""
     best = study.best()
-    for trial in study.trials():
-        if trial.state.is_finished() and (best is None or trial.number != best.number):
+    for trial in study.ended():
+        if best is None or trial.number != best.number:
             checkpoints = folder_of(job.folder, trial.number) / artifacts.CHECKPOINTS
             shutil.rmtree(checkpoints, ignore_errors=True)

@@ -7,8 +7,10 @@ import logging
 import math
 import os
 import signal
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -130,31 +132,32 @@ def work(job: Job, line: Connection) -> None:
     logging.getLogger("barrage_mlflow").setLevel(logging.ERROR)
     add_project_path(job.document)
     dataset, home = job.document.data["dataset"], job.document.folders[0]
-    sets = cache(partial(read_sets, job.sources, dataset, home))
+    read = cache(partial(read_sets, job.sources, dataset, home))
     with StopRequest() as stop:
         try:
             while (task := line.recv()) is not None:
-                line.send(_outcome(job, sets, task, line))
+                line.send(_outcome(job, read, task, line))
                 stop.check()
-        except (KeyboardInterrupt, EOFError, BrokenPipeError):
+        except (KeyboardInterrupt, EOFError, ConnectionError):
             return
 
 
-def _outcome(job: Job, sets: Sets, task: Task, line: Connection) -> Outcome:
+def _outcome(job: Job, read: Sets, task: Task, line: Connection) -> Outcome:
     """Do a task, however that ends."""
     import keras
 
     gc.freeze()  # what is loaded by now is not looked through after each trial
     try:
-        return Outcome(_train(job, sets, task, line))
-    except Exception as error:
+        return Outcome(_train(job, read, task, line))
+    except (Exception, SystemExit) as error:
+        traceback.print_exc()
         is_over = not isinstance(error, TrackingError | ArtifactError)
         return Outcome(error=describe_error(error), is_over=is_over)
     finally:
         keras.backend.clear_session()  # it collects garbage too
 
 
-def _train(job: Job, sets: Sets, task: Task, line: Connection) -> float:
+def _train(job: Job, read: Sets, task: Task, line: Connection) -> float:
     """Train a trial, or go on with it; the metric at its best epoch."""
     from barrage_mlflow.training.train import train
 
@@ -164,8 +167,8 @@ def _train(job: Job, sets: Sets, task: Task, line: Connection) -> float:
     _write_to(folder.with_suffix(".log"))
     result = train(
         apply_overrides(job.document, task.values),
-        sets()["train"],
-        sets()["validation"],
+        read()["train"],
+        read()["validation"],
         artifact_dir=folder,
         resume=True,
         resume_anyway=job.resume_anyway,
@@ -177,10 +180,11 @@ def _train(job: Job, sets: Sets, task: Task, line: Connection) -> float:
         **job.request,
         **(job.final if task.is_best else {}),
     )
-    value = result.metrics.get(job.metric, math.nan)
+    value = result.metrics.get(job.metric)
+    if value is None:
+        raise TuningError(f"there is no {job.metric}; there are {', '.join(result.metrics)}")
     if not math.isfinite(value):
-        known = ", ".join(result.metrics)
-        raise TuningError(f"{job.metric} is {value}: expected a finite number of one of {known}")
+        raise TuningError(f"{job.metric} is {value} at the best epoch: expected a finite number")
     return value
 
 
@@ -196,9 +200,12 @@ def _report(metric: str, line: Connection) -> keras.callbacks.Callback:
                 return
             try:
                 line.send((epoch, float(logs[metric])))
-                if line.recv():
-                    self.model.stop_training = True
-            except (EOFError, BrokenPipeError):  # the search has gone
+                ends = line.recv()
+                if ends is None:
+                    raise EOFError
+                self.model.stop_training |= ends
+            except (EOFError, ConnectionError):
+                # The search ends and has not taken the epoch down, which is trained again.
                 raise KeyboardInterrupt from None
 
     return TrialReport()
@@ -207,6 +214,7 @@ def _report(metric: str, line: Connection) -> keras.callbacks.Callback:
 def _write_to(path: Path) -> None:
     """Have what goes to the terminal go to a file, also what TensorFlow writes by itself."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
     with path.open("a") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)

@@ -78,6 +78,7 @@ def faults(search: Any) -> list[str]:
                 "space": {
                     "solver.epochs": {"low": 1, "high": 5, "step": 0.5},
                     UNITS: {"values": [4, 8], "step": 4},
+                    RATE: {"low": 0.1, "high": 0.5, "step": 0.3},
                     "solver.optimizer.import": ["Adam", "SGD"],
                     "solver.optimizer.params.momentum": {
                         "low": 0.0,
@@ -89,6 +90,7 @@ def faults(search: Any) -> list[str]:
             [
                 '$.space["solver.epochs"].step: expected whole steps of whole numbers, got 0.5',
                 f'$.space["{UNITS}"]: values take neither step nor log; leave them out',
+                f'$.space["{RATE}"].step: steps of 0.3 do not lead from 0.1 to 0.5',
                 '$.space["solver.optimizer.params.momentum"].when["solver.optimizer.import"]: the '
                 'space of solver.optimizer.import has no "SDG"',
                 '$.space["solver.optimizer.params.momentum"].when["solver.bach_size"]: the config '
@@ -111,6 +113,11 @@ def faults(search: Any) -> list[str]:
 )
 def test_every_fault_is_told(search: Any, expected: list[str]) -> None:
     assert faults(search) == expected
+
+
+def test_trials_from_the_command_line_are_checked_too() -> None:
+    with pytest.raises(ConfigError, match=r"^\$\.trials: expected an integer ≥ 1, got 0$"):
+        read_search({"space": {RATE: [0.1, 0.2]}}, CONFIG, trials=0)
 
 
 def test_a_fault_has_its_place() -> None:

@@ -216,8 +216,42 @@ def test_a_process_that_dies_again_and_again_is_a_trial_that_failed(
     result = tune(search={**SEARCH, "trials": 2}, offline=True)
     first, second = study_of().trials
     assert (first.state.name, second.state.name) == ("FAIL", "COMPLETE")
-    assert first.user_attrs["error"].startswith("its process was killed 4 times")
+    assert first.user_attrs["error"].startswith("its process ended 4 times")
     assert result.best_trial == 1
+
+
+def test_a_trial_that_ends_its_process_has_failed_and_its_log_says_where() -> None:
+    Path("leaving.py").write_text(
+        "import keras, sys\n"
+        "class Leaving(keras.callbacks.Callback):\n"
+        "    def on_epoch_end(self, epoch, logs=None):\n"
+        "        if self.model.optimizer.name == 'adam':\n"
+        "            sys.exit(3)\n",
+        "utf-8",
+    )
+    config = small_config(
+        solver__epochs=2,
+        services__callbacks=[{"import": "leaving.Leaving"}],
+        services__evaluation={"plots": False, "importance": False},
+    )
+    search = {"trials": 2, "space": {"solver.optimizer.import": ["Adam", "SGD"]}, "seed": 1}
+    barrage_mlflow.tune(
+        config, search, TRAIN, VALIDATION, artifact_dir="out", offline=True, threads=1
+    )
+    first, second = study_of().trials
+    assert (first.state.name, first.user_attrs["error"]) == ("FAIL", "SystemExit: 3")
+    assert second.params == {"solver.optimizer.import": "SGD"}
+    assert second.state.name == "COMPLETE"
+    assert 'leaving.py", line 5, in on_epoch_end' in Path("out/trials/0000.log").read_text("utf-8")
+
+
+def test_fewer_trials_than_there_were_package_the_best_of_those() -> None:
+    whole = tune(offline=True)
+    fewer = whole.best_trial  # without the best one
+    assert fewer > 0
+    result = tune(offline=True, trials=fewer)
+    assert result.best_trial < fewer
+    assert barrage_mlflow.Scorer.load(result.best_dir).score(VALIDATION)
 
 
 def test_the_command_tells_what_is_wrong() -> None:
