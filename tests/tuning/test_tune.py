@@ -22,6 +22,7 @@ from barrage_mlflow.errors import ArtifactError, TuningError
 from barrage_mlflow.training.train import train
 from barrage_mlflow.tuning import tune as recipe
 from barrage_mlflow.tuning.crew import Crew
+from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.record import read_record
 
 TRAIN, VALIDATION = small_frame(120, 0), small_frame(60, 1)
@@ -148,6 +149,15 @@ def test_it_goes_on_to_more_trials_and_refuses_what_has_changed(
         tune(search=other)
     with pytest.raises(ArtifactError, match=r"another search was begun there, .* a new folder$"):
         tune(search=other, resume_anyway=True)
+    changed = {**CONFIG, "solver": {**CONFIG["solver"], "epochs": 5}}
+    for config, records, said in (
+        (changed, TRAIN, r"config \$\.solver\.epochs: 4 → 5"),
+        (CONFIG, TRAIN[1:], "train records: digest"),
+    ):
+        with pytest.raises(ArtifactError, match=said):
+            barrage_mlflow.tune(config, SEARCH, records, VALIDATION, artifact_dir="out")
+    with locked(Path("out")), pytest.raises(ArtifactError, match="is in use by"):
+        tune()
     result = tune(trials=4)
     trials = study_of().trials
     assert [(t.params, t.value) for t in trials[:3]] == before
