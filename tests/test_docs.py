@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from outside import ROOT, parse_command, run
-from pages import blocks, run_blocks
+from outside import ROOT, invoke, parse_command, run
+from pages import blocks, run_blocks, served_page
 
 from barrage_mlflow.workspace import layout
 
@@ -27,9 +28,9 @@ SHOWN = [
     for command in re.split(r" (?:&&|>) ", line)
     if shlex.split(command, comments=True)[0] in ("barrage-mlflow", "mlflow")
 ]
-ELSEWHERE = ("README.md", "bring-your-own.md", "registry.md")
+ELSEWHERE = ("README.md", "bring-your-own.md", "registry.md", "tutorial.md")
 RUN = [name for name, text in PAGES.items() if blocks(text, "bash") and name not in ELSEWHERE]
-"""Pages that no test elsewhere runs; the checkout below has what registry.md makes."""
+"""Pages that no other test runs; the checkout below has what registry.md makes."""
 
 
 @pytest.mark.parametrize("tool", ["cli_page", "reference_page"])
@@ -84,3 +85,19 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("page", RUN)
 def test_the_commands_of_a_page_run(page: str, checkout: Path):
     run_blocks(PAGES[page], checkout)
+
+
+@pytest.mark.nightly(part="docs")
+def test_the_tutorial_comes_to_what_it_says(tmp_path: Path) -> None:
+    page = PAGES["tutorial.md"]
+    run_blocks(page, tmp_path)
+    found = json.loads((tmp_path / "first" / "run.json").read_text("utf-8"))["evaluation"]
+    assert found["test"]["metrics"]["grower_accuracy"] == pytest.approx(0.92, abs=0.06)
+    scores = pd.read_csv(tmp_path / "scores.csv").to_dict("records")
+    records = pd.read_csv(tmp_path / "test.csv").to_dict("records")
+    with served_page(page, tmp_path) as (address, answer):
+        assert answer[0]["grower"] == "class_0"
+        served = invoke(address, {"dataframe_records": records})
+    for score, row in zip(served, scores, strict=True):
+        assert score["grower"] == row["grower"]
+        assert score["grower_probability"] == row["grower_probability"]
