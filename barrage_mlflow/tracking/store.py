@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from barrage_mlflow.errors import TrackingError
+from barrage_mlflow.files import written_whole
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
@@ -72,6 +73,7 @@ class Store:
         self.uri = mlflow.get_tracking_uri()
         check_store(self.uri)
         with _alone_in(self.uri):
+            _make_database(self.uri)
             self.client = self.call("open its store", MlflowClient, self.uri)
 
     def call(self, act: str, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
@@ -263,14 +265,33 @@ def _heart_of(error: Exception) -> str:
 @contextmanager
 def _alone_in(uri: str) -> Iterator[None]:
     """Keep other trainings from an SQLite database: two that make its tables at once break it."""
-    parts = urlsplit(uri)
-    folder = Path(unquote(parts.path).removeprefix("/")).parent
-    if not parts.scheme.startswith("sqlite") or not folder.is_dir():
+    path = _database(uri)
+    if path is None:
         yield
         return
-    opened = os.open(folder, os.O_RDONLY)
+    opened = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX)
         yield
     finally:
         os.close(opened)
+
+
+def _make_database(uri: str) -> None:
+    """Make an SQLite database that is not there whole: one that is killed meanwhile is none."""
+    from mlflow import MlflowClient
+
+    path = _database(uri)
+    if path is None or path.exists():
+        return
+    with suppress(Exception), written_whole(path) as partial:  # what is wrong shows later
+        start = uri.rindex("/") + 1
+        MlflowClient(uri[:start] + partial.name.removesuffix(path.name) + uri[start:])
+
+
+def _database(uri: str) -> Path | None:
+    """The file of an SQLite database in a folder that is there; None of any other store."""
+    parts = urlsplit(uri)
+    path = Path(unquote(parts.path).removeprefix("/"))
+    is_file = parts.scheme.startswith("sqlite") and path.name not in ("", ":memory:")
+    return path if is_file and path.parent.is_dir() else None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import mlflow
 import pytest
@@ -113,6 +114,26 @@ def test_a_busy_database_is_asked_again(
     with pytest.raises(TrackingError, match=r"^MLflow at sqlite:\S+ could not write: \S+") as e:
         opened.call("write", write)
     assert e.value.error_code == code
+
+
+def test_a_database_that_is_killed_while_it_is_made_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    uri = f"sqlite:///{tmp_path}/my runs.db?timeout=5"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+
+    def killed(uri: str) -> None:
+        Path(urlsplit(uri).path[1:]).write_bytes(b"half of it")
+        raise KeyboardInterrupt("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow, "MlflowClient", killed)
+        with pytest.raises(KeyboardInterrupt, match=r"^killed$"):
+            Store()
+    experiment = Store().client.get_experiment("0")
+    assert (experiment.name, [*tmp_path.iterdir()]) == ("Default", [tmp_path / "my runs.db"])
+    plain = mlflow.MlflowClient(f"sqlite:///{tmp_path}/plain.db").get_experiment("0")
+    assert experiment.artifact_location == plain.artifact_location
 
 
 def test_files_are_listed_fetched_and_deleted() -> None:
