@@ -10,6 +10,8 @@
     ├── ArtifactError    an artifact folder or packaged model cannot be read or written
     ├── PromotionError   two versions of a registered model cannot be compared
     ├── TrackingError    MLflow cannot be reached, or refuses what is written to it
+    ├── TuningError      a search cannot begin, or came to nothing
+    ├── GroupError       the processes of one training do not meet, or one of them has ended
     └── TrainingError    training ended without a usable model
 
 An exception that a user's own component raises keeps its type; the place where it happened
@@ -127,6 +129,10 @@ class TrackingError(BarrageError):
 
 class TuningError(BarrageError):
     """A search cannot begin, or came to nothing."""
+
+
+class GroupError(BarrageError):
+    """The processes of one training do not meet, or one of them has ended."""
 
 
 class TrainingError(BarrageError):

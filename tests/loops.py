@@ -32,9 +32,13 @@ class Batches:
         }
         self.w = {name: generator.random(records).astype("float32") for name in self.y}
         self.data = (self.x, self.y, self.w) if weights else (self.x, self.y)
+        self.draws = records
         self.steps = math.ceil(records / BATCH)
         self.epochs = []
         self.closed = 0
+
+    def __len__(self):
+        return self.draws
 
     def __iter__(self):
         for start in range(0, len(self.x["x"]), BATCH):

@@ -32,7 +32,8 @@ def batch(made, records, first=0, epoch=None, seed=0):
     data = made.load_and_transform(records)
     if epoch is None:
         return data
-    return augment(data, made.augmentors, records, seed=seed, epoch=epoch, first=first)
+    draws = np.arange(first, first + len(records))
+    return augment(data, made.augmentors, records, seed=seed, epoch=epoch, draws=draws)
 
 
 def notes(error):

@@ -139,7 +139,9 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
         plan = replace(plan, sets={**plan.sets, "validation": validated})
         try:
             callbacks = [report.callback()]
-            _, network = fit(plan, folder, history, callbacks, None, StopRequest(), report)
+            trained = fit(plan, folder, history, callbacks, None, StopRequest(), report)
+            assert trained is not None
+            network = trained[1]
         except Exception as error:
             _add_part(error)
             raise

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.dataset.components.reading import ask_kinds
+from barrage_mlflow.distribution.group import VARIABLE, join
 from barrage_mlflow.errors import ArtifactError, TrackingError
 from barrage_mlflow.scoring.dependencies import project_code
+from barrage_mlflow.scoring.tensorflow_alone import load_tensorflow
 from barrage_mlflow.tracking.checkpoint_slots import fetch_training
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
@@ -116,6 +118,12 @@ def train(
         with stop.at_once():
             # The config first: MLflow takes seconds to load.
             document = read_document(config, overrides)
+            if os.environ.get(VARIABLE):
+                load_tensorflow(with_keras=True)
+            group = join()
+        if not group.is_chief:
+            return recipe.follow(group, document, records_train, records_validation)
+        with stop.at_once():
             check_request(register, alias, offline)
             if resume == "auto":
                 sources = {"train": records_train, "validation": records_validation}
@@ -138,7 +146,12 @@ def train(
             callbacks=callbacks,
             progress=progress,
             publisher=None if offline else Publisher(),
-            tags={**(tags or {}), **environment_tags(document.folders[0])},
+            tags={
+                **(tags or {}),
+                **environment_tags(document.folders[0]),
+                "barrage.processes": str(group.count),
+            },
+            group=group,
             experiment=experiment,
             run_name=run_name,
             register=register,

@@ -77,6 +77,11 @@ class Output:
         is_any = loss.get_config().get("ignore_class") is not None
         return None if is_any else TargetRange(units - 1, whole=True)
 
+    @property
+    def joins_records(self) -> bool:
+        """Whether the loss gives no value for each record, once targets were checked."""
+        return self._values == (1,)
+
     def conform(self, y: np.ndarray) -> np.ndarray:
         """Gives targets the last axis of an output of one number per record or timestep.
 

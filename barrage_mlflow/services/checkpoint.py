@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from barrage_mlflow.distribution.group import ALONE, Group
 from barrage_mlflow.services.checkpoint_file import KEPT, Checkpoint
 from barrage_mlflow.workspace.code_files import digest_files
 from barrage_mlflow.workspace.layout import FITTED_TRANSFORMER
@@ -21,7 +22,8 @@ class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     All of it is copied at once, and written while training goes on; what writing raises comes out
     of a later call. The training loop reports each step, so that a checkpoint can be written at any
-    step, also when the training is interrupted.
+    step, also when the training is interrupted. In a group, all processes call all methods alike,
+    and the chief writes.
 
     Args:
         artifact_dir: the artifact folder.
@@ -50,13 +52,20 @@ class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._every_seconds = math.inf if every_minutes is None else 60 * every_minutes
         self._keep = keep
 
-    def begin(self, callbacks: Iterable[keras.callbacks.Callback], steps: int) -> None:
+    def begin(
+        self,
+        callbacks: Iterable[keras.callbacks.Callback],
+        steps: int,
+        group: Group = ALONE,
+    ) -> None:
         """Begin a training.
 
         Args:
             callbacks: those whose memory to keep.
             steps: batches in an epoch.
+            group: the processes of the training.
         """
+        self._group = group
         self._callbacks = list(callbacks)
         self._steps = steps
         self._transformer = digest_files(self._artifact_dir / FITTED_TRANSFORMER)
@@ -67,17 +76,23 @@ class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._writing: Future[Path] | None = None
 
     def reach(self, step: int, epochs: int) -> None:
-        """Write a checkpoint if one is due after a step.
+        """Take note of a step.
 
         Args:
             step: batches trained, those of all epochs.
             epochs: how many epochs were trained and validated.
         """
         self._reached = step, epochs
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a checkpoint is to be written of the step that was reached."""
+        if self._reached is None or self._before_validation:
+            return False
+        step, epochs = self._reached
         batch = step - epochs * self._steps
         by_steps = self.every_steps is not None and batch % self.every_steps == 0
-        if by_steps or time.monotonic() - self._written >= self._every_seconds:
-            self.save()
+        return by_steps or time.monotonic() - self._written >= self._every_seconds
 
     def before_validation(self) -> None:
         """Copy what validation changes: metrics, generators, callbacks' memory."""
@@ -104,11 +119,13 @@ class ResumeCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _take(self, step: int, epochs: int) -> Checkpoint:
         return Checkpoint.take(
-            self.model, step, self._steps, epochs, self._callbacks, self._transformer
+            self.model, step, self._steps, epochs, self._callbacks, self._transformer, self._group
         )
 
     def _write(self, checkpoint: Checkpoint) -> None:
         self._reached = None
+        if not self._group.is_chief:
+            return
         self._written = time.monotonic()
         self._wait()
         self._writing = self._thread.submit(checkpoint.write, self._artifact_dir, self._keep)

@@ -17,6 +17,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from barrage_mlflow.distribution.group import ALONE, Group
+from barrage_mlflow.distribution.network import gather_metrics, set_metrics
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.files import partial_path, written_whole
 from barrage_mlflow.services.training_state import (
@@ -38,6 +40,7 @@ KEPT = 2
 """Files that are kept where the config does not name a number."""
 _ARRAY = "__array__"
 _OTHER_THREADS = "going on with %s threads, not with %s: last bits may differ; --threads sets it"
+_OTHER_PROCESSES = "going on with %s processes, not with %s: it comes out the same to rounding"
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Checkpoint:
         epochs: int,
         callbacks: Iterable[keras.callbacks.Callback] = (),
         transformer: str = "",
+        group: Group = ALONE,
     ) -> Checkpoint:
         """Copy all that a training needs to go on.
 
@@ -93,13 +97,16 @@ class Checkpoint:
             epochs: how many epochs were trained and validated.
             callbacks: those whose memory is kept too.
             transformer: fingerprint of its files.
+            group: the processes of the training, all of which take part.
         """
-        memory = {
+        memory: dict[str, Any] = {
             "variables": copy_variables(network),
             "callbacks": copy_callbacks(callbacks),
             "generators": generator_states(),
             "threads": operation_threads(),
         }
+        if group.count > 1:
+            memory["counted"] = gather_metrics(group, network)
         return cls(step, steps, epochs, bool(network.stop_training), transformer, memory)
 
     @property
@@ -108,7 +115,10 @@ class Checkpoint:
         return self.step - self.epochs * self.steps
 
     def restore(
-        self, network: keras.Model, callbacks: Iterable[keras.callbacks.Callback] = ()
+        self,
+        network: keras.Model,
+        callbacks: Iterable[keras.callbacks.Callback] = (),
+        group: Group = ALONE,
     ) -> None:
         """Put a compiled network, its optimizer, callbacks and all random generators back.
 
@@ -116,12 +126,19 @@ class Checkpoint:
         for bit on CPU, if TensorFlow has as many threads; a warning on the log says if it has not.
         Callbacks are to be restored after their ``on_train_begin``, and within an epoch after its
         ``on_epoch_begin``; ``run_epochs(…, resume=checkpoint)`` does it all in the right order.
+        A group of another number of processes goes on to rounding. Only its chief has callbacks.
 
         Raises:
             ArtifactError: the checkpoint is of another network, optimizer or other callbacks.
         """
         restore_variables(network, self.memory["variables"])
-        restore_callbacks(callbacks, self.memory["callbacks"])
+        counted = self.memory.get("counted")
+        if counted is not None or group.count > 1:
+            set_metrics(
+                group, network, gather_metrics(ALONE, network) if counted is None else counted
+            )
+        if group.is_chief:
+            restore_callbacks(callbacks, self.memory["callbacks"])
         set_generator_states(self.memory["generators"])
         before, now = self.memory["threads"], operation_threads()
         if before != now:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import keras
@@ -12,6 +13,7 @@ import numpy as np
 from barrage_mlflow.dataset import DataRecord
 from barrage_mlflow.dataset.feeding.blocks import Blocks
 from barrage_mlflow.dataset.types import cut, length
+from barrage_mlflow.distribution.group import Group
 from barrage_mlflow.training.steps import Steps
 
 if TYPE_CHECKING:
@@ -42,9 +44,13 @@ class BatchCalls:
         objective: fits targets and sample weights to the losses.
         callbacks: in the order in which they are called.
         given: ``solver.steps_per_execution``; None to find it by measuring.
+        group: the processes of the training.
         mode: whether they train, or are tested: whose hooks are called.
         every_steps: a further period after which a call has to end.
         done: batches of the training that were run before.
+
+    Attributes:
+        are_heard: whether a callback of the chief has a hook, in which it may change the network.
 
     Example:
         >>> class Every100(keras.callbacks.Callback):
@@ -53,9 +59,9 @@ class BatchCalls:
         ...         if (batch + 1) % 100 == 0:
         ...             self.model.save_weights("last.weights.h5")
         >>> calls = BatchCalls(  # doctest: +SKIP
-        ...     network, 32, objective, [Every100()], None, "train"
+        ...     network, 32, objective, [Every100()], None, ALONE, "train"
         ... )
-        >>> losses = calls.run(blocks, batch=0)  # doctest: +SKIP
+        >>> losses = calls.run(blocks, batch=0, count=calls.next_count(0))  # doctest: +SKIP
     """
 
     def __init__(
@@ -65,41 +71,62 @@ class BatchCalls:
         objective: Objective,
         callbacks: Iterable[keras.callbacks.Callback],
         given: int | None,
+        group: Group,
         mode: Literal["train", "test"],
         every_steps: int | None = None,
         done: int = 0,
     ) -> None:
-        self._steps = Steps(network, mode, batch_size)
+        self._group = group
+        self._steps = Steps(network, mode, batch_size, group)
         self._batch_size = batch_size
         self._objective = objective
         begin, end = f"on_{mode}_batch_begin", f"on_{mode}_batch_end"
         listening = [each for each in callbacks if _has_hook(each, begin, end)]
+        chiefs = group.is_chief and bool(listening)
+        self.are_heard = bool(group.sum(np.array([chiefs], np.int64))[0])
         self._begin = [getattr(callback, begin) for callback in listening]
         self._end = [getattr(callback, end) for callback in listening]
         periods = {every_steps, *map(_period, listening)}
         self._periods = [period for period in periods if period is not None]
         self._count = given or 1
         self._grows = given is None
+        if group.count > 1 and None in chain(*(each.shape[1:] for each in network.inputs)):
+            # Whether the records of two batches can be joined is another thing in each share.
+            self._count, self._grows = 1, False
         self._done = done
 
-    def run(self, records: Blocks, batch: int) -> np.ndarray | None:
+    def next_count(self, batch: int) -> int:
+        """How many batches the next call is to have.
+
+        Args:
+            batch: the first of them, from 0 in its epoch.
+        """
+        ends = [period - done % period for period in self._periods for done in (self._done, batch)]
+        return min([self._count, *ends])
+
+    def run(self, records: Blocks, batch: int, count: int, left: int = 0) -> np.ndarray | None:
         """Run the next batches in one call.
 
         Args:
-            records: those of the pass that were not run yet.
+            records: those of the pass that were not run yet, this process's share of them.
             batch: the first of them, from 0 in its epoch.
+            count: how many batches; fewer where the records end.
+            left: in a group of several, the records of all processes that were not run yet.
 
         Returns:
             ``(batches,) float32``: the loss after each; None if no records are left.
         """
-        ends = [period - done % period for period in self._periods for done in (self._done, batch)]
         began = time.perf_counter()
-        data = records.take(min([self._count, *ends]) * self._batch_size)
+        total = wanted = count * self._batch_size
+        if self._group.count > 1:
+            total = min(total, left)
+            wanted = self._group.share.size(total, self._batch_size)
+        data = records.take(wanted) if total else None
         if data is None:
             return None
         for hook in self._begin:
             hook(batch, {})
-        losses = self._losses(data)
+        losses = self._losses(data, total)
         self._done += len(losses)
         if self._grows and len(losses) >= self._count:
             self._pace(time.perf_counter() - began, data)
@@ -129,8 +156,10 @@ class BatchCalls:
         elif seconds > 2 * _ENOUGH_SECONDS:
             self._count = max(1, self._count // 2)
 
-    def _losses(self, data: DataRecord) -> np.ndarray:
+    def _losses(self, data: DataRecord, total: int) -> np.ndarray:
         conformed = self._conform(data)
+        if self._group.count > 1:
+            return self._steps(conformed, total)
         lengths = {len(array) for part in conformed for array in part.values()}
         if len(lengths) == 1:
             return self._steps(conformed)

@@ -19,6 +19,8 @@ import keras
 import numpy as np
 
 from barrage_mlflow.dataset.feeding.blocks import Blocks
+from barrage_mlflow.distribution.group import ALONE, Group
+from barrage_mlflow.distribution.network import agree, metric_results, synchronize
 from barrage_mlflow.errors import TrainingError
 from barrage_mlflow.services.checkpoint import ResumeCheckpoint
 from barrage_mlflow.services.checkpoint_file import Checkpoint
@@ -37,7 +39,7 @@ Logs = dict[str, float]
 def run_epochs(
     network: keras.Model,
     train: Batches,
-    validation: Iterable[DataRecord],
+    validation: Batches,
     epochs: int,
     callbacks: Sequence[keras.callbacks.Callback],
     objective: Objective,
@@ -45,6 +47,7 @@ def run_epochs(
     stop: StopRequest,
     resume: Checkpoint | None = None,
     steps_per_execution: int | None = None,
+    group: Group = ALONE,
 ) -> None:
     """Train a compiled network.
 
@@ -56,12 +59,15 @@ def run_epochs(
     at the end of the epoch, before a learning rate reducer changes it (with a schedule, the
     one of the next step). The history has them before a checkpoint of the epoch is written.
 
+    In a group of processes each runs this with its share of both sets. Callbacks are called on the
+    chief alone; what they change in the network is told to the others. The chief says how many
+    batches a call has and when a checkpoint is due; a stop that one of them requests ends all.
+
     Args:
         network: a functional network, dict in and dict out, compiled by ``objective``; the
             variables of metrics and optimizer are made (see :func:`build_variables`).
         train: the train records of every epoch.
-        validation: blocks of ``(x, y)`` or ``(x, y, w)``, dicts of arrays ``(records, …)``; gone
-            through after each epoch.
+        validation: the validation records, gone through after each epoch.
         epochs: how many epochs to train in all, those before ``resume`` included.
         callbacks: Keras callbacks, the resume checkpoint among them.
         objective: fits targets and sample weights to the losses.
@@ -70,6 +76,7 @@ def run_epochs(
         resume: a checkpoint to go on from.
         steps_per_execution: how many batches to run in one call of TensorFlow; found by
             measuring if left out. What is trained does not depend on it.
+        group: the processes of the training.
 
     Raises:
         RecordError: a batch differs from the first in type or number of dimensions.
@@ -78,6 +85,7 @@ def run_epochs(
         Exception: whatever a callback or component raises. Every callback's ``on_train_end``
             was called by then.
         KeyboardInterrupt: likewise; where ``stop`` requested it, with a resume checkpoint.
+        GroupError: another process of the group has ended.
 
     Example:
         >>> from pathlib import Path
@@ -90,7 +98,7 @@ def run_epochs(
         >>> network.compile("sgd", loss={"y": "mse"})
         >>> batch = ({"x": np.ones((4, 2), "float32")}, {"y": np.ones((4, 1), "float32")})
         >>> train = SimpleNamespace(
-        ...     steps=1, batch_size=4, epoch=lambda epoch, start=0: iter([batch])
+        ...     steps=1, batch_size=4, draws=4, epoch=lambda epoch, start=0: iter([batch])
         ... )
         >>> objective = SimpleNamespace(conform=lambda y: (y, None))
         >>> build_variables(network, batch)
@@ -103,8 +111,9 @@ def run_epochs(
     """
     first_epoch, batch = (resume.epochs, resume.batch) if resume else (0, 0)
     history.cut(first_epoch)
-    # The resume checkpoint writes what the others became.
+    # The resume checkpoint writes what the others became; all processes take part in it.
     ordered = sorted(callbacks, key=lambda callback: isinstance(callback, ResumeCheckpoint))
+    ordered = ordered if group.is_chief else ordered[-1:]
     callback_list = keras.callbacks.CallbackList(
         ordered,
         add_history=True,
@@ -115,17 +124,21 @@ def run_epochs(
     )
     network.stop_training = False
     checkpoint = next(each for each in ordered if isinstance(each, ResumeCheckpoint))
-    checkpoint.begin(ordered, train.steps)
+    checkpoint.begin(ordered, train.steps, group)
+    synchronize(group, network)
     done = first_epoch * train.steps + batch
-    calls = partial(BatchCalls, network, train.batch_size, objective, ordered, steps_per_execution)
+    calls = partial(
+        BatchCalls, network, train.batch_size, objective, ordered, steps_per_execution, group
+    )
     train_calls, test_calls = calls("train", checkpoint.every_steps, done), calls("test")
-    loop = _Loop(network, callback_list, train, train_calls, test_calls, checkpoint, stop)
+    loop = _Loop(network, callback_list, train, train_calls, test_calls, checkpoint, stop, group)
     try:
         callback_list.on_train_begin()
         if batch:
             callback_list.on_epoch_begin(first_epoch)
         if resume:
-            resume.restore(network, ordered)
+            resume.restore(network, ordered, group)
+        agree(group, network)
         for epoch in range(first_epoch, epochs):
             if network.stop_training and not batch:
                 break
@@ -134,6 +147,7 @@ def run_epochs(
             logs["learning_rate"] = _learning_rate(network)
             history.add(epoch + 1, logs)
             callback_list.on_epoch_end(epoch, logs)
+            agree(group, network)
             batch = 0
         network.optimizer.finalize_variable_values(network.trainable_variables)
     except BaseException as failure:
@@ -153,57 +167,84 @@ class _Loop:
     test_calls: BatchCalls
     checkpoint: ResumeCheckpoint
     stop: StopRequest
+    group: Group
 
     def train_epoch(self, epoch: int, batch: int) -> Logs:
         """Train an epoch, of which so many batches were trained before."""
-        network, steps = self.network, self.train.steps
+        network, train, calls = self.network, self.train, self.train_calls
         if not batch:
             network.reset_metrics()
             self.callbacks.on_epoch_begin(epoch)
-        with closing(Blocks(self.train.epoch(epoch, batch))) as records:
-            while batch < steps and not network.stop_training:
-                self._look_for_stop()
-                losses = self.train_calls.run(records, batch)
+            agree(self.group, network)
+        with closing(self._records(train.epoch(epoch, batch), train)) as records:
+            while count := self._agree_on(
+                0 if network.stop_training else min(calls.next_count(batch), train.steps - batch)
+            ):
+                left = train.draws - batch * train.batch_size
+                losses = calls.run(records, batch, count, left)
                 if losses is None:
                     break
                 finite = np.isfinite(losses)
                 count = len(losses) if finite.all() else int(finite.argmin())
-                self.train_calls.end(batch, losses[:count])
+                calls.end(batch, losses[:count])
                 if count < len(losses):
                     raise _lost(epoch, batch + count, losses[count])
+                if calls.are_heard:
+                    agree(self.group, network)
                 batch += count
-                self.checkpoint.reach(epoch * steps + batch, epoch)
-        return _results(network)
+                self.checkpoint.reach(epoch * train.steps + batch, epoch)
+        return _results(self.group, network)
 
-    def validate(self, blocks: Iterable[DataRecord]) -> Logs:
+    def validate(self, validation: Batches) -> Logs:
         """Go through all records without learning from them."""
-        network, batch = self.network, 0
+        network, calls, batch = self.network, self.test_calls, 0
         self.checkpoint.before_validation()
         network.stop_evaluating = False
         try:
             self.callbacks.on_test_begin()
+            agree(self.group, network)
             network.reset_metrics()
-            with closing(Blocks(blocks)) as records:
-                while not network.stop_evaluating:
-                    self._look_for_stop()
-                    losses = self.test_calls.run(records, batch)
+            with closing(self._records(validation, validation)) as records:
+                while count := self._agree_on(
+                    0 if network.stop_evaluating else calls.next_count(batch)
+                ):
+                    left = len(validation) - batch * self.train.batch_size
+                    losses = calls.run(records, batch, count, left)
                     if losses is None:
                         break
-                    self.test_calls.end(batch, losses)
+                    calls.end(batch, losses)
+                    if calls.are_heard:
+                        agree(self.group, network)
                     batch += len(losses)
         except BaseException:
             self.callbacks.on_test_end({})
             raise
-        results = _results(network)
+        results = _results(self.group, network)
         self.callbacks.on_test_end(results)
+        agree(self.group, network)
         return results
 
-    def _look_for_stop(self) -> None:
-        if self.stop.requested:
+    def _records(self, blocks: Iterable[DataRecord], batches: Batches) -> Blocks:
+        return Blocks(blocks, batches.empty if self.group.count > 1 else None)
+
+    def _agree_on(self, count: int) -> int:
+        """What all processes do next: how many batches they take, as the chief has it.
+
+        A checkpoint that is due is written first. Where a stop was requested of one of them, all
+        end, with a checkpoint.
+        """
+        is_due = self.checkpoint.is_due
+        said = [count, is_due] if self.group.is_chief else [0, 0]
+        count, due, stops = self.group.sum(np.array([*said, bool(self.stop.requested)], np.int64))
+        if stops:
+            self.stop.requested = self.stop.requested or "SIGTERM"
             try:
                 self.checkpoint.save()
             finally:
                 self.stop.check()
+        elif due:
+            self.checkpoint.save()
+        return int(count)
 
 
 def _end_callbacks(callbacks: Iterable[keras.callbacks.Callback], failure: BaseException) -> None:
@@ -239,5 +280,5 @@ def _learning_rate(network: keras.Model) -> float:
     return float(str(keras.ops.convert_to_numpy(network.optimizer.learning_rate)))
 
 
-def _results(network: keras.Model) -> Logs:
-    return {name: float(value) for name, value in network.get_metrics_result().items()}
+def _results(group: Group, network: keras.Model) -> Logs:
+    return {name: float(value) for name, value in metric_results(group, network).items()}

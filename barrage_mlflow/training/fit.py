@@ -13,6 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from barrage_mlflow.config.import_blocks import AVERAGED
 from barrage_mlflow.dataset.feeding.batches import Batches
 from barrage_mlflow.dataset.records.files import list_files
+from barrage_mlflow.distribution.group import ALONE, Group
 from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.model.class_weights import weigh_classes
 from barrage_mlflow.services.best import BestCheckpoint
@@ -42,7 +43,8 @@ def fit(
     checkpoint: Checkpoint | None,
     stop: StopRequest,
     watch: Watch = unwatched,
-) -> tuple[int, keras.Model]:
+    group: Group = ALONE,
+) -> tuple[int, keras.Model] | None:
     """Train the network of a plan.
 
     Args:
@@ -53,9 +55,11 @@ def fit(
         checkpoint: goes on from it; None to begin.
         stop: looked at between two batches.
         watch: called at each stage.
+        group: the processes of the training; all of them call this alike.
 
     Returns:
-        The best epoch, counted from 1, and the network with its weights.
+        The best epoch, counted from 1, and the network with its weights. Only the chief of a group
+        has them; None elsewhere.
 
     Raises:
         ConfigError: a class_weight names a class of which there is no record.
@@ -84,10 +88,13 @@ def fit(
             steps=solver.get("steps"),
             sample_count=dataset.get("sample_count"),
             ranges=ranges,
+            share=group.share,
         )
         logger.info("feeding: %s", train.plan)
         watch(VALIDATION)
-        validation = Batches(plan.sets["validation"], plan.validation, *common, ranges=ranges)
+        validation = Batches(
+            plan.sets["validation"], plan.validation, *common, ranges=ranges, share=group.share
+        )
         next(iter(validation))  # what does not fit shows now, not at the end of an epoch
         watch(TRAIN)
         with stop.at_once():
@@ -106,7 +113,10 @@ def fit(
             stop,
             checkpoint,
             solver.get("steps_per_execution"),
+            group,
         )
+    if not group.is_chief:
+        return None
     best = next(callback for callback in services if isinstance(callback, BestCheckpoint))
     return best.restore()
 

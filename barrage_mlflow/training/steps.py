@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import keras
@@ -13,6 +12,7 @@ from keras.src.random.seed_generator import global_seed_generator
 
 from barrage_mlflow.config.names import show_names
 from barrage_mlflow.dataset import DataRecord
+from barrage_mlflow.distribution.group import ALONE, Group
 from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.solver import averages
 
@@ -22,29 +22,16 @@ if TYPE_CHECKING:
 _PARTS = ("input", "target", "sample weight")
 
 
-def as_they_are(gradients: list[Any]) -> list[Any]:
-    """The gradients of a training in one process.
-
-    Example:
-        >>> as_they_are([1.0, None])
-        [1.0, None]
-    """
-    return gradients
-
-
 def train_step(
-    network: keras.Model,
-    data: DataRecord,
-    reduce: Callable[[list[Any]], list[Any]] = as_they_are,
-    count: Any = None,
+    network: keras.Model, data: DataRecord, group: Group = ALONE, count: Any = None
 ) -> dict[str, Any]:
     """Do what Keras's own ``train_step`` does, to the last bit, for a share of a batch.
 
     Args:
         network: compiled.
         data: the share: ``(x, y)`` or ``(x, y, w)``, dicts of tensors ``(records, ...)``.
-        reduce: makes of this share's gradients, one a trainable variable, those of the batch.
-        count: records of the whole batch, int32 scalar; None where the share is all of it.
+        group: the processes that have the other shares, whose gradients are added up.
+        count: in a group of several, records of the whole batch, int32 scalar.
 
     Returns:
         Every metric of the epoch so far, of the shares that this process has had.
@@ -64,10 +51,11 @@ def train_step(
         y_pred = network(x, training=True)
         loss = network.compute_loss(x, y, y_pred, w, training=True)
         network.metrics[0].update_state(loss, sample_weight=own)
-        if count is not None:
+        if group.count > 1:
             loss = loss * (tf.cast(own, loss.dtype) / tf.cast(count, loss.dtype))
         loss = network.optimizer.scale_loss(loss)
-    network.optimizer.apply(reduce(tape.gradient(loss, weights)), weights)
+    gradients = tape.gradient(loss, weights)
+    network.optimizer.apply(group.reduce(gradients), weights)
     results: dict[str, Any] = network.compute_metrics(x, y, y_pred, sample_weight=w)
     return results
 
@@ -149,8 +137,8 @@ class Steps:
     Args:
         network: compiled.
         mode: whether they train, or are tested on validation records.
-        batch_size: records in a step.
-        reduce: what gradients pass before the optimizer, as in :func:`train_step`.
+        batch_size: records in a step, those of all processes.
+        group: the processes of the training.
 
     Example:
         >>> x = keras.Input((2,), name="x")
@@ -166,22 +154,23 @@ class Steps:
         network: keras.Model,
         mode: Literal["train", "test"],
         batch_size: int,
-        reduce: Callable[[list[Any]], list[Any]] = as_they_are,
+        group: Group = ALONE,
     ) -> None:
         self._network = network
-        self._role = "train" if mode == "train" else "validation"
+        self._trains = mode == "train"
         self._batch_size = batch_size
-        trained = partial(train_step, network, reduce=reduce)
-        self._step = trained if mode == "train" else partial(validation_step, network)
+        self._group = group
         self._places: list[tuple[int, str]] = []
         self._specs: list[Spec] = []
         self._run: Callable[..., Any]
 
-    def __call__(self, data: DataRecord) -> np.ndarray:
+    def __call__(self, data: DataRecord, total: int = 0) -> np.ndarray:
         """Run the steps that the records make; the last may be short.
 
         Args:
-            data: ``(x, y)`` or ``(x, y, w)``, dicts of arrays ``(records, ...)``.
+            data: ``(x, y)`` or ``(x, y, w)``, dicts of arrays ``(records, ...)``: this process's
+                share.
+            total: in a group of several, the records of all.
 
         Returns:
             ``(steps,) float32``: the loss after each step, its mean over the epoch so far.
@@ -197,8 +186,14 @@ class Steps:
         if specs != self._specs:
             self._specs = specs
             self._run = self._trace(len(data))
-        losses: np.ndarray = self._run(*map(tf.convert_to_tensor, arrays)).numpy()
-        return losses
+        tensors = map(tf.convert_to_tensor, arrays)
+        if self._group.count == 1:
+            losses: np.ndarray = self._run(*tensors).numpy()
+            return losses
+        with self._group.watched():
+            counted = self._run(*tensors, np.int32(total)).numpy()
+        sums, records = self._group.sum(counted).T
+        return sums / records  # type: ignore[no-any-return]
 
     def _trace(self, parts: int) -> Callable[..., Any]:
         """Trace the steps for any number of records.
@@ -206,37 +201,55 @@ class Steps:
         The function takes a flat list of tensors and returns the losses alone: packing dicts
         and computing metrics would cost as much as the step itself in a small network.
         """
-        places, size = self._places, self._batch_size
+        places, size, network, group = self._places, self._batch_size, self._network, self._group
+        is_shared = group.count > 1
+        step = train_step if self._trains else validation_step
 
-        def step(*tensors: Any) -> Any:
+        def one_step(*tensors: Any, **of: Any) -> Any:
             data: list[dict[str, Any]] = [{} for _ in range(parts)]
             for (part, name), tensor in zip(places, tensors, strict=True):
                 data[part][name] = tensor
-            return self._step(tuple(data))["loss"]
+            loss = step(network, tuple(data), **of)["loss"]
+            # The mean of all shares follows from what each has counted so far.
+            mean = network.metrics[0]
+            return tf.stack([mean.total.value, mean.count.value]) if is_shared else loss
 
-        if self._network.jit_compile:
+        if network.jit_compile:
             # The step alone: XLA compiles for shapes that are known when it is called.
-            step = tf.function(step, autograph=False, jit_compile=True)
+            one_step = tf.function(one_step, autograph=False, jit_compile=True)
 
-        def run(*tensors: Any) -> Any:
-            steps = (tf.shape(tensors[0])[0] + size - 1) // size
+        def alone(index: Any, tensors: Any, total: Any) -> Any:
+            return one_step(*(tensor[index * size : (index + 1) * size] for tensor in tensors))
 
-            def body(index: Any, losses: Any) -> Any:
-                batch = [tensor[index * size : (index + 1) * size] for tensor in tensors]
-                return index + 1, losses.write(index, tf.cast(step(*batch), tf.float32))
+        def shared(index: Any, tensors: Any, total: Any) -> Any:
+            first, stop = group.share.bounds(size)
+            at, count = index * (stop - first), tf.minimum(size, total - index * size)
+            first, stop = group.share.bounds(count)
+            own = (tensor[at : at + stop - first] for tensor in tensors)
+            return one_step(*own, **({"group": group, "count": count} if self._trains else {}))
+
+        def run(*given: Any) -> Any:
+            *tensors, total = given if is_shared else (*given, tf.shape(given[0])[0])
+            steps = (total + size - 1) // size
+            body = shared if is_shared else alone
+
+            def loop(index: Any, losses: Any) -> Any:
+                loss = body(index, tensors, total)
+                return index + 1, losses.write(index, tf.cast(loss, tf.float32))
 
             _, losses = tf.while_loop(
                 lambda index, _: index < steps,
-                body,
+                loop,
                 [tf.constant(0), tf.TensorArray(tf.float32, size=steps)],
                 # One after the other: each step starts from what the one before has made.
                 parallel_iterations=1,
             )
             return losses.stack()
 
+        specs = [tf.TensorSpec([None, *dims], dtype) for dims, dtype in self._specs]
         function = tf.function(
             run,
-            input_signature=[tf.TensorSpec([None, *dims], dtype) for dims, dtype in self._specs],
+            input_signature=[*specs, *([tf.TensorSpec([], tf.int32)] * is_shared)],
             autograph=False,
         )
         concrete: Callable[..., Any] = function.get_concrete_function()
@@ -247,8 +260,10 @@ class Steps:
         tensors = self._network.output if part else self._network.input
         known = dict(enumerate(tensors[name].shape))
         array = data[part][name]
+        # All processes trace at once: none is to find a dimension open later than the others.
+        is_shared = self._group.count > 1
         dims = tuple(
-            None if known.get(axis, dim) is None else dim
+            None if known.get(axis, None if is_shared else dim) is None else dim
             for axis, dim in enumerate(array.shape[1:], 1)
         )
         return dims, array.dtype
@@ -258,8 +273,9 @@ class Steps:
         dims, dtype = spec
         if array.ndim != len(dims) + 1 or array.dtype != dtype:
             part, name = place
+            role = "train" if self._trains else "validation"
             raise RecordError(
-                f"{self._role} {_PARTS[part]} {name!r}: expected "
+                f"{role} {_PARTS[part]} {name!r}: expected "
                 f"({', '.join(map(str, ('batch', *dims)))}) {dtype} as in the first batch, "
                 f"got {array.shape} {array.dtype}; every record must give the same"
             )

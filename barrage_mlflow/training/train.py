@@ -9,14 +9,16 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
+from barrage_mlflow.distribution.group import ALONE, Group
+from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.training.appraisal import appraise
@@ -24,8 +26,10 @@ from barrage_mlflow.training.packaging import package, rehearse
 from barrage_mlflow.training.prepare import Plan, prepare, read_document
 from barrage_mlflow.training.progress import progress_callback
 from barrage_mlflow.training.settled import settle_training
+from barrage_mlflow.training.shareable import check_shareable
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.workspace import layout as artifacts
+from barrage_mlflow.workspace.carried import pack, unpack
 from barrage_mlflow.workspace.record import Dataset, now
 from barrage_mlflow.workspace.workspace import Workspace
 
@@ -77,6 +81,7 @@ def train(
     tags: Mapping[str, str] | None = None,
     packages: bool = True,
     fitted: Path | None = None,
+    group: Group = ALONE,
     **request: str | None,
 ) -> TrainingResult:
     """Train a network as a config says, and package the best of it, in an artifact folder.
@@ -100,6 +105,8 @@ def train(
         packages: False: the weights are left as they are; resumed with True, it goes on there.
         fitted: the folder of a transformer that was fitted to these records as the config says,
             which is taken; what is fitted goes there if it is not there yet.
+        group: the processes of the training. The chief of several calls this, and the others
+            :func:`follow`.
         request: what is asked of MLflow: ``experiment``, ``run_name``, ``register``, ``alias``.
 
     Raises:
@@ -124,9 +131,10 @@ def train(
         with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, settled.code, datasets, resume, resume_anyway)
             if work.record.is_finished and not changes and (work.is_packaged or not packages):
+                group.tell(b"")
                 if packages:
                     _evaluate(work, resolved, sets, datasets)
-                return _complete(work, asked, publisher)
+                return _tell(group, _complete(work, asked, publisher))
             known = {"datasets": datasets, "tags": tags or {}, "inferred": [*settled.inferred]}
             work.begin(document, resolved, settled.code, changes, {**asked, **known})
             logger.info("artifacts in %s", folder)
@@ -150,14 +158,21 @@ def train(
                     plan = prepare(resolved, sets, work.transformer)
                     if fitted and not fitted.exists():
                         _copy_whole(work.transformer, fitted)
-                    rehearse(plan)
-                    work.update(network_params=_learnt_placeholders(plan))
-                    _write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
+                    check_shareable(plan, group)
+                    if group.is_chief:
+                        rehearse(plan)
+                        work.update(network_params=_learnt_placeholders(plan))
+                        _write_summary(plan.network, folder / artifacts.NETWORK_SUMMARY)
+                        if group.count > 1:
+                            group.tell(pack(folder, checkpoint.path if checkpoint else None))
                 best = resolved["services"]["best_checkpoint"]
                 further = [*callbacks, report_callback(work.history, folder, best)]
                 if progress:
                     further.append(progress_callback(progress))
-                best_epoch, network = fit(plan, folder, work.history, further, checkpoint, stop)
+                trained = fit(plan, folder, work.history, further, checkpoint, stop, group=group)
+                if trained is None:
+                    return _told(group)
+                best_epoch, network = trained
                 with stop.at_once():
                     scorer = package(plan, network, folder, process) if packages else None
                     work.update(best_epoch=best_epoch)
@@ -166,7 +181,66 @@ def train(
                         _evaluate(work, resolved, plan.sets, datasets, scorer, began, facts)
             if publisher is None:
                 logger.info("log it to MLflow with: barrage-mlflow sync %s", folder)
-            return _result(work)
+            return _tell(group, _result(work))
+
+
+def follow(
+    group: Group,
+    document: Document,
+    records_train: Any,
+    records_validation: Any,
+) -> TrainingResult:
+    """Train along with the chief of a group, in a copy of its artifact folder that goes at the end.
+
+    Args:
+        group: the processes of the training, of which this one is not the chief.
+        document: the config, which must be the chief's, as must code and records be.
+        records_train: as :func:`train` takes them; this process reads them itself.
+        records_validation: likewise.
+
+    Raises:
+        As :func:`train`.
+    """
+    if begun := group.tell():
+        with tempfile.TemporaryDirectory() as folder, _quiet():
+            unpack(begun, Path(folder))
+            try:
+                return train(
+                    document,
+                    records_train,
+                    records_validation,
+                    artifact_dir=folder,
+                    resume=True,
+                    packages=False,
+                    group=group,
+                )
+            except ArtifactError as error:
+                error.add_note(f"so process {group.share.index} of {group.count} found it")
+                raise
+    return _told(group)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep from the log what the chief says too."""
+    log = logging.getLogger("barrage_mlflow")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def _tell(group: Group, result: TrainingResult) -> TrainingResult:
+    """Tell the other processes what came of the training; until then they wait."""
+    group.tell(json.dumps(vars(result), default=str).encode())
+    return result
+
+
+def _told(group: Group) -> TrainingResult:
+    told = json.loads(group.tell())
+    return TrainingResult(**{**told, "artifact_dir": Path(told["artifact_dir"])})
 
 
 def _learnt_placeholders(plan: Plan) -> Any:

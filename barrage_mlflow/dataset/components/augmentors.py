@@ -25,7 +25,7 @@ from barrage_mlflow.dataset.components.stacking import (
     stack_records,
 )
 from barrage_mlflow.dataset.records.records import Records
-from barrage_mlflow.dataset.types import DataRecord
+from barrage_mlflow.dataset.types import Array, DataRecord
 from barrage_mlflow.errors import ComponentError
 
 _WORD = 1 << 64
@@ -95,7 +95,7 @@ def augment(
     *,
     seed: int,
     epoch: int,
-    first: int,
+    draws: Array,
 ) -> DataRecord:
     """A batch, put through the augmentors in order.
 
@@ -105,7 +105,7 @@ def augment(
         records: what the batch was made of, for messages.
         seed: seeds the draws, together with ``epoch`` and their position in it.
         epoch: counted from 0.
-        first: which draw of the epoch the first record is, from 0; the others follow.
+        draws: ``(batch,) int64``, which draw of the epoch each record is, from 0.
 
     Raises:
         ComponentError: an augmentor returns something other than it was given the like of.
@@ -114,7 +114,7 @@ def augment(
     with _global_state(augmentors):
         for batchwise, steps in groupby(enumerate(augmentors), lambda step: step[1].batchwise):
             if not batchwise:
-                data = _augment_each(data, list(steps), records, seed, epoch, first)
+                data = _augment_each(data, list(steps), records, seed, epoch, draws)
                 continue
             for _, augmentor in steps:
                 with placed(records, "augment", augmentor.name):
@@ -130,13 +130,13 @@ def _augment_each(
     records: Records,
     seed: int,
     epoch: int,
-    first: int,
+    draws: Array,
 ) -> DataRecord:
     """Put each record through augmentors, of which the place in the chain is given."""
     varied = []
     generators = Draws(seed)
-    for row in range(len(records)):
-        record, position = slice_record(data, row), first + row
+    for row, position in enumerate(draws.tolist()):
+        record = slice_record(data, row)
         for step, augmentor in steps:
             rng = generators.at(epoch, position, step) if augmentor.takes_rng else None
             if rng is None:

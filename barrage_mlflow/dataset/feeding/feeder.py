@@ -47,7 +47,7 @@ class BlockMaker:
         >>> pipeline = Pipeline(loader, IdentityTransformer(RecordMode.TRAIN, loader))
         >>> records = Records.read([{"a": 1, "b": 0}, {"a": 2, "b": 1}])
         >>> maker = BlockMaker(records, pipeline, {"x": ArraySpec((), "float32")})
-        >>> maker.make(Window(np.array([1, 0]), first=0, epoch=0))
+        >>> maker.make(Window(np.array([1, 0]), np.array([0, 1]), epoch=0))
         ({'x': array([2., 1.], dtype=float32)}, {'y': array([1, 0])})
     """
 
@@ -72,14 +72,18 @@ class BlockMaker:
             cached: what the cache has of draws that are to be augmented.
         """
         if window.epoch is None:
-            return self.make_plain(self.records[window.first : window.first + len(window.rows)])
+            first, last = window.rows[[0, -1]]
+            piece = self.records[first : last + 1]  # as they follow each other they are read once
+            return self.make_plain(
+                piece if len(piece) == len(window.rows) else piece.take(window.rows - first)
+            )
         records = self._source(window).take(window.rows)
         augmentors = self.pipeline.augmentors
         if not augmentors:
             return self.make_plain(records)
         data = self.make_plain(records) if cached is None else cached
         varied = augment(
-            data, augmentors, records, seed=self.seed, epoch=window.epoch, first=window.first
+            data, augmentors, records, seed=self.seed, epoch=window.epoch, draws=window.draws
         )
         try:
             return conform(varied, self.specs, records, self.pipeline, self.ranges)

@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Draws of an epoch that follow each other.
+    """Draws of an epoch, in their order.
 
     Attributes:
         rows: ``(draws,) int64``: which record each draws, as its position in the set; or, with
             ``groups``, as a position among the draws of those.
-        first: which draw of the epoch the first of them is.
+        draws: ``(draws,) int64``: which draw of the epoch each is.
         groups: the row groups to read, and how many draws a pass makes of each.
         epoch: from 0; None where the draws are records of the set as they follow each other.
 
     Example:
-        >>> window = Window(np.array([4, 2, 7]), first=10)
-        >>> window.cut(1, 3).rows, window.cut(1, 3).first
-        (array([2, 7]), 11)
+        >>> window = Window(np.array([4, 2, 7]), np.array([10, 11, 12]))
+        >>> window.take(slice(1, 3)).rows, window.take(slice(1, 3)).draws
+        (array([2, 7]), array([11, 12]))
     """
 
     rows: NDArray[np.int64]
-    first: int
+    draws: NDArray[np.int64]
     groups: tuple[tuple[int, int], ...] = ()
     epoch: int | None = None
 
@@ -38,17 +38,18 @@ class Window:
         what, of = (
             ("records", "") if self.epoch is None else ("draws", f" of epoch {self.epoch + 1}")
         )
-        return f"{what} {self.first} to {self.first + len(self.rows) - 1}{of}"
+        return f"{what} {self.draws[0]} to {self.draws[-1]}{of}"
 
-    def cut(self, start: int, stop: int) -> Window:
+    def take(self, which: slice | NDArray[np.bool_]) -> Window:
         """Some of the draws."""
-        return replace(self, rows=self.rows[start:stop], first=self.first + start)
+        return replace(self, rows=self.rows[which], draws=self.draws[which])
 
     def join(self, other: Window) -> Window:
         """These draws and those of the window that follows."""
         offset = sum(draws for _, draws in self.groups)
         rows = np.concatenate([self.rows, other.rows + offset])
-        return replace(self, rows=rows, groups=self.groups + other.groups)
+        draws = np.concatenate([self.draws, other.draws])
+        return replace(self, rows=rows, draws=draws, groups=self.groups + other.groups)
 
 
 class Order:
@@ -112,8 +113,9 @@ class Order:
                     continue
                 stop = min(size, skipped + self.epoch_draws - first)
                 rows, read = self._drawn(number, index, groups)
-                yield Window(rows[skipped:stop], first, read, epoch)
-                first += stop - skipped
+                after = first + stop - skipped
+                yield Window(rows[skipped:stop], np.arange(first, after), read, epoch)
+                first = after
                 skipped = 0
                 if first == self.epoch_draws:
                     return

@@ -1,0 +1,221 @@
+"""The processes of one training, and what they tell each other.
+
+Each holds a whole, ordinary network and takes its share of each batch. TensorFlow's collectives,
+of which its ``MultiWorkerMirroredStrategy`` is the way in, add up what they have. All processes
+must add up the same things in the same order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from barrage_mlflow.dataset.feeding.share import Share
+from barrage_mlflow.errors import GroupError
+
+if TYPE_CHECKING:
+    pass
+
+VARIABLE = "TF_CONFIG"
+"""Where TensorFlow finds the other processes of a training, and which of them this one is."""
+_EXAMPLE = (
+    '{"cluster": {"worker": ["10.0.0.1:7001", "10.0.0.2:7001"]}, '
+    '"task": {"type": "worker", "index": 0}}'
+)
+
+
+class Group:
+    """The processes that train one network; by itself, a process is a group of one.
+
+    Args:
+        strategy: TensorFlow's; None for a group of one.
+        index: which of the processes this one is, from 0.
+
+    Attributes:
+        share: this process's part of each batch.
+        count: how many processes there are.
+        is_chief: whether it is this one that calls callbacks, writes and speaks to MLflow.
+
+    Example:
+        >>> group = Group()
+        >>> group.count, group.is_chief, group.sum(np.array([1.5, 2.0])).tolist()
+        (1, True, [1.5, 2.0])
+    """
+
+    def __init__(self, strategy: Any = None, index: int = 0) -> None:
+        self._strategy = strategy
+        self.count = strategy.num_replicas_in_sync if strategy else 1
+        self.share = Share(index, self.count)
+        self.is_chief = index == 0
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """Add up an array over all processes; each gets the same bits.
+
+        Args:
+            values: of one shape and dtype, numbers, in all of them.
+
+        Raises:
+            GroupError: another process has ended.
+        """
+        if self.count == 1:
+            return values
+        with self.watched():
+            total: np.ndarray = self._add_up(np.ravel(values)).numpy()
+        return total.reshape(np.shape(values))
+
+    def gather(self, values: np.ndarray) -> np.ndarray:
+        """The array of each process: ``(count, ...)``."""
+        gathered = np.zeros((self.count, *values.shape), values.dtype)
+        gathered[self.share.index] = values
+        return self.sum(gathered)
+
+    def tell(self, content: bytes = b"") -> bytes:
+        """What the chief gives, for all; what the others give is passed over."""
+        words = np.frombuffer(content + b"\0" * (-len(content) % 8), np.int64)
+        is_told = np.int64(self.is_chief)
+        size = int(self.sum(np.array([len(content)]) * is_told)[0])
+        # Whole numbers of which all but one are 0 add up to its very bits.
+        told = self.sum(words if self.is_chief else np.zeros(-(-size // 8), np.int64))
+        return told.tobytes()[:size]
+
+    def add_up(self, tensor: Any) -> Any:
+        """Add up a tensor over all processes within a graph; a gradient of it is added up too."""
+        import tensorflow as tf
+
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        def added(tensor: Any) -> Any:
+            return self._all_reduce(tensor), self._all_reduce
+
+        return added(tensor)
+
+    def reduce(self, gradients: Sequence[Any]) -> list[Any]:
+        """Make of the gradients of a share those of the batch.
+
+        They are added up as one vector: each call of the network costs more than its bytes.
+
+        Args:
+            gradients: one a variable; None where a variable has none.
+        """
+        if self.count == 1:
+            return [*gradients]
+        import tensorflow as tf
+
+        # An embedding's come as rows and what to add to them.
+        given = {
+            n: tf.convert_to_tensor(each) for n, each in enumerate(gradients) if each is not None
+        }
+        wide = any(each.dtype == tf.float64 for each in given.values())
+        dtype = tf.float64 if wide else tf.float32
+        flat = tf.concat([tf.reshape(tf.cast(each, dtype), [-1]) for each in given.values()], 0)
+        sizes = [int(np.prod(each.shape)) for each in given.values()]
+        parts = tf.split(self._all_reduce(flat), sizes)
+        reduced: list[Any] = [None] * len(gradients)
+        for (place, each), part in zip(given.items(), parts, strict=True):
+            reduced[place] = tf.cast(tf.reshape(part, each.shape), each.dtype)
+        return reduced
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Explain what TensorFlow raises when another process has ended."""
+        if self.count == 1:
+            yield
+            return
+        import tensorflow as tf
+
+        try:
+            yield
+        except (
+            tf.errors.UnavailableError,
+            tf.errors.AbortedError,
+            tf.errors.InternalError,
+            tf.errors.CancelledError,
+            tf.errors.DeadlineExceededError,
+        ) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise GroupError(
+                f"process {self.share.index} of {self.count}: another process of this training "
+                f"has ended or cannot be reached ({reason}): see what it wrote, and start all of "
+                "them again with --resume"
+            ) from error
+
+    @cached_property
+    def _add_up(self) -> Any:
+        import tensorflow as tf
+
+        return tf.function(self._all_reduce, reduce_retracing=True, autograph=False)
+
+    def _all_reduce(self, tensor: Any) -> Any:
+        return self._strategy.run(_all_reduce, args=(tensor,))
+
+
+ALONE = Group()
+"""What a training in one process has."""
+
+
+def _all_reduce(tensor: Any) -> Any:
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(tensor))
+
+
+def join() -> Group:
+    """Meet the other processes that ``TF_CONFIG`` names; waits for all of them.
+
+    It comes before TensorFlow computes anything.
+
+    Raises:
+        GroupError: ``TF_CONFIG`` is not what TensorFlow reads, or they are not to be met.
+
+    Example:
+        >>> join().count
+        1
+    """
+    members, index = _read_cluster(os.environ.get(VARIABLE, ""))
+    if len(members) < 2:
+        return Group()
+    import tensorflow as tf
+
+    # TensorFlow takes the signal for itself, to save what this process does not train.
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise GroupError(
+            f"process {index} of {len(members)} ({members[index]}): the processes of this "
+            f"training do not meet ({reason}); {VARIABLE} names their addresses: each must be "
+            "free on its machine, and be reached from the others"
+        ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
+    return Group(strategy, index)
+
+
+def _read_cluster(text: str) -> tuple[list[str], int]:
+    """The addresses of all processes, the chief's first, and which of them this one is."""
+    if not text.strip():
+        return [], 0
+    try:
+        config = json.loads(text)
+        cluster, task = config["cluster"], config["task"]
+        kind, index = task["type"], int(task["index"])
+        others = cluster.keys() - {"chief", "worker"}
+        if others:
+            raise ValueError(f"no {' or '.join(sorted(others))}")
+        members = [*cluster.get("chief", []), *cluster.get("worker", [])]
+        return members, members.index(cluster[kind][index])
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise GroupError(
+            f"{VARIABLE}: expected the addresses of all processes and the task of this one, as in "
+            f"{_EXAMPLE}, got {text!r} ({type(error).__name__}: {error}); mend it, or unset it to "
+            "train in one process"
+        ) from None
