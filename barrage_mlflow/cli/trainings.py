@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import click
 import barrage_mlflow
 from barrage_mlflow.cli.group import command, count
 from barrage_mlflow.commands.overrides import CommandWithOverrides
+from barrage_mlflow.workspace.layout import default_folder
 from barrage_mlflow.workspace.threads import set_operation_threads
 
 _artifact_dir = click.option(
@@ -55,18 +57,41 @@ def _tracked(run: Callable[..., None]) -> Callable[..., None]:
     help="Go on with the training in --artifact-dir, if any; with RUN_ID: with that run of MLflow, "
     "on any machine; auto: with the newest unfinished one.",
 )
+@count("--processes", help="Train in so many processes on this machine, one for each GPU.")
+@click.option(
+    "--restarts",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="How often to go on in new --processes when one was killed.",
+)
 @_tracked
 @_threads
-def train(config: str, train: str, validation: str, resume: str | None, **options: Any) -> None:
+def train(
+    config: str,
+    train: str,
+    validation: str,
+    resume: str | None,
+    processes: int | None,
+    restarts: int | None,
+    **options: Any,
+) -> None:
     """Train as CONFIG says on the records in TRAIN, and validate on those in VALIDATION.
 
     TRAIN and VALIDATION are CSV, JSON, JSON Lines or Parquet. Any value of the config can be
     set here: --section.key VALUE.
     """
+    from barrage_mlflow.distribution.group import place
     from barrage_mlflow.training.progress import format_logs
-    from barrage_mlflow.training.stop import stop_with_mlflow
+    from barrage_mlflow.training.stop import LAUNCHED, stop_with_mlflow
 
     stop_with_mlflow()
+    if processes is not None and LAUNCHED not in os.environ:
+        from barrage_mlflow.commands.processes import train_in_processes
+
+        arguments = [*sys.argv[1:]]
+        if options["artifact_dir"] is None and resume is None:
+            arguments += ["--artifact-dir", str(default_folder())]
+        sys.exit(train_in_processes(arguments, processes, restarts or 0))
     # What `mlflow run` passes where there is none.
     options["records_test"] = options["records_test"] or None
     result = barrage_mlflow.train(
@@ -77,6 +102,8 @@ def train(config: str, train: str, validation: str, resume: str | None, **option
         resume=True if resume == "folder" else resume or False,
         **options,
     )
+    if place()[0]:
+        return  # the first process says it
     click.echo(f"best epoch {result.best_epoch}: {format_logs(result.metrics)}")
     click.echo(f"artifacts: {result.artifact_dir}")
     click.echo(f"run:       {result.run_id or 'not in MLflow yet'}")

@@ -119,6 +119,8 @@ def train(
             # The config first: MLflow takes seconds to load.
             document = read_document(config, overrides)
             if os.environ.get(VARIABLE):
+                # TensorFlow writes of each connection that breaks; so does the error that comes.
+                os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
                 load_tensorflow(with_keras=True)
             group = join()
         if not group.is_chief:

@@ -77,14 +77,20 @@ class Group:
         gathered[self.share.index] = values
         return self.sum(gathered)
 
-    def tell(self, content: bytes = b"") -> bytes:
-        """What the chief gives, for all; what the others give is passed over."""
-        words = np.frombuffer(content + b"\0" * (-len(content) % 8), np.int64)
-        is_told = np.int64(self.is_chief)
-        size = int(self.sum(np.array([len(content)]) * is_told)[0])
+    def tell(self, content: bytes = b"", size: int | None = None) -> bytes:
+        """What the chief gives, for all; what the others give is passed over.
+
+        Args:
+            content: the chief's.
+            size: how many bytes, where all know it.
+        """
+        if size is None:
+            size = int(self.sum(np.array([len(content) if self.is_chief else 0]))[0])
+        words = np.zeros(-(-size // 8), np.int64)
+        if self.is_chief:
+            words.view(np.uint8)[:size] = np.frombuffer(content, np.uint8)
         # Whole numbers of which all but one are 0 add up to its very bits.
-        told = self.sum(words if self.is_chief else np.zeros(-(-size // 8), np.int64))
-        return told.tobytes()[:size]
+        return self.sum(words).tobytes()[:size]
 
     def add_up(self, tensor: Any) -> Any:
         """Add up a tensor over all processes within a graph; a gradient of it is added up too."""
@@ -139,11 +145,10 @@ class Group:
             tf.errors.CancelledError,
             tf.errors.DeadlineExceededError,
         ) as error:
-            reason = str(error).strip().partition("\n")[0]
             raise GroupError(
                 f"process {self.share.index} of {self.count}: another process of this training "
-                f"has ended or cannot be reached ({reason}): see what it wrote, and start all of "
-                "them again with --resume"
+                "has ended or cannot be reached: see what it wrote, and start all of them again "
+                "with --resume"
             ) from error
 
     @cached_property
@@ -179,7 +184,7 @@ def join() -> Group:
         >>> join().count
         1
     """
-    members, index = _read_cluster(os.environ.get(VARIABLE, ""))
+    members, index = _read_cluster()
     if len(members) < 2:
         return Group()
     import tensorflow as tf
@@ -200,8 +205,23 @@ def join() -> Group:
     return Group(strategy, index)
 
 
-def _read_cluster(text: str) -> tuple[list[str], int]:
+def place() -> tuple[int, int]:
+    """Which of how many processes ``TF_CONFIG`` says that this one is.
+
+    Raises:
+        GroupError: ``TF_CONFIG`` is not what TensorFlow reads.
+
+    Example:
+        >>> place()
+        (0, 1)
+    """
+    members, index = _read_cluster()
+    return index, max(1, len(members))
+
+
+def _read_cluster() -> tuple[list[str], int]:
     """The addresses of all processes, the chief's first, and which of them this one is."""
+    text = os.environ.get(VARIABLE, "")
     if not text.strip():
         return [], 0
     try:

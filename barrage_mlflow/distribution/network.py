@@ -32,31 +32,33 @@ def agree(group: Group, network: keras.Model) -> None:
     """
     if group.count == 1:
         return
-    seeds = [v for v in network.non_trainable_variables if v.path.endswith("seed_generator_state")]
-    seeds.append(global_seed_generator().state)
-    known = {id(variable) for variable in seeds}
-    others = [v for v in (*network.variables, *network.optimizer.variables) if id(v) not in known]
-    mine = np.array([_digest(variable) for variable in others], np.int64)
-    chiefs = np.frombuffer(group.tell(mine.tobytes()), np.int64)
-    differing = group.sum((mine != chiefs).astype(np.int64))
-    sent = [*(variable for variable, count in zip(others, differing, strict=True) if count), *seeds]
-    values = [np.ascontiguousarray(variable.numpy()) for variable in sent]
-    told = group.tell(b"".join(value.tobytes() for value in values))
-    if not group.is_chief:
-        start = 0
-        for variable, value in zip(sent, values, strict=True):
-            new = np.frombuffer(told, value.dtype, value.size, start).reshape(value.shape)
-            if id(variable) in known:
-                new = (new + np.array([group.share.index * _STRIDE, 0])).astype(value.dtype)
-            variable.assign(new)
-            start += value.nbytes
-    stops = group.sum(np.array([group.is_chief and network.stop_training], np.int64))
-    network.stop_training = bool(stops[0])
+    variables = [*network.variables, *network.optimizer.variables, global_seed_generator().state]
+    shifts = [_shift(group, variable) for variable in variables]
+    values = [variable.numpy() - shift for variable, shift in zip(variables, shifts, strict=True)]
+    digests = [*map(_digest, values), int(network.stop_training)]
+    chiefs, *others = group.gather(np.array(digests, np.int64))
+    network.stop_training = bool(chiefs[-1])
+    differing = np.flatnonzero((np.stack(others) != chiefs)[:, :-1].any(axis=0))
+    if not differing.size:
+        return
+    content = b"".join(values[place].tobytes() for place in differing)
+    told, start = group.tell(content, len(content)), 0
+    for place in differing if not group.is_chief else ():
+        value = values[place]
+        new = np.frombuffer(told, value.dtype, value.size, start).reshape(value.shape)
+        variables[place].assign(new + shifts[place])
+        start += value.nbytes
 
 
-def _digest(variable: keras.Variable) -> int:
-    content = np.ascontiguousarray(variable.numpy()).tobytes()
-    digest = hashlib.blake2b(content, digest_size=8).digest()
+def _shift(group: Group, variable: keras.Variable) -> Any:
+    """What a variable has beyond the chief's: the seed of a random generator is another one."""
+    is_seed = variable.path.endswith("seed_generator_state")
+    dtype = keras.backend.standardize_dtype(variable.dtype)
+    return np.array([group.share.index * _STRIDE * is_seed, 0] if is_seed else 0).astype(dtype)
+
+
+def _digest(value: np.ndarray) -> int:
+    digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
 
 

@@ -15,6 +15,8 @@ from typing import Any
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 _SHELLS = {"bash", "dash", "sh"}
+LAUNCHED = "BARRAGE_LAUNCHED"
+"""Set in the environment of processes that are to end with the one that started them."""
 _INTERVAL = 0.5
 """Seconds between two looks at whether MLflow is still there."""
 
@@ -106,13 +108,13 @@ class StopRequest(AbstractContextManager["StopRequest"]):
 def stop_with_mlflow() -> None:
     """Take the death of the ``mlflow run`` that started this process for a SIGTERM.
 
-    MLflow does not pass on the SIGTERM that ends it. Where something else started this process,
-    nothing is done.
+    MLflow does not pass on the SIGTERM that ends it. Likewise that of ``barrage-mlflow``, where it
+    started several processes. Where something else started this one, nothing is done.
 
     Example:
         >>> stop_with_mlflow()
     """
-    if not os.environ.get("MLFLOW_RUN_ID"):
+    if not (os.environ.get("MLFLOW_RUN_ID") or os.environ.get(LAUNCHED)):
         return
     process = os.getppid()
     # MLflow calls a shell, which may stay between the two.

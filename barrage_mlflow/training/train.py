@@ -214,6 +214,8 @@ def follow(
                     packages=False,
                     group=group,
                 )
+            except KeyboardInterrupt as interrupt:
+                raise KeyboardInterrupt(*interrupt.args) from None  # without notes on the copy
             except ArtifactError as error:
                 error.add_note(f"so process {group.share.index} of {group.count} found it")
                 raise

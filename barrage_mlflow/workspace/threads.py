@@ -34,3 +34,14 @@ def set_operation_threads(count: int | None) -> None:
     """
     if count is not None:
         os.environ[_VARIABLE] = str(count)
+
+
+def share_threads(processes: int) -> dict[str, str]:
+    """The environment of one of several processes that share this machine's threads.
+
+    Example:
+        >>> set(share_threads(2))
+        {'TF_NUM_INTRAOP_THREADS'}
+    """
+    set_already = os.environ.get(_VARIABLE)
+    return {_VARIABLE: set_already or str(max(1, operation_threads() // processes))}
