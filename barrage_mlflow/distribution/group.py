@@ -114,19 +114,54 @@ class Group:
             return [*gradients]
         import tensorflow as tf
 
-        # An embedding's come as rows and what to add to them.
-        given = {
-            n: tf.convert_to_tensor(each) for n, each in enumerate(gradients) if each is not None
-        }
-        wide = any(each.dtype == tf.float64 for each in given.values())
-        dtype = tf.float64 if wide else tf.float32
-        flat = tf.concat([tf.reshape(tf.cast(each, dtype), [-1]) for each in given.values()], 0)
-        sizes = [int(np.prod(each.shape)) for each in given.values()]
-        parts = tf.split(self._all_reduce(flat), sizes)
+        given = {place: each for place, each in enumerate(gradients) if each is not None}
+        rows = {n: each for n, each in given.items() if isinstance(each, tf.IndexedSlices)}
+        joined = self._join_rows(rows)
+        dense = [given[n] for n in given if n not in rows]
+        parts = [*dense, *(each.values for each in joined)]
+        dtype = tf.float64 if any(each.dtype == tf.float64 for each in parts) else tf.float32
+        flat = tf.concat([tf.reshape(tf.cast(each, dtype), [-1]) for each in parts], 0)
+        summed = tf.split(self._all_reduce(flat), [tf.size(each) for each in parts])
+        added = [
+            tf.cast(tf.reshape(whole, tf.shape(each)), each.dtype)
+            for whole, each in zip(summed, parts, strict=True)
+        ]
         reduced: list[Any] = [None] * len(gradients)
-        for (place, each), part in zip(given.items(), parts, strict=True):
-            reduced[place] = tf.cast(tf.reshape(part, each.shape), each.dtype)
+        for place, whole in zip([n for n in given if n not in rows], added, strict=False):
+            reduced[place] = tf.ensure_shape(whole, given[place].shape)
+        for place, whole, each in zip(rows, added[len(dense) :], joined, strict=True):
+            reduced[place] = tf.IndexedSlices(whole, each.indices, each.dense_shape)
         return reduced
+
+    def _join_rows(self, rows: dict[int, Any]) -> list[Any]:
+        """An embedding's gradients, with room for the rows of all processes, in their order.
+
+        Optimizers square each row by itself, so the same row of two processes is not added up.
+        """
+        import tensorflow as tf
+
+        if not rows:
+            return []
+        own = tf.stack([tf.size(each.indices, tf.int64) for each in rows.values()])
+        place = tf.one_hot(self.share.index, self.count, dtype=tf.int64)
+        counts = self._all_reduce(place[:, None] * own)
+        before = tf.reduce_sum(counts[: self.share.index], 0)
+        after = tf.reduce_sum(counts[self.share.index + 1 :], 0)
+        room = tf.unstack(tf.stack([before, after], 1), num=len(rows))
+        indices = [
+            tf.pad(tf.cast(each.indices, tf.int64), [around])
+            for each, around in zip(rows.values(), room, strict=True)
+        ]
+        sizes = [tf.size(each) for each in indices]
+        found = tf.split(self._all_reduce(tf.concat(indices, 0)), sizes)
+        return [
+            tf.IndexedSlices(
+                tf.pad(each.values, [around, *[[0, 0]] * (len(each.values.shape) - 1)]),
+                whole,
+                each.dense_shape,
+            )
+            for each, around, whole in zip(rows.values(), room, found, strict=True)
+        ]
 
     @contextmanager
     def watched(self) -> Iterator[None]:
