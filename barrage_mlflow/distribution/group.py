@@ -8,6 +8,7 @@ must add up the same things in the same order.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import threading
@@ -30,6 +31,11 @@ _EXAMPLE = (
     '{"cluster": {"worker": ["10.0.0.1:7001", "10.0.0.2:7001"]}, '
     '"task": {"type": "worker", "index": 0}}'
 )
+_OPEN = (
+    "the %s processes of this training listen on all addresses of their machines, and ask nobody who "
+    "they are: train in a private network"
+)
+logger = logging.getLogger(__name__)
 
 
 class Group:
@@ -237,6 +243,8 @@ def join() -> Group:
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
+    if not index:
+        logger.warning(_OPEN, len(members))
     return Group(strategy, index)
 
 
