@@ -192,3 +192,67 @@ def _cases() -> dict[str, dict[str, Any]]:
 
 
 CASES = _cases()
+
+
+def masked() -> keras.Model:
+    """Passes a mask on to its output."""
+    words = keras.Input((3,), dtype="int32", name="words")
+    hidden = keras.layers.Embedding(9, 4, mask_zero=True)(words)
+    return keras.Model({"words": words}, {"next": keras.layers.Dense(1, name="next")(hidden)})
+
+
+class Joined(keras.losses.Loss):
+    """Compares the records of a batch with each other."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        error = keras.ops.mean(keras.ops.square(y_true - y_pred))
+        return keras.ops.reshape(error, (1,))
+
+
+class Largest(keras.metrics.Metric):
+    """Keeps what is no sum."""
+
+    def __init__(self, name: str = "largest") -> None:
+        super().__init__(name=name)
+        self.most = self.add_variable((), "zeros", aggregation="only_first_replica", name="most")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.most.assign(keras.ops.maximum(self.most, keras.ops.max(y_pred)))
+
+    def result(self) -> Any:
+        return self.most
+
+
+def _unshareable() -> dict[str, Any]:
+    dataset = {
+        "loader": {
+            "import": "KeySelector",
+            "params": {
+                "inputs": {"x": ["a", "b"], "words": "words"},
+                "outputs": {"sum": "sum", "label": "label", "next": "next"},
+            },
+        }
+    }
+    outputs = [
+        _output("sum", "mse", "group_cases.Largest", loss_weight=1.0),
+        _output("label", "group_cases.Joined", "mae", loss_weight=1.0),
+        _output("next", "mae", "mse", loss_weight=1.0),
+    ]
+    outputs[0]["loss"] = {"import": "MeanSquaredError", "params": {"reduction": "sum"}}
+    solver = {"batch_size": 1, "jit_compile": True}
+    return _config({"import": "group_cases.all_of_them"}, outputs, dataset=dataset, solver=solver)
+
+
+def all_of_them() -> keras.Model:
+    """A network of three outputs, each with something that processes cannot share."""
+    x, words = keras.Input((2,), name="x"), masked()
+    outputs = {
+        "sum": keras.layers.Dense(1, name="sum")(x),
+        "label": keras.layers.Dense(1, name="label")(x),
+        **words.output,
+    }
+    return keras.Model({"x": x, **words.input}, outputs)
+
+
+UNSHAREABLE = _unshareable()
+"""A config of which every part is refused where several processes train."""

@@ -32,8 +32,8 @@ _EXAMPLE = (
     '"task": {"type": "worker", "index": 0}}'
 )
 _OPEN = (
-    "the %s processes of this training listen on all addresses of their machines, and ask nobody who "
-    "they are: train in a private network"
+    "the %s processes of this training listen on all addresses of their machines, to everyone: "
+    "train in a private network"
 )
 logger = logging.getLogger(__name__)
 
