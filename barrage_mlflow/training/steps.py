@@ -12,6 +12,7 @@ from keras.src.random.seed_generator import global_seed_generator
 
 from barrage_mlflow.config.names import show_names
 from barrage_mlflow.dataset import DataRecord
+from barrage_mlflow.dataset.feeding.share import batch_sizes
 from barrage_mlflow.distribution.group import ALONE, Group
 from barrage_mlflow.errors import ComponentError, RecordError
 from barrage_mlflow.solver import averages
@@ -170,7 +171,7 @@ class Steps:
         Args:
             data: ``(x, y)`` or ``(x, y, w)``, dicts of arrays ``(records, ...)``: this process's
                 share.
-            sizes: in a group of several, ``(steps,)``: the records of all of them in each.
+            sizes: in a group of several, ``(steps,)``: the records of each step, those of all.
 
         Returns:
             ``(steps,) float32``: the loss after each step, its mean over the epoch so far.
@@ -186,17 +187,18 @@ class Steps:
         if specs != self._specs:
             self._specs = specs
             self._run = self._trace(len(data))
-        tensors = map(tf.convert_to_tensor, arrays)
         if sizes is None:
-            losses: np.ndarray = self._run(*tensors).numpy()
-            return losses
+            sizes = batch_sizes(len(arrays[0]), self._batch_size)
         share = self._group.share
         first, stop = share.bounds(sizes)
         ends = np.cumsum(stop - first)
         bounds = np.stack([ends - (stop - first), ends], 1).astype(np.int32)
+        tensors = map(tf.convert_to_tensor, (*arrays, bounds, share.weights(sizes)))
         with self._group.watched():
-            counted = self._run(*tensors, bounds, share.weights(sizes)).numpy()
-        sums, records = self._group.sum(counted).T
+            losses: np.ndarray = self._run(*tensors).numpy()
+        if self._group.count == 1:
+            return losses
+        sums, records = self._group.sum(losses).T
         return sums / records  # type: ignore[no-any-return]
 
     def _trace(self, parts: int) -> Callable[..., Any]:
@@ -205,11 +207,10 @@ class Steps:
         The function takes a flat list of tensors and returns the losses alone: packing dicts
         and computing metrics would cost as much as the step itself in a small network.
         """
-        places, size, network, group = self._places, self._batch_size, self._network, self._group
-        is_shared = group.count > 1
+        places, network, group = self._places, self._network, self._group
         step = train_step if self._trains else validation_step
 
-        def one_step(*tensors: Any, **of: Any) -> Any:
+        def alone(*tensors: Any, **of: Any) -> Any:
             data: list[dict[str, Any]] = [{} for _ in range(parts)]
             for (part, name), tensor in zip(places, tensors, strict=True):
                 data[part][name] = tensor
@@ -217,17 +218,11 @@ class Steps:
 
         if network.jit_compile:
             # The step alone: XLA compiles for shapes that are known when it is called.
-            one_step = tf.function(one_step, autograph=False, jit_compile=True)
+            alone = tf.function(alone, autograph=False, jit_compile=True)
 
-        def alone(index: Any, tensors: Any) -> Any:
-            return one_step(*(tensor[index * size : (index + 1) * size] for tensor in tensors))
-
-        def shared(index: Any, tensors: Any, bounds: Any, weights: Any) -> Any:
-            first, stop = tf.unstack(bounds[index])
-            weight = weights[index]
-            of = {"group": group, "weight": weight} if self._trains else {}
+        def shared(*tensors: Any, weight: Any) -> Any:
             before = [tf.identity(each.value) for each in network.metrics_variables]
-            one_step(*(tensor[first:stop] for tensor in tensors), **of)
+            alone(*tensors, **({"group": group, "weight": weight} if self._trains else {}))
             for variable, value in zip(network.metrics_variables, before, strict=True):
                 # The first process counts a batch that all of them take.
                 variable.assign(tf.where(weight > 0, variable.value, value))
@@ -236,22 +231,18 @@ class Steps:
             return tf.stack([mean.total.value, mean.count.value])
 
         def run(*given: Any) -> Any:
-            *tensors, bounds, weights = given if is_shared else (*given, None, None)
-            steps = (
-                tf.shape(weights)[0] if is_shared else (tf.shape(given[0])[0] + size - 1) // size
-            )
+            *tensors, bounds, weights = given
+            steps = tf.shape(bounds)[0]
 
-            def one(index: Any) -> Any:
-                return (
-                    shared(index, tensors, bounds, weights) if is_shared else alone(index, tensors)
-                )
-
-            def loop(index: Any, losses: Any) -> Any:
-                return index + 1, losses.write(index, tf.cast(one(index), tf.float32))
+            def one(index: Any, losses: Any) -> Any:
+                first, stop = tf.unstack(bounds[index])
+                batch = [tensor[first:stop] for tensor in tensors]
+                loss = alone(*batch) if group.count == 1 else shared(*batch, weight=weights[index])
+                return index + 1, losses.write(index, tf.cast(loss, tf.float32))
 
             _, losses = tf.while_loop(
                 lambda index, _: index < steps,
-                loop,
+                one,
                 [tf.constant(0), tf.TensorArray(tf.float32, size=steps)],
                 # One after the other: each step starts from what the one before has made.
                 parallel_iterations=1,
@@ -259,8 +250,7 @@ class Steps:
             return losses.stack()
 
         specs = [tf.TensorSpec([None, *dims], dtype) for dims, dtype in self._specs]
-        if is_shared:
-            specs += [tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([None], tf.float32)]
+        specs += [tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([None], tf.float32)]
         function = tf.function(run, input_signature=specs, autograph=False)
         concrete: Callable[..., Any] = function.get_concrete_function()
         return concrete
