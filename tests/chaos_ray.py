@@ -104,7 +104,7 @@ def workers() -> set[int]:
     found = set()
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            if "RayTrainWorker" in process.cmdline()[0]:
+            if "RayTrainWorker" in "".join(process.cmdline()):
                 found.add(process.pid)
     return found
 
