@@ -108,8 +108,8 @@ def train_on_ray(
         outcome = ray.get(board.read.remote())
     if outcome is None:
         raise GroupError(
-            f"the processes of this training were lost more than {max_failures} times; the same "
-            f"call goes on. The last time: {str(failure).strip()}"
+            f"processes of this training were lost more than {max_failures} times: see above what "
+            "became of them, and go on with the same call"
         ) from failure
     result: TrainingResult | Exception = pickle.loads(outcome)
     if isinstance(result, Exception):
