@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _LOGIN = re.compile(r"(https?://)[^\s/?#]*@|(://)[^\s/?#@]*:[^\s/?#]*@")
 """User and password in a URL; a bare name is none but over HTTP: ``abfss://container@account``."""
@@ -82,6 +83,9 @@ class ConfigError(BarrageError):
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = list(faults)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.faults,), self.__dict__
 
 
 class ImportPathError(BarrageError):

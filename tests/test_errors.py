@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
-from barrage_mlflow.errors import TrackingError, describe_error, hide_secrets
+from barrage_mlflow.errors import ConfigError, Fault, TrackingError, describe_error, hide_secrets
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,11 @@ def test_what_gives_access_is_hidden(text: str, shown: str) -> None:
     foreign = OSError(text)
     foreign.add_note(text)
     assert describe_error(foreign) == f"OSError: {shown}\n{shown}"
+
+
+def test_a_config_error_comes_whole_from_another_process() -> None:
+    error = ConfigError([Fault("$.model", "missing"), Fault("$.solver", "not an object")])
+    error.add_note("so process 1 of 2 found it")
+    there = pickle.loads(pickle.dumps(error))
+    assert (str(there), there.faults) == (str(error), error.faults)
+    assert there.__notes__ == error.__notes__

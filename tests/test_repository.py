@@ -62,7 +62,7 @@ def test_every_dependency_is_bounded_on_both_sides():
     groups = [PYPROJECT["build-system"]["requires"], PROJECT["dependencies"]]
     groups += PROJECT["optional-dependencies"].values()
     lines = [line for group in groups for line in group]
-    bounded = re.compile(r"[\w.-]+>=[\d.]+,<[\d.]+(; .+)?|barrage-mlflow\[(test|tune)\]")
+    bounded = re.compile(r"[\w.-]+(\[\w+\])?>=[\d.]+,<[\d.]+(; .+)?|barrage-mlflow\[(test|tune)\]")
     assert [line for line in lines if not bounded.fullmatch(line)] == []
 
 
@@ -74,8 +74,9 @@ def test_every_package_that_the_engine_imports_is_a_dependency():
         for name in _imported(node)
     }
     foreign = imported - sys.stdlib_module_names - {"barrage_mlflow"}
-    listed = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["tune"]]
-    declared = {re.split("[>=]", line)[0].lower() for line in listed}
+    extras = PROJECT["optional-dependencies"]
+    listed = [*PROJECT["dependencies"], *extras["tune"], *extras["ray"]]
+    declared = {re.split(r"[>=\[]", line)[0].lower() for line in listed}
     called = {"yaml": "pyyaml", "PIL": "pillow", "markdown_it": "markdown-it-py"}
     assert sorted({called.get(name, name) for name in foreign} - declared) == []
 

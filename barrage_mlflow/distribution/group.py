@@ -71,7 +71,7 @@ class Group:
         Raises:
             GroupError: another process has ended.
         """
-        if self.count == 1:
+        if self.count == 1 or not values.size:  # TensorFlow crashes over nothing
             return values
         with self.watched():
             total: np.ndarray = self._add_up(np.ravel(values)).numpy()
