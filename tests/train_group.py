@@ -46,11 +46,11 @@ class Watched:
         self.stop_at: int | None = None
         agree_on, agree = epochs._Loop._agree_on, shared.agree
 
-        def look(loop: Any, count: int) -> int:
+        def look(loop: Any, *asked: Any) -> int:
             self.looks += 1
             if self.looks == self.stop_at:
                 signal.raise_signal(signal.SIGTERM)
-            return agree_on(loop, count)
+            return agree_on(loop, *asked)
 
         def compare(group: Any, network: Any) -> None:
             digests = [shared._digest(each.numpy()) for each in network.trainable_variables]

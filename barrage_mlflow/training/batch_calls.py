@@ -62,7 +62,7 @@ class BatchCalls:
         >>> calls = BatchCalls(  # doctest: +SKIP
         ...     network, 32, objective, [Every100()], None, ALONE, "train"
         ... )
-        >>> losses = calls.run(blocks, batch=0, count=calls.next_count(0))  # doctest: +SKIP
+        >>> losses = calls.run(blocks, 0, calls.next_count(0, 320), 320)  # doctest: +SKIP
     """
 
     def __init__(
@@ -96,23 +96,27 @@ class BatchCalls:
             self._count, self._grows = 1, False
         self._done = done
 
-    def next_count(self, batch: int) -> int:
+    def next_count(self, batch: int, left: int) -> int:
         """How many batches the next call is to have.
 
         Args:
             batch: the first of them, from 0 in its epoch.
+            left: the records of the pass that were not run yet, those of all processes.
         """
         ends = [period - done % period for period in self._periods for done in (self._done, batch)]
+        if self._group.count > 1:
+            # What a call adds up over processes has one shape: a short last batch has its own.
+            ends.append(max(1, left // self._batch_size))
         return min([self._count, *ends])
 
-    def run(self, records: Blocks, batch: int, count: int, left: int = 0) -> np.ndarray | None:
+    def run(self, records: Blocks, batch: int, count: int, left: int) -> np.ndarray | None:
         """Run the next batches in one call.
 
         Args:
             records: those of the pass that were not run yet, this process's share of them.
             batch: the first of them, from 0 in its epoch.
             count: how many batches; fewer where the records end.
-            left: in a group of several, the records of all processes that were not run yet.
+            left: as above.
 
         Returns:
             ``(batches,) float32``: the loss after each; None if no records are left.

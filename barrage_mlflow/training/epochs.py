@@ -176,10 +176,11 @@ class _Loop:
             self.callbacks.on_epoch_begin(epoch)
             agree(self.group, network)
         with closing(Blocks(train.epoch(epoch, batch))) as records:
-            while count := self._agree_on(
-                0 if network.stop_training else min(calls.next_count(batch), train.steps - batch)
-            ):
+            while True:
                 left = train.draws - batch * train.batch_size
+                count = self._agree_on(calls, batch, left, network.stop_training)
+                if not count:
+                    break
                 losses = calls.run(records, batch, count, left)
                 if losses is None:
                     break
@@ -204,10 +205,11 @@ class _Loop:
             agree(self.group, network)
             network.reset_metrics()
             with closing(Blocks(validation)) as records:
-                while count := self._agree_on(
-                    0 if network.stop_evaluating else calls.next_count(batch)
-                ):
+                while True:
                     left = len(validation) - batch * self.train.batch_size
+                    count = self._agree_on(calls, batch, left, network.stop_evaluating)
+                    if not count:
+                        break
                     losses = calls.run(records, batch, count, left)
                     if losses is None:
                         break
@@ -223,12 +225,13 @@ class _Loop:
         agree(self.group, network)
         return results
 
-    def _agree_on(self, count: int) -> int:
-        """What all processes do next: how many batches they take, as the chief has it.
+    def _agree_on(self, calls: BatchCalls, batch: int, left: int, is_over: bool) -> int:
+        """What all processes do next: how many batches they take, as the chief has it; 0 to end.
 
         A checkpoint that is due is written first. Where a stop was requested of one of them, all
         end, with a checkpoint.
         """
+        count = 0 if is_over or left <= 0 else calls.next_count(batch, left)
         is_due = self.checkpoint.is_due
         said = [count, is_due] if self.group.is_chief else [0, 0]
         count, due, stops = self.group.sum(np.array([*said, bool(self.stop.requested)], np.int64))
