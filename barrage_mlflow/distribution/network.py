@@ -20,8 +20,8 @@ _STRIDE = 0x9E3779B9
 def agree(group: Group, network: keras.Model) -> None:
     """Give the network and optimizer of every process the values that the chief's have.
 
-    Only what differs is sent. Random generators differ on purpose: each process drops units of
-    its own, by a seed that follows from the chief's.
+    Only what differs is sent. So do random generators: each process draws numbers of its own from
+    them all the same, see :func:`synchronize`.
 
     Args:
         group: the processes.
@@ -33,8 +33,7 @@ def agree(group: Group, network: keras.Model) -> None:
     if group.count == 1:
         return
     variables = [*network.variables, *network.optimizer.variables, global_seed_generator().state]
-    shifts = [_shift(group, variable) for variable in variables]
-    values = [variable.numpy() - shift for variable, shift in zip(variables, shifts, strict=True)]
+    values = [variable.numpy() for variable in variables]
     digests = [*map(_digest, values), int(network.stop_training)]
     chiefs, *others = group.gather(np.array(digests, np.int64))
     network.stop_training = bool(chiefs[-1])
@@ -46,15 +45,8 @@ def agree(group: Group, network: keras.Model) -> None:
     for place in differing if not group.is_chief else ():
         value = values[place]
         new = np.frombuffer(told, value.dtype, value.size, start).reshape(value.shape)
-        variables[place].assign(new + shifts[place])
+        variables[place].assign(new)
         start += value.nbytes
-
-
-def _shift(group: Group, variable: keras.Variable) -> Any:
-    """What a variable has beyond the chief's: the seed of a random generator is another one."""
-    is_seed = variable.path.endswith("seed_generator_state")
-    dtype = keras.backend.standardize_dtype(variable.dtype)
-    return np.array([group.share.index * _STRIDE * is_seed, 0] if is_seed else 0).astype(dtype)
 
 
 def _digest(value: np.ndarray) -> int:
@@ -114,15 +106,33 @@ def _split(network: keras.Model, values: np.ndarray) -> list[tuple[keras.Variabl
 
 
 def synchronize(group: Group, network: keras.Model) -> None:
-    """Have batch normalization take mean and variance of the whole batch, not of a share of it.
+    """Have the layers of each process do their part for the whole batch, not for a share of it.
+
+    Batch normalization takes mean and variance of the whole batch. Dropout and its like draw other
+    numbers in each process, from random generators whose states are alike: so one state, which a
+    checkpoint has, is that of all.
 
     Args:
         group: the processes.
         network: its layers are changed.
     """
-    for layer in network._flatten_layers() if group.count > 1 else ():
+    if group.count == 1:
+        return
+    generators = {global_seed_generator()}
+    for layer in network._flatten_layers():
+        generators.update(layer._seed_generators)
         if isinstance(layer, keras.layers.BatchNormalization):
             layer._moments = partial(_moments, group, layer)
+    # The chief's network is an ordinary one.
+    for generator in () if group.is_chief else generators:
+        generator.next = partial(_next, group, generator)
+
+
+def _next(group: Group, generator: keras.random.SeedGenerator, ordered: bool = True) -> Any:
+    """The next seed of a generator: the chief's, as far from it as the process is."""
+    seed = type(generator).next(generator, ordered)
+    shift = np.array([group.share.index * _STRIDE, 0])
+    return seed + tf.constant(shift.astype(seed.dtype.as_numpy_dtype))
 
 
 def _moments(group: Group, layer: Any, inputs: Any, mask: Any) -> tuple[Any, Any]:
