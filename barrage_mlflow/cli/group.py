@@ -20,7 +20,8 @@ import click
 
 import barrage_mlflow
 from barrage_mlflow.config.project import is_installed
-from barrage_mlflow.errors import BarrageError, ConfigError, describe_error
+from barrage_mlflow.distribution.launched import LastWord
+from barrage_mlflow.errors import BarrageError, ConfigError, GroupError, describe_error
 
 _PACKAGE = str(Path(__file__).parents[1])
 _INTERRUPTED = 130
@@ -39,7 +40,7 @@ def _errors_explained() -> Iterator[None]:
     except Exception as error:
         if os.environ.get("BARRAGE_TRACEBACK"):
             raise
-        fail(explain_error(error), 2)
+        fail(explain_error(error), 2, is_consequence=isinstance(error, GroupError))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -101,7 +102,15 @@ def _open_closed_streams() -> None:
             setattr(sys, name, stream)
 
 
-def fail(message: str, status: int) -> NoReturn:
-    """End the command with a message and an exit status."""
-    click.echo(message, err=True)
+def fail(message: str, status: int, is_consequence: bool = False) -> NoReturn:
+    """End the command with a message and an exit status.
+
+    Args:
+        message: of several processes that were started together, the one that started them writes
+            the message of one.
+        status: the exit status.
+        is_consequence: whether it fails because another process of a training has ended.
+    """
+    if not LastWord(message, is_consequence).say():
+        click.echo(message, err=True)
     sys.exit(status)

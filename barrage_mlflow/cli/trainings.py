@@ -81,8 +81,9 @@ def train(
     set here: --section.key VALUE.
     """
     from barrage_mlflow.distribution.group import place
+    from barrage_mlflow.distribution.launched import LAUNCHED
     from barrage_mlflow.training.progress import format_logs
-    from barrage_mlflow.training.stop import LAUNCHED, stop_with_mlflow
+    from barrage_mlflow.training.stop import stop_with_mlflow
 
     stop_with_mlflow()
     if processes is not None and LAUNCHED not in os.environ:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from types import FrameType
 from typing import IO
 
 from barrage_mlflow.distribution.group import VARIABLE
+from barrage_mlflow.distribution.launched import LAUNCHED, LastWord
 from barrage_mlflow.errors import GroupError
-from barrage_mlflow.training.stop import LAUNCHED
 from barrage_mlflow.workspace.threads import share_threads
 
 logger = logging.getLogger(__name__)
@@ -54,75 +57,119 @@ def train_in_processes(arguments: Sequence[str], count: int, restarts: int = 0) 
     """
     crew = _Crew(arguments, count)
     with crew.signalled():
-        while True:
-            statuses = crew.run()
-            killed = [place for place, status in enumerate(statuses) if status < 0]
-            if not killed or crew.is_stopped:
-                return next(filter(None, statuses), 0) if not killed else 128 - statuses[killed[0]]
-            name = signal.Signals(-statuses[killed[0]]).name
-            message = f"process {killed[0]} of {count} was ended by {name}"
-            if not restarts:
-                logger.error("error: %s; go on with --resume, or have --restarts do it", message)
+        while end := crew.run():
+            if crew.stopped:
+                logger.error(end.word.message or "interrupted")
+                return end.status if end.status > 0 else 128 + crew.stopped
+            if end.status > 0 and not end.word.is_consequence:
+                if end.word.message:
+                    logger.error("%s", _numbered(end.word.message, end.place))
+                return end.status
+            message = f"process {end.place} of {count} "
+            message += (
+                f"was ended by {signal.Signals(-end.status).name}"
+                if end.status < 0
+                else f"has lost the others ({end.word.message})"
+            )
+            if crew.starts > restarts:
+                used = f"; --restarts {restarts} are used up: go on with --resume"
+                remedy = used if restarts else "; go on with --resume, or have --restarts do it"
+                logger.error("error: %s%s", message, remedy)
                 return _FAILED
-            restarts -= 1
-            logger.warning("%s: all start again, %s more times at most", message, restarts)
+            left = restarts - crew.starts
+            logger.warning("%s: all start again, %s more times at most", message, left)
             crew.resume()
+    return 0
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a process ended: which one, its exit status, and what it said."""
+
+    place: int
+    status: int
+    word: LastWord
 
 
 class _Crew:
-    """The processes of a training, from start to end, as often as need be."""
+    """The processes of a training, from start to end, as often as need be.
+
+    Attributes:
+        stopped: the first signal that came; None if none did.
+        starts: how often all have been started.
+    """
 
     def __init__(self, arguments: Sequence[str], count: int) -> None:
-        self.is_stopped = False
+        self.stopped: int | None = None
+        self.starts = 0
         self._arguments = list(arguments)
         self._count = count
         self._devices = _devices(count)
-        self._processes: list[subprocess.Popen[str]] = []
+        self._signals: list[int] = []
 
     def resume(self) -> None:
         """Have the next processes go on."""
         if not any(each.partition("=")[0] == "--resume" for each in self._arguments):
             self._arguments.append("--resume")
 
-    def run(self) -> list[int]:
-        """Start all, and wait until all have ended; the exit status of each."""
+    def run(self) -> _End | None:
+        """Start all, and wait until all have ended.
+
+        Returns:
+            The one that did not end well, and on which the others followed; None if all is well.
+        """
+        self.starts += 1
         addresses = _free_addresses(self._count)
         with ExitStack() as stack:
-            self._processes = [
-                stack.enter_context(self._start(addresses, index)) for index in range(self._count)
+            words = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(self._count)]
+            processes = [
+                stack.enter_context(self._start(addresses, index, word.fileno()))
+                for index, word in enumerate(words)
             ]
             threads = [
                 threading.Thread(target=_pass_on, args=(process.stdout, index), daemon=True)
-                for index, process in enumerate(self._processes)
+                for index, process in enumerate(processes)
                 if process.stdout
             ]
             for thread in threads:
                 thread.start()
-            self._wait()
+            ends = [
+                _End(place, processes[place].returncode, word or LastWord.read(words[place]))
+                for place, word in self._wait(processes).items()
+            ]
             for thread in threads:
                 thread.join(_INTERVAL)
-            return [process.returncode for process in self._processes]
+        return self._cause([end for end in ends if end.status])
+
+    def _cause(self, failed: Sequence[_End]) -> _End | None:
+        first = next((end for end in failed if end.place == 0), None)
+        if self.stopped:
+            return first  # of what it made, all hangs
+        cause = next((end for end in failed if not end.word.is_consequence), None)
+        # What all have found, such as a fault of the config, the first one says.
+        if cause and first and cause.status == first.status and not first.word.is_consequence:
+            return first
+        return cause or next(iter(failed), None)
 
     def signalled(self) -> ExitStack:
         """Pass signals on to all processes, as long as this is entered."""
         stack = ExitStack()
         for number in (signal.SIGINT, signal.SIGTERM):
-            before = signal.signal(number, self._pass_signal)
+            before = signal.signal(number, self._receive)
             stack.callback(signal.signal, number, before)
         return stack
 
-    def _pass_signal(self, number: int, frame: FrameType | None) -> None:
-        self.is_stopped = True
-        for process in self._processes:
-            with suppress(ProcessLookupError):
-                process.send_signal(number)
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        # Not all processes may have been started yet.
+        self.stopped = self.stopped or number
+        self._signals.append(number)
 
-    def _start(self, addresses: Sequence[str], index: int) -> subprocess.Popen[str]:
+    def _start(self, addresses: Sequence[str], index: int, word: int) -> subprocess.Popen[str]:
         task = {"type": "worker", "index": index}
         environment = {
             **os.environ,
             VARIABLE: json.dumps({"cluster": {"worker": addresses}, "task": task}),
-            LAUNCHED: "1",
+            LAUNCHED: f"{os.getpid()}:{word}",
             **share_threads(self._count),
         }
         if self._devices:
@@ -135,20 +182,45 @@ class _Crew:
             stderr=output and subprocess.STDOUT,
             text=True,
             errors="replace",
+            pass_fds=[word],
             # Ctrl-C goes to the whole group of a terminal; it is passed on once.
             start_new_session=True,
         )
 
-    def _wait(self) -> None:
-        """Wait for all. Once one has ended otherwise than well, the others have little time."""
-        until: float | None = None
-        while any(process.poll() is None for process in self._processes):
-            if until is None and any(process.returncode for process in self._processes):
+    def _wait(self, processes: Sequence[subprocess.Popen[str]]) -> dict[int, LastWord | None]:
+        """Wait for all. Once one has ended otherwise than well, the others have little time.
+
+        Returns:
+            Those that ended, in their order, and what is known of why.
+        """
+        ended: dict[int, LastWord | None] = {}
+        until = math.inf
+        while len(ended) < len(processes):
+            while self._signals:
+                number = self._signals.pop(0)
+                for process in processes:
+                    with suppress(ProcessLookupError):
+                        process.send_signal(number)
+            left = [place for place in range(len(processes)) if place not in ended]
+            gone = [place for place in left if processes[place].poll() is not None]
+            # A process that is aborted where another has failed may seem to end with it.
+            gone.sort(key=lambda place: processes[place].returncode < 0)
+            ended |= dict.fromkeys(gone)
+            if until == math.inf and any(processes[place].returncode for place in gone):
                 until = time.monotonic() + _PATIENCE
-            if until is not None and time.monotonic() > until:
-                for process in self._processes:
-                    process.kill()
+            if time.monotonic() > until:
+                for place in left:
+                    if processes[place].poll() is None:
+                        processes[place].kill()
+                        processes[place].wait()
+                        ended[place] = LastWord(is_consequence=True)
             time.sleep(_INTERVAL)
+        return ended
+
+
+def _numbered(text: str, place: int) -> str:
+    """What a process other than the first says."""
+    return "\n".join(f"[{place}] {line}" if place else line for line in text.splitlines())
 
 
 def _pass_on(lines: IO[str], index: int) -> None:

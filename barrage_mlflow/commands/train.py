@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.dataset.components.reading import ask_kinds
 from barrage_mlflow.distribution.group import VARIABLE, join
-from barrage_mlflow.errors import ArtifactError, TrackingError
+from barrage_mlflow.errors import ArtifactError, GroupError, TrackingError
 from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.scoring.tensorflow_alone import load_tensorflow
 from barrage_mlflow.tracking.checkpoint_slots import fetch_training
@@ -124,7 +124,8 @@ def train(
                 load_tensorflow(with_keras=True)
             group = join()
         if not group.is_chief:
-            return recipe.follow(group, document, records_train, records_validation)
+            with stop.instead_of(GroupError):
+                return recipe.follow(group, document, records_train, records_validation)
         with stop.at_once():
             check_request(register, alias, offline)
             if resume == "auto":

@@ -6,19 +6,19 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from barrage_mlflow.distribution.launched import launcher
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 _SHELLS = {"bash", "dash", "sh"}
-LAUNCHED = "BARRAGE_LAUNCHED"
-"""Set in the environment of processes that are to end with the one that started them."""
 _INTERVAL = 0.5
-"""Seconds between two looks at whether MLflow is still there."""
+"""Seconds between two looks at whether what started this process is still there."""
 
 
 class StopRequest(AbstractContextManager["StopRequest"]):
@@ -84,6 +84,19 @@ class StopRequest(AbstractContextManager["StopRequest"]):
             self._at_once = False
         self.check()
 
+    @contextmanager
+    def instead_of(self, error: type[Exception]) -> Iterator[None]:
+        """Interrupt where such an error comes of the block and a signal came before it.
+
+        Raises:
+            KeyboardInterrupt: with the name of the signal.
+        """
+        try:
+            yield
+        except error:
+            self.check()
+            raise
+
     def __enter__(self) -> StopRequest:
         for number in _SIGNALS:
             handler = signal.getsignal(number)
@@ -114,7 +127,10 @@ def stop_with_mlflow() -> None:
     Example:
         >>> stop_with_mlflow()
     """
-    if not (os.environ.get("MLFLOW_RUN_ID") or os.environ.get(LAUNCHED)):
+    if started := launcher():
+        _watch(lambda: os.getppid() == started)
+        return
+    if not os.environ.get("MLFLOW_RUN_ID"):
         return
     process = os.getppid()
     # MLflow calls a shell, which may stay between the two.
@@ -122,15 +138,18 @@ def stop_with_mlflow() -> None:
         # Behind the name, which is in brackets and may be anything: state, parent …
         fields = _read(process, "stat").rpartition(")")[2].split()
         process = int(fields[1]) if fields else 0
-    if "mlflow" in _read(process, "cmdline"):
-        threading.Thread(target=_watch, args=(process,), name="parent", daemon=True).start()
-
-
-def _watch(process: int) -> None:
     # One that has died, and that nobody has asked for its status yet, has an empty command line.
-    while "mlflow" in _read(process, "cmdline"):
-        time.sleep(_INTERVAL)
-    os.kill(os.getpid(), signal.SIGTERM)
+    if "mlflow" in _read(process, "cmdline"):
+        _watch(lambda: "mlflow" in _read(process, "cmdline"))
+
+
+def _watch(is_there: Callable[[], bool]) -> None:
+    def watch() -> None:
+        while is_there():
+            time.sleep(_INTERVAL)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _read(process: int, name: str) -> str:

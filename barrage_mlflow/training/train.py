@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.distribution.group import ALONE, Group
-from barrage_mlflow.errors import ArtifactError
+from barrage_mlflow.errors import ArtifactError, GroupError
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.training.appraisal import appraise
@@ -146,7 +146,8 @@ def train(
 
             following = publisher.following(work) if publisher else nullcontext()
             proof: Any = ModelProcess() if packages else nullcontext()
-            with following, work.attempt(), kept_generators(), proof as process:
+            interrupted = stop.instead_of(GroupError)
+            with following, work.attempt(), interrupted, kept_generators(), proof as process:
                 if publisher:
                     logger.info("MLflow run %s of %s", work.record.run_id, work.record.tracking_uri)
                 with stop.at_once():
