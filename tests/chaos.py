@@ -285,7 +285,9 @@ class Chaos:
         self, process: subprocess.Popen[bytes], out: str, reached: int, parts: Sequence[float]
     ) -> None:
         """Wait for a moment in one of the parts that are left, or for the end of the training."""
-        part = self.chance.randrange(reached, len(parts))
+        # What starts again after each kill had better be killed often than late.
+        last = len(parts) if self.processes == 1 else min(len(parts), reached + 5)
+        part = self.chance.randrange(reached, last)
         # It begins with the start of the process, which takes most of the first part.
         seconds = parts[0] if part == reached else parts[part]
         wait_for(lambda: process.poll() is not None or len(self.epochs(out)) >= part, FOREVER)

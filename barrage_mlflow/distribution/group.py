@@ -65,8 +65,8 @@ class Group:
         Raises:
             GroupError: another process has ended.
         """
-        if self.count == 1:
-            return values
+        if self.count == 1 or not np.size(values):
+            return values  # TensorFlow crashes when it adds up arrays of nothing
         with self.watched():
             total: np.ndarray = self._add_up(np.ravel(values)).numpy()
         return total.reshape(np.shape(values))

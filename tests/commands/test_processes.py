@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import chaos_parts
 import keras
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from keras.src.random.seed_generator import global_seed_generator
@@ -19,6 +20,7 @@ from outside import environment, wait_for
 from barrage_mlflow.cli import main
 from barrage_mlflow.commands.processes import train_in_processes
 from barrage_mlflow.dataset.feeding.share import Share
+from barrage_mlflow.distribution.group import Group
 from barrage_mlflow.distribution.launched import LAUNCHED
 from barrage_mlflow.distribution.network import synchronize
 from barrage_mlflow.training.stop import stop_with_mlflow
@@ -192,3 +194,8 @@ def test_generators_of_all_processes_have_one_state_and_draw_different_numbers(m
         for ordered in (False, True, False):
             assert list(generator.next(ordered)) != list(chiefs.next(ordered))
             assert list(generator.state.numpy()) == list(chiefs.state.numpy())
+
+
+def test_tensorflow_which_would_crash_is_not_called_to_add_up_nothing():
+    group = Group(SimpleNamespace(num_replicas_in_sync=2), 0)
+    assert group.sum(np.empty((0, 3))).shape == (0, 3)
