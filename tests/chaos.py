@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -307,6 +308,9 @@ class Chaos:
             if not wrong:
                 outcome = self.outcome(out)
                 wrong = ", ".join(key for key in expected if outcome[key] != expected[key])
+                # One that crashes is started again, too.
+                crashes = {*re.findall(r"was ended by (\w+)", self.log(out))} - {"SIGKILL"}
+                wrong = wrong or ", ".join(sorted(crashes))
             click.echo(f"{out}: {' '.join(kills) or 'left alone'}; {wrong or 'the same'}")
             if wrong:
                 faults.append(f"{out}: {wrong} after {kills}:\n{self.log(out)}")
