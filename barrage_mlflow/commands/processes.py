@@ -21,7 +21,7 @@ from types import FrameType
 from typing import IO
 
 from barrage_mlflow.distribution.group import VARIABLE
-from barrage_mlflow.distribution.launched import LAUNCHED, LastWord
+from barrage_mlflow.distribution.launched import LAUNCHED, LastWord, has_met
 from barrage_mlflow.errors import GroupError
 from barrage_mlflow.workspace.threads import share_threads
 
@@ -30,6 +30,10 @@ logger = logging.getLogger(__name__)
 _DEVICES = "CUDA_VISIBLE_DEVICES"
 _PATIENCE = 120
 """Seconds: what a process may take to end after another has, for its last checkpoint."""
+_PATIENCE_BEFORE = 5
+"""Seconds: likewise, of a process that waits to meet the others, where no signal reaches it."""
+_LAST_LINES = 5
+"""Seconds: what a process that has ended has written may come for so long."""
 _INTERVAL = 0.1
 _FAILED = 2
 
@@ -135,10 +139,10 @@ class _Crew:
                 thread.start()
             ends = [
                 _End(place, processes[place].returncode, word or LastWord.read(words[place]))
-                for place, word in self._wait(processes).items()
+                for place, word in self._wait(processes, words).items()
             ]
             for thread in threads:
-                thread.join(_INTERVAL)
+                thread.join(_LAST_LINES)
         return self._cause([end for end in ends if end.status])
 
     def _cause(self, failed: Sequence[_End]) -> _End | None:
@@ -187,14 +191,16 @@ class _Crew:
             start_new_session=True,
         )
 
-    def _wait(self, processes: Sequence[subprocess.Popen[str]]) -> dict[int, LastWord | None]:
+    def _wait(
+        self, processes: Sequence[subprocess.Popen[str]], words: Sequence[IO[bytes]]
+    ) -> dict[int, LastWord | None]:
         """Wait for all. Once one has ended otherwise than well, the others have little time.
 
         Returns:
             Those that ended, in their order, and what is known of why.
         """
         ended: dict[int, LastWord | None] = {}
-        until = math.inf
+        failed = math.inf
         while len(ended) < len(processes):
             while self._signals:
                 number = self._signals.pop(0)
@@ -206,14 +212,15 @@ class _Crew:
             # A process that is aborted where another has failed may seem to end with it.
             gone.sort(key=lambda place: processes[place].returncode < 0)
             ended |= dict.fromkeys(gone)
-            if until == math.inf and any(processes[place].returncode for place in gone):
-                until = time.monotonic() + _PATIENCE
-            if time.monotonic() > until:
-                for place in left:
-                    if processes[place].poll() is None:
-                        processes[place].kill()
-                        processes[place].wait()
-                        ended[place] = LastWord(is_consequence=True)
+            if any(processes[place].returncode for place in gone):
+                failed = min(failed, time.monotonic())
+            for place in left:
+                patience = _PATIENCE if has_met(words[place]) else _PATIENCE_BEFORE
+                is_late = time.monotonic() > failed + patience
+                if is_late and processes[place].poll() is None:
+                    processes[place].kill()
+                    processes[place].wait()
+                    ended[place] = LastWord(is_consequence=True)
             time.sleep(_INTERVAL)
         return ended
 

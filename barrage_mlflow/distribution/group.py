@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barrage_mlflow.dataset.feeding.share import Share
+from barrage_mlflow.distribution.launched import say_met
 from barrage_mlflow.errors import GroupError
 
 if TYPE_CHECKING:
@@ -202,6 +203,7 @@ def join() -> Group:
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
+    say_met()
     return Group(strategy, index)
 
 

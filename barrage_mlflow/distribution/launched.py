@@ -31,21 +31,35 @@ class LastWord:
             >>> LastWord("error: train.csv: no such file").say()
             False
         """
-        if not os.environ.get(LAUNCHED):
-            return False
-        process, descriptor = map(int, os.environ[LAUNCHED].split(":"))
-        if os.getppid() != process:
-            return False
-        with open(descriptor, "w", encoding="utf-8", closefd=False) as file:
-            json.dump(vars(self), file)
-        return True
+        return _write(json.dumps(vars(self)))
 
     @classmethod
     def read(cls, file: IO[bytes]) -> LastWord:
         """Read what was said; an empty one, if nothing was."""
         file.seek(0)
-        text = file.read()
+        text = file.read().strip()
         return cls(**json.loads(text)) if text else cls()
+
+
+def say_met() -> None:
+    """Say to the process that started this one that this one has met the others."""
+    _write("\n")
+
+
+def has_met(file: IO[bytes]) -> bool:
+    """Whether a process has said that it met the others, or its last word."""
+    return os.fstat(file.fileno()).st_size > 0
+
+
+def _write(text: str) -> bool:
+    if not os.environ.get(LAUNCHED):
+        return False
+    process, descriptor = map(int, os.environ[LAUNCHED].split(":"))
+    if os.getppid() != process:
+        return False
+    with open(descriptor, "w", encoding="utf-8", closefd=False) as file:
+        file.write(text)
+    return True
 
 
 def launcher() -> int | None:

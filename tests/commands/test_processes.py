@@ -63,7 +63,7 @@ def fake(tmp_path, monkeypatch):
 def test_what_all_but_the_first_write_has_their_number(capfd):
     assert train_in_processes(["--version"], 2) == 0
     written = capfd.readouterr()
-    assert written.err == f"[1] {written.out}"
+    assert written.err.endswith(f"[1] {written.out}")
 
 
 def test_a_fault_that_all_find_is_shown_once(tmp_path):
@@ -124,9 +124,17 @@ def test_a_fault_of_one_process_is_no_reason_to_start_again(fake, caplog):
     assert (started(), caplog.messages) == (["train", "train"], ["[1] error: no memory"])
 
 
-def test_one_that_does_not_end_is_killed_and_is_not_the_cause(fake, caplog, monkeypatch):
-    monkeypatch.setattr("barrage_mlflow.commands.processes._PATIENCE", 0.2)
-    started = fake("say('error: train.csv is gone') if index else time.sleep(600)")
+@pytest.mark.parametrize(
+    ("has_met", "patience"), [(True, "_PATIENCE"), (False, "_PATIENCE_BEFORE")]
+)
+def test_one_that_does_not_end_is_killed_and_is_not_the_cause(
+    has_met, patience, fake, caplog, monkeypatch
+):
+    monkeypatch.setattr(f"barrage_mlflow.commands.processes.{patience}", 0.5)
+    started = fake(
+        f"if {has_met}: os.write(int(os.environ['{LAUNCHED}'].split(':')[1]), b'\\n')\n"
+        "say('error: train.csv is gone') if index else time.sleep(600)"
+    )
     assert train_in_processes(["train"], 2, restarts=5) == 2
     assert (started(), caplog.messages) == (["train", "train"], ["[1] error: train.csv is gone"])
 
