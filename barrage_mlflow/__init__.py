@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from barrage_mlflow.errors import ComponentError as ComponentError
     from barrage_mlflow.errors import ConfigError as ConfigError
     from barrage_mlflow.errors import Fault as Fault
+    from barrage_mlflow.errors import GroupError as GroupError
     from barrage_mlflow.errors import ImportPathError as ImportPathError
     from barrage_mlflow.errors import PromotionError as PromotionError
     from barrage_mlflow.errors import RecordError as RecordError
@@ -65,8 +66,8 @@ _HOMES = {
     "config": "resolve_config",
     "dataset": "FeatureLoader FeatureTransformer IdentityTransformer KeySelector RecordLoader "
     "RecordMode RecordTransformer Records",
-    "errors": "ArtifactError BarrageError ComponentError ConfigError Fault ImportPathError "
-    "PromotionError RecordError TrackingError TrainingError TuningError",
+    "errors": "ArtifactError BarrageError ComponentError ConfigError Fault GroupError "
+    "ImportPathError PromotionError RecordError TrackingError TrainingError TuningError",
     "scoring.scorer": "Scorer",
     "training.train": "TrainingResult",
 }

@@ -132,7 +132,15 @@ class TuningError(BarrageError):
 
 
 class GroupError(BarrageError):
-    """The processes of one training do not meet, or one of them has ended."""
+    """The processes of one training do not meet, or one of them has ended.
+
+    Attributes:
+        is_consequence: what this process found is that another one is not there.
+    """
+
+    def __init__(self, message: str, is_consequence: bool = False) -> None:
+        super().__init__(message)
+        self.is_consequence = is_consequence
 
 
 class TrainingError(BarrageError):

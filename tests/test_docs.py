@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from outside import ROOT, invoke, parse_command, run
 from pages import blocks, run_blocks, served_page
 
@@ -31,6 +33,12 @@ SHOWN = [
 ELSEWHERE = ("README.md", "bring-your-own.md", "registry.md", "tutorial.md")
 RUN = [name for name, text in PAGES.items() if blocks(text, "bash") and name not in ELSEWHERE]
 """Pages that no other test runs; the checkout below has what registry.md makes."""
+CLUSTER = {
+    "barrage-mlflow": 'echo "$TF_CONFIG"',
+    "scontrol": '[ "$*" = "show hostnames n[1-2]" ] && printf "n1\\nn2\\n"',
+    "srun": 'for task in 0 1 2 3; do SLURM_PROCID=$task "${@:3}"; done',
+}
+"""What stands for a cluster's commands."""
 
 
 @pytest.mark.parametrize("tool", ["cli_page", "reference_page"])
@@ -101,3 +109,35 @@ def test_the_tutorial_comes_to_what_it_says(tmp_path: Path) -> None:
     for score, row in zip(served, scores, strict=True):
         assert score["grower"] == row["grower"]
         assert score["grower_probability"] == row["grower_probability"]
+
+
+def _started_by(script: str, folder: Path, **variables: str) -> list[tuple[list[str], int]]:
+    """What ``TF_CONFIG`` a cluster's script gives to its processes: addresses, and the index."""
+    for name, stub in CLUSTER.items():
+        (folder / name).write_text(f"#!/bin/bash\n{stub}\n", "utf-8")
+        (folder / name).chmod(0o755)
+    path = f"{folder}:{os.environ['PATH']}"
+    lines = run(["bash", "-euc", script], folder, PATH=path, **variables).splitlines()
+    given = [json.loads(line) for line in lines]
+    return [(each["cluster"]["worker"], each["task"]["index"]) for each in given]
+
+
+def test_a_job_of_kubernetes_names_its_pods_to_each_other(tmp_path: Path) -> None:
+    service, job = yaml.safe_load_all(*blocks(PAGES["scaling.md"], "yaml"))
+    name, job_spec = job["metadata"]["name"], job["spec"]
+    pod, count = job_spec["template"]["spec"], job_spec["completions"]
+    assert service["spec"]["selector"] == {"batch.kubernetes.io/job-name": name}
+    assert (job_spec["completionMode"], job_spec["parallelism"]) == ("Indexed", count)
+    (container,) = pod["containers"]
+    assert container["env"][0] == {"name": "COUNT", "value": str(count)}
+    (script,) = container["args"]
+    pods = [f"{name}-{index}.{pod['subdomain']}:7001" for index in range(count)]
+    assert pod["subdomain"] == service["metadata"]["name"]
+    assert _started_by(script, tmp_path, COUNT="4", JOB_COMPLETION_INDEX="3") == [(pods, 3)]
+
+
+def test_a_job_of_slurm_names_its_tasks_to_each_other(tmp_path: Path) -> None:
+    (script,) = blocks(PAGES["scaling.md"], "shell")
+    given = {"SLURM_JOB_NODELIST": "n[1-2]", "SLURM_NTASKS_PER_NODE": "2"}
+    tasks = ["n1:7001", "n1:7002", "n2:7001", "n2:7002"]
+    assert _started_by(script, tmp_path, **given) == [(tasks, index) for index in range(4)]

@@ -40,7 +40,7 @@ def _errors_explained() -> Iterator[None]:
     except Exception as error:
         if os.environ.get("BARRAGE_TRACEBACK"):
             raise
-        fail(explain_error(error), 2, is_consequence=isinstance(error, GroupError))
+        fail(explain_error(error), 2, isinstance(error, GroupError) and error.is_consequence)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

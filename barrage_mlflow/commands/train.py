@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.dataset.components.reading import ask_kinds
-from barrage_mlflow.distribution.group import VARIABLE, join
+from barrage_mlflow.distribution.group import VARIABLE, Group, join
 from barrage_mlflow.errors import ArtifactError, GroupError, TrackingError
 from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.scoring.tensorflow_alone import load_tensorflow
@@ -118,11 +118,7 @@ def train(
         with stop.at_once():
             # The config first: MLflow takes seconds to load.
             document = read_document(config, overrides)
-            if os.environ.get(VARIABLE):
-                # TensorFlow writes of each connection that breaks; so does the error that comes.
-                os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-                load_tensorflow(with_keras=True)
-            group = join()
+            group = join_others()
         if not group.is_chief:
             with stop.instead_of(GroupError):
                 return recipe.follow(group, document, records_train, records_validation)
@@ -160,6 +156,15 @@ def train(
             register=register,
             alias=alias,
         )
+
+
+def join_others() -> Group:
+    """Meet the other processes of this training, if ``TF_CONFIG`` names any."""
+    if os.environ.get(VARIABLE):
+        # TensorFlow writes of each connection that breaks; so does the error that comes.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        load_tensorflow(with_keras=True)
+    return join()
 
 
 def check_request(register: str | None, alias: str | None, offline: bool) -> None:

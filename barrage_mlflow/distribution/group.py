@@ -8,6 +8,7 @@ must add up the same things in the same order.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import threading
@@ -31,6 +32,11 @@ _EXAMPLE = (
     '{"cluster": {"worker": ["10.0.0.1:7001", "10.0.0.2:7001"]}, '
     '"task": {"type": "worker", "index": 0}}'
 )
+_OPEN = (
+    "the %s processes of this training listen on all addresses of their machines, to everyone: "
+    "train in a private network"
+)
+logger = logging.getLogger(__name__)
 
 
 class Group:
@@ -87,6 +93,8 @@ class Group:
         """
         if size is None:
             size = int(self.sum(np.array([len(content) if self.is_chief else 0]))[0])
+        if not size:  # TensorFlow's collectives do not survive an array of nothing
+            return b""
         words = np.zeros(-(-size // 8), np.int64)
         if self.is_chief:
             words.view(np.uint8)[:size] = np.frombuffer(content, np.uint8)
@@ -115,19 +123,54 @@ class Group:
             return [*gradients]
         import tensorflow as tf
 
-        # An embedding's come as rows and what to add to them.
-        given = {
-            n: tf.convert_to_tensor(each) for n, each in enumerate(gradients) if each is not None
-        }
-        wide = any(each.dtype == tf.float64 for each in given.values())
-        dtype = tf.float64 if wide else tf.float32
-        flat = tf.concat([tf.reshape(tf.cast(each, dtype), [-1]) for each in given.values()], 0)
-        sizes = [int(np.prod(each.shape)) for each in given.values()]
-        parts = tf.split(self._all_reduce(flat), sizes)
+        given = {place: each for place, each in enumerate(gradients) if each is not None}
+        rows = {n: each for n, each in given.items() if isinstance(each, tf.IndexedSlices)}
+        joined = self._join_rows(rows)
+        dense = [given[n] for n in given if n not in rows]
+        parts = [*dense, *(each.values for each in joined)]
+        dtype = tf.float64 if any(each.dtype == tf.float64 for each in parts) else tf.float32
+        flat = tf.concat([tf.reshape(tf.cast(each, dtype), [-1]) for each in parts], 0)
+        summed = tf.split(self._all_reduce(flat), [tf.size(each) for each in parts])
+        added = [
+            tf.cast(tf.reshape(whole, tf.shape(each)), each.dtype)
+            for whole, each in zip(summed, parts, strict=True)
+        ]
         reduced: list[Any] = [None] * len(gradients)
-        for (place, each), part in zip(given.items(), parts, strict=True):
-            reduced[place] = tf.cast(tf.reshape(part, each.shape), each.dtype)
+        for place, whole in zip([n for n in given if n not in rows], added, strict=False):
+            reduced[place] = tf.ensure_shape(whole, given[place].shape)
+        for place, whole, each in zip(rows, added[len(dense) :], joined, strict=True):
+            reduced[place] = tf.IndexedSlices(whole, each.indices, each.dense_shape)
         return reduced
+
+    def _join_rows(self, rows: dict[int, Any]) -> list[Any]:
+        """An embedding's gradients, with room for the rows of all processes, in their order.
+
+        Optimizers square each row by itself, so the same row of two processes is not added up.
+        """
+        import tensorflow as tf
+
+        if not rows:
+            return []
+        own = tf.stack([tf.size(each.indices, tf.int64) for each in rows.values()])
+        place = tf.one_hot(self.share.index, self.count, dtype=tf.int64)
+        counts = self._all_reduce(place[:, None] * own)
+        before = tf.reduce_sum(counts[: self.share.index], 0)
+        after = tf.reduce_sum(counts[self.share.index + 1 :], 0)
+        room = tf.unstack(tf.stack([before, after], 1), num=len(rows))
+        indices = [
+            tf.pad(tf.cast(each.indices, tf.int64), [around])
+            for each, around in zip(rows.values(), room, strict=True)
+        ]
+        sizes = [tf.size(each) for each in indices]
+        found = tf.split(self._all_reduce(tf.concat(indices, 0)), sizes)
+        return [
+            tf.IndexedSlices(
+                tf.pad(each.values, [around, *[[0, 0]] * (len(each.values.shape) - 1)]),
+                whole,
+                each.dense_shape,
+            )
+            for each, around, whole in zip(rows.values(), room, found, strict=True)
+        ]
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -149,7 +192,8 @@ class Group:
             raise GroupError(
                 f"process {self.share.index} of {self.count}: another process of this training "
                 "has ended or cannot be reached: see what it wrote, and start all of them again "
-                "with --resume"
+                "with --resume",
+                is_consequence=True,
             ) from error
 
     @cached_property
@@ -199,11 +243,14 @@ def join() -> Group:
         raise GroupError(
             f"process {index} of {len(members)} ({members[index]}): the processes of this "
             f"training do not meet ({reason}); {VARIABLE} names their addresses: each must be "
-            "free on its machine, and be reached from the others"
+            "free on its machine, and be reached from the others",
+            is_consequence=True,
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
     say_met()
+    if not index:
+        logger.warning(_OPEN, len(members))
     return Group(strategy, index)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from barrage_mlflow.dataset import DataRecord
 from barrage_mlflow.dataset.feeding.blocks import Blocks
+from barrage_mlflow.dataset.feeding.share import batch_sizes
 from barrage_mlflow.dataset.types import cut, length
 from barrage_mlflow.distribution.group import Group
 from barrage_mlflow.training.steps import Steps
@@ -117,16 +118,17 @@ class BatchCalls:
             ``(batches,) float32``: the loss after each; None if no records are left.
         """
         began = time.perf_counter()
-        total = wanted = count * self._batch_size
+        wanted, sizes = count * self._batch_size, None
         if self._group.count > 1:
-            total = min(total, left)
-            wanted = self._group.share.size(total, self._batch_size)
-        data = records.take(wanted) if total else None
+            sizes = batch_sizes(min(wanted, left), self._batch_size)
+            first, stop = self._group.share.bounds(sizes)
+            wanted = int((stop - first).sum())
+        data = records.take(wanted)
         if data is None:
             return None
         for hook in self._begin:
             hook(batch, {})
-        losses = self._losses(data, total)
+        losses = self._losses(data, sizes)
         self._done += len(losses)
         if self._grows and len(losses) >= self._count:
             self._pace(time.perf_counter() - began, data)
@@ -156,10 +158,10 @@ class BatchCalls:
         elif seconds > 2 * _ENOUGH_SECONDS:
             self._count = max(1, self._count // 2)
 
-    def _losses(self, data: DataRecord, total: int) -> np.ndarray:
+    def _losses(self, data: DataRecord, sizes: np.ndarray | None) -> np.ndarray:
         conformed = self._conform(data)
-        if self._group.count > 1:
-            return self._steps(conformed, total)
+        if sizes is not None:
+            return self._steps(conformed, sizes)
         lengths = {len(array) for part in conformed for array in part.values()}
         if len(lengths) == 1:
             return self._steps(conformed)

@@ -28,7 +28,6 @@ from barrage_mlflow.training.batch_calls import BatchCalls
 from barrage_mlflow.workspace.history import History
 
 if TYPE_CHECKING:
-    from barrage_mlflow.dataset import DataRecord
     from barrage_mlflow.dataset.feeding.batches import Batches
     from barrage_mlflow.model.objective import Objective
     from barrage_mlflow.training.stop import StopRequest
@@ -176,7 +175,7 @@ class _Loop:
             network.reset_metrics()
             self.callbacks.on_epoch_begin(epoch)
             agree(self.group, network)
-        with closing(self._records(train.epoch(epoch, batch), train)) as records:
+        with closing(Blocks(train.epoch(epoch, batch))) as records:
             while count := self._agree_on(
                 0 if network.stop_training else min(calls.next_count(batch), train.steps - batch)
             ):
@@ -204,7 +203,7 @@ class _Loop:
             self.callbacks.on_test_begin()
             agree(self.group, network)
             network.reset_metrics()
-            with closing(self._records(validation, validation)) as records:
+            with closing(Blocks(validation)) as records:
                 while count := self._agree_on(
                     0 if network.stop_evaluating else calls.next_count(batch)
                 ):
@@ -223,9 +222,6 @@ class _Loop:
         self.callbacks.on_test_end(results)
         agree(self.group, network)
         return results
-
-    def _records(self, blocks: Iterable[DataRecord], batches: Batches) -> Blocks:
-        return Blocks(blocks, batches.empty if self.group.count > 1 else None)
 
     def _agree_on(self, count: int) -> int:
         """What all processes do next: how many batches they take, as the chief has it.

@@ -54,12 +54,11 @@ def check_shareable(plan: Plan, group: Group) -> None:
         if getattr(tensor, "_keras_mask", None) is not None:
             message = "its output has a mask, by which each share would count differently"
             faults.append(Fault(path, message, f"leave the mask out, {alone}"))
-    for metric in plan.network.metrics:
-        for variable in metric.variables:
-            if variable.aggregation != "sum":
-                message = (
-                    f"metric '{metric.name}': what its variable {variable.path!r} counts is no sum"
+        for place, metric in enumerate(output.metrics.values()):
+            if any(variable.aggregation != "sum" for variable in metric.variables):
+                message = f"{type(metric).__name__} keeps what is no sum over records"
+                faults.append(
+                    Fault(f"{output.path}.metrics[{place}]", message, f"leave it out, {alone}")
                 )
-                faults.append(Fault("$.model.outputs", message, f"leave it out, {alone}"))
     if faults:
         raise ConfigError(faults)

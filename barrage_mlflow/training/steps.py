@@ -23,7 +23,7 @@ _PARTS = ("input", "target", "sample weight")
 
 
 def train_step(
-    network: keras.Model, data: DataRecord, group: Group = ALONE, count: Any = None
+    network: keras.Model, data: DataRecord, group: Group = ALONE, weight: Any = None
 ) -> dict[str, Any]:
     """Do what Keras's own ``train_step`` does, to the last bit, for a share of a batch.
 
@@ -31,7 +31,7 @@ def train_step(
         network: compiled.
         data: the share: ``(x, y)`` or ``(x, y, w)``, dicts of tensors ``(records, ...)``.
         group: the processes that have the other shares, whose gradients are added up.
-        count: in a group of several, records of the whole batch, int32 scalar.
+        weight: in a group of several, what the mean over the share counts in that over the batch.
 
     Returns:
         Every metric of the epoch so far, of the shares that this process has had.
@@ -52,7 +52,7 @@ def train_step(
         loss = network.compute_loss(x, y, y_pred, w, training=True)
         network.metrics[0].update_state(loss, sample_weight=own)
         if group.count > 1:
-            loss = loss * (tf.cast(own, loss.dtype) / tf.cast(count, loss.dtype))
+            loss = loss * tf.cast(weight, loss.dtype)
         loss = network.optimizer.scale_loss(loss)
     gradients = tape.gradient(loss, weights)
     network.optimizer.apply(group.reduce(gradients), weights)
@@ -164,13 +164,13 @@ class Steps:
         self._specs: list[Spec] = []
         self._run: Callable[..., Any]
 
-    def __call__(self, data: DataRecord, total: int = 0) -> np.ndarray:
+    def __call__(self, data: DataRecord, sizes: np.ndarray | None = None) -> np.ndarray:
         """Run the steps that the records make; the last may be short.
 
         Args:
             data: ``(x, y)`` or ``(x, y, w)``, dicts of arrays ``(records, ...)``: this process's
                 share.
-            total: in a group of several, the records of all.
+            sizes: in a group of several, ``(steps,)``: the records of all of them in each.
 
         Returns:
             ``(steps,) float32``: the loss after each step, its mean over the epoch so far.
@@ -187,11 +187,15 @@ class Steps:
             self._specs = specs
             self._run = self._trace(len(data))
         tensors = map(tf.convert_to_tensor, arrays)
-        if self._group.count == 1:
+        if sizes is None:
             losses: np.ndarray = self._run(*tensors).numpy()
             return losses
+        share = self._group.share
+        first, stop = share.bounds(sizes)
+        ends = np.cumsum(stop - first)
+        bounds = np.stack([ends - (stop - first), ends], 1).astype(np.int32)
         with self._group.watched():
-            counted = self._run(*tensors, np.int32(total)).numpy()
+            counted = self._run(*tensors, bounds, share.weights(sizes)).numpy()
         sums, records = self._group.sum(counted).T
         return sums / records  # type: ignore[no-any-return]
 
@@ -209,33 +213,41 @@ class Steps:
             data: list[dict[str, Any]] = [{} for _ in range(parts)]
             for (part, name), tensor in zip(places, tensors, strict=True):
                 data[part][name] = tensor
-            loss = step(network, tuple(data), **of)["loss"]
-            # The mean of all shares follows from what each has counted so far.
-            mean = network.metrics[0]
-            return tf.stack([mean.total.value, mean.count.value]) if is_shared else loss
+            return step(network, tuple(data), **of)["loss"]
 
         if network.jit_compile:
             # The step alone: XLA compiles for shapes that are known when it is called.
             one_step = tf.function(one_step, autograph=False, jit_compile=True)
 
-        def alone(index: Any, tensors: Any, total: Any) -> Any:
+        def alone(index: Any, tensors: Any) -> Any:
             return one_step(*(tensor[index * size : (index + 1) * size] for tensor in tensors))
 
-        def shared(index: Any, tensors: Any, total: Any) -> Any:
-            first, stop = group.share.bounds(size)
-            at, count = index * (stop - first), tf.minimum(size, total - index * size)
-            first, stop = group.share.bounds(count)
-            own = (tensor[at : at + stop - first] for tensor in tensors)
-            return one_step(*own, **({"group": group, "count": count} if self._trains else {}))
+        def shared(index: Any, tensors: Any, bounds: Any, weights: Any) -> Any:
+            first, stop = tf.unstack(bounds[index])
+            weight = weights[index]
+            of = {"group": group, "weight": weight} if self._trains else {}
+            before = [tf.identity(each.value) for each in network.metrics_variables]
+            one_step(*(tensor[first:stop] for tensor in tensors), **of)
+            for variable, value in zip(network.metrics_variables, before, strict=True):
+                # The first process counts a batch that all of them take.
+                variable.assign(tf.where(weight > 0, variable.value, value))
+            # The mean of all shares follows from what each has counted so far.
+            mean = network.metrics[0]
+            return tf.stack([mean.total.value, mean.count.value])
 
         def run(*given: Any) -> Any:
-            *tensors, total = given if is_shared else (*given, tf.shape(given[0])[0])
-            steps = (total + size - 1) // size
-            body = shared if is_shared else alone
+            *tensors, bounds, weights = given if is_shared else (*given, None, None)
+            steps = (
+                tf.shape(weights)[0] if is_shared else (tf.shape(given[0])[0] + size - 1) // size
+            )
+
+            def one(index: Any) -> Any:
+                return (
+                    shared(index, tensors, bounds, weights) if is_shared else alone(index, tensors)
+                )
 
             def loop(index: Any, losses: Any) -> Any:
-                loss = body(index, tensors, total)
-                return index + 1, losses.write(index, tf.cast(loss, tf.float32))
+                return index + 1, losses.write(index, tf.cast(one(index), tf.float32))
 
             _, losses = tf.while_loop(
                 lambda index, _: index < steps,
@@ -247,11 +259,9 @@ class Steps:
             return losses.stack()
 
         specs = [tf.TensorSpec([None, *dims], dtype) for dims, dtype in self._specs]
-        function = tf.function(
-            run,
-            input_signature=[*specs, *([tf.TensorSpec([], tf.int32)] * is_shared)],
-            autograph=False,
-        )
+        if is_shared:
+            specs += [tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([None], tf.float32)]
+        function = tf.function(run, input_signature=specs, autograph=False)
         concrete: Callable[..., Any] = function.get_concrete_function()
         return concrete
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.distribution.group import ALONE, Group
-from barrage_mlflow.errors import ArtifactError, GroupError
+from barrage_mlflow.errors import GroupError
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.training.appraisal import appraise
@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     from barrage_mlflow.tracking.publisher import Publisher
 
 logger = logging.getLogger(__name__)
+
+_OTHER = (
+    "process {0} of {1} does not train what process 0 does:\n  {2}\n"
+    "give all processes the same config, code and records"
+)
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,10 @@ def train(
             resolved, sets, datasets = settled.config, settled.sets, settled.datasets
         with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, settled.code, datasets, resume, resume_anyway)
+            if changes and not group.is_chief:
+                raise GroupError(
+                    _OTHER.format(group.share.index, group.count, "\n  ".join(changes))
+                )
             if work.record.is_finished and not changes and (work.is_packaged or not packages):
                 group.tell(b"")
                 if packages:
@@ -211,15 +220,12 @@ def follow(
                     records_train,
                     records_validation,
                     artifact_dir=folder,
-                    resume=True,
+                    resume_anyway=True,
                     packages=False,
                     group=group,
                 )
             except KeyboardInterrupt as interrupt:
                 raise KeyboardInterrupt(*interrupt.args) from None  # without notes on the copy
-            except ArtifactError as error:
-                error.add_note(f"so process {group.share.index} of {group.count} found it")
-                raise
     return _told(group)
 
 
@@ -237,7 +243,8 @@ def _quiet() -> Iterator[None]:
 
 def _tell(group: Group, result: TrainingResult) -> TrainingResult:
     """Tell the other processes what came of the training; until then they wait."""
-    group.tell(json.dumps(vars(result), default=str).encode())
+    with suppress(GroupError):  # it needs none of them any more
+        group.tell(json.dumps(vars(result), default=str).encode())
     return result
 
 

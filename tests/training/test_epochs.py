@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 from loops import BATCH, Batches, Noise, Recorder, build_network, run, same, weights
 
+from barrage_mlflow.distribution.group import Group
 from barrage_mlflow.errors import ComponentError, RecordError
-from barrage_mlflow.training.steps import Steps, train_step
+from barrage_mlflow.training.steps import train_step
 
 # Against Keras
 
@@ -96,38 +97,35 @@ def test_validation_runs_on_averages_and_training_on_the_networks_own_weights(sc
     assert logs[0]["val_loss"] != pytest.approx(plain[1]["val_loss"][0], rel=1e-3)
 
 
-def test_shares_of_a_batch_reduced_make_its_step():
-    """Two processes with a share each, whose gradients are added up before the optimizer."""
+class Noted(Group):
+    """Keeps gradients instead of adding them up over processes."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count, self.gradients = count, []
+
+    def reduce(self, gradients):
+        self.gradients = gradients
+        return gradients if self.count == 1 else [0 * each for each in gradients]
+
+
+def test_gradients_of_shares_add_up_to_those_of_the_batch():
     whole, network = build_network(dropout=0.0), build_network(dropout=0.0)
     x, y = Batches(BATCH, weights=False).data
-    parts = [{n: tf.constant(a[rows]) for n, a in x.items()} for rows in (slice(3), slice(3, None))]
-    targets = [{n: a[rows] for n, a in y.items()} for rows in (slice(3), slice(3, None))]
-    gradients = []
-    before = weights(network)
     for normalization in (whole.layers[2], network.layers[2]):
         normalization.trainable = False  # it looks at all records of its batch
+    alone, shares = Noted(1), []
 
-    for data in zip(parts, targets, strict=True):
-        train_step(
-            network, data, lambda each: gradients.append(each) or [0 * g for g in each], BATCH
-        )
-    assert same(weights(network)[:1], before[:1])
-    train_step(whole, (x, y), lambda each: gradients.append(each) or each)
+    for rows in (slice(3), slice(3, None)):
+        group = Noted(2)
+        share = tuple({n: tf.constant(a[rows]) for n, a in part.items()} for part in (x, y))
+        train_step(network, share, group, len(share[0]["x"]) / BATCH)
+        shares.append(group.gradients)
+    train_step(whole, (x, y), alone)
 
-    for one, other, both in zip(*gradients, strict=True):
+    for one, other, both in zip(*shares, alone.gradients, strict=True):
         # The regularization of the weights has its share in each.
         assert np.allclose(one + other, both, atol=1e-6)
-
-
-def test_steps_take_gradients_through_one_function():
-    network, seen = build_network(), []
-
-    def reduce(gradients):
-        seen.append(len(gradients))
-        return gradients
-
-    Steps(network, "train", BATCH, reduce)(Batches(20).data)
-    assert set(seen) == {len(network.trainable_variables)}
 
 
 # Tracing
@@ -168,6 +166,7 @@ class Sequences:
 
     def __init__(self, *shapes, dtype="float32"):
         self.steps = len(shapes)
+        self.draws = 4 * len(shapes)
         self.data = [
             ({"x": np.ones((*x, 2), "float32")}, {"y": np.ones((*y, 1), dtype if n else "float32")})
             for n, (x, y) in enumerate(shapes)

@@ -23,7 +23,7 @@ from barrage_mlflow.dataset.feeding.sample_counts import group_draws, sample_cou
 from barrage_mlflow.dataset.feeding.share import WHOLE, Share
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.tables import PIECE
-from barrage_mlflow.dataset.types import Array, DataRecord, cut, pick
+from barrage_mlflow.dataset.types import Array, DataRecord, pick
 from barrage_mlflow.errors import RecordError
 
 
@@ -106,11 +106,6 @@ class Batches:
         """How many records the set has, those of all processes."""
         return len(self._maker.records)
 
-    def empty(self) -> DataRecord:
-        """What a share of no records is fed as: arrays ``(0, ...)``."""
-        window = next(self._order.epoch(0))
-        return cut(self._maker.make(window.take(slice(1))), 0, 0)
-
     def _through(self, share: Share) -> Iterator[DataRecord]:
         cached = self._cache(share)
         return self._made(share) if cached is None else iter([cached])
@@ -121,8 +116,8 @@ class Batches:
             return None
         if share not in self._cached:
             folder = self._feeder.folder if self.plan.cache == "disk" else None
-            count = share.size(len(self), self.batch_size)
-            self._cached[share] = cache_arrays(self._made(share), count, folder)
+            count = share.of(np.arange(len(self)), len(self), self.batch_size).sum()
+            self._cached[share] = cache_arrays(self._made(share), int(count), folder)
         return self._cached[share]
 
     def _made(self, share: Share) -> Iterator[DataRecord]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -19,7 +19,6 @@ class Blocks:
     Args:
         blocks: data records of arrays ``(records, ...)``, in the order of the draws. Blocks that
             differ in more than their number of records must be whole batches.
-        empty: makes a data record of no records, where a share of a batch has none.
 
     Example:
         >>> blocks = Blocks([({"x": np.arange(3)},), ({"x": np.arange(3, 5)},)])
@@ -27,11 +26,8 @@ class Blocks:
         (({'x': array([0, 1])},), ({'x': array([2, 3])},), ({'x': array([4])},), None)
     """
 
-    def __init__(
-        self, blocks: Iterable[DataRecord], empty: Callable[[], DataRecord] | None = None
-    ) -> None:
+    def __init__(self, blocks: Iterable[DataRecord]) -> None:
         self._blocks = iter(blocks)
-        self._empty = empty
         self._rest: DataRecord | None = None
 
     def take(self, count: int) -> DataRecord | None:
@@ -50,9 +46,7 @@ class Blocks:
             self._rest = cut(block, wanted, size) if size > wanted else None
             parts.append(cut(block, 0, wanted) if size > wanted else block)
             wanted -= min(size, wanted)
-        if parts:
-            return _join(parts)
-        return self._empty() if self._empty and not count else None
+        return _join(parts) if parts else None
 
     def close(self) -> None:
         """Close the generator that the blocks come from, for what it keeps open."""

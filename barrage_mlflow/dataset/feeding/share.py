@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from barrage_mlflow.dataset.types import Array
 
 
 @dataclass(frozen=True)
 class Share:
     """The part of each batch that is one process's: its records follow each other.
 
-    All processes draw in one order, so that a batch is the same however many share it.
+    All processes draw in one order, so that a batch is the same however many share it. Of a batch
+    with fewer records than there are processes each takes all, since networks are not made for
+    none; those of the first process count.
 
     Attributes:
         index: of the process, from 0.
         count: how many processes there are.
 
     Example:
-        >>> Share(1, 2).bounds(5), Share(1, 2).size(12, batch_size=5)
-        ((2, 5), 7)
+        >>> share = Share(1, 2)
+        >>> [bound.tolist() for bound in share.bounds(np.array([4, 5, 1]))]
+        [[2, 2, 0], [4, 5, 1]]
+        >>> share.weights(np.array([4, 5, 1])).tolist()
+        [0.5, 0.6000000238418579, 0.0]
         >>> Share(0, 2).of(np.arange(7), total=7, batch_size=4)
         array([ True,  True, False, False,  True, False, False])
     """
@@ -29,23 +35,25 @@ class Share:
     index: int = 0
     count: int = 1
 
-    def bounds(self, records: Any) -> tuple[Any, Any]:
-        """From which of a batch's records to which: of a number, an array, or a tensor of them."""
-        return records * self.index // self.count, records * (self.index + 1) // self.count
+    def bounds(self, records: Array) -> tuple[Array, Array]:
+        """From which of a batch's records to which; of each of ``(batches,) int64`` sizes."""
+        few = records < self.count
+        first, stop = records * self.index // self.count, records * (self.index + 1) // self.count
+        return np.where(few, 0, first), np.where(few, records, stop)
 
-    def size(self, total: int, batch_size: int) -> int:
-        """How many of so many records, in batches of which the last may be short."""
-        full, last = divmod(total, batch_size)
-        (first, stop), (first_last, stop_last) = self.bounds(batch_size), self.bounds(last)
-        return int(full * (stop - first) + stop_last - first_last)
+    def weights(self, records: Array) -> Array:
+        """What the mean over this process's records counts in that of the batch: float32."""
+        first, stop = self.bounds(records)
+        own = np.where(records < self.count, records * (self.index == 0), stop - first)
+        return (own / records).astype(np.float32)
 
-    def of(self, draws: NDArray[np.int64], total: int, batch_size: int) -> NDArray[np.bool_]:
+    def of(self, draws: Array, total: int, batch_size: int) -> NDArray[np.bool_]:
         """Which of the draws of a pass are this process's.
 
         Args:
             draws: ``(draws,) int64``, each by its place in the pass.
             total: how many draws the pass makes.
-            batch_size: records in a batch.
+            batch_size: records in a batch, of which the last may be short.
 
         Returns:
             ``(draws,) bool``.
@@ -54,6 +62,16 @@ class Share:
         first, stop = self.bounds(np.minimum(batch_size, total - draws + place))
         mine: NDArray[np.bool_] = (first <= place) & (place < stop)
         return mine
+
+
+def batch_sizes(total: int, batch_size: int) -> Array:
+    """The records of each batch, of which the last may be short: ``(batches,) int64``.
+
+    Example:
+        >>> batch_sizes(7, 3)
+        array([3, 3, 1])
+    """
+    return np.minimum(batch_size, total - np.arange(0, total, batch_size))
 
 
 WHOLE = Share()
