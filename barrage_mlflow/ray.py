@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.commands.train import train
-from barrage_mlflow.distribution.group import VARIABLE, place
+from barrage_mlflow.distribution.cluster import VARIABLE, place
 from barrage_mlflow.errors import GroupError, TrainingError, describe_error
 from barrage_mlflow.scoring.tensorflow_alone import load_tensorflow
 from barrage_mlflow.training.prepare import read_document

@@ -2,6 +2,7 @@
 
     python tests/chaos.py --kills 100
     python tests/chaos.py --kills 20 --elsewhere
+    python tests/chaos.py --kills 30 --processes 2
 
 Each training is the command ``barrage-mlflow train … --resume`` in a process of its own, started
 again and again until it ends by itself. What it then leaves must be what a training leaves that
@@ -10,6 +11,9 @@ The moment of a kill is drawn by the epochs that a training has behind it, not b
 
 With ``--elsewhere`` each start has a new folder, and goes on with what the run has in MLflow, as
 another machine would.
+
+With ``--processes`` each training has so many, which its command starts, and starts again when one
+of them was killed. Some kills are of the command itself: then its processes must end with it.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -26,12 +31,15 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import pandas as pd
+import psutil
+from loopback import isolated
 from outside import environment, read_weights, wait_for
 
 from barrage_mlflow.workspace.history import Epoch, History
@@ -39,8 +47,10 @@ from barrage_mlflow.workspace.history import Epoch, History
 FOREVER = 1_200
 """Seconds within which a training must end."""
 AT_MOST = 5
-"""Kills of one training."""
+"""Kills of one process of a training."""
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+ORPHANED = 60
+"""Seconds within which the processes of a training must end when their command was killed."""
 
 
 def make_configs(elsewhere: bool) -> dict[str, dict[str, Any]]:
@@ -115,9 +125,16 @@ class Chaos:
     """Kills trainings so many times, in a folder with configs, records and an MLflow store."""
 
     def __init__(
-        self, folder: Path, kills: int, seed: int, records: int, elsewhere: bool = False
+        self,
+        folder: Path,
+        kills: int,
+        seed: int,
+        records: int,
+        elsewhere: bool = False,
+        processes: int = 1,
     ) -> None:
         self.folder, self.kills, self.elsewhere = folder, kills, elsewhere
+        self.processes = processes
         self.chance = random.Random(seed)
         self.done: Counter[str] = Counter()
         self.uri = f"sqlite:///{folder}/mlflow.db"
@@ -131,9 +148,13 @@ class Chaos:
         """Start a training, or go on with it."""
         files = [f"{name}.json", "train.csv", "validation.csv"]
         options = ["--resume", *([run_id] if run_id else []), "--artifact-dir", out]
+        command = [sys.executable, "-m", "barrage_mlflow", "train", *files, *options]
+        if self.processes > 1:
+            command += ["--processes", str(self.processes), "--restarts", "50"]
+            command = isolated(command)
         with (self.folder / f"{out}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "barrage_mlflow", "train", *files, *options],
+                command,
                 cwd=self.folder,
                 env=environment(MLFLOW_TRACKING_URI=self.uri),
                 stdout=log,
@@ -215,32 +236,59 @@ class Chaos:
             Its last artifact folder, the kills, and what was wrong with an end, if anything was.
         """
         out, run_id, kills, reached = f"{name}-{number}", None, [], 0
+        process = self.start(name, out)
         while True:
-            process = self.start(name, out, run_id)
-            if self.done.total() < self.kills and len(kills) < AT_MOST:
+            if self.done.total() < self.kills and len(kills) < AT_MOST * self.processes:
                 self.wait_for_moment(process, out, reached, parts)
             else:
                 wait(process)
             if (status := process.poll()) is not None:
                 return out, kills, f"status {status}" if status else ""
-            sent = self.chance.choice(SIGNALS)
-            process.send_signal(sent)
-            status = wait(process)
-            if sent != signal.SIGKILL and status not in (0, 130, -sent):
-                return out, kills, f"status {status} after {sent.name}"
-            kills.append(sent.name)
-            self.done[sent.name] += 1
+            kill, wrong = self.kill(process)
+            kills.append(kill)
+            self.done[kill] += 1
+            if wrong:
+                return out, kills, wrong
             reached = len(self.epochs(out))
+            if process.poll() is None:
+                continue  # it starts what was killed again
             if self.elsewhere:
                 # One that left nothing to go on with is begun again.
                 run_id = self.fetchable(out)
                 out = f"{name}-{number}-{len(kills)}"
+            process = self.start(name, out, run_id)
+
+    def kill(self, process: subprocess.Popen[bytes]) -> tuple[str, str]:
+        """Send a signal to a training, or kill one of several processes that it has.
+
+        Returns:
+            What was done, and what was wrong with what came of it.
+        """
+        command = psutil.Process(process.pid)
+        members = sorted(command.children(), key=attrgetter("pid")) if self.processes > 1 else []
+        if members and self.chance.random() < 0.75:
+            place = self.chance.randrange(len(members))
+            with suppress(psutil.NoSuchProcess):
+                members[place].kill()
+            return f"SIGKILL-{place}", ""
+        sent = self.chance.choice(SIGNALS)
+        process.send_signal(sent)
+        status = wait(process)
+        _, left = psutil.wait_procs(members, ORPHANED)
+        if left:
+            return sent.name, f"{left} have not ended"
+        as_it_should = (0, 130, -sent, *([128 + sent] if members else []))
+        if sent == signal.SIGKILL or status in as_it_should:
+            return sent.name, ""
+        return sent.name, f"status {status} after {sent.name}"
 
     def wait_for_moment(
         self, process: subprocess.Popen[bytes], out: str, reached: int, parts: Sequence[float]
     ) -> None:
         """Wait for a moment in one of the parts that are left, or for the end of the training."""
-        part = self.chance.randrange(reached, len(parts))
+        # What starts again after each kill had better be killed often than late.
+        last = len(parts) if self.processes == 1 else min(len(parts), reached + 5)
+        part = self.chance.randrange(reached, last)
         # It begins with the start of the process, which takes most of the first part.
         seconds = parts[0] if part == reached else parts[part]
         wait_for(lambda: process.poll() is not None or len(self.epochs(out)) >= part, FOREVER)
@@ -260,6 +308,9 @@ class Chaos:
             if not wrong:
                 outcome = self.outcome(out)
                 wrong = ", ".join(key for key in expected if outcome[key] != expected[key])
+                # One that crashes is started again, too.
+                crashes = {*re.findall(r"was ended by (\w+)", self.log(out))} - {"SIGKILL"}
+                wrong = wrong or ", ".join(sorted(crashes))
             click.echo(f"{out}: {' '.join(kills) or 'left alone'}; {wrong or 'the same'}")
             if wrong:
                 faults.append(f"{out}: {wrong} after {kills}:\n{self.log(out)}")
@@ -274,6 +325,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--records", type=int, default=4_000)
     parser.add_argument("--elsewhere", action="store_true")
+    parser.add_argument("--processes", type=int, default=1)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     found = Chaos(folder, **vars(parser.parse_args())).run()
     click.echo("\n".join(found), err=True)

@@ -1,4 +1,4 @@
-"""A few kills of real trainings; ``.ci/nightly kills kills-elsewhere`` has 100 of each."""
+"""A few kills of real trainings; ``.ci/nightly`` has many, see its parts that begin with kills."""
 
 from pathlib import Path
 
@@ -12,3 +12,10 @@ def test_trainings_that_are_killed_end_as_if_they_never_were(
     config: str, elsewhere: bool, tmp_path: Path
 ) -> None:
     assert Chaos(tmp_path, 2, seed=3, records=400, elsewhere=elsewhere).run([config]) == []
+
+
+@pytest.mark.slow
+def test_trainings_of_several_processes_that_are_killed_end_as_if_they_never_were(
+    tmp_path: Path,
+) -> None:
+    assert Chaos(tmp_path, 2, seed=3, records=400, processes=2).run(["columns"]) == []

@@ -20,7 +20,14 @@ import click
 
 import barrage_mlflow
 from barrage_mlflow.config.project import is_installed
-from barrage_mlflow.errors import BarrageError, ConfigError, describe_error
+from barrage_mlflow.distribution.cluster import LAUNCHER, LOST, place
+from barrage_mlflow.errors import (
+    BarrageError,
+    ConfigError,
+    GroupError,
+    TrainingError,
+    describe_error,
+)
 
 _PACKAGE = str(Path(__file__).parents[1])
 _INTERRUPTED = 130
@@ -35,11 +42,23 @@ def _errors_explained() -> Iterator[None]:
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise  # click ends these as they should be
     except KeyboardInterrupt as error:
+        _leave_to_launcher(error, _INTERRUPTED)
         fail("\n".join(["interrupted", *getattr(error, "__notes__", ())]), _INTERRUPTED)
     except Exception as error:
         if os.environ.get("BARRAGE_TRACEBACK"):
             raise
+        _leave_to_launcher(error, 2)
         fail(explain_error(error), 2)
+
+
+def _leave_to_launcher(error: BaseException, status: int) -> None:
+    """End without a message a process of ``--processes`` whose error is another's to tell."""
+    if LAUNCHER not in os.environ:
+        return
+    if isinstance(error, GroupError):
+        sys.exit(LOST)
+    if place()[0] and isinstance(error, KeyboardInterrupt | TrainingError):  # all have the same
+        sys.exit(status)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -80,14 +80,16 @@ def train(
     TRAIN and VALIDATION are CSV, JSON, JSON Lines or Parquet. Any value of the config can be
     set here: --section.key VALUE.
     """
-    from barrage_mlflow.distribution.group import place
+    from barrage_mlflow.distribution.cluster import LAUNCHER, place
     from barrage_mlflow.training.progress import format_logs
-    from barrage_mlflow.training.stop import LAUNCHED, stop_with_mlflow
+    from barrage_mlflow.training.stop import stop_with_mlflow
 
     stop_with_mlflow()
-    if processes is not None and LAUNCHED not in os.environ:
+    if processes is not None and LAUNCHER not in os.environ:
         from barrage_mlflow.commands.processes import train_in_processes
+        from barrage_mlflow.training.prepare import read_document
 
+        read_document(config, options["overrides"])  # a fault is told once
         arguments = [*sys.argv[1:]]
         if options["artifact_dir"] is None and resume is None:
             arguments += ["--artifact-dir", str(default_folder())]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import signal
@@ -13,20 +14,23 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from types import FrameType
 from typing import IO
 
-from barrage_mlflow.distribution.group import VARIABLE
+from barrage_mlflow.distribution.cluster import LAUNCHER, LOST, VARIABLE
 from barrage_mlflow.errors import GroupError
-from barrage_mlflow.training.stop import LAUNCHED
 from barrage_mlflow.workspace.threads import share_threads
 
 logger = logging.getLogger(__name__)
 
 _DEVICES = "CUDA_VISIBLE_DEVICES"
-_PATIENCE = 120
-"""Seconds: what a process may take to end after another has, for its last checkpoint."""
+_PATIENCE = 30
+"""Seconds for the first process to notice that another has ended, and to say so to MLflow."""
+_LAST_CHECKPOINT = 120
+"""Seconds for it to end where it was asked to."""
+_NOTHING_LOST = 5
+"""Seconds for the others to end once the first has."""
 _INTERVAL = 0.1
 _FAILED = 2
 
@@ -54,75 +58,84 @@ def train_in_processes(arguments: Sequence[str], count: int, restarts: int = 0) 
     """
     crew = _Crew(arguments, count)
     with crew.signalled():
-        while True:
-            statuses = crew.run()
-            killed = [place for place, status in enumerate(statuses) if status < 0]
-            if not killed or crew.is_stopped:
-                return next(filter(None, statuses), 0) if not killed else 128 - statuses[killed[0]]
-            name = signal.Signals(-statuses[killed[0]]).name
-            message = f"process {killed[0]} of {count} was ended by {name}"
-            if not restarts:
-                logger.error("error: %s; go on with --resume, or have --restarts do it", message)
-                return _FAILED
-            restarts -= 1
-            logger.warning("%s: all start again, %s more times at most", message, restarts)
-            crew.resume()
+        for start in range(restarts + 1):
+            failed = [(place, status) for place, status in crew.run() if status]
+            # What another process has ended by is no cause.
+            causes = [end for end in failed if end[1] != LOST] or failed
+            if not causes:
+                return 0
+            place, status = causes[0]
+            if crew.is_stopped or 0 < status != LOST:
+                return status if status > 0 else 128 - status
+            how = (
+                f"was ended by {signal.Signals(-status).name}" if status < 0 else "lost the others"
+            )
+            what = f"process {place} of {count} {how}"
+            if start < restarts:
+                logger.warning("%s: all go on from the last checkpoint", what)
+                crew.resume()
+    used = f", and {restarts} --restarts are used up" if restarts else ""
+    logger.error("error: %s%s; go on with --resume, or have --restarts N do it", what, used)
+    return _FAILED
 
 
 class _Crew:
-    """The processes of a training, from start to end, as often as need be."""
+    """The processes of a training, from start to end, as often as need be.
+
+    Attributes:
+        is_stopped: whether a signal came, which was passed on to them.
+    """
 
     def __init__(self, arguments: Sequence[str], count: int) -> None:
         self.is_stopped = False
         self._arguments = list(arguments)
         self._count = count
         self._devices = _devices(count)
-        self._processes: list[subprocess.Popen[str]] = []
+        self._signals: list[int] = []
 
     def resume(self) -> None:
         """Have the next processes go on."""
         if not any(each.partition("=")[0] == "--resume" for each in self._arguments):
             self._arguments.append("--resume")
 
-    def run(self) -> list[int]:
-        """Start all, and wait until all have ended; the exit status of each."""
+    def run(self) -> list[tuple[int, int]]:
+        """Start all, and wait until all have ended: place and exit status, as they ended."""
         addresses = _free_addresses(self._count)
         with ExitStack() as stack:
-            self._processes = [
+            processes = [
                 stack.enter_context(self._start(addresses, index)) for index in range(self._count)
             ]
             threads = [
                 threading.Thread(target=_pass_on, args=(process.stdout, index), daemon=True)
-                for index, process in enumerate(self._processes)
+                for index, process in enumerate(processes)
                 if process.stdout
             ]
             for thread in threads:
                 thread.start()
-            self._wait()
+            ended = self._wait(processes)
             for thread in threads:
-                thread.join(_INTERVAL)
-            return [process.returncode for process in self._processes]
+                thread.join(_NOTHING_LOST)
+        return ended
 
     def signalled(self) -> ExitStack:
-        """Pass signals on to all processes, as long as this is entered."""
+        """Take signals for all processes, as long as this is entered."""
         stack = ExitStack()
         for number in (signal.SIGINT, signal.SIGTERM):
-            before = signal.signal(number, self._pass_signal)
+            before = signal.signal(number, self._receive)
             stack.callback(signal.signal, number, before)
         return stack
 
-    def _pass_signal(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        # It is passed on by who waits: not all may have been started yet.
         self.is_stopped = True
-        for process in self._processes:
-            with suppress(ProcessLookupError):
-                process.send_signal(number)
+        self._signals.append(number)
 
     def _start(self, addresses: Sequence[str], index: int) -> subprocess.Popen[str]:
         task = {"type": "worker", "index": index}
         environment = {
             **os.environ,
             VARIABLE: json.dumps({"cluster": {"worker": addresses}, "task": task}),
-            LAUNCHED: "1",
+            LAUNCHER: str(os.getpid()),
             **share_threads(self._count),
         }
         if self._devices:
@@ -139,16 +152,28 @@ class _Crew:
             start_new_session=True,
         )
 
-    def _wait(self) -> None:
-        """Wait for all. Once one has ended otherwise than well, the others have little time."""
-        until: float | None = None
-        while any(process.poll() is None for process in self._processes):
-            if until is None and any(process.returncode for process in self._processes):
-                until = time.monotonic() + _PATIENCE
-            if until is not None and time.monotonic() > until:
-                for process in self._processes:
-                    process.kill()
+    def _wait(self, processes: Sequence[subprocess.Popen[str]]) -> list[tuple[int, int]]:
+        """Wait for all. Once one has failed, the others have so much time; then they are killed."""
+        left, ended = dict(enumerate(processes)), []
+        failed = math.inf
+        while left:
             time.sleep(_INTERVAL)
+            while self._signals:
+                number = self._signals.pop(0)
+                for process in left.values():
+                    process.send_signal(number)
+            gone = [(n, status) for n, each in left.items() if (status := each.poll()) is not None]
+            # TensorFlow may abort a process when another has failed: that one is named first.
+            for place, status in sorted(gone, key=lambda end: end[1] < 0):
+                del left[place]
+                ended.append((place, status))
+            if any(status for _, status in gone):
+                failed = min(failed, time.monotonic())
+            patience = _LAST_CHECKPOINT if self.is_stopped else _PATIENCE
+            if time.monotonic() > failed + (patience if 0 in left else _NOTHING_LOST):
+                for process in left.values():
+                    process.kill()
+        return ended
 
 
 def _pass_on(lines: IO[str], index: int) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.dataset.components.reading import ask_kinds
-from barrage_mlflow.distribution.group import VARIABLE, Group, join
+from barrage_mlflow.distribution.cluster import VARIABLE
+from barrage_mlflow.distribution.group import Group, join
 from barrage_mlflow.errors import ArtifactError, TrackingError
 from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.scoring.tensorflow_alone import load_tensorflow

@@ -7,9 +7,7 @@ must add up the same things in the same order.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,17 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from barrage_mlflow.dataset.feeding.share import Share
+from barrage_mlflow.distribution.cluster import VARIABLE, read_cluster
 from barrage_mlflow.errors import GroupError
 
 if TYPE_CHECKING:
     pass
 
-VARIABLE = "TF_CONFIG"
-"""Where TensorFlow finds the other processes of a training, and which of them this one is."""
-_EXAMPLE = (
-    '{"cluster": {"worker": ["10.0.0.1:7001", "10.0.0.2:7001"]}, '
-    '"task": {"type": "worker", "index": 0}}'
-)
 _OPEN = (
     "the %s processes of this training listen on all addresses of their machines, to everyone: "
     "train in a private network"
@@ -225,7 +218,7 @@ def join() -> Group:
         >>> join().count
         1
     """
-    members, index = _read_cluster()
+    members, index = read_cluster()
     if len(members) < 2:
         return Group()
     import tensorflow as tf
@@ -246,39 +239,3 @@ def join() -> Group:
     if not index:
         logger.warning(_OPEN, len(members))
     return Group(strategy, index)
-
-
-def place() -> tuple[int, int]:
-    """Which of how many processes ``TF_CONFIG`` says that this one is.
-
-    Raises:
-        GroupError: ``TF_CONFIG`` is not what TensorFlow reads.
-
-    Example:
-        >>> place()
-        (0, 1)
-    """
-    members, index = _read_cluster()
-    return index, max(1, len(members))
-
-
-def _read_cluster() -> tuple[list[str], int]:
-    """The addresses of all processes, the chief's first, and which of them this one is."""
-    text = os.environ.get(VARIABLE, "")
-    if not text.strip():
-        return [], 0
-    try:
-        config = json.loads(text)
-        cluster, task = config["cluster"], config["task"]
-        kind, index = task["type"], int(task["index"])
-        others = cluster.keys() - {"chief", "worker"}
-        if others:
-            raise ValueError(f"no {' or '.join(sorted(others))}")
-        members = [*cluster.get("chief", []), *cluster.get("worker", [])]
-        return members, members.index(cluster[kind][index])
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise GroupError(
-            f"{VARIABLE}: expected the addresses of all processes and the task of this one, as in "
-            f"{_EXAMPLE}, got {text!r} ({type(error).__name__}: {error}); mend it, or unset it to "
-            "train in one process"
-        ) from None

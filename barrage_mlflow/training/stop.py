@@ -12,13 +12,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from barrage_mlflow.distribution.cluster import LAUNCHER
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 _SHELLS = {"bash", "dash", "sh"}
-LAUNCHED = "BARRAGE_LAUNCHED"
-"""Set in the environment of processes that are to end with the one that started them."""
 _INTERVAL = 0.5
-"""Seconds between two looks at whether MLflow is still there."""
+"""Seconds between two looks at whether what started this process is still there."""
 
 
 class StopRequest(AbstractContextManager["StopRequest"]):
@@ -114,15 +114,16 @@ def stop_with_mlflow() -> None:
     Example:
         >>> stop_with_mlflow()
     """
-    if not (os.environ.get("MLFLOW_RUN_ID") or os.environ.get(LAUNCHED)):
+    launcher = os.environ.get(LAUNCHER)
+    if not (launcher or os.environ.get("MLFLOW_RUN_ID")):
         return
-    process = os.getppid()
+    process = int(launcher or os.getppid())
     # MLflow calls a shell, which may stay between the two.
     while _read(process, "comm").strip() in _SHELLS:
         # Behind the name, which is in brackets and may be anything: state, parent …
         fields = _read(process, "stat").rpartition(")")[2].split()
         process = int(fields[1]) if fields else 0
-    if "mlflow" in _read(process, "cmdline"):
+    if launcher or "mlflow" in _read(process, "cmdline"):
         threading.Thread(target=_watch, args=(process,), name="parent", daemon=True).start()
 
 

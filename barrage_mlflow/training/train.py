@@ -210,7 +210,9 @@ def follow(
     Raises:
         As :func:`train`.
     """
-    if begun := group.tell():
+    with StopRequest() as stop, stop.at_once():
+        begun = group.tell()
+    if begun:
         with tempfile.TemporaryDirectory() as folder, _quiet():
             unpack(begun, Path(folder))
             try:
