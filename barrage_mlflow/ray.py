@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.commands.train import train
-from barrage_mlflow.distribution.cluster import VARIABLE, place
-from barrage_mlflow.errors import GroupError, TrainingError, describe_error
+from barrage_mlflow.distribution.cluster import VARIABLE, read_cluster
+from barrage_mlflow.errors import GroupError
 from barrage_mlflow.scoring.tensorflow_alone import load_tensorflow
 from barrage_mlflow.training.prepare import read_document
 from barrage_mlflow.training.train import TrainingResult
@@ -86,7 +84,7 @@ def train_on_ray(
     call = partial(train, config, records_train, records_validation, artifact_dir=folder, **options)
     board = ray.remote(num_cpus=0)(_Board).remote()
     # Ray has nothing to keep: what the processes write is in the artifact folder.
-    with tempfile.TemporaryDirectory() as nowhere, _signals_kept():
+    with tempfile.TemporaryDirectory() as nowhere:
         trainer = TensorflowTrainer(
             partial(_work, call, board, _environment(), Path.cwd(), cpus),
             scaling_config=ScalingConfig(
@@ -140,6 +138,7 @@ def _work(
 ) -> None:
     """What each process does. Ray starts all again after an exception, whatever it is."""
     import ray
+    from ray import cloudpickle
 
     if ray.get(board.read.remote()) is not None:
         return  # it was no accident
@@ -154,22 +153,10 @@ def _work(
     except GroupError:
         raise
     except Exception as error:
-        ray.get(board.write.remote(_packed(error)))
+        ray.get(board.write.remote(cloudpickle.dumps(error)))
         raise
-    if place()[0] == 0:
-        ray.get(board.write.remote(_packed(outcome)))
-
-
-def _packed(outcome: Any) -> bytes:
-    """Pickle a result or an error; an error that cannot be pickled becomes one of ours."""
-    from ray import cloudpickle
-
-    try:
-        packed: bytes = cloudpickle.dumps(outcome)
-        pickle.loads(packed)
-    except Exception:
-        packed = pickle.dumps(TrainingError(describe_error(outcome)))
-    return packed
+    if read_cluster()[1] == 0:
+        ray.get(board.write.remote(cloudpickle.dumps(outcome)))
 
 
 def _environment() -> dict[str, str]:
@@ -186,14 +173,3 @@ def _load_ray() -> None:
             "pip install 'barrage-mlflow[ray]'"
         ) from error
     load_tensorflow()  # Ray loads it too, with its notes
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Ray takes Ctrl-C for itself, and keeps it."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)

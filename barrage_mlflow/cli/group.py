@@ -20,7 +20,7 @@ import click
 
 import barrage_mlflow
 from barrage_mlflow.config.project import is_installed
-from barrage_mlflow.distribution.cluster import LAUNCHER, LOST, place
+from barrage_mlflow.distribution.cluster import LAUNCHER, LOST, read_cluster
 from barrage_mlflow.errors import (
     BarrageError,
     ConfigError,
@@ -57,7 +57,8 @@ def _leave_to_launcher(error: BaseException, status: int) -> None:
         return
     if isinstance(error, GroupError):
         sys.exit(LOST)
-    if place()[0] and isinstance(error, KeyboardInterrupt | TrainingError):  # all have the same
+    alike = KeyboardInterrupt | TrainingError  # of which the first process has the same to say
+    if read_cluster()[1] and isinstance(error, alike):
         sys.exit(status)
 
 

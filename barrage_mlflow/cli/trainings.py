@@ -80,7 +80,7 @@ def train(
     TRAIN and VALIDATION are CSV, JSON, JSON Lines or Parquet. Any value of the config can be
     set here: --section.key VALUE.
     """
-    from barrage_mlflow.distribution.cluster import LAUNCHER, place
+    from barrage_mlflow.distribution.cluster import LAUNCHER, read_cluster
     from barrage_mlflow.training.progress import format_logs
     from barrage_mlflow.training.stop import stop_with_mlflow
 
@@ -104,7 +104,7 @@ def train(
         resume=True if resume == "folder" else resume or False,
         **options,
     )
-    if place()[0]:
+    if read_cluster()[1]:
         return  # the first process says it
     click.echo(f"best epoch {result.best_epoch}: {format_logs(result.metrics)}")
     click.echo(f"artifacts: {result.artifact_dir}")

@@ -134,6 +134,7 @@ def train(
                         pass  # another process may have to leave it first
             elif isinstance(resume, str):
                 folder = _find_or_fetch(resume, folder)
+        processes = {"barrage.processes": str(group.count)}
         return recipe.train(
             document,
             records_train,
@@ -145,11 +146,7 @@ def train(
             callbacks=callbacks,
             progress=progress,
             publisher=None if offline else Publisher(),
-            tags={
-                **(tags or {}),
-                **environment_tags(document.folders[0]),
-                "barrage.processes": str(group.count),
-            },
+            tags={**(tags or {}), **environment_tags(document.folders[0]), **processes},
             group=group,
             experiment=experiment,
             run_name=run_name,

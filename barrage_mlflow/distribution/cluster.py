@@ -19,20 +19,6 @@ _EXAMPLE = (
 )
 
 
-def place() -> tuple[int, int]:
-    """Which of how many processes ``TF_CONFIG`` says that this one is.
-
-    Raises:
-        GroupError: ``TF_CONFIG`` is not what TensorFlow reads.
-
-    Example:
-        >>> place()
-        (0, 1)
-    """
-    members, index = read_cluster()
-    return index, max(1, len(members))
-
-
 def read_cluster() -> tuple[list[str], int]:
     """The addresses of all processes, the chief's first, and which of them this one is.
 

@@ -115,24 +115,20 @@ class Group:
 
         given = {place: each for place, each in enumerate(gradients) if each is not None}
         rows = {n: each for n, each in given.items() if isinstance(each, tf.IndexedSlices)}
-        joined = self._join_rows(rows)
-        dense = [given[n] for n in given if n not in rows]
-        parts = [*dense, *(each.values for each in joined)]
+        given |= self._join_rows(rows)
+        parts = [each.values if n in rows else each for n, each in given.items()]
         dtype = tf.float64 if any(each.dtype == tf.float64 for each in parts) else tf.float32
         flat = tf.concat([tf.reshape(tf.cast(each, dtype), [-1]) for each in parts], 0)
         summed = tf.split(self._all_reduce(flat), [tf.size(each) for each in parts])
-        added = [
-            tf.cast(tf.reshape(whole, tf.shape(each)), each.dtype)
-            for whole, each in zip(summed, parts, strict=True)
-        ]
         reduced: list[Any] = [None] * len(gradients)
-        for place, whole in zip([n for n in given if n not in rows], added, strict=False):
-            reduced[place] = tf.ensure_shape(whole, given[place].shape)
-        for place, whole, each in zip(rows, added[len(dense) :], joined, strict=True):
-            reduced[place] = tf.IndexedSlices(whole, each.indices, each.dense_shape)
+        for (place, each), part, whole in zip(given.items(), parts, summed, strict=True):
+            value = tf.ensure_shape(tf.reshape(whole, tf.shape(part)), part.shape)
+            reduced[place] = value = tf.cast(value, part.dtype)
+            if place in rows:
+                reduced[place] = tf.IndexedSlices(value, each.indices, each.dense_shape)
         return reduced
 
-    def _join_rows(self, rows: dict[int, Any]) -> list[Any]:
+    def _join_rows(self, rows: dict[int, Any]) -> dict[int, Any]:
         """An embedding's gradients, with room for the rows of all processes, in their order.
 
         Optimizers square each row by itself, so the same row of two processes is not added up.
@@ -140,27 +136,22 @@ class Group:
         import tensorflow as tf
 
         if not rows:
-            return []
+            return {}
+        index = self.share.index
         own = tf.stack([tf.size(each.indices, tf.int64) for each in rows.values()])
-        place = tf.one_hot(self.share.index, self.count, dtype=tf.int64)
-        counts = self._all_reduce(place[:, None] * own)
-        before = tf.reduce_sum(counts[: self.share.index], 0)
-        after = tf.reduce_sum(counts[self.share.index + 1 :], 0)
-        room = tf.unstack(tf.stack([before, after], 1), num=len(rows))
-        indices = [
-            tf.pad(tf.cast(each.indices, tf.int64), [around])
-            for each, around in zip(rows.values(), room, strict=True)
-        ]
-        sizes = [tf.size(each) for each in indices]
-        found = tf.split(self._all_reduce(tf.concat(indices, 0)), sizes)
-        return [
-            tf.IndexedSlices(
-                tf.pad(each.values, [around, *[[0, 0]] * (len(each.values.shape) - 1)]),
-                whole,
-                each.dense_shape,
-            )
-            for each, around, whole in zip(rows.values(), room, found, strict=True)
-        ]
+        counts = self._all_reduce(tf.one_hot(index, self.count, dtype=tf.int64)[:, None] * own)
+        around = tf.stack([tf.reduce_sum(counts[:index], 0), tf.reduce_sum(counts[index + 1 :], 0)])
+        rooms = dict(zip(rows, tf.unstack(around, num=len(rows), axis=1), strict=True))
+        indices = [tf.pad(tf.cast(each.indices, tf.int64), [rooms[n]]) for n, each in rows.items()]
+        found = tf.split(
+            self._all_reduce(tf.concat(indices, 0)), [tf.size(each) for each in indices]
+        )
+        joined = {}
+        for (place, each), whole in zip(rows.items(), found, strict=True):
+            padding = [rooms[place], *[[0, 0]] * (len(each.values.shape) - 1)]
+            values = tf.pad(each.values, padding)
+            joined[place] = tf.IndexedSlices(values, whole, each.dense_shape)
+        return joined
 
     @contextmanager
     def watched(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 from fsspec.implementations.local import LocalFileSystem
@@ -79,7 +79,8 @@ def fit(
         raise ComponentError(f"callbacks: {AVERAGED}; remove it")
     with build_feeder(config, folder / artifacts.CACHE) as feeder:
         watch(TRAIN)
-        common, ranges = (plan.specs, solver["batch_size"], feeder), plan.objective.ranges
+        common = (plan.specs, solver["batch_size"], feeder)
+        named: Any = {"ranges": plan.objective.ranges, "share": group.share}
         train = Batches(
             plan.sets["train"],
             plan.train,
@@ -87,14 +88,11 @@ def fit(
             seed=dataset["seed"],
             steps=solver.get("steps"),
             sample_count=dataset.get("sample_count"),
-            ranges=ranges,
-            share=group.share,
+            **named,
         )
         logger.info("feeding: %s", train.plan)
         watch(VALIDATION)
-        validation = Batches(
-            plan.sets["validation"], plan.validation, *common, ranges=ranges, share=group.share
-        )
+        validation = Batches(plan.sets["validation"], plan.validation, *common, **named)
         next(iter(validation))  # what does not fit shows now, not at the end of an epoch
         watch(TRAIN)
         with stop.at_once():

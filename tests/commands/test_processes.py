@@ -99,9 +99,8 @@ def test_killed_processes_start_again_until_restarts_are_used_up(fake, caplog):
 def test_without_restarts_a_kill_is_named_with_what_to_do(fake, caplog):
     fake(f"os.kill(os.getpid(), 9) if index == 0 else sys.exit({LOST})")
     assert train_in_processes(["train"], 2) == 2
-    assert caplog.messages == [
-        "error: process 0 of 2 was ended by SIGKILL; go on with --resume, or have --restarts N do it"
-    ]
+    ended = "process 0 of 2 was ended by SIGKILL"
+    assert caplog.messages == [f"error: {ended}; go on with --resume, or have --restarts N do it"]
 
 
 def test_processes_that_lost_each_other_start_again(fake):
@@ -115,7 +114,8 @@ def test_a_fault_of_one_process_is_no_reason_to_start_again(fake, capfd):
     failing = "print('error: no memory', file=sys.stderr) or sys.exit(2)"
     started = fake(f"{failing} if index else time.sleep(0.3) or os.abort()")
     assert train_in_processes(["train"], 2, restarts=5) == 2
-    assert (started(), capfd.readouterr().err) == (["train", "train"], "[1] error: no memory\n")
+    assert started() == ["train", "train"]
+    assert capfd.readouterr().err.endswith("[1] error: no memory\n")
 
 
 @pytest.mark.parametrize(("fails", "patience"), [(1, "_PATIENCE"), (0, "_NOTHING_LOST")])
