@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from barrage_mlflow.config.placeholders import placeholder_names
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.distribution.group import ALONE, Group
-from barrage_mlflow.errors import GroupError
+from barrage_mlflow.errors import ArtifactError, GroupError
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.training.appraisal import appraise
@@ -136,7 +136,7 @@ def train(
         with Workspace.open(folder) as work:
             changes = work.check_begun(resolved, settled.code, datasets, resume, resume_anyway)
             if changes and not group.is_chief:
-                raise GroupError(
+                raise ArtifactError(
                     _OTHER.format(group.share.index, group.count, "\n  ".join(changes))
                 )
             if work.record.is_finished and not changes and (work.is_packaged or not packages):
@@ -194,10 +194,7 @@ def train(
 
 
 def follow(
-    group: Group,
-    document: Document,
-    records_train: Any,
-    records_validation: Any,
+    group: Group, document: Document, records_train: Any, records_validation: Any
 ) -> TrainingResult:
     """Train along with the chief of a group, in a copy of its artifact folder that goes at the end.
 
