@@ -35,6 +35,7 @@ def time_step(group: Any, size: int, batch: int) -> float:
     import keras
     import numpy as np
 
+    from barrage_mlflow.dataset.feeding.share import batch_sizes
     from barrage_mlflow.training.steps import Steps, build_variables
 
     half = (WIDTH + 3) / 2  # a network has units² + (WIDTH + 3) units + 1 weights
@@ -45,10 +46,12 @@ def time_step(group: Any, size: int, batch: int) -> float:
     network = keras.Model({"x": x}, {"y": y})
     network.compile("adam", loss={"y": "mse"})
     steps, count = Steps(network, "train", batch, group), steps_in_call(size)
-    shape = group.share.size(count * batch, batch), WIDTH
+    sizes = batch_sizes(count * batch, batch)
+    first, stop = group.share.bounds(sizes)
+    shape = int((stop - first).sum()), WIDTH
     data = {"x": np.random.default_rng(0).random(shape, "f")}, {"y": np.ones((shape[0], 1), "f")}
     build_variables(network, data)
-    return timed(lambda: steps(data, count * batch)) / count
+    return timed(lambda: steps(data, sizes)) / count
 
 
 def time_reduce(group: Any, size: int) -> float:
