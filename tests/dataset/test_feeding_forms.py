@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from functools import partial
 from pathlib import Path
 
 import keras
@@ -20,6 +19,8 @@ from barrage_mlflow.dataset.feeding.blocks import Blocks
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
 from barrage_mlflow.dataset.feeding.feeder import Feeder
 from barrage_mlflow.dataset.feeding.plan import make_feed_plan
+from barrage_mlflow.dataset.feeding.share import WHOLE, Share, batch_sizes
+from barrage_mlflow.dataset.types import length
 from barrage_mlflow.errors import ComponentError
 
 SPECS = {"point": ArraySpec((2,), "float32"), "word": ArraySpec((1,), "float32")}
@@ -56,7 +57,17 @@ def sources(tmp_path_factory):
 class Sets:
     """The train and validation set of one way to feed them."""
 
-    def __init__(self, tmp_path, sources, forms, augmentors, source="frame", options=(), **feeder):
+    def __init__(
+        self,
+        tmp_path,
+        sources,
+        forms,
+        augmentors,
+        source="frame",
+        options=(),
+        share=WHOLE,
+        **feeder,
+    ):
         loader, transformer = forms
         config = {
             "dataset": {
@@ -75,10 +86,10 @@ class Sets:
         )
         self.pipeline = train
         self.feeder = Feeder(folder=tmp_path / "cache", **feeder)
-        self.train = Batches(
-            records[0], train, SPECS, BATCH, seed=3, feeder=self.feeder, **dict(options)
-        )
-        self.validation = Batches(records[1], validation, SPECS, BATCH, self.feeder)
+        common = {"feeder": self.feeder, "share": share}
+        self.share = share
+        self.train = Batches(records[0], train, SPECS, BATCH, seed=3, **common, **dict(options))
+        self.validation = Batches(records[1], validation, SPECS, BATCH, **common)
 
     def __enter__(self):
         self.feeder.__enter__()
@@ -89,9 +100,20 @@ class Sets:
 
     def batches(self):
         """Two train epochs, one of them from its second batch on, and the validation set."""
-        parts = [self.train.epoch(0), self.train.epoch(1, start=1), iter(self.validation)]
-        fronts = map(Blocks, parts)
-        return [list(iter(partial(front.take, BATCH), None)) for front in fronts]
+        train, rest = self.train.draws, self.train.draws - BATCH
+        return [
+            self.cut(self.train.epoch(0), train),
+            self.cut(self.train.epoch(1, start=1), rest),
+            self.cut(self.validation, len(self.validation)),
+        ]
+
+    def cut(self, blocks, total):
+        """The share of each batch of a pass."""
+        first, stop = self.share.bounds(batch_sizes(total, BATCH))
+        front = Blocks(blocks)
+        found = [front.take(size) for size in (stop - first).tolist()]
+        assert front.take(1) is None
+        return found
 
 
 def assert_same(left, right):
@@ -131,6 +153,35 @@ def test_arrays_do_not_depend_on_workers(tmp_path, sources, forms, workers, cach
         expected = sets.batches()
     with Sets(tmp_path, sources, FORMS[forms], **way, workers=workers, cache=cache) as sets:
         assert_same(sets.batches(), expected)
+
+
+@pytest.mark.parametrize("count", [2, 6])
+@pytest.mark.parametrize(
+    ("forms", "augmentors", "source", "way"),
+    [
+        (0, AUGMENTORS, "parquet", {"shuffle_window": 16}),
+        (0, ("jitter",), "frame", {"workers": 2, "cache": "disk"}),
+        (3, (), "frame", {"options": {"sample_count": "n"}}),
+        (3, ("jitter",), "parquet", {"options": {"steps": 4}}),
+        (3, (), "parquet", {"shuffle_window": 16}),
+    ],
+)
+def test_the_shares_of_a_batch_make_it_up(tmp_path, sources, forms, augmentors, source, way, count):
+    given = (tmp_path, sources, FORMS[forms], augmentors, source)
+    with Sets(*given, **way) as sets:
+        expected = list(itertools.chain(*sets.batches()))
+    shares = []
+    for index in range(count):
+        with Sets(*given, **way, share=Share(index, count)) as sets:
+            shares.append(list(itertools.chain(*sets.batches())))
+    for whole, *parts in zip(expected, *shares, strict=True):
+        if length(whole) < count:  # of a batch that small each takes all
+            for part in parts:
+                assert_data_equal(part, whole, "a batch")
+            continue
+        assert {length(part) - length(whole) // count for part in parts} <= {0, 1}
+        fronts = Blocks(parts)
+        assert_data_equal(fronts.take(length(whole)), whole, "a batch")
 
 
 @pytest.mark.parametrize(
