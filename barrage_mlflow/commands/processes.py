@@ -59,12 +59,12 @@ def train_in_processes(arguments: Sequence[str], count: int, restarts: int = 0) 
     crew = _Crew(arguments, count)
     with crew.signalled():
         for start in range(restarts + 1):
-            failed = [(place, status) for place, status in crew.run() if status]
-            # What another process has ended by is no cause.
-            causes = [end for end in failed if end[1] != LOST] or failed
-            if not causes:
+            ended = crew.run()
+            if (0, 0) in ended:  # what the first has made is whole, whatever befell the others
                 return 0
-            place, status = causes[0]
+            failed = [end for end in ended if end[1]]
+            # What another process has ended by is no cause.
+            place, status = next((end for end in failed if end[1] != LOST), failed[0])
             if crew.is_stopped or 0 < status != LOST:
                 return status if status > 0 else 128 - status
             how = (

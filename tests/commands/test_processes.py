@@ -109,6 +109,12 @@ def test_processes_that_lost_each_other_start_again(fake):
     assert started() == ["train", "train", *RESUMED]
 
 
+def test_once_the_first_has_ended_well_nothing_befalls_the_training(fake):
+    started = fake("index == 0 or os.kill(os.getpid(), 9)")
+    assert train_in_processes(["train"], 2, restarts=5) == 0
+    assert started() == ["train", "train"]
+
+
 def test_a_fault_of_one_process_is_no_reason_to_start_again(fake, capfd):
     # TensorFlow may abort a process when another one has failed.
     failing = "print('error: no memory', file=sys.stderr) or sys.exit(2)"
