@@ -20,8 +20,8 @@ _STRIDE = 0x9E3779B9
 def agree(group: Group, network: keras.Model) -> None:
     """Give the network and optimizer of every process the values that the chief's have.
 
-    Only what differs is sent. So do random generators: each process draws numbers of its own from
-    them all the same, see :func:`synchronize`.
+    Only what differs is sent. The states of random generators are alike, too; what a process draws
+    from them is not, see :func:`synchronize`.
 
     Args:
         group: the processes.
