@@ -13,16 +13,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from barrage_mlflow.dataset.feeding.share import Share
 from barrage_mlflow.distribution.cluster import VARIABLE, read_cluster
 from barrage_mlflow.errors import GroupError
-
-if TYPE_CHECKING:
-    pass
 
 _OPEN = (
     "the %s processes of this training listen on all addresses of their machines, to everyone: "
@@ -225,6 +222,10 @@ def join() -> Group:
             f"training do not meet ({reason}); {VARIABLE} names their addresses: each must be "
             "free on its machine, and be reached from the others"
         ) from error
+    if strategy.num_replicas_in_sync != len(members):
+        each = strategy.num_replicas_in_sync // len(members)
+        remedy = f"start one for each, and set CUDA_VISIBLE_DEVICES of process {index} to its own"
+        raise GroupError(f"expected one GPU for each process, got {each}: {remedy}")
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
     if not index:
