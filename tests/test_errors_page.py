@@ -105,7 +105,7 @@ class Loader(RecordLoader):
 CASES: dict[str, Callable[[], object]] = {
     "Faults in a config": faulty_config,
     "An import path that leads nowhere": lambda: build_loader(
-        {"import": "KeySelecter"}, RecordMode.TRAIN
+        {"dataset": {"loader": {"import": "shop.Loader"}}}, RecordMode.TRAIN
     ),
     "Stages that do not fit together": other_loss,
     "An error in your own code": own_code,
