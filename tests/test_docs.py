@@ -18,6 +18,8 @@ import yaml
 from outside import ROOT, invoke, parse_command, run
 from pages import assert_shown, blocks, commands, run_blocks, served_page
 
+import barrage_mlflow
+from barrage_mlflow import errors
 from barrage_mlflow.workspace import layout
 
 PAGES = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
@@ -58,6 +60,13 @@ def test_the_artifact_folder_is_described_as_it_is() -> None:
     assert blocks(PAGES["files.md"], "")[0] == textwrap.dedent(tree)
 
 
+def test_the_python_page_has_every_public_name() -> None:
+    shown = re.findall(r"^::: [\w.]+\.(\w+)$", PAGES["python.md"], re.M)
+    besides = {"feature_network", "sequential_from_config", "train_on_ray"}
+    of_errors = {name for name in barrage_mlflow.__all__ if hasattr(errors, name)}
+    assert sorted(shown) == sorted({*barrage_mlflow.__all__, *besides} - of_errors)
+
+
 def test_the_pages_show_commands():
     assert len(SHOWN) > 20
     assert len(RUN) > 2
@@ -83,7 +92,7 @@ def test_the_pages_say_what_their_readers_cannot_guess() -> None:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone with the penguins' files at its top, and two versions of their model."""
+    """A clone with the penguins' files at its top, two versions of their model, random weights."""
     folder = tmp_path_factory.mktemp("clone") / "a checkout"
     shutil.copytree(ROOT / "examples", folder / "examples")
     shutil.copytree(folder / "examples" / "penguins", folder, dirs_exist_ok=True)
@@ -91,6 +100,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, folder)
     records = pd.read_csv(folder / "validation.csv").reset_index(names="id")
     records.to_parquet(folder / "records.parquet")
+    (fetch,) = [line for line in commands(PAGES["pretrained.md"]) if "imagenet" in line]
+    run(fetch.replace("'imagenet'", "None"), folder)  # nothing is downloaded
     run_blocks(PAGES["registry.md"], folder)
     return folder
 

@@ -60,7 +60,7 @@ def main() -> None:
         with _mlflow(folder) as address:
             # Without the column at its right, MLflow's assistant.
             page = f"{address}/#/experiments/0/runs/{run}"
-            _screenshot(page, "run.png", (1640, 1250), right=420)
+            _screenshot(page, "run.png", (1640, 950), right=420)
         _printed(REPORT, folder)
         _screenshot((folder / "shown-report" / "report.html").as_uri(), "report.png", (800, 1330))
         for name, path in OF_REPORTS.items():
