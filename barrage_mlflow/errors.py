@@ -136,7 +136,7 @@ class TuningError(BarrageError):
 
 
 class GroupError(BarrageError):
-    """The processes of one training do not meet, or one of them has ended."""
+    """The processes of one training cannot be had, do not meet, or one of them has ended."""
 
 
 class TrainingError(BarrageError):

@@ -74,11 +74,17 @@ def train_on_ray(
         0.0813
     """
     read_document(config, options.get("overrides"))  # faults are found before Ray starts
-    _load_ray()
-    import ray
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.tensorflow import TensorflowTrainer
-    from ray.train.v2.api.exceptions import TrainingFailedError
+    load_tensorflow()  # Ray loads it too, with its notes
+    try:
+        import ray
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.tensorflow import TensorflowTrainer
+        from ray.train.v2.api.exceptions import TrainingFailedError
+    except ImportError as error:
+        raise GroupError(
+            "a training on Ray needs Ray Train, which is not installed: "
+            "pip install 'barrage-mlflow[ray]'"
+        ) from error
 
     folder = Path(storage).absolute()
     call = partial(train, config, records_train, records_validation, artifact_dir=folder, **options)
@@ -162,14 +168,3 @@ def _work(
 def _environment() -> dict[str, str]:
     taken = {VARIABLE, _LEGACY}
     return {n: text for n, text in os.environ.items() if n.startswith(_GIVEN) and n not in taken}
-
-
-def _load_ray() -> None:
-    try:
-        import ray.train  # noqa: F401
-    except ImportError as error:
-        raise GroupError(
-            "a training on Ray needs Ray Train, which is not installed: "
-            "pip install 'barrage-mlflow[ray]'"
-        ) from error
-    load_tensorflow()  # Ray loads it too, with its notes

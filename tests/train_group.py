@@ -2,7 +2,8 @@
 
 ``dropout!1.5`` stops the training by a SIGTERM to process 1 at its fifth look for a stop, and
 named again a case goes on. Each case leaves an artifact folder, and each process what it has
-seen: how often its weights were not the chief's, and the addresses that it listens on.
+seen: how often its weights were not the chief's, the addresses that it listens on, and where the
+trainings that it stopped have ended.
 """
 
 from __future__ import annotations
@@ -68,15 +69,17 @@ def main(folder: Path, specs: list[str]) -> None:
 
     from barrage_mlflow.commands.train import join_others
     from barrage_mlflow.distribution import network as shared
+    from barrage_mlflow.services.checkpoint_file import Checkpoint
     from barrage_mlflow.training import epochs, train
     from barrage_mlflow.training.prepare import read_document
     from barrage_mlflow.training.stop import StopRequest
+    from barrage_mlflow.workspace.layout import resume_checkpoints
 
     group = join_others()
     connections = psutil.Process().net_connections()
     listens = [each.laddr for each in connections if each.status == psutil.CONN_LISTEN]
     watched = Watched(epochs, shared)
-    apart = {}
+    apart, stopped = {}, []
     for spec in specs:
         name, _, stop = spec.partition("!")
         index, _, look = stop.partition(".")
@@ -95,7 +98,10 @@ def main(folder: Path, specs: list[str]) -> None:
             else:
                 train.follow(group, document, *sets)
         apart[name] = watched.apart
-    seen = {"apart": apart, "listens": listens}
+        if watched.stop_at:
+            last = Checkpoint.read(resume_checkpoints(folder / name)[0])
+            stopped.append((name, last.epochs, last.batch))
+    seen = {"apart": apart, "listens": listens, "stopped": stopped}
     (folder / f"seen-{group.share.index}.json").write_text(json.dumps(seen), "utf-8")
 
 

@@ -139,9 +139,8 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
         plan = replace(plan, sets={**plan.sets, "validation": validated})
         try:
             callbacks = [report.callback()]
-            trained = fit(plan, folder, history, callbacks, None, StopRequest(), report)
-            assert trained is not None
-            network = trained[1]
+            kept = fit(plan, folder, history, callbacks, None, StopRequest(), report)
+            _, network = kept.restore()
         except Exception as error:
             _add_part(error)
             raise

@@ -25,6 +25,9 @@ _OPEN = (
     "the %s processes of this training listen on all addresses of their machines, to everyone: "
     "train in a private network"
 )
+_WAITING = "process %s waits until all processes of this training have come: %s"
+_LATE = 30
+"""Seconds after which it is said for whom a process waits: it waits without end."""
 logger = logging.getLogger(__name__)
 
 
@@ -73,15 +76,9 @@ class Group:
         gathered[self.share.index] = values
         return self.sum(gathered)
 
-    def tell(self, content: bytes = b"", size: int | None = None) -> bytes:
-        """What the chief gives, for all; what the others give is passed over.
-
-        Args:
-            content: the chief's.
-            size: how many bytes, where all know it.
-        """
-        if size is None:
-            size = int(self.sum(np.array([len(content) if self.is_chief else 0]))[0])
+    def tell(self, content: bytes = b"") -> bytes:
+        """What the chief gives, for all; what the others give is passed over."""
+        size = int(self.sum(np.array([len(content) if self.is_chief else 0]))[0])
         words = np.zeros(-(-size // 8), np.int64)
         if self.is_chief:
             words.view(np.uint8)[:size] = np.frombuffer(content, np.uint8)
@@ -170,7 +167,7 @@ class Group:
             raise GroupError(
                 f"process {self.share.index} of {self.count}: another process of this training "
                 "has ended or cannot be reached: see what it wrote, and start all of them again "
-                "with --resume"
+                f"with --resume ({_first_line(error)})"
             ) from error
 
     @cached_property
@@ -194,6 +191,10 @@ def _all_reduce(tensor: Any) -> Any:
     return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(tensor))
 
 
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
 def join() -> Group:
     """Meet the other processes that ``TF_CONFIG`` names; waits for all of them.
 
@@ -213,15 +214,18 @@ def join() -> Group:
 
     # TensorFlow takes the signal for itself, to save what this process does not train.
     handler = signal.getsignal(signal.SIGTERM)
+    late = threading.Timer(_LATE, logger.warning, [_WAITING, index, ", ".join(members)])
+    late.start()
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise GroupError(
             f"process {index} of {len(members)} ({members[index]}): the processes of this "
-            f"training do not meet ({reason}); {VARIABLE} names their addresses: each must be "
-            "free on its machine, and be reached from the others"
+            f"training do not meet ({_first_line(error)}); {VARIABLE} names their addresses: each "
+            "must be free on its machine, and be reached from the others"
         ) from error
+    finally:
+        late.cancel()
     if strategy.num_replicas_in_sync != len(members):
         each = strategy.num_replicas_in_sync // len(members)
         remedy = f"start one for each, and set CUDA_VISIBLE_DEVICES of process {index} to its own"

@@ -40,8 +40,8 @@ def agree(group: Group, network: keras.Model) -> None:
     differing = np.flatnonzero((np.stack(others) != chiefs)[:, :-1].any(axis=0))
     if not differing.size:
         return
-    content = b"".join(values[place].tobytes() for place in differing)
-    told, start = group.tell(content, len(content)), 0
+    told = group.tell(b"".join(values[n].tobytes() for n in differing if group.is_chief))
+    start = 0
     for place in differing if not group.is_chief else ():
         value = values[place]
         new = np.frombuffer(told, value.dtype, value.size, start).reshape(value.shape)

@@ -35,7 +35,7 @@ def prove(
     again: Callable[[], pd.DataFrame],
     homes: Iterable[Path],
     dtypes: Iterable[str] = (),
-) -> None:
+) -> bool:
     """Have a clean process score a model's input example, from a copy in another folder.
 
     Of a model that draws at random when it scores, only the form of the answer can be proved.
@@ -47,6 +47,9 @@ def prove(
         again: answers once more, which shows whether the answer is the same each time.
         homes: folders of the training; the model must open no file that was in them before.
         dtypes: what the network computes in; half precision allows for more rounding.
+
+    Returns:
+        Whether the model gives the same answer each time.
 
     Raises:
         ComponentError: it cannot be loaded, a score differs, or it needs a file that is not in
@@ -78,7 +81,8 @@ def prove(
     once = _as_json(expected)
     rounding = max([_FULL_ROUNDING, *(_ROUNDING.get(dtype, 0) for dtype in dtypes)])
     difference = first_difference(scores, once, rounding)
-    if difference and first_difference(_as_json(again()), once, rounding):
+    draws = bool(difference and first_difference(_as_json(again()), once, rounding))
+    if draws:
         logger.warning(
             "the model draws at random when it scores, so its numbers could not be proved, "
             "only their form"
@@ -90,6 +94,7 @@ def prove(
             f"{difference}; see that the transformer's save() writes, and its load() reads, all "
             "that scoring uses"
         )
+    return not draws
 
 
 def first_difference(

@@ -44,7 +44,7 @@ def fit(
     stop: StopRequest,
     watch: Watch = unwatched,
     group: Group = ALONE,
-) -> tuple[int, keras.Model] | None:
+) -> BestCheckpoint:
     """Train the network of a plan.
 
     Args:
@@ -58,18 +58,19 @@ def fit(
         group: the processes of the training; all of them call this alike.
 
     Returns:
-        The best epoch, counted from 1, and the network with its weights. Only the chief of a group
-        has them; None elsewhere.
+        What has kept the best weights, and gives them to the network. In a group the chief's alone
+        has any.
 
     Raises:
         ConfigError: a class_weight names a class of which there is no record.
         ComponentError: params that a callback refuses, or a component broke its contract.
         RecordError: a record cannot be fed to the network, or a file was changed meanwhile.
-        TrainingError: the loss became NaN, or there was no best epoch.
+        TrainingError: the loss became NaN.
         KeyboardInterrupt: a stop was requested.
 
     Example:
-        >>> best_epoch, network = fit(plan, folder, history, [], None, stop)  # doctest: +SKIP
+        >>> best = fit(plan, folder, history, [], None, stop)  # doctest: +SKIP
+        >>> best_epoch, network = best.restore()  # doctest: +SKIP
     """
     config, dataset, solver = plan.config, plan.config["dataset"], plan.config["solver"]
     watch(SERVICES)
@@ -113,10 +114,7 @@ def fit(
             solver.get("steps_per_execution"),
             group,
         )
-    if not group.is_chief:
-        return None
-    best = next(callback for callback in services if isinstance(callback, BestCheckpoint))
-    return best.restore()
+    return next(callback for callback in services if isinstance(callback, BestCheckpoint))
 
 
 def _file_callback(plan: Plan) -> keras.callbacks.Callback:

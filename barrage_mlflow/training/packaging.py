@@ -104,8 +104,9 @@ def package(plan: Plan, network: keras.Model, folder: Path, process: ModelProces
     files = [Path(records.source) for records in plan.sets.values() if records.source]
     homes = [path.parent for path in (*files, *project_code(plan.config))]
     dtypes = {layer.compute_dtype for layer in network.layers}
-    prove(process, model, scores, score, [folder, Path.cwd(), *homes], dtypes)
-    return scorer
+    is_steady = prove(process, model, scores, score, [folder, Path.cwd(), *homes], dtypes)
+    # One that draws at random has drawn by now: loaded, it begins anew, as it will elsewhere.
+    return scorer if is_steady else Scorer.load(folder)
 
 
 def _scorer(plan: Plan, network: Network) -> Scorer:

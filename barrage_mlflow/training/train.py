@@ -178,11 +178,11 @@ def train(
                 further = [*callbacks, report_callback(work.history, folder, best)]
                 if progress:
                     further.append(progress_callback(progress))
-                trained = fit(plan, folder, work.history, further, checkpoint, stop, group=group)
-                if trained is None:
+                kept = fit(plan, folder, work.history, further, checkpoint, stop, group=group)
+                if not group.is_chief:
                     return _told(group)
-                best_epoch, network = trained
                 with stop.at_once():
+                    best_epoch, network = kept.restore()
                     scorer = package(plan, network, folder, process) if packages else None
                     work.update(best_epoch=best_epoch)
                     facts = [f"The network has {network.count_params():,} parameters."]

@@ -295,12 +295,12 @@ def test_a_training_that_is_stopped_while_it_is_evaluated_has_finished(
     from barrage_mlflow.training import appraisal
 
     def stopped(*_: Any) -> Any:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("while it is evaluated")
 
     arguments = (config(plots=False, importance=False), TRAIN, VALIDATION)
     with monkeypatch.context() as patch:
         patch.setattr(appraisal, "evaluate", stopped)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="while it is evaluated"):
             barrage_mlflow.train(*arguments, artifact_dir=own_store)
     record = read_record(own_store)
     assert record is not None

@@ -6,21 +6,15 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
-import chaos_parts
-import keras
 import pytest
 from click.testing import CliRunner
-from keras.src.random.seed_generator import global_seed_generator
 from loopback import isolated
 from outside import environment, wait_for
 
 from barrage_mlflow.cli import main
 from barrage_mlflow.commands.processes import train_in_processes
-from barrage_mlflow.dataset.feeding.share import Share
 from barrage_mlflow.distribution.cluster import LAUNCHER, LOST
-from barrage_mlflow.distribution.network import synchronize
 from barrage_mlflow.training.stop import stop_with_mlflow
 
 IRIS = Path(__file__).parents[2] / "examples" / "iris"
@@ -181,19 +175,3 @@ def test_a_training_that_is_stopped_says_once_how_to_go_on(tmp_path):
     assert lines[-2:] == ["interrupted", "go on with: --artifact-dir out --resume"]
     assert not [line for line in lines if line.startswith("[1]") or "Traceback" in line]
     assert [*(tmp_path / "out" / "checkpoints" / "resume").glob("*.npz")]
-
-
-def test_generators_of_all_processes_have_one_state_and_draw_different_numbers(monkeypatch):
-    network = chaos_parts.network()  # dropout has a generator, and noise takes Keras's own
-    generators = [global_seed_generator(), *network.layers[3]._seed_generators]
-    assert len(generators) == 2
-    group = SimpleNamespace(count=2, is_chief=False, share=Share(1, 2))
-    for generator in generators:
-        monkeypatch.setattr(generator, "next", generator.next)
-    synchronize(group, network)
-    for generator in generators:
-        chiefs = keras.random.SeedGenerator(0)
-        chiefs.state.assign(generator.state)
-        for ordered in (False, True, False):
-            assert list(generator.next(ordered)) != list(chiefs.next(ordered))
-            assert list(generator.state.numpy()) == list(chiefs.state.numpy())

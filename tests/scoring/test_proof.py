@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -23,6 +24,7 @@ from barrage_mlflow.config import read_config
 from barrage_mlflow.errors import describe_error
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import first_difference, prove
+from barrage_mlflow.workspace.record import read_record
 
 PARTS = '''
 import importlib
@@ -31,6 +33,8 @@ import random
 import tempfile
 from datetime import date
 from pathlib import Path
+
+import keras
 
 from barrage_mlflow import IdentityTransformer, RecordLoader
 
@@ -114,6 +118,13 @@ class DrawsOnlyHere(IdentityTransformer):
 
     def fit(self, records):
         os.environ["FITTED"] = "yes"
+
+
+class Noise(keras.layers.Layer):
+    """Draws at random when it scores, too."""
+
+    def call(self, x):
+        return x + keras.random.normal(keras.ops.shape(x))
 '''
 SEE = (
     "; see that the transformer's save() writes, and its load() reads, all that scoring uses"
@@ -236,6 +247,20 @@ def test_a_model_that_scores_at_random_is_proved_by_the_form_of_its_answers(
         "the model draws at random when it scores, so its numbers could not be proved, "
         "only their form"
     ]
+
+
+def test_a_network_that_draws_is_evaluated_as_it_was_packaged(evaluated_models: None) -> None:
+    config = small_config(solver__epochs=1)
+    config["model"]["network"]["params"]["layers"].insert(2, {"import": "odd_parts.Noise"})
+    train(config, TRAIN, VALIDATION, artifact_dir="out")
+    record = read_record(Path("out"))
+    assert record is not None
+    # As if it had been killed then: it goes on with the packaged model.
+    replace(record, evaluation={}).write(Path("out"))
+    train(config, TRAIN, VALIDATION, artifact_dir="out", resume=True)
+    again = read_record(Path("out"))
+    assert again is not None
+    assert again.evaluation["validation"]["metrics"] == record.evaluation["validation"]["metrics"]
 
 
 def test_a_model_that_scores_at_random_in_another_form_elsewhere_is_found() -> None:

@@ -74,7 +74,7 @@ def test_they_are_those_of_keras(form: str, tmp_path: Path) -> None:
     plain.set_weights(plan.network.get_weights())
     history = History(tmp_path / "metrics.jsonl")
     (tmp_path / "checkpoints").mkdir()
-    best_epoch, network = fit(plan, tmp_path, history, [], None, StopRequest())
+    best_epoch, network = fit(plan, tmp_path, history, [], None, StopRequest()).restore()
     x, y = _arrays(RARE, form)
     plain.compile("adam", loss, weighted_metrics=[], metrics=["accuracy"])
     logs = plain.fit(
