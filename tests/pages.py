@@ -21,7 +21,7 @@ def commands(text: str) -> list[str]:
     """The commands of the ``bash`` and ``sh`` blocks, without the files that they write."""
     lines = "".join(block for name in ("bash", "sh") for block in blocks(text, name))
     lines = re.sub(r" <<'END'\n.*?^END\n", "\n", lines, flags=re.M | re.S)
-    return [command for line in lines.splitlines() for command in re.split(r" (?:&&|>) ", line)]
+    return [line for line in re.split(r"\n| (?:&&|\|\||>) ", lines) if line]
 
 
 def run_blocks(text: str, folder: Path) -> None:
