@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import PIL.Image
+from mlflow import MlflowClient
 from rich.console import Console
 from rich.text import Text
 
@@ -57,9 +58,11 @@ def main() -> None:
             shutil.rmtree(folder / name, ignore_errors=True)
         (PICTURES / "terminal.svg").write_text(_terminal(TERMINAL, folder), "utf-8")
         run = json.loads((folder / "first" / "run.json").read_text("utf-8"))["run_id"]
+        store = MlflowClient(f"sqlite:///{folder.resolve()}/mlflow.db")
+        experiment = store.get_run(run).info.experiment_id
         with _mlflow(folder) as address:
             # Without the column at its right, MLflow's assistant.
-            page = f"{address}/#/experiments/0/runs/{run}"
+            page = f"{address}/#/experiments/{experiment}/runs/{run}"
             _screenshot(page, "run.png", (1640, 950), right=420)
         _printed(REPORT, folder)
         _screenshot((folder / "shown-report" / "report.html").as_uri(), "report.png", (800, 1330))
