@@ -53,8 +53,19 @@ def test_train_then_predict(run, files, monkeypatch: pytest.MonkeyPatch) -> None
     assert found.data.tags["barrage.threads"] == "1"
     out = trained.stdout.splitlines()
     assert out[0].startswith("best epoch ")
-    assert out[1:3] == ["artifacts: out", f"run:       {found.info.run_id}"]
-    assert out[3].startswith("model:     models:/m-")
+    page = (
+        f"http://127.0.0.1:5000/#/experiments/{found.info.experiment_id}/runs/{found.info.run_id}"
+    )
+    assert out[1:4] == [
+        "artifacts: out",
+        f"run:       {found.info.run_id}",
+        f"page:      mlflow ui, then {page}",
+    ]
+    assert out[4].startswith("model:     models:/m-")
+    assert out[5:] == [
+        "version:   models:/small/1",
+        "next:      mlflow models serve -m models:/small/1 --env-manager local --port 5001",
+    ]
     assert "\nepoch 1/2  loss " in trained.stderr
 
     printed = run("predict", "validation.csv", "out")
@@ -63,10 +74,12 @@ def test_train_then_predict(run, files, monkeypatch: pytest.MonkeyPatch) -> None
     assert len(expected) == 20
     assert all(sum(score["label"]) == pytest.approx(1) for score in expected)
 
-    for model in ("out", "models:/small/1", out[3].split()[1]):
+    for model in ("out", "models:/small/1", out[4].split()[1]):
         written = run("predict", "validation.csv", model, "-o", "scores.json")
         assert written.exit_code == 0, written.output
-        assert re.fullmatch(r"20 scores in scores\.json, \d+\.\d s\n", written.stdout)
+        scored, following = written.stdout.splitlines()
+        assert re.fullmatch(r"20 scores in scores\.json, \d+\.\d s", scored)
+        assert following == f"next:      barrage-mlflow evaluate TEST {model}"
         assert json.loads(Path("scores.json").read_text("utf-8")) == expected
     options = ["--keep", "a", "--keep", "label", "--batch-size", "7"]
     refused = run("predict", "validation.csv", "out", "-o", "kept.csv", *options)
@@ -115,7 +128,7 @@ def test_register_and_promote_by_alias(run, files) -> None:
     for version, epochs in ((1, 1), (2, 6)):
         trained = run(*command, "--alias", f"try{version}", "--solver.epochs", epochs)
         assert trained.exit_code == 0, trained.output
-        assert trained.stdout.splitlines()[4:] == [f"version:   models:/small/{version}"]
+        assert trained.stdout.splitlines()[5] == f"version:   models:/small/{version}"
     for version, status in ((1, 0), (2, 0), (1, 1)):
         done = run("promote", f"models:/small/{version}", "validation.csv", "--alias", "champion")
         assert done.exit_code == status, done.output

@@ -24,7 +24,8 @@ _ALL = (
     "`barrage-mlflow COMMAND --help` shows the same.\n\n"
     "Exit status: 0 all is well; 1 `check` found faults, `diff` and `reproduce` differences, or "
     "`promote` a version that is worse; 2 anything else that went wrong; 130 interrupted. Messages "
-    "go to standard error."
+    "go to standard error. `--json` puts one object in the place of the answer. Colours are for "
+    "terminals, and not where `NO_COLOR` is set."
 )
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
 import shlex
-import sys
 from typing import Any
 
 import click
 
 import barrage_mlflow
-from barrage_mlflow.cli.group import command, count, explain_error, fail
+from barrage_mlflow.cli.group import answer, command, count, explain_error, fail, show
 from barrage_mlflow.commands.overrides import CommandWithOverrides
 
 _column = functools.partial(click.option, metavar="COLUMN")
@@ -34,7 +32,7 @@ def split(data: str, **options: Any) -> None:
     is written there. Of a folder with a folder of images for each class, such as
     photos/cat/1.png, they are CSV files with path and label, stratified by label.
     """
-    barrage_mlflow.split(data, **options, report=click.echo)
+    answer({"files": barrage_mlflow.split(data, **options, report=show)})
 
 
 @command("init train.csv --target price -o config.yaml")
@@ -62,15 +60,16 @@ def init(data: str, output: str, time: str | None, **options: Any) -> None:
     from barrage_mlflow.commands.init import init as run_init
 
     start = run_init(data, output=output, time=time, **options)
-    click.echo(start.table)
+    show(start.table)
     for hint in start.hints:
-        click.echo(f"\n{hint}")
-    click.echo(f"\n{output} is written; next, unless you have them, make sets, then train:")
+        show(f"\n{hint}")
+    show(f"\n{output} is written; next, unless you have them, make sets, then train:")
     by = f" --time {shlex.quote(time)}" if time else ""
     validation = f" --validation {start.validation:g}"
-    click.echo(f"  barrage-mlflow split {shlex.quote(data)}{validation}{by}")
+    show(f"  barrage-mlflow split {shlex.quote(data)}{validation}{by}")
     for name in ("check", "train"):
-        click.echo(f"  barrage-mlflow {name} {shlex.quote(output)} TRAIN VALIDATION")
+        show(f"  barrage-mlflow {name} {shlex.quote(output)} TRAIN VALIDATION")
+    answer({"file": output, "config": start.config, "hints": start.hints})
 
 
 @command("check config.json train.csv --solver.epochs 3", cls=CommandWithOverrides)
@@ -91,22 +90,24 @@ def check(
 
     document, faults, warnings = check_config(config, overrides)
     for fault in (*faults, *warnings):
-        click.echo(str(fault))
+        show(str(fault))
+    found = {"faults": [*map(vars, faults)], "warnings": [*map(vars, warnings)]}
     if faults:
-        fail(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {config}", 1)
+        fail(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {config}", 1, **found)
     if train is not None:
         from barrage_mlflow.commands.check import dry_run
 
         for module in code_modules(document.data):
             click.echo(f"importing {module}", err=True)
         report, error = dry_run(document, train, validation, records)
-        click.echo(report)
+        show(report)
         if error is not None:
-            fail(document.located(explain_error(error)), 1)
-    click.echo(f"{config}: all is well")
+            fail(document.located(explain_error(error)), 1, **found)
+    show(f"{config}: all is well", fg="green")
+    answer(found)
 
 
-@command("schema --project my_project > schema.json")
+@command("schema --project my_project > schema.json", answers=False)
 @click.option(
     "--project",
     metavar="PACKAGE",
@@ -115,10 +116,11 @@ def check(
 def schema(project: str | None) -> None:
     """Print the JSON Schema of a config, which lets an editor complete and check it."""
     from barrage_mlflow.config import read_config
-    from barrage_mlflow.config.editor_schema import editor_schema
+    from barrage_mlflow.config.editor_schema import editor_schema, show_schema
 
     folders = read_config({}).folders
-    click.echo(json.dumps(editor_schema(project, folders), indent=1, ensure_ascii=False))
+    projects = None if project is None else [project]
+    click.echo(show_schema(editor_schema(projects, folders)), nl=False)
 
 
 @command("diff config.json runs:/RUN_ID")
@@ -135,5 +137,5 @@ def diff(a: str, b: str) -> None:
 
     differences = find_differences(a, b)
     for difference in differences:
-        click.echo(difference)
-    sys.exit(1 if differences else 0)
+        show(difference)
+    answer({"differences": differences}, status=1 if differences else 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -28,10 +29,13 @@ from barrage_mlflow.errors import (
     TrainingError,
     describe_error,
 )
+from barrage_mlflow.workspace.layout import MODEL
 
 _PACKAGE = str(Path(__file__).parents[1])
 _INTERRUPTED = 130
 """What a shell gives a command that Ctrl-C ended."""
+_JSON = "barrage_json"
+"""Where a command keeps whether it is to answer in JSON."""
 
 
 @contextmanager
@@ -48,7 +52,8 @@ def _errors_explained() -> Iterator[None]:
         if os.environ.get("BARRAGE_TRACEBACK"):
             raise
         _leave_to_launcher(error, 2)
-        fail(explain_error(error), 2)
+        faults = {"faults": [*map(vars, error.faults)]} if isinstance(error, ConfigError) else {}
+        fail(explain_error(error), 2, **faults)
 
 
 def _leave_to_launcher(error: BaseException, status: int) -> None:
@@ -71,16 +76,76 @@ def main() -> None:
     logger.setLevel(logging.INFO)
     logger.handlers = [logging.StreamHandler(sys.stderr)]
     logger.propagate = False  # libraries give the root logger a handler, which would write it again
+    if os.environ.get("NO_COLOR"):
+        click.get_current_context().color = False
 
 
 count = functools.partial(click.option, type=click.IntRange(min=1), metavar="N", show_default=True)
 """An option that is a whole number from 1 on."""
 
 
-def command(example: str, **options: Any) -> Callable[[Callable[..., None]], click.Command]:
-    """A command whose help ends with an example."""
+_json_option = click.option(
+    "--json",
+    _JSON,
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=lambda context, option, asked: context.meta.update({_JSON: asked}),
+    help="Answer with one JSON object on standard output.",
+)
+
+
+def command(
+    example: str, answers: bool = True, **options: Any
+) -> Callable[[Callable[..., None]], click.Command]:
+    """A command whose help ends with an example, and that takes ``--json`` if it answers."""
     epilog = f"\b\nExample:\n  barrage-mlflow {example}"
-    return lambda run: main.command(epilog=epilog, **options)(_errors_explained()(run))
+
+    def made(run: Callable[..., None]) -> click.Command:
+        explained = _errors_explained()(run)
+        return main.command(epilog=epilog, **options)(
+            _json_option(explained) if answers else explained
+        )
+
+    return made
+
+
+def show(text: str, **style: Any) -> None:
+    """Write what people read of an answer; nothing with ``--json``. Colours are for terminals."""
+    if not _wants_json():
+        click.secho(text, **style)
+
+
+def show_next(*words: object) -> None:
+    """Show the command that may well come next."""
+    show(f"next:      {shlex.join(map(str, words))}", fg="cyan")
+
+
+def show_serve(model: str | Path) -> None:
+    """Show how a model is served; of an artifact folder, the model in it."""
+    within = Path(model, MODEL)
+    found = within if within.is_dir() else model
+    # The port that is MLflow's own choice is that of its pages, too.
+    show_next("mlflow", "models", "serve", "-m", found, "--env-manager", "local", "--port", 5001)
+
+
+def answer(values: dict[str, Any], status: int = 0) -> None:
+    """End a command: with ``--json`` what it has found, and with an exit status.
+
+    Args:
+        values: JSON, in which paths are text, and NaN and infinity are null.
+        status: of the command.
+    """
+    if _wants_json():
+        from barrage_mlflow.scoring.writers import to_json
+
+        click.echo(to_json(values))
+    if status:
+        sys.exit(status)
+
+
+def _wants_json() -> bool:
+    return bool(click.get_current_context().meta.get(_JSON))
 
 
 def explain_error(error: BaseException) -> str:
@@ -121,7 +186,8 @@ def _open_closed_streams() -> None:
             setattr(sys, name, stream)
 
 
-def fail(message: str, status: int) -> NoReturn:
-    """End the command with a message and an exit status."""
-    click.echo(message, err=True)
+def fail(message: str, status: int, **values: Any) -> NoReturn:
+    """End the command with a message, an exit status, and what else ``--json`` is to hold."""
+    click.secho(message, err=True, fg="red")
+    answer({"error": message.removeprefix("error: "), **values})
     sys.exit(status)

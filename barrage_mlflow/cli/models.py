@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 import barrage_mlflow
-from barrage_mlflow.cli.group import command, count
+from barrage_mlflow.cli.group import answer, command, count, show, show_next, show_serve
 
 _roots = click.option(
     "--root",
@@ -53,7 +53,9 @@ def predict(records: str, model: str, output: str | None, **options: Any) -> Non
     write = functools.partial(click.echo, nl=False)
     scores = run_prediction(records, model, output, write=write, progress=progress, **options)
     if scores is not None:
-        click.echo(f"{scores.records} scores in {output}, {show_seconds(scores.seconds)}")
+        show(f"{scores.records} scores in {output}, {show_seconds(scores.seconds)}")
+        show_next("barrage-mlflow", "evaluate", "TEST", model)
+        answer({"file": output, **vars(scores)})
 
 
 @command("evaluate test.csv models:/prices@champion -o report")
@@ -75,9 +77,14 @@ def evaluate(records: str, model: str, output: str | None, **options: Any) -> No
     MODEL is an artifact folder or any MLflow model URI. Figures are in the units of the data, each
     with its 95 % interval and beside a baseline.
     """
-    barrage_mlflow.evaluate(records, model, output, report=click.echo, **options)
+    found = barrage_mlflow.evaluate(records, model, output, report=show, **options)
+    show("")
     if output:
-        click.echo(f"\nreport: {output}/report.md")
+        show(f"report:    {output}/report.html")
+        show_serve(model)
+    else:
+        show_next("barrage-mlflow", "evaluate", records, model, "-o", "report")
+    answer({"metrics": found.metrics, "report": output and f"{output}/report.html"})
 
 
 @command("promote models:/iris/2 test.csv --alias champion")
@@ -92,5 +99,5 @@ def promote(model: str, records: str, alias: str, metric: str | None) -> None:
     targets. Exit status 1 if the alias stays with a better version.
     """
     promotion = barrage_mlflow.promote(model, records, alias=alias, metric=metric)
-    click.echo(promotion.report)
-    sys.exit(0 if promotion.promoted else 1)
+    show(promotion.report)
+    answer({**vars(promotion), "promoted": promotion.promoted}, 0 if promotion.promoted else 1)

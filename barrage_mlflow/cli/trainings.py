@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import barrage_mlflow
-from barrage_mlflow.cli.group import command, count
+from barrage_mlflow.cli.group import answer, command, count, show, show_serve
 from barrage_mlflow.commands.overrides import CommandWithOverrides
 from barrage_mlflow.workspace.layout import default_folder
+from barrage_mlflow.workspace.record import LOCAL_PAGES
 from barrage_mlflow.workspace.threads import set_operation_threads
+
+if TYPE_CHECKING:
+    from barrage_mlflow.commands.tune import TuningResult
+    from barrage_mlflow.training.train import TrainingResult
 
 _artifact_dir = click.option(
     "--artifact-dir", help="Folder for all that the run leaves; a new one if left out."
@@ -106,12 +112,10 @@ def train(
     )
     if read_cluster()[1]:
         return  # the first process says it
-    click.echo(f"best epoch {result.best_epoch}: {format_logs(result.metrics)}")
-    click.echo(f"artifacts: {result.artifact_dir}")
-    click.echo(f"run:       {result.run_id or 'not in MLflow yet'}")
-    click.echo(f"model:     {result.model_uri or result.artifact_dir}")
-    if result.version_uri:
-        click.echo(f"version:   {result.version_uri}")
+    show(f"best epoch {result.best_epoch}: {format_logs(result.metrics)}")
+    show(f"artifacts: {result.artifact_dir}")
+    _show_model(result, "not in MLflow yet", result.artifact_dir)
+    answer(vars(result))
 
 
 @command(
@@ -146,19 +150,15 @@ def tune(config: str, search: str, train: str, validation: str, **options: Any) 
     stop_with_mlflow()
     options["records_test"] = options["records_test"] or None
     result = barrage_mlflow.tune(config, search, train, validation, progress=sys.stderr, **options)
-    click.echo(f"best trial {result.best_trial}: {result.best_value:.6g}")
+    show(f"best trial {result.best_trial}: {result.best_value:.6g}")
     for path, value in result.best_values.items():
-        click.echo(f"  {path}: {value}")
+        show(f"  {path}: {value}")
     best = f"{result.artifact_dir}/best_config.json"
-    click.echo(f"config:    {best}; it comes out the same with --threads {result.threads}")
-    click.echo(f"run:       {result.run_id or 'not in MLflow'}")
-    if result.best_dir is None:
-        click.echo("model:     packaged where the trial was trained; trials.csv has its run")
-        return
-    click.echo(f"artifacts: {result.best_dir}")
-    click.echo(f"model:     {result.model_uri or result.best_dir}")
-    if result.version_uri:
-        click.echo(f"version:   {result.version_uri}")
+    show(f"config:    {best}; it comes out the same with --threads {result.threads}")
+    if result.best_dir is not None:
+        show(f"artifacts: {result.best_dir}")
+    _show_model(result, "not in MLflow", result.best_dir)
+    answer(vars(result))
 
 
 @command("reproduce RUN_ID")
@@ -176,9 +176,10 @@ def reproduce(run_id: str, train: str | None, validation: str | None, **options:
     reproduction = barrage_mlflow.reproduce(
         run_id, train, validation, progress=sys.stderr, **options
     )
-    click.echo(reproduction.report)
-    click.echo(f"run: {reproduction.result.run_id}")
-    sys.exit(1 if reproduction.difference else 0)
+    show(reproduction.report)
+    show(f"run: {reproduction.result.run_id}")
+    values = {**vars(reproduction), "result": vars(reproduction.result)}
+    answer(values, status=1 if reproduction.difference else 0)
 
 
 @command("sync artifacts/run1")
@@ -191,4 +192,21 @@ def sync(artifact_dir: str, new_run: bool) -> None:
 
     What MLflow has already is not logged twice.
     """
-    click.echo(f"run: {barrage_mlflow.sync(artifact_dir, new_run=new_run)}")
+    run_id = barrage_mlflow.sync(artifact_dir, new_run=new_run)
+    show(f"run: {run_id}")
+    answer({"run_id": run_id})
+
+
+def _show_model(result: TrainingResult | TuningResult, missing: str, folder: Path | None) -> None:
+    """Show where the run and its model are, and what may be done with it."""
+    show(f"run:       {result.run_id or missing}")
+    if result.run_page:
+        local = "mlflow ui, then " * result.run_page.startswith(LOCAL_PAGES)
+        show(f"page:      {local}{result.run_page}")
+    if folder is None:
+        show("model:     packaged where the trial was trained; trials.csv has its run")
+        return
+    show(f"model:     {result.model_uri or folder}")
+    if result.version_uri:
+        show(f"version:   {result.version_uri}")
+    show_serve(result.version_uri or result.model_uri or folder)

@@ -15,6 +15,8 @@ from typing import Any
 import yaml
 
 from barrage_mlflow.commands.check_report import aligned
+from barrage_mlflow.config import read_config
+from barrage_mlflow.config.editor_schema import write_schema
 from barrage_mlflow.config.features import NEXT
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.features.infer import Guess, infer_columns
@@ -34,6 +36,7 @@ _LOSSES = {
 _RARE = 0.05
 """A class of a smaller share is worth class weights."""
 _LEFT_OUT = "left out"
+_SCHEMA = "./schema.json"
 _IMAGE = (96, 96)
 """Height and width of images that are larger, or of several sizes."""
 _LOOKED_AT = 200
@@ -234,11 +237,13 @@ def init(
         raise ArtifactError(f"{path}: is there already; name another file, or use --force")
     windows = windows_of(horizon, history, time, group)
     start = start_config(data, targets, path.parent, windows)
-    text = start.yaml
+    text = f"# yaml-language-server: $schema={_SCHEMA}\n$schema: {_SCHEMA}\n{start.yaml}"
     if path.suffix == ".json":
-        text = json.dumps(start.config, indent=2, ensure_ascii=False) + "\n"
+        config = {"$schema": _SCHEMA, **start.config}
+        text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     with written_whole(path) as partial:
         partial.write_text(text, "utf-8")
+    write_schema(read_config(path))
     return start
 
 

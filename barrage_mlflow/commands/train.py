@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.config.document import Document
+from barrage_mlflow.config.editor_schema import write_schema
 from barrage_mlflow.dataset.components.reading import ask_kinds
 from barrage_mlflow.distribution.cluster import VARIABLE
 from barrage_mlflow.distribution.group import Group, join
@@ -123,6 +124,7 @@ def train(
         if not group.is_chief:
             return recipe.follow(group, document, records_train, records_validation)
         with stop.at_once():
+            write_schema(document)
             check_request(register, alias, offline)
             if resume == "auto":
                 sources = {"train": records_train, "validation": records_validation}

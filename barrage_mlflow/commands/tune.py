@@ -55,6 +55,7 @@ class TuningResult:
         best_dir: its artifact folder, with the packaged model; None if it was trained elsewhere.
         model_uri: the packaged model in MLflow; None as long as MLflow has not got it.
         version_uri: its version in the registry; None if there is none.
+        run_page: where MLflow's pages show the parent run; None if that is not known.
     """
 
     artifact_dir: Path
@@ -66,6 +67,7 @@ class TuningResult:
     best_dir: Path | None = None
     model_uri: str | None = None
     version_uri: str | None = None
+    run_page: str | None = None
 
 
 def tune(
@@ -235,5 +237,6 @@ def _finish(work: Workspace, study: Study, run_id: str | None) -> TuningResult:
     return TuningResult(
         *(work.folder, run_id, best.number, float(best.value or 0), values),
         *(int(best.user_attrs[THREADS]), here),
-        *((record.model_uri, record.version_uri) if record else ()),
+        *((record.model_uri, record.version_uri) if record else (None, None)),
+        work.record.run_page,
     )

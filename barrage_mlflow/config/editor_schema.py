@@ -3,26 +3,68 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from urllib.parse import quote
 
 from barrage_mlflow.config.annotations import annotation_schema
 from barrage_mlflow.config.catalog import built_in, of_project
+from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.import_targets import Target
 from barrage_mlflow.config.kinds import EACH, KINDS, Kind
+from barrage_mlflow.config.project import code_modules
 from barrage_mlflow.config.schema import SCHEMA, Node, with_placeholders
 from barrage_mlflow.config.shape import value_findings
+from barrage_mlflow.files import written_whole
 
 
-def editor_schema(project: str | None = None, folders: Sequence[str] = ()) -> Node:
+def write_schema(document: Document) -> None:
+    """Write the schema of a config's ``$schema`` beside it, so that an editor has it at hand.
+
+    It holds the names of Keras and of the project's own modules that the config imports from.
+    Nothing is written where ``$schema`` is an address, or a file that is no such schema.
+
+    Args:
+        document: a config without faults.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     write_schema(Document({"$schema": "./s.json"}, f"{folder}/config.json"))
+        ...     print(Path(folder, "s.json").read_text().partition(",")[0])
+        {
+         "$schema": "https://json-schema.org/draft/2020-12/schema"
+    """
+    name = document.data.get("$schema", "")
+    if not (document.source and name) or ":" in name:
+        return
+    path = Path(document.source).parent / name
+    with suppress(OSError):  # it is a help, which no training is to fail for
+        before = path.read_text("utf-8") if path.exists() else ""
+        if before and f'"title": "{SCHEMA["title"]}"' not in before:
+            return
+        schema = show_schema(editor_schema(code_modules(document.data), document.folders))
+        if before != schema:
+            with written_whole(path) as partial:
+                partial.write_text(schema, "utf-8")
+
+
+def show_schema(schema: Node) -> str:
+    """A schema as the text of a file."""
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+def editor_schema(projects: Sequence[str] | None = None, folders: Sequence[str] = ()) -> Node:
     """A JSON Schema (draft 2020-12) of a config, for editors and validators.
 
     Args:
-        project: a package or module of one's own on the Python path. Its components, Barrage's
+        projects: packages or modules of one's own on the Python path. Their components, Barrage's
             and Keras's then complete at each place of the config, and their params are
-            described; any other name stays valid. Its code is read, not run. Left out, the
+            described; any other name stays valid. Their code is read, not run. Left out, the
             schema has the keys of the config alone.
-        folders: where the package is looked for, besides the Python path.
+        folders: where they are looked for, besides the Python path.
 
     Raises:
         ImportPathError: there is no such package, or it has no component.
@@ -38,11 +80,12 @@ def editor_schema(project: str | None = None, folders: Sequence[str] = ()) -> No
     condition = {"properties": {"import": name}, "required": ["import"]}
     then = {"properties": {"params": {"properties": params}}}
     loader["allOf"] = [{"if": condition, "then": then}]
-    if project is not None:
-        own = of_project(project, folders)
+    if projects is not None:
+        found = [of_project(project, folders) for project in projects]
         for kind in KINDS.values():
             if kind.place:
-                _add_names(root, kind, [*own[kind.name], *built_in(kind)])
+                own = [target for each in found for target in each[kind.name]]
+                _add_names(root, kind, [*own, *built_in(kind)])
         del root["$defs"]["importBlock"]
     return root
 

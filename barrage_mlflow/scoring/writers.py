@@ -100,10 +100,16 @@ def make_file(rows: Path, suffix: str) -> Path:
 def _json_rows(columns: Columns) -> Iterator[str]:
     """Each row as an object; JSON has no word for NaN and infinity: null takes their place."""
     cells = [_cells(column) for column in columns.values()]
-    return (_json(dict(zip(columns, row, strict=True))) for row in zip(*cells, strict=True))
+    return (to_json(dict(zip(columns, row, strict=True))) for row in zip(*cells, strict=True))
 
 
-def _json(value: Any) -> str:
+def to_json(value: Any) -> str:
+    """Write it as JSON, with null in the place of NaN and infinity.
+
+    Example:
+        >>> to_json({"price": float("nan"), "from": Path("a.csv")})
+        '{"price": null, "from": "a.csv"}'
+    """
     try:
         return _ENCODER.encode(value)
     except ValueError:
@@ -143,7 +149,7 @@ def _csv_column(column: Any) -> Any:
     if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype != object:
         return column
     cells = _cells(column)
-    return objects([_json(cell) if isinstance(cell, list | dict) else cell for cell in cells])
+    return objects([to_json(cell) if isinstance(cell, list | dict) else cell for cell in cells])
 
 
 def _arrow_stream(columns: Columns) -> Any:

@@ -58,6 +58,8 @@ class TrainingResult:
         model_uri: the packaged model, for ``mlflow models serve -m`` and the like; None as long
             as MLflow has not got it.
         version_uri: its version in the registry, ``"models:/penguins/3"``; None if there is none.
+        run_page: where MLflow's pages show the run: of a store in a file or database, where
+            ``mlflow ui`` does; None if that is not known.
         best_epoch: the epoch whose weights were packaged, counted from 1.
         metrics: every metric at that epoch.
     """
@@ -68,6 +70,7 @@ class TrainingResult:
     best_epoch: int
     metrics: dict[str, float]
     version_uri: str | None = None
+    run_page: str | None = None
 
 
 def train(
@@ -351,5 +354,6 @@ def _result(work: Workspace) -> TrainingResult:
     assert record.best_epoch is not None
     metrics = work.history.epochs()[record.best_epoch - 1].metrics
     return TrainingResult(
-        work.folder, record.run_id, record.model_uri, record.best_epoch, metrics, record.version_uri
+        *(work.folder, record.run_id, record.model_uri, record.best_epoch, metrics),
+        *(record.version_uri, record.run_page),
     )

@@ -13,6 +13,8 @@ from barrage_mlflow.workspace.layout import RUN, read_json, write_json
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
+LOCAL_PAGES = "http://127.0.0.1:5000"
+"""Where ``mlflow ui`` shows them, unless it is told otherwise."""
 _FORMAT = 4
 """Counted up whenever the engine before could not go on with a folder: where the keys of this
 record or of a resume checkpoint change, or what they mean."""
@@ -102,6 +104,23 @@ class RunRecord:
     def is_finished(self) -> bool:
         """Whether the training has come to its end, with a packaged model."""
         return self.best_epoch is not None
+
+    @property
+    def run_page(self) -> str | None:
+        """Where MLflow's pages show the run; None where that is not known.
+
+        Of a store in a file or database it is where ``mlflow ui`` shows it.
+
+        Example:
+            >>> RunRecord(run_id="1f0c", experiment_id="3", tracking_uri="sqlite:///m.db").run_page
+            'http://127.0.0.1:5000/#/experiments/3/runs/1f0c'
+        """
+        home = self.tracking_uri or ""
+        if not home.startswith("http"):
+            home = LOCAL_PAGES if "://" in home else ""
+        known = self.run_id and self.experiment_id and home
+        page = f"{home.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        return page if known else None
 
     @property
     def has_ended(self) -> bool:

@@ -198,7 +198,7 @@ def test_the_reasons_stand_beside_the_features_in_yaml(tmp_path):
         "y       whole   target: number  40 different numbers",
     ]
     text = (tmp_path / "c.yaml").read_text()
-    assert text.splitlines()[4:10] == [
+    assert text.splitlines()[6:12] == [
         "      features:",
         '        # "No" is left out: another in every record: an id',
         '        "1e3": number  # numbers',

@@ -12,7 +12,7 @@ from recipes import RECIPES
 from schema_parts import EXAMPLES, GOLDEN, Validators, base_config, completed
 
 from barrage_mlflow.config import find_faults, read_config
-from barrage_mlflow.config.editor_schema import editor_schema
+from barrage_mlflow.config.editor_schema import editor_schema, show_schema, write_schema
 from barrage_mlflow.config.paths import value_at, walk
 from barrage_mlflow.config.schema import SCHEMA
 from barrage_mlflow.errors import ImportPathError
@@ -33,17 +33,17 @@ def plain():
 
 @pytest.fixture(scope="module")
 def golden():
-    return Validators(editor_schema("golden_parts", [str(GOLDEN)]))
+    return Validators(editor_schema(["golden_parts"], [str(GOLDEN)]))
 
 
 @pytest.fixture(scope="module")
 def penguins():
-    return Validators(editor_schema("penguins", [str(EXAMPLES / "penguins")]))
+    return Validators(editor_schema(["penguins"], [str(EXAMPLES / "penguins")]))
 
 
 @pytest.fixture(scope="module")
 def my_project(code):
-    return Validators(editor_schema("my_project", [str(code)]))
+    return Validators(editor_schema(["my_project"], [str(code)]))
 
 
 @pytest.mark.parametrize("name", ["plain", "golden", "penguins"])
@@ -214,7 +214,7 @@ def of_zoo(tree):
 
 
 def test_a_package_is_read_and_not_run(zoo, caplog):
-    tree = editor_schema("zoo")
+    tree = editor_schema(["zoo"])
     assert not {"zoo", "zoo.birds"} & set(sys.modules)
     jsonschema.Draft202012Validator.check_schema(tree)
     (record,) = caplog.records
@@ -226,7 +226,7 @@ def test_a_package_is_read_and_not_run(zoo, caplog):
 
 
 def test_placeholders_stand_for_params_of_the_model_alone(zoo):
-    validators = Validators(editor_schema("zoo"))
+    validators = Validators(editor_schema(["zoo"]))
     layers = [
         {"import": "zoo.Deep", "params": {"units": "{{u}}", "shape": [1, "{{u}}"]}},
         {"import": "zoo.Deep", "params": "{{all}}"},
@@ -250,7 +250,7 @@ def test_a_single_module_with_one_component(tmp_path, monkeypatch):
         "class Näme(Base):\n    pass\n",
         "utf-8",
     )
-    tree = editor_schema("single")
+    tree = editor_schema(["single"])
     validators = Validators(tree)
     transformer = tree["properties"]["dataset"]["properties"]["transformer"]
     assert "single.Näme" in completed(transformer)
@@ -273,4 +273,27 @@ def test_a_single_module_with_one_component(tmp_path, monkeypatch):
 def test_what_has_no_schema(project, message, zoo, tmp_path):
     (tmp_path / "empty.py").write_text("VALUE = 3\n")
     with pytest.raises(ImportPathError, match=f"^{message}$"):
-        editor_schema(project)
+        editor_schema([project])
+
+
+def test_a_schema_is_left_beside_the_config_that_names_it(tmp_path):
+    target, config = tmp_path / "schemas" / "c.json", {**base_config(), "$schema": "schemas/c.json"}
+    target.parent.mkdir()
+    path = tmp_path / "config.json"
+
+    def left(schema="schemas/c.json"):
+        path.write_text(json.dumps({**config, "$schema": schema}))
+        write_schema(read_config(path))
+        return target.read_text() if target.exists() else None
+
+    expected = show_schema(editor_schema(["golden_parts"], [str(GOLDEN)]))
+    for address in ("https://example.org/schemas/c.json", "nowhere/c.json"):
+        assert left(address) is None
+    assert left() == expected
+    target.write_text(show_schema(SCHEMA))  # one that an earlier version has left
+    assert left() == expected
+    target.write_text("{}")
+    assert left() == "{}"
+    config = {"model": {"network": {"import": "barrage_mlflow.model.feature_network"}}}
+    target.unlink()
+    assert left() == show_schema(editor_schema([]))
