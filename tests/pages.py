@@ -17,10 +17,32 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
 
 
+def commands(text: str) -> list[str]:
+    """The commands of the ``bash`` and ``sh`` blocks, without the files that they write."""
+    lines = "".join(block for name in ("bash", "sh") for block in blocks(text, name))
+    lines = re.sub(r" <<'END'\n.*?^END\n", "\n", lines, flags=re.M | re.S)
+    return [line for line in re.split(r"\n| (?:&&|\|\||>) ", lines) if line]
+
+
 def run_blocks(text: str, folder: Path) -> None:
-    """Run the ``bash`` blocks in a folder."""
-    for block in blocks(text, "bash"):
-        run(f"set -e\n{block}", folder)
+    """Run the ``bash`` blocks in a folder; a ``text`` block shows what the one before it prints."""
+    printed = ""
+    for language, block in re.findall(r"^```(bash|text)\n(.*?)^```", text, re.M | re.S):
+        if language == "bash":
+            printed = run(f"set -e\n{block}", folder)
+        else:
+            assert_shown(block, printed)
+
+
+def assert_shown(block: str, printed: str) -> None:
+    """Fail unless a block has what is printed; ``…`` is left out, and numbers may be others."""
+    missing = [part for part in block.split("…") if _plain(part) not in _plain(printed)]
+    assert not missing, f"{missing}\nis not in what is printed:\n{printed}"
+
+
+def _plain(text: str) -> str:
+    """A text whose numbers are all alike, with one blank between words."""
+    return " ".join(re.sub(r"-?\d[\d.:]*(e-?\d+)?", "0", text).split())
 
 
 @contextmanager

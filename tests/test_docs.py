@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -15,8 +16,10 @@ import pandas as pd
 import pytest
 import yaml
 from outside import ROOT, invoke, parse_command, run
-from pages import blocks, run_blocks, served_page
+from pages import assert_shown, blocks, commands, run_blocks, served_page
 
+import barrage_mlflow
+from barrage_mlflow import errors
 from barrage_mlflow.workspace import layout
 
 PAGES = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
@@ -25,12 +28,17 @@ OF_EXAMPLES = [path.read_text("utf-8") for path in sorted(ROOT.glob("examples/*/
 SHOWN = [
     command
     for text in (*PAGES.values(), *OF_EXAMPLES)
-    for language in ("bash", "sh")
-    for line in "".join(blocks(text, language)).splitlines()
-    for command in re.split(r" (?:&&|>) ", line)
+    for command in commands(text)
     if shlex.split(command, comments=True)[0] in ("barrage-mlflow", "mlflow")
 ]
-ELSEWHERE = ("README.md", "bring-your-own.md", "registry.md", "tutorial.md")
+TUTORIALS = {
+    "tutorial.md": Path(),
+    "tutorial-images.md": Path("digits"),
+    "tutorial-texts.md": Path("reviews"),
+    "tutorial-series.md": Path("houses"),
+}
+"""Where each has its files."""
+ELSEWHERE = ("README.md", "mlflow-run.md", "registry.md", *TUTORIALS)
 RUN = [name for name, text in PAGES.items() if blocks(text, "bash") and name not in ELSEWHERE]
 """Pages that no other test runs; the checkout below has what registry.md makes."""
 CLUSTER = {
@@ -52,6 +60,13 @@ def test_the_artifact_folder_is_described_as_it_is() -> None:
     assert blocks(PAGES["files.md"], "")[0] == textwrap.dedent(tree)
 
 
+def test_the_python_page_has_every_public_name() -> None:
+    shown = re.findall(r"^::: [\w.]+\.(\w+)$", PAGES["python.md"], re.M)
+    besides = {"feature_network", "sequential_from_config", "train_on_ray"}
+    of_errors = {name for name in barrage_mlflow.__all__ if hasattr(errors, name)}
+    assert sorted(shown) == sorted({*barrage_mlflow.__all__, *besides} - of_errors)
+
+
 def test_the_pages_show_commands():
     assert len(SHOWN) > 20
     assert len(RUN) > 2
@@ -63,8 +78,8 @@ def test_a_command_and_its_options_exist(command: str):
     parse_command(*shlex.split(command.replace("RUN_ID", "0" * 32), comments=True))
 
 
-def test_the_readme_makes_a_schema_where_the_package_is() -> None:
-    (command,) = re.findall(r"`(cd .* schema .*?)`", PAGES["README.md"])
+def test_a_schema_is_made_where_the_package_is() -> None:
+    (command,) = re.findall(r"^(cd .* schema .*?) >", PAGES["checking.md"], re.M)
     assert "penguins.PenguinLoader" in run(command, ROOT)
 
 
@@ -77,7 +92,7 @@ def test_the_pages_say_what_their_readers_cannot_guess() -> None:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone with the penguins' files at its top, and two versions of their model."""
+    """A clone with the penguins' files at its top, two versions of their model, random weights."""
     folder = tmp_path_factory.mktemp("clone") / "a checkout"
     shutil.copytree(ROOT / "examples", folder / "examples")
     shutil.copytree(folder / "examples" / "penguins", folder, dirs_exist_ok=True)
@@ -85,6 +100,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, folder)
     records = pd.read_csv(folder / "validation.csv").reset_index(names="id")
     records.to_parquet(folder / "records.parquet")
+    (fetch,) = [line for line in commands(PAGES["pretrained.md"]) if "imagenet" in line]
+    run(fetch.replace("'imagenet'", "None"), folder)  # nothing is downloaded
     run_blocks(PAGES["registry.md"], folder)
     return folder
 
@@ -95,20 +112,41 @@ def test_the_commands_of_a_page_run(page: str, checkout: Path):
     run_blocks(PAGES[page], checkout)
 
 
+def _follow(page: str, folder: Path) -> None:
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    run_blocks(page, folder)
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_a_tutorial_begins_as_it_shows(name: str, tmp_path: Path) -> None:
+    _follow(PAGES[name].partition("## 3.")[0], tmp_path)
+
+
 @pytest.mark.nightly(part="docs")
-def test_the_tutorial_comes_to_what_it_says(tmp_path: Path) -> None:
-    page = PAGES["tutorial.md"]
-    run_blocks(page, tmp_path)
-    found = json.loads((tmp_path / "first" / "run.json").read_text("utf-8"))["evaluation"]
-    assert found["test"]["metrics"]["grower_accuracy"] == pytest.approx(0.92, abs=0.06)
-    scores = pd.read_csv(tmp_path / "scores.csv").to_dict("records")
-    records = pd.read_csv(tmp_path / "test.csv").to_dict("records")
-    with served_page(page, tmp_path) as (address, answer):
-        assert answer[0]["grower"] == "class_0"
-        served = invoke(address, {"dataframe_records": records})
-    for score, row in zip(served, scores, strict=True):
-        assert score["grower"] == row["grower"]
-        assert score["grower_probability"] == row["grower_probability"]
+@pytest.mark.parametrize(("name", "home"), TUTORIALS.items())
+def test_a_tutorial_ends_with_a_server_that_answers_as_predict(
+    name: str, home: Path, tmp_path: Path
+) -> None:
+    _follow(PAGES[name], tmp_path)
+    lines = (tmp_path / home / "scores.jsonl").read_text("utf-8").splitlines()
+    records = pd.read_csv(tmp_path / home / "test.csv")
+    if "path" in records:
+        files = [ROOT / "examples/digits/images" / path for path in records["path"]]
+        records["path"] = [base64.b64encode(file.read_bytes()).decode() for file in files]
+    request = {"dataframe_records": json.loads(records.to_json(orient="records"))}
+    with served_page(PAGES[name], tmp_path) as (address, answer):
+        assert_shown(*blocks(PAGES[name], "json"), json.dumps({"predictions": answer}))
+        assert invoke(address, request) == [json.loads(line) for line in lines]
+
+
+@pytest.mark.nightly(part="docs")
+def test_the_steps_of_a_workflow_run(checkout: Path) -> None:
+    (workflow,) = blocks(PAGES["ci.md"], "yaml")
+    steps = yaml.safe_load(workflow)["jobs"]["test"]["steps"]
+    _, *lines = [step["run"] for step in steps if "run" in step]
+    assert len(lines) == 4
+    for line in lines:
+        run(line, checkout)
 
 
 def _started_by(script: str, folder: Path, **variables: str) -> list[tuple[list[str], int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -19,11 +18,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from outside import BIN, ROOT, assert_scores_agree, environment, invoke, run, serving, wait_for
+from pages import commands
 from runs import only_run
 
 from barrage_mlflow import BarrageModel
 
-README = (ROOT / "README.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "mlflow-run.md").read_text("utf-8")
 SCORE = """
 import sys
 import mlflow, pandas
@@ -65,12 +65,12 @@ def plain(scores: Any) -> list[dict[str, Any]]:
     return [{name: np.asarray(value).tolist() for name, value in row.items()} for row in scores]
 
 
-# The README
+# docs/mlflow-run.md
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What a person clones, as far as the README's commands need it."""
+    """What a person clones, as far as the page's commands need it."""
     folder = tmp_path / "a checkout"
     for name in ("barrage_mlflow", "examples"):
         shutil.copytree(ROOT / name, folder / name)
@@ -80,12 +80,10 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_readme_commands_do_what_it_describes_and_all_ways_to_score_agree(
+def test_a_page_does_what_it_describes_and_all_ways_to_score_agree(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks = re.findall(r"^```bash\n(.*?)^```", README, re.M | re.S)
-    _, _, *commands = [line for block in blocks for line in block.splitlines()]
-    named = {" ".join(shlex.split(command)[:2]): command for command in commands}
+    named = {" ".join(shlex.split(command)[:2]): command for command in commands(PAGE)}
     assert named.keys() == {
         *("mlflow run", "barrage-mlflow train", "barrage-mlflow check", "mlflow ui"),
         *("mlflow models", "curl -s", "barrage-mlflow predict"),

@@ -49,8 +49,9 @@ def render() -> str:
 
 def _row(option: click.Option, context: click.Context) -> str:
     shown, text = option.get_help_record(context) or ("", "")
-    cells = (cell.replace("|", "\\|") for cell in (shown, " ".join(text.split())))
-    return "| `{}` | {} |".format(*cells)
+    # Two in brackets would be a link.
+    cells = (shown, " ".join(text.split()).replace("] [", ", "))
+    return "| `{}` | {} |".format(*(cell.replace("|", "\\|") for cell in cells))
 
 
 def _plain(text: str) -> str:
