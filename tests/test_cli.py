@@ -53,9 +53,8 @@ def test_train_then_predict(run, files, monkeypatch: pytest.MonkeyPatch) -> None
     assert found.data.tags["barrage.threads"] == "1"
     out = trained.stdout.splitlines()
     assert out[0].startswith("best epoch ")
-    page = (
-        f"http://127.0.0.1:5000/#/experiments/{found.info.experiment_id}/runs/{found.info.run_id}"
-    )
+    place = f"experiments/{found.info.experiment_id}/runs/{found.info.run_id}"
+    page = f"http://127.0.0.1:5000/#/{place}?workflowType=machine_learning"
     assert out[1:4] == [
         "artifacts: out",
         f"run:       {found.info.run_id}",

@@ -62,7 +62,7 @@ def main() -> None:
         experiment = store.get_run(run).info.experiment_id
         with _mlflow(folder) as address:
             # Without the column at its right, MLflow's assistant.
-            page = f"{address}/#/experiments/{experiment}/runs/{run}"
+            page = f"{address}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
             _screenshot(page, "run.png", (1640, 950), right=420)
         _printed(REPORT, folder)
         _screenshot((folder / "shown-report" / "report.html").as_uri(), "report.png", (800, 1330))

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 ERROR_TAG = "barrage.error"
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Without it MLflow's page opens an experiment as if it were about prompts and agents."""
+"""MLflow's list of experiments then says "Machine learning", not "GenAI apps & agents"."""
 RUN_ID = "MLFLOW_RUN_ID"
 """The variable by which ``mlflow run`` names the run that it opened."""
 

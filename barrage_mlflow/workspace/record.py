@@ -113,14 +113,15 @@ class RunRecord:
 
         Example:
             >>> RunRecord(run_id="1f0c", experiment_id="3", tracking_uri="sqlite:///m.db").run_page
-            'http://127.0.0.1:5000/#/experiments/3/runs/1f0c'
+            'http://127.0.0.1:5000/#/experiments/3/runs/1f0c?workflowType=machine_learning'
         """
         home = self.tracking_uri or ""
         if not home.startswith("http"):
             home = LOCAL_PAGES if "://" in home else ""
         known = self.run_id and self.experiment_id and home
         page = f"{home.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
-        return page if known else None
+        # Else a browser that was never there shows it among prompts and agents.
+        return f"{page}?workflowType=machine_learning" if known else None
 
     @property
     def has_ended(self) -> bool:

@@ -44,12 +44,13 @@ def test_a_training_and_what_is_done_with_its_model(files: None) -> None:
     assert [*metrics] == ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
     assert trained.pop("model_uri").startswith("models:/m-")
     run_id = trained["run_id"]
+    place = f"experiments/0/runs/{run_id}?workflowType=machine_learning"
     assert trained == {
         "artifact_dir": "out",
         "run_id": run_id,
         "best_epoch": 1,
         "version_uri": "models:/small/1",
-        "run_page": f"http://127.0.0.1:5000/#/experiments/0/runs/{run_id}",
+        "run_page": f"http://127.0.0.1:5000/#/{place}",
     }
     assert run("sync", "out") == {"run_id": run_id}
     evaluated = run("evaluate", "validation.csv", "out")
