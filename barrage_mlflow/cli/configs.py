@@ -112,8 +112,14 @@ def check(
     metavar="PACKAGE",
     help="Add the names and params of this package's components, and of Keras's.",
 )
-def schema(project: str | None) -> None:
+@click.option("--search", is_flag=True, help="Print that of a search, the file that tune takes.")
+def schema(project: str | None, search: bool) -> None:
     """Print the JSON Schema of a config, which lets an editor complete and check it."""
+    if search:
+        from barrage_mlflow.tuning.search import SEARCH_SCHEMA
+
+        click.echo(json.dumps(SEARCH_SCHEMA, indent=1, ensure_ascii=False))
+        return
     from barrage_mlflow.config import read_config
     from barrage_mlflow.config.editor_schema import editor_schema
 
