@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import sqlite3
 import sys
@@ -14,7 +15,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from outside import BIN, assert_scores_agree, environment, invoke, run, serving
+from outside import (
+    BIN,
+    assert_scores_agree,
+    environment,
+    free_port,
+    invoke,
+    run,
+    serving,
+    started,
+)
+from pages import blocks
 from workshop import KINDS, Workshop, commit_all, git, load_hook, readme_command
 
 PYTHON = Path(sys.base_prefix) / "bin"
@@ -76,13 +87,17 @@ def test_the_set_up_runs_with_the_pip_that_python_brings(workshop: Workshop, tmp
     run(readme_command(project, "Set up"), project, PATH=PLAIN)
     assert git(project, "status", "--porcelain") == ""
 
-    listing = (
-        "import importlib.metadata as m, json; print(json.dumps([*m.packages_distributions()]))"
-    )
+    listing = "from importlib import metadata; print(*metadata.packages_distributions())"
     names = run([".venv/bin/python", "-c", listing], project).split()
     find_name_fault = load_hook("pre_gen_project").find_name_fault
     assert [name for name in names if find_name_fault(name) is None] == ["my_project"]
+    notebook = ". .venv/bin/activate && pip install -e '.[notebook]' && jupyter lab --version"
+    run(notebook, project, PATH=PLAIN)
 
+
+@pytest.mark.nightly(part="environments")
+def test_git_checks_style_and_config_before_a_commit(workshop: Workshop, tmp_path: Path):
+    project = borrow(workshop.make_one(tmp_path))
     # In the place of ruff's own hooks, which are fetched from GitHub.
     hooks = tmp_path / "hooks"
     hooks.mkdir()
@@ -95,37 +110,28 @@ def test_the_set_up_runs_with_the_pip_that_python_brings(workshop: Workshop, tmp
         "GIT_CONFIG_KEY_0": f"url.{hooks}.insteadOf",
         "GIT_CONFIG_VALUE_0": ruff["repo"],
         "PRE_COMMIT_HOME": str(tmp_path / "cache"),
-        "PATH": PLAIN,
     }
-    enter = ". .venv/bin/activate &&"
-    run(f"{enter} pre-commit install && pre-commit run --all-files", project, **instead)
+    run("uvx pre-commit install && uvx pre-commit run --all-files", project, **instead)
     config = project / "config.json"
     config.write_text(config.read_text("utf-8").replace('"epochs"', '"epoch"'), "utf-8")
-    printed = run(f"{enter} ! git commit --all -m Typo", project, **instead)
+    printed = run("! git commit --all -m Typo", project, **instead)
     assert "unknown key 'epoch'; did you mean 'epochs'?" in printed
-    run(f"{enter} pip install -e '.[notebook]' && jupyter execute --version", project, PATH=PLAIN)
 
 
 @pytest.mark.nightly(part="environments")
 def test_ci_runs_as_it_stands(workshop: Workshop, tmp_path: Path):
-    """The scripts of GitLab, which are those of GitHub, as a test of test_projects.py compares."""
+    """GitLab's job of tests; test_projects.py compares it with GitHub's. The other job is below."""
     project = workshop.make_one(tmp_path, template=workshop.address)
     for schema, path in (("gitlab-ci", ".gitlab-ci.yml"), ("github-workflows", ".github/*/*.yml")):
         run(f"uvx check-jsonschema --builtin-schema vendor.{schema} {path}", project)
     run([PYTHON / "python3", "-m", "venv", tmp_path / "python"], tmp_path)
-    # GitHub sets what the repository's settings leave out to nothing.
-    unset = {"MLFLOW_TRACKING_URI": "", "MLFLOW_TRACKING_TOKEN": ""}
     path = os.pathsep.join([str(tmp_path / "python" / "bin"), PLAIN])
     jobs = yaml.safe_load((project / ".gitlab-ci.yml").read_text("utf-8"))
-    for part in (jobs["default"]["before_script"], jobs["test"]["script"]):
-        for command in part:
-            run(command, project, PATH=path)
-    assert f"#{workshop.commit}" in (project / "uv.lock").read_text("utf-8")
-    (command,) = jobs["compare"]["script"]
-    run(command, project, PATH=path, **unset)
-    assert (project / "reports" / "compare" / "report.html").exists()
+    for command in (*jobs["default"]["before_script"], *jobs["test"]["script"]):
+        run(command, project, PATH=path)
+    assert workshop.commit in (project / "uv.lock").read_text("utf-8")
     run("uv lock --upgrade && uv sync --all-extras", project, PATH=path)
-    run(".venv/bin/jupyter execute --version", project)
+    run(".venv/bin/jupyter lab --version", project)
 
 
 @pytest.mark.nightly(part="environments")
@@ -187,6 +193,35 @@ def test_a_new_project_trains_in_an_environment_that_mlflow_builds_and_serves(
     (project / "server.log").unlink()
     lines = git(project, "status", "--porcelain").splitlines()
     assert {line[3:] for line in lines} == {"records.json", "scores.json"}
+
+
+@pytest.mark.nightly(part="environments")
+def test_a_model_that_was_searched_for_is_served_and_seen(workshop: Workshop, tmp_path: Path):
+    project = borrow(workshop.make_one(tmp_path))
+    run('make tune ARGS="-P trials=2 -P solver.epochs=1"', project)
+    assert (project / "artifacts" / "search" / "best_config.json").exists()
+    run('make train ARGS="-P solver.epochs=1"', project)
+    ports = free_port(), free_port()
+    serve, ui = f"make serve PORT={ports[0]}", f"make ui ARGS='--port {ports[1]}'"
+    with started(shlex.split(serve), project, f"http://127.0.0.1:{ports[0]}/ping"):
+        text = (project / "README.md").read_text("utf-8")
+        (curl,) = (block for block in blocks(text, "bash") if block.startswith("curl"))
+        answer = json.loads(run(curl.replace(":5001", f":{ports[0]}"), project))
+        (shown,) = map(json.loads, blocks(text, "json"))
+        assert [*answer["predictions"][0]] == [*shown["predictions"][0]]
+    with started(shlex.split(ui), project, f"http://127.0.0.1:{ports[1]}/health"):
+        pass
+
+
+@pytest.mark.nightly(part="environments")
+def test_ci_compares_with_nothing_where_no_server_is_named(workshop: Workshop, tmp_path: Path):
+    """GitHub sets what the settings of a repository leave out to nothing."""
+    project = borrow(workshop.make_one(tmp_path))
+    unset = {"MLFLOW_TRACKING_URI": "", "MLFLOW_TRACKING_TOKEN": ""}
+    jobs = yaml.safe_load((project / ".gitlab-ci.yml").read_text("utf-8"))
+    (command,) = jobs["compare"]["script"]
+    assert "difference" not in run(command, project, **unset)
+    assert (project / "reports" / "compare" / "report.html").exists()
 
 
 @pytest.fixture(scope="module")
