@@ -16,27 +16,30 @@ ANSWERS = r"""<< cookiecutter | jsonify >>"""
 LONGEST_NAME = 40
 
 # The project's own folders, and the Python files that tools look for beside them.
-FOLDERS = {"artifacts", "build", "conftest", "data", "dist", "mlruns", "model", "tests"}
+FOLDERS = {
+    *("artifacts", "build", "conftest", "data", "dist", "mlruns", "model", "notebooks"),
+    *("reports", "tests"),
+}
 
 # What is installed beside the project, all it needs included, under the names it is imported by.
 INSTALLED = set(
     """
     absl aiohappyeyeballs aiohttp aiosignal alembic annotated_doc annotated_types anyio
-    astunparse attr attrs barrage barrage_mlflow blinker cachetools certifi cffi
-    charset_normalizer clang click cloudpickle colorama contourpy cookiecutter cruft
-    cryptography cycler databricks dateutil docker dotenv exceptiongroup fastapi flask
-    flask_cors flatbuffers frozenlist fsspec gast git gitdb google graphene graphql
-    graphql_relay grpc gunicorn h11 h5py huey hypothesis idna
+    astunparse attr attrs barrage barrage_mlflow blinker cachetools certifi cffi cfgv
+    charset_normalizer clang click cloudpickle colorama colorlog contourpy cookiecutter cruft
+    cryptography cycler databricks dateutil distlib docker dotenv exceptiongroup fastapi
+    filelock flask flask_cors flatbuffers frozenlist fsspec gast git gitdb google graphene
+    graphql graphql_relay grpc gunicorn h11 h5py huey hypothesis identify idna
     importlib_metadata iniconfig itsdangerous jinja2 joblib jsonschema
-    jsonschema_specifications keras kiwisolver mako markdown markdown_it markupsafe
-    matplotlib mdurl ml_dtypes mlflow mpl_toolkits multidict namex narwhals numpy
-    opentelemetry opt_einsum optree packaging pandas pasta pillow pip pkg_resources pluggy
-    prettytable propcache py pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core
-    pygments pylab pyparsing pytest pywin32 referencing requests rich rpds ruff scipy
-    setuptools six sklearn skops smmap sqlalchemy sqlparse starlette tensorboard
-    tensorboard_data_server tensorflow termcolor tf threadpoolctl tomli typing_extensions
-    typing_inspection tzdata urllib3 uv uvicorn uvloop virtualenv wcwidth werkzeug wheel
-    wrapt yaml yarl zipp
+    jsonschema_specifications keras kiwisolver mako markdown markdown_it markupsafe matplotlib
+    mdurl ml_dtypes mlflow mpl_toolkits multidict namex narwhals nodeenv numpy opentelemetry
+    opt_einsum optree optuna packaging pandas pasta pillow pip pkg_resources platformdirs
+    pluggy pre_commit prettytable propcache py pyarrow pyasn1 pyasn1_modules pycparser
+    pydantic pydantic_core pygments pylab pyparsing pytest python_discovery pywin32
+    referencing requests rich rpds ruff scipy setuptools six sklearn skops smmap sqlalchemy
+    sqlparse starlette tensorboard tensorboard_data_server tensorflow termcolor tf
+    threadpoolctl tomli tqdm typing_extensions typing_inspection tzdata urllib3 uv uvicorn
+    uvloop virtualenv wcwidth werkzeug wheel wrapt yaml yarl zipp
     """.split()  # noqa: SIM905 - as a list of words it would be no page but three
 )
 

@@ -99,21 +99,30 @@ def served(
     port = free_port()
     options = options or ("--env-manager", "local")
     command = [*prefix, BIN / "mlflow", "models", "serve", "-m", str(model), *options]
+    address = f"http://127.0.0.1:{port}"
+    with started([*command, "--port", str(port)], folder, f"{address}/ping", **variables) as server:
+        yield address, server
+
+
+@contextmanager
+def started(
+    command: Sequence[Any], folder: Path, url: str, **variables: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends, which begins once there is an answer at a URL."""
     log = folder / "server.log"
     with log.open("w") as file:
         server = subprocess.Popen(
-            [*command, "--port", str(port)],
+            command,
             cwd=folder,
             env=environment(**variables),
             stdout=file,
             stderr=file,
             start_new_session=True,
         )
-    address = f"http://127.0.0.1:{port}"
     try:
-        wait_for(lambda: server.poll() is not None or _answers(f"{address}/ping"))
+        wait_for(lambda: server.poll() is not None or _answers(url))
         assert server.poll() is None, log.read_text("utf-8")
-        yield address, server
+        yield server
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(60)

@@ -21,6 +21,7 @@ from trainings import record_of
 from barrage_mlflow.cli import explain_error, main
 from barrage_mlflow.commands.overrides import split_overrides
 from barrage_mlflow.scoring.scorer import Scorer
+from barrage_mlflow.tuning.search import SEARCH_SCHEMA
 
 
 @pytest.fixture
@@ -338,6 +339,7 @@ def test_schema_prints_a_schema(run, files) -> None:
     own = run("schema", "--project", "parts")
     assert own.exit_code == 0, own.output
     assert "parts.OwnLoader" in own.stdout
+    assert json.loads(run("schema", "--search").stdout) == SEARCH_SCHEMA
     missing = run("schema", "--project", "prats")
     assert missing.exit_code == 2
     assert "prats" in missing.stderr

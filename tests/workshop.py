@@ -20,7 +20,7 @@ from outside import ROOT
 PARTS = ("cookiecutter.json", "hooks", "{{cookiecutter.cruft}}", "<<cookiecutter.project>>")
 ENGINE_PARTS = ("barrage_mlflow", "pyproject.toml", "README.md", "LICENSE")
 QUESTIONS = json.loads((ROOT / "cookiecutter.json").read_text("utf-8"))
-KINDS = sorted(path.name for path in (ROOT / "<<cookiecutter.project>>" / "kinds").iterdir())
+KINDS = sorted(path.parent.name for path in ROOT.glob("<<cookiecutter.project>>/kinds/*/data"))
 
 
 def git(folder: Path, *arguments: str) -> str:

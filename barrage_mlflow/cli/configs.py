@@ -113,11 +113,17 @@ def check(
     metavar="PACKAGE",
     help="Add the names and params of this package's components, and of Keras's.",
 )
-def schema(project: str | None) -> None:
+@click.option("--search", is_flag=True, help="Print that of a search, the file that tune takes.")
+def schema(project: str | None, search: bool) -> None:
     """Print the JSON Schema of a config, which lets an editor complete and check it."""
     from barrage_mlflow.config import read_config
     from barrage_mlflow.config.editor_schema import editor_schema, show_schema
 
+    if search:
+        from barrage_mlflow.tuning.search import SEARCH_SCHEMA
+
+        click.echo(show_schema(SEARCH_SCHEMA), nl=False)
+        return
     folders = read_config({}).folders
     projects = None if project is None else [project]
     click.echo(show_schema(editor_schema(projects, folders)), nl=False)

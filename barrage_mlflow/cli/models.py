@@ -92,12 +92,13 @@ def evaluate(records: str, model: str, output: str | None, **options: Any) -> No
 @click.argument("records")
 @click.option("--alias", required=True, help="The alias to move, such as champion.")
 @click.option("--metric", help="What decides, such as rmse or price_rmse.")
-def promote(model: str, records: str, alias: str, metric: str | None) -> None:
+@_roots
+def promote(model: str, records: str, **options: Any) -> None:
     """Have an alias lead to MODEL if it is at least as good on RECORDS as what has it now.
 
     MODEL is a version of a registered model, models:/NAME/VERSION; RECORDS is a file with
     targets. Exit status 1 if the alias stays with a better version.
     """
-    promotion = barrage_mlflow.promote(model, records, alias=alias, metric=metric)
+    promotion = barrage_mlflow.promote(model, records, **options)
     show(promotion.report)
     answer({**vars(promotion), "promoted": promotion.promoted}, 0 if promotion.promoted else 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,14 @@ class Promotion:
         return "\n".join(lines)
 
 
-def promote(model_uri: str, records: Any, *, alias: str, metric: str | None = None) -> Promotion:
+def promote(
+    model_uri: str,
+    records: Any,
+    *,
+    alias: str,
+    metric: str | None = None,
+    roots: Sequence[str] = (),
+) -> Promotion:
     """Have an alias lead to a version of a registered model if it is at least as good on records.
 
     The version and the one that the alias leads to are each measured with what is packaged with
@@ -88,6 +95,8 @@ def promote(model_uri: str, records: Any, *, alias: str, metric: str | None = No
         metric: what decides, ``"rmse"``, or ``"price_rmse"`` of a model with several outputs.
             Left out, of the first output: the log loss of classes, the RMSE of numbers, the MASE
             of series.
+        roots: of columns in which strings are paths of files, each a folder or
+            ``"COLUMN=FOLDER"``.
 
     Raises:
         TrackingError: MLflow cannot be reached or refuses the alias, or there is no such version.
@@ -108,7 +117,8 @@ def promote(model_uri: str, records: Any, *, alias: str, metric: str | None = No
     holder = find_holder(name, alias)
     versions = [version] if holder in (None, version) else [version, holder]
     outcomes = [
-        evaluate(load_scorer(f"models:/{name}/{each}"), records).outcomes for each in versions
+        evaluate(load_scorer(f"models:/{name}/{each}"), records, roots=roots).outcomes
+        for each in versions
     ]
     output, chosen = _find_metric(outcomes[0], metric)
     if output not in outcomes[-1]:

@@ -132,6 +132,15 @@ def test_a_model_names_no_folder_and_reads_no_file_that_a_request_names(home: Pa
     assert (ran.exit_code, ran.stderr[: len(message) - 3]) == (2, message[1:].replace("\\", ""))
 
 
+def test_a_version_is_promoted_by_records_that_name_files(home: Path) -> None:
+    run_training(home, resume=True, register="photos")
+    assert run("sync", "out").exit_code == 0
+    files = ["photos/validation.csv", "--root", "photos/data/photos"]
+    ran = run("promote", "models:/photos/1", *files, "--alias", "champion")
+    assert ran.exit_code == 0, ran.output
+    assert ran.stdout.splitlines()[-1] == "set: @champion leads to version 1; it led nowhere"
+
+
 def test_a_photo_that_changed_is_noticed_on_resume(home: Path) -> None:
     run_training(home, resume=True)  # it has finished
     (home / "photos/data/photos/train/3.raw").write_bytes(b"\0\0")

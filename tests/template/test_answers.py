@@ -14,8 +14,10 @@ from workshop import Workshop, files_of, load_hook, only_line
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Bird-Weights", "write for example 'bird_weights'"),
-        ("2birds", "write for example 'birds'"),
+        ("My Project", "write for example 'my_project'"),
+        ("bird-weights", "write for example 'bird_weights'"),
+        ("BirdWeights", "write for example 'bird_weights'"),
+        ("3birds", "write for example 'birds'"),
         ("birds_", "write for example 'birds'"),
         ("", "write for example 'my_project'"),
         ("b", "write for example 'b_project'"),
@@ -62,8 +64,8 @@ def test_every_name_that_is_suggested_is_allowed():
 
 
 def test_packages_that_the_project_needs_are_known_by_name():
-    """The names that everything installed for the engine, pytest and ruff is imported by."""
-    lines = ["barrage-mlflow", "pytest", "ruff", "pip", "setuptools"]
+    """The names that everything installed for the project is imported by, but for pre-commit's."""
+    lines = ["barrage-mlflow", "optuna", "pytest", "ruff", "pip", "setuptools"]
     needed = {canonical(name) for name in brought_along(lines)}
     hook = load_hook("pre_gen_project")
     names = {

@@ -1,10 +1,9 @@
-"""What the template makes of every answer, and that it works as it comes."""
+"""What the template makes of every answer; test_commands.py has that it works as it comes."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,18 +12,25 @@ from typing import Any
 
 import pytest
 import yaml
-from outside import BIN, assert_scores_agree, environment, invoke, run, serving
+from outside import BIN, run
 from packaging.requirements import Requirement
 from workshop import KINDS, QUESTIONS, Workshop, files_of, git, readme_command
 
 TYPED = "barrage-mlflow >= 0.1, < 1; python_version < '4'"
 FILES = {
-    "search.json",
-    *(".dockerignore", ".github/workflows/ci.yml", ".gitignore", "Dockerfile", "LICENSE"),
-    *("MLproject", "README.md", "conda.yaml", "config.json", "data/README.md", "pyproject.toml"),
-    *("tests/conftest.py", "tests/test_components.py", "tests/test_project.py"),
-    "tests/test_training.py",
+    *(".devcontainer/devcontainer.json", ".dockerignore", ".env.example", ".gitignore"),
+    *(".github/workflows/ci.yml", ".gitlab-ci.yml", ".pre-commit-config.yaml"),
+    *(".vscode/extensions.json", ".vscode/settings.json", "CITATION.cff", "Dockerfile"),
+    *("LICENSE", "MLproject", "MODEL_CARD.md", "Makefile", "README.md", "conda.yaml"),
+    *("config.json", "data/README.md", "notebooks/explore.ipynb", "pyproject.toml"),
+    *("reports/README.md", "search.json", "tests/conftest.py", "tests/test_components.py"),
+    *("tests/test_project.py", "tests/test_training.py", "train.Dockerfile"),
 }
+COMMANDS = {
+    *("setup", "check", "train", "test", "lint", "tune", "evaluate", "predict", "serve", "ui"),
+    "compare",
+}
+CI = ".github/workflows/ci.yml"
 MODULES = ("__init__", "loader", "transformer")
 MORE = {"image": ("augment",), "timeseries": ("network",)}
 MAKE = """
@@ -123,25 +129,76 @@ def test_a_project_is_whole_and_its_files_agree(
     assert text["description"] in readme
     assert f"```\n{requirement}\n```" in readme
     assert ("change the line in both files" in readme) == (engine != "typed")
-    for page in ("README.md", "data/README.md"):
+    for page in ("README.md", "MODEL_CARD.md", "data/README.md"):
         targets = re.findall(r"\]\(([^)#]+)\)", files[page])
         named = [paths[page].parent / target for target in targets if "://" not in target]
         assert [path for path in named if not path.exists()] == [], page
-    assert files["Dockerfile"].count(f"python:{python}-slim") == 1
+    pages = ".devcontainer/devcontainer.json", ".gitlab-ci.yml", "Dockerfile", "train.Dockerfile"
+    for page in pages:
+        assert re.findall(r"python:([\d.]+)", files[page]) == [python], page
 
     mlproject = yaml.safe_load(files["MLproject"])
     assert mlproject["name"] == name
     parameters = mlproject["entry_points"]["main"]["parameters"]
     assert {parameter["default"] for parameter in parameters.values()} <= {*paths, ""}
 
-    steps = yaml.safe_load(files[".github/workflows/ci.yml"])["jobs"]["test"]["steps"]
-    assert steps[1]["with"] == {"python-version": python}
-    commands = [step["run"] for step in steps if "run" in step]
-    assert commands == [readme_command(project, "Set up"), readme_command(project, "Test")]
+    citation = yaml.safe_load(files["CITATION.cff"])
+    assert (citation["title"], citation["abstract"]) == (name, text["description"])
+    assert citation["authors"] == about["authors"]
+    assert citation.get("license", "Proprietary") == licence
 
     config = json.loads(files["config.json"])
     assert config["$schema"] == "./schema.json"
     assert config["dataset"]["loader"]["import"] == f"{name}.loader.Loader"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_names_a_command_or_a_file_names_one_that_there_is(kind: str, made: dict[str, Path]):
+    project, name = made[kind], CASES[kind][0]["project"]
+    files = {path: (project / path).read_text("utf-8") for path in FILES}
+    listed = re.findall(r"^make (\w+) +\w", run("make", project), re.M)
+    assert set(listed) == COMMANDS
+    assert set(re.findall(r"make (\w+)", files["README.md"])) == COMMANDS
+
+    github, gitlab = (yaml.safe_load(files[path]) for path in (CI, ".gitlab-ci.yml"))
+    for job in ("test", "compare"):
+        steps = github["jobs"][job]["steps"]
+        assert steps[1]["with"] == {"python-version": CASES[kind][2]}
+        commands = [step["run"] for step in steps if "run" in step]
+        assert commands == gitlab["default"]["before_script"] + gitlab[job]["script"]
+        assert set(re.findall(r"make (\w+)", "\n".join(commands))) <= COMMANDS
+
+    made_by_set_up = re.findall(r"> (\S+)$", run("make -n setup", project), re.M)
+    schemas = json.loads(files[".vscode/settings.json"])["json.schemas"]
+    assert [schema["url"].removeprefix("./") for schema in schemas] == made_by_set_up
+    assert run(["git", "check-ignore", ".env", ".venv", *made_by_set_up], project).count("\n") == 4
+
+    ruff, own = yaml.safe_load(files[".pre-commit-config.yaml"])["repos"]
+    dev = tomllib.loads(files["pyproject.toml"])["project"]["optional-dependencies"]["dev"]
+    (needed,) = (Requirement(line) for line in dev if line.startswith("ruff"))
+    assert needed.specifier.contains(ruff["rev"].removeprefix("v"))
+    watched = re.compile(own["hooks"][0]["files"])
+    seen = {path for path in files_of(project) if watched.search(path)}
+    assert seen == {"config.json", *(path for path in files_of(project) if path.startswith(name))}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_notebook_comes_without_outputs(kind: str, made: dict[str, Path]):
+    notebook = json.loads((made[kind] / "notebooks" / "explore.ipynb").read_text("utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all((cell["outputs"], cell["execution_count"]) == ([], None) for cell in cells)
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
+
+
+def test_settings_of_the_environment_are_read_alike_by_a_shell_and_by_docker(
+    made: dict[str, Path],
+):
+    """Docker takes what stands after the sign as it is, quotes and blanks too."""
+    for project in made.values():
+        lines = (project / ".env.example").read_text("utf-8").splitlines()
+        values = [line for line in lines if line and not line.startswith("# ")]
+        assert len(values) == 6
+        assert [line for line in values if not re.fullmatch(r"#?[A-Z_]+=[\w:/.]*", line)] == []
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=lambda words: words[0])
@@ -178,68 +235,3 @@ def test_a_project_is_made_without_git(workshop: Workshop, tmp_path: Path):
     project = workshop.make_one(tmp_path, PATH=str(tmp_path))
     assert not (project / ".git").exists()
     assert (project / "config.json").exists()
-
-
-# That it works as it comes
-
-
-def in_project(project: Path, command: str, **variables: str) -> str:
-    """Run a command of the README, with this environment in the place of the project's."""
-    return run(command.removeprefix(". .venv/bin/activate && "), project, **variables)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_new_project_passes_its_own_tests(kind: str, workshop: Workshop, tmp_path: Path):
-    project = workshop.make_one(tmp_path / "a folder", f"kind={kind}")
-    # The rest of that line makes an environment, as a test below does in other ways.
-    in_project(project, readme_command(project, "Set up").split(" && ")[-1])
-    assert json.loads((project / "schema.json").read_text("utf-8"))["$schema"]
-    # One trains here, and all do below; it takes most of the time.
-    fewer = "" if kind == KINDS[0] else " -k 'not trains'"
-    in_project(project, readme_command(project, "Test") + fewer)
-    assert git(project, "status", "--porcelain") == ""
-
-
-@pytest.mark.nightly(part="environments")
-def test_the_set_up_that_is_printed_runs_with_the_pip_that_python_brings(
-    workshop: Workshop, tmp_path: Path
-):
-    project = workshop.make_one(tmp_path, template=workshop.address)
-    run(readme_command(project, "Set up"), project)
-    assert json.loads((project / "schema.json").read_text("utf-8"))["$schema"]
-
-
-@pytest.mark.nightly(part="environments")
-@pytest.mark.parametrize(
-    ("kind", "manager"),
-    [(KINDS[0], "uv"), (KINDS[1], "virtualenv"), (KINDS[2], "conda"), (KINDS[3], "uv")],
-)
-def test_a_new_project_trains_in_an_environment_that_mlflow_builds_and_serves(
-    kind: str, manager: str, workshop: Workshop, tmp_path: Path
-):
-    if not shutil.which(manager, path=environment()["PATH"]):
-        pytest.skip(f"there is no {manager}")
-    project = workshop.make_one(tmp_path / "a folder", f"kind={kind}")
-    train = readme_command(project, "Train").replace(
-        "--env-manager local", f"--env-manager {manager}"
-    )
-    environments = str(tmp_path / "environments")
-    printed = in_project(project, f"{train} -P solver.epochs=1", MLFLOW_ENV_ROOT=environments)
-    assert "best epoch 1: " in printed
-    if manager != "conda":
-        (engine,) = tmp_path.glob("environments/**/barrage_mlflow/__init__.py")
-        assert "site-packages" in str(engine)
-
-    in_project(project, "mlflow artifacts download -u models:/my_project/1 -d model")
-    example = json.loads((project / "model" / "serving_input_example.json").read_text("utf-8"))
-    rows = example["dataframe_split"]
-    records = [dict(zip(rows["columns"], row, strict=True)) for row in rows["data"]]
-    (project / "records.json").write_text(json.dumps(records))
-    in_project(project, "barrage-mlflow predict records.json models:/my_project/1 -o scores.json")
-    scores = json.loads((project / "scores.json").read_text("utf-8"))
-    with serving("models:/my_project/1", project) as address:
-        assert_scores_agree(invoke(address, example), scores)
-    (project / "server.log").unlink()
-    lines = git(project, "status", "--porcelain").splitlines()
-    assert {line[3:] for line in lines} == {"records.json", "scores.json"}
