@@ -19,6 +19,7 @@ from stub_scorer import StubScorer
 from trainings import record_of
 
 from barrage_mlflow.cli import explain_error, main
+from barrage_mlflow.cli.trainings import _before_page
 from barrage_mlflow.commands.overrides import split_overrides
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.tuning.search import SEARCH_SCHEMA
@@ -95,6 +96,21 @@ def test_train_then_predict(run, files, monkeypatch: pytest.MonkeyPatch) -> None
     assert [row["label"] for row in rows] == [score["label"] for score in expected]
     lines = Path("validation.csv").read_text("utf-8").splitlines()[1:]
     assert [f"{row['a']},{row['b']}" for row in rows] == [line.rpartition(",")[0] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("uri", "before"),
+    [
+        ("", "mlflow ui, then "),
+        ("sqlite:///mlflow.db", "mlflow ui, then "),
+        ("sqlite:///{here}/mlflow.db", "mlflow ui, then "),
+        ("sqlite:////there.db", 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI", then '),
+        ("https://mlflow.example", ""),
+    ],
+)
+def test_the_page_of_a_run_is_told_with_what_shows_it(monkeypatch, uri, before) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(here=Path.cwd()))
+    assert _before_page() == before
 
 
 def test_a_scoring_that_is_interrupted_says_how_to_go_on(

@@ -14,7 +14,6 @@ import barrage_mlflow
 from barrage_mlflow.cli.group import answer, command, count, show, show_serve
 from barrage_mlflow.commands.overrides import CommandWithOverrides
 from barrage_mlflow.workspace.layout import default_folder
-from barrage_mlflow.workspace.record import LOCAL_PAGES
 from barrage_mlflow.workspace.threads import set_operation_threads
 
 if TYPE_CHECKING:
@@ -201,8 +200,7 @@ def _show_model(result: TrainingResult | TuningResult, missing: str, folder: Pat
     """Show where the run and its model are, and what may be done with it."""
     show(f"run:       {result.run_id or missing}")
     if result.run_page:
-        local = "mlflow ui, then " * result.run_page.startswith(LOCAL_PAGES)
-        show(f"page:      {local}{result.run_page}")
+        show(f"page:      {_before_page()}{result.run_page}")
     if folder is None:
         show("model:     packaged where the trial was trained; trials.csv has its run")
         return
@@ -210,3 +208,14 @@ def _show_model(result: TrainingResult | TuningResult, missing: str, folder: Pat
     if result.version_uri:
         show(f"version:   {result.version_uri}")
     show_serve(result.version_uri or result.model_uri or folder)
+
+
+def _before_page() -> str:
+    """What to type before MLflow's pages are there, unless a server has them."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if uri.startswith("http"):
+        return ""
+    file = "mlflow.db"  # which `mlflow ui` takes where it is called
+    is_usual = uri.removeprefix("sqlite:///") in ("", file, str(Path.cwd() / file))
+    store = "" if is_usual else ' --backend-store-uri "$MLFLOW_TRACKING_URI"'
+    return f"mlflow ui{store}, then "

@@ -13,7 +13,7 @@ from barrage_mlflow.workspace.layout import RUN, read_json, write_json
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
-LOCAL_PAGES = "http://127.0.0.1:5000"
+_LOCAL_PAGES = "http://127.0.0.1:5000"
 """Where ``mlflow ui`` shows them, unless it is told otherwise."""
 _FORMAT = 4
 """Counted up whenever the engine before could not go on with a folder: where the keys of this
@@ -117,7 +117,7 @@ class RunRecord:
         """
         home = self.tracking_uri or ""
         if not home.startswith("http"):
-            home = LOCAL_PAGES if "://" in home else ""
+            home = _LOCAL_PAGES if "://" in home else ""
         known = self.run_id and self.experiment_id and home
         page = f"{home.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
         # Else a browser that was never there shows it among prompts and agents.
