@@ -2,8 +2,8 @@
 
 ``dropout!1.5`` stops the training by a SIGTERM to process 1 at its fifth look for a stop, and
 named again a case goes on. Each case leaves an artifact folder, and each process what it has
-seen: how often its weights were not the chief's, the addresses that it listens on, and where the
-trainings that it stopped have ended.
+seen: how often its weights were not the chief's, the addresses that it listens on, and the chief
+where each training stopped.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def main(folder: Path, specs: list[str]) -> None:
             else:
                 train.follow(group, document, *sets)
         apart[name] = watched.apart
-        if watched.stop_at:
+        if stop and group.is_chief:  # which has written it by now, as others cannot know
             last = Checkpoint.read(resume_checkpoints(folder / name)[0])
             stopped.append((name, last.epochs, last.batch))
     seen = {"apart": apart, "listens": listens, "stopped": stopped}
