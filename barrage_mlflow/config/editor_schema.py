@@ -104,7 +104,7 @@ def _add_names(root: Node, kind: Kind, entries: Sequence[Target]) -> None:
             # One class may be a network here and a layer there, and then they differ.
             key = f"network:{entry.path}" if kind.name == "network" else entry.path
             root["$defs"][key] = _params(entry, kind)
-            rules.append(_when(entry, {"$ref": f"#/$defs/{quote(key, safe=':')}"}))
+            rules.append(_when(entry, kind, {"$ref": f"#/$defs/{quote(key, safe=':')}"}))
     if rules:
         block["allOf"] = [*block.get("allOf", ()), *rules]
 
@@ -145,11 +145,11 @@ def _names(entries: Sequence[Target]) -> Iterator[Node]:
     yield {"enum": [name for entry in entries if not entry.doc for name in entry.names]}
 
 
-def _when(entry: Target, params: Node) -> Node:
+def _when(entry: Target, kind: Kind, params: Node) -> Node:
     """The rule that an import has these params."""
     names = "|".join(dict.fromkeys((*entry.names, entry.path))).replace(".", r"\.")
     then: Node = {"properties": {"params": params}}
-    if entry.accepts.required:
+    if _required(entry, kind):
         then["required"] = ["params"]
     # Not as an enum, whose names editors would complete twice.
     condition = {"properties": {"import": {"pattern": f"^({names})$"}}, "required": ["import"]}
@@ -159,12 +159,17 @@ def _when(entry: Target, params: Node) -> Node:
 def _params(entry: Target, kind: Kind) -> Node:
     accepts = entry.accepts
     node: Node = {"properties": {name: _param(entry, name, kind) for name in accepts.names}}
-    if accepts.required:
-        node["required"] = list(accepts.required)
+    if required := _required(entry, kind):
+        node["required"] = required
     # A network's params may have further ones, for the placeholders of the model section.
     if not accepts.any_name and kind.name != "network":
         node["additionalProperties"] = False
     return node
+
+
+def _required(entry: Target, kind: Kind) -> list[str]:
+    """The params that a config must have; those of a network may come from the transformer."""
+    return [] if kind.name == "network" else list(entry.accepts.required)
 
 
 def _param(entry: Target, name: str, kind: Kind) -> Node:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("importable")
 
 VALID = [
     *(json.loads(path.read_text("utf-8")) for path in GOLDEN.glob("*/resolved.json")),
-    *(read_config(path).data for path in EXAMPLES.glob("*/config.json")),
+    *(read_config(path).data for path in EXAMPLES.glob("*/config.*")),
     *RECIPES.values(),
 ]
 
