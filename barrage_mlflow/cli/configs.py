@@ -69,7 +69,8 @@ def init(data: str, output: str, time: str | None, **options: Any) -> None:
     show(f"  barrage-mlflow split {shlex.quote(data)}{validation}{by}")
     for name in ("check", "train"):
         show(f"  barrage-mlflow {name} {shlex.quote(output)} TRAIN VALIDATION")
-    answer({"file": output, "config": start.config, "hints": start.hints})
+    columns = [dict(zip(start.HEADS, row, strict=True)) for row in start.columns]
+    answer({"file": output, "config": start.config, "columns": columns, "hints": start.hints})
 
 
 @command("check config.json train.csv --solver.epochs 3", cls=CommandWithOverrides)
@@ -91,7 +92,10 @@ def check(
     document, faults, warnings = check_config(config, overrides)
     for fault in (*faults, *warnings):
         show(str(fault))
-    found = {"faults": [*map(vars, faults)], "warnings": [*map(vars, warnings)]}
+    found: dict[str, Any] = {
+        "faults": [*map(vars, faults)],
+        "warnings": [*map(vars, warnings)],
+    }
     if faults:
         fail(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {config}", 1, **found)
     if train is not None:
@@ -101,6 +105,7 @@ def check(
             click.echo(f"importing {module}", err=True)
         report, error = dry_run(document, train, validation, records)
         show(report)
+        found["report"] = report
         if error is not None:
             fail(document.located(explain_error(error)), 1, **found)
     show(f"{config}: all is well", fg="green")
@@ -143,5 +148,6 @@ def diff(a: str, b: str) -> None:
 
     differences = find_differences(a, b)
     for difference in differences:
-        show(difference)
-    answer({"differences": differences}, status=1 if differences else 0)
+        show(str(difference))
+    found = [{"path": difference.path, **difference.values} for difference in differences]
+    answer({"differences": found}, status=1 if differences else 0)

@@ -112,7 +112,7 @@ def command(
 
 def show(text: str, **style: Any) -> None:
     """Write what people read of an answer; nothing with ``--json``. Colours are for terminals."""
-    if not _wants_json():
+    if not wants_json():
         click.secho(text, **style)
 
 
@@ -136,7 +136,7 @@ def answer(values: dict[str, Any], status: int = 0) -> None:
         values: JSON, in which paths are text, and NaN and infinity are null.
         status: of the command.
     """
-    if _wants_json():
+    if wants_json():
         from barrage_mlflow.scoring.writers import to_json
 
         click.echo(to_json(values))
@@ -144,7 +144,8 @@ def answer(values: dict[str, Any], status: int = 0) -> None:
         sys.exit(status)
 
 
-def _wants_json() -> bool:
+def wants_json() -> bool:
+    """Whether the command is to answer in JSON."""
     return bool(click.get_current_context().meta.get(_JSON))
 
 
@@ -188,6 +189,8 @@ def _open_closed_streams() -> None:
 
 def fail(message: str, status: int, **values: Any) -> NoReturn:
     """End the command with a message, an exit status, and what else ``--json`` is to hold."""
-    click.secho(message, err=True, fg="red")
-    answer({"error": message.removeprefix("error: "), **values})
+    text = message.removeprefix("error: ")
+    head = message.removesuffix(text)
+    click.echo(click.style(head, fg="red", bold=True) + text, err=True)
+    answer({"error": text, **values})
     sys.exit(status)

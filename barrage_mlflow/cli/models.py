@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 import barrage_mlflow
-from barrage_mlflow.cli.group import answer, command, count, show, show_next, show_serve
+from barrage_mlflow.cli.group import answer, command, count, show, show_next, show_serve, wants_json
 
 _roots = click.option(
     "--root",
@@ -45,6 +46,11 @@ def predict(records: str, model: str, output: str | None, **options: Any) -> Non
     MODEL is an artifact folder or any MLflow model URI. Killed and started again, it goes on where
     it was.
     """
+    if output is None and wants_json():
+        raise click.UsageError(
+            "--json tells what was written, and without -o the scores themselves are printed, as "
+            "JSON Lines; leave out --json, or add -o FILE"
+        )
     from barrage_mlflow.commands.predict import predict as run_prediction
     from barrage_mlflow.training.progress import show_seconds
 
@@ -54,7 +60,7 @@ def predict(records: str, model: str, output: str | None, **options: Any) -> Non
     scores = run_prediction(records, model, output, write=write, progress=progress, **options)
     if scores is not None:
         show(f"{scores.records} scores in {output}, {show_seconds(scores.seconds)}")
-        show_next("barrage-mlflow", "evaluate", "TEST", model)
+        show_next("barrage-mlflow", "evaluate", "TEST", model, *_repeated(roots=options["roots"]))
         answer({"file": output, **vars(scores)})
 
 
@@ -83,7 +89,8 @@ def evaluate(records: str, model: str, output: str | None, **options: Any) -> No
         show(f"report:    {output}/report.html")
         show_serve(model)
     else:
-        show_next("barrage-mlflow", "evaluate", records, model, "-o", "report")
+        repeated = _repeated(**options)
+        show_next("barrage-mlflow", "evaluate", records, model, "-o", "report", *repeated)
     answer({"metrics": found.metrics, "report": output and f"{output}/report.html"})
 
 
@@ -102,3 +109,15 @@ def promote(model: str, records: str, **options: Any) -> None:
     promotion = barrage_mlflow.promote(model, records, **options)
     show(promotion.report)
     answer({**vars(promotion), "promoted": promotion.promoted}, 0 if promotion.promoted else 1)
+
+
+def _repeated(
+    roots: Sequence[str] = (),
+    against: str | None = None,
+    run_id: str | None = None,
+    name: str | None = None,
+) -> list[str]:
+    """The options that a command to type next has in common with this one."""
+    options = [("--against", against), ("--run", run_id), ("--name", name)]
+    options += [("--root", root) for root in roots]
+    return [word for option, value in options if value for word in (option, value)]

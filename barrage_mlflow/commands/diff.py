@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.config import read_config
-from barrage_mlflow.config.diff import diff_configs
+from barrage_mlflow.config.diff import Difference, diff_configs
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.overrides import settle
 from barrage_mlflow.config.paths import read_path, value_at
@@ -23,8 +23,8 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _RUNS = "runs:/"
 
 
-def find_differences(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> list[str]:
-    """Find how two configs differ, a line for each difference.
+def find_differences(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> list[Difference]:
+    """Find how two configs differ, value by value.
 
     What a training settled by itself, such as the seed, is none from a file that leaves it out.
 
@@ -36,8 +36,8 @@ def find_differences(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> li
         As :func:`load_side`.
 
     Example:
-        >>> find_differences("config.json", "runs:/1f0c")  # doctest: +SKIP
-        ['$.solver.epochs: 3 → 20']
+        >>> print(*find_differences("config.json", "runs:/1f0c"))  # doctest: +SKIP
+        $.solver.epochs: 3 → 20
     """
     (one, of_one), (other, of_other) = load_side(a), load_side(b)
     if of_one is None:

@@ -65,11 +65,12 @@ class Start:
     columns: list[tuple[str, str, str, str]]
     hints: list[str]
     validation: float
+    HEADS = ("column", "kind", "feature", "why")
 
     @property
     def table(self) -> str:
         """The columns, in lines to read."""
-        return "\n".join(aligned([("column", "kind", "feature", "why"), *self.columns]))
+        return "\n".join(aligned([self.HEADS, *self.columns]))
 
     @property
     def yaml(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from barrage_mlflow.config.paths import one_line, show_path
 
@@ -20,7 +20,23 @@ _LONGEST = 500
 """A list of more items than this is compared as one value: aligning takes long."""
 
 
-def diff_configs(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+class Difference(NamedTuple):
+    """A value that differs, which prints as one line.
+
+    Attributes:
+        path: where it is; an item of a list that is elsewhere on the other side has both places
+            in its path, ``$.model.outputs[0 → 1].loss_weight``.
+        values: the value on each side that has one, by ``A`` and ``B``.
+    """
+
+    path: str
+    values: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.path}: {_change(self.values)}"
+
+
+def diff_configs(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
     """Compares two resolved configs.
 
     The order of keys counts for nothing, nor does it whether a whole number is written as a
@@ -31,8 +47,7 @@ def diff_configs(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
         b: the other.
 
     Returns:
-        A line for each difference, in the order of A. An item of a list that is elsewhere on the
-        other side has both places in its path, ``$.model.outputs[0 → 1].loss_weight``.
+        The differences, in the order of A.
 
     Example:
         >>> layers = [{"import": "Dense"}, {"import": "Flatten"}]
@@ -45,7 +60,7 @@ def diff_configs(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     return list(_compared("$", a, b))
 
 
-def _compared(path: str, a: Any, b: Any) -> Iterator[str]:
+def _compared(path: str, a: Any, b: Any) -> Iterator[Difference]:
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         for key in [*a, *(key for key in b if key not in a)]:
             inner = path + show_path((key,))[1:]
@@ -57,7 +72,8 @@ def _compared(path: str, a: Any, b: Any) -> Iterator[str]:
             inner_b = _ABSENT if j is None else b[j]
             yield from _compared(f"{path}[{' → '.join(places)}]", inner_a, inner_b)
     elif a != b or isinstance(a, bool) != isinstance(b, bool):
-        yield f"{path}: {_change(a, b)}"
+        sides = {"A": a, "B": b}
+        yield Difference(path, {name: each for name, each in sides.items() if each is not _ABSENT})
 
 
 def _aligned(a: list[Any], b: list[Any]) -> Iterator[tuple[int | None, int | None]]:
@@ -100,11 +116,11 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _change(a: Any, b: Any) -> str:
-    if a is _ABSENT or b is _ABSENT:
-        side, value = ("B", b) if a is _ABSENT else ("A", a)
-        return f"only in {side}: {_cut(one_line(value), 0)}"
-    a, b = one_line(a), one_line(b)
+def _change(values: Mapping[str, Any]) -> str:
+    texts = [one_line(value) for value in values.values()]
+    if len(texts) == 1:
+        return f"only in {next(iter(values))}: {_cut(texts[0], 0)}"
+    a, b = texts
     # Of long values that begin alike, show where they part.
     pairs = enumerate(zip(a, b, strict=False))
     alike = next((i for i, (one, other) in pairs if one != other), min(len(a), len(b)))

@@ -8,6 +8,7 @@ must add up the same things in the same order.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,16 +19,15 @@ from typing import Any
 import numpy as np
 
 from barrage_mlflow.dataset.feeding.share import Share
-from barrage_mlflow.distribution.cluster import VARIABLE, read_cluster
+from barrage_mlflow.distribution.cluster import LAUNCHER, VARIABLE, read_cluster
 from barrage_mlflow.errors import GroupError
 
 _OPEN = (
     "the %s processes of this training listen on all addresses of their machines, to everyone: "
     "train in a private network"
 )
-_WAITING = "process %s waits until all processes of this training have come: %s"
-_LATE = 30
-"""Seconds after which it is said for whom a process waits: it waits without end."""
+_WAITING = "process %s of %s waits, without end, until all have come: %s"
+_OF_GRAPH = ("Graph execution error", "Detected at node", "  File ", "<stack traces")
 logger = logging.getLogger(__name__)
 
 
@@ -167,7 +167,7 @@ class Group:
             raise GroupError(
                 f"process {self.share.index} of {self.count}: another process of this training "
                 "has ended or cannot be reached: see what it wrote, and start all of them again "
-                f"with --resume ({_first_line(error)})"
+                f"with --resume ({_reason(error)})"
             ) from error
 
     @cached_property
@@ -191,8 +191,16 @@ def _all_reduce(tensor: Any) -> Any:
     return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(tensor))
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+def _reason(error: BaseException) -> str:
+    r"""The first line of TensorFlow's message that does not tell where in the graph it was.
+
+    Example:
+        >>> graph = "Graph execution error:\n\nDetected at node x\n  File 'a.py', line 3\n\n"
+        >>> _reason(RuntimeError(f"{graph}Collective ops is aborted by: Connection reset"))
+        'Collective ops is aborted by: Connection reset'
+    """
+    lines = [line for line in str(error).splitlines() if line and not line.startswith(_OF_GRAPH)]
+    return lines[0] if lines else type(error).__name__
 
 
 def join() -> Group:
@@ -214,18 +222,17 @@ def join() -> Group:
 
     # TensorFlow takes the signal for itself, to save what this process does not train.
     handler = signal.getsignal(signal.SIGTERM)
-    late = threading.Timer(_LATE, logger.warning, [_WAITING, index, ", ".join(members)])
-    late.start()
+    if LAUNCHER not in os.environ:
+        # Before, since nothing in Python goes on while TensorFlow waits.
+        logger.info(_WAITING, index, len(members), ", ".join(members))
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
         raise GroupError(
             f"process {index} of {len(members)} ({members[index]}): the processes of this "
-            f"training do not meet ({_first_line(error)}); {VARIABLE} names their addresses: each "
+            f"training do not meet ({_reason(error)}); {VARIABLE} names their addresses: each "
             "must be free on its machine, and be reached from the others"
         ) from error
-    finally:
-        late.cancel()
     if strategy.num_replicas_in_sync != len(members):
         each = strategy.num_replicas_in_sync // len(members)
         remedy = f"start one for each, and set CUDA_VISIBLE_DEVICES of process {index} to its own"

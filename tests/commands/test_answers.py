@@ -13,6 +13,7 @@ from small import TRAIN, VALIDATION, small_config
 
 from barrage_mlflow.cli import main
 from barrage_mlflow.cli.group import answer, command
+from barrage_mlflow.workspace.layout import REPORT
 
 
 def run(*arguments: str, status: int = 0) -> dict[str, Any]:
@@ -71,8 +72,34 @@ def test_a_training_and_what_is_done_with_its_model(files: None) -> None:
         "scores": {"1": pytest.approx(score)},
         "promoted": True,
     }
-    differing = run("diff", "config.json", "out", status=0)
-    assert differing == {"differences": []}
+    assert run("diff", "config.json", "out") == {"differences": []}
+    more = small_config(solver__epochs=2, solver__steps=5)
+    Path("more.json").write_text(json.dumps(more), "utf-8")
+    differing = [{"path": "$.solver.epochs", "A": 2, "B": 1}, {"path": "$.solver.steps", "A": 5}]
+    assert run("diff", "more.json", "out", status=1) == {"differences": differing}
+    again = run("reproduce", run_id)
+    assert (again["run_id"], again["epochs"], again["difference"]) == (run_id, 1, "")
+    assert again["result"]["metrics"] == metrics
+
+
+def test_a_search(files: None) -> None:
+    search = {"trials": 1, "space": {"solver.batch_size": [8]}}
+    Path("search.json").write_text(json.dumps(search), "utf-8")
+    config, *sets = SETS
+    found = run("tune", config, "search.json", *sets, "--artifact-dir", "out", "--offline")
+    report = pd.read_csv(Path(found["best_dir"], REPORT))
+    assert found == {
+        "artifact_dir": "out",
+        "run_id": None,
+        "best_trial": 0,
+        "best_value": pytest.approx(report["val_loss"].min()),
+        "best_values": {"solver.batch_size": 8},
+        "threads": found["threads"],
+        "best_dir": "out/trials/0000",
+        "model_uri": None,
+        "version_uri": None,
+        "run_page": None,
+    }
 
 
 def test_sets_and_a_config_of_a_table() -> None:
@@ -81,10 +108,15 @@ def test_sets_and_a_config_of_a_table() -> None:
     assert run("split", "all.csv", "--validation", "0.2") == {"files": files}
     begun = run("init", "train.csv", "--target", "label", "-o", "begun.json")
     assert begun["file"] == "begun.json"
+    columns = {each["column"]: each["feature"] for each in begun["columns"]}
+    assert columns == {"a": "number", "b": "number", "label": "target: truth"}
     schema = {"$schema": "./schema.json"}
     assert {**schema, **begun["config"]} == json.loads(Path("begun.json").read_text("utf-8"))
     assert '"title": "Barrage config"' in Path("schema.json").read_text("utf-8")
     assert run("check", "begun.json") == {"faults": [], "warnings": []}
+    checked = run("check", "begun.json", "train.csv")
+    assert checked.pop("report").splitlines()[0] == "train       all 48 records of train.csv"
+    assert checked == {"faults": [], "warnings": []}
 
 
 def test_faults_and_errors(files: None) -> None:
@@ -100,6 +132,36 @@ def test_faults_and_errors(files: None) -> None:
     }
     error = "nowhere: holds no training; expected an artifact folder"
     assert run("sync", "nowhere", status=2) == {"error": error}
+    # Scores on standard output are JSON Lines, and no place for an answer.
+    done = CliRunner().invoke(main, ["predict", "validation.csv", "out", "--json"])
+    assert done.exit_code == 2
+    assert "leave out --json, or add -o FILE" in done.stderr
+
+
+def test_the_next_command_has_the_options_of_this_one(files: None) -> None:
+    run("train", *SETS, "--artifact-dir", "out", "--offline")
+    options = ("--against", "out", "--name", "held out")
+    done = CliRunner().invoke(main, ["evaluate", "validation.csv", "out", *options])
+    *_, last = done.stdout.splitlines()
+    told = "evaluate validation.csv out -o report --against out --name 'held out'"
+    assert last == f"next:      barrage-mlflow {told}"
+
+
+def test_only_terminals_get_colours_and_only_if_they_are_wanted(
+    files: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown(*arguments: str, **options: Any) -> str:
+        return CliRunner().invoke(main, arguments, **options).output
+
+    check, sync = ("check", "config.json"), ("sync", "nowhere")
+    fine = "config.json: all is well\n"
+    wrong = "error: nowhere: holds no training; expected an artifact folder\n"
+    assert (shown(*check), shown(*sync)) == (fine, wrong)
+    assert shown(*check, color=True) == f"\x1b[32m{fine.strip()}\x1b[0m\n"
+    coloured = "\x1b[31m\x1b[1merror: \x1b[0m"
+    assert shown(*sync, color=True) == wrong.replace("error: ", coloured)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert (shown(*check, color=True), shown(*sync, color=True)) == (fine, wrong)
 
 
 def test_json_has_no_word_for_numbers_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
