@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import shlex
+from pathlib import Path
 from typing import Any
 
 import click
@@ -63,14 +64,22 @@ def init(data: str, output: str, time: str | None, **options: Any) -> None:
     show(start.table)
     for hint in start.hints:
         show(f"\n{hint}")
-    show(f"\n{output} is written; next, unless you have them, make sets, then train:")
-    by = f" --time {shlex.quote(time)}" if time else ""
-    validation = f" --validation {start.validation:g}"
-    show(f"  barrage-mlflow split {shlex.quote(data)}{validation}{by}")
+    sets = [data, str(Path(data).with_name(Path(data).name.replace("train", "validation")))]
+    if sets[0] != sets[1] and Path(sets[1]).exists():
+        show(f"\n{output} is written; next:")
+    else:
+        show(f"\n{output} is written; next, make sets of the data and train:")
+        by = ["--time", time] if time else []
+        _show_command("split", data, "--validation", f"{start.validation:g}", *by)
+        sets = ["TRAIN", "VALIDATION"]
     for name in ("check", "train"):
-        show(f"  barrage-mlflow {name} {shlex.quote(output)} TRAIN VALIDATION")
+        _show_command(name, output, *sets)
     columns = [dict(zip(start.HEADS, row, strict=True)) for row in start.columns]
     answer({"file": output, "config": start.config, "columns": columns, "hints": start.hints})
+
+
+def _show_command(*words: str) -> None:
+    show(f"  {shlex.join(['barrage-mlflow', *words])}")
 
 
 @command("check config.json train.csv --solver.epochs 3", cls=CommandWithOverrides)

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,7 +174,8 @@ def start_config(
         for before, part in (("", guesses), ("target: ", predicted))
         for name, guess in part.items()
     ]
-    return Start(config, table, _hints(predicted), share)
+    dates = [] if windows else [name for name, spec in features.items() if spec == "datetime"]
+    return Start(config, table, _hints(predicted, dates), share)
 
 
 def windows_of(
@@ -291,8 +293,12 @@ def _batch_size(count: int) -> int:
     return 32 if count < 2_000 else 128 if count < 10_000 else 256 if count < 200_000 else 1024
 
 
-def _hints(targets: Mapping[str, Guess]) -> list[str]:
-    hints = []
+def _hints(targets: Mapping[str, Guess], dates: Sequence[str]) -> list[str]:
+    hints = [
+        f"{name}: if the model is to predict for later dates than these, make the sets with split "
+        f"--time {shlex.quote(name)}, and write {name}: {{type: datetime, trend: false}}"
+        for name in dates[:1]
+    ]
     counted = {name: guess.classes for name, guess in targets.items() if guess.classes}
     for name, counts in counted.items():
         rarest = min(counts, key=counts.__getitem__)

@@ -117,7 +117,7 @@ def split(
         report(f"seed {seed}: the same data and seed give the same sets")
     if Path("config.json").is_file():
         given = [*map(str, paths.values())][:2]
-        report(shlex.join(["barrage-mlflow", "check", "config.json", *given]))
+        report(f"next:      {shlex.join(['barrage-mlflow', 'check', 'config.json', *given])}")
     return paths
 
 
@@ -236,7 +236,14 @@ def _class_table(
     shown = [each.encode("utf-8", "replace").decode() for each in spelt]  # else none could print it
     counts = np.zeros((len(shown), len(names)), np.int64)
     np.add.at(counts, (keys, sets), 1)
-    for number, place in np.argwhere(counts == 0)[:_SHOWN]:
-        logger.warning("%s has no record with %s %r", names[place], column, shown[number])
+    lacking = np.argwhere(counts == 0)
+    if len(lacking) > _SHOWN:
+        logger.warning(
+            "%s has %d values, and of %d a set has none; to stratify by is a column of classes",
+            column, len(shown), len({*lacking[:, 0]}),
+        )  # fmt: skip
+    else:
+        for number, place in lacking:
+            logger.warning("%s has no record with %s %r", names[place], column, shown[number])
     largest = np.argsort(-counts.sum(axis=1), kind="stable")[:_SHOWN]
     return aligned([[column, *names], *([shown[n], *map(str, counts[n])] for n in largest)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -21,14 +22,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _REPEATS = 3
+_FEWEST = 100
+"""Records that are shuffled, at least."""
 _BARS = 30
 _SEED = 0
 
 
 def permute(
     scorer: Scorer, observer: Observer, rows: list[Record], until: float
-) -> tuple[dict[str, dict[str, float]], list[str]]:
+) -> tuple[dict[str, dict[str, float]], list[str], int]:
     """Shuffle each column's values among records, and see what becomes of the leading metrics.
+
+    Where the time is short, there are fewer records of the same columns.
 
     Args:
         scorer: the model.
@@ -37,17 +42,25 @@ def permute(
         until: by ``time.monotonic()``, when to leave the rest.
 
     Returns:
-        By output, for each column by how much the metric is worse; and columns that were left.
+        By output, for each column by how much the metric is worse; columns that were left; and
+        how many records were looked at.
     """
     rng = np.random.default_rng(_SEED)
     columns = [name for name in scorer.inputs.columns if any(name in row for row in rows)]
-    before = {} if time.monotonic() > until else _leading(scorer, observer, rows)
+    if (began := time.monotonic()) > until:
+        return {}, columns, 0
+    before = _leading(scorer, observer, rows)
+    now = time.monotonic()
+    wanted = (now - began) * _REPEATS * len(columns) / max(until - now, 1e-9)
+    if (step := min(math.ceil(wanted), len(rows) // _FEWEST)) > 1:
+        rows = rows[::step]
+        before = _leading(scorer, observer, rows)
     found: dict[str, dict[str, float]] = {name: {} for name in before}
     for place, column in enumerate(columns):
         after: list[dict[str, float]] = []
         while len(after) < _REPEATS:
             if time.monotonic() > until:
-                return found, columns[place:]
+                return found, columns[place:], len(rows)
             cells = [rows[at].get(column) for at in rng.permutation(len(rows))]
             shuffled = [{**row, column: cell} for row, cell in zip(rows, cells, strict=True)]
             after.append(_leading(scorer, observer, shuffled))
@@ -55,7 +68,7 @@ def permute(
             worse[column] = (
                 float(np.mean([each.get(name, np.nan) for each in after])) - before[name]
             )
-    return found, []
+    return found, [], len(rows)
 
 
 def _leading(scorer: Scorer, observer: Observer, rows: list[Record]) -> dict[str, float]:

@@ -164,6 +164,9 @@ def _about(evaluation: Evaluation, facts: Sequence[str]) -> list[str]:
     if evaluation.left_out:
         said = f"{show(evaluation.left_out)} of them were left out: {evaluation.why}."
         lines += ["", plain(said)]
+    for answer, outcome in evaluation.outcomes.items():
+        if evaluation.share == 1 and 0 < len(outcome) < evaluation.records - evaluation.left_out:
+            lines += ["", f"{show(len(outcome))} of them have a target {plain(answer)}."]
     for fact in facts:
         lines += ["", fact]
     return [*lines, "", *leading_figures(evaluation)]
@@ -184,10 +187,16 @@ def _add_importance(
         return
     kept = evaluation.kept
     rows = [kept.cells[row] for row in kept.sample]
-    worse, late = permute(scorer, Observer(scorer), rows, until)
+    worse, late, count = permute(scorer, Observer(scorer), rows, until)
+    if late:
+        left.append(f"importance of {', '.join(late)}")
+    if not any(worse.values()):
+        pages.say("There was no time for it, or no metric: see the end of this report.")
+        return
     pages.say(
-        "How much worse the model is where the values of a column are shuffled among the records. "
-        "A column far above all others may give the target away."
+        "How much worse the model is where the values of a column are shuffled among "
+        f"{show(count)} records. A column far above all others may give the target away: is it "
+        "known before the target is?"
     )
     for answer, by_column in worse.items():
         if not by_column:
@@ -199,5 +208,3 @@ def _add_importance(
             pages.add(title, place, importance_picture(answer, metric, table))
             title = ""
         pages.add(title, place, table)
-    if late:
-        left.append(f"importance of {', '.join(late)}")

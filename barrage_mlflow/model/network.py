@@ -93,7 +93,7 @@ def _with_learnt(
     passed = {n: learnt[n] for n in open_names if n in learnt}
     unused = [n for n in learnt if n not in passed and n not in read]
     if passed:
-        logger.info("the network gets of the transformer's network_params: %s", show_names(passed))
+        logger.info("params of the network that come from the transformer: %s", show_names(passed))
     if unused:
         logger.warning("nothing takes these network_params: %s", show_names(unused))
     return {**block, "params": {**params, **passed}}

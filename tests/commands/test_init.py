@@ -279,6 +279,44 @@ def test_a_rare_class_has_a_hint():
     ]
 
 
+def test_a_column_that_may_be_known_only_after_the_target_is_told():
+    rows = [{"a": n % 50, "late": n / 7, "gaps": n / 3, "y": n / 9} for n in range(200)]
+    for n in range(0, 200, 40):
+        rows[n] |= {"late": None, "y": None}
+    for n in range(0, 200, 2):
+        rows[n]["gaps"] = None
+    why = {name: why for name, _, _, why in start_config(rows, ["y"]).columns}
+    assert why == {
+        "a": "whole numbers",
+        "late": "numbers, some missing, missing where y is: known only after it?",
+        "gaps": "numbers, some missing",
+        "y": "195 different numbers, 2.5% missing",
+    }
+
+
+def test_dates_have_a_hint_and_sets_that_are_there_are_named():
+    rows = "".join(f"2026-03-{n % 28 + 1:02},{n * 1.5}\n" for n in range(40))
+    for name in ("train", "validation"):
+        Path(f"{name}.csv").write_text(f"the day,y\n{rows}")
+    done = CliRunner().invoke(main, ["init", "train.csv", "--target", "y"])
+    assert done.stdout.splitlines()[-5:] == [
+        "the day: if the model is to predict for later dates than these, make the sets with split "
+        "--time 'the day', and write the day: {type: datetime, trend: false}",
+        "",
+        "config.yaml is written; next:",
+        "  barrage-mlflow check config.yaml train.csv validation.csv",
+        "  barrage-mlflow train config.yaml train.csv validation.csv",
+    ]
+    Path("validation.csv").unlink()
+    done = CliRunner().invoke(main, ["init", "train.csv", "--target", "y", "--force"])
+    assert done.stdout.splitlines()[-4:] == [
+        "config.yaml is written; next, make sets of the data and train:",
+        "  barrage-mlflow split train.csv --validation 0.15",
+        "  barrage-mlflow check config.yaml TRAIN VALIDATION",
+        "  barrage-mlflow train config.yaml TRAIN VALIDATION",
+    ]
+
+
 def test_a_column_of_several_kinds_is_left_out():
     rows = [{"m": "a" if n else 1, "a": float(n), "y": n / 7} for n in range(40)]
     assert start_config(rows, ["y"]).columns == [

@@ -370,7 +370,7 @@ def test_the_command_shows_sets_classes_and_what_to_do_next(caplog: pytest.LogCa
         "b          7      2           1",
         "(missing)  1      0           0",
         "seed 3: the same data and seed give the same sets",
-        "barrage-mlflow check config.json new/train.csv.gz new/validation.csv.gz",
+        "next:      barrage-mlflow check config.json new/train.csv.gz new/validation.csv.gz",
     ]
     assert done.stderr.splitlines() == [
         "validation has no record with kind '(missing)'",
@@ -378,6 +378,12 @@ def test_the_command_shows_sets_classes_and_what_to_do_next(caplog: pytest.LogCa
     ]
     lines = gzip.decompress(Path("new/test.csv.gz").read_bytes()).splitlines()
     assert len(lines) == 7
+    # A number has too many values to tell of each.
+    pd.DataFrame({"y": range(60)}).to_csv("numbers.csv", index=False)
+    words = "split numbers.csv --validation 0.2 --stratify y"
+    done = CliRunner().invoke(main, words.split())
+    told = "y has 60 values, and of 60 a set has none; to stratify by is a column of classes\n"
+    assert done.stderr == told
 
 
 def test_the_command_shows_what_is_no_text_and_ends_without_a_config():

@@ -198,8 +198,8 @@ def test_importance_looks_at_the_clock_and_at_few_records_at_once(monkeypatch):
             return Observed(x, y, x, y, {}, {}, {}, about)
 
     stub = Stub()
-    worse, left = permute(stub, stub, rows, math.inf)
-    assert left == []
+    worse, left, count = permute(stub, stub, rows, math.inf)
+    assert (left, count) == ([], 100)
     assert worse["y"]["x"] == pytest.approx(40, rel=0.2)
     assert worse["y"]["z"] == 0
     assert passes == [30, 30, 30, 10] * 7
@@ -207,9 +207,14 @@ def test_importance_looks_at_the_clock_and_at_few_records_at_once(monkeypatch):
     assert [*table] == ["column", "worse by"]
     assert [*table["column"]] == ["x", "z"]
 
-    assert permute(stub, stub, rows, 0.0) == ({}, ["x", "z"])
+    assert permute(stub, stub, rows, 0.0) == ({}, ["x", "z"], 0)
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    assert permute(stub, stub, rows, 5) == ({"y": {"x": pytest.approx(40, rel=0.2)}}, ["z"])
+    found = {"y": {"x": pytest.approx(40, rel=0.2)}}
+    assert permute(stub, stub, rows, 5) == (found, ["z"], 100)
+    # One pass of six took a second, and so there is time for every second record.
+    clock, rows = iter(range(100)), rows * 10
+    worse, left, count = permute(stub, stub, rows, 5)
+    assert (worse, left, count) == (found, ["z"], 500)
 
 
 CODES = np.arange(60) % 3

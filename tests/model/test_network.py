@@ -251,7 +251,7 @@ def test_a_function_gets_the_network_params_that_it_names(caplog):
     network = build("functional", network_params={"units": 5, "other": 1})
     assert network.output["species"].shape == (None, 5)
     assert [record.getMessage() for record in caplog.records] == [
-        "the network gets of the transformer's network_params: 'units'",
+        "params of the network that come from the transformer: 'units'",
         "nothing takes these network_params: 'other'",
     ]
 

@@ -106,7 +106,9 @@ def test_ci_git_the_notebook_and_the_image_run_as_they_come(
     options = f"kind={kind}", version
     project = workshop.make_one(tmp_path / "a folder", *options, template=workshop.address)
     run([python, "-m", "venv", tmp_path / "python"], tmp_path)
-    path = os.pathsep.join([str(tmp_path / "python" / "bin"), PLAIN])
+    # uv itself takes no environment's Python but that one's base.
+    places = tmp_path / "python" / "bin", Path(python).parent, "/usr/bin", "/bin"
+    path = os.pathsep.join(map(str, places))
     _run_ci(project, path)
     assert workshop.commit in (project / "uv.lock").read_text("utf-8")
     run("uv lock --upgrade && uv sync --locked --all-extras", project, PATH=path)

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,9 @@ _NO_FEATURE = ("mixed", "object", "time", "duration")
 """Kinds of which there is no feature; of columns of several kinds none can be read."""
 
 
+_CHANCE = 0.001
+
+
 @dataclass(frozen=True)
 class Guess:
     """What a column is meant as.
@@ -54,6 +57,9 @@ class Guess:
     reason: str
     column: dict[str, Any] | None = None
     classes: Mapping[Any, int] | None = None
+
+
+_NONE = Guess(None, "")
 
 
 def infer_columns(records: Records, targets: Collection[str]) -> dict[str, Guess]:
@@ -76,9 +82,11 @@ def infer_columns(records: Records, targets: Collection[str]) -> dict[str, Guess
         some = piece.take(np.arange(0, len(piece), step))
         for name, part in parts.items():
             part.append(column_cells(some, name))
-    guesses = {}
+    guesses: dict[str, Guess] = {}
+    gaps: dict[str, Array] = {}
     for column in columns:
         values = np.concatenate(parts.pop(column.name, [np.empty(0)])).tolist()
+        gaps[column.name] = np.array([value is None or value != value for value in values])
         known = [value for value in values if value is not None and value == value]
         if column.name in targets:
             guesses[column.name] = _guess_target(column, known)
@@ -92,7 +100,22 @@ def infer_columns(records: Records, targets: Collection[str]) -> dict[str, Guess
             guesses[column.name] = Guess(None, "comes after the window")
         else:
             guesses[column.name] = _guess_feature(column, known, len(known) == len(values))
+    for target in [name for name in targets if guesses.get(name, _NONE).spec and gaps[name].any()]:
+        guesses[target] = _add(guesses[target], f"{gaps[target].mean():.1%} missing")
+        for name, guess in guesses.items():
+            if guess.spec and name not in targets and _is_missing_with(gaps[name], gaps[target]):
+                said = f"missing where {target} is: known only after it?"
+                guesses[name] = _add(guess, said)
     return guesses
+
+
+def _add(guess: Guess, reason: str) -> Guess:
+    return replace(guess, reason=f"{guess.reason}, {reason}")
+
+
+def _is_missing_with(column: Array, target: Array) -> bool:
+    """Whether a column is missing in all records that have no target, and that not by chance."""
+    return bool(column[target].all() and column.mean() ** target.sum() < _CHANCE)
 
 
 def _guess_target(column: Column, known: list[Any]) -> Guess:
