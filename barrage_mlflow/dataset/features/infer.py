@@ -40,6 +40,7 @@ _NO_FEATURE = ("mixed", "object", "time", "duration")
 
 
 _CHANCE = 0.001
+"""What is less likely is not put down to chance."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,6 @@ class Guess:
     reason: str
     column: dict[str, Any] | None = None
     classes: Mapping[Any, int] | None = None
-
-
-_NONE = Guess(None, "")
 
 
 def infer_columns(records: Records, targets: Collection[str]) -> dict[str, Guess]:
@@ -100,12 +98,13 @@ def infer_columns(records: Records, targets: Collection[str]) -> dict[str, Guess
             guesses[column.name] = Guess(None, "comes after the window")
         else:
             guesses[column.name] = _guess_feature(column, known, len(known) == len(values))
-    for target in [name for name in targets if guesses.get(name, _NONE).spec and gaps[name].any()]:
-        guesses[target] = _add(guesses[target], f"{gaps[target].mean():.1%} missing")
+    for target in [name for name in guesses if name in targets]:
+        if guesses[target].spec is None or not gaps[target].any():
+            continue
         for name, guess in guesses.items():
             if guess.spec and name not in targets and _is_missing_with(gaps[name], gaps[target]):
-                said = f"missing where {target} is: known only after it?"
-                guesses[name] = _add(guess, said)
+                guesses[name] = _add(guess, f"missing where {target} is: known only after it?")
+        guesses[target] = _add(guesses[target], f"{gaps[target].mean():.1%} missing")
     return guesses
 
 
