@@ -165,8 +165,9 @@ def _about(evaluation: Evaluation, facts: Sequence[str]) -> list[str]:
         said = f"{show(evaluation.left_out)} of them were left out: {evaluation.why}."
         lines += ["", plain(said)]
     for answer, outcome in evaluation.outcomes.items():
-        if evaluation.share == 1 and 0 < len(outcome) < evaluation.records - evaluation.left_out:
-            lines += ["", f"{show(len(outcome))} of them have a target {plain(answer)}."]
+        judged = len({*outcome.rows.tolist()})
+        if outcome.share == 1 and 0 < judged < evaluation.records - evaluation.left_out:
+            lines += ["", f"{show(judged)} of them have a target {plain(answer)}."]
     for fact in facts:
         lines += ["", fact]
     return [*lines, "", *leading_figures(evaluation)]

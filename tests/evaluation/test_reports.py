@@ -51,10 +51,10 @@ def kept_of(outcome, frame=None):
     return kept
 
 
-def written(outcome, folder, options=PLAIN, until=math.inf, **more):
-    """The report on an outcome."""
+def written(outcome, folder, options=PLAIN, until=math.inf, without=0, **more):
+    """The report on an outcome, and on so many records without a target."""
     kept = kept_of(outcome)
-    evaluation = Evaluation({"a": outcome}, kept, len(outcome), 0.5)
+    evaluation = Evaluation({"a": outcome}, kept, len(outcome) + without, 0.5)
     write_report(SCORER, evaluation, folder, "How good", options, until, **more)
     return (folder / "report.md").read_text("utf-8")
 
@@ -294,6 +294,13 @@ def test_what_there_is_no_time_for_is_said(tmp_path):
     assert "Left out for lack of time: a: predicted; a: images;" in text
     assert "| mae | 3.222 |" in text
     assert not [*tmp_path.rglob("*.png")]
+
+
+def test_records_without_a_target_are_told(tmp_path):
+    text = written(ODD["all right"], tmp_path, without=3)
+    assert text.startswith(
+        "# How good\n\n12 records, scored in 0.5 s.\n\n9 of them have a target a."
+    )
 
 
 def test_sections_and_facts(tmp_path):
