@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from loopback import isolated
 from outside import invoke, run, serving
 
 
@@ -29,7 +30,8 @@ def run_blocks(text: str, folder: Path) -> None:
     printed = ""
     for language, block in re.findall(r"^```(bash|text)\n(.*?)^```", text, re.M | re.S):
         if language == "bash":
-            printed = run(f"set -e\n{block}", folder)
+            command = ["bash", "-ec", block]
+            printed = run(isolated(command) if "--processes" in block else command, folder)
         else:
             assert_shown(block, printed)
 
@@ -47,14 +49,17 @@ def _plain(text: str) -> str:
 
 @contextmanager
 def served_page(text: str, folder: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Serve and ask as an ``sh`` block does, at another port.
+    """Serve and ask as ``sh`` blocks do, at another port.
 
     Returns:
-        The server's address, and what it answers to the page's request.
+        The server's address, and what it answers to the page's requests, one after the other.
     """
     lines = "".join(blocks(text, "sh")).splitlines()
     (serve,) = [shlex.split(line) for line in lines if line.startswith("mlflow models serve -m ")]
-    (curl,) = [line for line in lines if line.startswith("curl ")]
-    *_, header, _, body = run(f"printf '%s\\n' {curl}", folder).splitlines()
+    answers: list[dict[str, Any]] = []
     with serving(serve[4], folder, *serve[5:7]) as address:
-        yield address, invoke(address, body.encode(), header.split(": ")[1])
+        for curl in [line for line in lines if line.startswith("curl ")]:
+            *_, header, _, body = run(f"printf '%s\\n' {curl}", folder).splitlines()
+            answers += invoke(address, body.encode(), header.split(": ")[1])
+        assert answers
+        yield address, answers

@@ -1,4 +1,4 @@
-"""The commands that the pages show: those of ``bash`` blocks are run, those of ``sh`` only read."""
+"""The commands that the pages show: ``bash`` blocks are run as they stand, ``sh`` otherwise."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import runpy
 import shlex
 import shutil
 import textwrap
+import urllib.request
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
-from outside import ROOT, invoke, parse_command, run
+from loopback import isolated
+from outside import ROOT, free_port, invoke, parse_command, run, started
 from pages import assert_shown, blocks, commands, run_blocks, served_page
 
 import barrage_mlflow
@@ -41,6 +43,21 @@ TUTORIALS = {
 ELSEWHERE = ("README.md", "mlflow-run.md", "registry.md", *TUTORIALS)
 RUN = [name for name, text in PAGES.items() if blocks(text, "bash") and name not in ELSEWHERE]
 """Pages that no other test runs; the checkout below has what registry.md makes."""
+OTHERWISE = {
+    "benchmarks.md": ["test_benchmarks.py runs each case with --short"],
+    "index.md": ["those of README.md"],
+    "machines.md": ["not run: it takes a GPU", "pip wheel", "by test_end_to_end.py, both"],
+    "pretrained.md": ["as the checkout is made, with random weights"],
+    "scaling.md": ["with addresses of loopback"],
+    "serving.md": ["at another port", "likewise", "not run: it takes Docker"],
+    "template.md": ["by test_updates.py", "likewise", "likewise", "likewise"],
+    "tuning.md": ["with SQLite in the place of PostgreSQL"],
+    "tutorial.md": ["at another port", "likewise", "likewise"],
+    "tutorial-images.md": ["at another port", "likewise"],
+    "tutorial-series.md": ["at another port", "likewise"],
+    "tutorial-texts.md": ["at another port", "likewise"],
+}
+"""How the ``sh`` blocks of each page are run, in their order."""
 CLUSTER = {
     "barrage-mlflow": 'echo "$TF_CONFIG"',
     "scontrol": '[ "$*" = "show hostnames n[1-2]" ] && printf "n1\\nn2\\n"',
@@ -78,6 +95,15 @@ def test_a_command_and_its_options_exist(command: str):
     parse_command(*shlex.split(command.replace("RUN_ID", "0" * 32), comments=True))
 
 
+def test_it_is_known_how_each_command_is_run() -> None:
+    shown = {name: len(blocks(text, "sh")) for name, text in PAGES.items()}
+    assert {name: count for name, count in shown.items() if count} == {
+        name: len(how) for name, how in OTHERWISE.items()
+    }
+    (set_up,) = blocks(PAGES["index.md"], "sh")
+    assert " && ".join(set_up.splitlines()) in PAGES["README.md"]
+
+
 def test_a_schema_is_made_where_the_package_is() -> None:
     (command,) = re.findall(r"^(cd .* schema .*?) >", PAGES["checking.md"], re.M)
     assert "penguins.PenguinLoader" in run(command, ROOT)
@@ -92,24 +118,84 @@ def test_the_pages_say_what_their_readers_cannot_guess() -> None:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone with the penguins' files at its top, two versions of their model, random weights."""
+    """A clone with the penguins' files at its top, and what else the pages take as given."""
     folder = tmp_path_factory.mktemp("clone") / "a checkout"
     shutil.copytree(ROOT / "examples", folder / "examples")
     shutil.copytree(folder / "examples" / "penguins", folder, dirs_exist_ok=True)
     for name in ("MLproject", "conda.yaml"):
         shutil.copy(ROOT / name, folder)
-    records = pd.read_csv(folder / "validation.csv").reset_index(names="id")
-    records.to_parquet(folder / "records.parquet")
+    train, validation = (pd.read_csv(folder / f"{name}.csv") for name in ("train", "validation"))
+    pd.concat([train, validation]).to_csv(folder / "penguins.csv", index=False)
+    validation.to_csv(folder / "test.csv", index=False)
+    validation.reset_index(names="id").to_parquet(folder / "records.parquet")
+    customers = train.assign(churn=train["flipper_length_mm"] > 200)
+    customers.to_csv(folder / "customers.csv", index=False)
+    search = json.loads(blocks(PAGES["tuning.md"], "json")[0]) | {"trials": 2}
+    (folder / "search.json").write_text(json.dumps(search), "utf-8")
     (fetch,) = [line for line in commands(PAGES["pretrained.md"]) if "imagenet" in line]
     run(fetch.replace("'imagenet'", "None"), folder)  # nothing is downloaded
     run_blocks(PAGES["registry.md"], folder)
+    ours = "barrage-mlflow"
+    files = "train.csv validation.csv --artifact-dir artifacts/run1"
+    run(f"{ours} train config.json {files} --test test.csv", folder)
+    run(f"{ours} init customers.csv --target churn -o churn.yaml", folder)
+    files = "customers.csv test.csv --artifact-dir artifacts/churn"
+    run(f"{ours} train churn.yaml {files} --solver.epochs 3", folder)
     return folder
 
 
 @pytest.mark.nightly(part="docs")
 @pytest.mark.parametrize("page", RUN)
 def test_the_commands_of_a_page_run(page: str, checkout: Path):
-    run_blocks(PAGES[page], checkout)
+    run_blocks(PAGES[page].replace("RUN_ID", _run_id(checkout)), checkout)
+
+
+def _run_id(checkout: Path) -> str:
+    text = (checkout / "artifacts" / "run1" / "run.json").read_text("utf-8")
+    return str(json.loads(text)["run_id"])
+
+
+@pytest.mark.nightly(part="docs")
+def test_a_registered_model_answers_the_requests_of_its_page(checkout: Path) -> None:
+    with served_page(PAGES["serving.md"], checkout) as (_, answers):
+        assert [{*answer} >= {"species", "body_mass"} for answer in answers] == [True, True]
+
+
+@pytest.mark.nightly(part="docs")
+def test_mlflow_ui_has_the_run_that_was_trained_here(checkout: Path) -> None:
+    (command,) = [block for block in blocks(PAGES["tutorial.md"], "sh") if "mlflow ui" in block]
+    port, run_id = free_port(), _run_id(checkout)
+    page = f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/runs/get?run_id={run_id}"
+    with (
+        started([*shlex.split(command), "--port", str(port)], checkout, page),
+        urllib.request.urlopen(page) as answer,
+    ):
+        assert json.load(answer)["run"]["info"]["status"] == "FINISHED"
+
+
+@pytest.mark.nightly(part="docs")
+def test_two_machines_train_together(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples" / "penguins", tmp_path, dirs_exist_ok=True)
+    for name in ("train", "validation"):
+        pd.read_csv(tmp_path / f"{name}.csv").to_parquet(tmp_path / f"{name}.parquet")
+    (first,) = blocks(PAGES["scaling.md"], "sh")
+    first = first.replace("10.0.0.", "127.0.0.")
+    second = first.replace('"index": 0', '"index": 1')
+    assert second != first
+    run(isolated(["bash", "-ec", f"({second}) & {first} wait $!"]), tmp_path)
+    record = json.loads((tmp_path / "artifacts" / "run1" / "run.json").read_text("utf-8"))
+    assert (record["status"], record["tags"]["barrage.processes"]) == ("FINISHED", "2")
+
+
+@pytest.mark.nightly(part="docs")
+def test_a_second_machine_joins_a_search(checkout: Path) -> None:
+    (line,) = blocks(PAGES["tuning.md"], "sh")
+    line, count = re.subn(r"postgresql\S+", "sqlite:///shared.db", line)
+    assert count == 1
+    for machine in ("one", "two"):
+        run(line, checkout, HOSTNAME=machine)
+    best = [(checkout / f"search-{name}" / "best_config.json") for name in ("one", "two")]
+    assert best[0].read_text("utf-8") == best[1].read_text("utf-8")
 
 
 def _follow(page: str, folder: Path) -> None:

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from outside import BIN, ROOT, assert_scores_agree, environment, invoke, run, serving, wait_for
-from pages import commands
+from pages import blocks, commands
 from runs import only_run
+from workshop import ENGINE_PARTS
 
 from barrage_mlflow import BarrageModel
 
@@ -284,6 +285,19 @@ def test_another_user_serves_the_model_where_no_training_file_is(trained, tmp_pa
     finally:
         shutil.rmtree(elsewhere)
     assert_scores_agree(scores, expected)
+
+
+@pytest.mark.nightly(part="environments")
+def test_the_packages_are_carried_to_a_machine_without_an_index(tmp_path: Path) -> None:
+    for name in ENGINE_PARTS:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    page = (ROOT / "docs" / "machines.md").read_text("utf-8")
+    wheels, install = (block for block in blocks(page, "sh") if "wheels" in block)
+    run(wheels, tmp_path)
+    run([sys.executable, "-m", "venv", "other"], tmp_path)
+    run(f". other/bin/activate && {install} barrage-mlflow schema > schema.json", tmp_path)
+    assert "solver" in (tmp_path / "schema.json").read_text("utf-8")
 
 
 @pytest.mark.nightly(part="environments")

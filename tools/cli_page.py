@@ -43,7 +43,7 @@ def render() -> str:
             parts.append("\n".join(["| option | |", "|---|---|", *rows]))
         example = (command.epilog or "").partition("Example:\n")[2].strip()
         if example:
-            parts.append(f"```sh\n{example}\n```")
+            parts.append(f"```bash\n{example}\n```")
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

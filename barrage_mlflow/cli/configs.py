@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 import barrage_mlflow
-from barrage_mlflow.cli.group import answer, command, count, explain_error, fail, show
+from barrage_mlflow.cli.group import answer, command, count, explain_error, fail, show, show_next
 from barrage_mlflow.commands.overrides import CommandWithOverrides
 
 _column = functools.partial(click.option, metavar="COLUMN")
 
 
-@command("split birds.csv --validation 0.15 --test 0.15 --stratify species")
+@command("split penguins.csv --validation 0.15 --test 0.15 --stratify species -o sets")
 @click.argument("data")
 @click.option("--validation", type=float, required=True, help="Share of the records, from 0 to 1.")
 @click.option("--test", type=float, default=0.0, help="The same of a test set; none if left out.")
@@ -33,10 +33,13 @@ def split(data: str, **options: Any) -> None:
     is written there. Of a folder with a folder of images for each class, such as
     photos/cat/1.png, they are CSV files with path and label, stratified by label.
     """
-    answer({"files": barrage_mlflow.split(data, **options, report=show)})
+    files = barrage_mlflow.split(data, **options, report=show)
+    if Path("config.json").is_file():
+        show_next("barrage-mlflow", "check", "config.json", files["train"], files["validation"])
+    answer({"files": files})
 
 
-@command("init train.csv --target price -o config.yaml")
+@command("init train.csv --target species -o config.yaml")
 @click.argument("data")
 @_column("--target", "targets", multiple=True, required=True, help="Predicted; may be repeated.")
 @click.option(
@@ -59,14 +62,15 @@ def init(data: str, output: str, time: str | None, **options: Any) -> None:
     values of the --target are predicted.
     """
     from barrage_mlflow.commands.init import init as run_init
+    from barrage_mlflow.commands.init import validation_beside
 
     start = run_init(data, output=output, time=time, **options)
     show(start.table)
     for hint in start.hints:
         show(f"\n{hint}")
-    sets = [data, str(Path(data).with_name(Path(data).name.replace("train", "validation")))]
-    if sets[0] != sets[1] and Path(sets[1]).exists():
+    if validation := validation_beside(data):
         show(f"\n{output} is written; next:")
+        sets = [data, str(validation)]
     else:
         show(f"\n{output} is written; next, make sets of the data and train:")
         by = ["--time", time] if time else []
@@ -121,7 +125,7 @@ def check(
     answer(found)
 
 
-@command("schema --project my_project > schema.json", answers=False)
+@command("schema --project penguins > schema.json", answers=False)
 @click.option(
     "--project",
     metavar="PACKAGE",

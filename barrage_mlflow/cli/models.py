@@ -22,7 +22,7 @@ _roots = click.option(
 )
 
 
-@command("predict records.parquet models:/iris@champion -o scores.csv --keep id")
+@command("predict records.parquet models:/penguins@champion -o scores.csv --keep id")
 @click.argument("records")
 @click.argument("model")
 @click.option(
@@ -64,7 +64,7 @@ def predict(records: str, model: str, output: str | None, **options: Any) -> Non
         answer({"file": output, **vars(scores)})
 
 
-@command("evaluate test.csv models:/prices@champion -o report")
+@command("evaluate test.csv models:/penguins@champion -o report")
 @click.argument("records")
 @click.argument("model")
 @click.option(
@@ -94,7 +94,7 @@ def evaluate(records: str, model: str, output: str | None, **options: Any) -> No
     answer({"metrics": found.metrics, "report": output and f"{output}/report.html"})
 
 
-@command("promote models:/iris/2 test.csv --alias champion")
+@command("promote models:/penguins/2 test.csv --alias champion")
 @click.argument("model")
 @click.argument("records")
 @click.option("--alias", required=True, help="The alias to move, such as champion.")

@@ -250,6 +250,17 @@ def init(
     return start
 
 
+def validation_beside(data: str) -> Path | None:
+    """The validation set that lies beside a train set and is named like it, if there is one.
+
+    Example:
+        >>> validation_beside("nowhere/train.csv")
+    """
+    path = Path(data)
+    beside = path.with_name(path.name.replace("train", "validation"))
+    return beside if beside != path and beside.exists() else None
+
+
 def _guess_images(folder: Path, images: Sequence[Path], home: Path) -> Guess:
     """A feature of images under a root: of their own size, if they have one and it is small."""
     import PIL.Image

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -115,9 +114,6 @@ def split(
         report("\n".join(_class_table(column, classes, keys, sets, [*paths])))
     if how != "time":
         report(f"seed {seed}: the same data and seed give the same sets")
-    if Path("config.json").is_file():
-        given = [*map(str, paths.values())][:2]
-        report(f"next:      {shlex.join(['barrage-mlflow', 'check', 'config.json', *given])}")
     return paths
 
 

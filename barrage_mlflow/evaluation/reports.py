@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from barrage_mlflow.evaluation import cases, classes, numbers
 from barrage_mlflow.evaluation.evaluate import Evaluation, Options
 from barrage_mlflow.evaluation.figures import Figure
@@ -165,7 +167,7 @@ def _about(evaluation: Evaluation, facts: Sequence[str]) -> list[str]:
         said = f"{show(evaluation.left_out)} of them were left out: {evaluation.why}."
         lines += ["", plain(said)]
     for answer, outcome in evaluation.outcomes.items():
-        judged = len({*outcome.rows.tolist()})
+        judged = len(np.unique(outcome.rows))
         if outcome.share == 1 and 0 < judged < evaluation.records - evaluation.left_out:
             lines += ["", f"{show(judged)} of them have a target {plain(answer)}."]
     for fact in facts:

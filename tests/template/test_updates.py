@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+from outside import ROOT, run
+from pages import blocks
 from workshop import Workshop, commit_all, git, requirement_of
 
 
@@ -53,6 +56,36 @@ def test_cruft_updates_a_project_and_keeps_its_edits(workshop: Workshop, tmp_pat
     assert "## The licence\n" in (project / "README.md").read_text("utf-8")
     assert "\n!model\n!extra\n" in (project / ".dockerignore").read_text("utf-8")
     assert "up to date" in cruft("check", "--project-dir", project)
+
+
+def test_the_commands_of_the_page_make_link_and_follow(workshop: Workshop, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", str(workshop.template), "upstream")
+    given = {
+        "ADDRESS": str(tmp_path / "upstream"),
+        "COMMIT": workshop.commit,
+        "PROJECT": "my_project",
+    }
+    page = (ROOT / "docs" / "template.md").read_text("utf-8")
+    make, create, link, follow = blocks(page, "sh")
+    who = {
+        f"GIT_{role}_{what}": "a@b"
+        for role in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    }
+    variables = {**who, "COOKIECUTTER_CONFIG": str(workshop.settings), "PWD": str(tmp_path)}
+
+    def type_in(block: str, folder: Path, *answers: str) -> str:
+        for word, text in given.items():
+            block = block.replace(word, text)
+        typed = shlex.join([*answers, *[""] * 9])
+        return run(["bash", "-ec", f"printf '%s\\n' {typed} | {{ {block} }}"], folder, **variables)
+
+    type_in(make, tmp_path, "birds", "", "", "2")
+    assert (tmp_path / "birds" / "data" / "images").is_dir()
+    type_in(link, tmp_path / "birds")
+    assert "up to date" in type_in(follow, tmp_path / "birds")
+    type_in(create, tmp_path)
+    assert git(tmp_path / "my_project", "log", "--format=%s") == "Start from barrage-template"
 
 
 def replace(path: Path, old: str, new: str) -> None:

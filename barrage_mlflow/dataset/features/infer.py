@@ -84,8 +84,9 @@ def infer_columns(records: Records, targets: Collection[str]) -> dict[str, Guess
     gaps: dict[str, Array] = {}
     for column in columns:
         values = np.concatenate(parts.pop(column.name, [np.empty(0)])).tolist()
-        gaps[column.name] = np.array([value is None or value != value for value in values])
-        known = [value for value in values if value is not None and value == value]
+        is_gap = [value is None or value != value for value in values]
+        gaps[column.name] = np.array(is_gap)
+        known = [value for value, gap in zip(values, is_gap, strict=True) if not gap]
         if column.name in targets:
             guesses[column.name] = _guess_target(column, known)
         elif windows and column.name in windows.group:
