@@ -139,7 +139,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = "train.csv validation.csv --artifact-dir artifacts/run1"
     run(f"{ours} train config.json {files} --test test.csv", folder)
     run(f"{ours} init customers.csv --target churn -o churn.yaml", folder)
-    files = "customers.csv test.csv --artifact-dir artifacts/churn"
+    files = "customers.csv customers.csv --artifact-dir artifacts/churn"
     run(f"{ours} train churn.yaml {files} --solver.epochs 3", folder)
     return folder
 
@@ -179,7 +179,10 @@ def test_two_machines_train_together(tmp_path: Path) -> None:
     for name in ("train", "validation"):
         pd.read_csv(tmp_path / f"{name}.csv").to_parquet(tmp_path / f"{name}.parquet")
     (first,) = blocks(PAGES["scaling.md"], "sh")
-    first = first.replace("10.0.0.", "127.0.0.")
+    # On one machine each has a port of its own.
+    first = first.replace("10.0.0.1:7001", "127.0.0.1:7001").replace(
+        "10.0.0.2:7001", "127.0.0.1:7002"
+    )
     second = first.replace('"index": 0', '"index": 1')
     assert second != first
     run(isolated(["bash", "-ec", f"({second}) & {first} wait $!"]), tmp_path)

@@ -220,13 +220,12 @@ def join() -> Group:
         return Group()
     import tensorflow as tf
 
-    # TensorFlow takes the signal for itself, to save what this process does not train.
-    handler = signal.getsignal(signal.SIGTERM)
     if LAUNCHER not in os.environ:
         # Before, since nothing in Python goes on while TensorFlow waits.
         logger.info(_WAITING, index, len(members), ", ".join(members))
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        with _interruptible():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
         raise GroupError(
             f"process {index} of {len(members)} ({members[index]}): the processes of this "
@@ -237,8 +236,25 @@ def join() -> Group:
         each = strategy.num_replicas_in_sync // len(members)
         remedy = f"start one for each, and set CUDA_VISIBLE_DEVICES of process {index} to its own"
         raise GroupError(f"expected one GPU for each process, got {each}: {remedy}")
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)
     if not index:
         logger.warning(_OPEN, len(members))
     return Group(strategy, index)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have Ctrl-C end this process while TensorFlow waits, when none of Python's handlers runs.
+
+    SIGTERM TensorFlow takes for itself, to save what it does not train here, and it waits on.
+    Afterwards both are handled as before.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
