@@ -29,8 +29,11 @@ _threads = count(
     callback=lambda context, option, count: set_operation_threads(count),
     expose_value=False,
 )
+_test = click.option(
+    "--test", "records_test", metavar="TEST", help="Evaluate the model on these too."
+)
 _TRACKED = (
-    click.option("--test", "records_test", metavar="TEST", help="Evaluate the model on these too."),
+    _test,
     click.option("--experiment", help="MLflow experiment; made if it is not there."),
     click.option("--run-name", help="Name of the MLflow run."),
     click.option("--register", metavar="NAME", help="Add the model to this registered model."),
@@ -164,13 +167,14 @@ def tune(config: str, search: str, train: str, validation: str, **options: Any) 
 @click.argument("run_id")
 @click.argument("train", required=False)
 @click.argument("validation", required=False)
+@_test
 @_artifact_dir
 @_threads
 def reproduce(run_id: str, train: str | None, validation: str | None, **options: Any) -> None:
     """Train again what the MLflow run RUN_ID was made of, and show whether it comes out the same.
 
-    TRAIN and VALIDATION are the files that the run names, unless they are given. Exit status 1 if
-    a metric differs.
+    TRAIN, VALIDATION and TEST are the files that the run names, unless they are given. Exit status
+    1 if a metric differs.
     """
     reproduction = barrage_mlflow.reproduce(
         run_id, train, validation, progress=sys.stderr, **options

@@ -64,6 +64,7 @@ def reproduce(
     records_train: Any = None,
     records_validation: Any = None,
     *,
+    records_test: Any = None,
     artifact_dir: str | os.PathLike[str] | None = None,
     progress: TextIO | None = None,
 ) -> Reproduction:
@@ -77,6 +78,7 @@ def reproduce(
         records_train: whatever :func:`~barrage_mlflow.train` takes; the file that the run names,
             if left out.
         records_validation: likewise.
+        records_test: likewise, where the run has a test set.
         artifact_dir: a new or empty folder; ``artifacts/<time>-<run id>`` if left out.
         progress: where to show epochs, metrics and the time left; nowhere if left out.
 
@@ -106,15 +108,16 @@ def reproduce(
                 f"run {run_id} ({run.info.status}) has no {artifacts.RUN} and "
                 f"{artifacts.RESOLVED_CONFIG}: expected a run of a training"
             )
-        given = {"train": records_train, "validation": records_validation}
+        given = {"train": records_train, "validation": records_validation, "test": records_test}
         for dataset in record.datasets:
             if given[dataset.name] is None:
                 if not dataset.source:
                     raise ArtifactError(
-                        f"run {run_id} was trained on {dataset.name} records that were handed over "
-                        "in memory: give them"
+                        f"run {run_id} was made of {dataset.name} records that were handed over in "
+                        "memory: give them"
                     )
                 given[dataset.name] = dataset.source
+        given = {name: records for name, records in given.items() if records is not None}
         add_project_path(read_config({}))
         load_tensorflow(with_keras=True)  # quietly, before the project's code does
         sets = ask_kinds(config, read_sets(given, config["dataset"]))
@@ -126,6 +129,7 @@ def reproduce(
         config,
         sets["train"],
         sets["validation"],
+        records_test=sets.get("test"),
         artifact_dir=artifact_dir,
         experiment=experiment.name,
         progress=progress,

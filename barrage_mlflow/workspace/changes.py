@@ -37,8 +37,7 @@ def find_changes(
         folder: an artifact folder.
         config: the resolved config.
         code: files and folders of the project's modules.
-        datasets: the records; a set that the record of the training lacks is no change, nor is
-            another test set.
+        datasets: the records; a set that the record of the training lacks is no change.
 
     Returns:
         One line for each difference; empty if nothing was begun.
@@ -60,8 +59,7 @@ def find_changes(
         *(
             f"{dataset.name} records: digest {digests[dataset.name]} → {dataset.digest}"
             for dataset in datasets
-            if dataset.name != "test"  # which decides nothing
-            and digests.get(dataset.name, dataset.digest) != dataset.digest
+            if digests.get(dataset.name, dataset.digest) != dataset.digest
         ),
     ]
 

@@ -31,6 +31,24 @@ def test_a_run_is_reproduced_from_its_id_alone(files: None) -> None:
     assert mlflow.get_run(str(again)).data.tags["barrage.reproduces"] == first.run_id
 
 
+def test_a_run_with_a_test_set_is_evaluated_on_it_again(
+    files: None, evaluated_models: None
+) -> None:
+    VALIDATION.to_csv("test.csv", index=False)
+    config = small_config(services__evaluation={"plots": False, "importance": False})
+    first = train(config, "train.csv", "validation.csv", records_test="test.csv")
+    assert first.run_id is not None
+    found = reproduce(first.run_id)
+    assert (found.changes, found.difference) == ([], "")
+    again = history(str(found.result.run_id))
+    assert again == history(first.run_id)
+    assert any(name.startswith("test_") for name, _, _ in again)
+    VALIDATION[::-1].to_csv("other.csv", index=False)
+    found = reproduce(first.run_id, records_test="other.csv")
+    (change,) = found.changes
+    assert change.startswith("test records: digest ")
+
+
 def test_what_differs_is_told(files: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
     first = train(small_config(), "train.csv", "validation.csv")
@@ -57,8 +75,7 @@ def test_records_that_were_in_memory_are_to_be_given() -> None:
     first = train(small_config(), TRAIN, VALIDATION)
     assert first.run_id is not None
     message = (
-        f"^run {first.run_id} was trained on train records that were handed over in memory: "
-        "give them$"
+        f"^run {first.run_id} was made of train records that were handed over in memory: give them$"
     )
     with pytest.raises(ArtifactError, match=message):
         reproduce(first.run_id)
