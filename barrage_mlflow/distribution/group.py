@@ -27,6 +27,7 @@ _OPEN = (
     "train in a private network"
 )
 _WAITING = "process %s of %s waits, without end, until all have come: %s"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _OF_GRAPH = ("Graph execution error", "Detected at node", "  File ", "<stack traces")
 logger = logging.getLogger(__name__)
 
@@ -137,9 +138,8 @@ class Group:
         around = tf.stack([tf.reduce_sum(counts[:index], 0), tf.reduce_sum(counts[index + 1 :], 0)])
         rooms = dict(zip(rows, tf.unstack(around, num=len(rows), axis=1), strict=True))
         indices = [tf.pad(tf.cast(each.indices, tf.int64), [rooms[n]]) for n, each in rows.items()]
-        found = tf.split(
-            self._all_reduce(tf.concat(indices, 0)), [tf.size(each) for each in indices]
-        )
+        every = self._all_reduce(tf.concat(indices, 0))
+        found = tf.split(every, [tf.size(each) for each in indices])
         joined = {}
         for (place, each), whole in zip(rows.items(), found, strict=True):
             padding = [rooms[place], *[[0, 0]] * (len(each.values.shape) - 1)]
@@ -220,18 +220,23 @@ def join() -> Group:
         return Group()
     import tensorflow as tf
 
+    # Nothing in Python goes on while TensorFlow waits: neither a message nor a handler of signals.
+    # Ctrl-C ends the process; SIGTERM TensorFlow takes for itself, to save what it does not train.
     if LAUNCHER not in os.environ:
-        # Before, since nothing in Python goes on while TensorFlow waits.
         logger.info(_WAITING, index, len(members), ", ".join(members))
+    is_main = threading.current_thread() is threading.main_thread()
+    handlers = {each: signal.signal(each, signal.SIG_DFL) for each in _SIGNALS if is_main}
     try:
-        with _interruptible():
-            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
         raise GroupError(
             f"process {index} of {len(members)} ({members[index]}): the processes of this "
             f"training do not meet ({_reason(error)}); {VARIABLE} names their addresses: each "
             "must be free on its machine, and be reached from the others"
         ) from error
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
     if strategy.num_replicas_in_sync != len(members):
         each = strategy.num_replicas_in_sync // len(members)
         remedy = f"start one for each, and set CUDA_VISIBLE_DEVICES of process {index} to its own"
@@ -239,22 +244,3 @@ def join() -> Group:
     if not index:
         logger.warning(_OPEN, len(members))
     return Group(strategy, index)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Have Ctrl-C end this process while TensorFlow waits, when none of Python's handlers runs.
-
-    SIGTERM TensorFlow takes for itself, to save what it does not train here, and it waits on.
-    Afterwards both are handled as before.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        for each, handler in handlers.items():
-            signal.signal(each, handler)
