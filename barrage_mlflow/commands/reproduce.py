@@ -108,16 +108,16 @@ def reproduce(
                 f"run {run_id} ({run.info.status}) has no {artifacts.RUN} and "
                 f"{artifacts.RESOLVED_CONFIG}: expected a run of a training"
             )
-        given = {"train": records_train, "validation": records_validation, "test": records_test}
+        sources = {"train": records_train, "validation": records_validation, "test": records_test}
+        given = {name: records for name, records in sources.items() if records is not None}
         for dataset in record.datasets:
-            if given[dataset.name] is None:
+            if dataset.name not in given:
                 if not dataset.source:
                     raise ArtifactError(
                         f"run {run_id} was made of {dataset.name} records that were handed over in "
                         "memory: give them"
                     )
                 given[dataset.name] = dataset.source
-        given = {name: records for name, records in given.items() if records is not None}
         add_project_path(read_config({}))
         load_tensorflow(with_keras=True)  # quietly, before the project's code does
         sets = ask_kinds(config, read_sets(given, config["dataset"]))
