@@ -343,6 +343,28 @@ def test_what_a_dry_run_finds_in_the_config_has_its_place_there(run, files) -> N
     ]
 
 
+@pytest.mark.parametrize("command", ["check", "train"])
+def test_every_column_that_is_missing_has_its_place_at_once(run, files, command: str) -> None:
+    features = "{features: {aa: number, b: number}, targets: {lable: category}}"
+    loader = f"loader: {{import: FeatureLoader, params: {features}}}"
+    Path("config.yaml").write_text(
+        f"dataset: {{transformer: {{import: FeatureTransformer}}, {loader}}}\n"
+        "model:\n"
+        "  network: {import: barrage_mlflow.model.feature_network}\n"
+        "  outputs: [{name: lable, loss: {import: sparse_categorical_crossentropy}}]\n"
+        "solver: {optimizer: {import: Adam, learning_rate: 0.1}, batch_size: 4, epochs: 1}\n"
+    )
+    stopped = run(command, "config.yaml", "train.csv", "validation.csv")
+    shown = [line.replace("60 records of ", "") for line in stopped.stderr.splitlines()[-2:]]
+    params, columns = "$.dataset.loader.params", "The columns are 'a', 'b', 'label'"
+    assert shown == [
+        f"config.yaml:1:110  {params}.features.aa: train.csv: no column 'aa'; did you mean 'a'? "
+        f"{columns}",
+        f"config.yaml:1:147  {params}.targets.lable: train.csv: no column 'lable'; did you mean "
+        f"'label'? {columns}",
+    ]
+
+
 def test_schema_prints_a_schema(run, files) -> None:
     plain = json.loads(run("schema").stdout)
     assert plain["$schema"] == "https://json-schema.org/draft/2020-12/schema"

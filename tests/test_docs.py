@@ -48,6 +48,7 @@ MOVED = "test_the_packages_are_carried_to_a_machine_without_an_index"
 FOLLOWED = "test_the_commands_of_the_page_make_link_and_follow"
 ANSWERED = "test_a_registered_model_answers_as_predict"
 OTHERWISE = {
+    "README.md": ["test_the_commands_of_the_readme_take_a_table_to_its_scores"],
     "benchmarks.md": ["test_a_case_works_from_end_to_end"],
     "index.md": ["test_ci_runs_the_two_commands_that_the_readme_begins_with"],
     "machines.md": ["not run: it takes a GPU", MOVED, MOVED],
@@ -160,6 +161,19 @@ def test_the_commands_of_a_page_run(page: str, checkout: Path):
 def _run_id(checkout: Path) -> str:
     text = (checkout / "artifacts" / "run1" / "run.json").read_text("utf-8")
     return str(json.loads(text)["run_id"])
+
+
+@pytest.mark.nightly(part="docs")
+def test_the_commands_of_the_readme_take_a_table_to_its_scores(
+    checkout: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(checkout / "penguins.csv").rename(columns={"body_mass_g": "price"})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    (block,) = blocks(PAGES["README.md"], "sh")
+    run(["bash", "-ec", block], tmp_path)
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    assert scores["price"].between(2000, 7000).all()
+    assert len(scores) == len(pd.read_csv(tmp_path / "test.csv"))
 
 
 @pytest.mark.nightly(part="docs")

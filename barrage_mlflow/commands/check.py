@@ -122,7 +122,7 @@ def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: 
         "solver": {**config["solver"], **one_batch},
     }
     report("the loader")
-    sets = ask_kinds(config, sets, document.folders[0])
+    sets = ask_kinds(config, sets, document)
     (folder / artifacts.CHECKPOINTS).mkdir()
     transformer = folder / artifacts.FITTED_TRANSFORMER
     transformer.parent.mkdir(parents=True)

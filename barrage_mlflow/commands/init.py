@@ -317,7 +317,8 @@ def _hints(targets: Mapping[str, Guess], dates: Sequence[str]) -> list[str]:
         if share < _RARE:
             hints.append(
                 f"{name}: {share:.1%} of the records are {rarest!r}; to have rare classes count as "
-                f'much as frequent ones, add "class_weight": "balanced" to the output'
+                "much as frequent ones, at the cost of true probabilities, add class_weight: "
+                "balanced to the output"
             )
     return hints
 

@@ -184,7 +184,7 @@ def check_request(register: str | None, alias: str | None, offline: bool) -> Non
 
 def _find_unfinished(document: Document, sets: Mapping[str, Any]) -> Path | None:
     """Find the folder of the newest unfinished training of a config, its code and records."""
-    datasets = describe_sets(ask_kinds(resolve(document, {}), sets, document.folders[0]))
+    datasets = describe_sets(ask_kinds(resolve(document, {}), sets, document))
     for folder in find_unfinished(_HOME):
         resolved = resolve(document, find_inferred(folder))
         if not find_changes(folder, resolved, project_code(resolved), datasets):

@@ -33,6 +33,8 @@ from barrage_mlflow.tracking.limits import legal_name
 if TYPE_CHECKING:
     import pandas as pd
 
+_FAR = 5.0
+"""Times what the second column counts, from where on the first one counts far more."""
 _FIRST = ("accuracy", "mae", "roc_auc", "f1")
 _NETWORK_UNITS = (
     "In the units of the network: the transformer's `targets` gives nothing under a key of the "
@@ -198,8 +200,7 @@ def _add_importance(
         return
     pages.say(
         "How much worse the model is where the values of a column are shuffled among "
-        f"{show(count)} records. A column far above all others may give the target away: is it "
-        "known before the target is?"
+        f"{show(count)} records."
     )
     for answer, by_column in worse.items():
         if not by_column:
@@ -211,3 +212,7 @@ def _add_importance(
             pages.add(title, place, importance_picture(answer, metric, table))
             title = ""
         pages.add(title, place, table)
+        first, second = [*table["worse by"], 0.0, 0.0][:2]
+        if len(table) > 1 and first > _FAR * max(0.0, second):
+            name = plain(show(table["column"].iloc[0]))
+            pages.say(f"{name} counts far more than all others: is it known before the target is?")

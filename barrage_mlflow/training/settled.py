@@ -49,7 +49,7 @@ def settle_training(
         folder: the artifact folder to go on in, by which the same is inferred as when it was begun.
 
     Raises:
-        ConfigError: the project's modules lack what the config names.
+        ConfigError: the project's modules, or the records, lack what the config names.
         RecordError: a set cannot be read, or is empty.
 
     Example:
@@ -57,11 +57,10 @@ def settle_training(
         >>> settle_training(document, {"train": "train.csv"}).config["solver"]  # doctest: +SKIP
         {'optimizer': {'import': 'Adam', 'learning_rate': 0.001}, 'batch_size': 32, 'epochs': 10}
     """
-    home = document.folders[0]
-    read = read_sets(sources, document.data["dataset"], home)
+    read = read_sets(sources, document.data["dataset"], document.folders[0])
     inferred = (find_inferred(folder) if folder else {}) or infer(document, read)
     config = resolve(document, inferred)
-    sets = ask_kinds(config, read, home)
+    sets = ask_kinds(config, read, document)
     return Settled(inferred, config, sets, describe_sets(sets), project_code(config))
 
 

@@ -274,8 +274,8 @@ def test_what_it_cannot_do_is_said(tmp_path):
 def test_a_rare_class_has_a_hint():
     start = start_config([{"y": n == 0, "a": float(n)} for n in range(50)], ["y"])
     assert start.hints == [
-        "y: 2.0% of the records are True; to have rare classes count as much as frequent ones, add "
-        '"class_weight": "balanced" to the output'
+        "y: 2.0% of the records are True; to have rare classes count as much as frequent ones, at "
+        "the cost of true probabilities, add class_weight: balanced to the output"
     ]
 
 
@@ -291,6 +291,29 @@ def test_a_column_that_may_be_known_only_after_the_target_is_told():
         "late": "numbers, some missing, missing where y is: known only after it?",
         "gaps": "numbers, some missing",
         "y": "195 different numbers, 2.5% missing",
+    }
+
+
+def test_a_column_that_alone_tells_the_target_is_told():
+    rows = [
+        {
+            "id": 3 * n,
+            "noise": n % 7,
+            "cause": f"c{n % 3}" if n % 5 < 2 else None,
+            "mass": 9.5 - n,
+            "dead": n % 5 < 2,
+            "price": n / 3,
+        }
+        for n in range(200)
+    ]
+    why = {name: why for name, _, _, why in start_config(rows, ["dead", "price"]).columns}
+    assert why == {
+        "id": "another in every record: an id",
+        "noise": "whole numbers",
+        "cause": "3 levels, the most frequent 34%, alone tells dead: known before it?",
+        "mass": "numbers, alone tells price: known before it?",
+        "dead": "two values, yes and no",
+        "price": "200 different numbers",
     }
 
 

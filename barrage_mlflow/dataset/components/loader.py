@@ -73,6 +73,13 @@ class RecordLoader(ABC):
         """The columns that make an input or output, for messages; empty where unknown."""
         return []
 
+    def columns_needed(self) -> dict[str, tuple[str, str]]:
+        """The columns that train records must have: where in its params each is named.
+
+        Empty where only ``load`` knows.
+        """
+        return {}
+
     def column_kinds(self) -> dict[str, Any]:
         """The kinds that columns must have, written as in ``dataset.columns``; others are learnt.
 
@@ -157,6 +164,18 @@ class KeySelector(RecordLoader):
             ['a', 'b']
         """
         return _list(self.inputs.get(name, self.outputs.get(name, [])))
+
+    def columns_needed(self) -> dict[str, tuple[str, str]]:
+        """Every key."""
+        if type(self) is not KeySelector:
+            return {}
+        names = ("inputs", "outputs", "sample_weights")
+        return {
+            key: (part, name)
+            for part in names
+            for name, keys in getattr(self, part).items()
+            for key in _list(keys)
+        }
 
 
 def _list(keys: str | list[str]) -> list[str]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from barrage_mlflow.config.document import Document
+from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.schema import schema_at
 from barrage_mlflow.config.shape import value_findings
 from barrage_mlflow.dataset.components.build import build_loader
@@ -16,13 +18,16 @@ from barrage_mlflow.dataset.components.loader import RecordLoader
 from barrage_mlflow.dataset.components.places import component_name, placed, set_record
 from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.dataset.records.records import Records
+from barrage_mlflow.dataset.records.sources import no_such_column
 from barrage_mlflow.dataset.records.windows import cell_kinds
 from barrage_mlflow.dataset.types import Record, RecordMode
-from barrage_mlflow.errors import ComponentError, ConfigError, Fault
+from barrage_mlflow.errors import ComponentError, ConfigError
 
 SAMPLE = 256
 """Records among which it is learnt which columns loading reads."""
 _COLUMNS = ("dataset", "columns")
+_PARAMS = ("dataset", "loader", "params")
+_A_DICT = Document({})
 _WATCHED = 50
 """How many of them are loaded for that, at most."""
 
@@ -109,17 +114,18 @@ def columns_read(loader: RecordLoader, records: Records) -> dict[str, bool]:
 
 
 def ask_kinds(
-    config: Mapping[str, Any], sets: Mapping[str, Records], folder: str = ""
+    config: Mapping[str, Any], sets: Mapping[str, Records], document: Document = _A_DICT
 ) -> Mapping[str, Records]:
     """Bring sets of records to the kinds that the config's loader asks for, beside those declared.
 
     Args:
         config: a resolved config.
         sets: by name, of which ``"train"`` is what the kinds of the other columns are learnt of.
-        folder: of the config, from which roots are named; where one works if left out.
+        document: the config as it was given, for the places of faults and the folder from which
+            roots are named.
 
     Raises:
-        ConfigError: the config declares another kind of a column.
+        ConfigError: it names a column that is not there, or declares another kind of one.
         ImportPathError: the loader is not to be found.
         ComponentError: it does not take its params, or what it asks for is not written as in
             ``dataset.columns``.
@@ -134,6 +140,13 @@ def ask_kinds(
     """
     loader, dataset = build_loader(config, RecordMode.TRAIN), config["dataset"]
     name, train = component_name(loader), sets["train"]
+    if missing := [
+        Finding((*_PARAMS, *place), no_such_column(column, train.columns, train.owner))
+        for column, place in loader.columns_needed().items()
+        if column not in train.columns
+    ]:
+        raise ConfigError(as_faults(missing, document))
+    folder = document.folders[0]
     with placed(train.owner, "column_kinds", name):
         asked = {key: kind for key, kind in loader.column_kinds().items() if key in train.columns}
         kinds = cell_kinds(train.schema, asked)
@@ -144,16 +157,16 @@ def ask_kinds(
             raise ComponentError(f"{name}.column_kinds: {wrong}")
     columns = Schema.from_config({**dataset, "columns": kinds}, folder).columns
     declared = Schema.from_config(dataset, folder)
-    if faults := [
-        Fault(
-            f"$.dataset.columns.{key}",
+    if others := [
+        Finding(
+            (*_COLUMNS, key),
             f"expected '{columns[key].kind}', which {name} asks for, got '{column.kind}'",
             "leave it out",
         )
         for key, column in declared.columns.items()
         if key in columns and column.kind != columns[key].kind
     ]:
-        raise ConfigError(faults)
+        raise ConfigError(as_faults(others, document))
     reason = f"asked for by {name}"
     columns = {key: replace(column, reason=reason) for key, column in columns.items()}
     schema = replace(declared, columns={**columns, **declared.columns})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from barrage_mlflow.config.features import NEXT
 from barrage_mlflow.dataset.features.loader import column_cells
@@ -37,10 +39,16 @@ _LISTS = {"number": "series", "whole": "series", "text": "multi_category"}
 """What a list is meant as, by the kind of what stands in it."""
 _NO_FEATURE = ("mixed", "object", "time", "duration")
 """Kinds of which there is no feature; of columns of several kinds none can be read."""
-
-
 _CHANCE = 0.001
 """What is less likely is not put down to chance."""
+_COMPARED = 10_000
+"""Records, about, in which columns are compared with targets ..."""
+_ENOUGH = 100
+"""... which takes so many at least."""
+_GROUPS = 50
+"""Groups that many different numbers are put in."""
+_LEFT = 0.02
+"""Of the variance of a target, what is left where its column alone tells it."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +89,15 @@ def infer_columns(records: Records, targets: Collection[str]) -> dict[str, Guess
         for name, part in parts.items():
             part.append(column_cells(some, name))
     guesses: dict[str, Guess] = {}
-    gaps: dict[str, Array] = {}
+    groups: dict[str, Array] = {}
+    cells: dict[str, pd.Series[Any]] = {}
     for column in columns:
         values = np.concatenate(parts.pop(column.name, [np.empty(0)])).tolist()
-        is_gap = [value is None or value != value for value in values]
-        gaps[column.name] = np.array(is_gap)
-        known = [value for value, gap in zip(values, is_gap, strict=True) if not gap]
+        known = [value for value in values if value is not None and value == value]
+        sample = pd.Series(values[:: 1 + len(values) // _COMPARED], dtype=object).infer_objects()
+        groups[column.name] = _groups(column.kind, sample)
         if column.name in targets:
-            guesses[column.name] = _guess_target(column, known)
+            guesses[column.name], cells[column.name] = _guess_target(column, known), sample
         elif windows and column.name in windows.group:
             guesses[column.name] = Guess("category", "tells series apart")
         elif windows and column.name == windows.time:
@@ -99,13 +108,17 @@ def infer_columns(records: Records, targets: Collection[str]) -> dict[str, Guess
             guesses[column.name] = Guess(None, "comes after the window")
         else:
             guesses[column.name] = _guess_feature(column, known, len(known) == len(values))
-    for target in [name for name in guesses if name in targets]:
-        if guesses[target].spec is None or not gaps[target].any():
-            continue
+    for target in [name for name in cells if guesses[name].spec]:
+        is_gap = groups[target] < 0
         for name, guess in guesses.items():
-            if guess.spec and name not in targets and _is_missing_with(gaps[name], gaps[target]):
+            if not guess.spec or name in targets:
+                continue
+            if _is_missing_with(groups[name] < 0, is_gap):
                 guesses[name] = _add(guess, f"missing where {target} is: known only after it?")
-        guesses[target] = _add(guesses[target], f"{gaps[target].mean():.1%} missing")
+            elif _tells(groups[name][~is_gap], cells[target][~is_gap], guesses[target]):
+                guesses[name] = _add(guess, f"alone tells {target}: known before it?")
+        if is_gap.any():
+            guesses[target] = _add(guesses[target], f"{is_gap.mean():.1%} missing")
     return guesses
 
 
@@ -113,9 +126,32 @@ def _add(guess: Guess, reason: str) -> Guess:
     return replace(guess, reason=f"{guess.reason}, {reason}")
 
 
+def _groups(kind: str, cells: pd.Series[Any]) -> Array:
+    """In which group of like values each cell ``(records,)`` is; -1 where it is missing."""
+    if kind not in ("truth", "whole", "number", "text"):
+        return np.where(cells.isna(), -1, 0)
+    if kind in ("whole", "number") and cells.nunique() > _GROUPS:
+        cells = pd.qcut(cells, _GROUPS, labels=False, duplicates="drop")
+    return pd.factorize(cells)[0]
+
+
 def _is_missing_with(column: Array, target: Array) -> bool:
     """Whether a column is missing in all records that have no target, and that not by chance."""
     return bool(column[target].all() and column.mean() ** target.sum() < _CHANCE)
+
+
+def _tells(groups: Array, target: pd.Series[Any], guess: Guess) -> bool:
+    """Whether the group that a column's cell is in tells a target ``(records,)``."""
+    free = len(groups) - len(np.unique(groups))
+    is_list, classes = guess.spec in _LISTS.values(), guess.classes or ()
+    if len(groups) < _ENOUGH or not free or is_list or len(classes) > _GROUPS:
+        return False
+    truth = pd.get_dummies(target, dtype=float) if classes else target.rank().to_frame()
+    left, total = (
+        float(((truth - means) ** 2).to_numpy().sum())
+        for means in (truth.groupby(groups).transform("mean"), truth.mean())
+    )
+    return left / free <= _LEFT * total / (len(groups) - 1)
 
 
 def _guess_target(column: Column, known: list[Any]) -> Guess:
@@ -155,8 +191,10 @@ def _guess_feature(column: Column, known: list[Any], is_full: bool) -> Guess:
     if kind == "text":
         return _guess_text(column.name, known, different)
     is_named_so = kind == "whole" and _ID.search(column.name)
-    is_sequence = kind == "whole" and max(known) - min(known) == len(known) - 1
-    if different == len(known) and (is_named_so or is_sequence):
+    # So many numbers of so small a range would not all be different by chance.
+    span = max(known) - min(known) if kind == "whole" else math.inf
+    is_drawn = math.exp(-(different**2) / (2 * span)) < _CHANCE
+    if different == len(known) and (is_named_so or is_drawn):
         return Guess(None, "another in every record: an id")
     if is_named_so:
         return Guess("category", f"{different} different ids")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -78,6 +78,13 @@ class FeatureLoader(RecordLoader):
         """
         return columns
 
+    def columns_needed(self) -> dict[str, tuple[str, str]]:
+        """Every feature and target; of a subclass, ``derive`` may make them."""
+        if type(self) is not FeatureLoader:
+            return {}
+        features = {name: ("features", name) for name in self.features}
+        return {**features, **{name: ("targets", name) for name in self.targets}}
+
     def column_kinds(self) -> dict[str, Any]:
         """The kind that each feature and target asks for."""
         kinds = {name: each.column_kind() for name, each in self._asked.items() if each.kind}
@@ -91,7 +98,7 @@ class FeatureLoader(RecordLoader):
         """The columns of one record, arrays ``()``."""
         there = [name for name in self._names if name in record]
         cells = {n: [record.get(n) if n in self._truths else record[n]] for n in there}
-        return slice_record(self._data(cells), 0)
+        return slice_record(self._data(cells, record), 0)
 
     def load_batch(self, records: Records) -> DataRecord:
         """The columns of a batch, arrays ``(batch,)``.
@@ -101,13 +108,14 @@ class FeatureLoader(RecordLoader):
         """
         names = [name for name in self._names if name in records.columns]
         records.need(names)
-        return self._data({name: column_cells(records, name) for name in names})
+        cells = {name: column_cells(records, name) for name in names}
+        return self._data(cells, records.columns)
 
-    def _data(self, cells: Mapping[str, Array | list[Any]]) -> DataRecord:
+    def _data(self, cells: Mapping[str, Array | list[Any]], given: Iterable[str]) -> DataRecord:
         columns = self.derive({n: _as_column(each, self._kinds[n]) for n, each in cells.items()})
         for name in self._names:
             if name not in columns:
-                raise RecordError(no_such_column(name, list(columns), "the records"))
+                raise RecordError(no_such_column(name, [*given], "the records"))
         x = {name: _as_column(columns[name], each.kind) for name, each in self.features.items()}
         if self.mode is RecordMode.SCORE:
             return (x,)
