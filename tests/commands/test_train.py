@@ -22,7 +22,7 @@ import tensorflow as tf
 from small import small_config
 from trainings import TRAIN, VALIDATION, kill, record_of
 
-from barrage_mlflow import ArtifactError, ConfigError, RecordError, Scorer, TrackingError, train
+from barrage_mlflow import ArtifactError, ConfigError, Scorer, TrackingError, train
 from barrage_mlflow.commands import train as command
 from barrage_mlflow.commands.check import dry_run
 from barrage_mlflow.config import read_config
@@ -251,7 +251,7 @@ def test_what_gives_access_to_records_is_kept_nowhere(
         place = f"127.0.0.1:{server.server_port}/train.csv"
         url = f"http://ann:s3cr3t@{place}?X-Amz-Signature=s3cr3t"
         result = train(small_config(solver__epochs=1), url, VALIDATION)
-        with pytest.raises(RecordError, match=r"no column 'c'") as error:
+        with pytest.raises(ConfigError, match=r"no column 'c'") as error:
             train(small_config(dataset__loader__params__inputs={"x": "c"}), url, VALIDATION)
         server.shutdown()
     (source,) = [
@@ -260,7 +260,7 @@ def test_what_gives_access_to_records_is_kept_nowhere(
         if each.dataset.name == "train"
     ]
     assert json.loads(source) == {"url": f"http://{place}?…"}
-    assert str(error.value).startswith("train.csv?…: no column 'c'")
+    assert "inputs.x: train.csv?…: no column 'c'" in str(error.value)
     assert "s3cr3t" not in caplog.text
     assert [path for path in tmp_path.rglob("*.*") if b"s3cr3t" in read(path)] == []
 
