@@ -299,20 +299,25 @@ def test_a_column_that_alone_tells_the_target_is_told():
         {
             "id": 3 * n,
             "noise": n % 7,
+            "late": "now" if n in (3, 8) else "later",
             "cause": f"c{n % 3}" if n % 5 < 2 else None,
             "mass": 9.5 - n,
             "dead": n % 5 < 2,
+            "rare": n in (3, 8),
             "price": n / 3,
         }
         for n in range(200)
     ]
-    why = {name: why for name, _, _, why in start_config(rows, ["dead", "price"]).columns}
+    targets = ["dead", "rare", "price"]
+    why = {name: why for name, _, _, why in start_config(rows, targets).columns}
     assert why == {
         "id": "another in every record: an id",
         "noise": "whole numbers",
+        "late": "2 levels, the most frequent 99%",
         "cause": "3 levels, the most frequent 34%, alone tells dead: known before it?",
         "mass": "numbers, alone tells price: known before it?",
         "dead": "two values, yes and no",
+        "rare": "two values, yes and no",
         "price": "200 different numbers",
     }
 

@@ -45,6 +45,8 @@ _COMPARED = 10_000
 """Records, about, in which columns are compared with targets ..."""
 _ENOUGH = 100
 """... which takes so many at least."""
+_RARE = 10
+"""So few records of a rare class, about, show nothing."""
 _GROUPS = 50
 """Groups that many different numbers are put in."""
 _LEFT = 0.02
@@ -151,7 +153,7 @@ def _tells(groups: Array, target: pd.Series[Any], guess: Guess) -> bool:
         float(((truth - means) ** 2).to_numpy().sum())
         for means in (truth.groupby(groups).transform("mean"), truth.mean())
     )
-    return left / free <= _LEFT * total / (len(groups) - 1)
+    return total > _RARE and left / free <= _LEFT * total / (len(groups) - 1)
 
 
 def _guess_target(column: Column, known: list[Any]) -> Guess:
