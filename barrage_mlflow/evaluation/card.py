@@ -40,8 +40,7 @@ def card_of(scorer: Scorer, evaluation: Evaluation, name: str, facts: Sequence[s
     lines = [
         f"On {plain(name)}: {'; '.join(map(_headline, evaluation.figures.items()))}.",
         "",
-        f"Answers {', '.join(answers)} to records with the columns "
-        f"{', '.join(columns[:_COLUMNS])}{more}.",
+        f"Predicts {', '.join(answers)} from {', '.join(columns[:_COLUMNS])}{more}.",
         *(line for fact in facts for line in ("", fact)),
         "",
         f"**How good it is**, on {show(evaluation.records)} records of {plain(name)}",

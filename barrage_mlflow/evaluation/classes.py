@@ -153,6 +153,7 @@ def recommended_threshold(outcome: Outcome, kept: Kept) -> str | None:
         return None
     return (
         f"With the threshold {threshold:.2f}, F1 on these records is {f1:.4g} instead of "
-        f'{now:.4g}. Nothing is set: ask for it with `params: {{"threshold": {threshold:.2f}}}` in '
-        f"a request, or with `barrage-mlflow predict … --param threshold={threshold:.2f}`."
+        f"{now:.4g}; on other records it may gain less. Nothing is set: ask for it with "
+        f'`params: {{"threshold": {threshold:.2f}}}` in a request, or with '
+        f"`barrage-mlflow predict … --param threshold={threshold:.2f}`."
     )

@@ -147,17 +147,20 @@ def _takes_threshold(scorer: Scorer, evaluation: Evaluation) -> bool:
 
 
 def leading_figures(evaluation: Evaluation) -> list[str]:
-    """The figures that count most, of each answer, as a table in Markdown."""
+    """The figures that count most, of each answer, in Markdown."""
     import pandas as pd
 
     rows: list[list[Any]] = []
+    beaten: list[str] = []
     for answer, figures in evaluation.figures.items():
         for place, (metric, figure) in enumerate(figures.items()):
             if (place == 0 or metric in _FIRST) and not math.isnan(figure.value):
                 interval = show_range(figure.low, figure.high)
                 rows.append([answer, metric, figure.value, interval, figure.baseline])
+            if place == 0 and figure.value >= figure.baseline:  # of each first one, less is better
+                beaten += ["", f"{plain(answer)}: {metric} is no better than the baseline's."]
     heads = ["answer", "metric", "value", "95 %", "baseline"]
-    return as_markdown(pd.DataFrame(rows, columns=heads))
+    return [*as_markdown(pd.DataFrame(rows, columns=heads)), *beaten]
 
 
 def _about(evaluation: Evaluation, facts: Sequence[str]) -> list[str]:

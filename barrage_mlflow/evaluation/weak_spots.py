@@ -32,7 +32,7 @@ def weak_spots(outcome: Outcome, kept: Kept) -> str | None:
     error, simple = errors_of(one), errors_of(constant)
     is_number = outcome.type in ("number", "series")
     found: list[tuple[float, str]] = []
-    for where, inside in _groups(one, kept):
+    for where, taken_for, inside in _groups(one, kept):
         size = int(inside.sum())
         if min(size, len(one) - size) < _LEAST:
             continue
@@ -45,24 +45,24 @@ def weak_spots(outcome: Outcome, kept: Kept) -> str | None:
             if here >= simple[inside].mean():
                 said += "; no better than the baseline"
         else:
-            said = f"{here:.0%} of the answers are wrong, elsewhere {elsewhere:.0%}"
+            said = f"{here:.0%} are answered wrongly{taken_for}; of the others {elsewhere:.0%}"
         found.append((size * (here - elsewhere), f"{where} ({show(size)} records): {said}"))
     found.sort(reverse=True)
     return "\n".join(f"- {plain(said)}" for _, said in found[:_MOST]) or None
 
 
-def _groups(outcome: Outcome, kept: Kept) -> Iterator[tuple[str, Array]]:
-    """Groups in words, and which of the records are in each."""
+def _groups(outcome: Outcome, kept: Kept) -> Iterator[tuple[str, str, Array]]:
+    """Groups in words, for what class each is taken, and which of the records are in it."""
     for column, value, inside in kept.groups_of(outcome.rows):
-        yield f"Where {show(column)} is {show(value)}", inside
+        yield f"Where {show(column)} is {show(value)}", "", inside
     if outcome.type not in ("category", "truth"):
         return
     for code in np.unique(outcome.truth).tolist():
         inside = outcome.truth == code
         wrong = outcome.answer[inside & (outcome.answer != code)]
         others, times = np.unique(wrong, return_counts=True)
-        often = ""
+        taken_for = ""
         if len(others):
             label = outcome.label(int(others[times.argmax()]))
-            often = f", most often taken for {show(label)}"
-        yield f"Of class {show(outcome.label(code))}{often}", inside
+            taken_for = f", mostly as {show(label)}"
+        yield f"Class {show(outcome.label(code))}", taken_for, inside

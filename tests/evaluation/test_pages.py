@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 from barrage_mlflow.dataset import Records
+from barrage_mlflow.evaluation.evaluate import Evaluation
 from barrage_mlflow.evaluation.kept import Kept
 from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.page import write_page
 from barrage_mlflow.evaluation.report import Pages
+from barrage_mlflow.evaluation.reports import leading_figures
 from barrage_mlflow.evaluation.weak_spots import weak_spots
 
 SIZE = 400
@@ -50,14 +52,27 @@ def test_the_classes_are_told_that_are_taken_for_others():
     labels = ["Adelie", "Chinstrap", "Gentoo"]
     outcome = outcome_of("category", CODES, answer, labels=labels)
     assert weak_spots(outcome, kept_of(outcome)) == (
-        "- Of class Chinstrap, most often taken for Adelie (133 records): 30% of the answers are "
-        "wrong, elsewhere 0%"
+        "- Class Chinstrap (133 records): 30% are answered wrongly, mostly as Adelie; of the "
+        "others 0%"
     )
     marks = np.eye(3, dtype=bool)
     tags = outcome_of("multi_category", marks[CODES], marks[np.where(PLACE == "Dream", 0, CODES)])
     assert weak_spots(tags, kept_of(tags)) == (
-        "- Where place is Dream (200 records): 66% of the answers are wrong, elsewhere 0%"
+        "- Where place is Dream (200 records): 66% are answered wrongly; of the others 0%"
     )
+
+
+def test_it_is_told_if_a_model_is_no_better_than_the_baseline():
+    outcomes = [
+        outcome_of("number", TRUTH, TRUTH + NOISE),
+        replace(outcome_of("number", TRUTH, 2 * TRUTH), name="b"),
+        outcome_of("category", CODES, CODES),  # without probabilities
+    ]
+    *table, gap, said = leading_figures(
+        Evaluation({one.name + one.type: one for one in outcomes}, kept_of(outcomes[0]), SIZE, 0.5)
+    )
+    assert (gap, said) == ("", "bnumber: rmse is no better than the baseline's.")
+    assert all(line.startswith("|") for line in table)
 
 
 @pytest.mark.parametrize(

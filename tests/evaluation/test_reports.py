@@ -142,9 +142,9 @@ def test_a_threshold_is_recommended_and_not_set():
     outcome = outcome_of("truth", truth, answer, probability=probability)
     said = classes.recommended_threshold(outcome, kept_of(outcome))
     assert said == (
-        "With the threshold 0.15, F1 on these records is 0.8889 instead of 0.4. Nothing is set: "
-        'ask for it with `params: {"threshold": 0.15}` in a request, or with `barrage-mlflow '
-        "predict … --param threshold=0.15`."
+        "With the threshold 0.15, F1 on these records is 0.8889 instead of 0.4; on other records "
+        'it may gain less. Nothing is set: ask for it with `params: {"threshold": 0.15}` in a '
+        "request, or with `barrage-mlflow predict … --param threshold=0.15`."
     )
     table = classes.thresholds(outcome, kept_of(outcome))
     assert len(table) == 19
