@@ -135,9 +135,11 @@ def infer(document: Document, sets: Mapping[str, Records]) -> dict[str, Any]:
     if dataset.get("seed") is None:
         inferred[show_path(("dataset", "seed"))] = secrets.randbelow(_SEEDS)
     if lacks_features(document.data, SourceReader(document.folders)):
-        targets = dataset["loader"]["params"].get("targets", {})
+        params = dataset["loader"]["params"]
+        targets = params.get("targets", {})
         guesses = infer_columns(sets["train"], targets)
-        features = {n: g.spec for n, g in guesses.items() if g.spec and n not in targets}
+        others = {*targets, *(params.get("sample_weights") or {}).values()}
+        features = {n: g.spec for n, g in guesses.items() if g.spec and n not in others}
         inferred[show_path((*LOADER, "params", "features"))] = features
         for name, guess in guesses.items():
             if guess.column is not None and name not in dataset.get("columns", {}):

@@ -30,10 +30,12 @@ class FeatureLoader(RecordLoader):
             Left out, a training finds them by looking at the train records.
         targets: column → likewise; the column is the name of the network's output.
         all: options by feature type, for all features of it.
+        sample_weights: target → the column of numbers that says how much each record counts.
 
     Attributes:
         features: by column.
         targets: by column.
+        sample_weights: as given.
         reads: further columns that ``derive`` needs, and their kinds; a subclass names them.
 
     Example:
@@ -52,13 +54,19 @@ class FeatureLoader(RecordLoader):
         features: Specs | None = None,
         targets: Specs | None = None,
         all: Mapping[str, Mapping[str, Any]] | None = None,  # noqa: A002
+        sample_weights: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(mode)
         self.features: dict[str, Feature] = _build(features or {}, FEATURES, all or {})
         self.targets: dict[str, Target] = _build(targets or {}, TARGETS, {})
         self._asked: dict[str, Feature] = {**self.features, **self.targets}
-        self._kinds = {**self.reads, **{name: each.kind for name, each in self._asked.items()}}
-        given = () if self.mode is RecordMode.SCORE else self.targets
+        self.sample_weights = dict(sample_weights or {})
+        for name in self.sample_weights.keys() - self.targets.keys():
+            raise ValueError(f"sample_weights: no target {name!r}")
+        self._read = {**self.reads, **dict.fromkeys(self.sample_weights.values(), "number")}
+        self._kinds = {**self._read, **{name: each.kind for name, each in self._asked.items()}}
+        is_score = self.mode is RecordMode.SCORE
+        given = () if is_score else (*self.targets, *self.sample_weights.values())
         self._names = list(dict.fromkeys((*self.features, *self.reads, *given)))
         # A column that no train record lacks must be there to score, though its value may be
         # missing. One of truth values could not even lack a value if it were demanded.
@@ -83,12 +91,13 @@ class FeatureLoader(RecordLoader):
         if type(self) is not FeatureLoader:
             return {}
         features = {name: ("features", name) for name in self.features}
-        return {**features, **{name: ("targets", name) for name in self.targets}}
+        weights = {column: ("sample_weights", name) for name, column in self.sample_weights.items()}
+        return {**weights, **features, **{name: ("targets", name) for name in self.targets}}
 
     def column_kinds(self) -> dict[str, Any]:
-        """The kind that each feature and target asks for."""
+        """The kind that each feature and target asks for; of a weight, numbers."""
         kinds = {name: each.column_kind() for name, each in self._asked.items() if each.kind}
-        return {**self.reads, **kinds}
+        return {**self._read, **kinds}
 
     def columns_of(self, name: str) -> list[str]:
         """The column of a target or of a feature that has an input of its own."""
@@ -119,7 +128,9 @@ class FeatureLoader(RecordLoader):
         x = {name: _as_column(columns[name], each.kind) for name, each in self.features.items()}
         if self.mode is RecordMode.SCORE:
             return (x,)
-        return x, {name: columns[name] for name in self.targets}
+        y = {name: columns[name] for name in self.targets}
+        w = {name: columns[column] for name, column in self.sample_weights.items()}
+        return (x, y, w) if w else (x, y)
 
 
 def has_images(loader: RecordLoader) -> bool:

@@ -72,7 +72,7 @@ class FeatureTransformer(RecordTransformer):
         lacking = [*self._targets]
         for piece in records.pieces():
             data = self.loader.load_batch(piece)
-            for part, columns in zip(self._parts, data, strict=True):
+            for part, columns in zip(self._parts, data[:2], strict=True):
                 for name, feature in part.items():
                     feature.learn(columns[name])
             lacking = [name for name in lacking if not _present(data[1][name]).any()]
@@ -118,12 +118,12 @@ class FeatureTransformer(RecordTransformer):
 
         Returns:
             Inputs, and with targets also these and their weights: 0 where one is missing or is a
-            list with a gap, else 1.
+            list with a gap, else its sample weight, or 1.
 
         Raises:
             ValueError: a target is of no class that the train records have, or an image is none.
         """
-        columns, *targets = data_record
+        columns, *others = data_record
         size = length(data_record)
         x = {n: np.empty((size, self._widths[n]), _DTYPES[n]) for n in _DTYPES if n in self._widths}
         for (name, feature), described in zip(self._features.items(), self._described, strict=True):
@@ -132,10 +132,14 @@ class FeatureTransformer(RecordTransformer):
                 x[place][:, slice(*described["at"])] = encoded
             else:
                 x[place] = encoded
-        if not targets:
+        if not others:
             return (x,)
-        y = {name: each.encode(targets[0][name]) for name, each in self._targets.items()}
-        return x, y, {name: _present(targets[0][name]) for name in y}
+        targets, *weights = others
+        y = {name: each.encode(targets[name]) for name, each in self._targets.items()}
+        w = {name: _present(targets[name]) for name in y}
+        for name, weight in weights[0].items() if weights else ():
+            w[name] = w[name] * weight
+        return x, y, w
 
     def postprocess(self, score: RecordScore, threshold: float = 0.5) -> RecordScore:
         """Decode the outputs of one record, arrays ``(...)``."""

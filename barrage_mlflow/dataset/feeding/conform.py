@@ -218,7 +218,8 @@ def _error(
     loader = pipeline.loader
     columns: str | Sequence[str] = loader.columns_of(name)
     if what == "sample weight":
-        columns = loader.sample_weights.get(name, []) if isinstance(loader, KeySelector) else []
+        weights = loader.sample_weights if isinstance(loader, KeySelector | FeatureLoader) else {}
+        columns = weights.get(name, [])
     columns = [columns] if isinstance(columns, str) else columns
     columns = [column for column in columns if column in records.columns]
     # After a transformer the axes of an array need be columns no more: which of them holds
