@@ -10,7 +10,6 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
-from barrage_mlflow.config import add_project_path, read_config, resolve_config
 from barrage_mlflow.dataset import (
     RecordMode,
     Records,
@@ -18,8 +17,8 @@ from barrage_mlflow.dataset import (
     build_loader,
     build_transformer,
 )
-from barrage_mlflow.dataset.components.reading import ask_kinds
-from barrage_mlflow.training.prepare import read_sets
+from barrage_mlflow.training.prepare import read_document
+from barrage_mlflow.training.settled import Settled, settle_training
 
 PROJECT = Path(__file__).parents[1]
 CONFIG = PROJECT / "config.json"
@@ -28,19 +27,22 @@ VALIDATION = PROJECT / "data" / "validation.<< cookiecutter._records[cookiecutte
 
 
 @pytest.fixture(scope="session")
-def config() -> dict[str, Any]:
-    """The config with all its defaults; `config["dataset"]` names the components."""
-    document = read_config(CONFIG)
-    add_project_path(document)
-    return resolve_config(document)
+def settled() -> Settled:
+    """The resolved config and the records, as a training takes them."""
+    return settle_training(read_document(CONFIG), {"train": TRAIN})
 
 
 @pytest.fixture(scope="session")
-def records(config: dict[str, Any]) -> Records:
+def config(settled: Settled) -> dict[str, Any]:
+    """The config with all its defaults; `config["dataset"]` names the components."""
+    return settled.config
+
+
+@pytest.fixture(scope="session")
+def records(settled: Settled) -> Records:
     """Enough train records to fit on, spread over the file."""
-    folder = str(PROJECT)
-    sets = ask_kinds(config, read_sets({"train": TRAIN}, config["dataset"], folder), folder)
-    return sets["train"][:: max(1, len(sets["train"]) // 300)]
+    train = settled.sets["train"]
+    return train[:: max(1, len(train) // 300)]
 
 
 @pytest.fixture(scope="session")
