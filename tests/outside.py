@@ -175,7 +175,10 @@ def invoke(address: str, body: Any, content_type: str = "application/json") -> l
 
 
 def assert_scores_agree(scores: Sequence[Any], expected: Sequence[Any]) -> None:
-    """Fail unless scores have the same keys in one order and the same values, but for rounding."""
+    """Fail unless scores have the same keys in one order and the same values, but for rounding.
+
+    ``tests/scoring/test_one_score.py`` has where they are the same to the bit.
+    """
     import numpy as np
 
     assert [list(score) for score in scores] == [list(score) for score in expected]

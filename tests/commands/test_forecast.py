@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from outside import invoke, serving
+from outside import assert_scores_agree, invoke, serving
 
 import barrage_mlflow
 from barrage_mlflow import BarrageModel
@@ -140,13 +140,14 @@ def test_a_number_that_lacks_is_as_the_mean_of_its_own_series(folder):
 
 def test_windows_are_scored_alike_in_a_process_of_their_own(folder):
     from barrage_mlflow.scoring.scorer import ProcessScorer, Scorer
+    from barrage_mlflow.scoring.scores import to_frame
 
     here = Scorer.load(folder / "out")
     there = ProcessScorer(folder / "out" / "model", here.config, [*here.inputs.columns])
     overlapping = here.read(folder / "validation.csv")[:5]
     for records in (overlapping, days(300, 335)):
-        want, found = here.score(records), there.score(records)
-        assert {n: a.tolist() for n, a in found.items()} == {n: a.tolist() for n, a in want.items()}
+        found, want = (to_frame(scorer.score(records)) for scorer in (there, here))
+        assert_scores_agree(found.to_dict("records"), want.to_dict("records"))
 
 
 def test_what_is_no_forecast_is_a_fault(folder, tmp_path):
