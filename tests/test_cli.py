@@ -318,7 +318,7 @@ def test_check_with_data_goes_on_to_a_dry_run(run, files) -> None:
     assert sorted(Path().rglob("*")) == before  # nothing is left, and nothing was tracked
     head = run("check", "config.json", "train.csv", "--records", "7")
     assert head.stdout.splitlines()[:2] == [
-        "train       7 records of train.csv",
+        "train       a sample, 7 records of train.csv",
         "validation  none given: the train records take their place",
     ]
 

@@ -11,6 +11,7 @@ import click
 
 import barrage_mlflow
 from barrage_mlflow.cli.group import answer, command, count, show, show_next, show_serve, wants_json
+from barrage_mlflow.evaluation.page import PAGE
 
 _roots = click.option(
     "--root",
@@ -91,7 +92,7 @@ def evaluate(records: str, model: str, output: str | None, **options: Any) -> No
     else:
         repeated = _repeated(**options)
         show_next("barrage-mlflow", "evaluate", records, model, "-o", "report", *repeated)
-    answer({"metrics": found.metrics, "report": output and f"{output}/report.html"})
+    answer({"metrics": found.metrics, "report": output and f"{output}/{PAGE}"})
 
 
 @command("promote models:/penguins/2 test.csv --alias champion")

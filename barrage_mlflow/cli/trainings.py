@@ -13,7 +13,8 @@ import click
 import barrage_mlflow
 from barrage_mlflow.cli.group import answer, command, count, show, show_serve
 from barrage_mlflow.commands.overrides import CommandWithOverrides
-from barrage_mlflow.workspace.layout import default_folder
+from barrage_mlflow.evaluation.page import PAGE
+from barrage_mlflow.workspace.layout import EVALUATION, default_folder
 from barrage_mlflow.workspace.threads import set_operation_threads
 
 if TYPE_CHECKING:
@@ -115,7 +116,6 @@ def train(
     if read_cluster()[1]:
         return  # the first process says it
     show(f"best epoch {result.best_epoch}: {format_logs(result.metrics)}")
-    show(f"artifacts: {result.artifact_dir}")
     _show_model(result, "not in MLflow yet", result.artifact_dir)
     answer(vars(result))
 
@@ -157,8 +157,6 @@ def tune(config: str, search: str, train: str, validation: str, **options: Any) 
         show(f"  {path}: {value}")
     best = f"{result.artifact_dir}/best_config.json"
     show(f"config:    {best}; it comes out the same with --threads {result.threads}")
-    if result.best_dir is not None:
-        show(f"artifacts: {result.best_dir}")
     _show_model(result, "not in MLflow", result.best_dir)
     answer(vars(result))
 
@@ -201,7 +199,12 @@ def sync(artifact_dir: str, new_run: bool) -> None:
 
 
 def _show_model(result: TrainingResult | TuningResult, missing: str, folder: Path | None) -> None:
-    """Show where the run and its model are, and what may be done with it."""
+    """Show where the run, its report and its model are, and what may be done with it."""
+    if folder is not None:
+        show(f"artifacts: {folder}")
+        report = folder / EVALUATION / PAGE
+        if report.exists():
+            show(f"report:    {report}")
     show(f"run:       {result.run_id or missing}")
     if result.run_page:
         show(f"page:      {_before_page()}{result.run_page}")

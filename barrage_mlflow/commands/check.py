@@ -100,8 +100,8 @@ def dry_run(
 
 
 def _head(role: str, records: Records) -> str:
-    whole = f"all {len(records)} records of {records.name}"
-    return f"{role:10}  {whole if records.cut_at is None else records.owner}"
+    whole, sample = f"all {len(records)} records of {records.name}", f"a sample, {records.owner}"
+    return f"{role:10}  {whole if records.cut_at is None else sample}"
 
 
 def _run(document: Document, sets: Mapping[str, Records], folder: Path, report: Report) -> None:

@@ -124,6 +124,8 @@ def train(
         if not group.is_chief:
             return recipe.follow(group, document, records_train, records_validation)
         with stop.at_once():
+            if folder is not None and not (resume or resume_anyway):
+                artifacts.check_free(folder)
             write_schema(document)
             check_request(register, alias, offline)
             if resume == "auto":

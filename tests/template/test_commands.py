@@ -70,6 +70,8 @@ def test_a_new_project_trains_evaluates_and_scores(workshop: Workshop, tmp_path:
     run("cp .env.example .env", project)
     printed = run(f'{readme_command(project, "Train")} ARGS="-P solver.epochs=1"', project)
     assert "version:   models:/my_project/1" in printed
+    (report,) = (line[11:] for line in printed.splitlines() if line.startswith("report:"))
+    assert (project / report).exists()
     with closing(sqlite3.connect(project / "mlflow.db")) as store:
         names = store.execute(
             "select e.name from experiments e join runs using (experiment_id)"
@@ -189,6 +191,8 @@ def _build_image(project: Path, image: Path, path: str) -> None:
     shutil.copytree(project / "data", image / "data")
     printed = run([*start, "-P", "solver.epochs=1"], image, PATH=path)
     assert "version:   models:/my_project/1" in printed
+    (report,) = (line[11:] for line in printed.splitlines() if line.startswith("report:"))
+    assert (project / report).exists()
 
 
 @pytest.mark.nightly(part="environments")

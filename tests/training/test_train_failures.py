@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 import pytest
-from outside import run
+from outside import ROOT, run
 from small import small_config
 from trainings import OUT, TRAIN, VALIDATION, Finished, Following, files, record_of
 
@@ -65,7 +65,7 @@ def test_where_tensorflow_makes_graphs_nothing_is_begun() -> None:
         begin()
     code = f"import tensorflow as tf, {__name__} as this; tf.compat.v1.disable_eager_execution()"
     said = r"\nbarrage_mlflow\.errors\.TrainingError: " + message[1:]
-    path = os.pathsep.join(filter(None, sys.path))
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     with pytest.raises(AssertionError, match=said):
         run([sys.executable, "-c", f"{code}; this.begin()"], Path.cwd(), PYTHONPATH=path)
     assert not OUT.exists()
