@@ -17,7 +17,16 @@ import pandas as pd
 import pytest
 import yaml
 from loopback import isolated
-from outside import ROOT, assert_scores_agree, free_port, invoke, parse_command, run, started
+from outside import (
+    ROOT,
+    ROUNDING,
+    assert_scores_agree,
+    free_port,
+    invoke,
+    parse_command,
+    run,
+    started,
+)
 from pages import assert_shown, blocks, commands, run_blocks, served_page
 
 import barrage_mlflow
@@ -186,7 +195,7 @@ def test_a_registered_model_answers_as_predict(checkout: Path) -> None:
     run(f"barrage-mlflow predict asked.jsonl {model} -o answers.jsonl", checkout)
     lines = (checkout / "answers.jsonl").read_text("utf-8").splitlines()
     with served_page(PAGES["serving.md"], checkout) as (_, answers):
-        assert_scores_agree(answers, [json.loads(line) for line in lines])
+        assert_scores_agree(answers, [json.loads(line) for line in lines], ROUNDING)
 
 
 @pytest.mark.nightly(part="docs")

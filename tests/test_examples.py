@@ -17,7 +17,7 @@ import PIL.Image
 import pytest
 from click.testing import CliRunner
 from contract import assert_equal, check_loader, check_transformer
-from outside import assert_scores_agree, invoke
+from outside import ROUNDING, assert_scores_agree, invoke
 from pages import run_blocks, served_page
 
 import barrage_mlflow
@@ -247,7 +247,7 @@ def test_an_examples_commands_train_and_serve_what_predict_gives(
         files = [EXAMPLES / name / "images" / path for path in truth["path"]]
         truth["path"] = [base64.b64encode(file.read_bytes()).decode() for file in files]
     with served_page(page, tmp_path) as (address, answer):
-        assert_scores_agree(answer, scores[:1])
+        assert_scores_agree(answer, scores[:1], ROUNDING)
         records = truth.drop(columns=target).to_dict("records")
         assert invoke(address, {"dataframe_records": records}) == scores
 
@@ -270,6 +270,6 @@ def test_the_forecast_is_nearer_than_the_year_before_and_served_alike(tmp_path):
     shares = [(abs(each - test) / test).mean(axis=None) for each in (found, before)]
     assert shares[0] < shares[1]
     with served_page(page, tmp_path) as (address, answer):
-        assert_scores_agree(answer, scores[:1])
+        assert_scores_agree(answer, scores[:1], ROUNDING)
         rows = json.loads(pd.read_csv(home / "validation.csv").to_json(orient="records"))
         assert invoke(address, {"dataframe_records": rows}) == scores

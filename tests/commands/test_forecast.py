@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from outside import assert_scores_agree, invoke, serving
+from outside import ROUNDING, assert_scores_agree, invoke, serving
 
 import barrage_mlflow
 from barrage_mlflow import BarrageModel
@@ -147,7 +147,7 @@ def test_windows_are_scored_alike_in_a_process_of_their_own(folder):
     overlapping = here.read(folder / "validation.csv")[:5]
     for records in (overlapping, days(300, 335)):
         found, want = (to_frame(scorer.score(records)) for scorer in (there, here))
-        assert_scores_agree(found.to_dict("records"), want.to_dict("records"))
+        assert_scores_agree(found.to_dict("records"), want.to_dict("records"), ROUNDING)
 
 
 def test_what_is_no_forecast_is_a_fault(folder, tmp_path):

@@ -15,7 +15,7 @@ import pandas as pd
 import PIL.Image
 import pytest
 from click.testing import CliRunner
-from outside import assert_scores_agree, invoke, serving
+from outside import ROUNDING, assert_scores_agree, invoke, serving
 
 import barrage_mlflow
 from barrage_mlflow import BarrageModel
@@ -133,7 +133,7 @@ def test_every_way_in_gives_the_same_score(folder, tmp_path):
     records = records_with_bytes(folder)
     want = [dict(score) for score in BarrageModel(folder / "out").predict(records)]
     alone = [dict(BarrageModel(folder / "out").predict([record])[0]) for record in records[:5]]
-    assert_scores_agree(alone, want[:5])
+    assert_scores_agree(alone, want[:5], ROUNDING)
     arguments = ["predict", str(folder / "validation.jsonl"), str(folder / "out")]
     options = ["--root", f"photo={folder / 'photos'}", "-o", str(tmp_path / "scores.jsonl")]
     done = CliRunner().invoke(main, [*arguments, *options])
@@ -146,7 +146,8 @@ def test_every_way_in_gives_the_same_score(folder, tmp_path):
     whole = [place for place, record in enumerate(records) if record["age"] is not None]
     frame = pd.DataFrame([records[place] for place in whole])
     assert frame["age"].dtype == "int64"  # which MLflow takes for no double
-    assert_scores_agree(model.predict(frame).to_dict("records"), [want[place] for place in whole])
+    scores = model.predict(frame).to_dict("records")
+    assert_scores_agree(scores, [want[place] for place in whole], ROUNDING)
     lenient = model.predict(pd.DataFrame(records), params={"threshold": 0.1}).to_dict("records")
     assert lenient == [{**score, "sell": score["sell_probability"] >= 0.1} for score in want]
     assert lenient != want

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ import mlflow
 import numpy as np
 import pytest
 import tensorflow as tf
+from outside import run
 from small import small_config
 from trainings import TRAIN, VALIDATION, kill, record_of
 
@@ -215,6 +217,23 @@ def test_the_random_generators_of_the_caller_are_as_before(run: Callable[[], obj
     keras.utils.set_random_seed(3)
     run()
     assert draws() == expected
+
+
+def test_a_used_folder_is_refused_before_anything_heavy_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").touch()
+    (tmp_path / "config.json").write_text(json.dumps(small_config()), "utf-8")
+    code = (
+        "import sys\n"
+        "from barrage_mlflow import ArtifactError, train\n"
+        "try:\n"
+        "    train('config.json', 'missing.csv', 'missing.csv', artifact_dir='out')\n"
+        "except ArtifactError as error:\n"
+        "    print(error, [name for name in ('keras', 'mlflow') if name in sys.modules])\n"
+    )
+    assert run([sys.executable, "-c", code], tmp_path) == (
+        "out is not empty; nothing is overwritten: name a new folder []\n"
+    )
 
 
 def test_two_threads_train_at_once() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from outside import SAME_BITS
 
 from barrage_mlflow import Records, Scorer
 from barrage_mlflow.commands.predict import score_file
@@ -20,8 +21,6 @@ from barrage_mlflow.dataset.feeding.conform import ArraySpec
 from barrage_mlflow.pyfunc import ScoringModel
 from barrage_mlflow.scoring.package import save_model
 
-CPU = Path("/proc/cpuinfo")
-EXACT = CPU.exists() and "avx512_vnni" in CPU.read_text("utf-8").split()
 MOST = 17
 """Records in the largest batch."""
 COLUMNS = [f"c{number}" for number in range(24)]
@@ -68,7 +67,7 @@ def packaged(
     (data / "transformer").mkdir(parents=True)
     specs = {"x": ArraySpec((len(COLUMNS),), "float32")}
     save_model(data, CONFIG, network, specs, Records.read(FRAME).schema, COLUMNS)
-    return Scorer.load(data.parent), 0 if EXACT and request.param != "attention" else 1e-6
+    return Scorer.load(data.parent), 0 if SAME_BITS and request.param != "attention" else 1e-6
 
 
 def assert_scores(scores: Any, alone: list[Any], apart: float, how: Any) -> None:
