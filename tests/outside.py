@@ -126,7 +126,7 @@ def started(
             start_new_session=True,
         )
     try:
-        wait_for(lambda: server.poll() is not None or _answers(url))
+        wait_for(lambda: server.poll() is not None or answers(url))
         assert server.poll() is None, log.read_text("utf-8")
         yield server
     finally:
@@ -163,7 +163,8 @@ def wait_for(condition: Any, seconds: float = 600) -> None:
         time.sleep(0.02)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a server answers at a URL."""
     try:
         urllib.request.urlopen(url, timeout=5).close()
     except OSError:

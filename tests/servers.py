@@ -11,10 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from outside import free_port, wait_for
-
-from barrage_mlflow.errors import TrackingError
-from barrage_mlflow.tracking.store import check_store
+from outside import answers, free_port, wait_for
 
 
 @contextmanager
@@ -48,14 +45,12 @@ class MlflowServer(AbstractContextManager["MlflowServer"]):
                 stderr=log,
                 start_new_session=True,
             )
-        wait_for(self._answers, 180)
+        wait_for(lambda: answers(f"{self.uri}/health"), 180)
 
-    def _answers(self) -> bool:
-        try:
-            check_store(self.uri)
-        except TrackingError:
-            return False
-        return True
+    @property
+    def is_there(self) -> bool:
+        """Whether it was started, and not killed since."""
+        return self._process is not None
 
     def signal(self, number: signal.Signals) -> None:
         """Signal the server and the workers that it started: they are a group of their own."""

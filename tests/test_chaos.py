@@ -12,10 +12,3 @@ def test_trainings_that_are_killed_end_as_if_they_never_were(
     config: str, elsewhere: bool, tmp_path: Path
 ) -> None:
     assert Chaos(tmp_path, 2, seed=3, records=400, elsewhere=elsewhere).run([config]) == []
-
-
-@pytest.mark.slow
-def test_trainings_of_several_processes_that_are_killed_end_as_if_they_never_were(
-    tmp_path: Path,
-) -> None:
-    assert Chaos(tmp_path, 2, seed=3, records=400, processes=2).run(["columns"]) == []

@@ -135,7 +135,7 @@ def test_ci_runs_the_two_commands_that_the_readme_begins_with():
     assert headings[:2] == ["Set up and train", "Test"]
     assert [command.split(" && ")[-1] for command in COMMANDS[:2]] == [
         "mlflow run . --env-manager local",
-        "pytest --cov",
+        "pytest",
     ]
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     assert 'for heading in "Set up and train" "Test"; do' in script

@@ -16,7 +16,7 @@ from barrage_mlflow.config.names import nearest
 from barrage_mlflow.errors import Fault
 
 SEED = 20
-OF_EACH_KIND = 100
+OF_EACH_KIND = 40
 
 KINDS = {
     "built-in name", "choice", "class or function", "key", "layer name",

@@ -1,4 +1,7 @@
-"""Several processes train what one trains: weights, logs, resuming. One start trains all cases."""
+"""Several processes train what one trains: weights, logs, resuming. One start trains all cases.
+
+Two processes are tried on every change; three, and another number of them, in the nightly part.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,6 @@ from loopback import isolated
 
 from barrage_mlflow.services.checkpoint_file import Checkpoint
 from barrage_mlflow.workspace.layout import resume_checkpoints
-
-pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).parents[1] / "train_group.py"
 EXACT = 1e-6
@@ -45,14 +46,15 @@ def trained(count: int, folder: Path, *specs: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """The folders of all cases, by the number of processes."""
-    home = tmp_path_factory.mktemp("runs")
-    return {
-        1: trained(1, home / "1", *CASES),
-        2: trained(2, home / "2", *CASES),
-        3: trained(3, home / "3", "mlp", "convnet", "text", "clipped", "streamed"),
-    }
+def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of all cases, trained by one process."""
+    return trained(1, tmp_path_factory.mktemp("one"), *CASES)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Those by two processes."""
+    return trained(2, tmp_path_factory.mktemp("two"), *CASES)
 
 
 def weights(folder: Path) -> list[np.ndarray]:
@@ -94,33 +96,40 @@ def bits(folder: Path) -> tuple[list[dict[str, float]], dict[str, Any]]:
     return logs(folder), {**arrays, "counted": memory["counted"].tobytes()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAME)
-def test_two_processes_train_what_one_trains(runs: dict[int, Path], name: str) -> None:
-    assert_close(runs[1] / name, runs[2] / name, FAR.get(name, EXACT))
+def test_two_processes_train_what_one_trains(one: Path, two: Path, name: str) -> None:
+    assert_close(one / name, two / name, FAR.get(name, EXACT))
 
 
-@pytest.mark.parametrize("name", ["mlp", "convnet", "text", "clipped", "streamed"])
-def test_three_processes_train_what_one_trains(runs: dict[int, Path], name: str) -> None:
-    assert_close(runs[1] / name, runs[3] / name)
+@pytest.mark.nightly(part="processes")
+def test_three_processes_train_what_one_trains(one: Path, tmp_path: Path) -> None:
+    names = ["mlp", "convnet", "text", "clipped", "streamed"]
+    three = trained(3, tmp_path / "out", *names)
+    for name in names:
+        assert_close(one / name, three / name)
+    for each in seen(three, 3):
+        assert each["apart"] == dict.fromkeys(names, 0)
 
 
-def test_all_processes_hold_the_same_weights(runs: dict[int, Path]) -> None:
+@pytest.mark.slow
+def test_all_processes_hold_the_same_weights(two: Path) -> None:
+    chief, other = (each["apart"] for each in seen(two, 2))
     # A callback of the chief changes them in one case, and is told to the others.
-    quiet = [name for name in SAME if name != "callbacks"]
-    for count in (2, 3):
-        for each in seen(runs[count], count):
-            assert not any(each["apart"].get(name) for name in (*quiet, RANDOM))
-    assert seen(runs[2], 2)[1]["apart"]["callbacks"] > 0
+    assert other.pop("callbacks") > 0
+    assert {*chief.values(), *other.values()} == {0}
 
 
-def test_a_training_is_repeated_to_the_bit(runs: dict[int, Path], tmp_path: Path) -> None:
+@pytest.mark.nightly(part="processes")
+def test_a_training_is_repeated_to_the_bit(two: Path, tmp_path: Path) -> None:
     # Once it has finished, nothing is left to train.
     again = trained(2, tmp_path / "again", RANDOM, "convnet", RANDOM)
-    assert bits(again / RANDOM) == bits(runs[2] / RANDOM)
-    assert bits(again / "convnet") == bits(runs[2] / "convnet")
+    assert bits(again / RANDOM) == bits(two / RANDOM)
+    assert bits(again / "convnet") == bits(two / "convnet")
 
 
-def test_stopped_anywhere_it_goes_on_to_the_bit(runs: dict[int, Path], tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_stopped_anywhere_it_goes_on_to_the_bit(two: Path, tmp_path: Path) -> None:
     # In the middle of an epoch by a worker, in a validation by the chief, and once more.
     stops = [f"{name}!{stop}" for name in (RANDOM, "streamed") for stop in ("1.4", "0.8", "1.3")]
     folder = trained(2, tmp_path / "out", *stops, RANDOM, "streamed")
@@ -129,22 +138,22 @@ def test_stopped_anywhere_it_goes_on_to_the_bit(runs: dict[int, Path], tmp_path:
     assert all(epochs < 3 for _, epochs, _ in places)
     # Where the later ones fall depends on how many batches a call has.
     assert all((epochs, 0 < batch < BATCHES) == (0, True) for _, epochs, batch in places[::3])
-    assert bits(folder / RANDOM) == bits(runs[2] / RANDOM)
-    assert bits(folder / "streamed") == bits(runs[2] / "streamed")
+    assert bits(folder / RANDOM) == bits(two / RANDOM)
+    assert bits(folder / "streamed") == bits(two / "streamed")
 
 
+@pytest.mark.nightly(part="processes")
 @pytest.mark.parametrize("count", [1, 3])
-def test_another_number_of_processes_goes_on(
-    runs: dict[int, Path], tmp_path: Path, count: int
-) -> None:
+def test_another_number_of_processes_goes_on(one: Path, tmp_path: Path, count: int) -> None:
     trained(2, tmp_path / "out", "convnet!1.4")
     stopped = checkpoint(tmp_path / "out" / "convnet")
     assert (stopped.epochs, stopped.batch > 0) == (0, True)
     shutil.copytree(tmp_path / "out", tmp_path / "other")
-    assert_close(runs[1] / "convnet", trained(count, tmp_path / "other", "convnet") / "convnet")
+    assert_close(one / "convnet", trained(count, tmp_path / "other", "convnet") / "convnet")
 
 
-def test_processes_listen_at_the_port_that_they_were_given(runs: dict[int, Path]) -> None:
+@pytest.mark.slow
+def test_processes_listen_at_the_port_that_they_were_given(two: Path) -> None:
     # TensorFlow binds it on all addresses, whatever the address says: docs/scaling.md warns of it.
-    for each in seen(runs[2], 2):
+    for each in seen(two, 2):
         assert [address for address, _ in each["listens"]] == ["::"]

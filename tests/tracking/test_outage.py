@@ -32,16 +32,19 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("server")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    with MlflowServer(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 @pytest.fixture
-def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowServer]:
+def server(started: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> MlflowServer:
+    """It runs, whatever a test before has done to it."""
+    if not started.is_there:
+        started.start()
     monkeypatch.setattr(publisher, "_PATIENCE", 1)
-    with MlflowServer(home) as started:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", started.uri)
-        yield started
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", started.uri)
+    return started
 
 
 def test_a_server_that_goes_and_comes_back_gets_it_all(
