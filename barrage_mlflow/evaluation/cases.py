@@ -106,8 +106,8 @@ def by_length(outcome: Outcome, kept: Kept) -> Figure | None:
     is_number = outcome.type in ("number", "series")
     for axes, (name, cells) in zip(panels, texts.items(), strict=True):
         draw_tenths(axes, np.array([*map(len, cells)]), errors_of(some), some.weight)
-        y = "mean |error|" if is_number else "share that is wrong"
-        label_axes(axes, f"{outcome.name} by length of {name}", "characters, up to", y)
+        y = f"mean |error| of {outcome.name}" if is_number else f"share of wrong {outcome.name}"
+        label_axes(axes, f"characters of {name}, up to", y)
     return figure
 
 

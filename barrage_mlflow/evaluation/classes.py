@@ -30,6 +30,8 @@ _WRITTEN = 12
 """Up to so many classes, each cell has its numbers."""
 _POINTS = 500
 _BINS = 10
+_FEWEST = 5
+"""Records in a bin; of fewer the share tells of chance alone."""
 _STEPS = 19
 _TINY = 1e-12
 _UNIT = (-0.02, 1.02)
@@ -65,7 +67,7 @@ def confusion(outcome: Outcome, kept: Kept) -> Figure:
     figure, (axes,) = new_figure(1, size, size * 0.85)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.grid(visible=False)
-    label_axes(axes, f"{outcome.name}: confusion", "answer", "true")
+    label_axes(axes, "answer", f"true {outcome.name}")
     label_ticks(axes, names)
     for (row, column), share in np.ndenumerate(shares) if len(names) <= _WRITTEN else ():
         text = f"{show(int(matrix[row, column]))}\n{share:.0%}" if share else "0"
@@ -90,28 +92,29 @@ def curves(outcome: Outcome, kept: Kept) -> Figure | str | None:
         precision.plot(recall, true[at] / np.maximum(true[at] + false[at], _TINY), **line)
     if not roc.lines:
         return "There are no curves: all records are of one class."
-    label_axes(roc, f"{outcome.name}: ROC", "false positive rate", "true positive rate")
-    label_axes(precision, f"{outcome.name}: precision–recall", "recall", "precision")
+    label_axes(roc, "false positive rate", "true positive rate", "ROC")
+    label_axes(precision, "recall", "precision", "precision–recall")
     precision.set(xlim=_UNIT, ylim=_UNIT)
     _finish(roc, outcome)
     return figure
 
 
 def calibration(outcome: Outcome, kept: Kept) -> Figure | None:
-    """How often a predicted probability comes true."""
+    """How often a predicted probability comes true, where there are enough records to tell."""
     if outcome.probability is None:
         return None
     figure, (axes, below) = new_figure(2)
     for color, (name, truth, probability) in zip(COLORS, one_by_one(outcome), strict=False):
         bins = np.minimum((probability * _BINS).astype(int), _BINS - 1)
-        weight = np.maximum(np.bincount(bins, outcome.weight, _BINS), _TINY)
+        count, weight = (np.bincount(bins, each, _BINS) for each in (None, outcome.weight))
+        told = (count >= min(_FEWEST, count.max())) & (weight > _TINY)
         sums = (np.bincount(bins, outcome.weight * each, _BINS) for each in (probability, truth))
-        mean, share = (each[weight > _TINY] / weight[weight > _TINY] for each in sums)
+        mean, share = (each[told] / weight[told] for each in sums)
         axes.plot(mean, share, marker="o", markersize=4, color=color, label=name)
-    label_axes(axes, f"{outcome.name}: calibration", "probability", "share that is true")
+    label_axes(axes, "probability", f"share of {outcome.name} that is true")
     _finish(axes, outcome)
     below.hist(outcome.probability.ravel(), bins=2 * _BINS, range=(0, 1), color=BLUE)
-    label_axes(below, "how often a probability is given", "probability", "times")
+    label_axes(below, "probability", "times", "how often a probability is given")
     return figure
 
 

@@ -99,5 +99,5 @@ def importance_picture(name: str, metric: str, table: pd.DataFrame) -> Figure:
     figure, (axes,) = new_figure(1, 6.5, max(2.4, 0.9 + 0.28 * len(shown)))
     axes.barh(range(len(shown)), shown.iloc[:, 1], color=BLUE, height=0.7)
     label_ticks(axes, [*map(str, shown["column"])], "y")
-    label_axes(axes, f"{name}: importance", f"{metric} is worse by", "")
+    label_axes(axes, f"{metric} of {name} is worse by", "")
     return figure

@@ -35,17 +35,17 @@ def predicted(outcome: Outcome, kept: Kept) -> Figure:
     both = np.append(sample.truth, sample.answer)
     ends = [both.min(), both.max()]
     against.plot(ends, ends, **_GUIDE)
-    label_axes(against, f"{outcome.name}: predicted over true", "true", "predicted")
+    label_axes(against, f"true {outcome.name}", f"predicted {outcome.name}")
     residuals.scatter(sample.answer, sample.answer - sample.truth, **dots)
     residuals.axhline(0, **_GUIDE)
-    label_axes(residuals, "residuals", "predicted", "predicted − true")
+    label_axes(residuals, f"predicted {outcome.name}", "predicted − true", "residuals")
     width = max(abs(np.quantile(error, (0.005, 0.995))).max(), np.finfo(float).tiny)
     spread.hist(np.clip(error, -width, width), bins=40, color=BLUE)
     spread.axvline(0, **_GUIDE)
     spread.locator_params("x", nbins=6)
-    label_axes(spread, "errors", "predicted − true", "records")
+    label_axes(spread, "predicted − true", "records", "errors")
     draw_tenths(sizes, outcome.truth, np.abs(error), outcome.weight)
-    label_axes(sizes, "mean error by what is true", "up to", "mean |error|")
+    label_axes(sizes, f"true {outcome.name}, up to", "mean |error|", "errors by what is true")
     return figure
 
 
@@ -64,7 +64,7 @@ def forecasts(outcome: Outcome, kept: Kept) -> Figure:
         axes.plot(steps, outcome.answer[at], color=RED, marker=".", label="forecast")
         share = 100 * chosen[place] / max(1, len(ranked) - 1)
         title = f"record {outcome.rows[at]}: error above {share:.0f} % of the others"
-        label_axes(axes, title, "step", "")
+        label_axes(axes, "step", "", title)
     panels[0].legend(frameon=False, fontsize=8, labelcolor="linecolor")
     return figure
 
@@ -80,5 +80,5 @@ def by_horizon(outcome: Outcome, kept: Kept) -> Figure:
         axes.plot(steps, means, color=color, marker="o", markersize=4, label=label)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=9, labelcolor="linecolor")
-    label_axes(axes, f"{outcome.name}: error by horizon", "step", "mean |error|")
+    label_axes(axes, "step", f"mean |error| of {outcome.name}")
     return figure

@@ -22,6 +22,8 @@ MUTED = "#6b7280"
 _DPI = 110
 _WIDTH, _HEIGHT = 4.6, 3.6
 """Of a panel, in inches."""
+_LABEL = 50
+"""Characters in the name of an axis, at most."""
 _TICKS = 30
 """Names along an axis, at most."""
 
@@ -53,11 +55,12 @@ def new_figure(
     return figure, grid[:panels]
 
 
-def label_axes(axes: Axes, title: str, x: str, y: str) -> None:
-    """Name a panel and its axes; a name is taken as it is, not as mathematics."""
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", parse_math=False)
-    axes.set_xlabel(x, fontsize=9, color=MUTED, parse_math=False)
-    axes.set_ylabel(y, fontsize=9, color=MUTED, parse_math=False)
+def label_axes(axes: Axes, x: str, y: str, panel: str = "") -> None:
+    """Name axes, and a panel that the file's name does not; taken as text, not as mathematics."""
+    axes.set_title(panel, loc="left", fontsize=11, fontweight="bold", parse_math=False)
+    for name, label in ((x, axes.set_xlabel), (y, axes.set_ylabel)):
+        short = name if len(name) <= _LABEL else f"{name[: _LABEL - 1]}…"
+        label(short, fontsize=9, color=MUTED, parse_math=False)
 
 
 def label_ticks(axes: Axes, names: list[str], which: str = "xy") -> None:
