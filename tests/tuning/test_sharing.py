@@ -112,7 +112,18 @@ def test_two_machines_search_together(tmp_path: Path, monkeypatch: pytest.Monkey
     """Two processes with folders of their own stand for them."""
     store, storage = f"sqlite:///{tmp_path}/mlflow.db", f"sqlite:///{tmp_path}/shared.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
-    for name, value in (("config", CONFIG), ("search", SEARCH)):
+    # However fast the first one is, it leaves trials to the second.
+    Path("waiting.py").write_text(
+        "import keras, pathlib, time\n"
+        "class Waiting(keras.callbacks.Callback):\n"
+        "    def on_epoch_end(self, epoch, logs=None):\n"
+        "        until, second = time.monotonic() + 120, pathlib.Path('second/trials')\n"
+        "        while time.monotonic() < until and not any(second.glob('*/run.json')):\n"
+        "            time.sleep(0.1)\n",
+        "utf-8",
+    )
+    services = {**CONFIG["services"], "callbacks": [{"import": "waiting.Waiting"}]}
+    for name, value in (("config", {**CONFIG, "services": services}), ("search", SEARCH)):
         Path(f"{name}.json").write_text(json.dumps(value), "utf-8")
     TRAIN.to_csv("train.csv", index=False)
     VALIDATION.to_csv("validation.csv", index=False)
