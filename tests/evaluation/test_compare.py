@@ -4,23 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from answers import outcome_of
 
 from barrage_mlflow import PromotionError
 from barrage_mlflow.evaluation.compare import compare
 from barrage_mlflow.evaluation.figures import figures_of
-from barrage_mlflow.evaluation.outcome import Outcome
-
-
-def outcome_of(kind, truth, answer, rows=None, **more):
-    truth, answer = np.array(truth), np.array(answer)
-    rows = np.arange(len(truth)) if rows is None else np.array(rows)
-    return Outcome("a", kind, truth, answer, np.ones(len(truth)), rows, **more)
 
 
 def test_records_that_both_judge_are_compared():
     truth = np.arange(60.0)
     ours = outcome_of("number", truth, truth + 1)
-    theirs = outcome_of("number", truth[20:], truth[20:] + np.arange(40) % 2, np.arange(20, 60))
+    theirs = outcome_of(
+        "number", truth[20:], truth[20:] + np.arange(40) % 2, rows=np.arange(20, 60)
+    )
     found = compare(ours, theirs)
     assert [*found] == [*figures_of(ours)]
     assert found["mae"][:2] == (1, 0.5)
@@ -34,7 +30,8 @@ def test_records_that_both_judge_are_compared():
 def test_records_of_several_steps():
     truth, rows = np.ones(150, int), np.repeat(np.arange(50), 3)
     right = (np.arange(50) % 5 > 0).astype(int)[rows]
-    ours, theirs = outcome_of("truth", truth, right, rows), outcome_of("truth", truth, truth, rows)
+    ours = outcome_of("truth", truth, right, rows=rows)
+    theirs = outcome_of("truth", truth, truth, rows=rows)
     found = compare(ours, theirs.take(theirs.rows > 9))["accuracy"]
     assert found[:2] == (0.8, 1)
     once = compare(ours.take(slice(30, None, 3)), theirs.take(slice(30, None, 3)))["accuracy"]

@@ -5,19 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from answers import outcome_of
 
 from barrage_mlflow.evaluation import figures
 from barrage_mlflow.evaluation.figures import baseline, bootstrap, figures_of, interval
 from barrage_mlflow.evaluation.metrics import METRICS, accuracy, mae
-from barrage_mlflow.evaluation.outcome import Outcome
 
 NAN = math.nan
-
-
-def outcome_of(kind, truth, answer, weight=None, **more):
-    truth, answer = np.array(truth), np.array(answer)
-    weight = np.ones(len(truth)) if weight is None else np.array(weight, float)
-    return Outcome("a", kind, truth, answer, weight, np.arange(len(truth)), **more)
 
 
 def baseline_of(outcome):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from answers import outcome_of
 from sklearn import metrics as sk
 
 from barrage_mlflow.errors import ComponentError
@@ -23,11 +24,6 @@ NAN = math.nan
 
 def measured(outcome: Outcome) -> dict[str, float]:
     return {metric.name: metric.measure(outcome) for metric in METRICS[outcome.type]}
-
-
-def outcome_of(kind, truth, answer, weight=None, **more):
-    weight = np.ones(len(truth)) if weight is None else weight
-    return Outcome("a", kind, truth, answer, weight, np.arange(len(truth)), **more)
 
 
 def weights(rng, size, how):

@@ -6,12 +6,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from answers import outcome_of
 from PIL import Image
 
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.evaluation.evaluate import Evaluation
 from barrage_mlflow.evaluation.kept import Kept
-from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.page import write_page
 from barrage_mlflow.evaluation.report import Pages
 from barrage_mlflow.evaluation.reports import leading_figures
@@ -24,10 +24,6 @@ FRAME = pd.DataFrame({"place": PLACE, "coin": RNG.choice(["head", "tail"], SIZE)
 TRUTH, NOISE = RNG.normal(1000, 100, SIZE), RNG.normal(size=SIZE)
 CODES = np.arange(SIZE) % 3
 IS_CHINSTRAP = (CODES == 1) & (np.arange(SIZE) % 10 < 3)
-
-
-def outcome_of(kind, truth, answer, **more):
-    return Outcome("a", kind, truth, answer, np.ones(SIZE), np.arange(SIZE), **more)
 
 
 def kept_of(outcome, frame=FRAME):

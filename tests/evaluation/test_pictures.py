@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from answers import outcome_of
 
 from barrage_mlflow.evaluation import classes
 from barrage_mlflow.evaluation.kept import Kept
-from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.pictures import label_axes, new_figure
 
 
@@ -19,10 +19,8 @@ from barrage_mlflow.evaluation.pictures import label_axes, new_figure
     ],
 )
 def test_a_probability_that_few_records_were_given_is_not_judged(given, x, y):
-    truth = np.arange(len(given)) == 0
-    probability, weight = np.array(given), np.ones(len(given))
-    rows = np.arange(len(given))
-    outcome = Outcome("a", "truth", truth, probability > 0.5, weight, rows, probability=probability)
+    truth, probability = np.arange(len(given)) == 0, np.array(given)
+    outcome = outcome_of("truth", truth, probability > 0.5, probability=probability)
     shares = classes.calibration(outcome, Kept([], 0)).axes[0].lines[0]
     assert shares.get_xdata() == pytest.approx(x)
     assert shares.get_ydata() == pytest.approx(y)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from answers import outcome_of
 from PIL import Image
 
 from barrage_mlflow.dataset import Records
@@ -22,18 +23,12 @@ from barrage_mlflow.evaluation.figures import figures_of
 from barrage_mlflow.evaluation.importance import importance_table, permute
 from barrage_mlflow.evaluation.kept import SAMPLE, Kept, badness_of
 from barrage_mlflow.evaluation.observe import About, Observed
-from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.report import Pages, as_markdown
 from barrage_mlflow.evaluation.reports import write_report
 
 SCORER = SimpleNamespace(score_params={"threshold": 0.5})
 PLAIN = Options(importance=False)
 NAMES = ("cat", "dog", "cow")
-
-
-def outcome_of(kind, truth, answer, **more):
-    ones, rows = np.ones(len(truth)), np.arange(len(truth))
-    return Outcome("a", kind, np.array(truth), np.array(answer), ones, rows, **more)
 
 
 def spread(codes, classes, sure=0.9):
