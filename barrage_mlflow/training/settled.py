@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from barrage_mlflow.scoring.dependencies import project_code
 from barrage_mlflow.training.prepare import infer, read_sets, resolve
 from barrage_mlflow.workspace.changes import begun_config
 from barrage_mlflow.workspace.record import Dataset, read_record
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Settled:
 def settle_training(
     document: Document, sources: Mapping[str, Any], folder: Path | None = None
 ) -> Settled:
-    """Settle what a training is of.
+    """Settle what a training is of; a set that has the train records is told of at once.
 
     Args:
         document: a config without faults.
@@ -61,7 +64,15 @@ def settle_training(
     inferred = (find_inferred(folder) if folder else {}) or infer(document, read)
     config = resolve(document, inferred)
     sets = ask_kinds(config, read, document)
-    return Settled(inferred, config, sets, describe_sets(sets), project_code(config))
+    train, *others = datasets = describe_sets(sets)
+    for other in others:
+        if other.digest == train.digest:
+            logger.warning(
+                "%s has the same records as train: figures on them say nothing about new ones; "
+                "`barrage-mlflow split` makes sets",
+                other.name,
+            )
+    return Settled(inferred, config, sets, datasets, project_code(config))
 
 
 def find_inferred(folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from barrage_mlflow.dataset import KeySelector
 from barrage_mlflow.dataset.components.reading import ask_kinds
 from barrage_mlflow.errors import RecordError
 from barrage_mlflow.training.prepare import prepare, read_document, read_sets, resolve
+from barrage_mlflow.training.settled import settle_training
 
 
 class Wants(KeySelector):
@@ -37,3 +39,13 @@ def test_the_validation_set_is_read_as_the_train_set_is(tmp_path: Path) -> None:
     fault = "v.csv, record 19 (line 21), column 'a': expected a whole number, got a missing value"
     with pytest.raises(RecordError, match=f"^{re.escape(fault)}"):
         prepare(config, ask_kinds(config, sets), tmp_path / "transformer")
+
+
+def test_a_set_that_has_the_train_records_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    TRAIN.to_csv("t.csv", index=False)
+    sets = {"train": "t.csv", "validation": VALIDATION, "test": shutil.copy("t.csv", "same.csv")}
+    settle_training(read_document(small_config()), sets)
+    assert caplog.messages == [
+        "test has the same records as train: figures on them say nothing about new ones; "
+        "`barrage-mlflow split` makes sets"
+    ]
