@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.commands.train import check_request
 from barrage_mlflow.config.overrides import apply_overrides, settle
+from barrage_mlflow.config.paths import read_path
 from barrage_mlflow.errors import ArtifactError, TrackingError, TuningError, describe_error
-from barrage_mlflow.files import written_whole
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
 from barrage_mlflow.tracking.runs import RUN_ID, ending_project_run
@@ -23,19 +23,19 @@ from barrage_mlflow.training.prepare import read_document
 from barrage_mlflow.training.settled import settle_training
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.tuning.search import read_search
-from barrage_mlflow.tuning.study import NAME, RUN, THREADS, Place, Study, answering, load_optuna
-from barrage_mlflow.tuning.table import shown, write_trials
-from barrage_mlflow.tuning.tune import run_trials
 from barrage_mlflow.tuning.worker import Job, folder_of
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.record import read_record
 from barrage_mlflow.workspace.threads import operation_threads
 from barrage_mlflow.workspace.workspace import Workspace
 
+if TYPE_CHECKING:
+    from barrage_mlflow.tuning.study import Study
+
 logger = logging.getLogger(__name__)
 
 BEST_CONFIG = "best_config.json"
-FITTED = "transformer"
+FITTED = f"{artifacts.TRIALS}/transformer"
 """Where a transformer is kept that is the same for all trials."""
 _OWNER = "barrage.search_folder"
 """The tag that names machine and folder of a search for those that share a storage."""
@@ -136,7 +136,14 @@ def tune(
         ... ).best_values
         {'solver.optimizer.learning_rate': 0.0031}
     """
-    load_optuna()
+    try:
+        from barrage_mlflow.tuning.study import NAME, Study, answering
+        from barrage_mlflow.tuning.table import shown
+        from barrage_mlflow.tuning.tune import run_trials
+    except ImportError as error:
+        raise TuningError(
+            "a search needs Optuna, which is not installed: pip install 'barrage-mlflow[tune]'"
+        ) from error
     if jobs < 1:
         raise TuningError(f"jobs: expected at least 1, got {jobs}")
     folder, is_new = Path(artifact_dir), read_record(Path(artifact_dir)) is None
@@ -170,29 +177,27 @@ def tune(
                 )
             if changes:  # it may be of other records
                 shutil.rmtree(folder / FITTED, ignore_errors=True)
-            values: dict[str, Any] = {"experiment": experiment, "run_name": run_name}
-            values |= {"datasets": datasets, "inferred": [*settled.inferred]}
-            values["tags"] = {**tags, **own}
-            work.begin(document, resolved, settled.code, changes, values)
+            given = {"experiment": experiment, "run_name": run_name}
+            named = {key: value for key, value in given.items() if value is not None}
+            known = {"datasets": datasets, "inferred": [*settled.inferred], "tags": {**tags, **own}}
+            work.begin(document, resolved, settled.code, changes, {**named, **known})
             digest = artifacts.digest_of([resolved, [dataset.digest for dataset in datasets]])
             name = f"{NAME} {digest[:12]}" if storage else NAME
-            place = Place(storage or folder / artifacts.STUDY, name, work.record.tags[_OWNER])
-            study = Study(place, asked, settle(document, settled.inferred))
+            source, owner = storage or folder / artifacts.STUDY, work.record.tags[_OWNER]
+            study = Study(source, name, owner, asked, settle(document, settled.inferred))
             # A search that others have begun has its run already.
             is_first = study.run_id in (None, work.record.run_id) or RUN_ID in os.environ
-            publisher = Publisher() if is_first and not offline else None
-            following = publisher.following(work) if publisher else nullcontext()
-            with following, work.attempt(), answering(place):
-                run_id = work.record.run_id or study.run_id
-                if run_id and study.run_id is None:
-                    study.run_id = run_id
-                run_id = study.run_id or run_id  # another one may have come at the same moment
+            following = Publisher().following(work) if is_first and not offline else nullcontext()
+            with following, work.attempt(), answering(source):
+                if work.record.run_id and study.run_id is None:
+                    study.note_run(work.record.run_id)
+                run_id = study.run_id  # another one may have come at the same moment
                 parent = {"mlflow.parentRunId": run_id} if run_id else {}
                 request = {"experiment": experiment, "tags": {**tags, **parent}}
                 final = {"register": register, "alias": alias, "records_test": records_test}
-                is_fitted_once = not any(path.startswith("dataset") for path in asked.space)
+                is_fitted_once = not any(read_path(path)[0] == "dataset" for path in asked.space)
                 job = Job(
-                    *(folder, os.getpid(), study.document, sources, asked.metric),
+                    *(folder, study.document, sources, asked.metric),
                     *(folder / FITTED if is_fitted_once else None, threads, request),
                     *(None if offline else Publisher, final, resume_anyway),
                 )
@@ -220,20 +225,20 @@ def _publish_trials(study: Study, folder: Path, parent: Mapping[str, str]) -> No
 
 def _finish(work: Workspace, study: Study, run_id: str | None) -> TuningResult:
     """Write the best config, the table of trials and the pictures."""
+    from barrage_mlflow.tuning.study import THREADS
+    from barrage_mlflow.tuning.table import run_of, write_trials
+
     best = study.best()
     assert best is not None
     values = study.sample(best.number)
-    config = apply_overrides(study.document, values).data
-    artifacts.write_json(work.folder / BEST_CONFIG, config)
+    artifacts.write_json(work.folder / BEST_CONFIG, apply_overrides(study.document, values).data)
     write_trials(study, work.folder)
-    for name, picture in study.pictures().items():
-        with written_whole(work.folder / f"{name}.png") as partial:  # none of its names cut
-            picture.savefig(partial, format="png", dpi=110, bbox_inches="tight")
-    run = best.user_attrs.get(RUN, "")
-    found = {"barrage.best_trial": str(best.number), "barrage.best_run": run}
-    work.update(tags={**work.record.tags, **found})
+    study.draw(work.folder)
     here = folder_of(work.folder, best.number) if study.is_own(best) else None
     record = here and read_record(here)
+    run = run_of(best, work.folder) or ""
+    found = {"barrage.best_trial": str(best.number), "barrage.best_run": run}
+    work.update(tags={**work.record.tags, **found})
     return TuningResult(
         *(work.folder, run_id, best.number, float(best.value or 0), values),
         *(int(best.user_attrs[THREADS]), here),

@@ -17,8 +17,8 @@ from barrage_mlflow.config.output_names import output_name_findings
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.project_source import SourceReader
 from barrage_mlflow.config.read import read_config
-from barrage_mlflow.config.schema import filled
-from barrage_mlflow.config.shape import shape_findings
+from barrage_mlflow.config.schema import SCHEMA, Node, filled
+from barrage_mlflow.config.shape import shape_findings, value_findings
 from barrage_mlflow.config.unknown_keys import repair_keys
 from barrage_mlflow.errors import ConfigError, Fault
 
@@ -56,11 +56,12 @@ def find_faults(document: Document, *, run_code: bool = False) -> list[Fault]:
     return [*faults, *document.faults]
 
 
-def find_shape_faults(document: Document) -> list[Fault]:
+def find_shape_faults(document: Document, schema: Node = SCHEMA) -> list[Fault]:
     """Finds the faults that the schema alone shows, wherever the project's code may be.
 
     Args:
         document: a config; any JSON value is taken and nothing is raised.
+        schema: of a config, or of what else the document is.
 
     Example:
         >>> model = {"network": {"import": "my.net"}, "outputs": []}
@@ -69,7 +70,8 @@ def find_shape_faults(document: Document) -> list[Fault]:
         $.dataset: missing key 'loader'
         $.model.outputs: expected a list with at least 1 item, got 0
     """
-    return _faults(document, shape_findings)
+    find = functools.partial(value_findings, node=schema, path=())
+    return _faults(document, find, schema=schema)
 
 
 def find_warnings(document: Document) -> list[Fault]:
@@ -122,9 +124,11 @@ def check_config(
     return document, find_faults(document, run_code=run_code), find_warnings(document)
 
 
-def _faults(document: Document, *checks: Callable[[Any], Iterable[Finding]]) -> list[Fault]:
+def _faults(
+    document: Document, *checks: Callable[[Any], Iterable[Finding]], schema: Node = SCHEMA
+) -> list[Fault]:
     """The unknown keys, and what checks find in a config with the right ones in their place."""
-    repaired = repair_keys(document.data)
+    repaired = repair_keys(document.data, schema)
     found = [repaired.as_given(finding) for check in checks for finding in check(repaired.data)]
     return as_faults([*repaired.findings, *found], document)
 

@@ -109,22 +109,28 @@ def filled(data: dict[str, Any]) -> dict[str, Any]:
     if len(outputs) == 1:
         only = {"loss_weight": 1.0, **outputs[0]}
         data = {**data, "model": {**data["model"], "outputs": [only]}}
-    full: dict[str, Any] = _filled(data, SCHEMA)
+    full: dict[str, Any] = with_defaults(data, SCHEMA)
     return full
 
 
-def _filled(value: Any, node: dict[str, Any]) -> Any:
+def with_defaults(value: Any, node: dict[str, Any]) -> Any:
+    """A value with every left-out default of a schema node filled in.
+
+    Example:
+        >>> with_defaults({"a": 1}, {"properties": {"a": {}, "b": {"default": 2}}})
+        {'a': 1, 'b': 2}
+    """
     node = object_form(node) if isinstance(value, dict) else dereferenced(node)
     if isinstance(value, list) and "items" in node:
-        return [_filled(item, node["items"]) for item in value]
+        return [with_defaults(item, node["items"]) for item in value]
     if not isinstance(value, dict) or "properties" not in node:
         return copy.deepcopy(value)
     full: dict[str, Any] = {}
     for key, child in node["properties"].items():
         child = dereferenced(child)
         if key in value:
-            full[key] = _filled(value[key], child)
+            full[key] = with_defaults(value[key], child)
         elif "default" in child:
-            full[key] = _filled(child["default"], child)
+            full[key] = with_defaults(child["default"], child)
     full.update({key: copy.deepcopy(item) for key, item in value.items() if key not in full})
     return full

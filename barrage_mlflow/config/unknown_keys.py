@@ -13,7 +13,7 @@ from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.keras_index import SEQUENTIAL, means
 from barrage_mlflow.config.names import is_slip, nearest, suggest
 from barrage_mlflow.config.paths import Path
-from barrage_mlflow.config.schema import SCHEMA, dereferenced, object_form
+from barrage_mlflow.config.schema import SCHEMA, Node, dereferenced, object_form
 
 LAYERS: Path = ("model", "network", "params", "layers")
 """The path of the layer blocks of `sequential_from_config`."""
@@ -42,8 +42,12 @@ class Repaired:
         return replace(finding, path=given)
 
 
-def repair_keys(data: Any) -> Repaired:
+def repair_keys(data: Any, schema: Node = SCHEMA) -> Repaired:
     """Renames every key that is unknown, but near to one that is known and not there yet.
+
+    Args:
+        data: any JSON value.
+        schema: of a config, or of another file.
 
     Example:
         >>> repaired = repair_keys({"solvr": {"epoch": 0}})
@@ -57,7 +61,7 @@ def repair_keys(data: Any) -> Repaired:
         unknown key 'epoch'; did you mean 'epochs'?
     """
     repaired = Repaired(data)
-    repaired.data = _mended(data, SCHEMA, (), repaired)
+    repaired.data = _mended(data, schema, (), repaired)
     return repaired
 
 
@@ -89,7 +93,7 @@ def _right_key(path: Path, node: dict[str, Any], taken: set[str], repaired: Repa
     """What an unknown key of a block should be, as far as that can be put in its place."""
     key, known = str(path[-1]), list(node["properties"])
     near = nearest(key, [one for one in known if one not in taken])
-    sections = SCHEMA["properties"] if len(path) == 1 else {}
+    sections = node["properties"] if len(path) == 1 else {}
     homes = [name for name, block in sections.items() if key in block.get("properties", ())]
     remedy = f"it belongs in {homes[0]!r}" if homes else suggest(key, known, "keys", taken)
     finding = Finding(path, f"unknown key {key!a}", remedy, is_key=True)

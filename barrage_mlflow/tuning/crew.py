@@ -48,14 +48,9 @@ class Crew(AbstractContextManager["Crew"]):
         self._workers = [self._start() for _ in range(size)]
 
     @property
-    def is_free(self) -> bool:
-        """Whether one has nothing to do."""
-        return any(worker.task is None for worker in self._workers)
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether none has anything to do."""
-        return all(worker.task is None for worker in self._workers)
+    def busy(self) -> int:
+        """How many have something to do."""
+        return sum(worker.task is not None for worker in self._workers)
 
     def give(self, task: Task) -> None:
         """Give a task to one that has none."""

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path as File
 from typing import Any
@@ -18,15 +18,12 @@ from barrage_mlflow.config.names import suggest
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.paths import Path, read_path, show_value, value_at
 from barrage_mlflow.config.read import read_config
-from barrage_mlflow.config.resolve import check_config
-from barrage_mlflow.config.schema import Node, filled, schema_at, types_of
-from barrage_mlflow.config.shape import value_findings
+from barrage_mlflow.config.resolve import check_config, find_shape_faults
+from barrage_mlflow.config.schema import Node, filled, schema_at, types_of, with_defaults
 from barrage_mlflow.errors import ConfigError
 
 SEARCH_SCHEMA: Node = json.loads(File(__file__).with_name("search_schema.json").read_text("utf-8"))
 """The JSON Schema of a search file."""
-_KEYS: Node = SEARCH_SCHEMA["properties"]
-_RANGE: Node = _KEYS["space"]["additionalProperties"]["anyOf"][1]
 _DIRECTIONS = {"min": "minimize", "max": "maximize"}
 
 
@@ -41,32 +38,34 @@ class Range:
         step: between two of them, if there are steps.
         log: whether small ones are as likely as large ones.
         is_whole: whether all are whole numbers.
-        when: by path, what the config must have elsewhere.
+        when: by path, what the config must have one of elsewhere.
     """
 
-    values: tuple[Any, ...] = ()
+    values: Sequence[Any] = ()
     low: float = 0
     high: float = 0
     step: float | None = None
     log: bool = False
     is_whole: bool = False
-    when: Mapping[str, Any] = field(default_factory=dict)
+    when: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def holds(self, value: Any) -> bool:
         """Whether it has a value.
 
         Example:
-            >>> Range(low=1, high=3).holds(2), Range(values=(1, 3)).holds(2)
+            >>> Range(low=1, high=3).holds(1.5), Range(low=1, high=3, is_whole=True).holds(1.5)
             (True, False)
         """
         if self.values:
             return value in self.values
         if not isinstance(value, int | float) or isinstance(value, bool):
             return False
+        if self.is_whole and value % 1:
+            return False
         steps = (value - self.low) / self.step if self.step else 0.0
         return self.low <= value <= self.high and math.isclose(steps, round(steps), abs_tol=1e-9)
 
-    def corners(self) -> tuple[Any, ...]:
+    def corners(self) -> Sequence[Any]:
         """Its values, or its ends."""
         return self.values or (self.low, self.high)
 
@@ -95,13 +94,9 @@ class Search:
             path: of the value.
             data: the config.
         """
-        conditions = self.space[path].when
-        config = filled(data) if conditions else data
-        for other, wanted in conditions.items():
-            value = value_at(config, path_in(config, other))
-            if value not in (wanted if isinstance(wanted, list) else [wanted]):
-                return False
-        return True
+        config = filled(data)
+        conditions = self.space[path].when.items()
+        return all(value_at(config, path_in(config, each)) in wanted for each, wanted in conditions)
 
 
 def read_search(
@@ -122,20 +117,18 @@ def read_search(
         >>> read_search({"space": {"solver.epochs": [1, 2]}}, config).metric  # doctest: +SKIP
         'val_loss'
     """
-    document = read_config(source)
-    if trials is not None and isinstance(document.data, dict):
-        document = replace(document, data={**document.data, "trials": trials})
-    if faults := as_faults(_findings(document.data), document):
+    given = {} if trials is None else {"trials": trials}
+    document = apply_overrides(read_config(source), given)
+    if faults := find_shape_faults(document, SEARCH_SCHEMA):
         raise ConfigError(faults)
-    defaults = {key: node["default"] for key, node in _KEYS.items() if "default" in node}
-    data = {**defaults, **document.data}
-    found = [*_range_findings(data["space"], config.data)]
-    bad = {finding.path[1] for finding in found}
-    space = {
-        path: _range(path, asked, config.data)
-        for path, asked in data["space"].items()
-        if path not in bad
-    }
+    data = with_defaults(document.data, SEARCH_SCHEMA)
+    found, space = list[Finding](), dict[str, Range]()
+    for path, each in data["space"].items():
+        asked = {"values": each} if isinstance(each, list) else each
+        wrong = [*_range_findings(path, asked, config.data)]
+        found += wrong
+        if not wrong:
+            space[path] = _range(path, asked, config.data)
     try:
         order = {path: asked.when.keys() & space.keys() for path, asked in space.items()}
         space = {path: space[path] for path in TopologicalSorter(order).static_order()}
@@ -163,53 +156,31 @@ def path_in(config: Any, text: str) -> Path:
     return tuple(steps)
 
 
-def _findings(data: Any) -> Iterator[Finding]:
-    yield from value_findings(data, SEARCH_SCHEMA, ())
-    if not isinstance(data, dict):
-        return
-    yield from _unknown(data, _KEYS, ())
-    space = data.get("space")
-    for path, asked in space.items() if isinstance(space, dict) else ():
-        if isinstance(asked, dict):
-            yield from _unknown(asked, _RANGE["properties"], ("space", path))
+def _range_findings(path: str, asked: Mapping[str, Any], config: Any) -> Iterator[Finding]:
+    """What is wrong with a range whose keys are right."""
+    here, ends = ("space", path), {"low", "high"} & asked.keys()
+    if ("values" in asked) == bool(ends) or (ends and len(ends) < 2):
+        yield Finding(here, "expected low and high, or values", "write one of the two")
+    elif ends and asked["low"] >= asked["high"]:
+        low, high = show_value(asked["low"]), show_value(asked["high"])
+        yield Finding(here, f"expected low to be less than high, got {low} and {high}")
+    elif not ends and {"step", "log"} & asked.keys():
+        yield Finding(here, "values take neither step nor log", "leave them out")
+    elif asked.get("log") and (asked["low"] <= 0 or "step" in asked):
+        yield Finding(here, "log takes a low above 0 and no step", "leave one of them out")
+    elif asked.get("step", 1) % 1 and _is_whole(path, asked, config):
+        step = show_value(asked["step"])
+        yield Finding((*here, "step"), f"expected whole steps of whole numbers, got {step}")
+    elif "step" in asked and not _range(path, asked, config).holds(asked["high"]):
+        low, step, high = (show_value(asked[key]) for key in ("low", "step", "high"))
+        yield Finding((*here, "step"), f"steps of {step} do not lead from {low} to {high}")
 
 
-def _unknown(data: Mapping[str, Any], known: Node, path: tuple[str, ...]) -> Iterator[Finding]:
-    for key in data:
-        if key not in known:
-            remedy = suggest(key, known, "keys")
-            yield Finding((*path, key), f"unknown key {key!r}", remedy, is_key=True)
-
-
-def _range_findings(space: Mapping[str, Any], config: Any) -> Iterator[Finding]:
-    """What is wrong with ranges whose keys are right."""
-    for path, asked in space.items():
-        if isinstance(asked, list):
-            continue
-        here, ends = ("space", path), {"low", "high"} & asked.keys()
-        if ("values" in asked) == bool(ends) or (ends and len(ends) < 2):
-            yield Finding(here, "expected low and high, or values", "write one of the two")
-        elif ends and asked["low"] >= asked["high"]:
-            low, high = show_value(asked["low"]), show_value(asked["high"])
-            yield Finding(here, f"expected low to be less than high, got {low} and {high}")
-        elif not ends and {"step", "log"} & asked.keys():
-            yield Finding(here, "values take neither step nor log", "leave them out")
-        elif asked.get("log") and (asked["low"] <= 0 or "step" in asked):
-            yield Finding(here, "log takes a low above 0 and no step", "leave one of them out")
-        elif asked.get("step", 1) % 1 and _is_whole(path, asked, config):
-            step = show_value(asked["step"])
-            yield Finding((*here, "step"), f"expected whole steps of whole numbers, got {step}")
-        elif "step" in asked and not _range(path, asked, config).holds(asked["high"]):
-            low, step, high = (show_value(asked[key]) for key in ("low", "step", "high"))
-            yield Finding((*here, "step"), f"steps of {step} do not lead from {low} to {high}")
-
-
-def _range(path: str, asked: Any, config: Any) -> Range:
-    if isinstance(asked, list):
-        return Range(values=tuple(asked))
-    if "values" in asked:
-        return Range(values=tuple(asked["values"]), when=asked.get("when", {}))
-    return Range(**asked, is_whole=_is_whole(path, asked, config))
+def _range(path: str, asked: Mapping[str, Any], config: Any) -> Range:
+    conditions = asked.get("when", {}).items()
+    when = {each: wanted if isinstance(wanted, list) else [wanted] for each, wanted in conditions}
+    is_whole = "low" in asked and _is_whole(path, asked, config)
+    return Range(**{**asked, "when": when}, is_whole=is_whole)
 
 
 def _is_whole(path: str, asked: Mapping[str, Any], config: Any) -> bool:
@@ -245,28 +216,24 @@ def _value_findings(space: Mapping[str, Range], config: Document) -> Iterator[Fi
     """What the config refuses of each range and of its conditions."""
     for path, asked in space.items():
         here, needed = ("space", path), {}
-        for other, wanted in asked.when.items():
-            values = wanted if isinstance(wanted, list) else [wanted]
+        for other, values in asked.when.items():
             needed[other] = values[0] if values else None
             if other not in space:
-                refused = _refused(config, {}, other, values)
+                yield from _refused(config, {}, other, values, (*here, "when", other))
             elif never := [value for value in values if not space[other].holds(value)]:
-                refused = f"the space of {other} has no {show_value(never[0])}", ""
-            else:
-                refused = None
-            if refused:
-                yield Finding((*here, "when", other), *refused)
-        if refused := _refused(config, needed, path, asked.corners()):
-            yield Finding(here, *refused)
+                message = f"the space of {other} has no {show_value(never[0])}"
+                yield Finding((*here, "when", other), message)
+        yield from _refused(config, needed, path, asked.corners(), here)
 
 
 def _refused(
-    config: Document, needed: Mapping[str, Any], path: str, values: Sequence[Any]
-) -> tuple[str, str] | None:
-    """The first value that a config refuses which has what is needed besides, and the remedy."""
+    config: Document, needed: Mapping[str, Any], path: str, values: Sequence[Any], here: Path
+) -> Iterator[Finding]:
+    """The first value that a config refuses which has what is needed besides."""
     for value in values:
         _, faults, _ = check_config(apply_overrides(config, needed), {path: value})
         for fault in faults:
             if fault.place == f"--{path}":
-                return f"the config refuses {show_value(value)}: {fault.message}", fault.remedy
-    return None
+                message = f"the config refuses {show_value(value)}: {fault.message}"
+                yield Finding(here, message, fault.remedy)
+                return

@@ -6,73 +6,55 @@ import json
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zlib import crc32
 
 import numpy as np
+import optuna
+from matplotlib import pyplot
+from optuna.exceptions import StorageInternalError
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.visualization import matplotlib as plots
 
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.paths import value_at
 from barrage_mlflow.config.schema import filled
 from barrage_mlflow.errors import TuningError
+from barrage_mlflow.files import written_whole
 from barrage_mlflow.tuning.search import Range, Search, path_in
 
-if TYPE_CHECKING:
-    import optuna
-    from optuna.samplers import BaseSampler
-    from optuna.trial import FrozenTrial, Trial
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 NAME = "search"
 PRUNED, ERROR, OWNER, RUN, THREADS = "pruned", "error", "owner", "run", "threads"
 """What is noted of a trial: the epoch after which the pruner ended it, why it failed, where it is
 trained, its MLflow run, and on how many threads."""
-_STARTUP = 10
-"""Trials that are drawn at random before the sampler learns of them."""
 _WAIT = 60
 """Seconds to wait for another search that writes to the same file."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the trials of a search are kept.
-
-    Attributes:
-        source: a file of SQLite, or the URL of any database.
-        name: of the search there.
-        owner: who trains here: machine and folder.
-    """
-
-    source: Path | str
-    name: str
-    owner: str
-
-
 @contextmanager
-def answering(place: Place, errors: type[Exception] | None = None) -> Iterator[None]:
+def answering(source: Path | str, errors: type[Exception] = StorageInternalError) -> Iterator[None]:
     """Have it said in our words if a storage does not answer.
 
     Args:
-        place: of the storage.
+        source: of the storage: a file of SQLite, or the URL of any database.
         errors: what it raises then; Optuna's own of storages if left out.
 
     Raises:
         TuningError: it does not.
     """
-    from optuna.exceptions import StorageInternalError
-
-    errors = errors or StorageInternalError
     try:
         yield
     except errors as error:
         why = str(error.__cause__ or error).splitlines()[0]
         raise TuningError(
-            f"the storage {place.source} cannot be used: {why}; once it can, the same command goes "
-            "on"
+            f"the storage {source} cannot be used: {why}; once it can, the same command goes on"
         ) from error
 
 
@@ -80,7 +62,9 @@ class Study:
     """The trials of a search.
 
     Args:
-        place: where they are kept.
+        source: where they are kept: a file of SQLite, or the URL of any database.
+        name: of the search there.
+        owner: who trains here: machine and folder.
         search: what is varied.
         document: the config that is varied.
 
@@ -88,39 +72,39 @@ class Study:
         TuningError: the storage cannot be opened.
 
     Example:
-        >>> place = Place(Path("study.db"), "search", "here")  # doctest: +SKIP
-        >>> Study(place, search, document).trials()  # doctest: +SKIP
+        >>> source = Path("study.db")  # doctest: +SKIP
+        >>> Study(source, "search", "here", search, document).trials()  # doctest: +SKIP
         []
     """
 
-    def __init__(self, place: Place, search: Search, document: Document) -> None:
-        import optuna
-
-        self.search, self.document, self.owner = search, document, place.owner
-        url, options = place.source, dict[str, Any]()
+    def __init__(
+        self, source: Path | str, name: str, owner: str, search: Search, document: Document
+    ) -> None:
+        self.search, self.document, self.owner = search, document, owner
+        url, options = source, dict[str, Any]()
         if isinstance(url, Path):  # a URL would not take every path
             connect = partial(sqlite3.connect, url, _WAIT, check_same_thread=False)
             url, options = f"sqlite:///{url.name}", {"creator": connect}
         elif url.startswith("sqlite"):
             options = {"connect_args": {"timeout": _WAIT}}
-        with answering(place, Exception):
+        with answering(source, Exception):
             self._storage = optuna.storages.RDBStorage(url, engine_kwargs=options)
             self._study = optuna.create_study(
-                study_name=place.name,
+                study_name=name,
                 storage=self._storage,
                 load_if_exists=True,
                 direction=search.data["direction"],
                 pruner=_pruner(search, filled(document.data)["solver"]["epochs"]),
             )
-            self._id = self._storage.get_study_id_from_name(place.name)
+            self._id = self._storage.get_study_id_from_name(name)
 
     @property
     def run_id(self) -> str | None:
         """The run of the search in MLflow, as the first one that came has noted it."""
         return self._study.user_attrs.get(RUN)
 
-    @run_id.setter
-    def run_id(self, run_id: str) -> None:
+    def note_run(self, run_id: str) -> None:
+        """Note the run of the search."""
         self._study.set_user_attr(RUN, run_id)
 
     def trials(self) -> Sequence[FrozenTrial]:
@@ -151,8 +135,6 @@ class Study:
 
     def next(self) -> int | None:
         """Begin another trial; None if there are as many as are wanted."""
-        from optuna.trial import TrialState, create_trial
-
         begun = len(self._study.get_trials(deepcopy=False))
         if begun >= self.search.data["trials"]:
             return None
@@ -172,27 +154,27 @@ class Study:
         Returns:
             By dotted path.
         """
-        import optuna
-
         # Opened anew: a study keeps what it has read of other trials.
         study = optuna.load_study(
             study_name=self._study.study_name, storage=self._storage, pruner=self._study.pruner
         )
         study.get_trials(deepcopy=False)  # the trial was made past Optuna's cache
-        trial = optuna.trial.Trial(study, self._id_of(number))
+        trial_id = self._id_of(number)
+        trial = Trial(study, trial_id)
+        study.sampler = self._sampler(str(number))
+        if not self._storage.get_trial(trial_id).state.is_finished():
+            # What is drawn together is drawn here, whichever of it a process that was killed had.
+            trial.relative_params  # noqa: B018
         values: dict[str, Any] = {}
         for path, asked in self.search.space.items():
             if self.search.is_asked(path, apply_overrides(self.document, values).data):
-                # Drawn by itself, whatever a process that was killed had drawn before.
-                study.sampler = self._sampler(number, path)
+                study.sampler = self._sampler(f"{number}/{path}")
                 values[path] = _suggest(trial, path, asked)
         return values
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Take down the metric after an epoch, counted from 0; whether the trial ends there."""
         trial_id = self._id_of(number)
-        if self._storage.get_trial(trial_id).state.is_finished():
-            return False  # its weights are gone, and it is trained again to be packaged
         self._storage.set_trial_intermediate_value(trial_id, epoch, value)
         is_pruned = self._study.pruner.prune(self._study, self._storage.get_trial(trial_id))
         if is_pruned:
@@ -205,12 +187,9 @@ class Study:
 
     def tell(self, number: int, value: float | None, notes: Mapping[str, Any]) -> None:
         """End a trial: with a metric, or failed without one; and note something of it."""
-        from optuna.trial import TrialState
-
         trial_id = self._id_of(number)
         for name, note in notes.items():
-            if note is not None:
-                self._storage.set_trial_user_attr(trial_id, name, note)
+            self._storage.set_trial_user_attr(trial_id, name, note)
         trial = self._storage.get_trial(trial_id)
         # Killed once it was to end, it may have gone on, since others had ended meanwhile.
         is_pruned = trial.last_step is not None and trial.last_step == trial.user_attrs.get(PRUNED)
@@ -224,13 +203,13 @@ class Study:
         sign = -1 if self.search.data["direction"] == "maximize" else 1
         return min(done, key=lambda trial: sign * float(trial.value or 0), default=None)
 
-    def pictures(self) -> Mapping[str, Any]:
-        """Optuna's pictures of the search, by name; those that can be drawn."""
-        from matplotlib import pyplot
-        from optuna.visualization import matplotlib as plots
+    def draw(self, folder: Path) -> None:
+        """Write Optuna's pictures of the search, those that can be drawn.
 
-        made: dict[str, Any] = {}
-        drawn: dict[str, Callable[..., Any]] = {
+        Raises:
+            OSError: they cannot be written.
+        """
+        pictures: dict[str, Callable[..., Any]] = {
             "history": plots.plot_optimization_history,
             "importance": plots.plot_param_importances,
             "slices": plots.plot_slice,
@@ -238,16 +217,14 @@ class Study:
         }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for name, draw in drawn.items():
-                try:
+            for name, draw in pictures.items():
+                with suppress(ValueError, RuntimeError):  # too few trials, or one value alone
                     axes = draw(self._study, target_name=self.search.metric)
-                except (ValueError, RuntimeError):  # too few trials, or one value alone
-                    continue
-                figure = np.ravel(axes)[0].figure
-                pyplot.close(figure)
-                figure.set_size_inches(max(8.0, 3.5 * len(self.search.space)), 5)
-                made[name] = figure
-        return made
+                    figure = np.ravel(axes)[0].figure
+                    pyplot.close(figure)
+                    figure.set_size_inches(max(8.0, 3.5 * len(self.search.space)), 5)
+                    with written_whole(folder / f"{name}.png") as file:  # none of its names cut
+                        figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
 
     def _id_of(self, number: int) -> int:
         return int(self._storage.get_trial_id_from_study_id_trial_number(self._id, number))
@@ -258,36 +235,15 @@ class Study:
         values = {path: value_at(config, path_in(config, path)) for path in self.search.space}
         return {p: _plain(v) for p, v in values.items() if self.search.space[p].holds(v)}
 
-    def _sampler(self, number: int, path: str) -> BaseSampler:
-        """What draws a value by seed, trial and path alone, and by other trials."""
-        from optuna.samplers import RandomSampler, TPESampler
-
-        seed = crc32(f"{self.search.data['seed']}/{number}/{path}".encode())
+    def _sampler(self, what: str) -> BaseSampler:
+        """What draws by the seed, by what it draws, and by other trials alone."""
+        seed = crc32(f"{self.search.data['seed']}/{what}".encode())
         if self.search.data["sampler"] == "random":
             return RandomSampler(seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the constant liar is called experimental
-            return TPESampler(seed=seed, constant_liar=True, n_startup_trials=_STARTUP)
-
-
-def load_optuna() -> None:
-    """Load Optuna, and have it say nothing by itself.
-
-    Raises:
-        TuningError: it is missing.
-    """
-    try:
-        import optuna
-    except ImportError as error:
-        raise TuningError(
-            "a search needs Optuna, which is not installed: pip install 'barrage-mlflow[tune]'"
-        ) from error
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+        return TPESampler(seed=seed, constant_liar=True, n_startup_trials=10)
 
 
 def _pruner(search: Search, epochs: int) -> optuna.pruners.BasePruner:
-    import optuna
-
     asked = search.space.get("solver.epochs")
     epochs = max(epochs, *asked.corners()) if asked else epochs
     if search.data["pruner"] == "median":

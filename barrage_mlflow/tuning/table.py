@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
+
+import pandas as pd
+from optuna.trial import FrozenTrial
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
 
 from barrage_mlflow.config.paths import one_line
 from barrage_mlflow.training.progress import format_seconds
 from barrage_mlflow.tuning.study import ERROR, RUN, Study
+from barrage_mlflow.tuning.worker import folder_of
 from barrage_mlflow.workspace.history import History
+from barrage_mlflow.workspace.record import read_record
 
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-    from rich.table import Table
-
-TRIALS = "trials.csv"
 _WORDS = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
 
 
@@ -34,13 +37,8 @@ def shown(study: Study, history: History, stream: TextIO | None) -> Iterator[Cal
     Returns:
         What brings both up to date, to be called again and again.
     """
-    from rich.console import Console
-    from rich.live import Live
-
     console = Console(file=stream, quiet=stream is None, highlight=False, soft_wrap=True)
-    live: Any = nullcontext()
-    if console.is_terminal:
-        live = Live(console=console, auto_refresh=False, transient=True)
+    live = Live(console=console, auto_refresh=False, transient=True)
     began = time.monotonic()
     told = {trial.number for trial in study.ended()}
     before = len(told)
@@ -72,8 +70,6 @@ def write_trials(study: Study, folder: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    import pandas as pd
-
     rows = [
         {
             "trial": trial.number,
@@ -82,12 +78,18 @@ def write_trials(study: Study, folder: Path) -> None:
             **trial.params,
             "epochs": len(trial.intermediate_values),
             "seconds": trial.duration and round(trial.duration.total_seconds(), 2),
-            "run": trial.user_attrs.get(RUN),
+            "run": run_of(trial, folder),
             "error": trial.user_attrs.get(ERROR),
         }
         for trial in study.trials()
     ]
-    pd.DataFrame(rows).to_csv(folder / TRIALS, index=False)
+    pd.DataFrame(rows).to_csv(folder / "trials.csv", index=False)
+
+
+def run_of(trial: FrozenTrial, folder: Path) -> str | None:
+    """The MLflow run of a trial; one that was trained offline gets it when the search ends."""
+    record = read_record(folder_of(folder, trial.number))
+    return record.run_id if record else trial.user_attrs.get(RUN)
 
 
 def _line(trial: FrozenTrial, metric: str) -> str:
@@ -109,8 +111,6 @@ def _short(value: Any) -> str:
 
 def _table(study: Study, ended: list[FrozenTrial], best: FrozenTrial | None, each: float) -> Table:
     """The best trial and those that are under way; below, how many there are and the time left."""
-    from rich.table import Table
-
     wanted = study.search.data["trials"]
     left = "–" if math.isnan(each) else format_seconds(each * (wanted - len(ended)))
     caption = f"{len(ended)} of {wanted} trials, {left} left"

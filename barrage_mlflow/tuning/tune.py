@@ -62,16 +62,16 @@ def run_trials(
     errors: deque[str | None] = deque(maxlen=_ALIKE)
     with Crew(job, jobs, study.report) as crew:
         while True:
-            while crew.is_free and (waiting or time.monotonic() < until):
+            while crew.busy < jobs and (waiting or time.monotonic() < until):
                 number = waiting.pop(0) if waiting else study.next()
                 if number is None:
                     break
                 crew.give(Task(number, study.sample(number)))
-            others = study.elsewhere() if crew.is_idle and time.monotonic() < until else []
+            others = study.elsewhere() if not crew.busy and time.monotonic() < until else []
             if others not in ([], told):
                 logger.info("waiting for trials elsewhere: %s", ", ".join(others))
                 told = others
-            if crew.is_idle and not others:
+            if not crew.busy and not others:
                 best = study.best()
                 if best is None:
                     raise TuningError(_no_best(study))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import logging
 import math
+import multiprocessing
 import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing.connection import Connection
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 _PATIENCE = 30
 """Seconds: the process that trained a trial before may take a moment to end."""
-_LOOK = 0.5
-"""Seconds between two looks at whether the search is still there."""
 _OUTPUT = f"{artifacts.TRIALS}/workers.log"
 """What processes write to the terminal before they have a trial."""
 
@@ -51,7 +50,6 @@ class Job:
 
     Attributes:
         folder: of the search.
-        process: of the search, with which each worker ends.
         document: the config that is varied, with all that was settled.
         sources: the records by set, whatever :meth:`Records.read` takes.
         metric: what a trial is judged by.
@@ -65,7 +63,6 @@ class Job:
     """
 
     folder: Path
-    process: int
     document: Document
     sources: Mapping[str, Any]
     metric: str
@@ -128,18 +125,16 @@ def work(job: Job, line: Connection) -> None:
     """
     _write_to(job.folder / _OUTPUT)
     set_operation_threads(job.threads)  # before TensorFlow is loaded
-    threading.Thread(target=_watch, args=(job.process,), daemon=True).start()
+    search = multiprocessing.parent_process()
+    threading.Thread(target=_watch, args=(search,), daemon=True).start()
     logging.getLogger("barrage_mlflow").setLevel(logging.ERROR)
     add_project_path(job.document)
     dataset, home = job.document.data["dataset"], job.document.folders[0]
     read = cache(partial(read_sets, job.sources, dataset, home))
-    with StopRequest() as stop:
-        try:
-            while (task := line.recv()) is not None:
-                line.send(_outcome(job, read, task, line))
-                stop.check()
-        except (KeyboardInterrupt, EOFError, ConnectionError):
-            return
+    with StopRequest() as stop, suppress(KeyboardInterrupt, EOFError, ConnectionError):
+        while (task := line.recv()) is not None:
+            line.send(_outcome(job, read, task, line))
+            stop.check()
 
 
 def _outcome(job: Job, read: Sets, task: Task, line: Connection) -> Outcome:
@@ -172,7 +167,7 @@ def _train(job: Job, read: Sets, task: Task, line: Connection) -> float:
         artifact_dir=folder,
         resume=True,
         resume_anyway=job.resume_anyway,
-        callbacks=[_report(job.metric, line)],
+        callbacks=[] if task.is_best else [_report(job.metric, line)],
         publisher=job.publisher() if job.publisher else None,
         packages=task.is_best,
         fitted=job.fitted,
@@ -193,8 +188,6 @@ def _report(metric: str, line: Connection) -> keras.callbacks.Callback:
     import keras
 
     class TrialReport(keras.callbacks.Callback):  # type: ignore[misc]
-        batch_period = None  # it need not see the network between two batches
-
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             if metric not in logs:
                 return
@@ -220,8 +213,7 @@ def _write_to(path: Path) -> None:
         os.dup2(output.fileno(), 2)
 
 
-def _watch(parent: int) -> None:
+def _watch(search: Any) -> None:
     """End this process in good order when that of the search has gone."""
-    while os.getppid() == parent:
-        time.sleep(_LOOK)
+    search.join()
     os.kill(os.getpid(), signal.SIGTERM)

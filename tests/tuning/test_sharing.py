@@ -12,6 +12,7 @@ from typing import Any
 
 import mlflow
 import optuna
+import pandas as pd
 import pytest
 from outside import environment
 from small import small_config, small_frame
@@ -65,11 +66,21 @@ def test_a_trial_that_mlflow_does_not_answer_is_not_lost(monkeypatch: pytest.Mon
 
 def test_what_was_done_offline_comes_under_the_run_of_the_search() -> None:
     folder = Path("is this a name?")
-    assert tune(folder, offline=True).run_id is None
+    assert tune(folder, offline=True, run_name="rates").run_id is None
     result = tune(folder, trials=3)
     assert runs_under(result.run_id) == ["trial 0", "trial 1", "trial 2"]
     assert result.model_uri is not None
     assert (folder / "study.db").exists()
+    client = mlflow.MlflowClient()
+    trials = pd.read_csv(folder / "trials.csv")
+    names = [client.get_run(run).info.run_name for run in trials["run"]]
+    assert names == [f"trial {number}" for number in trials["trial"]]
+    run = client.get_run(result.run_id)
+    assert run.info.run_name == "rates"
+    assert run.data.tags["barrage.best_run"] == trials["run"][result.best_trial]
+    sent = {file.path for file in client.list_artifacts(result.run_id)}
+    assert "trials.csv" in sent
+    assert "transformer" not in sent
 
 
 def test_a_script_that_does_not_guard_its_call_is_told_to() -> None:

@@ -14,7 +14,7 @@ from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.read import read_config
 from barrage_mlflow.tuning import study as recipe
 from barrage_mlflow.tuning.search import read_search
-from barrage_mlflow.tuning.study import NAME, Place, Study
+from barrage_mlflow.tuning.study import NAME, Study
 
 RATE = "solver.optimizer.learning_rate"
 SPACE = {
@@ -29,13 +29,13 @@ CONFIG = read_config(small_config())
 TRIALS = 40
 
 
-def opened(folder: str, sampler: str = "tpe") -> Study:
-    asked = {"space": SPACE, "trials": TRIALS, "seed": 3, "sampler": sampler}
-    return Study(place_of(folder), read_search(asked, CONFIG), CONFIG)
+def opened(folder: str, sampler: str = "tpe", space: dict[str, Any] = SPACE) -> Study:
+    asked = {"space": space, "trials": TRIALS, "seed": 3, "sampler": sampler}
+    return Study(*place_of(folder), read_search(asked, CONFIG), CONFIG)
 
 
-def place_of(name: str, owner: str = "here") -> Place:
-    return Place(Path(f"{name}.db"), NAME, owner)
+def place_of(name: str, owner: str = "here") -> tuple[Path, str, str]:
+    return Path(f"{name}.db"), NAME, owner
 
 
 def draw(search: Study, worker: Study, best: float = 0.01) -> dict[str, Any]:
@@ -88,19 +88,22 @@ def test_what_was_drawn_before_a_kill_stays_and_the_rest_comes_as_it_would_have(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     values = []
+    of_adam = "solver.optimizer.params"
+    space = {f"{of_adam}.{name}": {"low": 0.5, "high": 0.9} for name in ("beta_1", "beta_2")}
     for folder, kills in (("whole", False), ("killed", True)):
-        search = opened(folder)
+        search = opened(folder, space={**SPACE, **space})
         for _ in range(12):
-            draw(search, opened(folder))
+            draw(search, search)
         number = search.next()
         assert number is not None
-        assert opened(folder).begun() == [number]
+        again = opened(folder, space={**SPACE, **space})
+        assert again.begun() == [number]
         if kills:  # once the first value is drawn
             with monkeypatch.context() as patch:
                 patch.setattr(recipe, "_suggest", once(recipe._suggest))
                 with pytest.raises(InterruptedError, match=r"^killed$"):
-                    opened(folder).sample(number)
-        values.append(opened(folder).sample(number))
+                    again.sample(number)
+        values.append(opened(folder, space={**SPACE, **space}).sample(number))
     assert values[0] == values[1]
 
 
@@ -108,7 +111,7 @@ def test_the_first_trial_is_the_config_as_it_is() -> None:
     units = "model.network.params.layers.1.params.units"
     space = {**SPACE, RATE: {"low": 0.1, "high": 1.0}, units: {"low": 4, "high": 16, "step": 4}}
     search = read_search({"space": space}, CONFIG)
-    study = Study(place_of("out"), search, CONFIG)
+    study = Study(*place_of("out"), search, CONFIG)
     number = study.next()
     assert number is not None
     values = study.sample(number)
@@ -128,7 +131,7 @@ def test_values_that_do_not_make_sense_are_left_out() -> None:
 
 def test_several_machines_share_the_trials_of_one_search() -> None:
     search = read_search({"space": SPACE, "trials": 4}, CONFIG)
-    here, there = (Study(place_of("out", owner), search, CONFIG) for owner in ("here", "there"))
+    here, there = (Study(*place_of("out", owner), search, CONFIG) for owner in ("here", "there"))
     assert [here.next(), there.next(), here.next()] == [0, 1, 2]
     assert (here.begun(), here.elsewhere()) == ([0, 2], ["1 in there"])
     assert (there.begun(), there.elsewhere()) == ([1], ["0 in here", "2 in here"])
@@ -141,8 +144,8 @@ def test_several_machines_share_the_trials_of_one_search() -> None:
     assert best is not None
     assert (best.number, here.is_own(best), there.is_own(best)) == (1, False, True)
     assert [there.next(), here.next()] == [3, None]
-    here.run_id = "parent"
-    anew = Study(place_of("out", "there"), search, CONFIG)
+    here.note_run("parent")
+    anew = Study(*place_of("out", "there"), search, CONFIG)
     assert (anew.run_id, anew.begun()) == ("parent", [3])
 
 
@@ -161,4 +164,6 @@ def test_a_trial_that_went_on_after_it_was_to_end_is_complete() -> None:
     study.tell(6, 0.05, {"error": None, "run": "1f0c"})
     states = [(trial.state.name, trial.value) for trial in study.trials()[-2:]]
     assert states == [("PRUNED", 0.2), ("COMPLETE", 0.05)]
-    assert study.trials()[6].user_attrs == {"owner": "here", "pruned": 3, "run": "1f0c"}
+    assert study.trials()[6].user_attrs == {
+        "owner": "here", "pruned": 3, "error": None, "run": "1f0c",
+    }  # fmt: skip
