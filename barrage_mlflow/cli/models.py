@@ -87,7 +87,7 @@ def evaluate(records: str, model: str, output: str | None, **options: Any) -> No
     found = barrage_mlflow.evaluate(records, model, output, report=show, **options)
     show("")
     if output:
-        show(f"report:    {output}/report.html")
+        show(f"report:    {output}/{PAGE}")
         show_serve(model)
     else:
         repeated = _repeated(**options)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeAlias
 
 from barrage_mlflow.commands.check_report import aligned
 from barrage_mlflow.errors import ArtifactError
@@ -19,6 +19,8 @@ from barrage_mlflow.evaluation.report import REPORT, show, show_range
 from barrage_mlflow.evaluation.reports import write_report
 from barrage_mlflow.pyfunc import load_scorer
 from barrage_mlflow.tracking.evaluations import find_run, log_evaluation
+
+_Differences: TypeAlias = Mapping[str, Difference]
 
 
 def evaluate(
@@ -102,15 +104,10 @@ def _name_of(records: Any) -> str:
 
 
 def figures_text(
-    evaluation: Evaluation,
-    model: str,
-    against: str,
-    differences: Mapping[str, Mapping[str, Difference]] = {},
+    evaluation: Evaluation, model: str, against: str, differences: Mapping[str, _Differences]
 ) -> str:
     """Lay the figures out for a terminal; beside those of another model if there are any."""
-    lines = [f"{show(evaluation.records)} records in {evaluation.seconds:.1f} s"]
-    if evaluation.left_out:
-        lines.append(f"{show(evaluation.left_out)} of them were left out: {evaluation.why}")
+    lines = evaluation.summary
     for name, outcome in evaluation.outcomes.items():
         lines += ["", name if outcome.in_own_units else f"{name} (in the units of the network)"]
         if differences.get(name):

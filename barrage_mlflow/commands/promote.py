@@ -9,7 +9,7 @@ from typing import Any
 
 from barrage_mlflow.config.names import show_names, suggest
 from barrage_mlflow.errors import PromotionError
-from barrage_mlflow.evaluation.compare import compare
+from barrage_mlflow.evaluation.compare import aligned
 from barrage_mlflow.evaluation.evaluate import evaluate
 from barrage_mlflow.evaluation.metrics import METRICS, Metric, leading_metric
 from barrage_mlflow.evaluation.outcome import Outcome
@@ -126,9 +126,9 @@ def promote(
             f"{name} version {versions[-1]} answers no {output!r}, by which version {version} is "
             f"compared; it answers {show_names(outcomes[-1])}"
         )
-    found = compare(outcomes[0][output], outcomes[-1][output], [chosen.name])
-    both = found.get(chosen.name, (math.nan, math.nan))
-    scores = dict(zip(versions, both[:2], strict=False))
+    both = aligned(outcomes[0][output], outcomes[-1][output])
+    measured = [chosen.measure(one) if len(one) else math.nan for one in both]
+    scores = dict(zip(versions, measured, strict=False))
     for each, score in scores.items():
         if not math.isfinite(score):
             raise PromotionError(

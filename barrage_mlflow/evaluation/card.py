@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from barrage_mlflow.evaluation.evaluate import Evaluation
 from barrage_mlflow.evaluation.figures import Figure
 from barrage_mlflow.evaluation.report import plain, show
-from barrage_mlflow.evaluation.reports import leading_figures
+from barrage_mlflow.evaluation.reports import FIRST, leading_figures
 from barrage_mlflow.evaluation.weak_spots import weak_spots
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.workspace.layout import MODEL_URI
 
-_FIRST = ("accuracy", "mae")
 _COLUMNS = 30
 """Columns that are named, at most."""
 
@@ -64,5 +63,5 @@ def card_of(scorer: Scorer, evaluation: Evaluation, name: str, facts: Sequence[s
 def _headline(answer: tuple[str, Mapping[str, Figure]]) -> str:
     """An answer with the one figure that everybody knows."""
     name, figures = answer
-    known = [metric for metric in (*_FIRST, *figures) if metric in figures]
+    known = [metric for metric in (*FIRST, *figures) if metric in figures]
     return " ".join([f"**{plain(name)}**", *(f"{m} {show(figures[m].value)}" for m in known[:1])])

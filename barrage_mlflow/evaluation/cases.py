@@ -7,16 +7,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from barrage_mlflow.dataset.types import Record
 from barrage_mlflow.evaluation.kept import IMAGES, Kept, badness_of, confidence, errors_of
 from barrage_mlflow.evaluation.metrics import METRICS
 from barrage_mlflow.evaluation.outcome import Outcome
-from barrage_mlflow.evaluation.pictures import RED, draw_tenths, label_axes, new_figure
+from barrage_mlflow.evaluation.pictures import RED, draw_tenths, label_axes, new_figure, shortened
 from barrage_mlflow.evaluation.report import show
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
     from PIL import Image
 
@@ -24,21 +24,18 @@ _SOME = 40
 """Records, at least, whose errors are shown by the length of a text."""
 _LETTERS = 1000
 """Of a text or a list, at most, that a table shows."""
-_SHOWN = {"category": ("accuracy", "f1"), "truth": ("accuracy", "f1"), "number": ("mae", "bias")}
+_SHOWN = ("accuracy", "f1", "mae", "bias")
 
 
 def worst(outcome: Outcome, kept: Kept) -> pd.DataFrame | None:
     """The records whose answers are most wrong; of classes, by the confidence."""
-    import pandas as pd
-
+    some = outcome.take(np.isin(outcome.rows, kept.worst.get(outcome.name, [])))
+    some = some.take(np.argsort(-badness_of(some), kind="stable"))
     # Of a record with several steps, the worst one.
-    found = np.flatnonzero(np.isin(outcome.rows, kept.worst.get(outcome.name, [])))
-    found = found[np.argsort(badness_of(outcome.take(found)), kind="stable")]
-    places = dict(zip(outcome.rows[found].tolist(), found.tolist(), strict=True))
-    rows = [row for row in kept.worst.get(outcome.name, ()) if row in places]
+    some = some.take(~pd.Series(some.rows).duplicated().to_numpy())
+    rows = some.rows.tolist()
     if not rows:
         return None
-    some = outcome.take(np.array([places[row] for row in rows]))
     table: dict[str, Any] = {
         "record": rows,
         "true": [_value(outcome, value) for value in some.truth],
@@ -55,12 +52,8 @@ def worst(outcome: Outcome, kept: Kept) -> pd.DataFrame | None:
 
 
 def groups(outcome: Outcome, kept: Kept) -> pd.DataFrame | None:
-    """The leading metrics by the values of each column that has few."""
-    import pandas as pd
-
-    known = METRICS[outcome.type]
-    names = _SHOWN.get(outcome.type, (known[0].name,))
-    metrics = [metric for metric in known if metric.name in names]
+    """Metrics that are plain to read by the values of each column that has few."""
+    metrics = [metric for metric in METRICS[outcome.type] if metric.name in _SHOWN]
     some = outcome.take(np.isin(outcome.rows, kept.groups.index))
     rows: list[list[Any]] = []
     for column, value, chosen in kept.groups_of(some.rows):
@@ -144,5 +137,4 @@ def _short(cell: Any) -> Any:
     """A cell as the table has it, and no more of it than can be read."""
     if isinstance(cell, bool | int | float | None):
         return cell
-    text = f"{len(cell)} bytes" if isinstance(cell, bytes) else str(cell)
-    return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"
+    return shortened(f"{len(cell)} bytes" if isinstance(cell, bytes) else str(cell), _LETTERS)

@@ -5,22 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from barrage_mlflow.evaluation.kept import Kept
 from barrage_mlflow.evaluation.metrics import by_class, one_by_one, ranking
 from barrage_mlflow.evaluation.outcome import Outcome
-from barrage_mlflow.evaluation.pictures import (
-    BLUE,
-    COLORS,
-    GREY,
-    label_axes,
-    label_ticks,
-    new_figure,
-)
+from barrage_mlflow.evaluation.pictures import COLORS, GREY, label_axes, label_ticks, new_figure
 from barrage_mlflow.evaluation.report import show
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -39,36 +32,28 @@ _UNIT = (-0.02, 1.02)
 
 def per_class(outcome: Outcome, kept: Kept) -> pd.DataFrame:
     """Precision, recall and F1 of each class or label."""
-    import pandas as pd
-
-    table = pd.DataFrame(by_class(outcome)).drop(columns="predicted")
+    table = pd.DataFrame(by_class(outcome)).drop(columns=["predicted", "right"])
     table.insert(0, "class", [outcome.label(code) for code in table.index])
     return table
 
 
 def confusion(outcome: Outcome, kept: Kept) -> Figure:
     """Which class is taken for which: how many records, and the share of the true class."""
-    import pandas as pd
-
-    counts = pd.Series(outcome.weight).groupby([outcome.truth, outcome.answer]).sum()
-    true, answer = (counts.index.get_level_values(level) for level in (0, 1))
-    chosen = np.union1d(np.arange(len(outcome.labels)), true.union(answer)).astype(int)
-    if len(chosen) > _CLASSES:
-        wrong = counts[true != answer]
-        errors = wrong.groupby(level=0).sum().add(wrong.groupby(level=1).sum(), fill_value=0)
-        worst = errors.reindex(chosen, fill_value=0).nlargest(_CLASSES)
-        chosen = np.sort(worst.index.to_numpy())
-    pairs = pd.MultiIndex.from_product([chosen, chosen])
-    matrix = counts.reindex(pairs, fill_value=0).to_numpy().reshape(len(chosen), -1)
-    names = [outcome.label(int(code)) for code in chosen]
-    of_class = counts.groupby(level=0).sum().reindex(chosen, fill_value=0).to_numpy()
-    shares = matrix / np.maximum(of_class, _TINY)[:, np.newaxis]
+    table = by_class(outcome)
+    errors = table["support"] + table["predicted"] - 2 * table["right"]
+    chosen = np.sort(np.argsort(-errors, kind="stable")[:_CLASSES])
+    some = outcome.take(np.isin(outcome.truth, chosen) & np.isin(outcome.answer, chosen))
+    places = [np.searchsorted(chosen, codes) for codes in (some.truth, some.answer)]
+    matrix = np.zeros((len(chosen), len(chosen)))
+    np.add.at(matrix, tuple(places), some.weight)
+    names = [outcome.label(code) for code in chosen.tolist()]
+    shares = matrix / np.maximum(table["support"][chosen, np.newaxis], _TINY)
     size = min(9.0, max(4.2, 1.8 + 0.6 * len(names)))
     figure, (axes,) = new_figure(1, size, size * 0.85)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.grid(visible=False)
     label_axes(axes, "answer", f"true {outcome.name}")
-    label_ticks(axes, names)
+    label_ticks(axes, names, also_x=True)
     for (row, column), share in np.ndenumerate(shares) if len(names) <= _WRITTEN else ():
         text = f"{show(int(matrix[row, column]))}\n{share:.0%}" if share else "0"
         color = "white" if share > 0.5 else "#374151"
@@ -113,7 +98,7 @@ def calibration(outcome: Outcome, kept: Kept) -> Figure | None:
         axes.plot(mean, share, marker="o", markersize=4, color=color, label=name)
     label_axes(axes, "probability", f"share of {outcome.name} that is true")
     _finish(axes, outcome)
-    below.hist(outcome.probability.ravel(), bins=2 * _BINS, range=(0, 1), color=BLUE)
+    below.hist(outcome.probability.ravel(), bins=2 * _BINS, range=(0, 1), color=COLORS[0])
     label_axes(below, "probability", "times", "how often a probability is given")
     return figure
 
@@ -128,8 +113,6 @@ def _finish(axes: Axes, outcome: Outcome) -> None:
 
 def thresholds(outcome: Outcome, kept: Kept) -> pd.DataFrame | None:
     """What comes of other thresholds than that of the answer."""
-    import pandas as pd
-
     if outcome.probability is None:
         return None
     given, true, false = ranking(outcome.truth, outcome.probability, outcome.weight)
@@ -150,8 +133,8 @@ def recommended_threshold(outcome: Outcome, kept: Kept) -> str | None:
     if table is None:
         return None
     now = float(by_class(outcome)["f1"][1])
-    best = int(table["f1"].to_numpy().argmax())
-    threshold, f1 = (float(table[name].iloc[best]) for name in ("threshold", "f1"))
+    best = table.iloc[int(table["f1"].to_numpy().argmax())]
+    threshold, f1 = float(best["threshold"]), float(best["f1"])
     if f1 <= now + _TINY:
         return None
     return (

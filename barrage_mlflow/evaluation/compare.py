@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -34,15 +34,12 @@ class Difference(NamedTuple):
     high: float
 
 
-def compare(
-    ours: Outcome, theirs: Outcome, metrics: Sequence[str] | None = None
-) -> dict[str, Difference]:
+def compare(ours: Outcome, theirs: Outcome) -> dict[str, Difference]:
     """Every metric of two models' outcomes of one output, on the records that both judge.
 
     Args:
         ours: of the first model.
         theirs: of the second one, on the same records.
-        metrics: names of those that are wanted, which takes less time; all if left out.
 
     Returns:
         By the name of the metric; empty if no record is judged by both.
@@ -56,13 +53,12 @@ def compare(
         >>> compare(one, replace(one, answer=truth + 1))["mae"][:2]
         (0.0, 1.0)
     """
-    ours, theirs = _aligned(ours, theirs)
+    ours, theirs = aligned(ours, theirs)
     known = METRICS.get(ours.type, ()) if len(ours) else ()
-    chosen = [metric for metric in known if metrics is None or metric.name in metrics]
-    found = intervals([_difference(metric) for metric in chosen], ours, theirs)
+    found = intervals([_difference(metric) for metric in known], ours, theirs)
     return {
         metric.name: Difference(metric.measure(ours), metric.measure(theirs), low, high)
-        for metric, (_, low, high) in zip(chosen, found, strict=True)
+        for metric, (_, low, high) in zip(known, found, strict=True)
     }
 
 
@@ -70,8 +66,12 @@ def _difference(metric: Metric) -> Callable[[Outcome, Outcome], float]:
     return lambda ours, theirs: metric.measure(ours) - metric.measure(theirs)
 
 
-def _aligned(ours: Outcome, theirs: Outcome) -> tuple[Outcome, Outcome]:
-    """Both outcomes of the records that both have, of which the same must be true."""
+def aligned(ours: Outcome, theirs: Outcome) -> tuple[Outcome, Outcome]:
+    """Both outcomes of the records that both have, of which the same must be true.
+
+    Raises:
+        PromotionError: what is true of the records differs between them.
+    """
     shared = np.intersect1d(ours.rows, theirs.rows)
     one, other = (each.take(np.isin(each.rows, shared)) for each in (ours, theirs))
     differs = _how_they_differ(one, other)

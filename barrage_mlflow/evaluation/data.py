@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 from pandas.util import hash_array
 
-from barrage_mlflow.config.features import NEXT
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.records.tables import PIECE
 from barrage_mlflow.dataset.records.values import native, objects
@@ -49,7 +48,7 @@ def profile(
     """Compare the columns of two sets, each by about ``SAMPLED`` of its records at most.
 
     Of lists, bytes and objects only the missing ones are counted, and not even these where cells
-    are files (NaN). Of windows, the last value counts for the history, and for the horizon.
+    are files (NaN). Of windows, the last value counts for the history.
 
     Args:
         train: the train set.
@@ -155,9 +154,8 @@ def _share(counts: pd.Series[Any], chosen: Any) -> float:
 
 
 def _kind(records: Records, name: str) -> str:
-    """The kind of a column; of windows, what comes next is of the kind of its own cells."""
-    schema = records.schema.columns
-    return schema[name if name in schema else name.removeprefix(NEXT)].kind
+    """The kind of a column; of windows, that of one of its cells."""
+    return records.schema.columns[name].kind
 
 
 def _are_files(records: Records, name: str) -> bool:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from barrage_mlflow.config.import_blocks import build_import
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.feeding.blocks import read_ahead
@@ -21,7 +23,7 @@ from barrage_mlflow.evaluation.kept import Kept
 from barrage_mlflow.evaluation.observe import Observer
 from barrage_mlflow.evaluation.outcome import Outcome
 from barrage_mlflow.evaluation.outcomes import Outcomes
-from barrage_mlflow.evaluation.report import Report
+from barrage_mlflow.evaluation.report import Report, show
 from barrage_mlflow.scoring.scorer import Scorer
 
 
@@ -89,9 +91,19 @@ class Evaluation:
     why: str = ""
 
     @property
-    def share(self) -> float:
-        """Of the records, how many the figures are of: of the output of which the fewest are."""
-        return min(outcome.share for outcome in self.outcomes.values())
+    def summary(self) -> list[str]:
+        """What was evaluated, in sentences."""
+        said = [f"{show(self.records)} records, scored in {self.seconds:.1f} s."]
+        share = min(outcome.share for outcome in self.outcomes.values())
+        if share < 1:
+            said.append(f"The figures are of {share:.2%} of them, drawn at random.")
+        if self.left_out:
+            said.append(f"{show(self.left_out)} of them were left out: {self.why}.")
+        for answer, outcome in self.outcomes.items():
+            judged = len(np.unique(outcome.rows))
+            if outcome.share == 1 and 0 < judged < self.records - self.left_out:
+                said.append(f"{show(judged)} of them have a target {answer}.")
+        return said
 
     @cached_property
     def figures(self) -> Mapping[str, Mapping[str, Figure]]:

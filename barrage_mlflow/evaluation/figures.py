@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.evaluation.metrics import METRICS, season_of
@@ -71,34 +72,26 @@ def baseline(outcome: Outcome) -> Outcome:
         >>> baseline(Outcome("a", "number", truth, none, np.ones(2), np.arange(2))).answer
         array([2., 2.])
     """
-    truth, weight = outcome.truth, outcome.weight
+    truth, weight, p = outcome.truth, outcome.weight, outcome.probability
     if outcome.type == "series" and outcome.past is not None:
         lag, horizon = season_of(outcome), truth.shape[1]
         mean = np.average(np.nanmean(truth, axis=1), weights=weight)
-        season = _filled(outcome.past, mean)[:, -lag:]
+        filled = pd.DataFrame(outcome.past).ffill(axis=1).fillna(mean)
+        season = filled.to_numpy()[:, -lag:]
         repeated = np.tile(season, math.ceil(horizon / lag))[:, :horizon]
         return replace(outcome, answer=repeated)
     if outcome.type in ("number", "series"):
         mean = np.ma.average(np.ma.masked_invalid(truth), axis=0, weights=weight)
         return replace(outcome, answer=np.broadcast_to(np.ma.filled(mean, np.nan), truth.shape))
     if outcome.type == "category":
-        width = outcome.probability.shape[1] if outcome.probability is not None else 1
+        width = 1 if p is None else p.shape[1]
         shares = np.bincount(truth, weight, width) / weight.sum()
         answer = np.full(len(truth), shares.argmax())
     else:
         shares = np.average(truth, axis=0, weights=weight)
         answer = np.broadcast_to(shares >= 0.5, truth.shape).astype(truth.dtype)
-    if outcome.probability is None:
-        return replace(outcome, answer=answer)
-    known = np.broadcast_to(shares, outcome.probability.shape)
+    known = None if p is None else np.broadcast_to(shares, p.shape)
     return replace(outcome, answer=answer, probability=known)
-
-
-def _filled(past: Array, first: float) -> Array:
-    """Numbers over time with the number before it in each gap."""
-    places = np.where(np.isnan(past), 0, np.arange(past.shape[1]))
-    filled = np.take_along_axis(past, np.maximum.accumulate(places, axis=1), axis=1)
-    return np.where(np.isnan(filled), first, filled)
 
 
 def intervals(

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from barrage_mlflow.dataset.types import Record
 from barrage_mlflow.errors import ComponentError
@@ -18,7 +19,6 @@ from barrage_mlflow.evaluation.pictures import BLUE, label_axes, label_ticks, ne
 from barrage_mlflow.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 _REPEATS = 3
@@ -65,9 +65,8 @@ def permute(
             shuffled = [{**row, column: cell} for row, cell in zip(rows, cells, strict=True)]
             after.append(_leading(scorer, observer, shuffled))
         for name, worse in found.items():
-            worse[column] = (
-                float(np.mean([each.get(name, np.nan) for each in after])) - before[name]
-            )
+            mean = float(np.mean([each.get(name, np.nan) for each in after]))
+            worse[column] = mean - before[name]
     return found, [], len(rows)
 
 
@@ -87,8 +86,6 @@ def _leading(scorer: Scorer, observer: Observer, rows: list[Record]) -> dict[str
 
 def importance_table(worse: dict[str, float]) -> pd.DataFrame:
     """The columns by importance, the first one first, and by how much the metric is worse."""
-    import pandas as pd
-
     ranked = pd.Series(worse, dtype=float).sort_values(ascending=False, kind="stable")
     return ranked.rename("worse by").rename_axis("column").reset_index()
 
@@ -98,6 +95,6 @@ def importance_picture(name: str, metric: str, table: pd.DataFrame) -> Figure:
     shown = table.head(_BARS)[::-1]
     figure, (axes,) = new_figure(1, 6.5, max(2.4, 0.9 + 0.28 * len(shown)))
     axes.barh(range(len(shown)), shown.iloc[:, 1], color=BLUE, height=0.7)
-    label_ticks(axes, [*map(str, shown["column"])], "y")
+    label_ticks(axes, [*map(str, shown["column"])])
     label_axes(axes, f"{metric} of {name} is worse by", "")
     return figure

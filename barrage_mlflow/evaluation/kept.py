@@ -44,7 +44,7 @@ class Kept:
 
     def __init__(self, columns: Iterable[str], worst: int) -> None:
         self.columns, self.most = [*columns], worst
-        self._badness: dict[str, dict[int, float]] = {}
+        self._badness: dict[str, pd.Series[float]] = {}
         self._count, self._sampled = 0, SAMPLE
         self._rows = np.empty(0, int)
         self._sizes: dict[int, int] = {}
@@ -55,7 +55,7 @@ class Kept:
     @property
     def worst(self) -> Mapping[str, list[int]]:
         """By the name of the outcome, the numbers of the worst records, the worst first."""
-        return {name: [*rows] for name, rows in self._badness.items()}
+        return {name: ranked.index.tolist() for name, ranked in self._badness.items()}
 
     def groups_of(self, rows: Array) -> Iterator[tuple[str, str, Array]]:
         """The groups by the values of columns, of records that were drawn.
@@ -81,13 +81,11 @@ class Kept:
         """
         first, self._count = self._count, self._count + len(records)
         for outcome in outcomes.values():
-            name, rows, badness = outcome.name, outcome.rows, badness_of(outcome)
-            bad = np.argsort(-badness, kind="stable")[: self.most]
-            # Of a record with several steps, its worst comes last, and so counts.
-            found = {int(rows[at]): float(badness[at]) for at in bad[::-1] if badness[at] > 0}
-            both = self._badness.get(name, {}) | found
-            ranked = sorted(both, key=lambda row: (-both[row], row))[: self.most]
-            self._badness[name] = {row: both[row] for row in ranked}
+            # Of a record with several steps, its worst counts.
+            found = pd.Series(badness_of(outcome), outcome.rows).groupby(level=0).max()
+            both = pd.concat([self._badness.get(outcome.name, found.head(0)), found[found > 0]])
+            ranked = both.sort_values(ascending=False, kind="stable")
+            self._badness[outcome.name] = ranked.head(self.most)
         # Drawn as outcomes are where there are too many, so that they have those of these records.
         rows = np.append(self._rows, np.arange(first, self._count))
         self._rows = rows[np.argsort(hash_array(rows))[:GROUPED]]
@@ -120,7 +118,7 @@ class Kept:
                 self._sampled = len(self.cells)
                 break
         self.sample = sorted(self.cells)
-        ranks = [(rank, row) for each in self._badness.values() for rank, row in enumerate(each)]
+        ranks = [(rank, row) for each in self.worst.values() for rank, row in enumerate(each)]
         for rank, row in sorted(ranks):
             if row not in self.cells:
                 cells = old[row] if row in old else records[row - first]

@@ -64,9 +64,8 @@ def by_class(outcome: Outcome) -> dict[str, Array]:
     What is not defined, such as the recall of a class without a record, is 0.
     """
     if outcome.type == "multi_category":
-        weight = outcome.weight[:, np.newaxis]
-        right = (weight * (outcome.truth & outcome.answer)).sum(axis=0)
-        predicted, true = ((weight * each).sum(axis=0) for each in (outcome.answer, outcome.truth))
+        right = outcome.weight @ (outcome.truth & outcome.answer)
+        predicted, true = (outcome.weight @ each for each in (outcome.answer, outcome.truth))
     else:
         size, is_right = _classes(outcome), outcome.truth == outcome.answer
         right = np.bincount(outcome.truth[is_right], outcome.weight[is_right], size)
@@ -79,6 +78,7 @@ def by_class(outcome: Outcome) -> dict[str, Array]:
         "f1": _share(2 * right, predicted + true),
         "support": true,
         "predicted": predicted,
+        "right": right,
     }
 
 
@@ -91,10 +91,8 @@ def f1_macro(outcome: Outcome) -> float:
 
 def f1_micro(outcome: Outcome) -> float:
     """F1 of all labels of all records."""
-    weight = outcome.weight[:, np.newaxis]
-    right = (weight * (outcome.truth & outcome.answer)).sum()
-    predicted, true = ((weight * each).sum() for each in (outcome.answer, outcome.truth))
-    return float(_share(2 * right, predicted + true))
+    total = {name: each.sum() for name, each in by_class(outcome).items()}
+    return float(_share(2 * total["right"], total["predicted"] + total["support"]))
 
 
 def _of_true(name: str, outcome: Outcome) -> float:
@@ -316,8 +314,7 @@ def _known(outcome: Outcome) -> Array:
 
 def _error(outcome: Outcome) -> Array:
     """The error of each number that is known."""
-    error: Array = (outcome.answer - outcome.truth)[_known(outcome)]
-    return error
+    return np.asarray((outcome.answer - outcome.truth)[_known(outcome)])
 
 
 def _weights(outcome: Outcome) -> Array:

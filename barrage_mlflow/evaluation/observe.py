@@ -134,12 +134,9 @@ class Observer:
         check_finite(scores, records, "the network")
         answers = self._pipeline.postprocess(scores, records, self._scorer.score_params)
         truths = self._pipeline.targets(loaded, records)
-        windows = self._scorer.schema.windows
-        pasts = {
-            name: records[name.removeprefix(NEXT)]
-            for name in (scores if windows else ())
-            if name.startswith(NEXT) and name.removeprefix(NEXT) in records.columns
-        }
+        before = {NEXT + column: column for column in records.columns}
+        ahead = scores if self._scorer.schema.windows else ()
+        pasts = {name: records[before[name]] for name in ahead if name in before}
         return Observed(answers, truths, scores, y, w[0] if w else {}, masks, pasts, self._about)
 
     def _refused(self, loaded: Any, start: int, stop: int) -> Iterator[int]:

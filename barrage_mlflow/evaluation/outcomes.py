@@ -114,12 +114,9 @@ def _largest(outcome: Outcome) -> int:
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:
     """Outcomes of consecutive records as one."""
     each = [one.arrays() for one in outcomes]
-    arrays: dict[str, Any] = {
-        name: np.concatenate([one[name] for one in each])
-        if all(name in one for one in each)
-        else None
-        for name in each[0]
-    }
+    arrays: dict[str, Any] = dict.fromkeys(each[0])  # None of what not each piece has
+    for name in set.intersection(*map(set, each)):
+        arrays[name] = np.concatenate([one[name] for one in each])
     # A few answers may all be labels that no record has; one number on another scale spoils all.
     in_own = [one.in_own_units for one in outcomes if len(one)] or [outcomes[0].in_own_units]
     are_all = all(in_own) if outcomes[0].type in ("number", "series") else any(in_own)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,18 +20,16 @@ COLORS = (BLUE, RED, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b3a8e", "#33
 """Those of Okabe and Ito, which are told apart also by who does not see red or green."""
 MUTED = "#6b7280"
 _DPI = 110
-_WIDTH, _HEIGHT = 4.6, 3.6
-"""Of a panel, in inches."""
-_LABEL = 50
-"""Characters in the name of an axis, at most."""
+_LABEL, _TICK = 50, 24
+"""Characters in the name of an axis, and of a place on it, at most."""
 _TICKS = 30
 """Names along an axis, at most."""
 
 
 def new_figure(
-    panels: int = 1, width: float = _WIDTH, height: float = _HEIGHT, columns: int = 3
+    panels: int = 1, width: float = 4.6, height: float = 3.6, columns: int = 3
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with some panels, in rows of at most so many.
+    """A figure with some panels of so many inches, in rows of at most so many.
 
     Example:
         >>> figure, axes = new_figure(2)
@@ -59,24 +57,29 @@ def label_axes(axes: Axes, x: str, y: str, panel: str = "") -> None:
     """Name axes, and a panel that the file's name does not; taken as text, not as mathematics."""
     axes.set_title(panel, loc="left", fontsize=11, fontweight="bold", parse_math=False)
     for name, label in ((x, axes.set_xlabel), (y, axes.set_ylabel)):
-        short = name if len(name) <= _LABEL else f"{name[: _LABEL - 1]}…"
-        label(short, fontsize=9, color=MUTED, parse_math=False)
+        label(shortened(name, _LABEL), fontsize=9, color=MUTED, parse_math=False)
 
 
-def label_ticks(axes: Axes, names: list[str], which: str = "xy") -> None:
-    """Name the places 0, 1, … of an axis; of many, some."""
+def label_ticks(axes: Axes, names: list[str], also_x: bool = False) -> None:
+    """Name the places 0, 1, … of the y axis; of many, some."""
     stride = -(-len(names) // _TICKS)
     places = [*range(0, len(names), stride)]
-    shown = [name if len(name) <= 16 else f"{name[:15]}…" for name in names[::stride]]
-    is_long = max(map(len, shown), default=0) * len(shown) > 40
-    if "x" in which:
-        axes.set_xticks(places, shown, parse_math=False)
-        if is_long:
-            axes.tick_params("x", rotation=40)
-            for label in axes.get_xticklabels():
-                label.set(ha="right", rotation_mode="anchor")
-    if "y" in which:
-        axes.set_yticks(places, shown, parse_math=False)
+    shown = [shortened(name, _TICK) for name in names[::stride]]
+    if also_x:
+        is_long = max(map(len, shown), default=0) * len(shown) > 40
+        turned: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+        axes.set_xticks(places, shown, parse_math=False, **(turned if is_long else {}))
+    axes.set_yticks(places, shown, parse_math=False)
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of so many characters at most.
+
+    Example:
+        >>> shortened("flipper", 7), shortened("flippers", 7)
+        ('flipper', 'flippe…')
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def draw_tenths(axes: Axes, x: Array, y: Array, weight: Array) -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
+import pandas as pd
+
 from barrage_mlflow.errors import describe_error
 from barrage_mlflow.evaluation.kept import Kept
 from barrage_mlflow.evaluation.outcome import Outcome
-from barrage_mlflow.evaluation.pictures import write_picture
+from barrage_mlflow.evaluation.pictures import shortened, write_picture
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 Made: TypeAlias = "Figure | pd.DataFrame | str | None"
@@ -43,11 +44,13 @@ class Pages:
 
     Attributes:
         files: what was written, by its path in the folder.
+        left: what there was no time for.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.files: list[str] = []
+        self.left: list[str] = []
         self._lines: list[str] = []
 
     def say(self, *lines: str) -> None:
@@ -86,7 +89,7 @@ class Pages:
         if is_table:
             # As MLflow's log_table writes one, so that its page compares it between runs.
             written = {"columns": [*made.columns], "data": cells_of(made)}
-            target.write_text(json.dumps(written, ensure_ascii=False), "utf-8")
+            target.write_text(json.dumps(written, ensure_ascii=False, default=str), "utf-8")
         else:
             write_picture(made, target)
         self.files.append(path)
@@ -104,23 +107,14 @@ class Pages:
         (self.folder / REPORT).write_text("\n".join(self._lines), "utf-8")
 
 
-def name_of(report: Report) -> str:
-    """The name of a report's function, also of one with params."""
-    return str(getattr(report, "func", report).__name__)
-
-
 def cells_of(table: pd.DataFrame) -> list[list[Any]]:
     """The cells of a table as JSON has them; what is not defined is None."""
     rows = table.astype(object).to_numpy().tolist()
-    return [[_cell(cell) for cell in row] for row in rows]
+    return [[None if _is_undefined(cell) else cell for cell in row] for row in rows]
 
 
-def _cell(cell: Any) -> Any:
-    if isinstance(cell, float):
-        return cell if cell - cell == 0 else None
-    if isinstance(cell, bool | int | str) or cell is None:
-        return cell
-    return str(cell)
+def _is_undefined(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, float) and not math.isfinite(cell))
 
 
 def as_markdown(table: pd.DataFrame) -> list[str]:
@@ -140,11 +134,8 @@ def as_markdown(table: pd.DataFrame) -> list[str]:
         and all(isinstance(row[at], int | float | None) for row in rows)
         for at in range(len(table.columns))
     ]
-    lines = [
-        _line(map(str, table.columns)),
-        "|" + "|".join(["--:" if n else "---" for n in numeric]) + "|",
-    ]
-    lines += [_line(row) for row in rows[:_ROWS]]
+    rule = "|".join("--:" if each else "---" for each in numeric)
+    lines = [_line(map(str, table.columns)), f"|{rule}|", *map(_line, rows[:_ROWS])]
     if len(rows) > _ROWS:
         lines += ["", f"… and {len(rows) - _ROWS} more."]
     return lines
@@ -157,14 +148,13 @@ def show(cell: Any) -> str:
         >>> show(0.123456), show(12345.678), show(7), show(None)
         ('0.1235', '12,346', '7', '–')
     """
-    if cell is None or (isinstance(cell, float) and cell - cell != 0):
+    if _is_undefined(cell):
         return "–"
     if isinstance(cell, float):
         return f"{cell:,.0f}" if abs(cell) >= 1e4 else f"{cell:.4g}"
     if isinstance(cell, int) and not isinstance(cell, bool):
         return f"{cell:,}" if abs(cell) >= 1e4 else str(cell)
-    text = " ".join(str(cell).split())
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return shortened(" ".join(str(cell).split()), 60)
 
 
 def show_range(low: float, high: float) -> str:

@@ -60,9 +60,6 @@ def _groups(outcome: Outcome, kept: Kept) -> Iterator[tuple[str, str, Array]]:
     for code in np.unique(outcome.truth).tolist():
         inside = outcome.truth == code
         wrong = outcome.answer[inside & (outcome.answer != code)]
-        others, times = np.unique(wrong, return_counts=True)
-        taken_for = ""
-        if len(others):
-            label = outcome.label(int(others[times.argmax()]))
-            taken_for = f", mostly as {show(label)}"
-        yield f"Class {show(outcome.label(code))}", taken_for, inside
+        if len(wrong):
+            label = outcome.label(int(np.bincount(wrong).argmax()))
+            yield f"Class {show(outcome.label(code))}", f", mostly as {show(label)}", inside

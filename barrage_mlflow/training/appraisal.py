@@ -56,18 +56,15 @@ def appraise(
     Returns:
         The metrics of each set, once its report is written.
     """
-    try:
-        options = read_options(scorer.config)
-    except Exception as error:
-        logger.warning("the model could not be evaluated: %s", describe_error(error))
-        return
-    left = min(options.seconds, max(_SECONDS, _SHARE * (time.monotonic() - began)))
+    spent, most = 0.0, max(_SECONDS, _SHARE * (time.monotonic() - began))
     home, said = folder / artifacts.EVALUATION, [plain(fact) for fact in facts]
     for name in names:
         try:
+            options = read_options(scorer.config)
             evaluation = evaluate(scorer, sets[name], options)
-            metrics, start = evaluation.metrics, time.monotonic()
-            until = start + left
+            start = time.monotonic()
+            metrics = evaluation.metrics
+            until = start + min(options.seconds, most) - spent
             sections, overlap = _compare(scorer, sets["train"], sets[name], name, until)
             shutil.rmtree(home / name, ignore_errors=True)
             title, about = f"How good the model is on {name}", [*said, *overlap]
@@ -76,7 +73,7 @@ def appraise(
             (folder / artifacts.CARD).write_text(card, "utf-8")
             reports = [home / each / REPORT for each in sets]
             write_page([path for path in reports if path.exists()], home / PAGE, "How good it is")
-            left -= time.monotonic() - start
+            spent += time.monotonic() - start
         except Exception as error:
             logger.warning(
                 "the model could not be evaluated on %s: %s; mend it, and resume the training "

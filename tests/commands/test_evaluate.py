@@ -204,7 +204,7 @@ def test_the_command_shows_writes_and_logs(home: Path, tmp_path: Path) -> None:
     done = run("evaluate", "test.csv", "out", "-o", str(tmp_path / "report"))
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("80 records in ")
+    assert lines[0].startswith("80 records, scored in ")
     assert (lines[2], lines[3].split("  ")[-1]) == ("kind", "baseline")
     assert [line.split()[0] for line in lines if line.startswith("  ")] == [
         *("metric", "log_loss", "f1", "accuracy", "roc_auc", "average_precision"),
