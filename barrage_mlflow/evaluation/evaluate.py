@@ -100,7 +100,7 @@ class Evaluation:
         if self.left_out:
             said.append(f"{show(self.left_out)} of them were left out: {self.why}.")
         for answer, outcome in self.outcomes.items():
-            judged = len(np.unique(outcome.rows))
+            judged = np.count_nonzero(np.diff(outcome.rows, prepend=-1))  # rows are in order
             if outcome.share == 1 and 0 < judged < self.records - self.left_out:
                 said.append(f"{show(judged)} of them have a target {answer}.")
         return said
