@@ -137,13 +137,16 @@ def tune(
         {'solver.optimizer.learning_rate': 0.0031}
     """
     try:
-        from barrage_mlflow.tuning.study import NAME, Study, answering
-        from barrage_mlflow.tuning.table import shown
-        from barrage_mlflow.tuning.tune import run_trials
+        import optuna
     except ImportError as error:
         raise TuningError(
             "a search needs Optuna, which is not installed: pip install 'barrage-mlflow[tune]'"
         ) from error
+    from barrage_mlflow.tuning.study import NAME, Study, answering
+    from barrage_mlflow.tuning.table import shown
+    from barrage_mlflow.tuning.tune import run_trials
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     if jobs < 1:
         raise TuningError(f"jobs: expected at least 1, got {jobs}")
     folder, is_new = Path(artifact_dir), read_record(Path(artifact_dir)) is None

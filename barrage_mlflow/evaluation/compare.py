@@ -72,8 +72,8 @@ def aligned(ours: Outcome, theirs: Outcome) -> tuple[Outcome, Outcome]:
     Raises:
         PromotionError: what is true of the records differs between them.
     """
-    shared = np.intersect1d(ours.rows, theirs.rows)
-    one, other = (each.take(np.isin(each.rows, shared)) for each in (ours, theirs))
+    one = ours.take(np.isin(ours.rows, theirs.rows))
+    other = theirs.take(np.isin(theirs.rows, ours.rows))
     differs = _how_they_differ(one, other)
     if differs:
         remedy = (

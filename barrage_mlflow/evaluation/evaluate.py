@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from barrage_mlflow.config.import_blocks import build_import
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.feeding.blocks import read_ahead
 from barrage_mlflow.dataset.records.parts import Parts
 from barrage_mlflow.errors import RecordError
-from barrage_mlflow.evaluation.figures import Figure, figures_of
+from barrage_mlflow.evaluation.figures import Figure, figures_of, starts
 from barrage_mlflow.evaluation.kept import Kept
 from barrage_mlflow.evaluation.observe import Observer
 from barrage_mlflow.evaluation.outcome import Outcome
@@ -100,7 +98,7 @@ class Evaluation:
         if self.left_out:
             said.append(f"{show(self.left_out)} of them were left out: {self.why}.")
         for answer, outcome in self.outcomes.items():
-            judged = np.count_nonzero(np.diff(outcome.rows, prepend=-1))  # rows are in order
+            judged = len(starts(outcome))
             if outcome.share == 1 and 0 < judged < self.records - self.left_out:
                 said.append(f"{show(judged)} of them have a target {answer}.")
         return said

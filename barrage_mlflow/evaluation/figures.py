@@ -118,11 +118,11 @@ def intervals(
 
 def _few_steps(outcome: Outcome) -> Outcome:
     """Of an output of many steps, some of them: records differ more than the steps of one."""
-    records = max(1, len(_starts(outcome)))
+    records = max(1, len(starts(outcome)))
     return outcome.take(slice(None, None, max(1, len(outcome) // (records * _STEPS))))
 
 
-def _starts(outcome: Outcome) -> Array:
+def starts(outcome: Outcome) -> Array:
     """Where the steps of each record begin; rows are in their order."""
     return np.flatnonzero(np.diff(outcome.rows, prepend=-1))
 
@@ -134,7 +134,7 @@ def bootstrap(outcome: Outcome) -> Iterator[Outcome]:
     a time: with many classes, each is of many megabytes.
     """
     rng = np.random.default_rng(_SEED)
-    first = _starts(outcome)
+    first = starts(outcome)
     records, steps = len(first), np.diff(first, append=len(outcome))
     for _ in range(_DRAWS if records > 1 else 0):
         drawn = rng.integers(records, size=min(records, 1 + _DRAWN * records // len(outcome)))

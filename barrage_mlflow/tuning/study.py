@@ -28,8 +28,6 @@ from barrage_mlflow.errors import TuningError
 from barrage_mlflow.files import written_whole
 from barrage_mlflow.tuning.search import Range, Search, path_in
 
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-
 NAME = "search"
 PRUNED, ERROR, OWNER, RUN, THREADS = "pruned", "error", "owner", "run", "threads"
 """What is noted of a trial: the epoch after which the pruner ended it, why it failed, where it is
@@ -163,7 +161,7 @@ class Study:
         trial = Trial(study, trial_id)
         study.sampler = self._sampler(str(number))
         if not self._storage.get_trial(trial_id).state.is_finished():
-            # What is drawn together is drawn here, whichever of it a process that was killed had.
+            # Optuna draws values together when it lacks the first one: after a kill, another one.
             trial.relative_params  # noqa: B018
         values: dict[str, Any] = {}
         for path, asked in self.search.space.items():
