@@ -49,7 +49,11 @@ if TYPE_CHECKING:
     from barrage_mlflow.errors import TrainingError as TrainingError
     from barrage_mlflow.errors import TuningError as TuningError
     from barrage_mlflow.scoring.scorer import Scorer as Scorer
+    from barrage_mlflow.training.prepare import read_document as read_document
+    from barrage_mlflow.training.settled import Settled as Settled
+    from barrage_mlflow.training.settled import settle_training as settle_training
     from barrage_mlflow.training.train import TrainingResult as TrainingResult
+    from barrage_mlflow.tuning.search_file import read_search as read_search
 
 __version__ = "0.2.0"
 
@@ -69,7 +73,10 @@ _HOMES = {
     "errors": "ArtifactError BarrageError ComponentError ConfigError Fault GroupError "
     "ImportPathError PromotionError RecordError TrackingError TrainingError TuningError",
     "scoring.scorer": "Scorer",
+    "training.prepare": "read_document",
+    "training.settled": "Settled settle_training",
     "training.train": "TrainingResult",
+    "tuning.search_file": "read_search",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 

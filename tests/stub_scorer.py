@@ -13,7 +13,7 @@ from barrage_mlflow.commands import predict
 from barrage_mlflow.commands.predict import FileScores
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.components.score_params import fill_params
-from barrage_mlflow.dataset.records.kinds import Column, Schema
+from barrage_mlflow.dataset.records.column_kinds import Column, Schema
 from barrage_mlflow.scoring.scorer import Scorer
 
 

@@ -22,7 +22,7 @@ from barrage_mlflow.cli import explain_error, main
 from barrage_mlflow.cli.trainings import _before_page
 from barrage_mlflow.commands.overrides import split_overrides
 from barrage_mlflow.scoring.scorer import Scorer
-from barrage_mlflow.tuning.search import SEARCH_SCHEMA
+from barrage_mlflow.tuning.search_file import SEARCH_SCHEMA
 
 
 @pytest.fixture

@@ -131,6 +131,8 @@ def test_the_pages_say_what_their_readers_cannot_guess() -> None:
     assert "\nwhere `org` is the GitHub account that has this template, " in PAGES["README.md"]
     forbids = "`MLFLOW_ALLOW_MODEL_CODE_EXECUTION=false`, which MLflow knows from 3.18 on, forbids"
     assert f"\n{forbids} every pyfunc, and so these models: leave it unset" in PAGES["serving.md"]
+    lacking = 'rather than `record.get("w", 1.0)`. `"w" in record` is true in every record'
+    assert lacking in PAGES["columns.md"]
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,22 @@ def test_check_says_what_to_write():
     assert faults() == []
 
 
+def test_metrics_are_monitored_as_the_config_writes_them():
+    row = "`AUC` monitored as `val_auc`, `MeanSquaredError` as `val_mean_squared_error`"
+    assert f"\n| {row} | as the config writes the metric" in PAGE
+    change_what_check_finds()
+    config = json.loads(Path("config.json").read_text("utf-8"))
+    best = config["services"]["best_checkpoint"]
+    for name, old in {"AUC": "val_auc", "MeanSquaredError": "val_mean_squared_error"}.items():
+        config["model"]["outputs"][0]["metrics"] = [{"import": name}]
+        best["monitor"] = old
+        Path("config.json").write_text(json.dumps(config), "utf-8")
+        assert faults() == [
+            f"$.services.best_checkpoint.monitor: no output produces {old!r}; did you mean "
+            f'"val_{name}"?'
+        ]
+
+
 def test_the_page_says_that_epochs_are_fewer_where_none_are_given():
     config = small_config()
     del config["solver"]["epochs"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -193,13 +195,19 @@ print(json.dumps(sorted({owner for top in tops for owner in owners.get(top, ())}
 """
 
 
+TENSORFLOWS = re.compile(r"\d{4}-\d\d-\d\d [\d:.]+: [IWEF] |[IWEF]0000 |WARNING: All log messages")
+"""A note of TensorFlow."""
+
+
 def test_the_requirements_bring_all_that_scoring_loads(trained: TrainingResult) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", LOADED_WHILE_SCORING, trained.model_uri],
+        env={name: text for name, text in os.environ.items() if not name.startswith("TF_")},
         capture_output=True,
         text=True,
         check=True,
     )
+    assert [line for line in ended.stderr.splitlines() if TENSORFLOWS.match(line)] == []
     loaded = set(json.loads(ended.stdout.splitlines()[-1])) - {"barrage-mlflow"}
     assert "tensorflow" in loaded
     assert not {"keras", "scikit-learn", "matplotlib"} & loaded  # as long to load as all the rest

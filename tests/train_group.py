@@ -68,7 +68,7 @@ def main(folder: Path, specs: list[str]) -> None:
     from group_cases import CASES, frame
 
     from barrage_mlflow.commands.train import join_others
-    from barrage_mlflow.distribution import network as shared
+    from barrage_mlflow.distribution import synchronize as shared
     from barrage_mlflow.services.checkpoint_file import Checkpoint
     from barrage_mlflow.training import epochs, train
     from barrage_mlflow.training.prepare import read_document

@@ -22,9 +22,9 @@ from typing import Any
 from recipes import MODULES
 
 from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.component_kinds import KINDS
 from barrage_mlflow.config.import_blocks import import_blocks
 from barrage_mlflow.config.import_strings import find_target
-from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.config.paths import Path, value_at
 from barrage_mlflow.config.placeholders import placeholders_in

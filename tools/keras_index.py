@@ -20,9 +20,9 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from barrage_mlflow.config.component_kinds import KINDS, VALUES
 from barrage_mlflow.config.import_targets import Accepts
 from barrage_mlflow.config.keras_index import snake_name
-from barrage_mlflow.config.kinds import KINDS, VALUES
 
 FILE = Path(__file__).parents[1] / "barrage_mlflow" / "config" / "keras_index.json"
 

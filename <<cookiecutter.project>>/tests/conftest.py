@@ -10,15 +10,15 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
-from barrage_mlflow.dataset import (
+from barrage_mlflow import (
     RecordMode,
     Records,
     RecordTransformer,
-    build_loader,
-    build_transformer,
+    Settled,
+    read_document,
+    settle_training,
 )
-from barrage_mlflow.training.prepare import read_document
-from barrage_mlflow.training.settled import Settled, settle_training
+from barrage_mlflow.dataset import build_loader, build_transformer
 
 PROJECT = Path(__file__).parents[1]
 CONFIG = PROJECT / "config.json"

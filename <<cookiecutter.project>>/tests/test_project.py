@@ -3,8 +3,8 @@
 import tomllib
 
 import yaml
+from barrage_mlflow import read_search
 from barrage_mlflow.config import add_project_path, find_faults, find_warnings, read_config
-from barrage_mlflow.tuning.search import read_search
 from conftest import CONFIG, PROJECT
 
 

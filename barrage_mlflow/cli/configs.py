@@ -138,7 +138,7 @@ def schema(project: str | None, search: bool) -> None:
     from barrage_mlflow.config.editor_schema import editor_schema, show_schema
 
     if search:
-        from barrage_mlflow.tuning.search import SEARCH_SCHEMA
+        from barrage_mlflow.tuning.search_file import SEARCH_SCHEMA
 
         click.echo(show_schema(SEARCH_SCHEMA), nl=False)
         return

@@ -11,7 +11,7 @@ import click
 
 import barrage_mlflow
 from barrage_mlflow.cli.group import answer, command, count, show, show_next, show_serve, wants_json
-from barrage_mlflow.evaluation.page import PAGE
+from barrage_mlflow.evaluation.html_page import PAGE
 
 _roots = click.option(
     "--root",

@@ -13,7 +13,8 @@ import click
 import barrage_mlflow
 from barrage_mlflow.cli.group import answer, command, count, show, show_serve
 from barrage_mlflow.commands.overrides import CommandWithOverrides
-from barrage_mlflow.evaluation.page import PAGE
+from barrage_mlflow.config.paths import one_line
+from barrage_mlflow.evaluation.html_page import PAGE
 from barrage_mlflow.workspace.layout import EVALUATION, default_folder
 from barrage_mlflow.workspace.threads import set_operation_threads
 
@@ -154,7 +155,7 @@ def tune(config: str, search: str, train: str, validation: str, **options: Any) 
     result = barrage_mlflow.tune(config, search, train, validation, progress=sys.stderr, **options)
     show(f"best trial {result.best_trial}: {result.best_value:.6g}")
     for path, value in result.best_values.items():
-        show(f"  {path}: {value}")
+        show(f"  {path}: {one_line(value)}")
     best = f"{result.artifact_dir}/best_config.json"
     show(f"config:    {best}; it comes out the same with --threads {result.threads}")
     _show_model(result, "not in MLflow", result.best_dir)

@@ -16,7 +16,7 @@ from barrage_mlflow.training.progress import format_logs
 if TYPE_CHECKING:
     import keras
 
-    from barrage_mlflow.dataset.records.kinds import Column
+    from barrage_mlflow.dataset.records.column_kinds import Column
 
 _WIDTH = 80
 _ABSENT = "-"

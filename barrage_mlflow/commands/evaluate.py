@@ -14,9 +14,9 @@ from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.evaluation.compare import Difference, compare
 from barrage_mlflow.evaluation.evaluate import Evaluation, read_options
 from barrage_mlflow.evaluation.evaluate import evaluate as measure
-from barrage_mlflow.evaluation.page import PAGE, write_page
-from barrage_mlflow.evaluation.report import REPORT, show, show_range
-from barrage_mlflow.evaluation.reports import write_report
+from barrage_mlflow.evaluation.html_page import PAGE, write_page
+from barrage_mlflow.evaluation.pages import REPORT, show, show_range
+from barrage_mlflow.evaluation.set_report import write_report
 from barrage_mlflow.pyfunc import load_scorer
 from barrage_mlflow.tracking.evaluations import find_run, log_evaluation
 

@@ -21,7 +21,7 @@ from barrage_mlflow.config.editor_schema import write_schema
 from barrage_mlflow.config.features import NEXT
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.features.infer import Guess, infer_columns
-from barrage_mlflow.dataset.records.kinds import Schema
+from barrage_mlflow.dataset.records.column_kinds import Schema
 from barrage_mlflow.dataset.records.raw import RawRecords
 from barrage_mlflow.errors import ArtifactError, RecordError
 from barrage_mlflow.files import written_whole

@@ -153,8 +153,9 @@ def _find_metric(outcomes: Mapping[str, Outcome], asked: str | None) -> tuple[st
     }
     first = next(iter(outcomes))
     wanted = asked or f"{first}_{leading_metric(outcomes[first]).name}"
-    ends = [each for name, each in known.items() if name == wanted or name.endswith(f"_{wanted}")]
-    if not ends:
+    found = [known[wanted]] if wanted in known else []
+    found += [each for each in known.values() if each[1].name == wanted]
+    if not found:
         names = [*known, *{metric.name for _, metric in known.values()}]
         raise PromotionError(f"there is no metric {wanted!r}; {suggest(wanted, names, 'metrics')}")
-    return ends[0]
+    return found[0]

@@ -155,8 +155,9 @@ def _values(store: Store, run_id: str) -> Values:
     return {
         (metric.key, metric.step): metric.value
         for metric in metrics
-        # What MLflow measures of the machine; and what an epoch has already under other names.
-        if not metric.key.startswith(("system/", "best_"))
+        # At step 0 is what was evaluated later. Besides what MLflow measures of the machine, and
+        # what an epoch has already under other names.
+        if metric.step and not metric.key.startswith(("system/", "best_"))
     }
 
 

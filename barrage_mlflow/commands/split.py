@@ -14,8 +14,8 @@ import numpy as np
 from barrage_mlflow.commands.check_report import aligned
 from barrage_mlflow.dataset.features.infer import date_formats
 from barrage_mlflow.dataset.records.cells import CellError, to_kind
+from barrage_mlflow.dataset.records.column_kinds import Column
 from barrage_mlflow.dataset.records.files import endings, no_records
-from barrage_mlflow.dataset.records.kinds import Column
 from barrage_mlflow.dataset.records.raw import RawRecords
 from barrage_mlflow.dataset.records.values import lacks, objects
 from barrage_mlflow.dataset.types import Array

@@ -29,9 +29,9 @@ from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.training.train import TrainingResult
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.changes import find_changes
+from barrage_mlflow.workspace.find import find_run, find_unfinished
 from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.record import read_record
-from barrage_mlflow.workspace.search import find_run, find_unfinished
 
 if TYPE_CHECKING:
     import keras

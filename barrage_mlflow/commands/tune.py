@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from barrage_mlflow.commands.train import check_request
-from barrage_mlflow.config.overrides import apply_overrides, settle
-from barrage_mlflow.config.paths import read_path
+from barrage_mlflow.config.overrides import settle
+from barrage_mlflow.config.paths import read_path, rebuilt
 from barrage_mlflow.errors import ArtifactError, TrackingError, TuningError, describe_error
 from barrage_mlflow.tracking.environment import environment_tags
 from barrage_mlflow.tracking.publisher import Publisher
@@ -22,7 +24,7 @@ from barrage_mlflow.tracking.runs import RUN_ID, ending_project_run
 from barrage_mlflow.training.prepare import read_document
 from barrage_mlflow.training.settled import settle_training
 from barrage_mlflow.training.stop import StopRequest
-from barrage_mlflow.tuning.search import read_search
+from barrage_mlflow.tuning.search_file import read_search, with_values
 from barrage_mlflow.tuning.worker import Job, folder_of
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.record import read_record
@@ -164,16 +166,19 @@ def tune(
                     "the config"
                 )
             varied = {k: v for k, v in asked.data.items() if k != "trials"}
+            varied |= {"shared": True} if storage is not None else {}
             resolved = {**settled.config, "search": varied}
             threads = threads or max(1, operation_threads() // jobs)
             tags = {**(tags or {}), **environment_tags(document.folders[0], threads)}
-            own = {_OWNER: f"{socket.gethostname()}:{folder.resolve()}"} if is_new else {}
+            here = f"{socket.gethostname()}-{secrets.token_hex(3)}:{folder.resolve()}"
+            own = {_OWNER: here} if is_new else {}
             datasets = settled.datasets[: len(sources)]
             settled = replace(settled, sets={})  # each process reads them for itself
         with Workspace.open(folder) as work:
-            changes = work.check_begun(resolved, settled.code, datasets, True, resume_anyway)
+            changes = work.check_resumable(resolved, settled.code, datasets, True, resume_anyway)
             is_other = any(change.startswith("config $.search") for change in changes)
-            if is_other or (changes and storage is not None):
+            is_code = all(change.startswith("code ") for change in changes)
+            if is_other or (storage is not None and not is_code):
                 raise ArtifactError(
                     f"{folder}: another search was begun there, with whose trials those of this "
                     "one have nothing in common; name a new folder"
@@ -204,7 +209,7 @@ def tune(
                     *(folder / FITTED if is_fitted_once else None, threads, request),
                     *(None if offline else Publisher, final, resume_anyway),
                 )
-                with shown(study, work.history, progress) as update:
+                with shown(study, work, progress) as update:
                     run_trials(job, study, jobs, stop, timeout, update)
                 with stop.at_once():
                     if not offline:
@@ -226,6 +231,14 @@ def _publish_trials(study: Study, folder: Path, parent: Mapping[str, str]) -> No
                     return
 
 
+def _root_from(home: Path, folder: Path, path: object, part: Any) -> Any:
+    """A column or feature whose files are under a root, which is named from another folder."""
+    is_rooted = isinstance(part, dict) and {"kind", "type"} & part.keys() and "root" in part
+    if not is_rooted or Path(part["root"]).is_absolute():
+        return part
+    return {**part, "root": Path(os.path.relpath(home / part["root"], folder)).as_posix()}
+
+
 def _finish(work: Workspace, study: Study, run_id: str | None) -> TuningResult:
     """Write the best config, the table of trials and the pictures."""
     from barrage_mlflow.tuning.study import THREADS
@@ -233,10 +246,12 @@ def _finish(work: Workspace, study: Study, run_id: str | None) -> TuningResult:
 
     best = study.best()
     assert best is not None
-    values = study.sample(best.number)
-    artifacts.write_json(work.folder / BEST_CONFIG, apply_overrides(study.document, values).data)
-    write_trials(study, work.folder)
-    study.draw(work.folder)
+    values = study.draw(best.number)
+    root_from = partial(_root_from, Path(study.document.folders[0]), work.folder)
+    best_config = rebuilt(with_values(study.document, values).data, root_from)
+    artifacts.write_json(work.folder / BEST_CONFIG, best_config)
+    write_trials(study, work.folder)  # those that were offline have their runs by now
+    study.write_pictures(work.folder)
     here = folder_of(work.folder, best.number) if study.is_own(best) else None
     record = here and read_record(here)
     run = run_of(best, work.folder) or ""

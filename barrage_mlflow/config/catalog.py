@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.component_kinds import KINDS, Kind
 from barrage_mlflow.config.import_targets import ANYTHING, Target, check_path
-from barrage_mlflow.config.kinds import KINDS, Kind
 from barrage_mlflow.config.project import modules_in
 from barrage_mlflow.config.project_source import SourceReader, UnreadableError
 from barrage_mlflow.errors import ImportPathError

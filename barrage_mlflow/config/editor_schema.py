@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from barrage_mlflow.config.annotations import annotation_schema
 from barrage_mlflow.config.catalog import built_in, of_project
+from barrage_mlflow.config.component_kinds import EACH, KINDS, Kind
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.config.import_targets import Target
-from barrage_mlflow.config.kinds import EACH, KINDS, Kind
 from barrage_mlflow.config.project import code_modules
 from barrage_mlflow.config.schema import SCHEMA, Node, with_placeholders
 from barrage_mlflow.config.shape import value_findings

@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.component_kinds import KINDS, paths_of
 from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.import_strings import find_target
-from barrage_mlflow.config.kinds import KINDS, paths_of
 from barrage_mlflow.config.names import did_you_mean, show_names, suggest
 from barrage_mlflow.config.paths import Path, show_value, value_at
 from barrage_mlflow.config.project_source import SourceReader

@@ -11,10 +11,10 @@ from typing import Any
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.annotations import annotation_schema
 from barrage_mlflow.config.bygone import GONE, old_imports_of
+from barrage_mlflow.config.component_kinds import KINDS, VALUES, paths_of
 from barrage_mlflow.config.findings import Finding
 from barrage_mlflow.config.import_strings import base_classes, find_target, load_path
 from barrage_mlflow.config.import_targets import Target
-from barrage_mlflow.config.kinds import KINDS, VALUES, paths_of
 from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.config.paths import Path, rebuilt, show_path, value_at, walk
 from barrage_mlflow.config.placeholders import (

@@ -14,6 +14,7 @@ from typing import Any
 
 from barrage_mlflow.config import keras_index
 from barrage_mlflow.config.bygone import GONE, old_imports, old_imports_of
+from barrage_mlflow.config.component_kinds import KINDS
 from barrage_mlflow.config.import_targets import (
     ANYTHING,
     Accepts,
@@ -22,7 +23,6 @@ from barrage_mlflow.config.import_targets import (
     leads_nowhere,
     no_module,
 )
-from barrage_mlflow.config.kinds import KINDS
 from barrage_mlflow.config.names import did_you_mean
 from barrage_mlflow.config.project import modules_in
 from barrage_mlflow.config.project_source import SourceReader, UnreadableError

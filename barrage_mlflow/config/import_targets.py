@@ -8,8 +8,8 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from barrage_mlflow.config.component_kinds import Kind
 from barrage_mlflow.config.findings import Finding
-from barrage_mlflow.config.kinds import Kind
 from barrage_mlflow.config.names import did_you_mean, nearest, show_names, suggest
 from barrage_mlflow.config.project import ENGINE, own_modules
 from barrage_mlflow.errors import ImportPathError
@@ -129,7 +129,7 @@ remove it"]
         passed by it, in whatever order they stand.
 
         Example:
-            >>> from barrage_mlflow.config.kinds import KINDS
+            >>> from barrage_mlflow.config.component_kinds import KINDS
             >>> Accepts.of(lambda loader, mode: None).passed(KINDS["transformer"])
             ((), ('mode', 'loader'))
             >>> Accepts.of(lambda m, size=1: None).passed(KINDS["loader"])

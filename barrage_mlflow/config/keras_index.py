@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from barrage_mlflow.config.component_kinds import KINDS, VALUES
 from barrage_mlflow.config.import_targets import Accepts, Target
-from barrage_mlflow.config.kinds import KINDS, VALUES
 
 _MOVED = {
     "tensorflow.python.keras": "keras",

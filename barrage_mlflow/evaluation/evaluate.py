@@ -16,12 +16,12 @@ from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.feeding.blocks import read_ahead
 from barrage_mlflow.dataset.records.parts import Parts
 from barrage_mlflow.errors import RecordError
+from barrage_mlflow.evaluation.collect import Outcomes
 from barrage_mlflow.evaluation.figures import Figure, figures_of, starts
 from barrage_mlflow.evaluation.kept import Kept
 from barrage_mlflow.evaluation.observe import Observer
 from barrage_mlflow.evaluation.outcome import Outcome
-from barrage_mlflow.evaluation.outcomes import Outcomes
-from barrage_mlflow.evaluation.report import Report, show
+from barrage_mlflow.evaluation.pages import Report, show
 from barrage_mlflow.scoring.scorer import Scorer
 
 
@@ -151,7 +151,8 @@ def _pieces(
     scorer: Scorer, observer: Observer, records: Any, roots: Sequence[str]
 ) -> Iterator[Records]:
     if not isinstance(records, str | os.PathLike):
-        yield from observer.pieces(scorer.read(records))
+        schema = scorer.schema.with_roots(roots)
+        yield from observer.pieces(Records.read(records, schema=schema))
         return
     parts = Parts(records, (), roots).read(scorer.schema, scorer.piece_size())
     with closing(read_ahead(parts)) as ahead:

@@ -12,9 +12,9 @@ import pandas as pd
 
 from barrage_mlflow.dataset.types import Record
 from barrage_mlflow.errors import ComponentError
+from barrage_mlflow.evaluation.collect import Outcomes
 from barrage_mlflow.evaluation.metrics import leading_metric
 from barrage_mlflow.evaluation.observe import Observer
-from barrage_mlflow.evaluation.outcomes import Outcomes
 from barrage_mlflow.evaluation.pictures import BLUE, label_axes, label_ticks, new_figure
 from barrage_mlflow.scoring.scorer import Scorer
 

@@ -11,7 +11,7 @@ from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.evaluation.figures import baseline
 from barrage_mlflow.evaluation.kept import Kept, errors_of
 from barrage_mlflow.evaluation.outcome import Outcome
-from barrage_mlflow.evaluation.report import plain, show
+from barrage_mlflow.evaluation.pages import plain, show
 
 _LEAST = 20
 """Records in a group, at least, and beside it."""
@@ -33,11 +33,13 @@ def weak_spots(outcome: Outcome, kept: Kept) -> str | None:
     is_number = outcome.type in ("number", "series")
     found: list[tuple[float, str]] = []
     for where, taken_for, inside in _groups(one, kept):
-        size = int(inside.sum())
-        if min(size, len(one) - size) < _LEAST:
+        # Steps of one record are right or wrong together.
+        counts = [len(np.unique(one.rows[each])) for each in (inside, ~inside)]
+        if min(counts) < _LEAST:
             continue
-        both = (error[inside], error[~inside])
-        (here, elsewhere), noise = (each.mean() for each in both), [e.var() / len(e) for e in both]
+        both, size = (error[inside], error[~inside]), counts[0]
+        here, elsewhere = (each.mean() for each in both)
+        noise = [each.var() / count for each, count in zip(both, counts, strict=True)]
         if here - elsewhere <= _BEYOND_CHANCE * math.sqrt(sum(noise)):
             continue
         if is_number:

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 from barrage_mlflow.config.output_names import output_names
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
-from barrage_mlflow.dataset.records.kinds import Column, Schema
+from barrage_mlflow.dataset.records.column_kinds import Column, Schema
 from barrage_mlflow.dataset.records.values import is_missing, native, objects
-from barrage_mlflow.scoring.network import Network, save_network
+from barrage_mlflow.scoring.saved_network import Network, save_network
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import copy_code
 

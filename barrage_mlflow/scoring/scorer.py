@@ -22,12 +22,12 @@ from barrage_mlflow.dataset.components.pipeline import Pipeline
 from barrage_mlflow.dataset.components.places import place_of
 from barrage_mlflow.dataset.components.score_params import declared_params, fill_params
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
-from barrage_mlflow.dataset.records.kinds import Column, Schema
+from barrage_mlflow.dataset.records.column_kinds import Column, Schema
 from barrage_mlflow.dataset.records.tables import UnfitError
 from barrage_mlflow.errors import ArtifactError, BarrageError, RecordError
 from barrage_mlflow.scoring import model_code
-from barrage_mlflow.scoring.network import Arrays, Network, load_network
 from barrage_mlflow.scoring.process import ModelProcess
+from barrage_mlflow.scoring.saved_network import Arrays, Network, load_network
 from barrage_mlflow.scoring.scores import check_finite
 from barrage_mlflow.workspace import layout as artifacts
 
@@ -249,10 +249,10 @@ class ProcessScorer(Scorer):
         columns, self.outputs, self.score_params = self._process.call("load", str(model.resolve()))
         # Cells go to the model as they are read, and it brings them to its kinds.
         known = map(Column.from_json, columns)
-        windows = Schema.from_config(config["dataset"]).windows
-        keys = windows.keys if windows else ()
+        declared = Schema.from_config(config["dataset"])
+        keys = declared.windows.keys if declared.windows else ()
         read = {one.name: replace(one, declared=one.name in keys) for one in known}
-        self.schema = Schema(read, windows=windows)
+        self.schema = replace(declared, columns=read)
         self.inputs = self.schema.to_score(reads or self.schema.columns)
 
     def call(self, name: str, rows: Records, *arguments: Any) -> Any:

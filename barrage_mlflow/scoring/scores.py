@@ -11,7 +11,7 @@ import numpy as np
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.records.values import native, objects
 from barrage_mlflow.errors import ComponentError, RecordError
-from barrage_mlflow.scoring.network import Arrays
+from barrage_mlflow.scoring.saved_network import Arrays
 
 if TYPE_CHECKING:
     import pandas as pd

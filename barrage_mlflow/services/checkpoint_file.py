@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from barrage_mlflow.distribution.group import ALONE, Group
-from barrage_mlflow.distribution.network import gather_metrics, set_metrics
+from barrage_mlflow.distribution.synchronize import gather_metrics, set_metrics
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.files import partial_path, written_whole
 from barrage_mlflow.services.training_state import (

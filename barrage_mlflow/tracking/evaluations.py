@@ -84,7 +84,7 @@ def find_run(run_id: str, name: str) -> tuple[Store, Run]:
     """
     store = Store()
     run = store.read_run(run_id)
-    if any(each.startswith(legal_name(f"{name}_")) for each in run.data.metrics):
+    if any(each.startswith(f"{legal_name(name)}_") for each in run.data.metrics):
         raise TrackingError(
             f"run {run_id} has figures that begin with {name}_ already: call the set by another "
             "name (--name)"
@@ -110,7 +110,8 @@ def log_evaluation(
     from mlflow.entities import Metric
 
     run_id, home = run.info.run_id, f"{artifacts.EVALUATION}/{name}"
-    found = [Metric(legal_name(f"{name}_{key}"), each, now(), 0) for key, each in metrics.items()]
+    named = {legal_name(f"{legal_name(name)}_{key}"): each for key, each in metrics.items()}
+    found = [Metric(key, each, now(), 0) for key, each in named.items()]
     for batch in batches(found, lambda metric: metric.key):
         store.call("write metrics", store.client.log_batch, run_id, metrics=batch)
     sent = {f"{home}/{path}": each for path, each in files.items()}

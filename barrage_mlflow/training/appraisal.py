@@ -13,12 +13,12 @@ from typing import Any
 from barrage_mlflow.dataset import RecordMode, Records
 from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read
 from barrage_mlflow.errors import describe_error
-from barrage_mlflow.evaluation.card import card_of
+from barrage_mlflow.evaluation.card import card_of, headline
 from barrage_mlflow.evaluation.data import count_overlap, profile
 from barrage_mlflow.evaluation.evaluate import evaluate, read_options
-from barrage_mlflow.evaluation.page import PAGE, write_page
-from barrage_mlflow.evaluation.report import REPORT, plain, show
-from barrage_mlflow.evaluation.reports import write_report
+from barrage_mlflow.evaluation.html_page import PAGE, write_page
+from barrage_mlflow.evaluation.pages import REPORT, plain, show
+from barrage_mlflow.evaluation.set_report import write_report
 from barrage_mlflow.scoring.scorer import ProcessScorer, Scorer
 from barrage_mlflow.workspace import layout as artifacts
 
@@ -30,7 +30,7 @@ _SECONDS = 3.0
 """… and at least so many seconds."""
 _BEYOND_CHANCE, _ODD_ONES = 1.5, 3
 """More than so many times the equal records that chance gives, and some, are worth a warning."""
-_TOO_LARGE = "The sets are too large to be compared in the time that there is."
+_NO_TIME = "There was no time to compare the sets, nor to look for records that are in both."
 
 
 def appraise(
@@ -58,13 +58,13 @@ def appraise(
     """
     spent, most = 0.0, max(_SECONDS, _SHARE * (time.monotonic() - began))
     home, said = folder / artifacts.EVALUATION, [plain(fact) for fact in facts]
-    for name in names:
+    for left, name in zip(range(len(names), 0, -1), names, strict=True):
         try:
             options = read_options(scorer.config)
             evaluation = evaluate(scorer, sets[name], options)
             start = time.monotonic()
             metrics = evaluation.metrics
-            until = start + min(options.seconds, most) - spent
+            until = start + (min(options.seconds, most) - spent) / left
             sections, overlap = _compare(scorer, sets["train"], sets[name], name, until)
             shutil.rmtree(home / name, ignore_errors=True)
             title, about = f"How good the model is on {name}", [*said, *overlap]
@@ -82,6 +82,7 @@ def appraise(
                 describe_error(error),
             )
         else:
+            logger.info("on %s: %s", name, headline(evaluation))
             yield name, metrics
 
 
@@ -96,7 +97,7 @@ def _compare(
         columns = [*columns_read(loader, other[:SAMPLE])]
     overlap = count_overlap(train, other, columns, until)
     table = profile(train, other, inputs, until)
-    data = _TOO_LARGE if table is None else table.reset_index()
+    data = _NO_TIME if table is None else table.reset_index()
     if overlap is None or overlap.count <= _BEYOND_CHANCE * overlap.expected + _ODD_ONES:
         return {"Data": data}, []
     said = (

@@ -20,7 +20,7 @@ import numpy as np
 
 from barrage_mlflow.dataset.feeding.blocks import Blocks
 from barrage_mlflow.distribution.group import ALONE, Group
-from barrage_mlflow.distribution.network import agree, metric_results, synchronize
+from barrage_mlflow.distribution.synchronize import agree, metric_results, synchronize
 from barrage_mlflow.errors import TrainingError
 from barrage_mlflow.services.checkpoint import ResumeCheckpoint
 from barrage_mlflow.services.checkpoint_file import Checkpoint

@@ -12,10 +12,10 @@ from barrage_mlflow.config.output_names import output_names
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.features.loader import has_images
 from barrage_mlflow.scoring.dependencies import project_code, requirements
-from barrage_mlflow.scoring.network import Arrays, Network, Scored
 from barrage_mlflow.scoring.package import package_model, save_model
 from barrage_mlflow.scoring.process import ModelProcess
 from barrage_mlflow.scoring.proof import prove
+from barrage_mlflow.scoring.saved_network import Arrays, Network, Scored
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.scoring.scores import to_frame
 from barrage_mlflow.training.prepare import Plan

@@ -27,7 +27,7 @@ from barrage_mlflow.dataset.components.reading import SAMPLE, columns_read, sett
 from barrage_mlflow.dataset.features.infer import infer_columns
 from barrage_mlflow.dataset.feeding.conform import ArraySpec, conform
 from barrage_mlflow.dataset.feeding.feeder import Feeder
-from barrage_mlflow.dataset.records.kinds import Schema
+from barrage_mlflow.dataset.records.column_kinds import Schema
 from barrage_mlflow.errors import ConfigError, RecordError, TrainingError
 from barrage_mlflow.scoring.tensorflow_alone import load_tensorflow
 

@@ -137,7 +137,7 @@ def train(
             settled = settle_training(document, sources, folder if resume else None)
             resolved, sets, datasets = settled.config, settled.sets, settled.datasets
         with Workspace.open(folder) as work:
-            changes = work.check_begun(resolved, settled.code, datasets, resume, resume_anyway)
+            changes = work.check_resumable(resolved, settled.code, datasets, resume, resume_anyway)
             if changes and not group.is_chief:
                 raise ArtifactError(
                     _OTHER.format(group.share.index, group.count, "\n  ".join(changes))
@@ -152,7 +152,7 @@ def train(
             logger.info("artifacts in %s", folder)
 
             # They import Keras, which the faults of a config are not to wait for.
-            from barrage_mlflow.services.report import report_callback
+            from barrage_mlflow.services.training_report import report_callback
             from barrage_mlflow.services.training_state import kept_generators
             from barrage_mlflow.training.fit import fit
 

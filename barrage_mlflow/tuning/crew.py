@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from barrage_mlflow.errors import TuningError
-from barrage_mlflow.tuning.worker import Job, Outcome, Task, work
+from barrage_mlflow.tuning.worker import Ending, Job, Task, work
 from barrage_mlflow.workspace.layout import TRIALS
 
 _PATIENCE = 120
@@ -40,7 +40,7 @@ class Crew(AbstractContextManager["Crew"]):
         >>> with Crew(job, 2, lambda *report: False) as crew:  # doctest: +SKIP
         ...     crew.give(Task(0, {}))
         ...     [*crew.ended(60)]
-        [(Task(number=0, values={}, is_best=False), Outcome(value=0.25, error=None, is_over=True))]
+        [(Task(number=0, values={}, is_best=False), Ending(value=0.25, error=None, is_over=True))]
     """
 
     def __init__(self, job: Job, size: int, report: Callable[[int, int, float], bool]) -> None:
@@ -59,11 +59,11 @@ class Crew(AbstractContextManager["Crew"]):
             worker.line.send(task)
         worker.task = task
 
-    def ended(self, seconds: float) -> Iterator[tuple[Task, Outcome | None]]:
+    def ended(self, seconds: float) -> Iterator[tuple[Task, Ending | None]]:
         """Answer reports for so long, or until tasks have ended.
 
         Returns:
-            Of each the outcome; None if its process was killed, or stopped.
+            Of each the ending; None if its process was killed, or stopped.
 
         Raises:
             TuningError: a process has ended by itself.
@@ -87,6 +87,8 @@ class Crew(AbstractContextManager["Crew"]):
 
     def __exit__(self, *raised: object) -> None:
         for worker in self._workers:
+            with suppress(ConnectionError):
+                worker.line.send(None)
             if worker.task is not None:
                 worker.process.terminate()  # between two batches, with a checkpoint
         for worker in self._workers:
@@ -107,16 +109,15 @@ class Crew(AbstractContextManager["Crew"]):
             return None
 
     def _end(self, worker: _Worker) -> None:
-        with suppress(ConnectionError):
-            worker.line.send(None)
         worker.process.join(_PATIENCE)
         worker.process.kill()
+        worker.process.join()
         worker.line.close()
 
     def _start(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(self._job, theirs))
+        process = context.Process(target=work, args=(theirs,))
         resource_tracker.ensure_running()  # which would take the mask away
         # Ctrl-C goes to the whole group of a terminal; the search ends its processes itself.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -125,4 +126,7 @@ class Crew(AbstractContextManager["Crew"]):
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
+        # As an argument, a large one would be waited for though the process died while it began.
+        with suppress(ConnectionError):  # which shows when it is waited for
+            ours.send(self._job)
         return _Worker(process, ours)

@@ -21,12 +21,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from optuna.visualization import matplotlib as plots
 
 from barrage_mlflow.config.document import Document
-from barrage_mlflow.config.overrides import apply_overrides
-from barrage_mlflow.config.paths import value_at
 from barrage_mlflow.config.schema import filled
 from barrage_mlflow.errors import TuningError
 from barrage_mlflow.files import written_whole
-from barrage_mlflow.tuning.search import Range, Search, path_in
+from barrage_mlflow.tuning.search_file import Range, Search, values_at, with_values
 
 NAME = "search"
 PRUNED, ERROR, OWNER, RUN, THREADS = "pruned", "error", "owner", "run", "threads"
@@ -146,7 +144,7 @@ class Study:
         number = int(self._storage.get_trial(trial_id).number)
         return number if number < self.search.data["trials"] else None  # others were faster
 
-    def sample(self, number: int) -> dict[str, Any]:
+    def draw(self, number: int) -> dict[str, Any]:
         """Draw the values of a trial; those that it has already stay as they are.
 
         Returns:
@@ -165,7 +163,7 @@ class Study:
             trial.relative_params  # noqa: B018
         values: dict[str, Any] = {}
         for path, asked in self.search.space.items():
-            if self.search.is_asked(path, apply_overrides(self.document, values).data):
+            if self.search.is_asked(path, with_values(self.document, values).data):
                 study.sampler = self._sampler(f"{number}/{path}")
                 values[path] = _suggest(trial, path, asked)
         return values
@@ -201,7 +199,7 @@ class Study:
         sign = -1 if self.search.data["direction"] == "maximize" else 1
         return min(done, key=lambda trial: sign * float(trial.value or 0), default=None)
 
-    def draw(self, folder: Path) -> None:
+    def write_pictures(self, folder: Path) -> None:
         """Write Optuna's pictures of the search, those that can be drawn.
 
         Raises:
@@ -229,9 +227,12 @@ class Study:
 
     def _as_it_is(self) -> dict[str, Any]:
         """The values that the config has, as far as they are within the space."""
-        config = filled(self.document.data)
-        values = {path: value_at(config, path_in(config, path)) for path in self.search.space}
-        return {p: _plain(v) for p, v in values.items() if self.search.space[p].holds(v)}
+        return {
+            path: _plain(value)
+            for path, asked in self.search.space.items()
+            for value in values_at(self.document.data, path)
+            if asked.holds(value)
+        }
 
     def _sampler(self, what: str) -> BaseSampler:
         """What draws by the seed, by what it draws, and by other trials alone."""

@@ -19,26 +19,38 @@ from barrage_mlflow.config.paths import one_line
 from barrage_mlflow.training.progress import format_seconds
 from barrage_mlflow.tuning.study import ERROR, RUN, Study
 from barrage_mlflow.tuning.worker import folder_of
-from barrage_mlflow.workspace.history import History
 from barrage_mlflow.workspace.record import read_record
+from barrage_mlflow.workspace.workspace import Workspace
 
 _WORDS = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
 
 
 @contextmanager
-def shown(study: Study, history: History, stream: TextIO | None) -> Iterator[Callable[[], None]]:
+def shown(study: Study, work: Workspace, stream: TextIO | None) -> Iterator[Callable[[], None]]:
     """Show the trials that are under way in a table under a terminal, and a line for each end.
+
+    However the search ends, its table of trials is written.
 
     Args:
         study: of the search.
-        history: takes the best metric so far, by the number of trials that have ended.
+        work: its history takes the best metric so far, by the number of trials that have ended.
         stream: where to; nowhere if it is None.
 
     Returns:
         What brings both up to date, to be called again and again.
+
+    Raises:
+        OSError: the table cannot be written.
     """
     console = Console(file=stream, quiet=stream is None, highlight=False, soft_wrap=True)
-    live = Live(console=console, auto_refresh=False, transient=True)
+    # Else what a caller of tune() writes would go to a console that shows nothing.
+    live = Live(
+        console=console,
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=stream is not None,
+        redirect_stderr=stream is not None,
+    )
     began = time.monotonic()
     told = {trial.number for trial in study.ended()}
     before = len(told)
@@ -49,15 +61,19 @@ def shown(study: Study, history: History, stream: TextIO | None) -> Iterator[Cal
             if trial.number not in told:
                 told.add(trial.number)
                 console.print(_line(trial, study.search.metric), markup=False)
-        if best is not None and len(ended) > len(history.epochs()):
-            history.add(len(ended), {f"best_{study.search.metric}": float(best.value or 0)})
+        if best is not None and len(ended) > len(work.history.epochs()):
+            work.history.add(len(ended), {f"best_{study.search.metric}": float(best.value or 0)})
         if console.is_terminal:
             new = len(ended) - before
             each = (time.monotonic() - began) / new if new else math.nan
             live.update(_table(study, ended, best, each), refresh=True)
 
     with live:
-        yield update
+        try:
+            yield update
+        finally:
+            update()
+            write_trials(study, work.folder)
 
 
 def write_trials(study: Study, folder: Path) -> None:
@@ -116,7 +132,7 @@ def _table(study: Study, ended: list[FrozenTrial], best: FrozenTrial | None, eac
     caption = f"{len(ended)} of {wanted} trials, {left} left"
     table = Table(caption=caption, caption_justify="left", expand=False)
     for name in ("trial", "state", "epoch", study.search.metric, "values"):
-        table.add_column(name, overflow="ellipsis", no_wrap=True)
+        table.add_column(name, no_wrap=name != "values")
     for trial in [*([best] if best else []), *study.running()]:
         epochs = trial.intermediate_values
         value = epochs[max(epochs)] if epochs else None

@@ -14,7 +14,7 @@ from barrage_mlflow.errors import TuningError
 from barrage_mlflow.training.stop import StopRequest
 from barrage_mlflow.tuning.crew import Crew
 from barrage_mlflow.tuning.study import ERROR, RUN, THREADS, Study
-from barrage_mlflow.tuning.worker import Job, Outcome, Task, folder_of
+from barrage_mlflow.tuning.worker import Ending, Job, Task, folder_of
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.record import read_record
 
@@ -66,7 +66,7 @@ def run_trials(
                 number = waiting.pop(0) if waiting else study.next()
                 if number is None:
                     break
-                crew.give(Task(number, study.sample(number)))
+                crew.give(Task(number, study.draw(number)))
             others = study.elsewhere() if not crew.busy and time.monotonic() < until else []
             if others not in ([], told):
                 logger.info("waiting for trials elsewhere: %s", ", ".join(others))
@@ -78,25 +78,25 @@ def run_trials(
                 _keep_best(job, study)
                 if not study.is_own(best):
                     return
-                crew.give(Task(best.number, study.sample(best.number), is_best=True))
-            for task, outcome in crew.ended(_LOOK):
-                if outcome is None:
+                crew.give(Task(best.number, study.draw(best.number), is_best=True))
+            for task, ending in crew.ended(_LOOK):
+                if ending is None:
                     place = task.number, study.epochs(task.number)
                     deaths[place] += 1
                     if deaths[place] < _DEATHS:
                         if not task.is_best:  # which is found anew
                             waiting.insert(0, task.number)
                         continue
-                    outcome = Outcome(error=_DIED)
-                if outcome.error and (task.is_best or not outcome.is_over):
+                    ending = Ending(error=_DIED)
+                if ending.error and (task.is_best or not ending.is_over):
                     what = " could not be packaged" if task.is_best else ""
-                    raise TuningError(f"trial {task.number}{what}: {outcome.error}\n{_GOES_ON}")
+                    raise TuningError(f"trial {task.number}{what}: {ending.error}\n{_GOES_ON}")
                 if task.is_best:
                     return
                 record = read_record(folder_of(job.folder, task.number))
-                notes = {ERROR: outcome.error, RUN: record and record.run_id, THREADS: job.threads}
-                study.tell(task.number, outcome.value, notes)
-                errors.append(outcome.error)
+                notes = {ERROR: ending.error, RUN: record and record.run_id, THREADS: job.threads}
+                study.tell(task.number, ending.value, notes)
+                errors.append(ending.error)
                 _check_failures(errors)
                 _keep_best(job, study)
             watch()

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from barrage_mlflow.config.document import Document
-from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.project import add_project_path
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.errors import ArtifactError, TrackingError, TuningError, describe_error
 from barrage_mlflow.training.prepare import read_sets
 from barrage_mlflow.training.stop import StopRequest
+from barrage_mlflow.tuning.search_file import with_values
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.threads import set_operation_threads
@@ -89,7 +89,7 @@ class Task(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Ending:
     """How a task ended.
 
     Attributes:
@@ -113,16 +113,19 @@ def folder_of(folder: Path, number: int) -> Path:
     return folder / artifacts.TRIALS / f"{number:04d}"
 
 
-def work(job: Job, line: Connection) -> None:
-    """Do the tasks that come in, and answer each with its outcome, until None comes.
+def work(line: Connection) -> None:
+    """Do the tasks that come in after the job, and answer each with its ending, until None comes.
 
     After each epoch of a trial its metric is sent as ``(epoch, value)``; the answer is whether the
     trial ends there.
 
     Args:
-        job: of the search.
         line: to the process of the search, with which this one ends.
     """
+    try:
+        job: Job = line.recv()
+    except (EOFError, ConnectionError):
+        return
     _write_to(job.folder / _OUTPUT)
     set_operation_threads(job.threads)  # before TensorFlow is loaded
     search = multiprocessing.parent_process()
@@ -133,21 +136,22 @@ def work(job: Job, line: Connection) -> None:
     read = cache(partial(read_sets, job.sources, dataset, home))
     with StopRequest() as stop, suppress(KeyboardInterrupt, EOFError, ConnectionError):
         while (task := line.recv()) is not None:
-            line.send(_outcome(job, read, task, line))
+            line.send(_do(job, read, task, line))
             stop.check()
 
 
-def _outcome(job: Job, read: Sets, task: Task, line: Connection) -> Outcome:
+def _do(job: Job, read: Sets, task: Task, line: Connection) -> Ending:
     """Do a task, however that ends."""
     import keras
 
     gc.freeze()  # what is loaded by now is not looked through after each trial
     try:
-        return Outcome(_train(job, read, task, line))
+        return Ending(_train(job, read, task, line))
     except (Exception, SystemExit) as error:
-        traceback.print_exc()
+        with suppress(OSError):  # the disk may be full, and be why
+            traceback.print_exc()
         is_over = not isinstance(error, TrackingError | ArtifactError)
-        return Outcome(error=describe_error(error), is_over=is_over)
+        return Ending(error=describe_error(error), is_over=is_over)
     finally:
         keras.backend.clear_session()  # it collects garbage too
 
@@ -161,7 +165,7 @@ def _train(job: Job, read: Sets, task: Task, line: Connection) -> float:
         pass
     _write_to(folder.with_suffix(".log"))
     result = train(
-        apply_overrides(job.document, task.values),
+        with_values(job.document, task.values),
         read()["train"],
         read()["validation"],
         artifact_dir=folder,

@@ -1,12 +1,13 @@
-"""What was begun in an artifact folder, and what has changed since."""
+"""What was begun in an artifact folder, and what has changed since, which is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from barrage_mlflow.config.diff import diff_configs
+from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.workspace import layout as artifacts
 from barrage_mlflow.workspace.code_files import code_files
 from barrage_mlflow.workspace.record import Dataset, read_record
@@ -62,6 +63,27 @@ def find_changes(
             if digests.get(dataset.name, dataset.digest) != dataset.digest
         ),
     ]
+
+
+def refuse_changes(folder: Path, changes: Sequence[str]) -> None:
+    """Refuse to go on with what was begun in a folder, if something has changed since.
+
+    Args:
+        folder: an artifact folder.
+        changes: a line for each.
+
+    Raises:
+        ArtifactError: there are changes.
+
+    Example:
+        >>> refuse_changes(Path("out"), [])
+    """
+    if changes:
+        listed = "".join(f"\n  {change}" for change in changes)
+        raise ArtifactError(
+            f"{folder}: what was begun there has changed since:{listed}\n"
+            "undo that, name a new folder, or go on all the same with --resume-anyway"
+        )
 
 
 def _changed_code(kept: Iterable[Path], code: Iterable[Path]) -> Iterator[str]:

@@ -22,7 +22,7 @@ def explain_unwritable(error: BaseException, folder: Path) -> BaseException:
     Example:
         >>> str(explain_unwritable(OSError(errno.ENOSPC, "No space left on device"), Path("out")))
         'out: a file could not be written ([Errno 28] No space left on device): free some space, or
-         give back the right to write, and go on with: --artifact-dir out --resume'
+         give back the right to write; then the same command goes on, train with --resume'
     """
     message = str(error)
     # By its words, since HDF5 and TensorFlow have errors of their own.
@@ -34,5 +34,5 @@ def explain_unwritable(error: BaseException, folder: Path) -> BaseException:
         return error
     return ArtifactError(
         f"{folder}: a file could not be written ({message}): free some space, or give back the "
-        f"right to write, and go on with: --artifact-dir {folder} --resume"
+        "right to write; then the same command goes on, train with --resume"
     )

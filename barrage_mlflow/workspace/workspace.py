@@ -12,7 +12,7 @@ from typing import Any
 from barrage_mlflow.config.document import Document
 from barrage_mlflow.errors import ArtifactError, describe_error
 from barrage_mlflow.workspace import layout as artifacts
-from barrage_mlflow.workspace.changes import find_changes
+from barrage_mlflow.workspace.changes import find_changes, refuse_changes
 from barrage_mlflow.workspace.code_files import copy_code
 from barrage_mlflow.workspace.disk import explain_unwritable
 from barrage_mlflow.workspace.history import History
@@ -88,7 +88,7 @@ class Workspace:
         self.record = replace(self.record, **values)
         self.record.write(self.folder)
 
-    def check_begun(
+    def check_resumable(
         self,
         config: Mapping[str, Any],
         code: Sequence[Path],
@@ -112,12 +112,8 @@ class Workspace:
             artifacts.check_free(self.folder)
         deciding = [dataset for dataset in datasets if dataset.name != "test"]
         changes = find_changes(self.folder, config, code, deciding)
-        if changes and not resume_anyway:
-            listed = "".join(f"\n  {change}" for change in changes)
-            raise ArtifactError(
-                f"{self.folder}: what was begun there has changed since:{listed}\n"
-                "undo that, name a new folder, or go on all the same with --resume-anyway"
-            )
+        if not resume_anyway:
+            refuse_changes(self.folder, changes)
         return changes
 
     def begin(
@@ -152,6 +148,7 @@ class Workspace:
                 ended=None,
                 network_params=None,
                 best_epoch=None,
+                evaluation={},
                 model_uri=None,
                 version_uri=None,
                 published=False,
@@ -162,7 +159,8 @@ class Workspace:
                 # The resolved config is the sign that all of it is whole: it comes last.
                 suffix = Path(document.source).suffix or ".json"
                 (self.folder / f"{artifacts.CONFIG}{suffix}").write_text(document.text, "utf-8")
-                shutil.rmtree(self.folder / artifacts.CODE, ignore_errors=True)
+                for outdated in (artifacts.CODE, artifacts.EVALUATION):
+                    shutil.rmtree(self.folder / outdated, ignore_errors=True)
                 copy_code(code, self.folder / artifacts.CODE)
                 artifacts.write_json(self.folder / artifacts.RESOLVED_CONFIG, config)
         except OSError as error:

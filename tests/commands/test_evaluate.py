@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, mean_absolute_error
 
 import barrage_mlflow
 from barrage_mlflow.cli import main
+from barrage_mlflow.errors import RecordError
 from barrage_mlflow.workspace.record import RunRecord, read_record
 
 TARGETS = {"kind": "category", "price": "number"}
@@ -328,7 +329,7 @@ def test_no_evaluation_and_one_that_fails(
     arguments = (config(plots=False, importance=False), TRAIN, VALIDATION)
     full = tmp_path / "full"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("barrage_mlflow.evaluation.report.Pages.write", _full)
+        patch.setattr("barrage_mlflow.evaluation.pages.Pages.write", _full)
         barrage_mlflow.train(*arguments, artifact_dir=full, **options)
     (warning,) = [r.message for r in caplog.records if r.levelno == logging.WARNING]
     assert warning == (
@@ -345,6 +346,12 @@ def _evaluation(folder: Path) -> Any:
     record = read_record(folder)
     assert record is not None
     return record.evaluation
+
+
+def test_roots_count_for_records_in_memory_too() -> None:
+    message = "^root 'place=/': expected a column of bytes; of these the model reads none$"
+    with pytest.raises(RecordError, match=message):
+        barrage_mlflow.evaluate(TEST, "out", roots=["place=/"])
 
 
 def _full(_: Any) -> None:

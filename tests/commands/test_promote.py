@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from answers import outcome_of
 from small import small_config, small_frame
 
 from barrage_mlflow import Promotion, PromotionError, RecordError, TrackingError, promote, train
+from barrage_mlflow.commands.promote import _find_metric
 from barrage_mlflow.tracking.registry import find_holder, set_alias
 
 
@@ -115,6 +117,18 @@ def test_another_metric_decides(alias: str, metric: str) -> None:
     assert promotion.report.endswith(" (accuracy: higher is better)")
     assert 0 < new * len(VALIDATION) == pytest.approx(round(new * len(VALIDATION)))
     assert promotion.promoted == (new >= old) == (find_holder("small", alias) == "2")
+
+
+def test_a_metric_is_found_by_its_whole_name() -> None:
+    one = outcome_of("number", [1.0, 2.0], [1.0, 3.0])
+    outcomes = {"unit_price": one, "price": one}
+    asked = ("price_rmse", "rmse", "unit_price_mae")
+    assert [(name, metric.name) for name, metric in (_find_metric(outcomes, a) for a in asked)] == [
+        ("price", "rmse"), ("unit_price", "rmse"), ("unit_price", "mae"),
+    ]  # fmt: skip
+    tags = {"tags": outcome_of("category", [0, 1], [0, 1])}
+    with pytest.raises(PromotionError, match="there is no metric 'precision'"):
+        _find_metric(tags, "precision")
 
 
 def test_a_model_of_targets_on_another_scale_can_win(alias: str) -> None:

@@ -219,6 +219,16 @@ def test_the_random_generators_of_the_caller_are_as_before(run: Callable[[], obj
     assert draws() == expected
 
 
+def test_trainings_in_a_loop_have_draws_and_names_of_their_own() -> None:
+    keras.utils.set_random_seed(3)
+    drawn, names = set(), set()
+    for _ in range(2):
+        run_id = str(train(small_config(solver__epochs=1), TRAIN, VALIDATION).run_id)
+        drawn.add((random.random(), np.random.rand()))
+        names.add(mlflow.get_run(run_id).info.run_name)
+    assert (len(drawn), len(names)) == (2, 2)
+
+
 def test_a_used_folder_is_refused_before_anything_heavy_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").touch()

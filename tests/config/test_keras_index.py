@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrage_mlflow.config import keras_index
+from barrage_mlflow.config.component_kinds import KINDS
 from barrage_mlflow.config.import_strings import load_path
-from barrage_mlflow.config.kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
 

@@ -102,7 +102,7 @@ def test_fit_says_that_records_are_no_list():
             self.change(records)
 
     transformer = Shuffles(TRAIN, Scaled(TRAIN))
-    for change in (random.shuffle, lambda r: r + r, lambda r: r.append({})):
+    for change in (random.shuffle, lambda r: r + r, lambda r: r.append({}), lambda r: r.copy()):
         transformer.change = change
         with pytest.raises((TypeError, AttributeError), match="Records") as error:
             fit_transformer(transformer, RECORDS)

@@ -24,7 +24,7 @@ from barrage_mlflow.dataset.components.reading import settle_columns
 from barrage_mlflow.dataset.features.loader import has_images
 from barrage_mlflow.dataset.features.number import Number
 from barrage_mlflow.dataset.features.sketches import Counts, Sample
-from barrage_mlflow.dataset.records.kinds import Schema
+from barrage_mlflow.dataset.records.column_kinds import Schema
 from barrage_mlflow.errors import ComponentError, RecordError
 
 TRAIN = RecordMode.TRAIN

@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as st_numpy
 
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.records.cells import CellError, handed_out, to_kind
-from barrage_mlflow.dataset.records.kinds import KINDS, Column, Schema
+from barrage_mlflow.dataset.records.column_kinds import KINDS, Column, Schema
 from barrage_mlflow.dataset.records.values import objects
 from barrage_mlflow.errors import RecordError
 

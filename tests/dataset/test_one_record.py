@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.dataset.records import csv_files
-from barrage_mlflow.dataset.records.kinds import Schema
+from barrage_mlflow.dataset.records.column_kinds import Schema
 from barrage_mlflow.dataset.records.parts import Parts
 from barrage_mlflow.errors import RecordError
 

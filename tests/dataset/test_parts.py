@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.dataset.records.kinds import Column, Schema
+from barrage_mlflow.dataset.records.column_kinds import Column, Schema
 from barrage_mlflow.dataset.records.parts import Part, Parts
 from barrage_mlflow.errors import RecordError
 

@@ -20,7 +20,7 @@ from barrage_mlflow.dataset.feeding.blocks import Blocks
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
 from barrage_mlflow.dataset.feeding.feeder import Feeder
 from barrage_mlflow.dataset.records import tables
-from barrage_mlflow.dataset.records.kinds import Schema
+from barrage_mlflow.dataset.records.column_kinds import Schema
 from barrage_mlflow.dataset.records.parts import Parts
 from barrage_mlflow.dataset.records.roots import read_file
 from barrage_mlflow.errors import RecordError

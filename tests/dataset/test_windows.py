@@ -10,7 +10,7 @@ import pytest
 
 from barrage_mlflow.dataset import FeatureLoader, FeatureTransformer, RecordMode, Records
 from barrage_mlflow.dataset.components.reading import ask_kinds
-from barrage_mlflow.dataset.records.kinds import Schema
+from barrage_mlflow.dataset.records.column_kinds import Schema
 from barrage_mlflow.errors import ConfigError, RecordError
 
 DATES = pd.date_range("2026-01-01", periods=8).strftime("%Y-%m-%d").tolist()

@@ -8,7 +8,7 @@ import pytest
 from keras.src.random.seed_generator import global_seed_generator
 
 from barrage_mlflow.dataset.feeding.share import Share
-from barrage_mlflow.distribution.network import synchronize
+from barrage_mlflow.distribution.synchronize import synchronize
 
 
 def test_generators_of_all_processes_have_one_state_and_draw_different_numbers(

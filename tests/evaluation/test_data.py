@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.dataset.records.kinds import Schema
+from barrage_mlflow.dataset.records.column_kinds import Schema
 from barrage_mlflow.errors import RecordError
 from barrage_mlflow.evaluation import data
 from barrage_mlflow.evaluation.data import Overlap, count_overlap, profile

@@ -18,9 +18,9 @@ from barrage_mlflow import (
     TrainingResult,
     train,
 )
+from barrage_mlflow.evaluation.collect import Outcomes
 from barrage_mlflow.evaluation.evaluate import evaluate
 from barrage_mlflow.evaluation.observe import Observer
-from barrage_mlflow.evaluation.outcomes import Outcomes
 from barrage_mlflow.scoring.scorer import ProcessScorer
 
 TRAIN, VALIDATION = small_frame(60, 0), small_frame(40, 1)
@@ -29,7 +29,8 @@ TRAIN, VALIDATION = small_frame(60, 0), small_frame(40, 1)
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     folder = tmp_path_factory.mktemp("trained")
-    return train(small_config(), TRAIN, VALIDATION, artifact_dir=folder, offline=True)
+    config = small_config(dataset__csv={"sep": ";", "decimal": ","})
+    return train(config, TRAIN, VALIDATION, artifact_dir=folder, offline=True)
 
 
 def with_other_code(model: Path, copy: Path) -> Path:
@@ -49,7 +50,7 @@ def test_the_figures_of_a_training_come_again(result: TrainingResult) -> None:
 def test_a_model_of_other_code_is_observed_in_its_process(
     result: TrainingResult, tmp_path: Path
 ) -> None:
-    VALIDATION.to_csv("validation.csv", index=False)
+    VALIDATION.to_csv("validation.csv", index=False, sep=";", decimal=",")
     here = evaluate(Scorer.load(result.artifact_dir), VALIDATION)
     other = Scorer.load(with_other_code(result.artifact_dir / "model", tmp_path / "other"))
     assert isinstance(other, ProcessScorer)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from barrage_mlflow.dataset.records.values import objects
-from barrage_mlflow.evaluation import outcomes
+from barrage_mlflow.evaluation import collect
+from barrage_mlflow.evaluation.collect import Outcomes, type_of
 from barrage_mlflow.evaluation.observe import About, Observed
 from barrage_mlflow.evaluation.outcome import Outcome
-from barrage_mlflow.evaluation.outcomes import Outcomes, type_of
 
 CE = "sparse_categorical_crossentropy"
 BCE = "binary_crossentropy"
@@ -280,7 +280,7 @@ def test_pieces_that_differ_in_what_they_tell():
 
 
 def test_of_many_records_a_sample_is_kept(monkeypatch):
-    monkeypatch.setattr(outcomes, "KEPT", 3000)
+    monkeypatch.setattr(collect, "KEPT", 3000)
     number, size = About("", "mse", False, []), 1000
 
     def taken():
@@ -302,10 +302,10 @@ def test_of_many_records_a_sample_is_kept(monkeypatch):
 
 
 def test_an_output_of_many_values_thins_no_other(monkeypatch):
-    monkeypatch.setattr(outcomes, "KEPT_VALUES", 16 * 1100)
+    monkeypatch.setattr(collect, "KEPT_VALUES", 16 * 1100)
     calls = []
-    largest = outcomes._largest
-    monkeypatch.setattr(outcomes, "_largest", lambda one: calls.append(one) or largest(one))
+    largest = collect._largest
+    monkeypatch.setattr(collect, "_largest", lambda one: calls.append(one) or largest(one))
     number, size, pieces = About("", "mse", False, []), 40, 100
     taken = Outcomes()
     for _ in range(pieces):
@@ -330,7 +330,7 @@ def test_an_output_of_many_values_thins_no_other(monkeypatch):
         (("", "BinaryCrossentropy"), (3, 1), (3, 1), "truth"),
         (("", "BinaryFocalCrossentropy"), (3,), (3,), "truth"),
         (("", "my_cross_entropy"), (3, 4), (3,), "category"),
-        (("", "mse"), (3, 4), (3, 1), "category"),
+        (("", "mse"), (3, 4), (3, 1), ""),
         (("", "categorical_crossentropy"), (3, 4), (3, 4), "category"),
         (("", "bce"), (3, 4), (3, 4), "multi_category"),
         (("", "mae"), (3,), (3, 1), "number"),
@@ -341,6 +341,19 @@ def test_an_output_of_many_values_thins_no_other(monkeypatch):
 )
 def test_types(about, score, target, kind):
     assert type_of(About(*about, False, []), np.zeros(score), np.zeros(target)) == kind
+
+
+def test_labels_are_whole_numbers():
+    about = About("", "my_loss", False, [])
+    kinds = [type_of(about, np.zeros((3, 4)), np.zeros(3, dtype)) for dtype in (int, float)]
+    assert kinds == ["category", ""]
+
+
+def test_the_past_of_a_series_is_none_of_its_steps():
+    about, past = About("", "mse", False, []), {"a": np.zeros((2, 5))}
+    piece = observed(about, np.zeros((2, 3, 1)), np.ones((2, 3)), pasts=past["a"])
+    found = outcome_of(piece)
+    assert (found.type, len(found), found.past) == ("number", 6, None)
 
 
 def test_each_step_of_an_output_counts_by_itself():

@@ -11,10 +11,10 @@ from PIL import Image
 
 from barrage_mlflow.dataset import Records
 from barrage_mlflow.evaluation.evaluate import Evaluation
+from barrage_mlflow.evaluation.html_page import write_page
 from barrage_mlflow.evaluation.kept import Kept
-from barrage_mlflow.evaluation.page import write_page
-from barrage_mlflow.evaluation.report import Pages
-from barrage_mlflow.evaluation.reports import leading_figures
+from barrage_mlflow.evaluation.pages import Pages
+from barrage_mlflow.evaluation.set_report import _folder_of, leading_figures
 from barrage_mlflow.evaluation.weak_spots import weak_spots
 
 SIZE = 400
@@ -41,6 +41,26 @@ def test_the_groups_are_told_on_which_a_model_is_bad():
     )
     series = replace(outcome, type="series", truth=TRUTH[:, None], answer=(TRUTH + off)[:, None])
     assert weak_spots(series, kept_of(series)) == weak_spots(outcome, kept_of(outcome))
+
+
+def test_a_folder_has_a_name_that_a_file_system_takes():
+    long = [_folder_of("ж" * 130 + end) for end in "ab"]
+    assert max(len(name.encode()) for name in long) <= 255
+    assert long[0] != long[1]
+    assert _folder_of("price") == "price"
+
+
+def test_steps_of_a_record_are_right_or_wrong_together():
+    records, steps = 40, 10
+    frame = pd.DataFrame({"place": ["Dream", "Biscoe"] * (records // 2)})
+    rows, truth = np.repeat(np.arange(records), steps), np.zeros(records * steps, int)
+    by_chance = (rows % 2 == 0) & (rows < 16) | (rows % 2 == 1) & (rows < 6)  # 8 and 3 of 20
+    outcome = outcome_of("category", truth, by_chance.astype(int), rows=rows)
+    assert weak_spots(outcome, kept_of(outcome, frame)) is None
+    outcome = replace(outcome, answer=(rows % 2 == 0).astype(int))
+    assert weak_spots(outcome, kept_of(outcome, frame)) == (
+        "- Where place is Dream (20 records): 100% are answered wrongly; of the others 0%"
+    )
 
 
 def test_the_classes_are_told_that_are_taken_for_others():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from answers import outcome_of
 
-from barrage_mlflow.evaluation import classes
+from barrage_mlflow.evaluation import class_reports
 from barrage_mlflow.evaluation.kept import Kept
 from barrage_mlflow.evaluation.pictures import label_axes, new_figure
 
@@ -21,7 +21,7 @@ from barrage_mlflow.evaluation.pictures import label_axes, new_figure
 def test_a_probability_that_few_records_were_given_is_not_judged(given, x, y):
     truth, probability = np.arange(len(given)) == 0, np.array(given)
     outcome = outcome_of("truth", truth, probability > 0.5, probability=probability)
-    shares = classes.calibration(outcome, Kept([], 0)).axes[0].lines[0]
+    shares = class_reports.calibration(outcome, Kept([], 0)).axes[0].lines[0]
     assert shares.get_xdata() == pytest.approx(x)
     assert shares.get_ydata() == pytest.approx(y)
 

@@ -15,16 +15,16 @@ from answers import outcome_of
 from PIL import Image
 
 from barrage_mlflow.dataset import Records
-from barrage_mlflow.dataset.records.kinds import Schema
-from barrage_mlflow.evaluation import cases, classes, numbers
+from barrage_mlflow.dataset.records.column_kinds import Schema
+from barrage_mlflow.evaluation import class_reports, number_reports, record_reports
 from barrage_mlflow.evaluation import kept as kept_module
 from barrage_mlflow.evaluation.evaluate import Evaluation, Options
 from barrage_mlflow.evaluation.figures import figures_of
 from barrage_mlflow.evaluation.importance import importance_table, permute
 from barrage_mlflow.evaluation.kept import SAMPLE, Kept, badness_of
 from barrage_mlflow.evaluation.observe import About, Observed
-from barrage_mlflow.evaluation.report import Pages, as_markdown
-from barrage_mlflow.evaluation.reports import write_report
+from barrage_mlflow.evaluation.pages import Pages, as_markdown
+from barrage_mlflow.evaluation.set_report import write_report
 
 SCORER = SimpleNamespace(score_params={"threshold": 0.5})
 PLAIN = Options(importance=False)
@@ -62,12 +62,12 @@ def test_a_swapped_pair_of_labels_is_seen_in_the_confusion():
     truth = np.repeat([0, 1, 2], 10)
     swapped = np.array([0, 2, 1])[truth]
     outcome = outcome_of("category", truth, swapped, labels=NAMES, probability=spread(swapped, 3))
-    figure = classes.confusion(outcome, kept_of(outcome))
+    figure = class_reports.confusion(outcome, kept_of(outcome))
 
     right = "10\n100%"
     assert words(figure) == [right, "0", "0", "0", "0", right, "0", right, "0"]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [*NAMES]
-    table = classes.per_class(outcome, kept_of(outcome))
+    table = class_reports.per_class(outcome, kept_of(outcome))
     assert table.to_dict("list") == {
         "class": [*NAMES],
         "precision": [1, 0, 0],
@@ -80,11 +80,11 @@ def test_a_swapped_pair_of_labels_is_seen_in_the_confusion():
 def test_a_unit_error_is_seen_in_the_numbers():
     truth = np.linspace(1, 10, 50)
     outcome = outcome_of("number", truth, np.where(truth > 9, truth / 1000, truth + 0.1))
-    figure = numbers.predicted(outcome, kept_of(outcome))
+    figure = number_reports.predicted(outcome, kept_of(outcome))
 
     dots = figure.axes[0].collections[0].get_offsets()
     assert (dots[:, 1] < 0.1).sum() == (truth > 9).sum() == 6
-    table = cases.worst(outcome, kept_of(outcome))
+    table = record_reports.worst(outcome, kept_of(outcome))
     assert table["record"].tolist() == [49, 48, 47]
     assert table["answer"].tolist() == ["0.01", "0.009816", "0.009633"]
     found = figures_of(outcome)
@@ -98,7 +98,7 @@ def test_the_worst_of_classes_are_those_predicted_with_confidence():
     probability = np.array([0.1, 0.4, 0.6, 0.01], np.float32)
     outcome = outcome_of("truth", truth, answer, probability=probability, labels=[False, True])
     frame = pd.DataFrame({"true": [10, 11, 12, 13], "x": ["a|b", None, "c", "d"]})
-    assert as_markdown(cases.worst(outcome, kept_of(outcome, frame))) == [
+    assert as_markdown(record_reports.worst(outcome, kept_of(outcome, frame))) == [
         "| record | true | answer | probability of the answer | true (column) | x |",
         "|--:|---|---|--:|--:|---|",
         "| 3 | True | False | 0.99 | 13 | d |",
@@ -110,7 +110,7 @@ def test_the_worst_of_classes_are_those_predicted_with_confidence():
 def test_long_cells_are_cut():
     frame = pd.DataFrame({"t": ["a" * 5000], "l": [[1.5] * 5000], "b": [b"12"], "x": [1]})
     outcome = outcome_of("number", [0.0], [1.0])
-    (row,) = cases.worst(outcome, kept_of(outcome, frame)).to_dict("records")
+    (row,) = record_reports.worst(outcome, kept_of(outcome, frame)).to_dict("records")
     assert row["t"] == "a" * 999 + "…"
     assert row["l"] == str([1.5] * 5000)[:999] + "…"
     assert (row["b"], row["x"]) == ("2 bytes", 1)
@@ -121,7 +121,7 @@ def test_groups_tell_where_a_model_is_bad():
     place = np.array(["north", "south", None, "south"] * 10, object)
     outcome = outcome_of("number", truth, np.where(place == "south", 5.0, 0.0))
     frame = pd.DataFrame({"place": place, "id": [f"n{n}" for n in range(40)], "same": True})
-    found = cases.groups(outcome, kept_of(outcome, frame))
+    found = record_reports.groups(outcome, kept_of(outcome, frame))
     assert found.to_numpy().tolist() == [
         ["place", "missing", 10, 0.0, 0.0],
         ["place", "north", 10, 0.0, 0.0],
@@ -135,19 +135,19 @@ def test_a_threshold_is_recommended_and_not_set():
     probability = np.array([0.1] * 5 + [0.45] + [0.3] * 3 + [0.9], np.float32)
     answer = (probability >= 0.5).astype(int)
     outcome = outcome_of("truth", truth, answer, probability=probability)
-    said = classes.recommended_threshold(outcome, kept_of(outcome))
+    said = class_reports.recommended_threshold(outcome, kept_of(outcome))
     assert said == (
         "With the threshold 0.15, F1 on these records is 0.8889 instead of 0.4; on other records "
         'it may gain less. Nothing is set: ask for it with `params: {"threshold": 0.15}` in a '
         "request, or with `barrage-mlflow predict … --param threshold=0.15`."
     )
-    table = classes.thresholds(outcome, kept_of(outcome))
+    table = class_reports.thresholds(outcome, kept_of(outcome))
     assert len(table) == 19
     assert table.iloc[9].to_dict() == pytest.approx(
         {"threshold": 0.5, "precision": 1.0, "recall": 0.25, "f1": 0.4, "predicted": 1.0}
     )
     best = replace(outcome, answer=(probability >= 0.15).astype(int))
-    assert classes.recommended_threshold(best, kept_of(best)) is None
+    assert class_reports.recommended_threshold(best, kept_of(best)) is None
 
 
 def test_of_thousands_of_classes_the_most_confused_are_shown():
@@ -155,7 +155,7 @@ def test_of_thousands_of_classes_the_most_confused_are_shown():
     answer = np.where(truth < 100, (truth + 1) % 100, truth)
     answer[:30] = 60_000
     outcome = outcome_of("category", truth, answer, labels=[f"c{n}" for n in range(50_000)])
-    figure = classes.confusion(outcome, kept_of(outcome))
+    figure = class_reports.confusion(outcome, kept_of(outcome))
     shares = figure.axes[0].images[0].get_array()
     assert len(figure.axes) == 1
     assert shares.shape == (60, 60)
@@ -166,7 +166,7 @@ def test_a_class_that_the_network_does_not_have_is_the_worst():
     answer = np.array([1, 5, 1])
     outcome = outcome_of("category", [0, 1, 1], answer, probability=spread([1, 1, 1], 2))
     assert badness_of(outcome) == pytest.approx([0.9, 1, 0])
-    table = cases.worst(outcome, kept_of(outcome))
+    table = record_reports.worst(outcome, kept_of(outcome))
     assert table["record"].tolist() == [1, 0]
     assert table["probability of the answer"].tolist() == pytest.approx(
         [math.nan, 0.9], nan_ok=True
@@ -357,10 +357,10 @@ def test_no_record_is_shown_where_none_is_wanted():
     for worst, images in ((3, 3), (0, 0)):
         kept = Kept(["image"], worst)
         kept.add(records, {"a": outcome})
-        figure = cases.images(outcome, kept)
+        figure = record_reports.images(outcome, kept)
         assert (len(figure.axes) if figure else 0) == images
     assert kept.worst == {"a": []}
-    assert cases.worst(outcome, kept) is None
+    assert record_reports.worst(outcome, kept) is None
     assert kept.sample == [0, 1, 2]
 
 
@@ -380,9 +380,9 @@ def test_groups_are_of_a_sample_and_of_few_values():
 
 
 def test_a_report_is_there_though_importances_cannot_be_found(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("barrage_mlflow.evaluation.reports.permute", broken)
+    monkeypatch.setattr("barrage_mlflow.evaluation.set_report.permute", broken)
     scorer = SimpleNamespace(**vars(SCORER), schema=Schema())
-    monkeypatch.setattr("barrage_mlflow.evaluation.reports.Observer", lambda _: None)
+    monkeypatch.setattr("barrage_mlflow.evaluation.set_report.Observer", lambda _: None)
     outcome = ODD["a constant target"]
     evaluation = Evaluation({"a": outcome}, kept_of(outcome), len(outcome), 0.5)
     write_report(scorer, evaluation, tmp_path, "How good", Options(), math.inf)

@@ -84,7 +84,10 @@ class Moments(RecordLoader):
 
     def load(self, record):
         since = record["day"] - date(2024, 1, 1)
-        x = [record["seen"].hour, since.days + record["span"].total_seconds() / 86_400]
+        x = [
+            record["seen"].hour + record["at"].hour,
+            since.days + record["span"].total_seconds() / 86_400,
+        ]
         return ({"x": x},) if self.mode.value == "score" else ({"x": x}, {"label": record["label"]})
 
 
@@ -195,16 +198,19 @@ def test_dates_and_durations_come_back_as_they_were_trained_on() -> None:
     for name, frame in {"train": TRAIN, "validation": VALIDATION}.items():
         seen = pd.date_range("2024-01-01", periods=len(frame), freq="7h", tz="Europe/Berlin")
         span = pd.to_timedelta(frame["a"], "D")
-        frame.assign(seen=seen, day=seen.date, span=span).to_parquet(f"{name}.parquet")
+        written = frame.assign(seen=seen, day=seen.date, at=seen.time, span=span)
+        written.to_parquet(f"{name}.parquet")
+        written.to_csv(f"{name}.csv", index=False)
     config = small_config(solver__epochs=1, dataset__loader={"import": "odd_parts.Moments"})
     result = train(config, "train.parquet", "validation.parquet", artifact_dir="out")
     assert only_run().info.status == "FINISHED"
     model = mlflow.pyfunc.load_model(result.model_uri)
-    np.testing.assert_allclose(
-        [*model.predict(model.input_example)["label"]],
-        Scorer.load("out").score("validation.parquet")["label"][:5],
-        rtol=1e-5,
+    parquet, csv = (
+        Scorer.load("out").score(f"validation.{suffix}")["label"] for suffix in ("parquet", "csv")
     )
+    example = [*model.predict(model.input_example)["label"]]
+    np.testing.assert_allclose(example, parquet[:5], rtol=1e-5)
+    np.testing.assert_array_equal(csv, parquet)
 
 
 def test_a_file_that_the_model_makes_itself_may_lie_beside_the_records(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from barrage_mlflow import (
 )
 from barrage_mlflow.dataset.feeding.conform import ArraySpec
 from barrage_mlflow.dataset.records.values import objects
-from barrage_mlflow.scoring.network import load_network, save_network
+from barrage_mlflow.scoring.saved_network import load_network, save_network
 from barrage_mlflow.scoring.scores import check_finite
 
 TRAIN, VALIDATION = small_frame(60, seed=0), small_frame(300, seed=1)
@@ -105,6 +106,21 @@ def test_names_that_a_saved_model_would_alter_survive(tmp_path: Path) -> None:
         assert list(scores) == ["y/1", "z"]
         for name in scores:
             np.testing.assert_allclose(scores[name], expected[name].numpy(), rtol=1e-6)
+
+
+def test_no_more_records_go_through_the_network_at_once_than_asked(tmp_path: Path) -> None:
+    import keras
+
+    class Together(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            return keras.ops.zeros_like(x) + keras.ops.cast(keras.ops.shape(x)[0], x.dtype)
+
+    x = keras.Input((1,), name="x")
+    network = keras.Model({"x": x}, {"y": Together()(x)})
+    saved = save_network(network, tmp_path / "n", {"x": ArraySpec((1,), "float32")}, ["y"])
+    for score in (saved, load_network(tmp_path / "n", ["x"], ["y"])):
+        scores, _ = score({"x": np.zeros((5, 1), np.float32)}, 4)
+        assert scores["y"].ravel().tolist() == [4, 4, 4, 4, 2]  # one alone has company
 
 
 def test_the_tables_of_lookup_layers_are_saved_with_the_network(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from barrage_mlflow.errors import ComponentError, TrainingError
 from barrage_mlflow.services.best import BestCheckpoint
 from barrage_mlflow.services.build import build_callbacks
 from barrage_mlflow.services.checkpoint import ResumeCheckpoint
-from barrage_mlflow.services.report import write_report
+from barrage_mlflow.services.training_report import write_report
 
 # Building
 

@@ -38,7 +38,7 @@ def card() -> str:
 def test_run_model_and_version_are_described_by_the_card(evaluated_models: None) -> None:
     assert trained() == (card(), card(), card())
     for line in (
-        "On validation: **label** accuracy ",
+        "On validation: label accuracy ",
         "Predicts label from a, b.",
         "Trained on 60 records; the weights are those of epoch ",
         "**How good it is**, on 40 records of validation",

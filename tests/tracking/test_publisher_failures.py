@@ -143,8 +143,12 @@ def test_a_version_that_is_refused_is_an_error_that_names_the_model(
     with monkeypatch.context() as broken:
         broken.setattr(mlflow, "register_model", refuse("PERMISSION_DENIED"))
         message = r"could not register the model models:/m-\w+ as 'birds': no such luck\n"
-        with pytest.raises(TrackingError, match=message):
+        with pytest.raises(TrackingError, match=message) as caught:
             train(register="birds")
+    assert caught.value.__notes__ == [
+        "the training is complete; it is kept in out; log it to MLflow with: "
+        "barrage-mlflow sync out"
+    ]
     sync("out")
     model_uri = json.loads(Path("out/run.json").read_text("utf-8"))["model_uri"]
     assert MlflowClient().get_model_version("birds", "1").source == model_uri

@@ -167,6 +167,10 @@ def test_a_training_is_trained_longer_if_that_is_asked_for(
     copied: Callable[[], Path], killed: Path
 ) -> None:
     folder, config = copied(), small_config(solver__epochs=4)
+    report = folder / "evaluation/validation/report.md"
+    report.parent.mkdir(parents=True)
+    report.write_text("Of the model before.", "utf-8")
+    replace(record_of(folder), evaluation={"validation": {"at": 0, "metrics": {}}}).write(folder)
     with pytest.raises(ArtifactError, match=r"epochs: 3 → 4"):
         resume(folder, config=config)
     train(config, TRAIN, VALIDATION, artifact_dir="whole")
@@ -174,5 +178,7 @@ def test_a_training_is_trained_longer_if_that_is_asked_for(
         longer = train(config, TRAIN, VALIDATION, artifact_dir=begun, resume_anyway=True)
         tags = record_of(begun).tags
         assert tags["barrage.resumed_anyway"] == "config $.solver.epochs: 3 → 4"
+        assert record_of(begun).evaluation == {}
         assert outcome(begun) == outcome(Path("whole"))
         assert resume(begun, config=config) == longer
+    assert not report.exists()

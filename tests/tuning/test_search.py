@@ -11,7 +11,7 @@ from small import small_config
 
 from barrage_mlflow.config.read import read_config
 from barrage_mlflow.errors import ConfigError
-from barrage_mlflow.tuning.search import Range, read_search
+from barrage_mlflow.tuning.search_file import Range, read_search, with_values
 
 RATE = "solver.optimizer.learning_rate"
 UNITS = "model.network.params.layers.1.params.units"
@@ -172,13 +172,46 @@ def test_a_range_with_steps_holds_what_lies_on_them() -> None:
 
 
 def test_what_others_depend_on_is_drawn_first() -> None:
-    space = {
-        RATE: {"values": [0.1], "when": {"solver.batch_size": 8}},
-        "solver.batch_size": {"values": [8, 16], "when": {"solver.epochs": [2]}},
+    space = {  # a path may be written as messages have it
+        RATE: {"values": [0.1], "when": {"$.solver.batch_size": 8}},
+        "$.solver.batch_size": {"values": [8, 16], "when": {"solver.epochs": [2]}},
         "solver.epochs": [1, 2],
     }
     found = read_search({"space": space}, CONFIG)
     assert [*found.space] == ["solver.epochs", "solver.batch_size", RATE]
+
+
+def test_objects_are_drawn_before_what_is_in_them() -> None:
+    loss, rate = "model.outputs.0.loss", "model.outputs.0.loss.params.from_logits"
+    blocks = [{"import": "mse"}, {"import": "mae"}]
+    space = {
+        "solver.batch_size": {"values": [8, 16], "when": {"model.outputs[0].loss": blocks[1:]}},
+        "$.model.outputs[0].loss": blocks,
+    }
+    search = read_search({"space": space}, CONFIG)
+    assert [*search.space] == ["model.outputs[0].loss", "solver.batch_size"]
+    for block in blocks:
+        data = with_values(CONFIG, {loss: block}).data
+        assert search.is_asked("solver.batch_size", data) == (block == blocks[1])
+    assert with_values(CONFIG, {rate: "1"}).data["model"]["outputs"][0]["loss"] == {
+        "import": "sparse_categorical_crossentropy", "params": {"from_logits": "1"},
+    }  # fmt: skip
+
+
+def test_a_value_that_what_the_config_has_elsewhere_does_not_go_with() -> None:
+    momentum = "solver.optimizer.params.momentum"
+    config = with_values(CONFIG, {"solver.optimizer": {"import": "SGD", "learning_rate": 0.1}})
+    space: dict[str, Any] = {
+        "solver.optimizer.import": ["SGD", "Adam"],
+        momentum: {"low": 0.0, "high": 0.9, "when": {"solver.optimizer.import": "SGD"}},
+    }
+    assert read_search({"space": space}, config).space
+    with pytest.raises(ConfigError) as error:
+        read_search({"space": space}, with_values(config, {momentum: 0.9}))
+    (fault,) = error.value.faults
+    assert fault.message == (
+        "the config refuses \"Adam\": $.solver.optimizer.params: unknown param 'momentum'"
+    )
 
 
 def test_conditions_are_of_values_that_are_drawn_and_of_defaults() -> None:

@@ -87,12 +87,13 @@ def test_a_script_that_does_not_guard_its_call_is_told_to() -> None:
     config, search = Path("config.json"), Path("search.json")
     config.write_text(json.dumps(CONFIG), "utf-8")
     search.write_text(json.dumps(SEARCH), "utf-8")
-    TRAIN.to_csv("train.csv", index=False)
+    pd.concat([TRAIN] * 50).to_csv("train.csv", index=False)  # more than a pipe holds
     script = Path("script.py")
     script.write_text(
-        "import barrage_mlflow\n"
-        "barrage_mlflow.tune('config.json', 'search.json', 'train.csv', 'train.csv', "
-        "artifact_dir='out', offline=True)\n",
+        "import barrage_mlflow, pandas\n"
+        "train = pandas.read_csv('train.csv')\n"
+        "barrage_mlflow.tune('config.json', 'search.json', train, train, artifact_dir='out', "
+        "offline=True)\n",
         "utf-8",
     )
     done = subprocess.run(
@@ -116,6 +117,28 @@ def test_a_storage_is_refused_that_cannot_be_shared() -> None:
             drawn, SEARCH, TRAIN, VALIDATION, artifact_dir="out2", storage="sqlite:///x.db"
         )
     assert not Path("out2").exists()
+
+
+def test_a_folder_is_of_one_storage_and_code_alone_may_change() -> None:
+    def tune_with(storage: str | None, **options: Any) -> Any:
+        return barrage_mlflow.tune(
+            config, SEARCH, TRAIN, VALIDATION, artifact_dir="out", offline=True, threads=1,
+            storage=storage, **options,
+        )  # fmt: skip
+
+    code = "import keras\nclass Own(keras.callbacks.Callback): pass\n"
+    Path("own_calls.py").write_text(code, "utf-8")
+    services = {**CONFIG["services"], "callbacks": [{"import": "own_calls.Own"}]}
+    config = {**CONFIG, "services": services}
+    shared = f"sqlite:///{Path.cwd()}/shared.db"
+    tune_with(shared)
+    with pytest.raises(ArtifactError, match=r"config \$\.search\.shared: only in A: true"):
+        tune_with(None)
+    Path("own_calls.py").write_text(code.replace("pass", "..."), "utf-8")
+    with pytest.raises(ArtifactError, match=r"code own_calls\.py: has changed"):
+        tune_with(shared, trials=3)
+    tune_with(shared, trials=3, resume_anyway=True)
+    assert pd.read_csv("out/trials.csv")["state"].tolist() == ["complete"] * 3
 
 
 @pytest.mark.slow

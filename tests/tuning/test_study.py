@@ -13,7 +13,7 @@ from small import small_config
 from barrage_mlflow.config.overrides import apply_overrides
 from barrage_mlflow.config.read import read_config
 from barrage_mlflow.tuning import study as recipe
-from barrage_mlflow.tuning.search import read_search
+from barrage_mlflow.tuning.search_file import read_search
 from barrage_mlflow.tuning.study import NAME, Study
 
 RATE = "solver.optimizer.learning_rate"
@@ -42,7 +42,7 @@ def draw(search: Study, worker: Study, best: float = 0.01) -> dict[str, Any]:
     """Begin a trial and end it; which rate is best is given."""
     number = search.next()
     assert number is not None
-    values = worker.sample(number)
+    values = worker.draw(number)
     value = abs(math.log10(values[RATE] / best)) + 0.01 * (values["solver.batch_size"] == 16)
     search.tell(number, value, {})
     return values
@@ -102,8 +102,8 @@ def test_what_was_drawn_before_a_kill_stays_and_the_rest_comes_as_it_would_have(
             with monkeypatch.context() as patch:
                 patch.setattr(recipe, "_suggest", once(recipe._suggest))
                 with pytest.raises(InterruptedError, match=r"^killed$"):
-                    again.sample(number)
-        values.append(opened(folder, space={**SPACE, **space}).sample(number))
+                    again.draw(number)
+        values.append(opened(folder, space={**SPACE, **space}).draw(number))
     assert values[0] == values[1]
 
 
@@ -114,7 +114,7 @@ def test_the_first_trial_is_the_config_as_it_is() -> None:
     study = Study(*place_of("out"), search, CONFIG)
     number = study.next()
     assert number is not None
-    values = study.sample(number)
+    values = study.draw(number)
     assert values.pop(RATE) >= 0.1  # which the config's is not
     assert values == {"solver.batch_size": 16, "solver.optimizer.import": "Adam", units: 8}
 
@@ -135,7 +135,7 @@ def test_several_machines_share_the_trials_of_one_search() -> None:
     assert [here.next(), there.next(), here.next()] == [0, 1, 2]
     assert (here.begun(), here.elsewhere()) == ([0, 2], ["1 in there"])
     assert (there.begun(), there.elsewhere()) == ([1], ["0 in here", "2 in here"])
-    first, second = (study.sample(study.begun()[0]) for study in (here, there))
+    first, second = (study.draw(study.begun()[0]) for study in (here, there))
     assert first[RATE] == 0.001  # the config's
     assert second[RATE] != 0.001
     here.tell(0, 0.5, {})

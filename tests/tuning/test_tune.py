@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from small import small_config, small_frame
 
 import barrage_mlflow
 from barrage_mlflow.cli import main
+from barrage_mlflow.commands.tune import _root_from
+from barrage_mlflow.config.paths import rebuilt
 from barrage_mlflow.errors import ArtifactError, TuningError
 from barrage_mlflow.training.train import train
 from barrage_mlflow.tuning import tune as recipe
@@ -52,14 +57,25 @@ def study_of(folder: Path = Path("out")) -> optuna.Study:
     return optuna.load_study(study_name="search", storage=f"sqlite:///{folder}/study.db")
 
 
+class Terminal(io.StringIO):
+    """Takes what is written to it as a terminal does."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A search that has ended, with its MLflow store."""
     home = tmp_path_factory.mktemp("search")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
+        for name, value in {"COLUMNS": "80", "TERM": "xterm"}.items():
+            patch.setenv(name, value)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
-        tune(register="labels", records_test=VALIDATION[:30], jobs=2)
+        terminal = Terminal()
+        tune(register="labels", records_test=VALIDATION[:30], jobs=2, progress=terminal)
+        Path("shown.txt").write_text(terminal.getvalue(), "utf-8")
     return home
 
 
@@ -112,6 +128,15 @@ def test_the_first_trial_is_the_config_as_it_is_and_all_stand_in_a_table() -> No
         with_momentum = "solver.optimizer.params.momentum" in trial.params
         assert with_momentum == (trial.params["solver.optimizer.import"] == "SGD")
         assert row.epochs == len(trial.intermediate_values)
+
+
+@pytest.mark.usefixtures("_there")
+def test_a_terminal_shows_trials_under_way_and_how_each_ended() -> None:
+    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", Path("shown.txt").read_text("utf-8"))
+    assert re.search("┃ trial ┃ state +┃ epoch ┃ val_loss ┃ values +┃", text)
+    assert re.search(r"│ \d     │ running │ \d     │ ", text)
+    ends = re.findall(r"trial \d: \w+", text)
+    assert sorted(ends) == [f"trial {number}: complete" for number in range(3)]
 
 
 @pytest.mark.usefixtures("_there")
@@ -203,13 +228,21 @@ def test_trials_that_fail_end_the_search_if_all_fail_alike(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(recipe, "_ALIKE", 2)
+    told = io.StringIO()
     broken = small_config(model__outputs=[{**CONFIG["model"]["outputs"][0]}])
     broken["dataset"]["loader"]["params"]["outputs"] = {"label": "a"}  # no class
     with pytest.raises(TuningError, match=r"^2 trials in a row failed for one reason: "):
         barrage_mlflow.tune(
-            broken, SEARCH, TRAIN, VALIDATION, artifact_dir="out", offline=True, threads=1
-        )
+            broken, SEARCH, TRAIN, VALIDATION, artifact_dir="out", offline=True, threads=1,
+            progress=told,
+        )  # fmt: skip
     assert [t.state.name for t in study_of().trials] == ["FAIL", "FAIL"]
+    table = pd.read_csv("out/trials.csv")
+    errors = [trial.user_attrs["error"] for trial in study_of().trials]
+    assert table[["state", "error"]].to_numpy().tolist() == [["failed", e] for e in errors]
+    assert [line.split("  ")[:2] for line in told.getvalue().splitlines()] == [
+        [f"trial {number}: failed", error] for number, error in enumerate(errors)
+    ]
 
 
 def test_a_process_that_dies_again_and_again_is_a_trial_that_failed(
@@ -254,6 +287,16 @@ def test_a_trial_that_ends_its_process_has_failed_and_its_log_says_where() -> No
     assert second.params == {"solver.optimizer.import": "SGD"}
     assert second.state.name == "COMPLETE"
     assert 'leaving.py", line 5, in on_epoch_end' in Path("out/trials/0000.log").read_text("utf-8")
+
+
+def test_roots_are_named_from_the_folder_of_the_best_config() -> None:
+    home, folder = Path("project"), Path("project/artifacts/search")
+    columns = {"photo": {"kind": "bytes", "root": "data/images"}, "n": {"kind": "number"}}
+    found = rebuilt({"columns": columns}, partial(_root_from, home, folder))
+    photo = {"kind": "bytes", "root": "../../data/images"}
+    assert found == {"columns": {**columns, "photo": photo}}
+    away = {"type": "image", "root": "/photos"}
+    assert _root_from(home, folder, (), away) == away
 
 
 def test_fewer_trials_than_there_were_package_the_best_of_those(home: Path) -> None:

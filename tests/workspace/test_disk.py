@@ -39,8 +39,8 @@ def test_only_what_could_not_be_written_is_explained(error: Exception, explained
     assert isinstance(found, ArtifactError)
     assert str(found).startswith("out: a file could not be written (")
     assert str(found).endswith(
-        "): free some space, or give back the right to write, and go on with: "
-        "--artifact-dir out --resume"
+        "): free some space, or give back the right to write; then the same command goes on, train "
+        "with --resume"
     )
 
 

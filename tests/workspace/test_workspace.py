@@ -11,9 +11,9 @@ import pytest
 from barrage_mlflow.config import read_config
 from barrage_mlflow.errors import ArtifactError
 from barrage_mlflow.workspace.changes import find_changes
+from barrage_mlflow.workspace.find import find_run, find_unfinished
 from barrage_mlflow.workspace.lock import locked
 from barrage_mlflow.workspace.record import Dataset, RunRecord, read_record
-from barrage_mlflow.workspace.search import find_run, find_unfinished
 from barrage_mlflow.workspace.workspace import Workspace
 
 CONFIG = {"solver": {"epochs": 3}}

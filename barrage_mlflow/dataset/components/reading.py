@@ -16,7 +16,7 @@ from barrage_mlflow.config.shape import value_findings
 from barrage_mlflow.dataset.components.build import build_loader
 from barrage_mlflow.dataset.components.loader import RecordLoader
 from barrage_mlflow.dataset.components.places import component_name, placed, set_record
-from barrage_mlflow.dataset.records.kinds import Schema
+from barrage_mlflow.dataset.records.column_kinds import Schema
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.sources import no_such_column
 from barrage_mlflow.dataset.records.windows import cell_kinds

@@ -17,7 +17,7 @@ import pandas as pd
 from barrage_mlflow.config.features import NEXT
 from barrage_mlflow.dataset.features.loader import column_cells
 from barrage_mlflow.dataset.records.cells import CONVERSIONS
-from barrage_mlflow.dataset.records.kinds import Column
+from barrage_mlflow.dataset.records.column_kinds import Column
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.types import Array
 

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from barrage_mlflow.dataset.records.kinds import KINDS, Column
+from barrage_mlflow.dataset.records.column_kinds import KINDS, Column
 from barrage_mlflow.dataset.records.values import (
     EXACT,
     NUMBER,

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from barrage_mlflow.dataset.records.column_kinds import WORDS, Schema
 from barrage_mlflow.dataset.records.files import (
     UNREADABLE,
     WANTED,
@@ -27,7 +28,6 @@ from barrage_mlflow.dataset.records.files import (
     reading,
     share_read,
 )
-from barrage_mlflow.dataset.records.kinds import WORDS, Schema
 from barrage_mlflow.dataset.records.sources import Chunk, check_names
 from barrage_mlflow.dataset.records.values import EXACT
 from barrage_mlflow.dataset.types import Array

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from barrage_mlflow.dataset.records.column_kinds import Schema
 from barrage_mlflow.dataset.records.csv_files import csv_chunks, csv_lines
 from barrage_mlflow.dataset.records.files import file_name, kind_of, no_records
 from barrage_mlflow.dataset.records.frames import read_frame
 from barrage_mlflow.dataset.records.json_files import json_chunks
-from barrage_mlflow.dataset.records.kinds import Schema
 from barrage_mlflow.dataset.records.sources import Chunk, Source, check_names
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.dataset.records.kinds import KINDS, WORDS, Column
+from barrage_mlflow.dataset.records.column_kinds import KINDS, WORDS, Column
 from barrage_mlflow.dataset.records.values import NUMBER, WHOLE, lacking, lacks
 from barrage_mlflow.dataset.types import Array
 

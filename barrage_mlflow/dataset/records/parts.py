@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from barrage_mlflow.dataset.records.column_kinds import Column, Schema
 from barrage_mlflow.dataset.records.files import file_name, kind_of, list_files, no_records
 from barrage_mlflow.dataset.records.formats import chunks_of, source_of
-from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.sources import Chunk, no_such_column
 from barrage_mlflow.dataset.records.tables import Table

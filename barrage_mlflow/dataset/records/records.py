@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from barrage_mlflow.dataset.records.column_kinds import Column, Schema
 from barrage_mlflow.dataset.records.formats import RecordSource, read_source
-from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.dataset.records.sources import learn_schema, no_such_column
 from barrage_mlflow.dataset.records.tables import PIECE, Table, UnevenError, is_held, make_table
 from barrage_mlflow.dataset.records.windows import WindowTable, make_windows

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from barrage_mlflow.config.names import did_you_mean, show_names
-from barrage_mlflow.dataset.records.kinds import Schema
+from barrage_mlflow.dataset.records.column_kinds import Schema
 from barrage_mlflow.dataset.records.learning import Learner
 from barrage_mlflow.dataset.records.values import array_of, objects
 from barrage_mlflow.dataset.types import Array

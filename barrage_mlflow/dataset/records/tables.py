@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from barrage_mlflow.dataset.records.cells import CellError, handed_out, to_kind
+from barrage_mlflow.dataset.records.column_kinds import Column, Schema
 from barrage_mlflow.dataset.records.digests import digest_cells, digest_file, digest_values
-from barrage_mlflow.dataset.records.kinds import Column, Schema
 from barrage_mlflow.dataset.records.roots import find_file, read_file
 from barrage_mlflow.dataset.records.sources import Source, cells_of, learn_schema
 from barrage_mlflow.dataset.records.values import native, objects

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from barrage_mlflow.dataset.records.kinds import WORDS
+from barrage_mlflow.dataset.records.column_kinds import WORDS
 from barrage_mlflow.dataset.types import Array
 from barrage_mlflow.errors import RecordError
 

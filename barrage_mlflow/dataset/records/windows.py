@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from barrage_mlflow.config.features import NEXT
+from barrage_mlflow.dataset.records.column_kinds import Column, Schema, Windows
 from barrage_mlflow.dataset.records.digests import digest_cells
-from barrage_mlflow.dataset.records.kinds import Column, Schema, Windows
 from barrage_mlflow.dataset.records.sources import no_such_column
 from barrage_mlflow.dataset.records.tables import Group, Table
 from barrage_mlflow.dataset.records.values import is_missing

@@ -10,8 +10,8 @@ import pandas as pd
 from barrage_mlflow.evaluation.kept import Kept
 from barrage_mlflow.evaluation.metrics import by_class, one_by_one, ranking
 from barrage_mlflow.evaluation.outcome import Outcome
+from barrage_mlflow.evaluation.pages import show
 from barrage_mlflow.evaluation.pictures import COLORS, GREY, label_axes, label_ticks, new_figure
-from barrage_mlflow.evaluation.report import show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

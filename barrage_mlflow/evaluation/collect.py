@@ -147,8 +147,8 @@ def type_of(about: About, score: Array, target: Array) -> str:
         return ""
     if width == 1:
         return "truth" if gives_probability else "number"
-    if target.size == len(target):
-        return "category"
+    if target.size == len(target):  # one number of a wide output may be no class
+        return "category" if gives_probability or target.dtype.kind in "iu" else ""
     if gives_probability:
         return "multi_category" if "binary" in loss or "bce" in loss else "category"
     return "series"
@@ -179,7 +179,8 @@ def _judge(name: str, about: About, observed: Observed, seen: dict[int, Any]) ->
     if kind in ("number", "series"):
         outcome = _numbers(outcome, told)
         known = np.isfinite(outcome.truth)
-        past = observed.pasts[name].astype(np.float64) if name in observed.pasts else None
+        has_past = kind == "series" and name in observed.pasts
+        past = observed.pasts[name].astype(np.float64) if has_past else None
         outcome = replace(outcome, truth=np.where(known, outcome.truth, np.nan), past=past)
         return outcome.take(known.reshape(size, -1).any(axis=1) & (weight > 0))
     return _classes(outcome, about.has_logits, told, seen)

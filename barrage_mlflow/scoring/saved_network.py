@@ -48,7 +48,7 @@ def save_network(
         outputs: names of its outputs, likewise.
 
     Returns:
-        What was saved, as it scores in this process: all records at once.
+        What was saved, as it scores in this process.
     """
     import keras
     import tensorflow as tf
@@ -82,8 +82,8 @@ def save_network(
     archive.write_out(str(folder), verbose=False)
 
     def run(x: Arrays, batch_size: int) -> Scored:
-        scored = function(*(x[name] for name in input_specs))
-        return _by_name({key: tensor.numpy() for key, tensor in scored.items()}, outputs)
+        arrays = [x[name] for name in input_specs]
+        return _scored(lambda batch: function(*batch), arrays, batch_size, outputs)
 
     return run
 
@@ -115,28 +115,36 @@ def load_network(folder: Path, inputs: Sequence[str], outputs: Sequence[str]) ->
     # fraction of the time. Shapes and types of the arrays are those of the input specs.
     score_batch = partial(tf.raw_ops.StatefulPartitionedCall, f=serve, Tout=dtypes)
 
+    def score(batch: Sequence[np.ndarray]) -> Mapping[str, Any]:
+        return dict(zip(keys, score_batch(args=[*batch, *captured]), strict=True))
+
     def run(x: Arrays, batch_size: int) -> Scored:
         assert saved is not None  # named here, which keeps its variables alive
         arrays = [x[name] for name in order]
-        records, batch_size = len(arrays[0]), max(batch_size, 2)
-        # One alone is rounded otherwise than among others, so a batch of one is made one of two.
-        if records % batch_size == 1:
-            arrays = [np.concatenate([array, array[-1:]]) for array in arrays]
-        batches = [
-            score_batch(args=[*(array[i : i + batch_size] for array in arrays), *captured])
-            for i in range(0, records, batch_size)
-        ]
-        scored = {
-            key: np.concatenate([batch[place].numpy() for batch in batches])[:records]
-            for place, key in enumerate(keys)
-        }
-        return _by_name(scored, outputs)
+        return _scored(score, arrays, batch_size, outputs)
 
     return run
 
 
-def _by_name(scored: Arrays, outputs: Sequence[str]) -> Scored:
-    """Scores and masks by output, of what the saved function gives by position."""
+def _scored(
+    score: Callable[[Sequence[np.ndarray]], Mapping[str, Any]],
+    arrays: Sequence[np.ndarray],
+    batch_size: int,
+    outputs: Sequence[str],
+) -> Scored:
+    """Score arrays, so many records at once, by a function that answers by position."""
+    records, batch_size = len(arrays[0]), max(batch_size, 2)
+    # One alone is rounded otherwise than among others, so a batch of one is made one of two.
+    if records % batch_size == 1:
+        arrays = [np.concatenate([array, array[-1:]]) for array in arrays]
+    batches = [
+        score([array[i : i + batch_size] for array in arrays])
+        for i in range(0, records, batch_size)
+    ]
+    scored = {
+        key: np.concatenate([batch[key].numpy() for batch in batches])[:records]
+        for key in batches[0]
+    }
     scores = {name: scored[f"output_{i}"] for i, name in enumerate(outputs)}
     masks = {name: scored.get(f"mask_{i}") for i, name in enumerate(outputs)}
     return scores, {name: mask for name, mask in masks.items() if mask is not None}

@@ -11,30 +11,43 @@ from typing import Any
 
 import pandas as pd
 
-from barrage_mlflow.evaluation import cases, classes, numbers
+from barrage_mlflow.evaluation import class_reports, number_reports, record_reports
 from barrage_mlflow.evaluation.evaluate import Evaluation, Options
 from barrage_mlflow.evaluation.figures import Figure
 from barrage_mlflow.evaluation.importance import importance_picture, importance_table, permute
 from barrage_mlflow.evaluation.metrics import leading_metric
 from barrage_mlflow.evaluation.observe import Observer
-from barrage_mlflow.evaluation.report import Pages, Report, as_markdown, plain, show, show_range
+from barrage_mlflow.evaluation.pages import Pages, Report, as_markdown, plain, show, show_range
 from barrage_mlflow.evaluation.weak_spots import weak_spots
 from barrage_mlflow.scoring.scorer import Scorer
 from barrage_mlflow.tracking.limits import legal_name
+from barrage_mlflow.workspace.layout import digest_of
 
 _FAR = 5.0
 """Times what the second column counts, from where on the first one counts far more."""
 FIRST = ("accuracy", "mae", "roc_auc", "f1")
-_OF_CLASSES = (classes.confusion, classes.curves, classes.calibration)
+"""Metrics that everybody knows: the first of them that an answer has speaks for it."""
+_NAME_BYTES = 200
+"""Of a folder's name; a file system takes 255."""
+_OF_CLASSES = (class_reports.confusion, class_reports.curves, class_reports.calibration)
 REPORTS: Mapping[str, tuple[tuple[Report, ...], tuple[Report, ...]]] = {
-    "category": ((classes.per_class,), _OF_CLASSES),
-    "truth": ((classes.per_class, classes.recommended_threshold, classes.thresholds), _OF_CLASSES),
-    "multi_category": ((classes.per_class,), (classes.curves, classes.calibration)),
-    "number": ((), (numbers.predicted,)),
-    "series": ((), (numbers.forecasts, numbers.by_horizon)),
+    "category": ((class_reports.per_class,), _OF_CLASSES),
+    "truth": (
+        (class_reports.per_class, class_reports.recommended_threshold, class_reports.thresholds),
+        _OF_CLASSES,
+    ),
+    "multi_category": (
+        (class_reports.per_class,),
+        (class_reports.curves, class_reports.calibration),
+    ),
+    "number": ((), (number_reports.predicted,)),
+    "series": ((), (number_reports.forecasts, number_reports.by_horizon)),
 }
 """The tables and pictures that are made of an outcome, by its type; then those of all."""
-_TABLES, _PICTURES = (weak_spots, cases.groups, cases.worst), (cases.images, cases.by_length)
+_TABLES, _PICTURES = (
+    (weak_spots, record_reports.groups, record_reports.worst),
+    (record_reports.images, record_reports.by_length),
+)
 
 
 def figures_table(figures: Mapping[str, Figure]) -> pd.DataFrame:
@@ -95,7 +108,9 @@ def write_report(
         later = (*drawn, *options.reports)
         for report in (*tables, *_TABLES, *later):
             name = str(getattr(report, "func", report).__name__)  # of one with params too
-            if report is classes.recommended_threshold and not _takes_threshold(scorer, evaluation):
+            if report is class_reports.recommended_threshold and not _takes_threshold(
+                scorer, evaluation
+            ):
                 continue
             if time.monotonic() > until and report in later:
                 pages.left.append(f"{answer}: {name}")
@@ -120,7 +135,9 @@ def write_report(
 
 def _folder_of(answer: str) -> str:
     """The folder of an outcome; never that of another one, nor one above."""
-    return legal_name(answer.replace("/", ":") if answer != "data" else "data:")
+    name = legal_name(answer.replace("/", ":") if answer != "data" else "data:")
+    short = name.encode()[:_NAME_BYTES].decode(errors="ignore")
+    return name if short == name else f"{short}_{digest_of(answer)[:8]}"
 
 
 def _takes_threshold(scorer: Scorer, evaluation: Evaluation) -> bool:

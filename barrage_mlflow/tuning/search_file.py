@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path as File
@@ -16,7 +17,7 @@ from barrage_mlflow.config.findings import Finding, as_faults
 from barrage_mlflow.config.monitors import known_monitors
 from barrage_mlflow.config.names import suggest
 from barrage_mlflow.config.overrides import apply_overrides
-from barrage_mlflow.config.paths import Path, read_path, show_value, value_at
+from barrage_mlflow.config.paths import Path, one_line, read_path, show_value, value_at
 from barrage_mlflow.config.read import read_config
 from barrage_mlflow.config.resolve import check_config, find_shape_faults
 from barrage_mlflow.config.schema import Node, filled, schema_at, types_of, with_defaults
@@ -94,9 +95,37 @@ class Search:
             path: of the value.
             data: the config.
         """
-        config = filled(data)
         conditions = self.space[path].when.items()
-        return all(value_at(config, path_in(config, each)) in wanted for each, wanted in conditions)
+        return all(
+            any(value in wanted for value in values_at(data, each)) for each, wanted in conditions
+        )
+
+
+def with_values(config: Document, values: Mapping[str, Any]) -> Document:
+    """A config with other values, by dotted path; a text stays one, also if it reads as JSON.
+
+    Example:
+        >>> with_values(Document({"dataset": {}}), {"dataset.version": "1"}).data
+        {'dataset': {'version': '1'}}
+    """
+    spelt = dict(values)
+    for path, value in values.items():
+        with suppress(TypeError, ValueError):
+            json.loads(value)
+            spelt[path] = one_line(value)
+    return apply_overrides(config, spelt)
+
+
+def values_at(data: Any, path: str) -> list[Any]:
+    """What a config has at a dotted path: with the defaults within it, and as it is written.
+
+    Example:
+        >>> values_at(config.data, "model.outputs.0.loss")  # doctest: +SKIP
+        [{'import': 'mse', 'params': {}}, {'import': 'mse'}]
+    """
+    config = filled(data)
+    found = [value_at(each, path_in(each, path)) for each in (config, data)]
+    return found if found[1] is not None else found[:1]
 
 
 def read_search(
@@ -128,9 +157,16 @@ def read_search(
         wrong = [*_range_findings(path, asked, config.data)]
         found += wrong
         if not wrong:
-            space[path] = _range(path, asked, config.data)
+            space[_dotted(path)] = _range(path, asked, config.data)
     try:
-        order = {path: asked.when.keys() & space.keys() for path, asked in space.items()}
+        order = {
+            path: {
+                other
+                for other in space
+                if other != path and any(_is_within(each, other) for each in (path, *asked.when))
+            }
+            for path, asked in space.items()
+        }
         space = {path: space[path] for path in TopologicalSorter(order).static_order()}
     except CycleError as error:
         around = ", ".join(error.args[1])
@@ -140,6 +176,17 @@ def read_search(
     if faults := as_faults(found, document):
         raise ConfigError(faults)
     return Search(data, space)
+
+
+def _dotted(path: str) -> str:
+    """A path as overrides have it, also if it was copied from a message."""
+    return path.removeprefix("$.")
+
+
+def _is_within(path: str, other: str) -> bool:
+    """Whether a path leads to what another one leads to, or into it."""
+    inner, outer = ([*map(str, read_path(each))] for each in (path, other))
+    return inner[: len(outer)] == outer
 
 
 def path_in(config: Any, text: str) -> Path:
@@ -178,7 +225,10 @@ def _range_findings(path: str, asked: Mapping[str, Any], config: Any) -> Iterato
 
 def _range(path: str, asked: Mapping[str, Any], config: Any) -> Range:
     conditions = asked.get("when", {}).items()
-    when = {each: wanted if isinstance(wanted, list) else [wanted] for each, wanted in conditions}
+    when = {
+        _dotted(each): wanted if isinstance(wanted, list) else [wanted]
+        for each, wanted in conditions
+    }
     is_whole = "low" in asked and _is_whole(path, asked, config)
     return Range(**{**asked, "when": when}, is_whole=is_whole)
 
@@ -219,21 +269,46 @@ def _value_findings(space: Mapping[str, Range], config: Document) -> Iterator[Fi
         for other, values in asked.when.items():
             needed[other] = values[0] if values else None
             if other not in space:
-                yield from _refused(config, {}, other, values, (*here, "when", other))
+                yield from _refused(config, {}, {}, other, values, (*here, "when", other))
             elif never := [value for value in values if not space[other].holds(value)]:
                 message = f"the space of {other} has no {show_value(never[0])}"
                 yield Finding((*here, "when", other), message)
-        yield from _refused(config, needed, path, asked.corners(), here)
+        yield from _refused(config, space, needed, path, asked.corners(), here)
 
 
 def _refused(
-    config: Document, needed: Mapping[str, Any], path: str, values: Sequence[Any], here: Path
+    config: Document,
+    space: Mapping[str, Range],
+    needed: Mapping[str, Any],
+    path: str,
+    values: Sequence[Any],
+    here: Path,
 ) -> Iterator[Finding]:
-    """The first value that a config refuses which has what is needed besides."""
+    """The first value that a config refuses which has what is needed besides.
+
+    It may also have no place beside what the config has elsewhere and the space does not vary.
+    """
     for value in values:
-        _, faults, _ = check_config(apply_overrides(config, needed), {path: value})
-        for fault in faults:
-            if fault.place == f"--{path}":
-                message = f"the config refuses {show_value(value)}: {fault.message}"
-                yield Finding(here, message, fault.remedy)
-                return
+        given = {**needed, path: value}
+        _, faults, _ = check_config(with_values(config, given))
+        found = [(fault, "") for fault in faults if fault.place == f"--{path}"]
+        if space and not found:
+            beside = _drawn_beside(config, space, given)
+            _, faults, _ = check_config(with_values(config, beside))
+            found = [(f, f"{f.path}: ") for f in faults if f.place.removeprefix("--") not in beside]
+        for fault, where in found[:1]:
+            message = f"the config refuses {show_value(value)}: {where}{fault.message}"
+            yield Finding(here, message, fault.remedy)
+            return
+
+
+def _drawn_beside(
+    config: Document, space: Mapping[str, Range], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Given values, with the first one of each range that is drawn beside them."""
+    values = dict(given)
+    for path, asked in space.items():
+        data = with_values(config, values).data
+        if path not in values and Search({}, space).is_asked(path, data):
+            values[path] = asked.corners()[0]
+    return values

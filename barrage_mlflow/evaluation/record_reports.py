@@ -13,8 +13,8 @@ from barrage_mlflow.dataset.types import Record
 from barrage_mlflow.evaluation.kept import IMAGES, Kept, badness_of, confidence, errors_of
 from barrage_mlflow.evaluation.metrics import METRICS
 from barrage_mlflow.evaluation.outcome import Outcome
+from barrage_mlflow.evaluation.pages import show
 from barrage_mlflow.evaluation.pictures import RED, draw_tenths, label_axes, new_figure, shortened
-from barrage_mlflow.evaluation.report import show
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,7 +58,8 @@ def groups(outcome: Outcome, kept: Kept) -> pd.DataFrame | None:
     rows: list[list[Any]] = []
     for column, value, chosen in kept.groups_of(some.rows):
         group = some.take(chosen)
-        rows.append([column, value, len(group), *(m.measure(group) for m in metrics)])
+        records = len(np.unique(group.rows))
+        rows.append([column, value, records, *(m.measure(group) for m in metrics)])
     heads = ["column", "value", "records", *(metric.name for metric in metrics)]
     return pd.DataFrame(rows, columns=heads) if rows else None
 
