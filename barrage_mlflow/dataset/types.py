@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -87,6 +88,24 @@ def pick(data: DataRecord, rows: Any) -> DataRecord:
         ({'x': array([3, 0])},)
     """
     return tuple({name: array.take(rows, axis=0) for name, array in part.items()} for part in data)
+
+
+def join(blocks: Sequence[DataRecord]) -> DataRecord:
+    """Batches end to end.
+
+    Raises:
+        ValueError: they differ in names, or in the shape of a record.
+
+    Example:
+        >>> join([({"x": np.arange(2)},), ({"x": np.arange(1)},)])
+        ({'x': array([0, 1, 0])},)
+    """
+    joined = []
+    for parts in zip(*blocks, strict=True):
+        if any(part.keys() != parts[0].keys() for part in parts):
+            raise ValueError("batches with other names")
+        joined.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    return tuple(joined)
 
 
 def choose(rows: Rows, chosen: Rows) -> Rows:

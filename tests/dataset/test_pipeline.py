@@ -18,8 +18,9 @@ from pipeline_parts import (
     selector,
 )
 
-from barrage_mlflow.dataset import IdentityTransformer
+from barrage_mlflow.dataset import IdentityTransformer, Records
 from barrage_mlflow.dataset.components.augmentors import Augmentor, Draws
+from barrage_mlflow.dataset.types import as_array
 from barrage_mlflow.errors import ComponentError, RecordError
 
 
@@ -80,6 +81,44 @@ def test_the_transformer_is_given_arrays_with_strings_of_python(last):
     came = [value for x, y in Keeps.given for value in (x["n"], x["s"], y["y"])]
     assert [type(value) for value in came] == [np.ndarray] * 6
     assert [value.dtype.kind for value in came] == list("iOiiOi")
+
+
+class Passes(IdentityTransformer):
+    """Works by the record."""
+
+    def transform(self, data_record):
+        return data_record
+
+
+MANY = Records.read([{"a": number} for number in range(200)], name="train.csv")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [float, lambda a: a if a < 150 else a / 2, lambda a: str(a) if a < 150 else a, lambda a: [a]],
+    ids=["numbers", "whole numbers, then fractions", "strings, then numbers", "lists"],
+)
+def test_many_records_make_the_batch_that_they_make_together(value):
+    loader = Gives(TRAIN, lambda record: ({"x": value(record["a"])}, {"y": record["a"]}))
+    x, y = pipeline(loader, Passes).load_and_transform(MANY)
+    expected = np.stack([as_array(value(a)) for a in range(200)])
+    assert_data_equal((x, y), ({"x": expected}, {"y": np.arange(200)}), "a batch")
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        ({"z": 1.0}, "inputs 'z'; outputs 'y', where the records before it have inputs 'x'; "),
+        ({"x": 1.0, "z": 1.0}, "inputs 'x', 'z'; outputs 'y', where the records before it have"),
+        ({"x": [1.0]}, r"'x' the shape \(1,\), where the records before it have \(\)"),
+    ],
+    ids=["another name", "one more name", "another shape"],
+)
+def test_of_many_records_the_first_that_differs_is_named(odd, message):
+    loader = Gives(TRAIN, lambda record: (odd if record["a"] > 149 else {"x": 1.0}, {"y": 0}))
+    with pytest.raises(RecordError, match=message) as error:
+        pipeline(loader, Passes).load_and_transform(MANY)
+    assert notes(error)[0].startswith("in train.csv, record 150, stage transform, component ")
 
 
 class NoSuper(IdentityTransformer):

@@ -7,6 +7,7 @@ attaches to whatever goes wrong in a component its place: record, stage and comp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, SupportsIndex
 
 from barrage_mlflow.dataset.components.augmentors import Augmentor
@@ -24,8 +25,12 @@ from barrage_mlflow.dataset.components.stacking import (
 from barrage_mlflow.dataset.components.transformer import RecordTransformer
 from barrage_mlflow.dataset.records.records import Records
 from barrage_mlflow.dataset.records.tables import UnevenError
-from barrage_mlflow.dataset.types import Array, DataRecord, cut
+from barrage_mlflow.dataset.types import Array, DataRecord, cut, join
 from barrage_mlflow.errors import ComponentError
+
+_PIECE = 128
+"""Records that are loaded before they are transformed, record by record: the processor's cache
+still holds what was loaded of so few."""
 
 
 class Pipeline:
@@ -76,6 +81,7 @@ class Pipeline:
         self._transforms_batches = (
             type(transformer).transform_batch is not RecordTransformer.transform_batch
         )
+        self._is_by_record = not (self._loads_batches or self._transforms_batches)
         self.missing_forms = [
             *([] if self._loads_batches else [f"load_batch in {self._loader_name}"]),
             *([] if self._transforms_batches else [f"transform_batch in {self._transformer_name}"]),
@@ -96,6 +102,11 @@ class Pipeline:
             RecordError: records differ in names or shapes.
             ComponentError: a component returned something else than its contract says.
         """
+        if self._is_by_record and len(records) > _PIECE:
+            pieces = records.pieces(_PIECE)
+            made = [self.transform(self._load_each(piece), piece) for piece in pieces]
+            with suppress(ValueError):  # told of the whole, as its first record that differs
+                return join(made)
         return self.transform(self.load(records), records)
 
     def load(self, records: Records) -> DataRecord | list[DataRecord]:
@@ -109,7 +120,7 @@ class Pipeline:
             RecordError: records differ in names or shapes.
             ComponentError: the loader returned something else than its contract says.
         """
-        if not (self._loads_batches or self._transforms_batches):
+        if self._is_by_record:
             return self._load_each(records)
         name, call = self._loader_name, self.loader.load_batch
         try:

@@ -6,9 +6,7 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import numpy as np
-
-from barrage_mlflow.dataset.types import DataRecord, cut, length
+from barrage_mlflow.dataset.types import DataRecord, cut, join, length
 
 _T = TypeVar("_T")
 
@@ -21,6 +19,7 @@ class Blocks:
             differ in more than their number of records must be whole batches.
 
     Example:
+        >>> import numpy as np
         >>> blocks = Blocks([({"x": np.arange(3)},), ({"x": np.arange(3, 5)},)])
         >>> blocks.take(2), blocks.take(2), blocks.take(2), blocks.take(2)
         (({'x': array([0, 1])},), ({'x': array([2, 3])},), ({'x': array([4])},), None)
@@ -46,21 +45,11 @@ class Blocks:
             self._rest = cut(block, wanted, size) if size > wanted else None
             parts.append(cut(block, 0, wanted) if size > wanted else block)
             wanted -= min(size, wanted)
-        return _join(parts) if parts else None
+        return join(parts) if len(parts) > 1 else next(iter(parts), None)
 
     def close(self) -> None:
         """Close the generator that the blocks come from, for what it keeps open."""
         _close(self._blocks)
-
-
-def _join(blocks: list[DataRecord]) -> DataRecord:
-    """Blocks end to end."""
-    if len(blocks) == 1:
-        return blocks[0]
-    return tuple(
-        {name: np.concatenate([block[place][name] for block in blocks]) for name in part}
-        for place, part in enumerate(blocks[0])
-    )
 
 
 def _form(block: DataRecord) -> list[tuple[object, ...]]:

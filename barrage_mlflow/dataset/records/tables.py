@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -320,8 +320,8 @@ class Table:
         # Column by column, and of these rows alone: it takes less time, and less memory by far.
         cells = [self.files(n, rows) if n in self.roots else self.values(n, rows) for n in names]
         count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
-        for values in zip(*cells, strict=True) if cells else [()] * count:
-            yield dict(zip(names, values, strict=True))
+        values = zip(*cells, strict=True) if cells else [()] * count
+        yield from map(dict, map(zip, repeat(names), values))
 
     def _readable(self) -> list[str]:
         """The columns that can be brought to their kinds."""
