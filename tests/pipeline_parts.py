@@ -18,6 +18,13 @@ RECORDS = Records.read(ROWS, name="train.csv")
 BATCH = "train.csv, a batch of 5 records"
 
 
+class Passes(IdentityTransformer):
+    """Works by the record."""
+
+    def transform(self, data_record):
+        return data_record
+
+
 def selector(mode=TRAIN, **inputs):
     return KeySelector(mode, inputs or {"x": ["a", "b"]}, {"y": "y"})
 

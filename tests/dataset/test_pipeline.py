@@ -12,6 +12,7 @@ from pipeline_parts import (
     RECORDS,
     TRAIN,
     Gives,
+    Passes,
     batch,
     notes,
     pipeline,
@@ -81,13 +82,6 @@ def test_the_transformer_is_given_arrays_with_strings_of_python(last):
     came = [value for x, y in Keeps.given for value in (x["n"], x["s"], y["y"])]
     assert [type(value) for value in came] == [np.ndarray] * 6
     assert [value.dtype.kind for value in came] == list("iOiiOi")
-
-
-class Passes(IdentityTransformer):
-    """Works by the record."""
-
-    def transform(self, data_record):
-        return data_record
 
 
 MANY = Records.read([{"a": number} for number in range(200)], name="train.csv")

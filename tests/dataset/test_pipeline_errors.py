@@ -11,6 +11,7 @@ from pipeline_parts import (
     TRAIN,
     ByRecord,
     Gives,
+    Passes,
     batch,
     notes,
     pipeline,
@@ -49,13 +50,6 @@ def misses(record):
 
 def nothing(record):
     return None
-
-
-class Passes(IdentityTransformer):
-    """Works by the record."""
-
-    def transform(self, data_record):
-        return data_record
 
 
 class Refuses(IdentityTransformer):
